@@ -1,0 +1,5 @@
+//! The ticker and the wake-up: runs one cycle at a time, on schedule or woken, and publishes the state.
+
+pub mod settings;
+
+pub use settings::{Mode, Settings};

@@ -1,0 +1,36 @@
+//! The `orchestrator` section of the configuration with its defaults.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Only sets the default of `auto_approve`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    Staging,
+    Production,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    pub mode: Mode,
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub loop_interval: Duration,
+    pub plan_threshold: u32,
+    /// Resolved: true in staging and false in production unless the configuration says otherwise.
+    pub auto_approve: bool,
+    pub log_level: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Production,
+            loop_interval: Duration::from_secs(30),
+            plan_threshold: 3,
+            auto_approve: false,
+            log_level: None,
+        }
+    }
+}

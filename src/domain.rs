@@ -1,0 +1,64 @@
+//! Plain values that every stage speaks: no I/O, no clock, no randomness, nothing of ours below it.
+//!
+//! Stages take these values and return these values; wire and row formats stay private to the file that speaks them.
+
+pub mod action;
+pub mod alert;
+pub mod analysis;
+pub mod charter;
+pub mod cycle;
+pub mod escalation;
+pub mod execution;
+pub mod outcome;
+pub mod policy;
+pub mod reading;
+pub mod rule;
+pub mod secret;
+pub mod time;
+pub mod violation;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Labels of a series or an alert, in a fixed order so that a fingerprint is stable.
+pub type Labels = BTreeMap<String, String>;
+
+/// The component name that stands for Charter as a whole.
+pub const CHARTER: &str = "charter";
+
+/// The name of what is wrong: one of the shipped causes or one that the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cause(pub String);
+
+impl Cause {
+    pub const VALIDATION_LATENCY: &str = "validation_latency";
+    pub const POLICY_MISCONFIGURATION: &str = "policy_misconfiguration";
+    pub const CASCADE_FAILURE: &str = "cascade_failure";
+    pub const SYSTEM_OVERLOAD: &str = "system_overload";
+    pub const UNKNOWN: &str = "unknown";
+    /// Not a fault: the cause under which surplus replicas are given back (`plan.give_back`).
+    pub const GIVE_BACK: &str = "give_back";
+
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self::new(Self::UNKNOWN)
+    }
+
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.0 == Self::UNKNOWN
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}

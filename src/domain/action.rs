@@ -1,0 +1,224 @@
+//! The nine actions, their parameters as Charter reads them, their risk, cost and reach.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    ScaleUp,
+    ScaleDown,
+    RestartService,
+    ApplyPolicy,
+    BypassValidation,
+    ThrottleRequests,
+    ActivateEmergencyOverride,
+    RebalanceLoad,
+    UpdateConfiguration,
+}
+
+impl ActionKind {
+    pub const ALL: [Self; 9] = [
+        Self::ScaleUp,
+        Self::ScaleDown,
+        Self::RestartService,
+        Self::ApplyPolicy,
+        Self::BypassValidation,
+        Self::ThrottleRequests,
+        Self::ActivateEmergencyOverride,
+        Self::RebalanceLoad,
+        Self::UpdateConfiguration,
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ScaleUp => "scale_up",
+            Self::ScaleDown => "scale_down",
+            Self::RestartService => "restart_service",
+            Self::ApplyPolicy => "apply_policy",
+            Self::BypassValidation => "bypass_validation",
+            Self::ThrottleRequests => "throttle_requests",
+            Self::ActivateEmergencyOverride => "activate_emergency_override",
+            Self::RebalanceLoad => "rebalance_load",
+            Self::UpdateConfiguration => "update_configuration",
+        }
+    }
+
+    /// What the action costs when the configuration says nothing else (`plan.cost_model`).
+    #[must_use]
+    pub fn default_cost(self) -> f64 {
+        match self {
+            Self::ScaleDown => 0.05,
+            Self::ScaleUp => 0.15,
+            Self::RestartService => 0.20,
+            Self::RebalanceLoad => 0.25,
+            Self::ApplyPolicy => 0.30,
+            Self::UpdateConfiguration => 0.35,
+            Self::ThrottleRequests => 0.40,
+            Self::ActivateEmergencyOverride => 0.60,
+            Self::BypassValidation => 0.70,
+        }
+    }
+}
+
+impl std::fmt::Display for ActionKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    Low,
+    Medium,
+    High,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RebalanceStrategy {
+    RoundRobin,
+    LeastLoaded,
+}
+
+/// One change to Charter with its parameters: flat, tagged by `action`, exactly as Charter validates it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    ScaleUp {
+        replicas: u32,
+    },
+    ScaleDown {
+        replicas: u32,
+    },
+    RestartService {
+        /// `None` restarts the whole committee; planned only when the strategy says `service: all`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        graceful: bool,
+    },
+    ApplyPolicy {
+        policy_set: String,
+    },
+    BypassValidation {
+        validation_type: String,
+        duration_seconds: u64,
+    },
+    ThrottleRequests {
+        rate_limit: f64,
+        duration_seconds: u64,
+    },
+    ActivateEmergencyOverride {
+        duration_seconds: u64,
+    },
+    RebalanceLoad {
+        strategy: RebalanceStrategy,
+    },
+    UpdateConfiguration {
+        settings: Map<String, Value>,
+    },
+}
+
+impl Action {
+    #[must_use]
+    pub fn kind(&self) -> ActionKind {
+        match self {
+            Self::ScaleUp { .. } => ActionKind::ScaleUp,
+            Self::ScaleDown { .. } => ActionKind::ScaleDown,
+            Self::RestartService { .. } => ActionKind::RestartService,
+            Self::ApplyPolicy { .. } => ActionKind::ApplyPolicy,
+            Self::BypassValidation { .. } => ActionKind::BypassValidation,
+            Self::ThrottleRequests { .. } => ActionKind::ThrottleRequests,
+            Self::ActivateEmergencyOverride { .. } => ActionKind::ActivateEmergencyOverride,
+            Self::RebalanceLoad { .. } => ActionKind::RebalanceLoad,
+            Self::UpdateConfiguration { .. } => ActionKind::UpdateConfiguration,
+        }
+    }
+
+    #[must_use]
+    pub fn risk(&self) -> Risk {
+        match self {
+            Self::ScaleUp { .. } | Self::ScaleDown { .. } | Self::RebalanceLoad { .. } => Risk::Low,
+            Self::ApplyPolicy { .. }
+            | Self::UpdateConfiguration { .. }
+            | Self::ThrottleRequests { .. }
+            | Self::RestartService { service: Some(_), .. } => Risk::Medium,
+            Self::RestartService { service: None, .. }
+            | Self::ActivateEmergencyOverride { .. }
+            | Self::BypassValidation { .. } => Risk::High,
+        }
+    }
+
+    /// The ground it changes: every action changes Charter as a whole except the restart of one named service.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match self {
+            Self::RestartService { service: Some(service), .. } => Scope::Service(service.clone()),
+            _ => Scope::Charter,
+        }
+    }
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ScaleUp { replicas } | Self::ScaleDown { replicas } => {
+                write!(f, "{} to {replicas} replicas", self.kind())
+            }
+            Self::RestartService { service: Some(service), .. } => {
+                write!(f, "restart_service {service}")
+            }
+            Self::RestartService { service: None, .. } => f.write_str("restart_service of all"),
+            Self::ApplyPolicy { policy_set } => write!(f, "apply_policy {policy_set}"),
+            Self::BypassValidation { validation_type, duration_seconds } => {
+                write!(f, "bypass_validation {validation_type} for {duration_seconds} s")
+            }
+            Self::ThrottleRequests { rate_limit, duration_seconds } => {
+                write!(f, "throttle_requests to {rate_limit:.0} ops/s for {duration_seconds} s")
+            }
+            Self::ActivateEmergencyOverride { duration_seconds } => {
+                write!(f, "activate_emergency_override for {duration_seconds} s")
+            }
+            Self::RebalanceLoad { strategy } => {
+                let name = match strategy {
+                    RebalanceStrategy::RoundRobin => "round_robin",
+                    RebalanceStrategy::LeastLoaded => "least_loaded",
+                };
+                write!(f, "rebalance_load {name}")
+            }
+            Self::UpdateConfiguration { settings } => {
+                write!(f, "update_configuration of {} settings", settings.len())
+            }
+        }
+    }
+}
+
+/// The ground an action touches and is judged on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    Charter,
+    Service(String),
+}
+
+impl Scope {
+    /// Does a violation of this component lie on this ground?
+    #[must_use]
+    pub fn covers(&self, component: Option<&str>) -> bool {
+        match self {
+            Self::Charter => true,
+            Self::Service(service) => component == Some(service.as_str()),
+        }
+    }
+
+    /// Two grounds that may not be worked on at once.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Charter, _) | (_, Self::Charter) => true,
+            (Self::Service(a), Self::Service(b)) => a == b,
+        }
+    }
+}

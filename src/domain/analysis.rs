@@ -1,0 +1,70 @@
+//! What is wrong and why: patterns, root causes and the analysis of one cycle.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Cause, time::Time};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PatternKind {
+    Temporal,
+    Spatial,
+    Causal,
+    Frequency,
+    Sustained,
+}
+
+impl PatternKind {
+    pub const ALL: [Self; 5] =
+        [Self::Temporal, Self::Spatial, Self::Causal, Self::Frequency, Self::Sustained];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Temporal => "temporal",
+            Self::Spatial => "spatial",
+            Self::Causal => "causal",
+            Self::Frequency => "frequency",
+            Self::Sustained => "sustained",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pattern {
+    pub kind: PatternKind,
+    pub confidence: f64,
+    pub hypothesis: String,
+    pub cause: Cause,
+    /// The component it points at; `charter` when it points at no single one.
+    pub component: String,
+    /// Fingerprints of the violations behind it.
+    pub evidence: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RootCause {
+    pub cause: Cause,
+    pub component: String,
+    pub confidence: f64,
+    pub patterns: Vec<PatternKind>,
+    pub evidence: Vec<String>,
+    /// Occurrences behind it within the planning window.
+    pub occurrences: u32,
+    /// A critical violation is behind it.
+    pub critical: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Analysis {
+    pub id: Uuid,
+    pub cycle_id: String,
+    pub at: Time,
+    /// How many violations were active.
+    pub violations: usize,
+    pub confidence: f64,
+    pub patterns: Vec<Pattern>,
+    pub root_causes: Vec<RootCause>,
+    pub recommendations: Vec<String>,
+}

@@ -1,0 +1,28 @@
+//! Charter as seen in one cycle.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Time;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommitteeStatus {
+    Normal,
+    Degraded,
+    Critical,
+    Recovering,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitteeState {
+    pub status: CommitteeStatus,
+    pub replicas: u32,
+    pub healthy_nodes: u32,
+}
+
+/// `/health` and `/committee/state` of one cycle; without both nothing is executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CharterView {
+    pub at: Time,
+    pub state: Result<CommitteeState, String>,
+}

@@ -1,0 +1,160 @@
+//! The report of one cycle: what was seen, decided and done, and for what was not done, why not.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::action::{Action, ActionKind};
+use super::{Cause, time::Time};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CycleStatus {
+    Healthy,
+    Completed,
+    Failed,
+    Error,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Monitor,
+    Analyze,
+    Plan,
+    Execute,
+    Knowledge,
+}
+
+impl Phase {
+    pub const ALL: [Self; 5] =
+        [Self::Monitor, Self::Analyze, Self::Plan, Self::Execute, Self::Knowledge];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Monitor => "monitor",
+            Self::Analyze => "analyze",
+            Self::Plan => "plan",
+            Self::Execute => "execute",
+            Self::Knowledge => "knowledge",
+        }
+    }
+}
+
+/// Why a cycle runs. A woken cycle carries no data and counts as no occurrence of what was already active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    Scheduled,
+    Woken,
+}
+
+/// What became of one candidate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict")]
+pub enum Verdict {
+    /// The one policy of this cycle.
+    Chosen,
+    /// Admitted, but another scored higher and a cycle executes one policy at most.
+    Outranked { by: ActionKind, score: f64 },
+    /// Held back for a while: its rivals for the cause wait too.
+    Held { reason: Hold, detail: String },
+    /// Impossible: the cause's next candidate counts.
+    Impossible { reason: Impossibility, detail: String },
+    /// Not eligible now.
+    Ineligible { reason: Ineligibility, detail: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    Judging,
+    InFlight,
+    ApprovalPending,
+    Rejected,
+    OutcomeUnknown,
+    CharterUnreachable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Impossibility {
+    AtLimit,
+    SizeUnknown,
+    ParameterMissing,
+    Invalid,
+    NotConfined,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ineligibility {
+    LowConfidence,
+    LowScore,
+    TooFewOccurrences,
+    /// The candidate it comes `after` has not been judged or impossible yet.
+    NotItsTurn,
+    /// Judged ineffective or degradation, or tried too often, in this incident.
+    TriedOut,
+    AmbiguousScope,
+    /// None of its evidence was read as broken in this very cycle.
+    Unconfirmed,
+    /// Beyond `max_policies_per_analysis`.
+    OverTheLimit,
+    /// No candidate is left in this incident: no more calls.
+    RemediesExhausted,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CandidateReport {
+    pub cause: Cause,
+    pub component: String,
+    pub action: ActionKind,
+    /// With parameters, where they could be computed.
+    pub planned: Option<Action>,
+    pub cause_confidence: f64,
+    pub effectiveness: f64,
+    pub benefit: f64,
+    pub cost: f64,
+    pub score: f64,
+    pub occurrences: u32,
+    pub verdict: Verdict,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CycleReport {
+    /// `YYYYMMDD_HHMMSS` UTC, unique by suffix.
+    pub id: String,
+    pub number: u64,
+    pub trigger: Trigger,
+    pub status: CycleStatus,
+    /// Where a failed or broken cycle stopped.
+    pub phase: Option<Phase>,
+    pub error: Option<String>,
+    pub started_at: Time,
+    pub duration_seconds: f64,
+    /// Phases passed, in order, with their time.
+    pub phases: Vec<(Phase, f64)>,
+    pub violations: usize,
+    pub actionable: usize,
+    pub new_violations: Vec<String>,
+    pub cleared_violations: Vec<String>,
+    pub analysis_id: Option<Uuid>,
+    pub candidates: Vec<CandidateReport>,
+    pub policies_generated: usize,
+    pub execution_id: Option<Uuid>,
+    pub outcomes: Vec<Uuid>,
+    pub escalations_opened: Vec<Uuid>,
+    pub escalations_closed: Vec<Uuid>,
+}
+
+impl CycleReport {
+    /// The store could be left alone: nothing was seen, decided, done or learned.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.status == CycleStatus::Healthy
+            && self.cleared_violations.is_empty()
+            && self.outcomes.is_empty()
+            && self.escalations_closed.is_empty()
+    }
+}

@@ -1,0 +1,85 @@
+//! What the loop cannot or may not fix itself: one record per (reason, cause, component, subject) until it closes.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Cause, time::Time};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EscalationReason {
+    UnknownCause,
+    UnknownAlert,
+    ApprovalNeeded,
+    CapacityExhausted,
+    ActionFailed,
+    Ineffective,
+    Degradation,
+    OutcomeUnknown,
+    RemediesExhausted,
+    Flapping,
+    AmbiguousScope,
+    DataMissing,
+}
+
+impl EscalationReason {
+    pub const ALL: [Self; 12] = [
+        Self::UnknownCause,
+        Self::UnknownAlert,
+        Self::ApprovalNeeded,
+        Self::CapacityExhausted,
+        Self::ActionFailed,
+        Self::Ineffective,
+        Self::Degradation,
+        Self::OutcomeUnknown,
+        Self::RemediesExhausted,
+        Self::Flapping,
+        Self::AmbiguousScope,
+        Self::DataMissing,
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownCause => "unknown_cause",
+            Self::UnknownAlert => "unknown_alert",
+            Self::ApprovalNeeded => "approval_needed",
+            Self::CapacityExhausted => "capacity_exhausted",
+            Self::ActionFailed => "action_failed",
+            Self::Ineffective => "ineffective",
+            Self::Degradation => "degradation",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::RemediesExhausted => "remedies_exhausted",
+            Self::Flapping => "flapping",
+            Self::AmbiguousScope => "ambiguous_scope",
+            Self::DataMissing => "data_missing",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Escalation {
+    pub id: Uuid,
+    pub reason: EscalationReason,
+    pub cause: Option<Cause>,
+    pub component: Option<String>,
+    /// Rule or alert name.
+    pub subject: String,
+    /// What a person needs to know, in one or two sentences.
+    pub detail: String,
+    /// Fingerprints; "clear" means that none of them is active.
+    pub evidence: Vec<String>,
+    pub opened_at: Time,
+    pub closed_at: Option<Time>,
+    pub times_seen: u64,
+    /// When its evidence was last active: some records close only after a while of clear.
+    pub last_active_at: Time,
+}
+
+impl Escalation {
+    /// The identity under which at most one record is open.
+    #[must_use]
+    pub fn key(&self) -> (EscalationReason, Option<Cause>, Option<String>, String) {
+        (self.reason, self.cause.clone(), self.component.clone(), self.subject.clone())
+    }
+}

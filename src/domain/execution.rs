@@ -1,0 +1,144 @@
+//! The journal's values: one execution of a policy, its actions and the states they may pass through.
+//!
+//! ```text
+//! intent ─▶ validated ─▶ sent ─┬▶ applied ─▶ judging ─▶ judged ─▶ closed
+//!   │           │              ├▶ refused        (undo) applied|judging ─▶ undo_sent ─┬▶ undone
+//!   └───────────┴▶ refused     └▶ unknown ─▶ applied | refused | closed               └▶ undo_failed
+//! ```
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::action::Action;
+use super::{Cause, time::Time};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionState {
+    Intent,
+    Validated,
+    Sent,
+    Applied,
+    Refused,
+    Unknown,
+    Judging,
+    Judged,
+    Closed,
+    UndoSent,
+    Undone,
+    UndoFailed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the journal refuses to move action {key} from {from:?} to {to:?}: this is a defect of mape-k, please report it"
+)]
+pub struct IllegalTransition {
+    pub key: Uuid,
+    pub from: ActionState,
+    pub to: ActionState,
+}
+
+impl ActionState {
+    #[must_use]
+    pub fn may_become(self, to: Self) -> bool {
+        use ActionState as S;
+        match self {
+            S::Intent => matches!(to, S::Validated | S::Refused),
+            S::Validated => matches!(to, S::Sent | S::Refused),
+            S::Sent => matches!(to, S::Applied | S::Refused | S::Unknown),
+            S::Unknown => matches!(to, S::Applied | S::Refused | S::Closed),
+            S::Applied => matches!(to, S::Judging | S::UndoSent),
+            S::Judging => matches!(to, S::Judged | S::UndoSent),
+            S::Judged => matches!(to, S::Closed | S::UndoSent),
+            S::UndoSent => matches!(to, S::Undone | S::UndoFailed),
+            S::Refused | S::Closed | S::Undone | S::UndoFailed => false,
+        }
+    }
+}
+
+/// One action of an execution, as the journal keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionRecord {
+    pub action: Action,
+    /// The idempotency key: in the store before the first byte is sent, the same for every try.
+    pub key: Uuid,
+    pub state: ActionState,
+    pub error: Option<String>,
+    pub started_at: Option<Time>,
+    pub ended_at: Option<Time>,
+    pub tries: u32,
+    /// Replicas read just before a change of size: what undo restores.
+    pub prior_replicas: Option<u32>,
+    /// Charter's id of what was applied: what undo rolls back.
+    pub charter_policy_id: Option<String>,
+}
+
+impl ActionRecord {
+    #[must_use]
+    pub fn new(action: Action, key: Uuid) -> Self {
+        Self {
+            action,
+            key,
+            state: ActionState::Intent,
+            error: None,
+            started_at: None,
+            ended_at: None,
+            tries: 0,
+            prior_replicas: None,
+            charter_policy_id: None,
+        }
+    }
+
+    /// The only way to change a state.
+    pub fn advance(&mut self, to: ActionState) -> Result<(), IllegalTransition> {
+        if !self.state.may_become(to) {
+            return Err(IllegalTransition { key: self.key, from: self.state, to });
+        }
+        self.state = to;
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutionStatus {
+    Pending,
+    InProgress,
+    Completed,
+    Failed,
+    RolledBack,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutionMode {
+    Transactional,
+    BestEffort,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    pub id: Uuid,
+    pub policy_id: Uuid,
+    pub cause: Cause,
+    pub component: String,
+    pub status: ExecutionStatus,
+    pub mode: ExecutionMode,
+    pub actions: Vec<ActionRecord>,
+    /// Share of the actions that took effect and were not undone.
+    pub success_rate: f64,
+    pub error: Option<String>,
+    pub started_at: Time,
+    pub ended_at: Option<Time>,
+}
+
+impl Execution {
+    /// Did any action end without a known result?
+    #[must_use]
+    pub fn has_unknown(&self) -> bool {
+        self.actions
+            .iter()
+            .any(|a| matches!(a.state, ActionState::Unknown | ActionState::UndoFailed))
+    }
+}

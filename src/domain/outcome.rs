@@ -1,0 +1,111 @@
+//! Did it help? What is being judged, the verdict, and what is learned from verdicts.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::action::{ActionKind, Scope};
+use super::{Cause, time::Time};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeType {
+    Success,
+    Partial,
+    Ineffective,
+    Degradation,
+    Unknown,
+}
+
+impl OutcomeType {
+    pub const ALL: [Self; 5] =
+        [Self::Success, Self::Partial, Self::Ineffective, Self::Degradation, Self::Unknown];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Partial => "partial",
+            Self::Ineffective => "ineffective",
+            Self::Degradation => "degradation",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One judged action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub id: Uuid,
+    pub policy_id: Uuid,
+    pub execution_id: Uuid,
+    pub cause: Cause,
+    pub component: String,
+    pub action_type: ActionKind,
+    pub outcome_type: OutcomeType,
+    /// The value of the worst violation of the evidence, before and after.
+    pub metric_before: Option<f64>,
+    pub metric_after: Option<f64>,
+    pub violations_before: usize,
+    pub violations_after: usize,
+    pub judged_at: Time,
+    pub reason: String,
+    /// From the action to the first good cycle in which everything was clear, when it was a success.
+    pub time_to_effect_seconds: Option<f64>,
+}
+
+/// An applied execution that waits for its verdict; in the store, so that a restart neither forgets nor repeats it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judging {
+    pub execution_id: Uuid,
+    pub policy_id: Uuid,
+    pub cause: Cause,
+    pub component: String,
+    pub actions: Vec<ActionKind>,
+    pub scope: Scope,
+    /// Counted violations of the scope that were active at the intent.
+    pub before: BTreeSet<String>,
+    /// Rules that those violations belong to: their readings must be good for a verdict.
+    pub rules: BTreeSet<String>,
+    /// The worst violation of the evidence: whose value is shown before and after.
+    pub witness: Option<String>,
+    pub metric_before: Option<f64>,
+    pub intent_at: Time,
+    pub applied_at: Time,
+    /// End of the settle time: older samples are never used.
+    pub settled_at: Time,
+    /// Verdict unknown if not judged by then.
+    pub judge_by: Time,
+    /// The size we set, for a change of size; any other size at judging is a foreign change.
+    pub expected_replicas: Option<u32>,
+    /// Counted violations of the scope in the first good cycle since it was due.
+    pub first_look: Option<BTreeSet<String>>,
+    /// First good cycle since the action in which no counted violation of the scope was active.
+    pub clear_at: Option<Time>,
+}
+
+/// What is known of one action for one cause: computed from the kept outcomes, never counted twice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionStatistics {
+    pub cause: Cause,
+    pub action: ActionKind,
+    /// Judged runs; unknown verdicts are not among them.
+    pub runs: u32,
+    pub successes: u32,
+    pub partials: u32,
+    pub success_rate: f64,
+    pub mean_time_to_effect_seconds: Option<f64>,
+    pub confidence: f64,
+    pub effectiveness: f64,
+}
+
+/// Something learned, in words; keyed by cause and action and updated in place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Insight {
+    pub key: String,
+    pub title: String,
+    pub confidence: f64,
+    pub recommendation: String,
+    pub updated_at: Time,
+}

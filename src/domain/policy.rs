@@ -1,0 +1,85 @@
+//! A policy: a remedy for one cause on one component, with its price, its numbers and who allowed it.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::action::{Action, Risk};
+use super::{Cause, time::Time};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    Pending,
+    Approved,
+    Rejected,
+    Executed,
+    Expired,
+    Superseded,
+}
+
+impl Approval {
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Approved,
+        Self::Rejected,
+        Self::Executed,
+        Self::Expired,
+        Self::Superseded,
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Executed => "executed",
+            Self::Expired => "expired",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// Still waiting to be executed.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Pending | Self::Approved => true,
+            Self::Rejected | Self::Executed | Self::Expired | Self::Superseded => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    pub id: Uuid,
+    /// Rises only when actions or parameters change.
+    pub revision: u32,
+    pub cause: Cause,
+    pub component: String,
+    pub cause_confidence: f64,
+    pub actions: Vec<Action>,
+    pub expected_impact: String,
+    pub risk: Risk,
+    pub cost: f64,
+    pub benefit: f64,
+    pub score: f64,
+    pub approval: Approval,
+    pub priority: Priority,
+    /// Fingerprints of the violations behind it; when none is active it expires.
+    pub evidence: Vec<String>,
+    pub created_at: Time,
+    pub updated_at: Time,
+    /// When a person or the end of its life decided.
+    pub decided_at: Option<Time>,
+    /// Who approved or rejected it; `auto` for `orchestrator.auto_approve`.
+    pub decided_by: Option<String>,
+}

@@ -1,0 +1,137 @@
+//! What the monitor saw in one cycle: raw readings, before anything is concluded from them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::action::Scope;
+use super::alert::AlertView;
+use super::rule::Rule;
+use super::{Labels, time::Time};
+
+/// One series of a rule's answer. NaN and infinities never get here: they are absent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    pub labels: Labels,
+    pub value: f64,
+    /// When the sample was taken, on our clock (our time of the batch less the sample's age by the source's own clock).
+    pub sampled_at: Time,
+}
+
+/// Why a rule or a source could not be read whole; the text names the source, what was asked and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{text}")]
+pub struct ReadFailure {
+    pub kind: FailureKind,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// Refused, DNS, TLS, reset: no answer at all.
+    Unreachable,
+    /// No whole answer by the cycle's deadline.
+    Timeout,
+    /// The server answered with an error of its own.
+    Server,
+    /// The answer was not what the API promises (HTML, wrong type, native histogram where a number is needed).
+    Nonsense,
+    /// The answer came with warnings: it may be partial, so it is dropped whole.
+    Partial,
+    /// The source's clock and ours differ by more than the limit.
+    Skew,
+    /// The answer was larger than the bound.
+    TooLarge,
+}
+
+impl FailureKind {
+    pub const ALL: [Self; 7] = [
+        Self::Unreachable,
+        Self::Timeout,
+        Self::Server,
+        Self::Nonsense,
+        Self::Partial,
+        Self::Skew,
+        Self::TooLarge,
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Server => "server",
+            Self::Nonsense => "nonsense",
+            Self::Partial => "partial",
+            Self::Skew => "skew",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+/// One rule's answer in one cycle.
+#[derive(Clone, Debug)]
+pub struct RuleReading {
+    pub rule: Arc<Rule>,
+    /// Every series the rule has, breaking or not; empty means that nothing answered.
+    pub points: Result<Vec<Point>, ReadFailure>,
+    /// A bare condition was proven answerable this cycle (its `present` query answered), so an empty answer is clear.
+    pub empty_is_clear: bool,
+}
+
+/// After an action a counter rule looks only at what came after settling, on the action's scope.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CounterBaseline {
+    pub scope: Scope,
+    pub settled_at: Time,
+}
+
+/// A rule's past, from one range query: used to fill the causal detector after a start or a gap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesHistory {
+    pub rule: String,
+    pub labels: Labels,
+    pub points: Vec<(Time, f64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    Prometheus,
+    Scrape,
+    Alertmanager,
+}
+
+impl Source {
+    pub const ALL: [Self; 3] = [Self::Prometheus, Self::Scrape, Self::Alertmanager];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prometheus => "prometheus",
+            Self::Scrape => "scrape",
+            Self::Alertmanager => "alertmanager",
+        }
+    }
+}
+
+/// How one source did in this cycle. `Ok(skew)` carries the clock difference in seconds, where the source tells it.
+#[derive(Clone, Debug)]
+pub struct SourceReading {
+    pub source: Source,
+    pub took: Duration,
+    pub result: Result<Option<f64>, ReadFailure>,
+}
+
+/// Everything read in one cycle.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub at: Time,
+    pub readings: Vec<RuleReading>,
+    pub alerts: AlertView,
+    pub sources: Vec<SourceReading>,
+    /// Filled only when history was asked for.
+    pub history: Vec<SeriesHistory>,
+}

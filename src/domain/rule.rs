@@ -1,0 +1,193 @@
+//! What the monitor watches: one rule, its reading's shape and the threshold it breaks at.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cause, Labels};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Info,
+    Warning,
+    Critical,
+}
+
+impl Severity {
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// An alert's own label; what we do not know is shown and no more, so it is info.
+    #[must_use]
+    pub fn from_label(label: Option<&str>) -> Self {
+        match label.map(str::to_ascii_lowercase).as_deref() {
+            Some("critical") => Self::Critical,
+            Some("warning") => Self::Warning,
+            _ => Self::Info,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    Gt,
+    Ge,
+    Lt,
+    Le,
+}
+
+impl Comparison {
+    #[must_use]
+    pub fn breaks(self, value: f64, threshold: f64) -> bool {
+        match self {
+            Self::Gt => value > threshold,
+            Self::Ge => value >= threshold,
+            Self::Lt => value < threshold,
+            Self::Le => value <= threshold,
+        }
+    }
+
+    #[must_use]
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Gt => ">",
+            Self::Ge => ">=",
+            Self::Lt => "<",
+            Self::Le => "<=",
+        }
+    }
+
+    /// How far past the threshold: larger is worse, whatever the direction.
+    #[must_use]
+    pub fn excess(self, value: f64, threshold: f64) -> f64 {
+        match self {
+            Self::Gt | Self::Ge => value - threshold,
+            Self::Lt | Self::Le => threshold - value,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregate {
+    Max,
+    Sum,
+    Avg,
+    Min,
+}
+
+impl Aggregate {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Max => "max",
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Min => "min",
+        }
+    }
+}
+
+/// Where a violation's component comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComponentFrom {
+    Fixed(String),
+    Label(String),
+}
+
+impl ComponentFrom {
+    #[must_use]
+    pub fn of(&self, labels: &Labels) -> Option<String> {
+        match self {
+            Self::Fixed(name) => Some(name.clone()),
+            Self::Label(label) => labels.get(label).filter(|v| !v.is_empty()).cloned(),
+        }
+    }
+}
+
+/// A rule over one metric; evaluated alike from Prometheus and from direct scrapes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MetricRule {
+    pub metric: String,
+    pub labels: Labels,
+    pub aggregate: Option<Aggregate>,
+    /// Labels kept by the aggregate. `cluster`, `charter` and `job` are always kept beside them, so that two
+    /// systems behind one reading are seen (`ambiguous_scope`) and never merged.
+    pub by: Vec<String>,
+    /// With this the value is the counter's increase over the window, not the sample itself.
+    #[serde(serialize_with = "super::time::optional_seconds")]
+    pub increase_over: Option<Duration>,
+    pub comparison: Comparison,
+    pub threshold: f64,
+}
+
+/// Labels that tell one controlled system from another.
+pub const IDENTITY_LABELS: [&str; 3] = ["cluster", "charter", "job"];
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Measure {
+    Metric(MetricRule),
+    /// The user's PromQL with our threshold; an empty answer is missing data.
+    Query {
+        promql: String,
+        comparison: Comparison,
+        threshold: f64,
+    },
+    /// A bare condition: any answered series breaks. Its empty answer is clear only while `present` answers something;
+    /// without `present` an empty answer clears nothing and judges nothing.
+    Condition {
+        promql: String,
+        present: Option<String>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rule {
+    pub name: String,
+    #[serde(flatten)]
+    pub measure: Measure,
+    pub severity: Severity,
+    pub component: ComponentFrom,
+    pub cause: Option<Cause>,
+}
+
+impl Rule {
+    #[must_use]
+    pub fn metric_name(&self) -> &str {
+        match &self.measure {
+            Measure::Metric(rule) => &rule.metric,
+            Measure::Query { promql, .. } | Measure::Condition { promql, .. } => promql,
+        }
+    }
+
+    /// The counter window of a rule with `increase_over`.
+    #[must_use]
+    pub fn increase_over(&self) -> Option<Duration> {
+        match &self.measure {
+            Measure::Metric(rule) => rule.increase_over,
+            Measure::Query { .. } | Measure::Condition { .. } => None,
+        }
+    }
+
+    /// Threshold and comparison; a bare condition answers 1 for "holds" against > 0.
+    #[must_use]
+    pub fn limit(&self) -> (Comparison, f64) {
+        match &self.measure {
+            Measure::Metric(rule) => (rule.comparison, rule.threshold),
+            Measure::Query { comparison, threshold, .. } => (*comparison, *threshold),
+            Measure::Condition { .. } => (Comparison::Gt, 0.0),
+        }
+    }
+}

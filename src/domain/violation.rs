@@ -1,0 +1,60 @@
+//! A violation: one rule broken by one series, or one alert.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::reading::Source;
+use super::rule::{Comparison, Severity};
+use super::{Cause, Labels, time::Time};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Violation {
+    /// One per episode: a violation that comes back after clearing is a new one of the same fingerprint.
+    pub id: Uuid,
+    /// The same for the same rule and series, or the same alert, across episodes and restarts.
+    pub fingerprint: String,
+    pub severity: Severity,
+    pub source: Source,
+    /// Rule name, or the alert's name.
+    pub rule: String,
+    pub metric: String,
+    /// Last value read; an alert has none.
+    pub value: Option<f64>,
+    pub threshold: Option<f64>,
+    pub comparison: Option<Comparison>,
+    pub component: Option<String>,
+    pub labels: Labels,
+    pub description: String,
+    pub cause: Option<Cause>,
+    /// When it was first read as broken in this episode.
+    pub detected_at: Time,
+    /// When it became active; equal to `detected_at` unless it was known before this process started.
+    pub active_since: Time,
+    pub cleared_at: Option<Time>,
+    pub flapping: bool,
+    /// From a rule of `monitor`, or from an alert whose cause is known, and not foreign.
+    pub actionable: bool,
+    /// Read as broken in this very cycle, in good data. A violation that is active but not confirmed justifies nothing.
+    pub confirmed: bool,
+}
+
+impl Violation {
+    /// Counted when outcomes are judged and when a cycle is called healthy: actionable, warning or worse.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.actionable && self.severity >= Severity::Warning
+    }
+}
+
+/// A stable name for a rule and its series.
+#[must_use]
+pub fn fingerprint(rule: &str, labels: &Labels) -> String {
+    // DefaultHasher::new() is SipHash-1-3 with fixed keys: the same text in every process of one build. A change of
+    // the standard library would only make active violations new ones, once.
+    let mut hasher = DefaultHasher::new();
+    rule.hash(&mut hasher);
+    labels.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}

@@ -1,0 +1,93 @@
+//! The `execute` section of the configuration with its defaults.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use url::Url;
+
+use crate::domain::action::ActionKind;
+use crate::domain::execution::ExecutionMode;
+use crate::domain::secret::Secret;
+
+/// Does this Charter honour `Idempotency-Key`?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idempotency {
+    /// Known once an answer has carried the key back.
+    Auto,
+    Yes,
+    No,
+}
+
+impl Serialize for Idempotency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Yes => serializer.serialize_bool(true),
+            Self::No => serializer.serialize_bool(false),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    pub charter_url: Url,
+    pub charter_api_key: Option<Secret>,
+    /// Time-out of one call; not scaled by the demo.
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub timeout_seconds: Duration,
+    /// Time-out of a whole policy; not scaled by the demo.
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub policy_timeout: Duration,
+    /// Tries in all.
+    pub max_retries: u32,
+    pub rollback_enabled: bool,
+    pub execution_mode: ExecutionMode,
+    pub idempotent_charter: Idempotency,
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub settle_default: Duration,
+    #[serde(serialize_with = "settle_seconds")]
+    pub settle: BTreeMap<ActionKind, Duration>,
+}
+
+impl Settings {
+    #[must_use]
+    pub fn settle(&self, kind: ActionKind) -> Duration {
+        self.settle.get(&kind).copied().unwrap_or(self.settle_default)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let settle = [
+            (ActionKind::ApplyPolicy, 60),
+            (ActionKind::UpdateConfiguration, 60),
+            (ActionKind::ThrottleRequests, 60),
+            (ActionKind::BypassValidation, 60),
+            (ActionKind::ActivateEmergencyOverride, 60),
+            (ActionKind::RestartService, 120),
+            (ActionKind::RebalanceLoad, 180),
+            (ActionKind::ScaleUp, 180),
+            (ActionKind::ScaleDown, 300),
+        ];
+        Self {
+            charter_url: Url::parse("http://localhost:8000").expect("a constant URL"),
+            charter_api_key: None,
+            timeout_seconds: Duration::from_secs(30),
+            policy_timeout: Duration::from_secs(60),
+            max_retries: 3,
+            rollback_enabled: true,
+            execution_mode: ExecutionMode::Transactional,
+            idempotent_charter: Idempotency::Auto,
+            settle_default: Duration::from_secs(120),
+            settle: settle.map(|(kind, secs)| (kind, Duration::from_secs(secs))).into(),
+        }
+    }
+}
+
+fn settle_seconds<S: Serializer>(
+    settle: &BTreeMap<ActionKind, Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(settle.iter().map(|(kind, settle)| (kind, settle.as_secs_f64())))
+}

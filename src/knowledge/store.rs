@@ -1,0 +1,148 @@
+//! The store contract: keyed JSON records in collections, written in one transaction, listed newest first.
+//!
+//! Deliberately small, so that memory, SQLite and later PostgreSQL can be held to one contract suite. What a record
+//! means is said by the domain types; which of them are kept for how long is said by [`super::Knowledge`].
+
+use async_trait::async_trait;
+
+use crate::domain::time::Time;
+
+/// What kinds of records there are; a closed set, so that no record is without a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Collection {
+    Alerts,
+    Violations,
+    Analyses,
+    Policies,
+    Executions,
+    Judgings,
+    Outcomes,
+    Insights,
+    Incidents,
+    Escalations,
+    Cycles,
+    /// Single facts by name: learnt receivers, last change of size.
+    Facts,
+}
+
+impl Collection {
+    pub const ALL: [Self; 12] = [
+        Self::Alerts,
+        Self::Violations,
+        Self::Analyses,
+        Self::Policies,
+        Self::Executions,
+        Self::Judgings,
+        Self::Outcomes,
+        Self::Insights,
+        Self::Incidents,
+        Self::Escalations,
+        Self::Cycles,
+        Self::Facts,
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alerts => "alerts",
+            Self::Violations => "violations",
+            Self::Analyses => "analyses",
+            Self::Policies => "policies",
+            Self::Executions => "executions",
+            Self::Judgings => "judgings",
+            Self::Outcomes => "outcomes",
+            Self::Insights => "insights",
+            Self::Incidents => "incidents",
+            Self::Escalations => "escalations",
+            Self::Cycles => "cycles",
+            Self::Facts => "facts",
+        }
+    }
+}
+
+/// One record as stored. `sequence` is given at first insertion and never changes: it is the order of lists and
+/// their cursor. `version` rises with every write of the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub key: String,
+    /// The one thing lists may filter by: `open`/`closed`, an approval, a status.
+    pub tag: String,
+    pub at: Time,
+    pub body: String,
+    pub sequence: i64,
+    pub version: i64,
+}
+
+/// Under which condition a write takes effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum When {
+    Always,
+    /// Only if the key is not there.
+    Absent,
+    /// Only if the key is there with this tag.
+    Tag(String),
+    /// Only if the key is there with this version.
+    Version(i64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    Put { collection: Collection, key: String, tag: String, at: Time, body: String, when: When },
+    Delete { collection: Collection, key: String },
+}
+
+/// What a conditional write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    Done,
+    /// Its condition did not hold; nothing was changed by it.
+    Skipped,
+}
+
+/// Which part of a collection to keep; everything else is deleted, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    pub collection: Collection,
+    /// Only records with this tag are bounded; `None` bounds all of the collection.
+    pub tag: Option<String>,
+    pub newest: usize,
+    pub not_before: Option<Time>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    pub tag: Option<String>,
+    /// Only records with a smaller sequence: the `next` of the page before.
+    pub after: Option<i64>,
+    /// 1..=500 for API pages; internal readers may ask for a whole bounded collection.
+    pub limit: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(
+        "knowledge store {store} cannot be {what}: {cause}. Check that the path exists, is writable and has free space (knowledge.sqlite_path)"
+    )]
+    Unavailable { store: String, what: &'static str, cause: String },
+    #[error(
+        "knowledge store {store} holds a {collection} record {key} that cannot be read: {cause}. It was written by another version or damaged"
+    )]
+    Corrupt { store: String, collection: &'static str, key: String, cause: String },
+}
+
+/// One embedded or shared database. Implementations: memory, SQLite.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Applies all writes in one durable transaction, in order; a failed condition skips that write alone.
+    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError>;
+
+    async fn get(&self, collection: Collection, key: &str) -> Result<Option<Record>, StoreError>;
+
+    /// Newest first.
+    async fn list(&self, collection: Collection, query: Query) -> Result<Vec<Record>, StoreError>;
+
+    async fn prune(&self, bounds: Vec<Bound>) -> Result<u64, StoreError>;
+
+    /// Can it still be written? Asked before anything is sent to Charter and by /health.
+    async fn check(&self) -> Result<(), StoreError>;
+}

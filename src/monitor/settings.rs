@@ -1,0 +1,172 @@
+//! The `monitor` and `alertmanager` sections of the configuration, with their defaults and the shipped rules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use url::Url;
+
+use crate::domain::rule::{
+    Aggregate, Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity,
+};
+use crate::domain::secret::Secret;
+use crate::domain::{CHARTER, Cause, Labels};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricsSource {
+    Prometheus,
+    Scrape,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    pub source: MetricsSource,
+    pub prometheus_url: Url,
+    pub scrape_url: Option<Url>,
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub poll_interval: Duration,
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub query_timeout: Duration,
+    pub bearer_token: Option<Secret>,
+    pub scope: Labels,
+    pub min_coverage: f64,
+    /// `monitor.metrics` and then `monitor.queries`, in the order of the configuration.
+    pub rules: Vec<Arc<Rule>>,
+    /// Largest accepted difference between a source's clock and ours (loop.md; not a key).
+    #[serde(skip)]
+    pub max_skew: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            source: MetricsSource::Prometheus,
+            prometheus_url: Url::parse("http://localhost:9090").expect("a constant URL"),
+            scrape_url: None,
+            poll_interval: Duration::from_secs(30),
+            query_timeout: Duration::from_secs(10),
+            bearer_token: None,
+            scope: Labels::new(),
+            min_coverage: 0.8,
+            rules: shipped_rules(),
+            max_skew: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The four rules that stand when `monitor.metrics` is empty.
+#[must_use]
+pub fn shipped_rules() -> Vec<Arc<Rule>> {
+    let label = |key: &str, value: &str| Labels::from([(key.to_owned(), value.to_owned())]);
+    let rule = |name: &str, measure, severity, component, cause: Option<&str>| {
+        Arc::new(Rule {
+            name: name.to_owned(),
+            measure: Measure::Metric(measure),
+            severity,
+            component,
+            cause: cause.map(Cause::new),
+        })
+    };
+    let measure = |metric: &str, comparison, threshold| MetricRule {
+        metric: format!("westworld_charter_{metric}"),
+        labels: Labels::new(),
+        aggregate: None,
+        by: Vec::new(),
+        increase_over: None,
+        comparison,
+        threshold,
+    };
+    let by_component = || ComponentFrom::Label("component".to_owned());
+    vec![
+        rule(
+            "validation_latency",
+            MetricRule {
+                labels: label("quantile", "0.95"),
+                aggregate: Some(Aggregate::Max),
+                by: vec!["validation_type".to_owned()],
+                ..measure("validation_latency_seconds", Comparison::Gt, 1.0)
+            },
+            Severity::Warning,
+            ComponentFrom::Fixed(CHARTER.to_owned()),
+            Some(Cause::VALIDATION_LATENCY),
+        ),
+        rule(
+            "failure_rate",
+            measure("failure_rate", Comparison::Gt, 0.10),
+            Severity::Warning,
+            by_component(),
+            Some(Cause::SYSTEM_OVERLOAD),
+        ),
+        rule(
+            "throughput",
+            measure("throughput_ops_per_sec", Comparison::Lt, 100.0),
+            Severity::Info,
+            by_component(),
+            None,
+        ),
+        rule(
+            "critical_policy_violations",
+            MetricRule {
+                labels: label("severity", "critical"),
+                aggregate: Some(Aggregate::Sum),
+                by: vec!["policy_id".to_owned()],
+                increase_over: Some(Duration::from_secs(300)),
+                ..measure("policy_violations_total", Comparison::Gt, 0.0)
+            },
+            Severity::Critical,
+            ComponentFrom::Label("policy_id".to_owned()),
+            Some(Cause::POLICY_MISCONFIGURATION),
+        ),
+    ]
+}
+
+/// One entry of `alertmanager.handlers`: the first whose pattern is in the alert's name wins.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Handler {
+    pub pattern: String,
+    pub cause: Option<Cause>,
+    pub rule: Option<String>,
+    pub component: Option<String>,
+    pub component_label: String,
+    pub severity: Option<Severity>,
+    pub ignore: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AlertmanagerSettings {
+    pub enabled: bool,
+    pub url: Url,
+    pub webhook_host: String,
+    pub webhook_port: u16,
+    pub webhook_path: String,
+    pub webhook_token: Option<Secret>,
+    pub receiver: Option<String>,
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub wake_gap: Duration,
+    pub max_body_bytes: usize,
+    pub handlers: Vec<Handler>,
+    pub ignore: Vec<String>,
+    /// Absence from the list proves a clear only after Alertmanager has been up this long (loop.md; not a key).
+    #[serde(skip)]
+    pub trust_absence_after: Duration,
+}
+
+impl Default for AlertmanagerSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            url: Url::parse("http://localhost:9093").expect("a constant URL"),
+            webhook_host: "0.0.0.0".to_owned(),
+            webhook_port: 5000,
+            webhook_path: "/webhooks/alerts".to_owned(),
+            webhook_token: None,
+            receiver: None,
+            wake_gap: Duration::from_secs(5),
+            max_body_bytes: 4 * 1024 * 1024,
+            handlers: Vec::new(),
+            ignore: vec!["Watchdog".to_owned(), "InfoInhibitor".to_owned()],
+            trust_absence_after: Duration::from_secs(180),
+        }
+    }
+}

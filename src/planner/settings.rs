@@ -1,0 +1,214 @@
+//! The `plan` section of the configuration with its defaults and the shipped strategies.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::domain::Cause;
+use crate::domain::action::{ActionKind, RebalanceStrategy};
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    /// `orchestrator.plan_threshold`: occurrences behind a cause before it is planned for.
+    #[serde(skip)]
+    pub plan_threshold: u32,
+    /// `orchestrator.auto_approve`, its null already resolved by the mode.
+    #[serde(skip)]
+    pub auto_approve: bool,
+    /// Overrides of [`ActionKind::default_cost`].
+    pub cost_model: BTreeMap<ActionKind, f64>,
+    pub benefit_target: f64,
+    pub min_confidence: f64,
+    pub min_score: f64,
+    pub max_policies_per_analysis: usize,
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub approval_ttl: Duration,
+    pub scaling: Scaling,
+    pub give_back: GiveBack,
+    /// Every cause's candidates: the shipped table with the configured causes put over it.
+    pub strategies: BTreeMap<Cause, Vec<Strategy>>,
+    /// `knowledge.confidence_saturation_point`: judged runs after which what was learned counts in full.
+    #[serde(skip)]
+    pub saturation: u32,
+    /// `knowledge.pattern_learning_enabled`: false keeps effectiveness at 1.
+    #[serde(skip)]
+    pub learning: bool,
+    /// An incident ends this long after its last evidence (loop.md; not a key).
+    #[serde(skip)]
+    pub incident_gap: Duration,
+    /// A rejection holds until the violation clears, but no longer than this (loop.md; not a key).
+    #[serde(skip)]
+    pub rejection_holds: Duration,
+    /// healthy_nodes below replicas holds planning back this long after a change of size: the settle time of scale_up.
+    #[serde(skip)]
+    pub resize_settle: Duration,
+    /// A candidate that nothing follows is tried at most so often in an incident (loop.md; not a key).
+    #[serde(skip)]
+    pub max_tries: u32,
+}
+
+impl Settings {
+    #[must_use]
+    pub fn cost(&self, kind: ActionKind) -> f64 {
+        self.cost_model.get(&kind).copied().unwrap_or_else(|| kind.default_cost())
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            plan_threshold: 3,
+            auto_approve: false,
+            cost_model: BTreeMap::new(),
+            benefit_target: 0.95,
+            min_confidence: 0.6,
+            min_score: 0.0,
+            max_policies_per_analysis: 5,
+            approval_ttl: Duration::from_secs(15 * 60),
+            scaling: Scaling::default(),
+            give_back: GiveBack::default(),
+            strategies: shipped_strategies(),
+            saturation: 30,
+            learning: true,
+            incident_gap: Duration::from_secs(600),
+            rejection_holds: Duration::from_secs(3600),
+            resize_settle: Duration::from_secs(180),
+            max_tries: 3,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Scaling {
+    pub factor: f64,
+    pub min_replicas: u32,
+    pub max_replicas: u32,
+}
+
+impl Default for Scaling {
+    fn default() -> Self {
+        Self { factor: 1.5, min_replicas: 1, max_replicas: 20 }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct GiveBack {
+    /// Off when absent: nothing scales down by default.
+    #[serde(serialize_with = "crate::domain::time::optional_seconds")]
+    pub after: Option<Duration>,
+}
+
+/// One candidate of a cause: an action, its configured parameters, and what it comes after.
+///
+/// A parameter left out is computed where loop.md computes it; one that is neither computed nor configured makes
+/// the candidate impossible (`parameter_missing`).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Strategy {
+    pub action: ActionKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<ActionKind>,
+    /// restart_service: a service, or `all` for the whole committee; absent means the policy's component.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graceful: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_set: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<f64>,
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::domain::time::optional_seconds"
+    )]
+    pub duration_seconds: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<RebalanceStrategy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Map<String, Value>>,
+    /// scale_up, scale_down: an absolute size instead of the computed one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+}
+
+impl Strategy {
+    #[must_use]
+    pub fn new(action: ActionKind) -> Self {
+        Self {
+            action,
+            after: None,
+            service: None,
+            graceful: None,
+            policy_set: None,
+            validation_type: None,
+            rate_limit: None,
+            duration_seconds: None,
+            strategy: None,
+            settings: None,
+            replicas: None,
+        }
+    }
+
+    #[must_use]
+    pub fn after(action: ActionKind, after: ActionKind) -> Self {
+        Self { after: Some(after), ..Self::new(action) }
+    }
+}
+
+/// The shipped table. A cause that is not in it (`unknown` among them) has no remedy: a person is told.
+#[must_use]
+pub fn shipped_strategies() -> BTreeMap<Cause, Vec<Strategy>> {
+    // Temporary states end by themselves after 15 minutes.
+    let temporary = Some(Duration::from_secs(900));
+    BTreeMap::from([
+        (
+            Cause::new(Cause::VALIDATION_LATENCY),
+            vec![
+                Strategy::new(ActionKind::ScaleUp),
+                Strategy {
+                    duration_seconds: temporary,
+                    ..Strategy::after(ActionKind::ThrottleRequests, ActionKind::ScaleUp)
+                },
+            ],
+        ),
+        (
+            Cause::new(Cause::POLICY_MISCONFIGURATION),
+            vec![Strategy {
+                policy_set: Some("baseline".to_owned()),
+                ..Strategy::new(ActionKind::ApplyPolicy)
+            }],
+        ),
+        (
+            Cause::new(Cause::CASCADE_FAILURE),
+            vec![
+                Strategy {
+                    duration_seconds: temporary,
+                    ..Strategy::new(ActionKind::ThrottleRequests)
+                },
+                Strategy {
+                    duration_seconds: temporary,
+                    ..Strategy::after(
+                        ActionKind::ActivateEmergencyOverride,
+                        ActionKind::ThrottleRequests,
+                    )
+                },
+            ],
+        ),
+        (
+            Cause::new(Cause::SYSTEM_OVERLOAD),
+            vec![
+                Strategy {
+                    strategy: Some(RebalanceStrategy::LeastLoaded),
+                    ..Strategy::new(ActionKind::RebalanceLoad)
+                },
+                Strategy {
+                    graceful: Some(true),
+                    ..Strategy::after(ActionKind::RestartService, ActionKind::RebalanceLoad)
+                },
+            ],
+        ),
+    ])
+}
