@@ -9,12 +9,14 @@ pub mod charter;
 pub mod cycle;
 pub mod escalation;
 pub mod execution;
+pub mod incident;
 pub mod outcome;
 pub mod policy;
 pub mod reading;
 pub mod rule;
 pub mod secret;
 pub mod time;
+pub mod view;
 pub mod violation;
 
 use std::collections::BTreeMap;

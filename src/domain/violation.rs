@@ -58,3 +58,13 @@ pub fn fingerprint(rule: &str, labels: &Labels) -> String {
     labels.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
+
+/// A violation as the store keeps it: the active ones, and those that cleared so lately that a return still counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrackedViolation {
+    pub violation: Violation,
+    /// When it came back after clearing, newest last; only those inside the flapping window.
+    pub returns: Vec<Time>,
+    /// Since when it reads clear although it still counts as active, because it is flapping.
+    pub clear_since: Option<Time>,
+}

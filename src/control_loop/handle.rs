@@ -1,0 +1,77 @@
+//! The handle by which the server reads the loop's state and wakes it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tokio::sync::{Notify, watch};
+
+use crate::clock::Clock;
+use crate::domain::time::Time;
+use crate::domain::view::LoopView;
+
+/// Cheap to clone; everything behind it is shared with the loop.
+#[derive(Clone, Debug)]
+pub struct LoopHandle {
+    view: watch::Receiver<Arc<LoopView>>,
+    wake: Arc<Notify>,
+    heartbeat: Arc<AtomicI64>,
+    clock: Clock,
+}
+
+/// The loop's own end: publishes the view and moves the heartbeat.
+#[derive(Debug)]
+pub struct Publisher {
+    pub view: watch::Sender<Arc<LoopView>>,
+    pub wake: Arc<Notify>,
+    pub heartbeat: Heartbeat,
+}
+
+/// Moved at every phase and at every call; /health answers 503 when it stands still.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    last: Arc<AtomicI64>,
+    clock: Clock,
+}
+
+impl Heartbeat {
+    pub fn beat(&self) {
+        self.last.store(self.clock.now().timestamp_millis(), Ordering::Relaxed);
+    }
+}
+
+/// A connected pair of loop and handle.
+#[must_use]
+pub fn channel(clock: Clock) -> (Publisher, LoopHandle) {
+    let (sender, view) = watch::channel(Arc::new(LoopView::default()));
+    let wake = Arc::new(Notify::new());
+    let last = Arc::new(AtomicI64::new(clock.now().timestamp_millis()));
+    let heartbeat = Heartbeat { last: last.clone(), clock };
+    (
+        Publisher { view: sender, wake: wake.clone(), heartbeat },
+        LoopHandle { view, wake, heartbeat: last, clock },
+    )
+}
+
+impl LoopHandle {
+    /// Asks for a cycle now. Wake-ups are coalesced and carry no data: the cycle reads everything afresh.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    #[must_use]
+    pub fn view(&self) -> Arc<LoopView> {
+        self.view.borrow().clone()
+    }
+
+    /// How long ago the loop last moved.
+    #[must_use]
+    pub fn heartbeat_age(&self) -> std::time::Duration {
+        let age = self.clock.now().timestamp_millis() - self.heartbeat.load(Ordering::Relaxed);
+        std::time::Duration::from_millis(u64::try_from(age).unwrap_or(0))
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+}

@@ -1,0 +1,70 @@
+//! What the loop publishes after every cycle for the API, health and metrics to read.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::alert::AlertClass;
+use super::charter::CharterView;
+use super::cycle::CycleStatus;
+use super::outcome::ActionStatistics;
+use super::reading::Source;
+use super::rule::Severity;
+use super::time::Time;
+use super::violation::Violation;
+
+/// One source as health and the API show it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SourceStatus {
+    pub source: Source,
+    pub last_read: Option<Time>,
+    /// Series expected, seen and missing in the last cycle (rules only).
+    pub expected: usize,
+    pub seen: usize,
+    pub missing: usize,
+    pub clock_skew_seconds: Option<f64>,
+    pub error: Option<String>,
+}
+
+/// One rule whose data is missing, in words.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RuleHealth {
+    pub rule: String,
+    pub good: bool,
+    pub expected: usize,
+    pub seen: usize,
+    pub problem: Option<String>,
+}
+
+/// An alert that is shown only, or waits for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ShownAlert {
+    pub name: String,
+    pub class: AlertClass,
+    pub severity: Severity,
+    pub description: String,
+}
+
+/// A consistent picture of the loop after one cycle.
+#[derive(Clone, Debug, Default)]
+pub struct LoopView {
+    pub running: bool,
+    pub iteration: u64,
+    pub started_at: Option<Time>,
+    pub last_update: Option<Time>,
+    /// When a cycle was last healthy or completed.
+    pub last_good_cycle: Option<Time>,
+    pub last_status: Option<CycleStatus>,
+    pub last_error: Option<String>,
+    pub policies_generated: u64,
+    pub policies_executed: u64,
+    pub violations: Vec<Violation>,
+    pub alerts: Vec<ShownAlert>,
+    pub sources: Vec<SourceStatus>,
+    pub rules: Vec<RuleHealth>,
+    pub charter: Option<CharterView>,
+    pub statistics: Vec<ActionStatistics>,
+    /// Why the store could not be read or written in the last cycle.
+    pub store_error: Option<String>,
+    pub interval: Duration,
+}
