@@ -1,7 +1,122 @@
 //! Plan: weighs each cause's remedies by benefit and cost and chooses at most one policy a cycle.
 //!
 //! Pure: returns what it chose and what it did not choose, each with a typed reason and the numbers behind it.
+//!
+//! ```text
+//! root causes ─▶ candidates (eligible? possible? held back?) ─▶ one per cause ─▶ ranked ─▶ the one policy
+//!                    ▲ parameters, cost_benefit, incident so far                  └─▶ the rest, each with its reason
+//! ```
 
+mod candidate;
+mod check;
+mod cost_benefit;
+mod give_back;
+mod incident;
+mod parameters;
+mod policy;
+mod rank;
 pub mod settings;
+mod turn;
 
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+pub use check::check;
+pub use cost_benefit::{benefit, effectiveness, order};
 pub use settings::{Settings, Strategy};
+
+use crate::domain::Cause;
+use crate::domain::action::Scope;
+use crate::domain::analysis::RootCause;
+use crate::domain::charter::CharterView;
+use crate::domain::cycle::CandidateReport;
+use crate::domain::incident::Incident;
+use crate::domain::outcome::{ActionStatistics, Judging};
+use crate::domain::policy::Policy;
+use crate::domain::time::Time;
+use crate::domain::violation::Violation;
+
+/// A change of Charter's size that was seen, ours or another's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resize {
+    pub at: Time,
+}
+
+/// What our own scaling up has added and could be given back.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Surplus {
+    /// The size before our first scale up.
+    pub original: u32,
+    /// The size we set last.
+    pub ours: u32,
+}
+
+/// Everything the planner decides from; time included.
+#[derive(Debug)]
+pub struct PlanInput<'a> {
+    pub now: Time,
+    pub settings: &'a Settings,
+    pub root_causes: &'a [RootCause],
+    /// Active violations by fingerprint.
+    pub violations: &'a BTreeMap<&'a str, &'a Violation>,
+    pub statistics: &'a [ActionStatistics],
+    pub incidents: &'a [Incident],
+    /// Open policies, and rejected ones of the last hour.
+    pub policies: &'a [Policy],
+    pub judgings: &'a [Judging],
+    /// Ground on which an execution ended without a known result.
+    pub blocked: &'a [Scope],
+    pub charter: &'a CharterView,
+    pub last_resize: Option<&'a Resize>,
+    /// Since when Charter says `recovering`.
+    pub recovering_since: Option<Time>,
+    /// Mean served operations per second of the last five good cycles.
+    pub served_rate: Option<f64>,
+    pub surplus: Option<&'a Surplus>,
+    /// Since when nothing that counts is active, every rule read well.
+    pub quiet_since: Option<Time>,
+    /// `monitor.scope` names which system is ours.
+    pub scoped: bool,
+}
+
+/// Why people must be told, found while planning.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Concern {
+    /// Scaling is at its limit with the cause still there.
+    CapacityExhausted { cause: Cause, component: String, evidence: Vec<String>, detail: String },
+    /// No candidate is left in this incident.
+    RemediesExhausted { cause: Cause, component: String, evidence: Vec<String>, detail: String },
+    /// Two systems behind one plan while the scope is empty.
+    AmbiguousScope { cause: Cause, component: String, evidence: Vec<String>, detail: String },
+}
+
+/// What was decided, and for everything that was not chosen, why not.
+#[must_use = "a plan says what to execute, record and escalate"]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The one policy to execute in this cycle.
+    pub chosen: Option<Policy>,
+    /// Policies that are new or changed, `chosen` among them.
+    pub policies: Vec<Policy>,
+    /// How many of them are new.
+    pub generated: usize,
+    /// Incidents that are new or changed.
+    pub incidents: Vec<Incident>,
+    pub candidates: Vec<CandidateReport>,
+    pub concerns: Vec<Concern>,
+}
+
+/// Decides. `new_id` names new policies and incidents.
+pub fn plan(input: &PlanInput<'_>, new_id: &mut dyn FnMut() -> Uuid) -> Plan {
+    let mut plan = Plan::default();
+    let incidents = incident::update(input, &mut plan, new_id);
+    let mut contenders = Vec::new();
+    for (cause, incident) in &incidents {
+        contenders.extend(candidate::weigh_cause(input, cause, incident, &mut plan));
+    }
+    contenders.extend(give_back::candidate(input));
+    rank::choose(input, contenders, &mut plan, new_id);
+    policy::expire(input, &mut plan);
+    plan
+}

@@ -115,4 +115,6 @@ pub struct AlertView {
     pub alerts: Vec<Alert>,
     /// Why the list could not be read, if it could not. With Alertmanager off this is `None` and there are no alerts.
     pub failure: Option<ReadFailure>,
+    /// The list was read from an Alertmanager that has been up long enough: what is not in it is clear.
+    pub absence_proves_clear: bool,
 }

@@ -15,8 +15,10 @@ pub struct Attempt {
     pub action: ActionKind,
     pub policy_id: Uuid,
     pub at: Time,
-    /// `None` while it is being judged, or when it failed before anything took effect.
+    /// `None` while it is being judged, or when its execution failed.
     pub verdict: Option<OutcomeType>,
+    /// Its execution failed or was rolled back.
+    pub failed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

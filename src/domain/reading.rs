@@ -135,3 +135,34 @@ pub struct Snapshot {
     /// Filled only when history was asked for.
     pub history: Vec<SeriesHistory>,
 }
+
+impl Snapshot {
+    /// Which source the rules were read from.
+    #[must_use]
+    pub fn metrics_source(&self) -> Source {
+        self.sources
+            .iter()
+            .map(|s| s.source)
+            .find(|s| *s != Source::Alertmanager)
+            .unwrap_or(Source::Prometheus)
+    }
+}
+
+/// What a rule's reading was worth in one cycle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleStatus {
+    pub rule: String,
+    /// Answered whole, covered and fresh: only then does it open, clear, confirm or judge anything.
+    pub good: bool,
+    /// Series seen in any of the last ten good cycles.
+    pub expected: usize,
+    /// Of those and of new ones, how many were there and fresh.
+    pub seen: usize,
+    /// The oldest sample behind a good reading; `None` when it has none.
+    pub oldest_sample: Option<Time>,
+    /// Since when nothing at all of it was there.
+    pub missing_since: Option<Time>,
+    /// Missing for so long that people must be told (`data_missing`).
+    pub missing_too_long: bool,
+    pub problem: Option<String>,
+}

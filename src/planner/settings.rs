@@ -44,9 +44,6 @@ pub struct Settings {
     /// healthy_nodes below replicas holds planning back this long after a change of size: the settle time of scale_up.
     #[serde(skip)]
     pub resize_settle: Duration,
-    /// A candidate that nothing follows is tried at most so often in an incident (loop.md; not a key).
-    #[serde(skip)]
-    pub max_tries: u32,
 }
 
 impl Settings {
@@ -75,7 +72,6 @@ impl Default for Settings {
             incident_gap: Duration::from_secs(600),
             rejection_holds: Duration::from_secs(3600),
             resize_settle: Duration::from_secs(180),
-            max_tries: 3,
         }
     }
 }

@@ -1,0 +1,38 @@
+//! score = benefit − cost. Benefit is how sure we are of the cause times how well the action has worked for it.
+
+use std::cmp::Ordering;
+
+use super::settings::Settings;
+use crate::domain::Cause;
+use crate::domain::action::{ActionKind, Risk};
+use crate::domain::outcome::ActionStatistics;
+use crate::domain::time::Time;
+
+/// What was learned of the action for the cause; 1 when nothing is known.
+#[must_use]
+pub fn effectiveness(
+    statistics: &[ActionStatistics],
+    cause: &Cause,
+    action: ActionKind,
+    settings: &Settings,
+) -> f64 {
+    if !settings.learning {
+        return 1.0;
+    }
+    statistics
+        .iter()
+        .find(|s| &s.cause == cause && s.action == action)
+        .map_or(1.0, |s| s.effectiveness)
+}
+
+/// min(0.95, cause confidence × effectiveness).
+#[must_use]
+pub fn benefit(cause_confidence: f64, effectiveness: f64, settings: &Settings) -> f64 {
+    (cause_confidence * effectiveness).min(settings.benefit_target)
+}
+
+/// Score, then lower cost, lower risk, older.
+#[must_use]
+pub fn order(a: (f64, f64, Risk, Time), b: (f64, f64, Risk, Time)) -> Ordering {
+    b.0.total_cmp(&a.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3))
+}

@@ -1,0 +1,85 @@
+//! Whose turn it is in a cause's list, by what was tried in this incident.
+
+use std::collections::BTreeSet;
+
+use super::settings::Strategy;
+use crate::domain::action::ActionKind;
+use crate::domain::incident::Incident;
+use crate::domain::outcome::OutcomeType;
+
+/// An action that nothing follows is tried at most so often in an incident, and so is one whose executions fail.
+const MAX_TRIES: usize = 3;
+
+pub(super) enum Turn {
+    Now,
+    /// Its predecessor has neither been judged without success nor been impossible.
+    Later(ActionKind),
+    TriedOut(String),
+}
+
+pub(super) fn turn(
+    strategy: &Strategy,
+    all: &[Strategy],
+    incident: &Incident,
+    impossible: &BTreeSet<ActionKind>,
+) -> Turn {
+    let kind = strategy.action;
+    let followed = all.iter().any(|s| s.after == Some(kind));
+    let tried = Tried::of(incident, kind);
+    if tried.failures >= MAX_TRIES {
+        return Turn::TriedOut(format!(
+            "its execution failed {} times in this incident",
+            tried.failures
+        ));
+    }
+    if followed && tried.without_success {
+        return Turn::TriedOut(
+            "judged without success in this incident; the next remedy's turn".to_owned(),
+        );
+    }
+    if !followed && tried.degraded {
+        return Turn::TriedOut("it made things worse in this incident".to_owned());
+    }
+    if !followed && tried.tries >= MAX_TRIES {
+        return Turn::TriedOut(format!(
+            "tried {} times in this incident, at most {MAX_TRIES}",
+            tried.tries
+        ));
+    }
+    match strategy.after {
+        Some(before)
+            if !Tried::of(incident, before).is_spent() && !impossible.contains(&before) =>
+        {
+            Turn::Later(before)
+        }
+        Some(_) | None => Turn::Now,
+    }
+}
+
+/// What an incident says of one action.
+struct Tried {
+    tries: usize,
+    failures: usize,
+    /// Judged ineffective or degradation.
+    without_success: bool,
+    degraded: bool,
+}
+
+impl Tried {
+    fn of(incident: &Incident, kind: ActionKind) -> Self {
+        let own = || incident.attempts.iter().filter(|a| a.action == kind);
+        let judged = |verdict| own().any(|a| a.verdict == Some(verdict));
+        let degraded = judged(OutcomeType::Degradation);
+        Self {
+            tries: own().count(),
+            failures: own().filter(|a| a.failed).count(),
+            without_success: degraded || judged(OutcomeType::Ineffective),
+            degraded,
+        }
+    }
+
+    /// The next remedy's turn has come.
+    fn is_spent(&self) -> bool {
+        self.without_success || self.failures >= MAX_TRIES
+    }
+}
