@@ -22,6 +22,8 @@ pub mod executor;
 
 pub mod knowledge;
 
+pub mod escalation;
+
 pub mod control_loop;
 
 pub mod server;

@@ -23,7 +23,7 @@ pub(super) struct RuleMemory {
 #[derive(Debug)]
 struct Series {
     /// The good cycle (by number) that last saw it.
-    good_at: u64,
+    good_cycle: u64,
     seen_at: Time,
     clear_at: Option<Time>,
 }
@@ -50,7 +50,7 @@ impl RuleMemory {
         self.series.retain(|_, s| since(now, s.seen_at) < settings.forget_after);
         let condition = matches!(rule.measure, Measure::Condition { .. });
         let oldest = self.good_cycles.saturating_sub(EXPECTED_FOR);
-        let is_expected = |s: &Series| s.good_at > oldest;
+        let is_expected = |s: &Series| s.good_cycle > oldest;
         let expected =
             if condition { 0 } else { self.series.values().filter(|s| is_expected(s)).count() };
         let there =
@@ -63,13 +63,13 @@ impl RuleMemory {
         }
         for (fp, _) in &fresh {
             let series = self.series.entry(fp.clone()).or_insert(Series {
-                good_at: 0,
+                good_cycle: 0,
                 seen_at: now,
                 clear_at: None,
             });
             series.seen_at = now;
             if good {
-                series.good_at = self.good_cycles;
+                series.good_cycle = self.good_cycles;
             }
         }
         if answers {
@@ -123,7 +123,7 @@ impl RuleMemory {
         // A condition's series that no longer answers is unknown to the map until now.
         self.series
             .entry(fp.to_owned())
-            .or_insert(Series { good_at: self.good_cycles, seen_at: now, clear_at: None })
+            .or_insert(Series { good_cycle: self.good_cycles, seen_at: now, clear_at: None })
             .clear_at = Some(now);
     }
 
