@@ -51,14 +51,15 @@ apt_private() {
 
 # The package lists are our own copy: the system's may be empty (containers), stale, or not ours to refresh.
 refresh_package_lists() {
-    type -P apt-get >/dev/null && type -P dpkg-deb >/dev/null ||
+    if ! type -P apt-get >/dev/null || ! type -P dpkg-deb >/dev/null; then
         fail 'the tools are not on PATH, and this is not a Debian or Ubuntu machine they could be downloaded on.'
+    fi
     rm -rf "$tools/apt"
     mkdir -p "$tools/apt/lists/partial" "$tools/apt/cache/archives/partial"
     cat >"$tools/apt/apt.conf" <<CONF
 Dir::State::Lists "$tools/apt/lists";
 Dir::Cache "$tools/apt/cache";
-APT::Sandbox::User "$(id -un)";
+APT::Sandbox::User "root";
 Debug::NoLocking "true";
 Acquire::Retries "3";
 Acquire::http::Timeout "60";
