@@ -74,6 +74,27 @@ CONF
     apt_private apt-get -q update || true
 }
 
+# Debian's Alertmanager reads its templates from /usr/share/prometheus/alertmanager, a path compiled in, and does not start
+# without them. Only root could put them there, so our copy of the binary reads them through an open folder instead: the
+# path is replaced by one of equal length that means "file descriptor 9", which a starter opens on the unpacked folder.
+compiled_in=/usr/share/prometheus/alertmanager
+
+reads_compiled_in_folder() { [[ -d $tools/$1$compiled_in ]] && grep -qaF "$compiled_in" "$tools/$1/usr/bin/$2"; }
+
+relocate() {
+    local package=$1 server=$2 name=$3 instead
+    instead=$(printf '/proc/self/fd/%*s' $((${#compiled_in} - 14)) 9)
+    instead=${instead// //}
+    LC_ALL=C sed -i "s#$compiled_in#$instead#g" "$tools/$package/usr/bin/$server"
+    cat >"$bin/$name" <<STARTER
+#!/bin/sh
+here=\$(dirname "\$0")
+exec 9<"\$here/../$package$compiled_in"
+exec "\$here/../$package/usr/bin/$server" "\$@"
+STARTER
+    chmod +x "$bin/$name"
+}
+
 unpack_package() {
     local package=$1 server=$2 name=$3 partner=$4
     printf 'fetch-tools: downloading the package %s\n' "$package" >&2
@@ -85,8 +106,14 @@ unpack_package() {
     fi
     dpkg-deb -x "$tools/apt/download/${package}"_*.deb "$tools/$package" ||
         fail "the downloaded package $package could not be unpacked into $tools/$package."
-    ln -sfn "../$package/usr/bin/$server" "$bin/$name"
+    rm -f "${bin:?}/$name"
     ln -sfn "../$package/usr/bin/$partner" "$bin/$partner"
+    # The server's name appears last: only then does a later run take the pair for ready.
+    if reads_compiled_in_folder "$package" "$server"; then
+        relocate "$package" "$server" "$name"
+    else
+        ln -sfn "../$package/usr/bin/$server" "$bin/$name"
+    fi
     # Both packages hold static Go binaries next to libc; one that needs more than this machine has says so here.
     local tool said
     for tool in "$name" "$partner"; do
