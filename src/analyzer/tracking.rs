@@ -136,6 +136,12 @@ impl Tracker {
         self.violations.values().filter(|t| t.active).map(|t| &t.record.violation)
     }
 
+    /// The last value read of a violation, active or lately cleared.
+    #[must_use]
+    pub fn value(&self, fp: &str) -> Option<f64> {
+        self.violations.get(fp).and_then(|t| t.record.violation.value)
+    }
+
     /// Does the causal detector need the past (after a start or a gap)? From when on?
     #[must_use]
     pub fn wants_history(&self, now: Time) -> Option<Time> {
@@ -174,14 +180,15 @@ impl Tracker {
                 let beginning = Beginning { now, last_clear, good: status.good, onset: None };
                 let described = || rule_violation(source, &reading.rule, point, fp, now);
                 self.broken(fp, beginning, described, changes, new_id);
-                if let Some(tracked) = self.violations.get_mut(fp) {
-                    tracked.record.violation.value = Some(point.value);
-                }
             } else if status.good {
                 if let Some(memory) = self.rules.get_mut(&reading.rule.name) {
                     memory.clear(fp, now);
                 }
                 self.clear(fp, now, changes);
+            }
+            // Cleared ones too: the value after an action is read from them.
+            if let Some(tracked) = self.violations.get_mut(fp) {
+                tracked.record.violation.value = Some(point.value);
             }
         }
         if status.good && reading.empty_is_clear {

@@ -137,8 +137,12 @@ pub struct CycleReport {
     pub phases: Vec<(Phase, f64)>,
     pub violations: usize,
     pub actionable: usize,
-    pub new_violations: Vec<String>,
-    pub cleared_violations: Vec<String>,
+    /// How many became active, and how many cleared, in this cycle.
+    pub opened: usize,
+    pub cleared: usize,
+    /// The first of each, in words.
+    pub opened_examples: Vec<String>,
+    pub cleared_examples: Vec<String>,
     pub analysis_id: Option<Uuid>,
     pub candidates: Vec<CandidateReport>,
     pub policies_generated: usize,
@@ -146,15 +150,4 @@ pub struct CycleReport {
     pub outcomes: Vec<Uuid>,
     pub escalations_opened: Vec<Uuid>,
     pub escalations_closed: Vec<Uuid>,
-}
-
-impl CycleReport {
-    /// The store could be left alone: nothing was seen, decided, done or learned.
-    #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        self.status == CycleStatus::Healthy
-            && self.cleared_violations.is_empty()
-            && self.outcomes.is_empty()
-            && self.escalations_closed.is_empty()
-    }
 }

@@ -7,7 +7,7 @@ use crate::domain::action::ActionKind;
 use crate::domain::incident::Incident;
 use crate::domain::outcome::OutcomeType;
 
-/// An action that nothing follows is tried at most so often in an incident, and so is one whose executions fail.
+/// An action is tried at most so often in an incident without a success; one that nothing follows, so often in all.
 const MAX_TRIES: usize = 3;
 
 pub(super) enum Turn {
@@ -26,10 +26,10 @@ pub(super) fn turn(
     let kind = strategy.action;
     let followed = all.iter().any(|s| s.after == Some(kind));
     let tried = Tried::of(incident, kind);
-    if tried.failures >= MAX_TRIES {
+    if tried.inconclusive >= MAX_TRIES {
         return Turn::TriedOut(format!(
-            "its execution failed {} times in this incident",
-            tried.failures
+            "{} times without a success in this incident, at most {MAX_TRIES}",
+            tried.inconclusive
         ));
     }
     if followed && tried.without_success {
@@ -59,7 +59,8 @@ pub(super) fn turn(
 /// What an incident says of one action.
 struct Tried {
     tries: usize,
-    failures: usize,
+    /// Failed to execute, or judged partial or unknown: neither a success nor a reason for the next remedy by itself.
+    inconclusive: usize,
     /// Judged ineffective or degradation.
     without_success: bool,
     degraded: bool,
@@ -72,7 +73,11 @@ impl Tried {
         let degraded = judged(OutcomeType::Degradation);
         Self {
             tries: own().count(),
-            failures: own().filter(|a| a.failed).count(),
+            inconclusive: own()
+                .filter(|a| {
+                    a.failed || matches!(a.verdict, Some(OutcomeType::Partial | OutcomeType::Unknown))
+                })
+                .count(),
             without_success: degraded || judged(OutcomeType::Ineffective),
             degraded,
         }
@@ -80,6 +85,6 @@ impl Tried {
 
     /// The next remedy's turn has come.
     fn is_spent(&self) -> bool {
-        self.without_success || self.failures >= MAX_TRIES
+        self.without_success || self.inconclusive >= MAX_TRIES
     }
 }

@@ -1,0 +1,200 @@
+//! THE data flow: one cycle, Monitor → Analyze → Plan → Execute → Knowledge.
+//!
+//! ```text
+//! recall what the store knows ─▶ observe ─▶ track ─▶ judge what has settled ─▶ analyze ─▶ plan ─▶ check the plan
+//!   ─▶ record the intent ─▶ execute ─▶ record the result ─▶ escalate what is left ─▶ save the report ─▶ publish
+//! ```
+//! A trigger only wakes the loop: the cycle reads everything afresh. What cannot be recalled or recorded is not done.
+
+mod escalate;
+mod execute;
+mod judge;
+mod memory;
+mod narrate;
+mod observe;
+mod publish;
+mod recall;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::analyzer::{self, Tracker};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::cycle::{CycleReport, CycleStatus, Phase, Trigger};
+use crate::domain::view::LoopView;
+use crate::domain::violation::Violation;
+use crate::executor::Executor;
+use crate::knowledge::{Knowledge, StoreError};
+use crate::metrics::Metrics;
+use crate::monitor::Monitor;
+use crate::planner::{self, PlanInput};
+use escalate::Left;
+use memory::Memory;
+use recall::Recalled;
+
+pub use recall::recover;
+
+/// Everything one cycle works with.
+#[derive(Debug)]
+pub struct Cycle {
+    config: Arc<Config>,
+    clock: Clock,
+    monitor: Monitor,
+    tracker: Tracker,
+    executor: Executor,
+    knowledge: Knowledge,
+    metrics: Arc<Metrics>,
+    memory: Memory,
+}
+
+/// Why a cycle could not run to its end.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the plan was refused by its own check and nothing was executed: {0}. Please report this")]
+    Plan(String),
+}
+
+impl Failure {
+    fn phase(&self) -> Phase {
+        match self {
+            Self::Store(_) => Phase::Knowledge,
+            Self::Plan(_) => Phase::Plan,
+        }
+    }
+}
+
+impl Cycle {
+    pub fn new(
+        config: Arc<Config>,
+        clock: Clock,
+        monitor: Monitor,
+        executor: Executor,
+        knowledge: Knowledge,
+        metrics: Arc<Metrics>,
+        recovered: recall::Recovered,
+    ) -> Self {
+        let memory = Memory::new(recovered.known_alerts);
+        let tracker = Tracker::new(config.analyze.clone(), clock.now(), recovered.violations);
+        Self { config, clock, monitor, tracker, executor, knowledge, metrics, memory }
+    }
+
+    /// Runs one cycle to its end and says what came of it. `on_phase` hears of every phase as it begins.
+    pub async fn run(
+        &mut self,
+        trigger: Trigger,
+        stop: &CancellationToken,
+        on_phase: &(dyn Fn(Phase) + Send + Sync),
+    ) -> (CycleReport, LoopView) {
+        let mut run = Run::begin(self.memory.next_cycle(trigger, self.clock.now()), self.clock, on_phase);
+        if let Err(failure) = self.phases(&mut run, stop).await {
+            run.report.status = CycleStatus::Error;
+            run.report.phase = Some(failure.phase());
+            run.report.error = Some(failure.to_string());
+            run.view.store_error = match &failure {
+                Failure::Store(error) => Some(error.to_string()),
+                Failure::Plan(_) => None,
+            };
+        }
+        self.finish(run).await
+    }
+
+    async fn phases(&mut self, run: &mut Run<'_>, stop: &CancellationToken) -> Result<(), Failure> {
+        run.enter(Phase::Monitor);
+        let recalled = Recalled::read(&self.knowledge, self.clock.now()).await;
+        let seen = self.observe(recalled.as_ref().ok()).await;
+
+        run.enter(Phase::Analyze);
+        let mut new_id = Uuid::now_v7;
+        let changes = self.tracker.observe(&seen.snapshot, run.report.trigger, &mut new_id);
+        let now = seen.snapshot.at;
+        let analysis = analyzer::analyze(&self.tracker, new_id(), &run.report.id, now);
+        run.saw(&self.tracker, &seen, &changes, &analysis);
+        self.remember(&seen, &changes);
+        // Without the store nothing is decided: what cannot be recalled could be done twice.
+        let mut recalled = recalled?;
+
+        run.enter(Phase::Plan);
+        let active: Vec<Violation> = self.tracker.active().cloned().collect();
+        let rulings = self.judge(&mut recalled, &seen, &active, &changes).await?;
+        run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
+        let by_fingerprint: BTreeMap<&str, &Violation> =
+            active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
+        let input = PlanInput {
+            now,
+            settings: &self.config.plan,
+            root_causes: &analysis.root_causes,
+            violations: &by_fingerprint,
+            statistics: &recalled.statistics,
+            incidents: &recalled.incidents,
+            policies: &recalled.policies,
+            judgings: &recalled.judgings,
+            blocked: &recalled.blocked,
+            charter: &seen.charter,
+            last_resize: self.memory.last_resize.as_ref(),
+            recovering_since: self.memory.recovering_since,
+            served_rate: self.memory.served_rate(),
+            surplus: recalled.surplus.as_ref(),
+            quiet_since: self.memory.quiet_since,
+            scoped: !self.config.monitor.scope.is_empty(),
+        };
+        let plan = planner::plan(&input, &mut new_id);
+        let refused = planner::check(&input, &plan);
+        run.planned(&plan);
+        if !refused.is_empty() {
+            return Err(Failure::Plan(refused.join("; ")));
+        }
+
+        run.enter(Phase::Execute);
+        let execution = self.carry_out(&plan, &recalled, &seen, &active, stop).await?;
+        run.executed(execution.as_ref());
+
+        run.enter(Phase::Knowledge);
+        let left = Left {
+            seen: &seen,
+            analysis: &analysis,
+            plan: &plan,
+            execution: execution.as_ref(),
+            rulings: &rulings,
+            active: &active,
+        };
+        let told = self.escalate(&recalled, &left).await?;
+        run.escalated(&told);
+        self.save(run, &seen, &analysis).await?;
+        Ok(())
+    }
+}
+
+/// One cycle while it runs: its report and the view that is published at its end.
+struct Run<'a> {
+    report: CycleReport,
+    view: LoopView,
+    clock: Clock,
+    entered: Option<(Phase, tokio::time::Instant)>,
+    started: tokio::time::Instant,
+    on_phase: &'a (dyn Fn(Phase) + Send + Sync),
+}
+
+impl<'a> Run<'a> {
+    fn begin(report: CycleReport, clock: Clock, on_phase: &'a (dyn Fn(Phase) + Send + Sync)) -> Self {
+        let started = tokio::time::Instant::now();
+        Self { report, view: LoopView::default(), clock, entered: None, started, on_phase }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.leave();
+        (self.on_phase)(phase);
+        self.entered = Some((phase, tokio::time::Instant::now()));
+    }
+
+    fn leave(&mut self) {
+        if let Some((phase, since)) = self.entered.take() {
+            self.report.phases.push((phase, since.elapsed().as_secs_f64()));
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What is left for people after this cycle: collects it, reconciles it with the open records, stores and says it.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::Cycle;
+use super::judge::Ruled;
+use super::observe::Seen;
+use super::recall::{Recalled, unknown_ground};
+use crate::domain::Cause;
+use crate::domain::alert::{AlertClass, AlertState};
+use crate::domain::analysis::{Analysis, RootCause};
+use crate::domain::escalation::EscalationReason as Reason;
+use crate::domain::execution::{Execution, ExecutionStatus};
+use crate::domain::outcome::OutcomeType;
+use crate::domain::policy::Approval;
+use crate::domain::rule::Severity;
+use crate::domain::violation::Violation;
+use crate::escalation::{Changes, Situation, Wanted, reconcile};
+use crate::knowledge::StoreError;
+use crate::planner::{Concern, Plan};
+
+/// Everything of a cycle that may need a person.
+pub(super) struct Left<'a> {
+    pub seen: &'a Seen,
+    pub analysis: &'a Analysis,
+    pub plan: &'a Plan,
+    pub execution: Option<&'a Execution>,
+    pub rulings: &'a [Ruled],
+    pub active: &'a [Violation],
+}
+
+impl Cycle {
+    pub(super) async fn escalate(
+        &self,
+        recalled: &Recalled,
+        left: &Left<'_>,
+    ) -> Result<Changes, StoreError> {
+        let mut wanted: Vec<Wanted> = left.plan.concerns.iter().map(concern).collect();
+        wanted.extend(self.unknown_causes(recalled, left));
+        wanted.extend(unknown_alerts(left.seen));
+        wanted.extend(approvals(recalled, left.plan));
+        let evidence = left.plan.chosen.as_ref().map(|p| p.evidence.as_slice()).unwrap_or_default();
+        wanted.extend(left.execution.into_iter().flat_map(|e| failed(e, evidence)));
+        wanted.extend(left.rulings.iter().filter_map(|r| verdict(r, left.active)));
+        wanted.extend(left.active.iter().filter(|v| v.flapping && v.counts()).map(flapping));
+        wanted.extend(self.missing(left.seen));
+        let active: BTreeSet<String> = left.active.iter().map(|v| v.fingerprint.clone()).collect();
+        let completed = left.execution.filter(|e| e.status == ExecutionStatus::Completed);
+        let succeeded: Vec<(Cause, String)> =
+            completed.map(|e| (e.cause.clone(), e.component.clone())).into_iter().collect();
+        let situation = Situation {
+            now: left.seen.snapshot.at,
+            active: &active,
+            succeeded: &succeeded,
+            scoped: !self.config.monitor.scope.is_empty(),
+            quiet: self.config.plan.incident_gap,
+        };
+        let changes =
+            reconcile(recalled.escalations.clone(), wanted, &situation, &mut Uuid::now_v7);
+        let mut batch = self.knowledge.batch();
+        for record in changes.opened.iter().chain(&changes.refreshed).chain(&changes.closed) {
+            batch.put(record);
+        }
+        self.knowledge.commit(batch).await?;
+        for record in &changes.opened {
+            self.metrics.escalation_opened(record.reason);
+            tracing::error!(
+                escalation = %record.id, reason = record.reason.as_str(), cause = ?record.cause,
+                component = record.component, subject = record.subject, detail = record.detail,
+                "a person is needed"
+            );
+        }
+        for record in &changes.closed {
+            tracing::info!(
+                escalation = %record.id, reason = record.reason.as_str(), subject = record.subject,
+                "escalation closed"
+            );
+        }
+        let open: Vec<Reason> =
+            changes.opened.iter().chain(&changes.refreshed).map(|e| e.reason).collect();
+        self.metrics.escalations_open(&open);
+        Ok(changes)
+    }
+
+    /// Root causes without a strategy. One that names no cause is held back by a known cause on, or an action judged
+    /// for, that very component.
+    fn unknown_causes(&self, recalled: &Recalled, left: &Left<'_>) -> Vec<Wanted> {
+        let strategies = &self.config.plan.strategies;
+        let has_strategy =
+            |r: &RootCause| strategies.get(&r.cause).is_some_and(|list| !list.is_empty());
+        let roots = &left.analysis.root_causes;
+        let mut wanted = Vec::new();
+        for root in roots.iter().filter(|r| !has_strategy(r)) {
+            let known = roots.iter().any(|r| has_strategy(r) && r.component == root.component);
+            let judging = recalled.judgings.iter().any(|j| j.component == root.component);
+            if root.cause.is_unknown() && (known || judging) {
+                continue;
+            }
+            let evidence: Vec<&Violation> = left
+                .active
+                .iter()
+                .filter(|v| root.evidence.contains(&v.fingerprint))
+                .collect();
+            let subjects: BTreeSet<&str> = evidence.iter().map(|v| v.rule.as_str()).collect();
+            for subject in subjects {
+                let own: Vec<&&Violation> = evidence.iter().filter(|v| v.rule == subject).collect();
+                wanted.push(Wanted {
+                    reason: Reason::UnknownCause,
+                    cause: Some(root.cause.clone()),
+                    component: Some(root.component.clone()),
+                    subject: subject.to_owned(),
+                    detail: format!(
+                        "no remedy is configured for cause {} (plan.strategies): {}",
+                        root.cause,
+                        own.first().map(|v| v.description.as_str()).unwrap_or_default()
+                    ),
+                    evidence: own.iter().map(|v| v.fingerprint.clone()).collect(),
+                });
+            }
+        }
+        wanted
+    }
+
+    fn missing(&self, seen: &Seen) -> Vec<Wanted> {
+        let too_long = seen.rules.iter().filter(|r| r.missing_too_long);
+        too_long
+            .map(|status| Wanted {
+                reason: Reason::DataMissing,
+                cause: None,
+                component: None,
+                subject: status.rule.clone(),
+                detail: status.problem.clone().unwrap_or_else(|| {
+                    format!("rule {} has had no data for too long", status.rule)
+                }),
+                evidence: Vec::new(),
+            })
+            .collect()
+    }
+}
+
+fn concern(concern: &Concern) -> Wanted {
+    let (reason, cause, component, evidence, detail) = match concern {
+        Concern::CapacityExhausted { cause, component, evidence, detail } => {
+            (Reason::CapacityExhausted, cause, component, evidence, detail)
+        }
+        Concern::RemediesExhausted { cause, component, evidence, detail } => {
+            (Reason::RemediesExhausted, cause, component, evidence, detail)
+        }
+        Concern::AmbiguousScope { cause, component, evidence, detail } => {
+            (Reason::AmbiguousScope, cause, component, evidence, detail)
+        }
+    };
+    Wanted {
+        reason,
+        cause: Some(cause.clone()),
+        component: Some(component.clone()),
+        subject: cause.0.clone(),
+        detail: detail.clone(),
+        evidence: evidence.clone(),
+    }
+}
+
+/// Critical alerts routed to us that name no cause; one that cannot be confirmed is told too.
+fn unknown_alerts(seen: &Seen) -> Vec<Wanted> {
+    seen.snapshot
+        .alerts
+        .alerts
+        .iter()
+        .filter(|a| a.class == AlertClass::UnknownCause && a.severity == Severity::Critical)
+        .filter(|a| a.state != AlertState::Clear)
+        .map(|alert| Wanted {
+            reason: Reason::UnknownAlert,
+            cause: None,
+            component: alert.component.clone(),
+            subject: alert.name.clone(),
+            detail: format!(
+                "critical alert without a known cause (alertmanager.handlers): {}",
+                alert.description
+            ),
+            evidence: vec![crate::analyzer::alert_fingerprint(&alert.fingerprint)],
+        })
+        .collect()
+}
+
+/// Policies that wait for a person after this cycle's plan.
+fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<Wanted> {
+    let planned = |id| plan.policies.iter().find(|p| p.id == id);
+    let before = recalled.policies.iter().filter(|p| planned(p.id).is_none());
+    before
+        .chain(&plan.policies)
+        .filter(|p| p.approval == Approval::Pending)
+        .map(|policy| {
+            let actions: Vec<String> = policy.actions.iter().map(ToString::to_string).collect();
+            Wanted {
+                reason: Reason::ApprovalNeeded,
+                cause: Some(policy.cause.clone()),
+                component: Some(policy.component.clone()),
+                subject: policy.cause.0.clone(),
+                detail: format!(
+                    "{} waits for approval: mape-k approve {} --revision {}",
+                    actions.join(", "),
+                    policy.id,
+                    policy.revision
+                ),
+                evidence: policy.evidence.clone(),
+            }
+        })
+        .collect()
+}
+
+fn failed(execution: &Execution, evidence: &[String]) -> Vec<Wanted> {
+    let want = |reason, subject: String| Wanted {
+        reason,
+        cause: Some(execution.cause.clone()),
+        component: Some(execution.component.clone()),
+        subject,
+        detail: execution.error.clone().unwrap_or_else(|| "the execution failed".to_owned()),
+        evidence: evidence.to_vec(),
+    };
+    let mut wanted = Vec::new();
+    match execution.status {
+        ExecutionStatus::Failed | ExecutionStatus::RolledBack => {
+            wanted.push(want(Reason::ActionFailed, execution.cause.0.clone()));
+        }
+        ExecutionStatus::Pending | ExecutionStatus::InProgress | ExecutionStatus::Completed => {}
+    }
+    if !unknown_ground(execution).is_empty() {
+        wanted.push(want(Reason::OutcomeUnknown, execution.id.to_string()));
+    }
+    wanted
+}
+
+fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {
+    let judging = &ruled.judging;
+    let reason = match ruled.ruling.outcome {
+        OutcomeType::Success | OutcomeType::Partial => return None,
+        OutcomeType::Ineffective => Reason::Ineffective,
+        OutcomeType::Degradation => Reason::Degradation,
+        // Giving back surplus treats nothing, so a verdict on nothing is no news.
+        OutcomeType::Unknown if judging.cause.0 == Cause::GIVE_BACK => return None,
+        OutcomeType::Unknown => Reason::OutcomeUnknown,
+    };
+    let actions: Vec<&str> = judging.actions.iter().map(|a| a.as_str()).collect();
+    let actions = actions.join(", ");
+    let mut evidence: BTreeSet<String> = judging.before.clone();
+    evidence.extend(
+        active
+            .iter()
+            .filter(|v| v.counts() && judging.scope.covers(v.component.as_deref()))
+            .map(|v| v.fingerprint.clone()),
+    );
+    Some(Wanted {
+        reason,
+        cause: Some(judging.cause.clone()),
+        component: Some(judging.component.clone()),
+        detail: format!("{actions} for {}: {}", judging.cause, ruled.ruling.reason),
+        subject: actions,
+        evidence: evidence.into_iter().collect(),
+    })
+}
+
+fn flapping(violation: &Violation) -> Wanted {
+    Wanted {
+        reason: Reason::Flapping,
+        cause: violation.cause.clone(),
+        component: violation.component.clone(),
+        subject: violation.rule.clone(),
+        detail: format!(
+            "it keeps coming back, so nothing is planned for it until it stays clear: {}",
+            violation.description
+        ),
+        evidence: vec![violation.fingerprint.clone()],
+    }
+}

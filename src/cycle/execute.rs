@@ -1,0 +1,221 @@
+//! Carries out the chosen policy: intent into the store, then the calls, then the result into the store.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::observe::Seen;
+use super::recall::{Recalled, SURPLUS, took_effect};
+use super::Cycle;
+use crate::domain::action::{Action, Scope};
+use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
+use crate::domain::incident::{Attempt, Incident};
+use crate::domain::outcome::Judging;
+use crate::domain::policy::Policy;
+use crate::domain::time::{Time, after, since};
+use crate::domain::violation::Violation;
+use crate::executor::{Journal, JournalError};
+use crate::knowledge::{Fact, Knowledge, StoreError, When, Written};
+use crate::planner::{Plan, Surplus};
+
+/// The executor's journal: the store.
+struct StoreJournal<'a>(&'a Knowledge);
+
+#[async_trait]
+impl Journal for StoreJournal<'_> {
+    async fn record(&self, execution: &Execution) -> Result<(), JournalError> {
+        let mut batch = self.0.batch();
+        batch.put(execution);
+        self.0.commit(batch).await.map(|_| ()).map_err(|e| JournalError(e.to_string()))
+    }
+}
+
+impl Cycle {
+    /// Records the plan and executes its one policy, if it has one. A store error means that nothing was sent.
+    pub(super) async fn carry_out(
+        &mut self,
+        plan: &Plan,
+        recalled: &Recalled,
+        seen: &Seen,
+        active: &[Violation],
+        stop: &CancellationToken,
+    ) -> Result<Option<Execution>, StoreError> {
+        let mut batch = self.knowledge.batch();
+        let mut chosen_at = None;
+        for (position, policy) in plan.policies.iter().enumerate() {
+            // A decision that a person made since it was read stands: then this write is skipped.
+            let known = recalled.policies.iter().find(|p| p.id == policy.id);
+            let when = known.map_or(When::Absent, |p| When::Tag(p.approval.as_str().to_owned()));
+            batch.put_if(policy, when);
+            if plan.chosen.as_ref().is_some_and(|c| c.id == policy.id) {
+                chosen_at = Some(position);
+            }
+        }
+        let chosen = plan.chosen.as_ref().filter(|_| !stop.is_cancelled());
+        let execution_id = Uuid::now_v7();
+        let judging = chosen.map(|p| self.judging(p, execution_id, seen, active));
+        for incident in &plan.incidents {
+            let attempts = chosen.filter(|p| p.cause == incident.cause);
+            batch.put(&with_attempts(incident, attempts, seen.snapshot.at));
+        }
+        if let Some(judging) = &judging {
+            batch.put(judging);
+        }
+        let written = self.knowledge.commit(batch).await?;
+        self.memory.policies_generated += plan.generated as u64;
+        let (Some(policy), Some(judging), Some(position)) = (chosen, judging, chosen_at) else {
+            return Ok(None);
+        };
+        if written.get(position) != Some(&Written::Done) {
+            tracing::info!(policy = %policy.id, "policy was decided by a person meanwhile; left alone");
+            return self.abandon(&judging).await.map(|()| None);
+        }
+        let keys = policy.actions.iter().map(|_| Uuid::new_v4()).collect();
+        let journal = StoreJournal(&self.knowledge);
+        let clock = self.clock;
+        let execution = self
+            .executor
+            .execute(policy, execution_id, keys, &journal, stop, &move || clock.now())
+            .await;
+        if let Some(arrived) = seen.woken_by {
+            self.metrics.webhook_to_call(since(execution.started_at, arrived));
+        }
+        self.metrics.execution(&execution);
+        if execution.status == ExecutionStatus::Completed {
+            self.memory.policies_executed += 1;
+        }
+        self.record_result(execution, judging, policy, recalled, plan).await.map(Some)
+    }
+
+    /// What is true at the intent and needed for the verdict, durable before anything is sent.
+    fn judging(&self, policy: &Policy, execution_id: Uuid, seen: &Seen, active: &[Violation]) -> Judging {
+        let now = self.clock.now();
+        let settings = &self.config.execute;
+        let settle =
+            policy.actions.iter().map(|a| settings.settle(a.kind())).max().unwrap_or(settings.settle_default);
+        // Until the result is known the settle time is counted from the latest moment the policy may end at.
+        let settled_at = after(now, settings.policy_timeout + settle);
+        let scope = policy.actions.first().map_or(Scope::Charter, Action::scope);
+        let counted: Vec<&Violation> =
+            active.iter().filter(|v| v.counts() && scope.covers(v.component.as_deref())).collect();
+        let witness = counted
+            .iter()
+            .filter(|v| policy.evidence.contains(&v.fingerprint))
+            .max_by(|a, b| excess(a).total_cmp(&excess(b)));
+        let size = seen.charter.state.as_ref().ok().map(|s| s.replicas);
+        Judging {
+            execution_id,
+            policy_id: policy.id,
+            cause: policy.cause.clone(),
+            component: policy.component.clone(),
+            actions: policy.actions.iter().map(Action::kind).collect(),
+            before: counted.iter().map(|v| v.fingerprint.clone()).collect(),
+            rules: counted.iter().map(|v| v.rule.clone()).collect::<BTreeSet<_>>(),
+            witness: witness.map(|v| v.fingerprint.clone()),
+            metric_before: witness.and_then(|v| v.value),
+            intent_at: now,
+            applied_at: now,
+            settled_at,
+            judge_by: after(settled_at, self.config.knowledge.judge_limit),
+            expected_replicas: policy.actions.iter().rev().find_map(size_of).or(size),
+            first_look: None,
+            clear_at: None,
+            scope,
+        }
+    }
+
+    async fn record_result(
+        &self,
+        mut execution: Execution,
+        mut judging: Judging,
+        policy: &Policy,
+        recalled: &Recalled,
+        plan: &Plan,
+    ) -> Result<Execution, StoreError> {
+        let mut batch = self.knowledge.batch();
+        if took_effect(&execution) {
+            let applied: Vec<_> =
+                execution.actions.iter().filter(|a| a.state == ActionState::Applied).collect();
+            judging.actions = applied.iter().map(|a| a.action.kind()).collect();
+            let settle = judging.actions.iter().map(|a| self.config.execute.settle(*a)).max();
+            judging.applied_at = execution.ended_at.unwrap_or_else(|| self.clock.now());
+            judging.settled_at =
+                after(judging.applied_at, settle.unwrap_or(self.config.execute.settle_default));
+            judging.judge_by = after(judging.settled_at, self.config.knowledge.judge_limit);
+            for record in execution.actions.iter_mut().filter(|a| a.state == ActionState::Applied) {
+                record.advance(ActionState::Judging).expect("applied may be judged");
+            }
+            batch.put(&judging);
+            if let Some(fact) = self.surplus(&execution, recalled) {
+                batch.put(&fact);
+            }
+        } else {
+            batch.delete::<Judging>(judging.execution_id.to_string());
+        }
+        let failed = execution.status != ExecutionStatus::Completed;
+        if let Some(incident) = plan.incidents.iter().find(|i| failed && i.cause == policy.cause) {
+            let mut incident = with_attempts(incident, Some(policy), judging.intent_at);
+            for attempt in incident.attempts.iter_mut().filter(|a| a.policy_id == policy.id) {
+                attempt.failed = true;
+            }
+            // What Charter refuses as it stands will be refused again: the next remedy's turn.
+            for record in execution.actions.iter().filter(|a| a.state == ActionState::Refused) {
+                if record.started_at.is_some() {
+                    incident.impossible.insert(record.action.kind());
+                }
+            }
+            batch.put(&incident);
+        }
+        batch.put(&execution);
+        self.knowledge.commit(batch).await?;
+        Ok(execution)
+    }
+
+    async fn abandon(&self, judging: &Judging) -> Result<(), StoreError> {
+        let mut batch = self.knowledge.batch();
+        batch.delete::<Judging>(judging.execution_id.to_string());
+        self.knowledge.commit(batch).await.map(|_| ())
+    }
+
+    /// What our own scaling has added so far: given back later, if `plan.give_back` says so.
+    fn surplus(&self, execution: &Execution, recalled: &Recalled) -> Option<Fact> {
+        let scaled = execution.actions.iter().rev().find_map(|a| {
+            let size = size_of(&a.action)?;
+            Some((a.prior_replicas?, size))
+        });
+        let (prior, ours) = scaled?;
+        let original = recalled.surplus.as_ref().filter(|s| s.ours == prior).map_or(prior, |s| s.original);
+        let value = serde_json::to_value(Surplus { original, ours }).ok()?;
+        Some(Fact { name: SURPLUS.to_owned(), value, at: self.clock.now() })
+    }
+}
+
+fn excess(violation: &Violation) -> f64 {
+    match (violation.comparison, violation.value, violation.threshold) {
+        (Some(comparison), Some(value), Some(threshold)) => comparison.excess(value, threshold),
+        _ => f64::NEG_INFINITY,
+    }
+}
+
+fn size_of(action: &Action) -> Option<u32> {
+    match action {
+        Action::ScaleUp { replicas } | Action::ScaleDown { replicas } => Some(*replicas),
+        _ => None,
+    }
+}
+
+fn with_attempts(incident: &Incident, policy: Option<&Policy>, at: Time) -> Incident {
+    let mut incident = incident.clone();
+    if let Some(policy) = policy {
+        incident.attempts.extend(policy.actions.iter().map(|action| Attempt {
+            action: action.kind(),
+            policy_id: policy.id,
+            at,
+            verdict: None,
+            failed: false,
+        }));
+    }
+    incident
+}

@@ -1,0 +1,147 @@
+//! Judges what has settled, before anything new is planned: the verdict is stored once, with everything it changes.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::observe::Seen;
+use super::recall::Recalled;
+use super::Cycle;
+use crate::analyzer::Changes;
+use crate::domain::cycle::Trigger;
+use crate::domain::execution::{ActionState, Execution};
+use crate::domain::outcome::{Judging, Outcome, OutcomeType};
+use crate::domain::time::since;
+use crate::domain::violation::Violation;
+use crate::knowledge::judge::{Look, Ruling, Sight, look};
+use crate::knowledge::{Batch, StoreError};
+
+/// A verdict of this cycle.
+#[derive(Debug)]
+pub(super) struct Ruled {
+    pub judging: Judging,
+    pub ruling: Ruling,
+    pub outcome_ids: Vec<Uuid>,
+}
+
+impl Cycle {
+    pub(super) async fn judge(
+        &mut self,
+        recalled: &mut Recalled,
+        seen: &Seen,
+        active: &[Violation],
+        changes: &Changes,
+    ) -> Result<Vec<Ruled>, StoreError> {
+        if recalled.judgings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let counters: BTreeSet<String> = self
+            .config
+            .monitor
+            .rules
+            .iter()
+            .filter(|r| r.increase_over().is_some())
+            .map(|r| r.name.clone())
+            .collect();
+        let sight = Sight {
+            now: seen.snapshot.at,
+            scheduled: seen.trigger == Trigger::Scheduled,
+            active,
+            rules: &changes.rules,
+            counters: &counters,
+            vanished: &changes.vanished,
+            alerts_read: seen.snapshot.alerts.failure.is_none(),
+            replicas: seen.charter.state.as_ref().ok().map(|s| s.replicas),
+            poll_interval: self.config.monitor.poll_interval,
+        };
+        let mut batch = self.knowledge.batch();
+        let mut ruled = Vec::new();
+        let mut kept = Vec::new();
+        for judging in std::mem::take(&mut recalled.judgings) {
+            match look(&judging, &sight) {
+                Look::Waiting(updated) => {
+                    if updated != judging {
+                        batch.put(&updated);
+                    }
+                    kept.push(updated);
+                }
+                Look::Ruled(updated, ruling) => {
+                    ruled.push(self.rule(updated, ruling, recalled, seen, &mut batch).await?);
+                }
+            }
+        }
+        self.knowledge.commit(batch).await?;
+        recalled.judgings = kept;
+        if !ruled.is_empty() {
+            recalled.statistics = self.knowledge.statistics().await?;
+        }
+        Ok(ruled)
+    }
+
+    /// Everything that one verdict changes, in one batch.
+    async fn rule(
+        &self,
+        judging: Judging,
+        ruling: Ruling,
+        recalled: &mut Recalled,
+        seen: &Seen,
+        batch: &mut Batch,
+    ) -> Result<Ruled, StoreError> {
+        let success = ruling.outcome == OutcomeType::Success;
+        let effect = judging.clear_at.filter(|_| success);
+        let mut outcome_ids = Vec::new();
+        for action in &judging.actions {
+            let outcome = Outcome {
+                id: Uuid::now_v7(),
+                policy_id: judging.policy_id,
+                execution_id: judging.execution_id,
+                cause: judging.cause.clone(),
+                component: judging.component.clone(),
+                action_type: *action,
+                outcome_type: ruling.outcome,
+                metric_before: judging.metric_before,
+                metric_after: judging.witness.as_deref().and_then(|fp| self.tracker.value(fp)),
+                violations_before: judging.before.len(),
+                violations_after: ruling.violations_after,
+                judged_at: seen.snapshot.at,
+                reason: ruling.reason.clone(),
+                time_to_effect_seconds: effect
+                    .map(|at| since(at, judging.applied_at).as_secs_f64()),
+            };
+            tracing::info!(
+                action = action.as_str(), cause = %judging.cause, component = judging.component,
+                outcome = ruling.outcome.as_str(), reason = ruling.reason, "outcome judged"
+            );
+            self.metrics.outcome(&outcome);
+            outcome_ids.push(outcome.id);
+            batch.put(&outcome);
+        }
+        batch.delete::<Judging>(judging.execution_id.to_string());
+        if let Some((mut execution, _)) =
+            self.knowledge.get::<Execution>(&judging.execution_id.to_string()).await?
+        {
+            for record in &mut execution.actions {
+                // Applied is what a process that stopped right after the call left behind.
+                for state in [ActionState::Judging, ActionState::Judged, ActionState::Closed] {
+                    if record.state.may_become(state) && record.state != ActionState::Unknown {
+                        record.advance(state).expect("just asked");
+                    }
+                }
+            }
+            batch.put(&execution);
+        }
+        for incident in recalled.incidents.iter_mut().filter(|i| i.cause == judging.cause) {
+            let mut changed = false;
+            for attempt in &mut incident.attempts {
+                if attempt.policy_id == judging.policy_id && attempt.verdict.is_none() {
+                    attempt.verdict = Some(ruling.outcome);
+                    changed = true;
+                }
+            }
+            if changed {
+                batch.put(incident);
+            }
+        }
+        Ok(Ruled { judging, ruling, outcome_ids })
+    }
+}

@@ -1,0 +1,119 @@
+//! What the cycle remembers from one run to the next, beside the tracker: bounded, and safe to lose in a restart.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::domain::charter::{CharterView, CommitteeStatus};
+use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
+use crate::domain::time::Time;
+use crate::planner::Resize;
+
+/// Good cycles over which the served rate is averaged.
+const SERVED_OVER: usize = 5;
+
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub number: u64,
+    last_second: String,
+    in_second: u32,
+    /// Keys of alerts that are no onset any more: the store or the list read at the start knew them, or a cycle has.
+    pub known_alerts: BTreeSet<String>,
+    /// The list was read once: what appears in it later is new.
+    pub listed_once: bool,
+    replicas: Option<u32>,
+    pub last_resize: Option<Resize>,
+    pub recovering_since: Option<Time>,
+    served: VecDeque<f64>,
+    pub quiet_since: Option<Time>,
+    pub started_at: Option<Time>,
+    pub last_good_cycle: Option<Time>,
+    pub last_error: Option<String>,
+    pub policies_generated: u64,
+    pub policies_executed: u64,
+}
+
+impl Memory {
+    pub fn new(known_alerts: BTreeSet<String>) -> Self {
+        Self {
+            number: 0,
+            last_second: String::new(),
+            in_second: 0,
+            known_alerts,
+            listed_once: false,
+            replicas: None,
+            last_resize: None,
+            recovering_since: None,
+            served: VecDeque::new(),
+            quiet_since: None,
+            started_at: None,
+            last_good_cycle: None,
+            last_error: None,
+            policies_generated: 0,
+            policies_executed: 0,
+        }
+    }
+
+    /// The report of the next cycle, with its number and name.
+    pub fn next_cycle(&mut self, trigger: Trigger, now: Time) -> CycleReport {
+        self.number += 1;
+        self.started_at.get_or_insert(now);
+        let second = now.format("%Y%m%d_%H%M%S").to_string();
+        if second == self.last_second {
+            self.in_second += 1;
+        } else {
+            self.in_second = 1;
+            self.last_second.clone_from(&second);
+        }
+        let id = if self.in_second == 1 { second } else { format!("{second}-{}", self.in_second) };
+        CycleReport {
+            id,
+            number: self.number,
+            trigger,
+            status: CycleStatus::Completed,
+            phase: None,
+            error: None,
+            started_at: now,
+            duration_seconds: 0.0,
+            phases: Vec::new(),
+            violations: 0,
+            actionable: 0,
+            opened: 0,
+            cleared: 0,
+            opened_examples: Vec::new(),
+            cleared_examples: Vec::new(),
+            analysis_id: None,
+            candidates: Vec::new(),
+            policies_generated: 0,
+            execution_id: None,
+            outcomes: Vec::new(),
+            escalations_opened: Vec::new(),
+            escalations_closed: Vec::new(),
+        }
+    }
+
+    /// Sees changes of Charter's size, ours or another's, and since when it recovers.
+    pub fn saw_charter(&mut self, charter: &CharterView, now: Time) {
+        let Ok(state) = &charter.state else { return };
+        if self.replicas.is_some_and(|known| known != state.replicas) {
+            self.last_resize = Some(Resize { at: now });
+        }
+        self.replicas = Some(state.replicas);
+        if state.status == CommitteeStatus::Recovering {
+            self.recovering_since.get_or_insert(now);
+        } else {
+            self.recovering_since = None;
+        }
+    }
+
+    pub fn served(&mut self, rate: f64) {
+        self.served.push_back(rate);
+        while self.served.len() > SERVED_OVER {
+            self.served.pop_front();
+        }
+    }
+
+    /// The mean over the last good cycles; unknown before the first.
+    pub fn served_rate(&self) -> Option<f64> {
+        let n = self.served.len();
+        (n > 0).then(|| self.served.iter().sum::<f64>() / n as f64)
+    }
+}
