@@ -151,12 +151,14 @@ impl Metrics {
         }
     }
 
-    /// Alerts of one authenticated, parsed payload: received is the sum of what became of them.
-    pub fn alerts_received(&self, outcomes: &[(AlertOutcome, u64)]) {
-        for (outcome, count) in outcomes {
-            self.intake.alerts_received.inc_by(*count);
-            self.intake.alerts.add(*outcome, *count);
-        }
+    /// Alerts of an authenticated, parsed payload, whatever becomes of them.
+    pub fn alerts_received(&self, count: u64) {
+        self.intake.alerts_received.inc_by(count);
+    }
+
+    /// What became of alerts whose payload was answered with 200.
+    pub fn alerts_ended(&self, outcome: AlertOutcome, count: u64) {
+        self.intake.alerts.add(outcome, count);
     }
 
     pub fn alerts_processed(&self, count: u64) {
