@@ -1,6 +1,173 @@
 //! Knowledge: the store behind the loop, the journal in it, what was learned from outcomes, and insights.
+//!
+//! ```text
+//! webhook ─▶ inbox ─▶ cycle ─▶ Batch ─▶ commit ─┐
+//! people ─▶ decide_policy ──────────────────────┼─▶ Store: memory | SQLite
+//! API, planner ◀─ get, page, statistics ◀───────┘
+//! ```
+//!
+//! [`Knowledge`] speaks domain values, a [`store::Store`] speaks keyed records; between them stands [`Document`].
+//! Pure functions beside them: [`verdict`] says whether an action helped, [`learning`] what follows from the verdicts,
+//! [`insights`] puts that in words.
 
+pub mod documents;
+pub mod insights;
+pub mod learning;
+pub mod memory;
 pub mod settings;
+pub mod sqlite;
 pub mod store;
+pub mod verdict;
 
+mod approval;
+mod batch;
+mod inbox;
+mod retention;
+
+use std::sync::Arc;
+
+use crate::domain::outcome::{ActionStatistics, Insight, Outcome};
+use crate::domain::time::Time;
+
+pub use approval::{Decision, DecisionError};
+pub use batch::Batch;
+pub use documents::{Document, Fact};
+pub use inbox::{Intake, MAX_ALERTS};
 pub use settings::{Database, Settings};
+pub use store::{StoreError, When, Written};
+
+use store::{Query, Record, Store};
+
+/// The most documents that [`Knowledge::all`] reads: no collection is allowed to hold more of one kind.
+const ALL: usize = 100_000;
+
+/// One page of a list, newest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// What to pass as `after` for the next page; `None` on the last one.
+    pub next: Option<i64>,
+}
+
+/// Everything the loop knows. Cheap to clone; all clones share one store.
+#[derive(Clone, Debug)]
+pub struct Knowledge {
+    store: Arc<dyn Store>,
+    settings: Arc<Settings>,
+    name: Arc<str>,
+}
+
+impl Knowledge {
+    /// Opens the store that the configuration names, creating it where it is not there yet.
+    pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        match settings.database {
+            Database::Memory => {
+                Ok(Self::over(Arc::<memory::MemoryStore>::default(), settings, "memory"))
+            }
+            Database::Sqlite => {
+                let store = sqlite::SqliteStore::open(&settings.sqlite_path).await?;
+                let name = settings.sqlite_path.display().to_string();
+                Ok(Self::over(Arc::new(store), settings, &name))
+            }
+        }
+    }
+
+    /// With default settings, and nothing survives the process.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let settings = Settings { database: Database::Memory, ..Settings::default() };
+        Self::over(Arc::<memory::MemoryStore>::default(), &settings, "memory")
+    }
+
+    fn over(store: Arc<dyn Store>, settings: &Settings, name: &str) -> Self {
+        Self { store, settings: Arc::new(settings.clone()), name: name.into() }
+    }
+
+    pub fn batch(&self) -> Batch {
+        Batch::default()
+    }
+
+    /// Writes the batch in one durable transaction, one answer a write. An empty batch writes nothing.
+    pub async fn commit(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
+        let writes = batch.into_writes()?;
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.store.write(writes).await
+    }
+
+    /// The document with its version, for [`When::Version`].
+    pub async fn get<T: Document>(&self, key: &str) -> Result<Option<(T, i64)>, StoreError> {
+        match self.store.get(T::COLLECTION, key).await? {
+            Some(record) => Ok(Some((self.read(&record)?, record.version))),
+            None => Ok(None),
+        }
+    }
+
+    /// Newest first; `after` is the `next` of the page before.
+    pub async fn page<T: Document>(
+        &self,
+        tag: Option<&str>,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<T>, StoreError> {
+        // One more than asked for tells whether there is a next page.
+        let query = Query { tag: tag.map(str::to_owned), after, limit: limit.saturating_add(1) };
+        let mut records = self.store.list(T::COLLECTION, query).await?;
+        let more = records.len() > limit;
+        records.truncate(limit);
+        let next = records.last().filter(|_| more).map(|record| record.sequence);
+        let items = records.iter().map(|record| self.read(record)).collect::<Result<_, _>>()?;
+        Ok(Page { items, next })
+    }
+
+    /// A whole collection, newest first.
+    pub async fn all<T: Document>(&self, tag: Option<&str>) -> Result<Vec<T>, StoreError> {
+        Ok(self.page(tag, None, ALL).await?.items)
+    }
+
+    /// Can it still be written? An error means that nothing may be sent to Charter.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.store.check().await
+    }
+
+    /// What the kept outcomes teach; nothing while `pattern_learning_enabled` is off.
+    pub async fn statistics(&self) -> Result<Vec<ActionStatistics>, StoreError> {
+        if !self.settings.pattern_learning_enabled {
+            return Ok(Vec::new());
+        }
+        // The limit holds here too: between two prunes there may be more, and a restart must not change a number.
+        let outcomes =
+            self.page::<Outcome>(None, None, self.settings.outcome_history_limit).await?;
+        Ok(learning::statistics(&outcomes.items, self.settings.confidence_saturation_point))
+    }
+
+    /// Brings the stored insights in line with the statistics; returns how many said something new.
+    pub async fn refresh_insights(&self, now: Time) -> Result<usize, StoreError> {
+        if !self.settings.insight_generation_enabled {
+            return Ok(0);
+        }
+        let present = self.all::<Insight>(None).await?;
+        let mut batch = self.batch();
+        for insight in insights::insights(&self.statistics().await?, now) {
+            let said = present.iter().any(|old| insights::says_the_same(old, &insight));
+            if !said {
+                batch.put(&insight);
+            }
+        }
+        Ok(self.commit(batch).await?.len())
+    }
+
+    async fn newest<T: Document>(&self, tag: &str, limit: usize) -> Result<Vec<T>, StoreError> {
+        Ok(self.page(Some(tag), None, limit).await?.items)
+    }
+
+    fn read<T: Document>(&self, record: &Record) -> Result<T, StoreError> {
+        serde_json::from_str(&record.body).map_err(|error| StoreError::Corrupt {
+            store: self.name.to_string(),
+            collection: T::COLLECTION.as_str(),
+            key: record.key.clone(),
+            cause: error.to_string(),
+        })
+    }
+}

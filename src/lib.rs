@@ -28,6 +28,8 @@ pub mod control_loop;
 
 pub mod server;
 
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod metrics;
 pub mod telemetry;

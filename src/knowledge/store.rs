@@ -61,7 +61,7 @@ impl Collection {
 }
 
 /// One record as stored. `sequence` is given at first insertion and never changes: it is the order of lists and
-/// their cursor. `version` rises with every write of the key.
+/// their cursor. `version` starts at 1 and rises with every put of the key. `at` is kept to the microsecond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub key: String,
@@ -87,8 +87,26 @@ pub enum When {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    Put { collection: Collection, key: String, tag: String, at: Time, body: String, when: When },
-    Delete { collection: Collection, key: String },
+    Put {
+        collection: Collection,
+        key: String,
+        tag: String,
+        at: Time,
+        body: String,
+        when: When,
+    },
+    /// Moves `at` of a record that is there with this tag; body, sequence and version stay: heard of again, nothing new.
+    Touch {
+        collection: Collection,
+        key: String,
+        tag: String,
+        at: Time,
+    },
+    /// Has no condition: deleting what is not there is done.
+    Delete {
+        collection: Collection,
+        key: String,
+    },
 }
 
 /// What a conditional write did.
@@ -128,6 +146,10 @@ pub enum StoreError {
         "knowledge store {store} holds a {collection} record {key} that cannot be read: {cause}. It was written by another version or damaged"
     )]
     Corrupt { store: String, collection: &'static str, key: String, cause: String },
+    #[error(
+        "{collection} record {key} cannot be written down: {cause}. This is a defect of mape-k, please report it"
+    )]
+    Unwritable { collection: &'static str, key: String, cause: String },
 }
 
 /// One embedded or shared database. Implementations: memory, SQLite.

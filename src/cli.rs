@@ -1,0 +1,1 @@
+//! The commands of `mape-k`, one file each.

@@ -1,0 +1,85 @@
+//! A person's word on a pending policy: compare and set, so that what was read is what is decided.
+
+use uuid::Uuid;
+
+use super::Knowledge;
+use super::store::{StoreError, When, Written};
+use crate::domain::policy::{Approval, Policy};
+use crate::domain::time::Time;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Approve,
+    Reject,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DecisionError {
+    #[error(
+        "policy {id} is not known; list the pending ones with GET /api/v1/policies?approval=pending"
+    )]
+    NotFound { id: Uuid },
+    #[error(
+        "policy {} is {} and no longer waits for a decision: nothing was changed",
+        present.id,
+        present.approval.as_str()
+    )]
+    NotPending { present: Box<Policy> },
+    #[error(
+        "policy {} is at revision {} and the decision named revision {named}: read it again and decide on the present one",
+        present.id,
+        present.revision
+    )]
+    OtherRevision { named: u32, present: Box<Policy> },
+    #[error("policy {} kept changing while it was decided: nothing was changed, try again", present.id)]
+    Busy { present: Box<Policy> },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The loop refreshes a pending policy once a cycle, so a second try already meets a quiet record.
+const TRIES: usize = 3;
+
+impl Knowledge {
+    /// Approves or rejects the pending policy `id` as it stands at `revision`.
+    pub async fn decide_policy(
+        &self,
+        id: Uuid,
+        revision: u32,
+        decision: Decision,
+        by: &str,
+        now: Time,
+    ) -> Result<Policy, DecisionError> {
+        let key = id.to_string();
+        for _ in 0..TRIES {
+            let (present, version) =
+                self.get::<Policy>(&key).await?.ok_or(DecisionError::NotFound { id })?;
+            if present.approval != Approval::Pending {
+                return Err(DecisionError::NotPending { present: Box::new(present) });
+            }
+            if present.revision != revision {
+                return Err(DecisionError::OtherRevision {
+                    named: revision,
+                    present: Box::new(present),
+                });
+            }
+            let decided = Policy {
+                approval: match decision {
+                    Decision::Approve => Approval::Approved,
+                    Decision::Reject => Approval::Rejected,
+                },
+                updated_at: now,
+                decided_at: Some(now),
+                decided_by: Some(by.to_owned()),
+                ..present
+            };
+            let mut batch = self.batch();
+            batch.put_if(&decided, When::Version(version));
+            if self.commit(batch).await? == [Written::Done] {
+                return Ok(decided);
+            }
+        }
+        let (present, _) = self.get::<Policy>(&key).await?.ok_or(DecisionError::NotFound { id })?;
+        Err(DecisionError::Busy { present: Box::new(present) })
+    }
+}

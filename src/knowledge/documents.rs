@@ -1,0 +1,265 @@
+//! Which domain values are kept, under which key, and by which tag and time their lists and bounds work.
+//!
+//! The bodies are the domain values' own JSON; no value is stored in two forms.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::store::Collection;
+use crate::domain::alert::{AlertStatus, InboxAlert};
+use crate::domain::analysis::Analysis;
+use crate::domain::cycle::{CycleReport, CycleStatus};
+use crate::domain::escalation::Escalation;
+use crate::domain::execution::{Execution, ExecutionStatus};
+use crate::domain::incident::Incident;
+use crate::domain::outcome::{Insight, Judging, Outcome};
+use crate::domain::policy::Policy;
+use crate::domain::time::Time;
+use crate::domain::violation::TrackedViolation;
+
+/// A value that has a collection of its own.
+pub trait Document: Serialize + DeserializeOwned {
+    const COLLECTION: Collection;
+
+    fn key(&self) -> String;
+
+    /// What lists filter and bounds select by; empty where nobody filters.
+    fn tag(&self) -> &'static str;
+
+    /// The time from which its age counts: the last one at which it still mattered.
+    fn at(&self) -> Time;
+}
+
+/// A single fact under a name: learnt receivers, the last change of size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fact {
+    pub name: String,
+    pub value: serde_json::Value,
+    pub at: Time,
+}
+
+/// An alert that is firing, whether a cycle has taken it in or not.
+pub const FIRING: &str = "firing";
+/// An alert that resolved, which no cycle has taken in yet.
+pub const RESOLVED: &str = "resolved";
+/// An alert that resolved and was taken in: only its key is still of use.
+pub const DONE: &str = "done";
+pub const ACTIVE: &str = "active";
+pub const CLEARED: &str = "cleared";
+pub const OPEN: &str = "open";
+pub const CLOSED: &str = "closed";
+
+impl Document for InboxAlert {
+    const COLLECTION: Collection = Collection::Alerts;
+
+    fn key(&self) -> String {
+        InboxAlert::key(self)
+    }
+
+    fn tag(&self) -> &'static str {
+        match (self.status, self.processed) {
+            (AlertStatus::Firing, _) => FIRING,
+            (AlertStatus::Resolved, false) => RESOLVED,
+            (AlertStatus::Resolved, true) => DONE,
+        }
+    }
+
+    fn at(&self) -> Time {
+        self.received_at
+    }
+}
+
+impl Document for TrackedViolation {
+    const COLLECTION: Collection = Collection::Violations;
+
+    fn key(&self) -> String {
+        self.violation.fingerprint.clone()
+    }
+
+    fn tag(&self) -> &'static str {
+        if self.violation.cleared_at.is_some() { CLEARED } else { ACTIVE }
+    }
+
+    // From clearing: one that was active for longer than the retention must still be known when it comes back.
+    fn at(&self) -> Time {
+        self.violation.cleared_at.unwrap_or(self.violation.active_since)
+    }
+}
+
+impl Document for Analysis {
+    const COLLECTION: Collection = Collection::Analyses;
+
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn tag(&self) -> &'static str {
+        ""
+    }
+
+    fn at(&self) -> Time {
+        self.at
+    }
+}
+
+impl Document for Policy {
+    const COLLECTION: Collection = Collection::Policies;
+
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn tag(&self) -> &'static str {
+        self.approval.as_str()
+    }
+
+    fn at(&self) -> Time {
+        self.updated_at
+    }
+}
+
+/// The tag of an execution.
+#[must_use]
+pub fn execution_tag(status: ExecutionStatus) -> &'static str {
+    match status {
+        ExecutionStatus::Pending => "pending",
+        ExecutionStatus::InProgress => "in_progress",
+        ExecutionStatus::Completed => "completed",
+        ExecutionStatus::Failed => "failed",
+        ExecutionStatus::RolledBack => "rolled_back",
+    }
+}
+
+impl Document for Execution {
+    const COLLECTION: Collection = Collection::Executions;
+
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn tag(&self) -> &'static str {
+        execution_tag(self.status)
+    }
+
+    fn at(&self) -> Time {
+        self.ended_at.unwrap_or(self.started_at)
+    }
+}
+
+impl Document for Judging {
+    const COLLECTION: Collection = Collection::Judgings;
+
+    fn key(&self) -> String {
+        self.execution_id.to_string()
+    }
+
+    fn tag(&self) -> &'static str {
+        ""
+    }
+
+    fn at(&self) -> Time {
+        self.intent_at
+    }
+}
+
+impl Document for Outcome {
+    const COLLECTION: Collection = Collection::Outcomes;
+
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn tag(&self) -> &'static str {
+        self.outcome_type.as_str()
+    }
+
+    fn at(&self) -> Time {
+        self.judged_at
+    }
+}
+
+impl Document for Insight {
+    const COLLECTION: Collection = Collection::Insights;
+
+    fn key(&self) -> String {
+        self.key.clone()
+    }
+
+    fn tag(&self) -> &'static str {
+        ""
+    }
+
+    fn at(&self) -> Time {
+        self.updated_at
+    }
+}
+
+impl Document for Incident {
+    const COLLECTION: Collection = Collection::Incidents;
+
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn tag(&self) -> &'static str {
+        ""
+    }
+
+    // An incident that still has evidence never grows old.
+    fn at(&self) -> Time {
+        self.last_evidence_at
+    }
+}
+
+impl Document for Escalation {
+    const COLLECTION: Collection = Collection::Escalations;
+
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn tag(&self) -> &'static str {
+        if self.closed_at.is_some() { CLOSED } else { OPEN }
+    }
+
+    fn at(&self) -> Time {
+        self.closed_at.unwrap_or(self.opened_at)
+    }
+}
+
+impl Document for CycleReport {
+    const COLLECTION: Collection = Collection::Cycles;
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+
+    fn tag(&self) -> &'static str {
+        match self.status {
+            CycleStatus::Healthy => "healthy",
+            CycleStatus::Completed => "completed",
+            CycleStatus::Failed => "failed",
+            CycleStatus::Error => "error",
+        }
+    }
+
+    fn at(&self) -> Time {
+        self.started_at
+    }
+}
+
+impl Document for Fact {
+    const COLLECTION: Collection = Collection::Facts;
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
+    fn tag(&self) -> &'static str {
+        ""
+    }
+
+    fn at(&self) -> Time {
+        self.at
+    }
+}

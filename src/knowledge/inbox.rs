@@ -1,0 +1,75 @@
+//! The inbox: alerts as the webhook delivered them, each key taken in once, until a cycle has seen them.
+//!
+//! Identity is fingerprint + `starts_at`; resolved is final for it. What an alert means is the monitor's business.
+
+use super::Knowledge;
+use super::documents::{Document, FIRING, RESOLVED};
+use super::store::{StoreError, When, Written};
+use crate::domain::alert::{AlertStatus, InboxAlert};
+
+/// What became of one delivered alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// New, or the resolution of one that was firing; a cycle has to see it.
+    Accepted,
+    /// Known already, or a late firing of one that has resolved.
+    Duplicate,
+}
+
+/// Keys of alerts that are kept at most, and read at most by one cycle.
+pub const MAX_ALERTS: usize = 100_000;
+
+impl Knowledge {
+    /// Stores delivered alerts in one transaction; once this returns they survive a crash. One answer an alert.
+    pub async fn take_in(&self, alerts: &[InboxAlert]) -> Result<Vec<Intake>, StoreError> {
+        // Two writes for each alert, of which at most one takes effect and makes it accepted. The second write of a
+        // firing one only keeps its key young: an alert that fires for days must not be taken for a new one.
+        let mut batch = self.batch();
+        for alert in alerts {
+            let alert = InboxAlert { processed: false, ..alert.clone() };
+            match alert.status {
+                AlertStatus::Firing => {
+                    batch.put_if(&alert, When::Absent);
+                    batch.touch(&alert, FIRING);
+                }
+                AlertStatus::Resolved => {
+                    batch.put_if(&alert, When::Absent);
+                    batch.put_if(&alert, When::Tag(FIRING.to_owned()));
+                }
+            }
+        }
+        let written = self.commit(batch).await?;
+        Ok(alerts
+            .iter()
+            .zip(written.chunks_exact(2))
+            .map(|(alert, written)| {
+                let accepted = match alert.status {
+                    AlertStatus::Firing => written[0] == Written::Done,
+                    AlertStatus::Resolved => written.contains(&Written::Done),
+                };
+                if accepted { Intake::Accepted } else { Intake::Duplicate }
+            })
+            .collect())
+    }
+
+    /// Every alert that is firing, and every resolved one that no cycle has taken in; in order of arrival.
+    pub async fn inbox(&self) -> Result<Vec<InboxAlert>, StoreError> {
+        let mut alerts = self.newest::<InboxAlert>(FIRING, MAX_ALERTS).await?;
+        alerts.extend(self.newest::<InboxAlert>(RESOLVED, MAX_ALERTS - alerts.len()).await?);
+        alerts.sort_by_key(|alert| alert.received_at);
+        Ok(alerts)
+    }
+
+    /// Says that a cycle has taken in these alerts as they were read; returns how many that were new to it.
+    ///
+    /// One that resolved since it was read stays unprocessed: that cycle has not seen its resolution.
+    pub async fn mark_processed(&self, alerts: &[InboxAlert]) -> Result<usize, StoreError> {
+        let mut batch = self.batch();
+        for alert in alerts.iter().filter(|alert| !alert.processed) {
+            let as_read = alert.tag().to_owned();
+            batch.put_if(&InboxAlert { processed: true, ..alert.clone() }, When::Tag(as_read));
+        }
+        let written = self.commit(batch).await?;
+        Ok(written.into_iter().filter(|written| *written == Written::Done).count())
+    }
+}

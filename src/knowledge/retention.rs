@@ -1,0 +1,110 @@
+//! How long everything is kept: each collection has a bound, and what is still open is never dropped for its age.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::Knowledge;
+use super::documents::{CLEARED, CLOSED, DONE, FIRING, RESOLVED, execution_tag};
+use super::inbox::MAX_ALERTS;
+use super::settings::Settings;
+use super::store::{Bound, Collection, StoreError};
+use crate::domain::execution::ExecutionStatus;
+use crate::domain::policy::Approval;
+use crate::domain::time::Time;
+
+/// Records of one kind that people look back at: at 30 s a cycle 10,000 reports are 3.5 days without one quiet cycle,
+/// and at some 10 kB each they stay near 100 MB.
+const HISTORY: usize = 10_000;
+
+impl Knowledge {
+    /// Applies every bound; returns how many records were dropped.
+    pub async fn prune(&self, now: Time, pattern_history_limit: usize) -> Result<u64, StoreError> {
+        self.store.prune(bounds(&self.settings, now, pattern_history_limit)).await
+    }
+}
+
+fn bounds(settings: &Settings, now: Time, pattern_history_limit: usize) -> Vec<Bound> {
+    let old = before(now, settings.retention);
+    let history = |collection, tag: Option<&str>| Bound {
+        collection,
+        tag: tag.map(str::to_owned),
+        newest: HISTORY,
+        not_before: Some(old),
+    };
+    Collection::ALL
+        .into_iter()
+        .flat_map(|collection| match collection {
+            // Keys are needed as long as Alertmanager may repeat itself. By tag, and what nobody has taken in yet is
+            // not dropped for its age: it was acknowledged.
+            Collection::Alerts => {
+                let stale = Some(before(now, settings.alert_retention));
+                let alerts = |tag: Option<&str>, not_before| Bound {
+                    collection,
+                    tag: tag.map(str::to_owned),
+                    newest: MAX_ALERTS,
+                    not_before,
+                };
+                vec![
+                    alerts(Some(DONE), stale),
+                    alerts(Some(FIRING), stale),
+                    alerts(Some(RESOLVED), None),
+                    alerts(None, None),
+                ]
+            }
+            // As many cleared ones as there may be series; an active one is there until seen clear.
+            Collection::Violations => vec![Bound {
+                collection,
+                tag: Some(CLEARED.to_owned()),
+                newest: MAX_ALERTS,
+                not_before: Some(old),
+            }],
+            Collection::Analyses => vec![Bound {
+                collection,
+                tag: None,
+                newest: pattern_history_limit,
+                not_before: Some(old),
+            }],
+            // Not by age: what was learned from an outcome holds until newer ones push it out, and statistics are
+            // the same however long the process was down.
+            Collection::Outcomes => vec![Bound {
+                collection,
+                tag: None,
+                newest: settings.outcome_history_limit,
+                not_before: None,
+            }],
+            // Open ones are one for each (cause, component).
+            Collection::Policies => Approval::ALL
+                .into_iter()
+                .filter(|approval| !approval.is_open())
+                .map(|approval| history(collection, Some(approval.as_str())))
+                .collect(),
+            // An execution that has not ended is in the hands of recovery.
+            Collection::Executions => {
+                [ExecutionStatus::Completed, ExecutionStatus::Failed, ExecutionStatus::RolledBack]
+                    .into_iter()
+                    .map(|status| history(collection, Some(execution_tag(status))))
+                    .collect()
+            }
+            // Never: one for each ground, deleted with its verdict. A lost one would be an action that is
+            // neither judged nor waited for.
+            Collection::Judgings => vec![],
+            // Open ones are one for each (reason, cause, component, subject).
+            Collection::Escalations => vec![history(collection, Some(CLOSED))],
+            // Insights are one for each (cause, action), facts one for each name in the code: the count only guards.
+            Collection::Insights | Collection::Incidents | Collection::Cycles => {
+                vec![history(collection, None)]
+            }
+            Collection::Facts => {
+                vec![Bound { collection, tag: None, newest: HISTORY, not_before: None }]
+            }
+        })
+        .collect()
+}
+
+fn before(now: Time, age: Duration) -> Time {
+    TimeDelta::from_std(age)
+        .ok()
+        .and_then(|age| now.checked_sub_signed(age))
+        .unwrap_or(Time::MIN_UTC)
+}

@@ -1,0 +1,213 @@
+//! What the daemon tells Prometheus about itself: typed counters, gauges and histograms over a registry of its own.
+//!
+//! Stages report domain values (`metrics.cycle(&report)`); which series they move is decided here. No globals: one
+//! [`Metrics`] is made by the composition root and shared. Leaves out serving them (`server::health`).
+
+mod family;
+pub mod labels;
+mod series;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{Registry, TextEncoder};
+
+use crate::domain::analysis::Analysis;
+use crate::domain::cycle::{CycleReport, Trigger};
+use crate::domain::escalation::EscalationReason;
+use crate::domain::execution::{Execution, ExecutionStatus};
+use crate::domain::outcome::Outcome;
+use crate::domain::reading::SourceReading;
+use crate::domain::rule::Severity;
+use crate::domain::time::Time;
+use crate::domain::view::LoopView;
+use family::Families;
+use labels::{
+    AlertOutcome, CallResult, CharterCall, ExecutionResult, IntakeRejection, StoreOperation,
+    WakeReason, WebhookStatus,
+};
+use series::{ActionSeries, IntakeSeries, LoopSeries, SourceSeries};
+
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    cycle: LoopSeries,
+    action: ActionSeries,
+    source: SourceSeries,
+    intake: IntakeSeries,
+}
+
+impl Metrics {
+    /// Creates every series at its zero.
+    ///
+    /// # Panics
+    /// Never in a build whose constant names are valid: the first call of any test would show it.
+    #[must_use]
+    pub fn new(started_at: Time) -> Arc<Self> {
+        let registry = Registry::new();
+        let f = Families(&registry);
+        f.build_info(env!("CARGO_PKG_VERSION"));
+        f.gauge("process_start_time_seconds", "Start of the process since the Unix epoch.")
+            .set(unix_seconds(started_at));
+        Arc::new(Self {
+            cycle: LoopSeries::new(&f),
+            action: ActionSeries::new(&f),
+            source: SourceSeries::new(&f),
+            intake: IntakeSeries::new(&f),
+            registry,
+        })
+    }
+
+    /// The text that `/metrics` serves.
+    #[must_use]
+    pub fn gather(&self) -> String {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_else(|error| format!("# the metrics cannot be encoded: {error}\n"))
+    }
+
+    /// One cycle has ended.
+    pub fn cycle(&self, report: &CycleReport) {
+        self.cycle.loop_duration.observe(report.duration_seconds);
+        for (phase, seconds) in &report.phases {
+            self.cycle.phase_duration.observe(*phase, *seconds);
+        }
+        self.cycle.cycles.add(report.status.into(), 1);
+        if report.trigger == Trigger::Woken {
+            self.cycle.cycles_woken.inc();
+        }
+        for candidate in &report.candidates {
+            self.cycle.candidates.add((&candidate.verdict).into(), 1);
+        }
+    }
+
+    /// What the loop shows after a cycle.
+    pub fn view(&self, view: &LoopView) {
+        for severity in Severity::ALL {
+            let active =
+                view.violations.iter().filter(|v| v.severity == severity && v.cleared_at.is_none());
+            self.cycle.violations.set(severity, active.count() as f64);
+        }
+        if let Some(at) = view.last_good_cycle {
+            self.cycle.last_cycle.set(unix_seconds(at));
+        }
+        for source in &view.sources {
+            self.source.series_expected.set(source.source, source.expected as f64);
+            self.source.series_missing.set(source.source, source.missing as f64);
+            if let Some(skew) = source.clock_skew_seconds {
+                self.source.source_skew.set(source.source, skew);
+            }
+        }
+        self.source.rules_missing.set(view.rules.iter().filter(|rule| !rule.good).count() as f64);
+        let up = view.charter.as_ref().is_some_and(|charter| charter.state.is_ok());
+        self.action.charter_up.set(f64::from(u8::from(up)));
+    }
+
+    pub fn analysis(&self, analysis: &Analysis) {
+        for pattern in &analysis.patterns {
+            self.cycle.patterns.add(pattern.kind, 1);
+        }
+    }
+
+    /// One execution has ended; one that is still under way counts for nothing yet.
+    pub fn execution(&self, execution: &Execution) {
+        let result = match execution.status {
+            ExecutionStatus::Pending | ExecutionStatus::InProgress => return,
+            ExecutionStatus::Completed => ExecutionResult::Success,
+            ExecutionStatus::Failed | ExecutionStatus::RolledBack => ExecutionResult::Failed,
+        };
+        self.action.policy_executions.add(result, 1);
+        for record in &execution.actions {
+            self.action.actions.add(record.action.kind(), record.state.into(), 1);
+        }
+    }
+
+    pub fn outcome(&self, outcome: &Outcome) {
+        self.action.outcomes.add(outcome.outcome_type, 1);
+    }
+
+    pub fn escalation_opened(&self, reason: EscalationReason) {
+        self.action.escalations.add(reason, 1);
+    }
+
+    /// The reasons of all open escalations, one each.
+    pub fn escalations_open(&self, open: &[EscalationReason]) {
+        for reason in EscalationReason::ALL {
+            self.action
+                .escalations_open
+                .set(reason, open.iter().filter(|r| **r == reason).count() as f64);
+        }
+    }
+
+    pub fn charter_call(&self, call: CharterCall, result: CallResult, took: Duration) {
+        self.action.charter_duration.observe(took.as_secs_f64());
+        self.action.charter_calls.add(call, result, 1);
+    }
+
+    pub fn source_read(&self, reading: &SourceReading, at: Time) {
+        match &reading.result {
+            Ok(_) => self.source.source_last_success.set(reading.source, unix_seconds(at)),
+            Err(failure) => self.source.source_errors.add(reading.source, failure.kind, 1),
+        }
+    }
+
+    /// Alerts of an authenticated, parsed payload, whatever becomes of them.
+    pub fn alerts_received(&self, count: u64) {
+        self.intake.alerts_received.inc_by(count);
+    }
+
+    /// What became of alerts whose payload was answered with 200.
+    pub fn alerts_ended(&self, outcome: AlertOutcome, count: u64) {
+        self.intake.alerts.add(outcome, count);
+    }
+
+    pub fn alerts_processed(&self, count: u64) {
+        self.intake.alerts_processed.inc_by(count);
+    }
+
+    #[must_use]
+    pub fn alert_totals(&self) -> AlertTotals {
+        AlertTotals {
+            received: self.intake.alerts_received.get(),
+            accepted: self.intake.alerts.value(AlertOutcome::Accepted),
+            processed: self.intake.alerts_processed.get(),
+        }
+    }
+
+    pub fn inbox_depth(&self, depth: usize) {
+        self.intake.inbox_depth.set(depth as f64);
+    }
+
+    pub fn webhook_answered(&self, status: WebhookStatus) {
+        self.intake.webhook_requests.add(status, 1);
+    }
+
+    pub fn intake_rejected(&self, reason: IntakeRejection) {
+        self.intake.intake_rejections.add(reason, 1);
+    }
+
+    pub fn woken(&self, reason: WakeReason) {
+        self.cycle.wakeups.add(reason, 1);
+    }
+
+    /// From the arrival of the alert that woke the loop to the first call to Charter.
+    pub fn webhook_to_call(&self, took: Duration) {
+        self.intake.webhook_to_call.observe(took.as_secs_f64());
+    }
+
+    pub fn store_error(&self, operation: StoreOperation) {
+        self.cycle.store_errors.add(operation, 1);
+    }
+}
+
+/// Alerts since the start of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct AlertTotals {
+    pub received: u64,
+    pub accepted: u64,
+    pub processed: u64,
+}
+
+fn unix_seconds(at: Time) -> f64 {
+    at.timestamp_millis() as f64 / 1000.0
+}

@@ -1,0 +1,145 @@
+//! Counters and gauges over typed labels: every series is created with its family, so a missing one means a bug.
+
+use std::marker::PhantomData;
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
+    Registry, core::Collector,
+};
+
+use super::labels::Label;
+
+/// Counters with one label.
+#[derive(Debug)]
+pub struct Counters<A> {
+    vec: IntCounterVec,
+    labels: PhantomData<A>,
+}
+
+impl<A: Label> Counters<A> {
+    pub fn add(&self, label: A, by: u64) {
+        self.vec.with_label_values(&[label.text()]).inc_by(by);
+    }
+
+    #[must_use]
+    pub fn value(&self, label: A) -> u64 {
+        self.vec.with_label_values(&[label.text()]).get()
+    }
+}
+
+/// Counters with two labels.
+#[derive(Debug)]
+pub struct CounterTable<A, B> {
+    vec: IntCounterVec,
+    labels: PhantomData<(A, B)>,
+}
+
+impl<A: Label, B: Label> CounterTable<A, B> {
+    pub fn add(&self, first: A, second: B, by: u64) {
+        self.vec.with_label_values(&[first.text(), second.text()]).inc_by(by);
+    }
+}
+
+/// Gauges with one label.
+#[derive(Debug)]
+pub struct Gauges<A> {
+    vec: GaugeVec,
+    labels: PhantomData<A>,
+}
+
+impl<A: Label> Gauges<A> {
+    pub fn set(&self, label: A, value: f64) {
+        self.vec.with_label_values(&[label.text()]).set(value);
+    }
+}
+
+/// Histograms with one label.
+#[derive(Debug)]
+pub struct Histograms<A> {
+    vec: HistogramVec,
+    labels: PhantomData<A>,
+}
+
+impl<A: Label> Histograms<A> {
+    pub fn observe(&self, label: A, seconds: f64) {
+        self.vec.with_label_values(&[label.text()]).observe(seconds);
+    }
+}
+
+/// Creates families in one registry. All names are constants of this program, so an error here is a defect that the
+/// first start of any build shows; hence `expect`.
+pub(super) struct Families<'a>(pub &'a Registry);
+
+impl Families<'_> {
+    fn add<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let collector = made.expect("metric names, labels and buckets are valid constants");
+        self.0.register(Box::new(collector.clone())).expect("metric names are distinct constants");
+        collector
+    }
+
+    pub fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.add(IntCounter::new(name, help))
+    }
+
+    pub fn gauge(&self, name: &str, help: &str) -> Gauge {
+        self.add(Gauge::new(name, help))
+    }
+
+    pub fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+    }
+
+    pub fn counters<A: Label>(&self, name: &str, help: &str, label: &str) -> Counters<A> {
+        let vec = self.add(IntCounterVec::new(Opts::new(name, help), &[label]));
+        for a in A::ALL {
+            vec.with_label_values(&[a.text()]);
+        }
+        Counters { vec, labels: PhantomData }
+    }
+
+    pub fn table<A: Label, B: Label>(
+        &self,
+        name: &str,
+        help: &str,
+        labels: [&str; 2],
+    ) -> CounterTable<A, B> {
+        let vec = self.add(IntCounterVec::new(Opts::new(name, help), &labels));
+        for a in A::ALL {
+            for b in B::ALL {
+                vec.with_label_values(&[a.text(), b.text()]);
+            }
+        }
+        CounterTable { vec, labels: PhantomData }
+    }
+
+    pub fn gauges<A: Label>(&self, name: &str, help: &str, label: &str) -> Gauges<A> {
+        let vec = self.add(GaugeVec::new(Opts::new(name, help), &[label]));
+        for a in A::ALL {
+            vec.with_label_values(&[a.text()]);
+        }
+        Gauges { vec, labels: PhantomData }
+    }
+
+    pub fn histograms<A: Label>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        buckets: &[f64],
+    ) -> Histograms<A> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let vec = self.add(HistogramVec::new(options, &[label]));
+        for a in A::ALL {
+            vec.with_label_values(&[a.text()]);
+        }
+        Histograms { vec, labels: PhantomData }
+    }
+
+    /// `build_info`: constant 1, the facts are its labels.
+    pub fn build_info(&self, version: &str) {
+        let options =
+            Opts::new("mape_k_build_info", "Constant 1; the version of this build is a label.")
+                .const_label("version", version);
+        self.add(Gauge::with_opts(options)).set(1.0);
+    }
+}

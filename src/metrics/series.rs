@@ -1,0 +1,232 @@
+//! The series of [`super::Metrics`], by what they tell about, with names, help and buckets.
+
+use prometheus::{Gauge, Histogram, IntCounter};
+
+use super::family::{CounterTable, Counters, Families, Gauges, Histograms};
+use super::labels::{
+    ActionEnd, AlertOutcome, CallResult, CandidateVerdict, CharterCall, CycleResult,
+    ExecutionResult, IntakeRejection, StoreOperation, WakeReason, WebhookStatus,
+};
+use crate::domain::action::ActionKind;
+use crate::domain::analysis::PatternKind;
+use crate::domain::cycle::Phase;
+use crate::domain::escalation::EscalationReason;
+use crate::domain::outcome::OutcomeType;
+use crate::domain::reading::{FailureKind, Source};
+use crate::domain::rule::Severity;
+
+/// From a millisecond (an idle cycle) to the 60 s that a policy may take.
+const CYCLE_BUCKETS: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// From a local answer to the 30 s at which a call is given up.
+const CALL_BUCKETS: [f64; 13] =
+    [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// The loop itself: cycles, phases, what they found.
+#[derive(Debug)]
+pub(super) struct LoopSeries {
+    pub loop_duration: Histogram,
+    pub phase_duration: Histograms<Phase>,
+    pub cycles: Counters<CycleResult>,
+    pub cycles_woken: IntCounter,
+    pub last_cycle: Gauge,
+    pub wakeups: Counters<WakeReason>,
+    pub violations: Gauges<Severity>,
+    pub patterns: Counters<PatternKind>,
+    pub candidates: Counters<CandidateVerdict>,
+    pub store_errors: Counters<StoreOperation>,
+}
+
+impl LoopSeries {
+    pub fn new(f: &Families) -> Self {
+        Self {
+            loop_duration: f.histogram(
+                "mape_k_loop_duration_seconds",
+                "Time of one whole cycle.",
+                &CYCLE_BUCKETS,
+            ),
+            phase_duration: f.histograms(
+                "mape_k_phase_duration_seconds",
+                "Time of one phase of a cycle.",
+                "phase",
+                &CYCLE_BUCKETS,
+            ),
+            cycles: f.counters("mape_k_cycles_total", "Cycles by how they ended.", "status"),
+            cycles_woken: f.counter(
+                "mape_k_cycles_woken_total",
+                "Cycles that ran before their time because something woke the loop.",
+            ),
+            last_cycle: f.gauge(
+                "mape_k_last_cycle_timestamp_seconds",
+                "When a cycle last was healthy or completed; 0 before the first.",
+            ),
+            wakeups: f.counters(
+                "mape_k_wakeups_total",
+                "Wake-ups asked for, before they were coalesced.",
+                "reason",
+            ),
+            violations: f.gauges(
+                "mape_k_violations_active",
+                "Violations active after the last cycle.",
+                "severity",
+            ),
+            patterns: f.counters("mape_k_patterns_total", "Patterns found, by detector.", "kind"),
+            candidates: f.counters(
+                "mape_k_candidates_total",
+                "Candidates by what became of them and why.",
+                "verdict",
+            ),
+            store_errors: f.counters(
+                "mape_k_store_errors_total",
+                "Failures of the knowledge store.",
+                "operation",
+            ),
+        }
+    }
+}
+
+/// What was done about it: policies, actions, verdicts, calls to Charter, escalations.
+#[derive(Debug)]
+pub(super) struct ActionSeries {
+    pub policy_executions: Counters<ExecutionResult>,
+    pub actions: CounterTable<ActionKind, ActionEnd>,
+    pub outcomes: Counters<OutcomeType>,
+    pub escalations: Counters<EscalationReason>,
+    pub escalations_open: Gauges<EscalationReason>,
+    pub charter_duration: Histogram,
+    pub charter_calls: CounterTable<CharterCall, CallResult>,
+    pub charter_up: Gauge,
+}
+
+impl ActionSeries {
+    pub fn new(f: &Families) -> Self {
+        Self {
+            policy_executions: f.counters(
+                "mape_k_policy_executions_total",
+                "Executed policies; failed includes rolled back.",
+                "status",
+            ),
+            actions: f.table(
+                "mape_k_actions_total",
+                "Actions by the state in which their execution left them.",
+                ["action", "state"],
+            ),
+            outcomes: f.counters("mape_k_outcomes_total", "Judged actions by verdict.", "type"),
+            escalations: f.counters("mape_k_escalations_total", "Escalations opened.", "reason"),
+            escalations_open: f.gauges(
+                "mape_k_escalations_open",
+                "Escalations open now.",
+                "reason",
+            ),
+            charter_duration: f.histogram(
+                "charter_api_response_duration_seconds",
+                "Time until Charter answered one call, or until the call was given up.",
+                &CALL_BUCKETS,
+            ),
+            charter_calls: f.table(
+                "mape_k_charter_calls_total",
+                "Calls to Charter by how it answered.",
+                ["call", "result"],
+            ),
+            charter_up: f
+                .gauge("mape_k_charter_up", "1 if Charter answered in the last cycle, else 0."),
+        }
+    }
+}
+
+/// How well the sources could be read.
+#[derive(Debug)]
+pub(super) struct SourceSeries {
+    pub source_last_success: Gauges<Source>,
+    pub source_errors: CounterTable<Source, FailureKind>,
+    pub series_expected: Gauges<Source>,
+    pub series_missing: Gauges<Source>,
+    pub source_skew: Gauges<Source>,
+    pub rules_missing: Gauge,
+}
+
+impl SourceSeries {
+    pub fn new(f: &Families) -> Self {
+        Self {
+            source_last_success: f.gauges(
+                "mape_k_source_last_success_timestamp_seconds",
+                "When a source was last read whole; 0 before the first time.",
+                "source",
+            ),
+            source_errors: f.table(
+                "mape_k_source_errors_total",
+                "Readings of a source that failed.",
+                ["source", "kind"],
+            ),
+            series_expected: f.gauges(
+                "mape_k_source_series_expected",
+                "Series that the rules of a source expected in the last cycle.",
+                "source",
+            ),
+            series_missing: f.gauges(
+                "mape_k_source_series_missing",
+                "Expected series that the last cycle did not see.",
+                "source",
+            ),
+            source_skew: f.gauges(
+                "mape_k_source_clock_skew_seconds",
+                "The source's clock less ours.",
+                "source",
+            ),
+            rules_missing: f.gauge(
+                "mape_k_rules_without_good_data",
+                "Rules whose data was not good in the last cycle.",
+            ),
+        }
+    }
+}
+
+/// The webhook and its alerts.
+#[derive(Debug)]
+pub(super) struct IntakeSeries {
+    pub alerts_received: IntCounter,
+    pub alerts_processed: IntCounter,
+    pub alerts: Counters<AlertOutcome>,
+    pub intake_rejections: Counters<IntakeRejection>,
+    pub webhook_requests: Counters<WebhookStatus>,
+    pub inbox_depth: Gauge,
+    pub webhook_to_call: Histogram,
+}
+
+impl IntakeSeries {
+    pub fn new(f: &Families) -> Self {
+        Self {
+            alerts_received: f.counter(
+                "mape_k_alerts_received_total",
+                "Alerts of authenticated, parsed webhook payloads.",
+            ),
+            alerts_processed: f.counter(
+                "mape_k_alerts_processed_total",
+                "Accepted alerts that a cycle has taken in.",
+            ),
+            alerts: f.counters(
+                "mape_k_alerts_total",
+                "Received alerts by what became of them.",
+                "outcome",
+            ),
+            intake_rejections: f.counters(
+                "mape_k_intake_rejections_total",
+                "Webhook requests of which nothing was stored.",
+                "reason",
+            ),
+            webhook_requests: f.counters(
+                "mape_k_webhook_requests_total",
+                "Webhook requests by answered status.",
+                "code",
+            ),
+            inbox_depth: f
+                .gauge("mape_k_inbox_depth", "Accepted alerts that no cycle has taken in yet."),
+            webhook_to_call: f.histogram(
+                "mape_k_webhook_to_charter_call_seconds",
+                "From the arrival of an alert to the first call to Charter of the cycle it woke.",
+                &CALL_BUCKETS,
+            ),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The JSON API under `/api/v1`: what the loop sees, decided, did and learned, and a person's word on its policies.
+//!
+//! Live state comes from the loop's published view, history from knowledge. Domain values are served as they are.
+
+mod records;
+mod policies;
+mod state;
+mod violations;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
+
+use super::reply::ApiError;
+use super::{Context, access};
+use crate::knowledge::Page;
+
+/// A decision is a revision and a name.
+const MAX_BODY: usize = 16 * 1024;
+
+/// A page of 500 records takes milliseconds; beyond this the store is stuck and the caller learns it.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+pub(super) fn routes(context: &Context) -> Router<Context> {
+    Router::new()
+        .route("/api/v1/state", get(state::state))
+        .route("/api/v1/statistics", get(state::statistics))
+        .route("/api/v1/violations", get(violations::list))
+        .route("/api/v1/analyses", get(records::analyses))
+        .route("/api/v1/policies", get(policies::list))
+        .route("/api/v1/policies/{id}/approve", post(policies::approve))
+        .route("/api/v1/policies/{id}/reject", post(policies::reject))
+        .route("/api/v1/executions", get(records::executions))
+        .route("/api/v1/outcomes", get(records::outcomes))
+        .route("/api/v1/insights", get(records::insights))
+        .route("/api/v1/escalations", get(records::escalations))
+        .route("/api/v1/cycles", get(records::cycles))
+        .route("/api/v1/cycles/{id}", get(records::cycle))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(context.clone(), access::guard))
+        .layer(middleware::from_fn(bounded))
+}
+
+async fn bounded(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(ANSWER_TIME, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::Unavailable(format!(
+            "no answer within {} s: the knowledge store or the caller is too slow; /health names the store's state",
+            ANSWER_TIME.as_secs()
+        ))
+        .into_response(),
+    }
+}
+
+/// How many items a page may hold.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "u16")]
+struct Limit(u16);
+
+impl Limit {
+    const MAX: u16 = 500;
+
+    fn get(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl TryFrom<u16> for Limit {
+    type Error = String;
+
+    fn try_from(limit: u16) -> Result<Self, String> {
+        if (1..=Self::MAX).contains(&limit) {
+            Ok(Self(limit))
+        } else {
+            Err(format!("{limit} is not within 1..={}", Self::MAX))
+        }
+    }
+}
+
+/// A list as the API shows it: newest first, `next` is what to pass as `after`.
+#[derive(Debug, Serialize)]
+struct List<T> {
+    items: Vec<T>,
+    next: Option<String>,
+}
+
+impl<T> From<Page<T>> for List<T> {
+    fn from(page: Page<T>) -> Self {
+        Self { items: page.items, next: page.next.map(|next| next.to_string()) }
+    }
+}

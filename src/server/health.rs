@@ -1,0 +1,169 @@
+//! `/health`, `/ready` and `/metrics`: is the loop alive, is it of use, and its numbers.
+//!
+//! Alive is the heartbeat alone, so that a sick Charter or Prometheus never makes an orchestrator restart the daemon
+//! that is there to heal it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::json;
+
+use super::Context;
+use crate::domain::cycle::CycleStatus;
+use crate::domain::time::{Time, since};
+use crate::domain::view::{LoopView, SourceStatus};
+use crate::metrics::labels::StoreOperation;
+
+/// A store that does not answer for so long is not well; /health itself must answer sooner than a probe gives up.
+const STORE_CHECK: Duration = Duration::from_secs(2);
+
+/// A cycle may be late twice before the loop is no longer called ready.
+const READY_INTERVALS: u32 = 3;
+
+/// Rules named in one sentence before it only counts them.
+const NAMED: usize = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Ok,
+    Degraded,
+    Stalled,
+}
+
+#[derive(Debug, Serialize)]
+struct Component {
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl Component {
+    /// Well unless there is something to say.
+    fn unless(problem: Option<String>) -> Self {
+        let status = if problem.is_some() { Status::Degraded } else { Status::Ok };
+        Self { status, detail: problem }
+    }
+}
+
+pub async fn health(State(context): State<Context>) -> Response {
+    let view = context.handle.view();
+    let beat = context.handle.heartbeat_age();
+    let stalled = beat > context.settings.stall_after;
+    let mut components = BTreeMap::new();
+    let cycle = if stalled {
+        let detail = format!(
+            "the loop has not moved for {} s; api.stall_after is {} s",
+            beat.as_secs(),
+            context.settings.stall_after.as_secs()
+        );
+        Component { status: Status::Stalled, detail: Some(detail) }
+    } else {
+        Component::unless(loop_problem(&view))
+    };
+    components.insert("loop", cycle);
+    for source in &view.sources {
+        components.insert(source.source.as_str(), Component::unless(source_problem(source)));
+    }
+    components.insert("rules", Component::unless(rules_problem(&view)));
+    components.insert("charter", Component::unless(charter_problem(&view)));
+    components.insert("store", Component::unless(store_problem(&context, &view).await));
+    let status = if stalled {
+        Status::Stalled
+    } else if components.values().all(|component| component.status == Status::Ok) {
+        Status::Ok
+    } else {
+        Status::Degraded
+    };
+    let body = json!({
+        "status": status,
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": context.uptime().as_secs_f64(),
+        "components": components,
+    });
+    let code = if stalled { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (code, Json(body)).into_response()
+}
+
+fn loop_problem(view: &LoopView) -> Option<String> {
+    match view.last_status {
+        None => Some("no cycle has ended yet".to_owned()),
+        Some(CycleStatus::Failed | CycleStatus::Error) => {
+            Some(view.last_error.clone().unwrap_or_else(|| "the last cycle failed".to_owned()))
+        }
+        Some(CycleStatus::Healthy | CycleStatus::Completed) => view.last_error.clone(),
+    }
+}
+
+fn source_problem(source: &SourceStatus) -> Option<String> {
+    let missing = || {
+        format!("{} of {} expected series are missing", source.missing, source.expected)
+    };
+    source.error.clone().or_else(|| (source.missing > 0).then(missing))
+}
+
+fn rules_problem(view: &LoopView) -> Option<String> {
+    let bad: Vec<_> = view.rules.iter().filter(|rule| !rule.good).collect();
+    if bad.is_empty() {
+        return None;
+    }
+    let named = bad.iter().take(NAMED).map(|rule| match &rule.problem {
+        Some(problem) => format!("{}: {problem}", rule.rule),
+        None => format!("{}: {} of {} series seen", rule.rule, rule.seen, rule.expected),
+    });
+    let named = named.collect::<Vec<_>>().join("; ");
+    let more = bad.len().saturating_sub(NAMED);
+    Some(if more > 0 { format!("{named}; and {more} more") } else { named })
+}
+
+fn charter_problem(view: &LoopView) -> Option<String> {
+    match &view.charter {
+        None => Some("not asked yet".to_owned()),
+        Some(charter) => charter.state.as_ref().err().cloned(),
+    }
+}
+
+async fn store_problem(context: &Context, view: &LoopView) -> Option<String> {
+    let problem = match tokio::time::timeout(STORE_CHECK, context.knowledge.check()).await {
+        Ok(Ok(())) => return view.store_error.clone(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("the knowledge store has not answered for {} s", STORE_CHECK.as_secs()),
+    };
+    context.metrics.store_error(StoreOperation::Check);
+    Some(problem)
+}
+
+pub async fn ready(State(context): State<Context>) -> Response {
+    let missing = missing(&context.handle.view(), context.handle.now());
+    let code = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(json!({"ready": missing.is_empty(), "missing": missing}))).into_response()
+}
+
+/// What stands between the loop and being of use.
+fn missing(view: &LoopView, now: Time) -> Vec<String> {
+    let mut missing = Vec::new();
+    let limit = view.interval * READY_INTERVALS;
+    match view.last_good_cycle {
+        None => missing.push("cycle: none was healthy or completed yet".to_owned()),
+        Some(at) if since(now, at) > limit => missing.push(format!(
+            "cycle: the last healthy or completed one was {} s ago, over {} s",
+            since(now, at).as_secs(),
+            limit.as_secs()
+        )),
+        Some(_) => {}
+    }
+    if let Some(problem) = charter_problem(view) {
+        missing.push(format!("charter: {problem}"));
+    }
+    missing
+}
+
+pub async fn metrics(State(context): State<Context>) -> Response {
+    ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], context.metrics.gather()).into_response()
+}
