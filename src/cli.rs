@@ -1,1 +1,180 @@
-//! The commands of `mape-k`, one file each.
+//! The commands of `mape-k`, one file each; this file reads the command line and calls them.
+
+pub mod charter;
+pub mod check_config;
+pub mod client;
+pub mod decide;
+pub mod demo;
+pub mod observe;
+pub mod run;
+pub mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use url::Url;
+
+use crate::config::Config;
+use crate::telemetry::{self, LogFormat};
+
+/// Keeps a distributed system healthy by itself, and says why.
+///
+/// Reads Prometheus and Alertmanager, finds what is wrong, chooses the best remedy and applies it through Charter's
+/// control API. What it cannot or may not fix it escalates.
+#[derive(Debug, Parser)]
+#[command(name = "mape-k", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Configuration file [default: $MAPE_K_CONFIG, else ./config/mape_k_config.yaml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Log as JSON lines or as text, whatever logging.format says
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    log_format: Option<Format>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Json,
+    Text,
+}
+
+/// How a command prints its data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon until it is told to stop
+    Run {
+        /// Run one cycle, print its report and leave
+        #[arg(long)]
+        once: bool,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Check the configuration; print every error at once, or the effective configuration
+    CheckConfig {
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Read the sources once, print the violations and leave; nothing is stored or changed
+    Observe {
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Watch the loop heal every fault of the reference Charter, at 30 times the speed of life
+    Demo {
+        /// Give up after this many seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+        duration: u64,
+        /// Seed of the reference Charter's load
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Serve the reference Charter: a queueing system that really degrades, for demo, staging and tests
+    Charter(charter::Arguments),
+    /// Show what a running daemon sees, does and waits for
+    Status {
+        #[command(flatten)]
+        api: Api,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Approve a pending policy of a running daemon
+    Approve(Decide),
+    /// Reject a pending policy of a running daemon
+    Reject(Decide),
+}
+
+/// Where the running daemon is.
+#[derive(Debug, Args)]
+struct Api {
+    /// The daemon's API [default: http://localhost:<api.port>]
+    #[arg(long, value_name = "URL")]
+    url: Option<Url>,
+    /// Token for POSTs [default: api.token of the configuration]
+    #[arg(long, env = "MAPE_K_API_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Decide {
+    /// The policy's id, as `mape-k status` shows it
+    policy: String,
+    /// The revision that was read [default: the present one]
+    #[arg(long)]
+    revision: Option<u32>,
+    /// Who decides [default: $USER]
+    #[arg(long)]
+    by: Option<String>,
+    #[command(flatten)]
+    api: Api,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Runs the command; an error is printed by the caller and ends with a failure.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let common = cli.common;
+    match cli.command {
+        Command::Run { once: true, output } => run::once(common.load()?, common.logs(), output).await,
+        Command::Run { once: false, .. } => run::daemon(common.load()?, common.logs()).await,
+        Command::CheckConfig { output } => Ok(check_config::run(common.config.as_deref(), output)),
+        Command::Observe { output } => observe::run(common.load()?, common.logs(), output).await,
+        Command::Demo { duration, seed, output } => {
+            demo::run(Duration::from_secs(duration), seed, output).await
+        }
+        Command::Charter(arguments) => charter::run(arguments, common.logs()).await,
+        Command::Status { api, output } => {
+            let client = common.client(api)?;
+            Ok(status::run(&client, output).await)
+        }
+        Command::Approve(decide) => common.decide(decide, decide::Decision::Approve).await,
+        Command::Reject(decide) => common.decide(decide, decide::Decision::Reject).await,
+    }
+}
+
+impl Common {
+    fn load(&self) -> anyhow::Result<Config> {
+        let env = |name: &str| std::env::var(name).ok();
+        let (config, warnings) =
+            Config::load(self.config.as_deref(), &env).context("the configuration is refused, nothing was started")?;
+        for warning in warnings {
+            eprintln!("mape-k: warning: {warning}");
+        }
+        Ok(config)
+    }
+
+    fn logs(&self) -> Option<LogFormat> {
+        self.log_format.map(|format| match format {
+            Format::Json => LogFormat::Json,
+            Format::Text => LogFormat::Text,
+        })
+    }
+}
+
+/// Starts logging as configured; keep the guard until the end, it flushes.
+pub(crate) fn start_logs(
+    settings: &telemetry::Settings,
+    format: Option<LogFormat>,
+) -> anyhow::Result<telemetry::Guard> {
+    let format = format.unwrap_or(settings.format);
+    Ok(telemetry::init(&telemetry::Settings { format, ..settings.clone() })?)
+}

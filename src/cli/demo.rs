@@ -1,0 +1,226 @@
+//! `mape-k demo`: the whole loop against the reference Charter in one process, every fault of its table once, loop
+//! and plant at 30 times the speed of life. Succeeds only if each fault ended as it should.
+
+mod faults;
+pub mod story;
+mod table;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::Output;
+use crate::charter_sandbox;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control_loop::Mode;
+use crate::daemon::Daemon;
+use crate::domain::cycle::CycleReport;
+use crate::domain::incident::Incident;
+use crate::domain::outcome::Judging;
+use crate::knowledge::Database;
+use crate::monitor::MetricsSource;
+use crate::planner;
+use faults::{Episode, FAULTS, Fault};
+use table::Row;
+
+/// How many times faster than life both the plant and the loop run.
+const SPEED: f64 = 30.0;
+
+/// Good cycles before the first fault: every series must have been seen clear, or no beginning is witnessed.
+const WARM_UP: u64 = 5;
+
+pub async fn run(limit: Duration, seed: u64, output: Output) -> anyhow::Result<ExitCode> {
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("no free port on loopback")?;
+    let charter = Url::parse(&format!("http://{}/", listener.local_addr()?))?;
+    let stop_charter = CancellationToken::new();
+    let options =
+        charter_sandbox::Options { seed, sandbox: true, speed: SPEED, ..Default::default() };
+    let plant = tokio::spawn(charter_sandbox::serve(
+        listener,
+        options,
+        stop_charter.clone().cancelled_owned(),
+    ));
+    let config = configuration(&charter, folder.path().join("knowledge.db"));
+    let incident_gap = config.plan.incident_gap;
+    let daemon = Daemon::start(config, Clock::start()).await?;
+    let stop = daemon.stopper();
+    let mut stage = Stage {
+        charter,
+        http: reqwest::Client::new(),
+        daemon: &daemon,
+        told: 0,
+        output,
+        started: Instant::now(),
+        deadline: Instant::now() + limit,
+        incident_gap,
+    };
+    stage.open(&format!(
+        "mape-k demo: nine faults at {SPEED} times the speed of life (times below are the plant's)\nAPI at http://{}\n",
+        daemon.api
+    ));
+    let rows = stage.play().await;
+    stop.cancel();
+    daemon.wait().await?;
+    stop_charter.cancel();
+    plant.await??;
+    let rows = rows?;
+    table::print(&rows, output)?;
+    Ok(if rows.iter().all(|r| r.as_expected) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The defaults, pointed at the reference Charter, and then every duration divided by the speed.
+fn configuration(charter: &Url, database: std::path::PathBuf) -> Config {
+    let mut config = Config::default();
+    config.orchestrator.mode = Mode::Staging;
+    config.orchestrator.auto_approve = true;
+    config.plan.auto_approve = true;
+    config.monitor.source = MetricsSource::Scrape;
+    config.monitor.scrape_url = charter.join("metrics").ok();
+    config.execute.charter_url = charter.clone();
+    config.knowledge.database = Database::Sqlite;
+    config.knowledge.sqlite_path = database;
+    config.alertmanager.enabled = false;
+    config.api.host = "127.0.0.1".to_owned();
+    config.api.port = 0;
+    config.scaled(SPEED)
+}
+
+/// The running pair of plant and loop.
+struct Stage<'a> {
+    charter: Url,
+    http: reqwest::Client,
+    daemon: &'a Daemon,
+    /// Cycles told so far.
+    told: u64,
+    output: Output,
+    started: Instant,
+    deadline: Instant,
+    incident_gap: Duration,
+}
+
+impl Stage<'_> {
+    async fn play(&mut self) -> anyhow::Result<Vec<Row>> {
+        while self.daemon.handle.view().iteration < WARM_UP {
+            self.tick().await?;
+        }
+        let mut rows = Vec::new();
+        for fault in &FAULTS {
+            self.wait_for_a_fresh_incident(fault).await?;
+            rows.push(self.suffer(fault).await?);
+        }
+        Ok(rows)
+    }
+
+    /// What was tried in an open incident of the same cause is out until it ends.
+    async fn wait_for_a_fresh_incident(&mut self, fault: &Fault) -> anyhow::Result<()> {
+        loop {
+            let now = self.daemon.handle.now();
+            let incidents = self.daemon.knowledge.page::<Incident>(None, None, 100).await?.items;
+            let open = incidents.iter().any(|i| {
+                i.cause.0 == fault.cause
+                    && !i.attempts.is_empty()
+                    && crate::domain::time::since(now, i.last_evidence_at) < self.incident_gap
+            });
+            if !open && self.is_quiet().await? {
+                return Ok(());
+            }
+            self.tick().await?;
+        }
+    }
+
+    async fn is_quiet(&self) -> anyhow::Result<bool> {
+        let judging = !self.daemon.knowledge.all::<Judging>(None).await?.is_empty();
+        Ok(!judging && !self.daemon.handle.view().violations.iter().any(|v| v.counts()))
+    }
+
+    /// Injects one fault and watches until it is over.
+    async fn suffer(&mut self, fault: &Fault) -> anyhow::Result<Row> {
+        self.say(&format!("\n── {} ── {}", fault.name, fault.story));
+        let id = self.inject(fault).await?;
+        let mut episode = Episode::begin(fault, self.daemon.handle.now());
+        loop {
+            self.tick().await?;
+            episode.look(&self.daemon.knowledge, &self.daemon.handle.view()).await?;
+            if episode.is_over(self.daemon.handle.now(), SPEED) {
+                break;
+            }
+        }
+        self.withdraw(id).await?;
+        Ok(episode.row(SPEED))
+    }
+
+    async fn inject(&self, fault: &Fault) -> anyhow::Result<u64> {
+        let url = self.charter.join("sandbox/faults")?;
+        let answer = self.http.post(url).json(&json!({"fault": fault.name})).send().await?;
+        let status = answer.status();
+        let body: serde_json::Value = answer.json().await?;
+        body["id"]
+            .as_u64()
+            .or_else(|| body["id"].as_str().and_then(|s| s.parse().ok()))
+            .with_context(|| format!("the reference Charter refused fault {}: {status} {body}", fault.name))
+    }
+
+    async fn withdraw(&self, id: u64) -> anyhow::Result<()> {
+        let url = self.charter.join(&format!("sandbox/faults/{id}"))?;
+        // A fault that ended by itself is gone already; that is no error.
+        self.http.delete(url).send().await?;
+        Ok(())
+    }
+
+    /// Waits for the next cycle and tells what happened in it.
+    async fn tick(&mut self) -> anyhow::Result<()> {
+        if Instant::now() >= self.deadline {
+            bail!("the demo did not end in time (--duration)");
+        }
+        sleep(Duration::from_millis(50)).await;
+        let page = self.daemon.knowledge.page::<CycleReport>(None, None, 50).await?;
+        let mut new: Vec<CycleReport> =
+            page.items.into_iter().filter(|r| r.number > self.told).collect();
+        new.sort_by_key(|r| r.number);
+        for report in new {
+            self.told = report.number;
+            self.tell(&report).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, report: &CycleReport) -> anyhow::Result<()> {
+        if self.output == Output::Json {
+            if !report.candidates.is_empty() || report.opened + report.cleared > 0 {
+                println!("{}", serde_json::to_string(report)?);
+            }
+            return Ok(());
+        }
+        let mut lines = story::lines(report);
+        lines.extend(faults::told(&self.daemon.knowledge, report).await?);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let at = self.started.elapsed().as_secs_f64() * SPEED;
+        println!("cycle {:<4} {:>3}:{:02} min", report.number, (at / 60.0) as u64, (at % 60.0) as u64);
+        for line in lines {
+            println!("    {line}");
+        }
+        Ok(())
+    }
+
+    fn open(&self, text: &str) {
+        self.say(text);
+    }
+
+    fn say(&self, text: &str) {
+        if self.output == Output::Text {
+            println!("{text}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `mape-k run`: the daemon, or one cycle of it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Output, start_logs};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control_loop;
+use crate::daemon::{Daemon, assemble};
+use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
+use crate::telemetry::LogFormat;
+
+/// Exit code after a second signal: as a shell reports an interrupted command.
+const INTERRUPTED: i32 = 130;
+
+/// Until SIGTERM or SIGINT; a second signal ends the process at once.
+pub async fn daemon(config: Config, format: Option<LogFormat>) -> anyhow::Result<ExitCode> {
+    let _logs = start_logs(&config.logging, format)?;
+    let daemon = Daemon::start(config, Clock::start()).await?;
+    let stop = daemon.stopper();
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
+    let running = daemon.wait();
+    tokio::pin!(running);
+    loop {
+        tokio::select! {
+            ended = &mut running => {
+                ended?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if stop.is_cancelled() {
+            tracing::warn!("second signal: leaving at once, what is under way stays recorded as it stands");
+            std::process::exit(INTERRUPTED);
+        }
+        tracing::info!("stopping: no new action is begun, the one in hand is finished or recorded");
+        stop.cancel();
+    }
+}
+
+/// One scheduled cycle with everything it does, then its report.
+pub async fn once(
+    config: Config,
+    format: Option<LogFormat>,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let _logs = start_logs(&config.logging, format)?;
+    let mut parts = assemble(&Arc::new(config), Clock::start()).await?;
+    let stop = CancellationToken::new();
+    let report = control_loop::once(&mut parts.cycle, &parts.publisher, Trigger::Scheduled, &stop)
+        .await
+        .map_err(|text| anyhow::anyhow!("the cycle panicked: {text}"))?;
+    match output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Text => print(&report),
+    }
+    Ok(match report.status {
+        CycleStatus::Healthy | CycleStatus::Completed => ExitCode::SUCCESS,
+        CycleStatus::Failed | CycleStatus::Error => ExitCode::FAILURE,
+    })
+}
+
+fn print(report: &CycleReport) {
+    println!(
+        "cycle {}: {:?} in {:.2} s, {} violations ({} to be acted on)",
+        report.id, report.status, report.duration_seconds, report.violations, report.actionable
+    );
+    for line in super::demo::story::lines(report) {
+        println!("  {line}");
+    }
+}

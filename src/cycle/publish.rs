@@ -1,0 +1,178 @@
+//! The end of a cycle: what has to be kept is stored, what is to be seen is published.
+
+use std::time::Duration;
+
+use super::observe::Seen;
+use super::{Cycle, Run};
+use crate::analyzer::Changes;
+use crate::domain::alert::AlertClass;
+use crate::domain::analysis::Analysis;
+use crate::domain::cycle::{CycleReport, CycleStatus};
+use crate::domain::reading::{RuleStatus, Source};
+use crate::domain::view::{LoopView, RuleHealth, ShownAlert, SourceStatus};
+use crate::domain::violation::TrackedViolation;
+use crate::knowledge::StoreError;
+
+/// Insights are refreshed every so many cycles (loop.md).
+const INSIGHTS_EVERY: u64 = 5;
+/// Bounds of the store are applied every so many cycles: ten minutes at the default interval.
+const PRUNE_EVERY: u64 = 20;
+/// Evidence kept with a stored analysis; the loop itself works on all of it.
+const STORED_EVIDENCE: usize = 200;
+/// Alerts shown at most.
+const SHOWN_ALERTS: usize = 1_000;
+
+impl Cycle {
+    /// Stores what the cycle changed: the active set, the inbox, insights. The report follows at the very end.
+    pub(super) async fn save(&mut self, seen: &Seen, analysis: &Analysis) -> Result<(), StoreError> {
+        let mut batch = self.knowledge.batch();
+        for (fingerprint, record) in self.tracker.unsaved() {
+            match record {
+                Some(record) => batch.put(record),
+                None => batch.delete::<TrackedViolation>(fingerprint),
+            }
+        }
+        batch.put(&shortened(analysis));
+        self.knowledge.commit(batch).await?;
+        self.tracker.saved();
+        self.metrics.analysis(analysis);
+        let processed = self.knowledge.mark_processed(&seen.inbox).await?;
+        self.metrics.alerts_processed(processed as u64);
+        if self.memory.number.is_multiple_of(INSIGHTS_EVERY) {
+            self.knowledge.refresh_insights(seen.snapshot.at).await?;
+        }
+        if self.memory.number % PRUNE_EVERY == 1 {
+            self.knowledge.prune(seen.snapshot.at, self.config.analyze.pattern_history_limit).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes the report, stores it, and makes the view that everybody else sees.
+    pub(super) async fn finish(&mut self, mut run: Run<'_>) -> (CycleReport, LoopView) {
+        run.leave();
+        run.report.duration_seconds = run.started.elapsed().as_secs_f64();
+        let mut batch = self.knowledge.batch();
+        batch.put(&run.report);
+        if let Err(error) = self.knowledge.commit(batch).await {
+            run.view.store_error.get_or_insert(error.to_string());
+            if run.report.status != CycleStatus::Failed {
+                run.report.status = CycleStatus::Error;
+            }
+            run.report.error.get_or_insert(error.to_string());
+        }
+        let Run { report, mut view, clock, .. } = run;
+        let now = clock.now();
+        match report.status {
+            CycleStatus::Healthy | CycleStatus::Completed => {
+                self.memory.last_good_cycle = Some(now);
+                self.memory.last_error.clone_from(&report.error);
+            }
+            CycleStatus::Failed | CycleStatus::Error => {
+                self.memory.last_error.clone_from(&report.error);
+            }
+        }
+        say(&report);
+        view.running = true;
+        view.iteration = report.number;
+        view.started_at = self.memory.started_at;
+        view.last_update = Some(now);
+        view.last_good_cycle = self.memory.last_good_cycle;
+        view.last_status = Some(report.status);
+        view.last_error.clone_from(&self.memory.last_error);
+        view.policies_generated = self.memory.policies_generated;
+        view.policies_executed = self.memory.policies_executed;
+        view.violations = self.tracker.active().cloned().collect();
+        view.statistics = self.knowledge.statistics().await.unwrap_or_default();
+        view.interval = self.config.orchestrator.loop_interval;
+        self.metrics.cycle(&report);
+        self.metrics.view(&view);
+        (report, view)
+    }
+}
+
+impl Run<'_> {
+    /// What the view shows of this cycle's reading.
+    pub(super) fn show(&mut self, seen: &Seen, changes: &Changes, last_read: impl Fn(Source) -> Option<crate::domain::time::Time>) {
+        let view = &mut self.view;
+        view.charter = Some(seen.charter.clone());
+        view.rules = changes.rules.iter().map(rule_health).collect();
+        let expected: usize = changes.rules.iter().map(|r| r.expected).sum();
+        let present: usize = changes.rules.iter().map(|r| r.seen).sum();
+        view.sources = seen
+            .snapshot
+            .sources
+            .iter()
+            .map(|reading| {
+                let of_rules = reading.source != Source::Alertmanager;
+                let series = |n: usize| if of_rules { n } else { 0 };
+                SourceStatus {
+                    source: reading.source,
+                    last_read: last_read(reading.source),
+                    expected: series(expected),
+                    seen: series(present),
+                    missing: series(expected.saturating_sub(present)),
+                    clock_skew_seconds: reading.result.as_ref().ok().copied().flatten(),
+                    error: reading.result.as_ref().err().map(|e| e.text.clone()),
+                }
+            })
+            .collect();
+        view.alerts = seen
+            .snapshot
+            .alerts
+            .alerts
+            .iter()
+            .filter(|a| a.class != AlertClass::Actionable)
+            .take(SHOWN_ALERTS)
+            .map(|alert| ShownAlert {
+                name: alert.name.clone(),
+                class: alert.class,
+                severity: alert.severity,
+                description: alert.description.clone(),
+            })
+            .collect();
+    }
+}
+
+fn rule_health(status: &RuleStatus) -> RuleHealth {
+    RuleHealth {
+        rule: status.rule.clone(),
+        good: status.good,
+        expected: status.expected,
+        seen: status.seen,
+        problem: status.problem.clone(),
+    }
+}
+
+fn shortened(analysis: &Analysis) -> Analysis {
+    let mut analysis = analysis.clone();
+    for pattern in &mut analysis.patterns {
+        pattern.evidence.truncate(STORED_EVIDENCE);
+    }
+    for root in &mut analysis.root_causes {
+        root.evidence.truncate(STORED_EVIDENCE);
+    }
+    analysis
+}
+
+/// One line a cycle: quiet cycles whisper, failures are warnings (ERROR is for what a person must act on now).
+fn say(report: &CycleReport) {
+    let took = Duration::from_secs_f64(report.duration_seconds.max(0.0)).as_millis();
+    match report.status {
+        CycleStatus::Healthy => {
+            tracing::debug!(cycle = report.id, number = report.number, took_ms = took, "cycle healthy");
+        }
+        CycleStatus::Completed => tracing::info!(
+            cycle = report.id, number = report.number, took_ms = took, violations = report.violations,
+            actionable = report.actionable, opened = report.opened, cleared = report.cleared,
+            policies = report.policies_generated, error = report.error, "cycle completed"
+        ),
+        CycleStatus::Failed => tracing::warn!(
+            cycle = report.id, number = report.number, phase = ?report.phase, error = report.error,
+            "cycle failed: a source could not be read, nothing was acted on"
+        ),
+        CycleStatus::Error => tracing::warn!(
+            cycle = report.id, number = report.number, phase = ?report.phase, error = report.error,
+            "cycle broke off"
+        ),
+    }
+}

@@ -1,0 +1,217 @@
+//! The composition root: builds every part, binds, spawns, supervises, and stops in order.
+//!
+//! The only place that spawns tasks which outlive a call: a task that ends early or panics ends the process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control_loop::{self, Heartbeat, LoopHandle, Publisher};
+use crate::cycle::{Cycle, recover};
+use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
+use crate::knowledge::{Knowledge, StoreError};
+use crate::metrics::Metrics;
+use crate::monitor::{self, Monitor};
+use crate::server;
+
+/// A stopping daemon that is not done by then is ended anyway: the promise is 10 s in all.
+const STOP_WITHIN: Duration = Duration::from_secs(9);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot listen on {address} ({key}): {cause}. Is another process there, or is the address not of this machine?")]
+    Listen { address: String, key: &'static str, cause: std::io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Charter(#[from] SetupError),
+    #[error(transparent)]
+    Monitor(#[from] monitor::SetupError),
+    #[error(transparent)]
+    Loop(#[from] control_loop::Error),
+    #[error("task {0} ended although nobody asked it to: {1}. The process ends so that it is restarted")]
+    Task(&'static str, String),
+    #[error("stopping took longer than {} s; what was under way is recorded as it stood", STOP_WITHIN.as_secs())]
+    SlowStop,
+}
+
+/// Everything of a daemon but its listeners: what `run --once` and `demo` need too.
+#[derive(Debug)]
+pub struct Parts {
+    pub cycle: Cycle,
+    pub publisher: Publisher,
+    pub handle: LoopHandle,
+    pub knowledge: Knowledge,
+    pub metrics: Arc<Metrics>,
+}
+
+/// Opens the store, puts it in order and builds the loop.
+pub async fn assemble(config: &Arc<Config>, clock: Clock) -> Result<Parts, Error> {
+    let knowledge = Knowledge::open(&config.knowledge).await?;
+    let metrics = Metrics::new(clock.now());
+    let (publisher, handle) = control_loop::channel(clock);
+    let observer = Calls { metrics: metrics.clone(), heartbeat: publisher.heartbeat.clone() };
+    let executor = Executor::new(config.execute.clone(), Arc::new(observer))?;
+    let monitor = Monitor::new(&config.monitor, &config.alertmanager, clock)?;
+    let recovered = recover(&knowledge, clock.now()).await?;
+    let cycle = Cycle::new(
+        config.clone(),
+        clock,
+        monitor,
+        executor,
+        knowledge.clone(),
+        metrics.clone(),
+        recovered,
+    );
+    Ok(Parts { cycle, publisher, handle, knowledge, metrics })
+}
+
+/// Every call to Charter moves the heartbeat and is measured.
+#[derive(Debug)]
+struct Calls {
+    metrics: Arc<Metrics>,
+    heartbeat: Heartbeat,
+}
+
+impl CallObserver for Calls {
+    fn on_call(&self, call: Call, status: CallStatus, took: Duration) {
+        self.heartbeat.beat();
+        self.metrics.charter_call(call.into(), status.into(), took);
+    }
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    pub api: SocketAddr,
+    /// Where webhooks are taken; `None` while Alertmanager is turned off.
+    pub webhook: Option<SocketAddr>,
+    pub handle: LoopHandle,
+    pub knowledge: Knowledge,
+    stop: CancellationToken,
+    tasks: JoinSet<(&'static str, Result<(), Error>)>,
+}
+
+impl Daemon {
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, Error> {
+        let config = Arc::new(config);
+        // Listening comes first: a port that is taken must be said before anything is touched.
+        let api = listen(&config.api.host, config.api.port, "api.port").await?;
+        let shared = config.alertmanager.webhook_port == config.api.port && config.api.port != 0;
+        let webhook = if config.alertmanager.enabled && !shared {
+            let settings = &config.alertmanager;
+            Some(listen(&settings.webhook_host, settings.webhook_port, "alertmanager.webhook_port").await?)
+        } else {
+            None
+        };
+        let api_address = local(&api, "api.port")?;
+        let webhook_address = match &webhook {
+            Some(listener) => Some(local(listener, "alertmanager.webhook_port")?),
+            None => (config.alertmanager.enabled && shared).then_some(api_address),
+        };
+        let parts = assemble(&config, clock).await?;
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let context = server::Context {
+            handle: parts.handle.clone(),
+            knowledge: parts.knowledge.clone(),
+            metrics: parts.metrics.clone(),
+            settings: Arc::new(config.api.clone()),
+            started_at: clock.now(),
+        };
+        let intake = server::Intake::new(&config, &parts.handle, &parts.knowledge, &parts.metrics);
+        let router = match (config.alertmanager.enabled, webhook) {
+            (true, Some(listener)) => {
+                let router = server::webhook_router(intake);
+                spawn_server(&mut tasks, "webhook", listener, router, &stop);
+                server::api_router(context)
+            }
+            (true, None) => server::combined_router(context, intake),
+            (false, _) => server::api_router(context),
+        };
+        spawn_server(&mut tasks, "api", api, router, &stop);
+        let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
+        let (stopped, cycle, publisher) = (stop.clone(), parts.cycle, parts.publisher);
+        tasks.spawn(async move {
+            let ended = control_loop::run(cycle, publisher, interval, gap, stopped).await;
+            ("loop", ended.map_err(Error::from))
+        });
+        tracing::info!(
+            api = %api_address, webhook = ?webhook_address, version = env!("CARGO_PKG_VERSION"),
+            interval_seconds = interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"
+        );
+        Ok(Self {
+            api: api_address,
+            webhook: webhook_address,
+            handle: parts.handle,
+            knowledge: parts.knowledge,
+            stop,
+            tasks,
+        })
+    }
+
+    /// Cancel it and [`Daemon::wait`] ends in order.
+    #[must_use]
+    pub fn stopper(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Until stopped: then an action in hand is finished, undone or recorded as unknown. An error if a task ended
+    /// that nobody asked to end.
+    pub async fn wait(mut self) -> Result<(), Error> {
+        let early = tokio::select! {
+            () = self.stop.cancelled() => None,
+            ended = self.tasks.join_next() => ended,
+        };
+        let mut result = match early {
+            Some(Ok((name, Ok(())))) => Err(Error::Task(name, "it returned".to_owned())),
+            Some(Ok((_, Err(error)))) => Err(error),
+            Some(Err(join)) => Err(Error::Task("(panicked)", join.to_string())),
+            None => Ok(()),
+        };
+        self.stop.cancel();
+        let rest = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                let ended = ended.map_err(|e| Error::Task("(panicked)", e.to_string()));
+                if let Err(error) = ended.and_then(|(_, ended)| ended) {
+                    result = Err(error);
+                }
+            }
+        };
+        if tokio::time::timeout(STOP_WITHIN, rest).await.is_err() {
+            result = Err(Error::SlowStop);
+        }
+        tracing::info!("mape-k stopped");
+        result
+    }
+}
+
+fn spawn_server(
+    tasks: &mut JoinSet<(&'static str, Result<(), Error>)>,
+    name: &'static str,
+    listener: TcpListener,
+    router: axum::Router,
+    stop: &CancellationToken,
+) {
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        server::serve(listener, router, stop).await;
+        (name, Ok(()))
+    });
+}
+
+async fn listen(host: &str, port: u16, key: &'static str) -> Result<TcpListener, Error> {
+    TcpListener::bind((host, port))
+        .await
+        .map_err(|cause| Error::Listen { address: format!("{host}:{port}"), key, cause })
+}
+
+fn local(listener: &TcpListener, key: &'static str) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(|cause| Error::Listen { address: "(unknown)".to_owned(), key, cause })
+}
