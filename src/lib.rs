@@ -26,9 +26,10 @@ pub mod escalation;
 
 pub mod control_loop;
 
+
 pub mod server;
 
-pub mod cli;
+
 pub mod clock;
 pub mod config;
 pub mod metrics;
