@@ -1,1 +1,1 @@
-
+pub mod charter_sandbox;

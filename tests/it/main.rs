@@ -1,1 +1,1 @@
-
+mod charter_sandbox;

@@ -1,0 +1,4 @@
+//! The reference Charter: its table of faults in simulated time, its contract, and both over HTTP.
+
+mod rules;
+mod table;
