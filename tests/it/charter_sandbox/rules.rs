@@ -31,6 +31,17 @@ impl Reading {
         self.failure_rate.values().copied().fold(0.0, f64::max)
     }
 
+    /// The service to restart: where validation waits, else the one that fails most.
+    pub fn sickest(&self) -> &str {
+        if self.slow_types() > 0 {
+            return "validator";
+        }
+        self.failure_rate
+            .iter()
+            .max_by(|a, b| a.1.total_cmp(b.1))
+            .map_or("validator", |(name, _)| name)
+    }
+
     pub fn slow_types(&self) -> usize {
         self.latency.values().filter(|p95| **p95 > 1.0).count()
     }
@@ -217,20 +228,14 @@ impl Action {
         }
     }
 
-    /// Acts on `plant`, which shows `reading`. A restart takes the service that fails most.
+    /// Acts on `plant`, which shows `reading`.
     pub fn perform(self, plant: &mut Plant, reading: Option<&Reading>) {
         match self {
             Self::ScaleUp => plant.call("/api/v1/committee/scale", &json!({ "replicas": 5 })),
             Self::ScaleDown => plant.call("/api/v1/committee/scale", &json!({ "replicas": 2 })),
             Self::Restart => {
-                let sick = reading.and_then(|reading| {
-                    reading
-                        .failure_rate
-                        .iter()
-                        .max_by(|a, b| a.1.total_cmp(b.1))
-                        .map(|(name, _)| name.clone())
-                });
-                restart(plant, sick.as_deref().unwrap_or("validator"))
+                let sick = reading.map_or("validator", Reading::sickest);
+                restart(plant, sick)
             }
             Self::ApplyPolicy => apply(
                 plant,
