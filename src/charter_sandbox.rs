@@ -149,7 +149,7 @@ impl Charter {
         })
     }
 
-    /// Moves the plant on by `elapsed` of plant time, over and above what a wall clock does.
+    /// Moves the plant on by `elapsed` of plant time, a day at most, over and above what a wall clock does.
     pub fn advance(&self, elapsed: Duration) {
         let mut inner = self.lock();
         inner.state.plant.advance(elapsed);

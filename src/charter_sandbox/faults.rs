@@ -272,7 +272,7 @@ impl Plant {
                 self.policy_sets[component.index()] = PolicySet::Drifted { refused: magnitude };
             }
             (Fault::HotShard, Some(component)) => {
-                self.services[component.index()].shards.skew(magnitude)
+                self.services[component.index()].shards.skew(magnitude);
             }
             (Fault::BadConfiguration, _) => {
                 let mut settings = self.settings.clone();
@@ -328,7 +328,7 @@ impl Plant {
                 }
             }
             (Fault::HotShard, Some(component)) => {
-                self.services[component.index()].shards.even_out()
+                self.services[component.index()].shards.even_out();
             }
             (Fault::BadConfiguration, _) => {
                 if gone.magnitude == Some(self.settings.operation_timeout_ms) {

@@ -19,6 +19,10 @@ pub(super) const ALL_SERVICES: &str = "all";
 /// A policy: `action` plus its own parameters, flat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "apply_policy is the action's name on the wire"
+)]
 pub(super) enum Policy {
     ScaleUp {
         replicas: i64,
@@ -244,7 +248,7 @@ impl Settings {
                         number("operation_timeout_ms", value, 1.0, 60_000.0)?;
                 }
                 "queue_limit" => {
-                    settings.queue_limit = number("queue_limit", value, 1.0, 1_000_000.0)?
+                    settings.queue_limit = number("queue_limit", value, 1.0, 1_000_000.0)?;
                 }
                 _ => return Err(Invalid::Setting(name.clone())),
             }

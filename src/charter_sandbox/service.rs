@@ -151,7 +151,8 @@ enum Call<'path> {
 impl<'path> Call<'path> {
     /// The call behind a method and path, or the answer to one that does not exist.
     fn named(method: &Method, path: &'path str, sandbox: bool) -> Result<Self, Answer> {
-        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+        // Taken literally: a path that access is checked for is the very path that is served.
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
         let choices: &[(Method, Self)] = match segments.as_slice() {
             ["health"] => &[(Method::GET, Self::Health)],
             ["metrics"] => &[(Method::GET, Self::Metrics)],

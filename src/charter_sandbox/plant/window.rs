@@ -62,11 +62,8 @@ impl Window {
 
     /// Latencies when handling takes `mean` seconds on average and is given up at `cutoff`.
     pub fn latency(&self, mean: f64, cutoff: f64) -> LatencyQuantiles {
-        quantiles(
-            self.0.iter().map(|sample| (sample.served, sample.wait)),
-            mean,
-            cutoff,
-        )
+        let steps = self.0.iter().map(|sample| (sample.served, sample.wait));
+        quantiles(&steps, mean, cutoff)
     }
 
     fn sum(&self, of: impl Fn(&Sample) -> f64) -> f64 {
@@ -87,16 +84,16 @@ impl DecisionWindow {
     }
 
     pub fn latency(&self, mean: f64) -> LatencyQuantiles {
-        quantiles(self.0.iter().copied(), mean, f64::INFINITY)
+        quantiles(&self.0.iter().copied(), mean, f64::INFINITY)
     }
 }
 
 fn quantiles(
-    steps: impl Iterator<Item = (f64, f64)> + Clone,
+    steps: &(impl Iterator<Item = (f64, f64)> + Clone),
     mean: f64,
     cutoff: f64,
 ) -> LatencyQuantiles {
-    let at = |share| quantile(steps.clone(), mean, cutoff, share);
+    let at = |share| quantile(steps, mean, cutoff, share);
     LatencyQuantiles {
         p50: at(0.5),
         p95: at(0.95),
@@ -105,7 +102,7 @@ fn quantiles(
 }
 
 fn quantile(
-    steps: impl Iterator<Item = (f64, f64)> + Clone,
+    steps: &(impl Iterator<Item = (f64, f64)> + Clone),
     mean: f64,
     cutoff: f64,
     share: f64,

@@ -78,16 +78,16 @@ async fn keys_fences_and_the_bearer_travel_in_headers() {
         accepted
             .headers()
             .get("idempotency-key")
-            .map(|key| key.as_bytes()),
+            .map(reqwest::header::HeaderValue::as_bytes),
         Some(&b"key-2"[..])
     );
     assert_eq!(accepted.headers()["content-type"], "application/json");
-    let stale = scale("1")
+    let outdated = scale("1")
         .bearer_auth("secret")
         .send()
         .await
         .expect("an answer");
-    assert_eq!(stale.status(), StatusCode::CONFLICT);
+    assert_eq!(outdated.status(), StatusCode::CONFLICT);
     let audit = charter.json("/sandbox/audit").await;
     let effects = audit
         .as_array()
