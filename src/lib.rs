@@ -26,10 +26,9 @@ pub mod escalation;
 
 pub mod control_loop;
 
-
 pub mod server;
 
-
+pub mod charter_sandbox;
 pub mod clock;
 pub mod config;
 pub mod metrics;

@@ -75,7 +75,8 @@ impl Tried {
             tries: own().count(),
             inconclusive: own()
                 .filter(|a| {
-                    a.failed || matches!(a.verdict, Some(OutcomeType::Partial | OutcomeType::Unknown))
+                    a.failed
+                        || matches!(a.verdict, Some(OutcomeType::Partial | OutcomeType::Unknown))
                 })
                 .count(),
             without_success: degraded || judged(OutcomeType::Ineffective),

@@ -1,6 +1,7 @@
 //! The black-box tests, one binary: everything here goes through public doors (HTTP, command line, files) and meets real
 //! servers where they exist. Simulated time has its own place, `tests/sim`.
 
+mod charter_sandbox;
 mod real_servers;
 mod shipped_config;
 mod support;
