@@ -88,6 +88,12 @@ impl Client {
         self.transport.honours_keys()
     }
 
+    /// Where it looks for Charter, without credentials.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.transport.address()
+    }
+
     pub async fn health(&self) -> Result<(), Error> {
         #[derive(Deserialize)]
         struct Health {

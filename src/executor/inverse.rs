@@ -8,9 +8,16 @@ use crate::domain::execution::ActionRecord;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inverse {
     /// Back to the size read before, only while the size is still the one we set.
-    Scale { only_if: u32, back_to: u32 },
-    Rollback { policy_id: String },
-    Impossible { why: &'static str },
+    Scale {
+        only_if: u32,
+        back_to: u32,
+    },
+    Rollback {
+        policy_id: String,
+    },
+    Impossible {
+        why: &'static str,
+    },
 }
 
 /// The inverse of an action as the journal recorded it.

@@ -103,7 +103,9 @@ fn gone(listed: &[ListedPolicy], policy_id: &str) -> Sight {
         None | Some(PolicyStatus::RolledBack | PolicyStatus::Failed) => {
             Sight::Found { policy_id: None }
         }
-        Some(PolicyStatus::Pending | PolicyStatus::Approved | PolicyStatus::Active) => Sight::Absent,
+        Some(PolicyStatus::Pending | PolicyStatus::Approved | PolicyStatus::Active) => {
+            Sight::Absent
+        }
     }
 }
 
@@ -115,8 +117,7 @@ fn same(a: &Value, b: &Value) -> bool {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
         }
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
         }
         (a, b) => a == b,
     }

@@ -22,11 +22,8 @@ struct Grace {
     look: Duration,
 }
 
-const FORWARD: Grace = Grace {
-    prepare: Duration::ZERO,
-    send: Duration::from_secs(6),
-    look: Duration::from_secs(7),
-};
+const FORWARD: Grace =
+    Grace { prepare: Duration::ZERO, send: Duration::from_secs(6), look: Duration::from_secs(7) };
 
 const UNDO: Grace = Grace {
     prepare: Duration::from_millis(7_200),

@@ -14,7 +14,7 @@ pub enum Error {
     )]
     Unavailable { call: Call, url: String, detail: String },
 
-    #[error("Charter at {url} refused {call} with {status}{}: {error}", space(.code))]
+    #[error("Charter at {url} refused {call} with {status}{}: {error}", space(.code.as_deref()))]
     Refused { call: Call, url: String, status: u16, code: Option<String>, error: String },
 
     #[error(
@@ -27,7 +27,9 @@ pub enum Error {
     )]
     Unauthorized { call: Call, url: String, key_configured: bool },
 
-    #[error("Charter at {url} gave no usable answer to {call}: {detail}; look at Charter's own log")]
+    #[error(
+        "Charter at {url} gave no usable answer to {call}: {detail}; look at Charter's own log"
+    )]
     Unclear {
         call: Call,
         url: String,
@@ -108,6 +110,6 @@ fn colon(detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!(": {detail}") }
 }
 
-fn space(code: &Option<String>) -> String {
-    code.as_ref().map(|code| format!(" {code}")).unwrap_or_default()
+fn space(code: Option<&str>) -> String {
+    code.map(|code| format!(" {code}")).unwrap_or_default()
 }

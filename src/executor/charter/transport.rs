@@ -10,6 +10,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use url::Url;
 use uuid::Uuid;
 
@@ -58,7 +59,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|e| self.nonsense(&e.to_string()))
     }
 }
@@ -100,6 +101,10 @@ impl Transport {
             carried_back: AtomicBool::new(false),
             observer,
         })
+    }
+
+    pub(super) fn address(&self) -> String {
+        shown(&self.base)
     }
 
     pub(super) fn honours_keys(&self) -> bool {
@@ -235,8 +240,11 @@ impl Transport {
         if error.is_connect() || error.is_builder() {
             return Error::NotSent { call, url, detail };
         }
-        let detail =
-            if error.is_timeout() { "no answer in time (execute.timeout_seconds)".into() } else { detail };
+        let detail = if error.is_timeout() {
+            "no answer in time (execute.timeout_seconds)".into()
+        } else {
+            detail
+        };
         Error::Unclear { call, url, detail, timed_out: error.is_timeout(), may_still_land: true }
     }
 
@@ -245,7 +253,9 @@ impl Transport {
         let Some(key) = self.key.as_deref().filter(|key| !key.is_empty()) else { return error };
         let hide = |text: String| text.replace(key, "***");
         match error {
-            Error::NotSent { call, url, detail } => Error::NotSent { call, url, detail: hide(detail) },
+            Error::NotSent { call, url, detail } => {
+                Error::NotSent { call, url, detail: hide(detail) }
+            }
             Error::Unavailable { call, url, detail } => {
                 Error::Unavailable { call, url, detail: hide(detail) }
             }
