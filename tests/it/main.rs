@@ -12,3 +12,7 @@ mod learning;
 mod store_bad_days;
 mod store_contract;
 mod stores_agree;
+//! Black-box tests over real HTTP.
+mod charter_contract;
+mod executor;
+mod fake_charter;
