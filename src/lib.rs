@@ -26,6 +26,7 @@ pub mod control_loop;
 
 pub mod server;
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod telemetry;
