@@ -1,1 +1,5 @@
 //! The commands of `mape-k`, one file each.
+
+pub mod client;
+pub mod decide;
+pub mod status;
