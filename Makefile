@@ -1,0 +1,29 @@
+# Each target is enough by itself on a fresh Debian or Ubuntu machine with Rust and a C compiler; `make` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check benchmark run compiler
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: compiler ## Break a reference Charter in every way it knows and watch the loop heal it (no servers needed, under 5 minutes)
+	cargo run --release --quiet -- demo
+
+test: compiler ## Run every test, end to end against real Prometheus and Alertmanager (fetched without root)
+	./scripts/fetch-tools.sh
+	cargo test --locked
+
+check: compiler ## Formatting, lints and documentation, warnings as errors
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+benchmark: compiler ## Measure; docs/BENCHMARKS.md says what the numbers mean
+	cargo bench --locked
+
+run: compiler ## Run the daemon with config/mape_k_config.yaml
+	cargo run --release --quiet -- run
+
+# Some dependencies bring C code; without a compiler cargo fails half-way with an error that names none of this.
+compiler:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: sudo apt-get install build-essential"; exit 1; }

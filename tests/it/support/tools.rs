@@ -1,0 +1,73 @@
+//! The real `prometheus`, `promtool`, `alertmanager` and `amtool`, as `scripts/fetch-tools.sh` provides them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+pub struct Tools {
+    pub prometheus: PathBuf,
+    pub promtool: PathBuf,
+    pub alertmanager: PathBuf,
+    pub amtool: PathBuf,
+}
+
+/// The repository's folder.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The four programs, fetched on first use. A machine that cannot have them fails the test, with what to install.
+pub fn tools() -> &'static Tools {
+    static TOOLS: OnceLock<Result<Tools, String>> = OnceLock::new();
+    match TOOLS.get_or_init(fetch) {
+        Ok(tools) => tools,
+        Err(reason) => panic!("{reason}"),
+    }
+}
+
+fn fetch() -> Result<Tools, String> {
+    let script = root().join("scripts/fetch-tools.sh");
+    let output = Command::new("bash")
+        .arg(&script)
+        .output()
+        .map_err(|error| format!("bash could not run {}: {error}", script.display()))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let paths: Vec<PathBuf> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(PathBuf::from)
+        .collect();
+    let [prometheus, promtool, alertmanager, amtool] =
+        <[PathBuf; 4]>::try_from(paths).map_err(|paths| {
+            format!(
+                "{} printed {paths:?} instead of four paths",
+                script.display()
+            )
+        })?;
+    Ok(Tools {
+        prometheus,
+        promtool,
+        alertmanager,
+        amtool,
+    })
+}
+
+/// Runs one of the checkers in `folder` and returns whether it accepted, with all it printed.
+pub fn check(tool: &Path, args: &[&str], folder: &Path) -> Result<String, String> {
+    let output = Command::new(tool)
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .map_err(|error| format!("{} did not run: {error}", tool.display()))?;
+    let printed = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    if output.status.success() {
+        Ok(printed)
+    } else {
+        Err(printed)
+    }
+}
