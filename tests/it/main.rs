@@ -2,5 +2,6 @@
 //! servers where they exist. Simulated time has its own place, `tests/sim`.
 
 mod real_servers;
+mod server;
 mod shipped_config;
 mod support;

@@ -116,6 +116,7 @@ impl Writer {
     fn settle(&self, group: impl Iterator<Item = Delivery>, answers: &[Intake]) {
         let mut answers = answers.iter();
         let (mut critical, mut truncated) = (false, false);
+        let mut waiting = Vec::new();
         for delivery in group {
             let mut accepted = 0;
             let mut duplicate = 0;
@@ -134,8 +135,7 @@ impl Writer {
             for (outcome, count) in delivery.left_out {
                 self.metrics.alerts_ended(outcome, count);
             }
-            // Nobody waits any more when the sender hung up; its alerts are stored all the same.
-            let _ = delivery.answer.send(Ok(()));
+            waiting.push(delivery.answer);
         }
         for (asked, reason) in
             [(critical, WakeReason::CriticalAlert), (truncated, WakeReason::TruncatedPayload)]
@@ -144,6 +144,10 @@ impl Writer {
                 self.metrics.woken(reason);
                 self.handle.wake();
             }
+        }
+        for answer in waiting {
+            // Nobody waits any more when the sender hung up; its alerts are stored all the same.
+            let _ = answer.send(Ok(()));
         }
     }
 }
