@@ -79,7 +79,11 @@ pub fn view(input: ViewInput<'_>) -> AlertView {
             .filter(|alert| !told.contains(&alert.key))
             .map(|alert| Alert { state: gone, onset: false, ..alert.clone() }),
     );
-    AlertView { alerts, failure: listing.err().cloned() }
+    AlertView {
+        alerts,
+        failure: listing.err().cloned(),
+        absence_proves_clear: gone == AlertState::Clear,
+    }
 }
 
 /// The state of the last delivery of a fingerprint, and whether the list's entry is the same alert.
