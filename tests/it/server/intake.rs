@@ -6,8 +6,7 @@ use std::time::Duration;
 use mape_k::domain::Labels;
 use mape_k::domain::secret::Secret;
 use mape_k::knowledge::{Fact, Knowledge, Settings as KnowledgeSettings};
-use mape_k::monitor::{AlertmanagerSettings, Handler};
-use mape_k::server::RECEIVERS;
+use mape_k::monitor::{self, AlertmanagerSettings, Handler};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, SqliteConnection};
@@ -129,7 +128,8 @@ async fn a67_own_ignored_and_foreign_alerts_wake_nobody() {
     assert!(ignoring.knowledge.inbox().await.expect("the inbox").is_empty());
 
     let scope = Labels::from([("policy_id".to_owned(), "another".to_owned())]);
-    let elsewhere = Setup { scope, ..Setup::default() }.serve().await;
+    let monitor = monitor::Settings { scope, ..monitor::Settings::default() };
+    let elsewhere = Setup { monitor, ..Setup::default() }.serve().await;
     assert_eq!(
         elsewhere.post_alerts(fixture("webhook_critical_firing.json")).await.0,
         StatusCode::OK
@@ -289,7 +289,7 @@ async fn the_receiver_of_an_accepted_payload_is_learnt() {
     {
         assert_eq!(surface.post_alerts(fixture(file)).await.0, StatusCode::OK);
     }
-    let fact = surface.knowledge.get::<Fact>(RECEIVERS).await.expect("read").expect("learnt").0;
+    let fact = surface.knowledge.get::<Fact>(Fact::RECEIVERS).await.expect("read").expect("learnt").0;
     assert_eq!(fact.value, json!(["mape-k", "truncating"]));
 }
 
