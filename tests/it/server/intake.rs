@@ -289,7 +289,8 @@ async fn the_receiver_of_an_accepted_payload_is_learnt() {
     {
         assert_eq!(surface.post_alerts(fixture(file)).await.0, StatusCode::OK);
     }
-    let fact = surface.knowledge.get::<Fact>(Fact::RECEIVERS).await.expect("read").expect("learnt").0;
+    let fact =
+        surface.knowledge.get::<Fact>(Fact::RECEIVERS).await.expect("read").expect("learnt").0;
     assert_eq!(fact.value, json!(["mape-k", "truncating"]));
 }
 
