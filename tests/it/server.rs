@@ -155,12 +155,15 @@ impl Surface {
         request.header("content-type", "application/json").body(body)
     }
 
-    /// The value of one series in /metrics; a missing one is a failure.
-    async fn metric(&self, series: &str) -> f64 {
+    /// The value of one series in /metrics, all of ours being whole here; a missing one is a failure.
+    async fn metric(&self, series: &str) -> u64 {
         let answer = self.http.get(self.url("/metrics")).send().await.expect("an answer");
         let text = answer.text().await.expect("a text");
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no series {series} in\n{text}")).parse().expect("a number")
+        value
+            .unwrap_or_else(|| panic!("no series {series} in\n{text}"))
+            .parse()
+            .expect("a whole number")
     }
 
     /// Was the loop woken by what has been answered so far? A wake-up is kept until it is asked for.
