@@ -22,11 +22,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::access;
 use super::reply::ApiError;
 use crate::control_loop::handle::LoopHandle;
-use crate::domain::Labels;
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 use crate::metrics::labels::{IntakeRejection, WakeReason, WebhookStatus};
-use crate::monitor::AlertmanagerSettings;
+use crate::monitor::alerts::Routing;
+use crate::monitor::{self, AlertmanagerSettings};
 
 use body::BodyError;
 use writer::Delivery;
@@ -51,7 +51,7 @@ const QUEUE: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Intake {
     settings: Arc<AlertmanagerSettings>,
-    scope: Arc<Labels>,
+    monitor: Arc<monitor::Settings>,
     handle: LoopHandle,
     metrics: Arc<Metrics>,
     room: Arc<Semaphore>,
@@ -63,7 +63,7 @@ impl Intake {
     #[must_use]
     pub fn new(
         settings: &AlertmanagerSettings,
-        scope: &Labels,
+        monitor: &monitor::Settings,
         handle: LoopHandle,
         knowledge: Knowledge,
         metrics: Arc<Metrics>,
@@ -75,7 +75,7 @@ impl Intake {
             Writer { deliveries, knowledge, handle: handle.clone(), metrics: metrics.clone() };
         let intake = Self {
             settings: Arc::new(settings.clone()),
-            scope: Arc::new(scope.clone()),
+            monitor: Arc::new(monitor.clone()),
             handle,
             metrics,
             room: Arc::new(Semaphore::new(room)),
@@ -99,10 +99,15 @@ impl Intake {
         let body = body::read(body, max, BODY_TIME).await.map_err(|error| match error {
             BodyError::TooLarge => Refusal::TooLarge { max },
             BodyError::TooSlow => Refusal::TooSlow,
-            BodyError::Broken(cause) => Refusal::Malformed(cause),
+            BodyError::Broken(cause) => Refusal::Malformed(format!("the body broke off: {cause}")),
         })?;
-        let sorted = sort::sort(&body, &self.settings, &self.scope, self.handle.now())
-            .map_err(Refusal::Malformed)?;
+        let routing = Routing {
+            settings: &self.settings,
+            scope: &self.monitor.scope,
+            rules: &self.monitor.rules,
+        };
+        let sorted = sort::sort(&body, routing, self.handle.now())
+            .map_err(|error| Refusal::Malformed(error.to_string()))?;
         drop(body);
         self.metrics.alerts_received(sorted.received());
         let (answer, answered) = oneshot::channel();
@@ -130,7 +135,7 @@ fn charge(headers: &HeaderMap, max: usize) -> u32 {
 enum Refusal {
     #[error("this needs the header Authorization: Bearer <alertmanager.webhook_token>")]
     Unauthorized,
-    #[error("the payload is not Alertmanager's webhook of version 4: {0}")]
+    #[error("{0}")]
     Malformed(String),
     #[error(
         "the payload is larger than alertmanager.max_body_bytes ({max}); lower max_alerts of the receiver"

@@ -25,7 +25,7 @@ use mape_k::domain::view::{LoopView, SourceStatus};
 use mape_k::domain::violation::Violation;
 use mape_k::knowledge::Knowledge;
 use mape_k::metrics::Metrics;
-use mape_k::monitor::AlertmanagerSettings;
+use mape_k::monitor::{self, AlertmanagerSettings};
 use mape_k::server::{self, Context, Intake, Settings};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
@@ -52,7 +52,7 @@ struct Surface {
 struct Setup {
     api: Settings,
     alertmanager: AlertmanagerSettings,
-    scope: Labels,
+    monitor: monitor::Settings,
     knowledge: Knowledge,
     clock: Clock,
     /// Where requests seem to come from, when not from this machine.
@@ -64,7 +64,7 @@ impl Default for Setup {
         Self {
             api: Settings::default(),
             alertmanager: AlertmanagerSettings::default(),
-            scope: Labels::new(),
+            monitor: monitor::Settings::default(),
             knowledge: Knowledge::in_memory(),
             clock: Clock::start(),
             peer: None,
@@ -85,7 +85,7 @@ impl Setup {
         };
         let (intake, writer) = Intake::new(
             &self.alertmanager,
-            &self.scope,
+            &self.monitor,
             handle.clone(),
             self.knowledge.clone(),
             metrics.clone(),
@@ -155,12 +155,15 @@ impl Surface {
         request.header("content-type", "application/json").body(body)
     }
 
-    /// The value of one series in /metrics; a missing one is a failure.
-    async fn metric(&self, series: &str) -> f64 {
+    /// The value of one series in /metrics, all of ours being whole here; a missing one is a failure.
+    async fn metric(&self, series: &str) -> u64 {
         let answer = self.http.get(self.url("/metrics")).send().await.expect("an answer");
         let text = answer.text().await.expect("a text");
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no series {series} in\n{text}")).parse().expect("a number")
+        value
+            .unwrap_or_else(|| panic!("no series {series} in\n{text}"))
+            .parse()
+            .expect("a whole number")
     }
 
     /// Was the loop woken by what has been answered so far? A wake-up is kept until it is asked for.

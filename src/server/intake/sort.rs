@@ -3,12 +3,13 @@
 use tokio::sync::oneshot;
 
 use super::writer::Delivery;
-use crate::domain::Labels;
 use crate::domain::alert::InboxAlert;
 use crate::domain::time::Time;
 use crate::metrics::labels::AlertOutcome;
-use crate::monitor::AlertmanagerSettings;
+use crate::monitor::alerts::{Routing, ignored, is_own, wakes};
+use crate::monitor::webhook::{self, DecodeError};
 
+/// One payload, sorted. Nothing in it is lost: its parts add up to what was received.
 #[derive(Debug)]
 pub(super) struct Sorted {
     alerts: Vec<InboxAlert>,
@@ -41,12 +42,27 @@ impl Sorted {
     }
 }
 
-pub(super) fn sort(
-    body: &[u8],
-    settings: &AlertmanagerSettings,
-    scope: &Labels,
-    now: Time,
-) -> Result<Sorted, String> {
-    let _ = (body, settings, scope, now);
-    Err("pending the decoder".to_owned())
+/// Decodes and sorts. An ignored alert is not stored: Alertmanager's list shows it for as long as it fires.
+pub(super) fn sort(body: &[u8], routing: Routing<'_>, now: Time) -> Result<Sorted, DecodeError> {
+    let delivery = webhook::decode(body, now)?;
+    let mut sorted = Sorted {
+        alerts: Vec::with_capacity(delivery.alerts.len()),
+        urgent: Vec::with_capacity(delivery.alerts.len()),
+        receiver: delivery.receiver,
+        truncated: delivery.truncated > 0,
+        invalid: delivery.invalid as u64,
+        own: 0,
+        ignored: 0,
+    };
+    for alert in delivery.alerts {
+        if is_own(&alert.labels) {
+            sorted.own += 1;
+        } else if ignored(&alert.labels, routing.settings) {
+            sorted.ignored += 1;
+        } else {
+            sorted.urgent.push(wakes(&alert, routing));
+            sorted.alerts.push(alert);
+        }
+    }
+    Ok(sorted)
 }

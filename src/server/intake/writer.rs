@@ -22,9 +22,6 @@ const GROUP: usize = 64;
 /// cannot fill the store.
 const MAX_RECEIVERS: usize = 50;
 
-/// The name of the fact that holds the learnt receivers: a list of names.
-pub const RECEIVERS: &str = "receivers";
-
 /// One decoded payload on its way to the store.
 #[derive(Debug)]
 pub(super) struct Delivery {
@@ -99,7 +96,7 @@ impl Writer {
         }
         let value = names.iter().cloned().map(Value::String).collect();
         let mut batch = self.knowledge.batch();
-        batch.put(&Fact { name: RECEIVERS.to_owned(), value, at: self.handle.now() });
+        batch.put(&Fact { name: Fact::RECEIVERS.to_owned(), value, at: self.handle.now() });
         self.knowledge.commit(batch).await?;
         tracing::info!(receivers = ?names, "learnt a receiver of ours from the webhook");
         *known = names;
@@ -107,7 +104,7 @@ impl Writer {
     }
 
     async fn known(&self) -> Result<BTreeSet<String>, StoreError> {
-        let fact = self.knowledge.get::<Fact>(RECEIVERS).await?;
+        let fact = self.knowledge.get::<Fact>(Fact::RECEIVERS).await?;
         let names = fact.and_then(|(fact, _)| serde_json::from_value(fact.value).ok());
         Ok(names.unwrap_or_default())
     }

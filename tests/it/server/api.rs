@@ -243,7 +243,7 @@ fn analysis() -> Analysis {
     }
 }
 
-fn execution() -> Execution {
+pub(super) fn execution() -> Execution {
     Execution {
         id: Uuid::from_u128(2),
         policy_id: Uuid::from_u128(3),
@@ -278,7 +278,7 @@ fn outcome() -> Outcome {
     }
 }
 
-fn cycle(number: u64) -> CycleReport {
+pub(super) fn cycle(number: u64) -> CycleReport {
     CycleReport {
         id: format!("20261121_12000{number}"),
         number,
