@@ -1,1 +1,6 @@
+//! Black-box tests of the library and the binary.
 
+mod config;
+mod config_keys;
+mod config_refused;
+mod logs;
