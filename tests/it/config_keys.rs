@@ -7,127 +7,132 @@ use serde_json::{Value, json};
 
 use crate::config::{accepted, key_paths, parse, printed};
 
-/// Key, a value that is not the default, and what is then printed.
-fn keys() -> Vec<(&'static str, &'static str, Value)> {
-    let same = |key, text| {
-        let value: Value = serde_yaml::from_str(text).expect("a value");
-        (key, text, value)
-    };
-    vec![
-        same("orchestrator.mode", "staging"),
-        ("orchestrator.loop_interval", "1m", json!(60)),
-        same("orchestrator.plan_threshold", "7"),
-        same("orchestrator.auto_approve", "true"),
-        same("orchestrator.log_level", "debug"),
-        same("monitor.source", "scrape"),
-        same("monitor.prometheus_url", "https://prom.example/base"),
-        same("monitor.scrape_url", "http://charter:8000/metrics"),
-        ("monitor.poll_interval", "15s", json!(15)),
-        ("monitor.query_timeout", "2500ms", json!(2.5)),
-        ("monitor.bearer_token", "secret", json!("***")),
-        same("monitor.scope", "{cluster: eu}"),
-        same("monitor.min_coverage", "0.5"),
-        same(
-            "monitor.metrics",
-            "[{name: mine, metric: m, labels: {a: b}, aggregate: min, by: [c], increase_over: 120, comparison: lt, \
+/// A value that is not the default, for every key that is printed as it is given.
+const AS_GIVEN: &[(&str, &str)] = &[
+    ("orchestrator.mode", "staging"),
+    ("orchestrator.plan_threshold", "7"),
+    ("orchestrator.auto_approve", "true"),
+    ("orchestrator.log_level", "debug"),
+    ("monitor.source", "scrape"),
+    ("monitor.prometheus_url", "https://prom.example/base"),
+    ("monitor.scrape_url", "http://charter:8000/metrics"),
+    ("monitor.scope", "{cluster: eu}"),
+    ("monitor.min_coverage", "0.5"),
+    (
+        "monitor.metrics",
+        "[{name: mine, metric: m, labels: {a: b}, aggregate: min, by: [c], increase_over: 120, comparison: lt, \
              threshold: 2.0, severity: critical, component: x, cause: slow}]",
-        ),
-        (
-            "monitor.queries",
-            "[{name: mine, promql: up, comparison: ge, threshold: 3}, {name: o, promql: a, present: b, component_label: c}]",
-            json!([
-                {"name": "mine", "promql": "up", "comparison": "ge", "threshold": 3.0, "severity": "warning",
-                 "component_label": "component"},
-                {"name": "o", "promql": "a", "present": "b", "severity": "warning", "component_label": "c"},
-            ]),
-        ),
-        same("analyze.pattern_history_limit", "50"),
-        same("analyze.algorithms.temporal.enabled", "false"),
-        same("analyze.algorithms.temporal.sensitivity", "0.5"),
-        same("analyze.algorithms.temporal.window", "90"),
-        same("analyze.algorithms.temporal.min_onsets", "4"),
-        same("analyze.algorithms.spatial.enabled", "false"),
-        same("analyze.algorithms.spatial.sensitivity", "0.5"),
-        same("analyze.algorithms.spatial.min_violations", "4"),
-        same("analyze.algorithms.causal.enabled", "false"),
-        same("analyze.algorithms.causal.sensitivity", "0.5"),
-        same("analyze.algorithms.causal.correlation_threshold", "0.9"),
-        same("analyze.algorithms.causal.latency", "throughput"),
-        same("analyze.algorithms.causal.failure", "throughput"),
-        same("analyze.algorithms.causal.window", "40"),
-        same("analyze.algorithms.causal.min_points", "15"),
-        same("analyze.algorithms.frequency.enabled", "false"),
-        same("analyze.algorithms.frequency.sensitivity", "0.5"),
-        same("analyze.algorithms.frequency.anomaly_threshold", "9"),
-        ("analyze.algorithms.frequency.window", "10m", json!(600)),
-        same("analyze.algorithms.sustained.enabled", "false"),
-        same("analyze.algorithms.sustained.sensitivity", "0.5"),
-        same("analyze.algorithms.sustained.cycles", "2"),
-        same("analyze.algorithms.sustained.of", "5"),
-        same("analyze.flapping.returns", "4"),
-        ("analyze.flapping.window", "20m", json!(1200)),
-        ("analyze.flapping.clear", "20m", json!(1200)),
-        ("analyze.flapping.quiet", "1m", json!(60)),
-        same("plan.cost_model", "{scale_up: 0.2}"),
-        same("plan.benefit_target", "0.9"),
-        same("plan.min_confidence", "0.7"),
-        same("plan.min_score", "0.1"),
-        same("plan.max_policies_per_analysis", "3"),
-        ("plan.approval_ttl", "1h", json!(3600)),
-        same("plan.scaling.factor", "2.0"),
-        same("plan.scaling.min_replicas", "2"),
-        same("plan.scaling.max_replicas", "30"),
-        ("plan.give_back.after", "1h", json!(3600)),
-        same("execute.charter_url", "http://charter:1"),
-        ("execute.charter_api_key", "secret", json!("***")),
-        same("execute.timeout_seconds", "5"),
-        same("execute.policy_timeout", "90"),
-        same("execute.max_retries", "5"),
-        same("execute.rollback_enabled", "false"),
-        same("execute.execution_mode", "best_effort"),
-        same("execute.idempotent_charter", "false"),
-        same("execute.settle_default", "60"),
-        ("execute.settle.scale_up", "1m", json!(60)),
-        ("execute.settle.scale_down", "1m", json!(60)),
-        ("execute.settle.restart_service", "1m", json!(60)),
-        ("execute.settle.apply_policy", "2m", json!(120)),
-        ("execute.settle.bypass_validation", "2m", json!(120)),
-        ("execute.settle.throttle_requests", "2m", json!(120)),
-        ("execute.settle.activate_emergency_override", "2m", json!(120)),
-        ("execute.settle.rebalance_load", "2m", json!(120)),
-        ("execute.settle.update_configuration", "2m", json!(120)),
-        same("knowledge.database", "memory"),
-        same("knowledge.sqlite_path", "/tmp/k.db"),
-        same("knowledge.pattern_learning_enabled", "false"),
-        same("knowledge.confidence_saturation_point", "10"),
-        same("knowledge.outcome_history_limit", "10"),
-        same("knowledge.insight_generation_enabled", "false"),
-        ("knowledge.retention", "7d", json!(604_800)),
-        ("knowledge.judge_limit", "5m", json!(300)),
-        same("alertmanager.enabled", "false"),
-        same("alertmanager.url", "http://am:1"),
-        same("alertmanager.webhook_host", "127.0.0.1"),
-        same("alertmanager.webhook_port", "0"),
-        same("alertmanager.webhook_path", "/hook"),
-        ("alertmanager.webhook_token", "secret", json!("***")),
-        same("alertmanager.receiver", "mape-k"),
-        same("alertmanager.wake_gap", "0"),
-        same("alertmanager.max_body_bytes", "1024"),
-        same(
-            "alertmanager.handlers",
-            "[{pattern: p, cause: c, rule: throughput, component: x, component_label: l, severity: info, ignore: true}]",
-        ),
-        same("alertmanager.ignore", "[A]"),
-        same("api.host", "'::1'"),
-        same("api.port", "0"),
-        ("api.token", "secret", json!("***")),
-        ("api.stall_after", "10m", json!(600)),
-        same("logging.level", "'warn,mape_k=debug'"),
-        same("logging.format", "text"),
-        same("logging.file", "/tmp/l.log"),
-        same("logging.max_bytes", "2048"),
-        same("logging.backup_count", "0"),
-    ]
+    ),
+    ("analyze.pattern_history_limit", "50"),
+    ("analyze.algorithms.temporal.enabled", "false"),
+    ("analyze.algorithms.temporal.sensitivity", "0.5"),
+    ("analyze.algorithms.temporal.window", "90"),
+    ("analyze.algorithms.temporal.min_onsets", "4"),
+    ("analyze.algorithms.spatial.enabled", "false"),
+    ("analyze.algorithms.spatial.sensitivity", "0.5"),
+    ("analyze.algorithms.spatial.min_violations", "4"),
+    ("analyze.algorithms.causal.enabled", "false"),
+    ("analyze.algorithms.causal.sensitivity", "0.5"),
+    ("analyze.algorithms.causal.correlation_threshold", "0.9"),
+    ("analyze.algorithms.causal.latency", "throughput"),
+    ("analyze.algorithms.causal.failure", "throughput"),
+    ("analyze.algorithms.causal.window", "40"),
+    ("analyze.algorithms.causal.min_points", "15"),
+    ("analyze.algorithms.frequency.enabled", "false"),
+    ("analyze.algorithms.frequency.sensitivity", "0.5"),
+    ("analyze.algorithms.frequency.anomaly_threshold", "9"),
+    ("analyze.algorithms.sustained.enabled", "false"),
+    ("analyze.algorithms.sustained.sensitivity", "0.5"),
+    ("analyze.algorithms.sustained.cycles", "2"),
+    ("analyze.algorithms.sustained.of", "5"),
+    ("analyze.flapping.returns", "4"),
+    ("plan.cost_model", "{scale_up: 0.2}"),
+    ("plan.benefit_target", "0.9"),
+    ("plan.min_confidence", "0.7"),
+    ("plan.min_score", "0.1"),
+    ("plan.max_policies_per_analysis", "3"),
+    ("plan.scaling.factor", "2.0"),
+    ("plan.scaling.min_replicas", "2"),
+    ("plan.scaling.max_replicas", "30"),
+    ("execute.charter_url", "http://charter:1"),
+    ("execute.timeout_seconds", "5"),
+    ("execute.policy_timeout", "90"),
+    ("execute.max_retries", "5"),
+    ("execute.rollback_enabled", "false"),
+    ("execute.execution_mode", "best_effort"),
+    ("execute.idempotent_charter", "false"),
+    ("execute.settle_default", "60"),
+    ("knowledge.database", "memory"),
+    ("knowledge.sqlite_path", "/tmp/k.db"),
+    ("knowledge.pattern_learning_enabled", "false"),
+    ("knowledge.confidence_saturation_point", "10"),
+    ("knowledge.outcome_history_limit", "10"),
+    ("knowledge.insight_generation_enabled", "false"),
+    ("alertmanager.enabled", "false"),
+    ("alertmanager.url", "http://am:1"),
+    ("alertmanager.webhook_host", "127.0.0.1"),
+    ("alertmanager.webhook_port", "0"),
+    ("alertmanager.webhook_path", "/hook"),
+    ("alertmanager.receiver", "mape-k"),
+    ("alertmanager.wake_gap", "0"),
+    ("alertmanager.max_body_bytes", "1024"),
+    (
+        "alertmanager.handlers",
+        "[{pattern: p, cause: c, rule: throughput, component: x, component_label: l, severity: info, ignore: true}]",
+    ),
+    ("alertmanager.ignore", "[A]"),
+    ("api.host", "'::1'"),
+    ("api.port", "0"),
+    ("logging.level", "'warn,mape_k=debug'"),
+    ("logging.format", "text"),
+    ("logging.file", "/tmp/l.log"),
+    ("logging.max_bytes", "2048"),
+    ("logging.backup_count", "0"),
+];
+
+/// The same for those that are printed otherwise: durations in seconds, secrets as stars. The last is JSON.
+const OTHERWISE: &[(&str, &str, &str)] = &[
+    ("orchestrator.loop_interval", "1m", "60"),
+    ("monitor.poll_interval", "15s", "15"),
+    ("monitor.query_timeout", "2500ms", "2.5"),
+    ("monitor.bearer_token", "secret", "\"***\""),
+    (
+        "monitor.queries",
+        "[{name: mine, promql: up, comparison: ge, threshold: 3}, {name: o, promql: a, present: b, component_label: c}]",
+        r#"[ {"name": "mine", "promql": "up", "comparison": "ge", "threshold": 3.0, "severity": "warning", "component_label": "component"}, {"name": "o", "promql": "a", "present": "b", "severity": "warning", "component_label": "c"} ]"#,
+    ),
+    ("analyze.algorithms.frequency.window", "10m", "600"),
+    ("analyze.flapping.window", "20m", "1200"),
+    ("analyze.flapping.clear", "20m", "1200"),
+    ("analyze.flapping.quiet", "1m", "60"),
+    ("plan.approval_ttl", "1h", "3600"),
+    ("plan.give_back.after", "1h", "3600"),
+    ("execute.charter_api_key", "secret", "\"***\""),
+    ("execute.settle.scale_up", "1m", "60"),
+    ("execute.settle.scale_down", "1m", "60"),
+    ("execute.settle.restart_service", "1m", "60"),
+    ("execute.settle.apply_policy", "2m", "120"),
+    ("execute.settle.bypass_validation", "2m", "120"),
+    ("execute.settle.throttle_requests", "2m", "120"),
+    ("execute.settle.activate_emergency_override", "2m", "120"),
+    ("execute.settle.rebalance_load", "2m", "120"),
+    ("execute.settle.update_configuration", "2m", "120"),
+    ("knowledge.retention", "7d", "604800"),
+    ("knowledge.judge_limit", "5m", "300"),
+    ("alertmanager.webhook_token", "secret", "\"***\""),
+    ("api.token", "secret", "\"***\""),
+    ("api.stall_after", "10m", "600"),
+];
+
+/// Key, value, and what is then printed.
+fn keys() -> Vec<(&'static str, &'static str, Value)> {
+    let as_given = AS_GIVEN
+        .iter()
+        .map(|(key, text)| (*key, *text, serde_yaml::from_str(text).expect("a value")));
+    let otherwise = OTHERWISE
+        .iter()
+        .map(|(key, text, json)| (*key, *text, serde_json::from_str(json).expect("JSON")));
+    as_given.chain(otherwise).collect()
 }
 
 /// The file with this one key in it, as nested sections, and whatever the key cannot be without.
@@ -141,11 +146,12 @@ fn file_with(key: &str, value: &str) -> String {
             "monitor: {{metrics: {value}}}\nanalyze: {{algorithms: {{causal: {{enabled: false}}}}}}"
         );
     }
-    let mut sections: Vec<_> = key.split('.').collect();
-    let key = sections.pop().expect("a key");
-    let open: String = sections.iter().map(|section| format!("{section}: {{")).collect();
-    let close = "}".repeat(sections.len());
-    format!("{}{key}: {value}{close}", open)
+    nested(key, value)
+}
+
+/// `a: {b: {c: value}}` for the key a.b.c.
+pub fn nested(key: &str, value: &str) -> String {
+    key.rsplit('.').fold(value.to_owned(), |inside, name| format!("{{{name}: {inside}}}"))
 }
 
 #[test]

@@ -2,5 +2,6 @@
 
 mod config;
 mod config_keys;
+mod config_printed;
 mod config_refused;
 mod logs;
