@@ -31,7 +31,7 @@ impl Serialize for Idempotency {
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
-    #[serde(serialize_with = "crate::config::url_text::serialize")]
+    #[serde(serialize_with = "crate::domain::address::serialize")]
     pub charter_url: Url,
     pub charter_api_key: Option<Secret>,
     /// Time-out of one call; not scaled by the demo.
