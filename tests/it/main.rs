@@ -3,11 +3,16 @@
 
 mod charter_contract;
 mod charter_sandbox;
+mod config;
+mod config_keys;
+mod config_printed;
+mod config_refused;
 mod executor;
 mod fake_charter;
 mod inbox;
 mod knowledge_facade;
 mod learning;
+mod logs;
 mod real_servers;
 mod server;
 mod shipped_config;
