@@ -13,6 +13,7 @@ mod inbox;
 mod knowledge_facade;
 mod learning;
 mod logs;
+mod monitor;
 mod real_servers;
 mod server;
 mod shipped_config;

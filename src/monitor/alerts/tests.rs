@@ -225,7 +225,8 @@ fn what_is_listed_only_is_ours_by_a_learnt_receiver_a_known_cause_or_a_configure
 fn the_list_decides_whether_a_delivered_alert_still_fires() {
     let alert = delivered("X", 0, 10, &[]);
     let inbox = std::slice::from_ref(&alert);
-    let state = |listing| World::started().one(inbox, listing).state;
+    let state =
+        |listing: Result<&AlertListing, &ReadFailure>| World::started().one(inbox, listing).state;
     assert_eq!(state(Ok(&listing(20, &[entry(&alert)]))), AlertState::Firing);
     assert_eq!(state(Ok(&listing(20, &[]))), AlertState::Clear);
     assert_eq!(state(Ok(&listing(5, &[]))), AlertState::Firing, "delivered after the list");
@@ -238,7 +239,8 @@ fn the_list_decides_whether_a_delivered_alert_still_fires() {
 fn resolved_is_clear_unless_a_later_list_says_that_it_fires_again() {
     let alert = delivered("X", 0, 10, &[]);
     let inbox = [resolved(&alert, 40)];
-    let state = |listing| World::started().one(&inbox, listing).state;
+    let state =
+        |listing: Result<&AlertListing, &ReadFailure>| World::started().one(&inbox, listing).state;
     assert_eq!(state(Ok(&listing(30, &[entry(&alert)]))), AlertState::Clear);
     assert_eq!(state(Ok(&listing(50, &[]))), AlertState::Clear);
     assert_eq!(state(Err(&unreadable())), AlertState::Clear);
