@@ -155,25 +155,22 @@ impl Stage<'_> {
                 break;
             }
         }
-        self.withdraw(id).await?;
+        self.withdraw(&id).await?;
         self.set_size_back().await?;
         Ok(episode.row(SPEED))
     }
 
-    async fn inject(&self, fault: &Fault) -> anyhow::Result<u64> {
+    async fn inject(&self, fault: &Fault) -> anyhow::Result<String> {
         let url = self.charter.join("sandbox/faults")?;
         let answer = self.http.post(url).json(&json!({"fault": fault.name})).send().await?;
         let status = answer.status();
         let body: serde_json::Value = answer.json().await?;
-        body["id"]
-            .as_u64()
-            .or_else(|| body["id"].as_str().and_then(|s| s.parse().ok()))
-            .with_context(|| {
-                format!("the reference Charter refused fault {}: {status} {body}", fault.name)
-            })
+        body["id"].as_str().map(str::to_owned).with_context(|| {
+            format!("the reference Charter refused fault {}: {status} {body}", fault.name)
+        })
     }
 
-    async fn withdraw(&self, id: u64) -> anyhow::Result<()> {
+    async fn withdraw(&self, id: &str) -> anyhow::Result<()> {
         let url = self.charter.join(&format!("sandbox/faults/{id}"))?;
         // A fault that ended by itself is gone already; that is no error.
         self.http.delete(url).send().await?;
