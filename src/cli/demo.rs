@@ -24,6 +24,7 @@ use crate::daemon::Daemon;
 use crate::domain::cycle::CycleReport;
 use crate::domain::incident::Incident;
 use crate::domain::outcome::Judging;
+use crate::domain::violation::Violation;
 use crate::knowledge::Database;
 use crate::monitor::MetricsSource;
 use faults::{Episode, FAULTS, Fault};
@@ -90,7 +91,7 @@ fn configuration(charter: &Url, database: std::path::PathBuf) -> Config {
     config.knowledge.database = Database::Sqlite;
     config.knowledge.sqlite_path = database;
     config.alertmanager.enabled = false;
-    config.api.host = "127.0.0.1".to_owned();
+    "127.0.0.1".clone_into(&mut config.api.host);
     config.api.port = 0;
     config.scaled(SPEED)
 }
@@ -140,7 +141,7 @@ impl Stage<'_> {
 
     async fn is_quiet(&self) -> anyhow::Result<bool> {
         let judging = !self.daemon.knowledge.all::<Judging>(None).await?.is_empty();
-        Ok(!judging && !self.daemon.handle.view().violations.iter().any(|v| v.counts()))
+        Ok(!judging && !self.daemon.handle.view().violations.iter().any(Violation::counts))
     }
 
     /// Injects one fault and watches until it is over.
