@@ -29,3 +29,5 @@ pub mod server;
 pub mod clock;
 pub mod config;
 pub mod telemetry;
+
+pub mod charter_sandbox;

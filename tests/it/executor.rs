@@ -1,6 +1,7 @@
 //! Execute, driven through its public surface against a scripted Charter over real HTTP.
 
 mod failures;
+mod reference;
 mod retries;
 mod stop;
 mod wire;
