@@ -30,8 +30,8 @@ pub fn now() -> Time {
 pub fn settings(base: &str) -> Settings {
     Settings {
         charter_url: base.parse().expect("a URL"),
-        timeout_seconds: Duration::from_millis(400),
-        policy_timeout: Duration::from_secs(8),
+        timeout_seconds: Duration::from_secs(1),
+        policy_timeout: Duration::from_secs(20),
         ..Settings::default()
     }
 }

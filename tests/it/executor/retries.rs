@@ -30,7 +30,7 @@ async fn a28_a_hang_on_validate_fails_at_the_timeout() {
     fake.script(Call::Validate, vec![Turn::Hang; 3]);
     let started = Instant::now();
     let execution = run(&executor(settings(&fake.base)), vec![throttle()]).await;
-    println!("three validations at 0.4 s each given up after {:?}", started.elapsed());
+    println!("three validations at 1 s each given up after {:?}", started.elapsed());
     assert_eq!(states(&execution), [S::Refused]);
     assert!(execution.error.expect("an error").contains("timeout_seconds"));
     assert_eq!(fake.calls(), [Call::Validate; 3], "retried freely, and nothing sent");
@@ -88,8 +88,8 @@ async fn a28_a_hang_on_apply_that_is_surely_not_there_is_sent_again_under_the_sa
 #[tokio::test]
 async fn a28_what_lands_after_the_first_look_is_found_by_the_second() {
     let fake = keyless_fake().await;
-    // Given up at 0.4 s and not there; there before the pause of 0.2 s or more is over.
-    fake.script(Call::Apply, [Turn::HangThenDo(Duration::from_millis(500))]);
+    // Given up at 1 s and not there; there before the pause of 0.2 s or more is over.
+    fake.script(Call::Apply, [Turn::HangThenDo(Duration::from_millis(1_100))]);
     let execution = run(&executor(settings(&fake.base)), vec![throttle()]).await;
     assert_eq!(execution.status, ExecutionStatus::Completed, "{execution:?}");
     assert_eq!((one_key(&fake, Call::Apply), fake.policies().len()), (1, 1));

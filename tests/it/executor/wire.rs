@@ -227,7 +227,7 @@ async fn observing_needs_both_health_and_committee_state() {
     fake.world().forget_script();
     fake.script(Call::CommitteeState, [Turn::Hang]);
     let error = executor.observe(now()).await.state.expect_err("hangs");
-    assert!(error.contains(&fake.base) && error.contains("in time"), "{error}");
+    assert!(error.contains(&fake.base) && error.contains("answer"), "{error}");
 }
 
 #[tokio::test]
