@@ -21,10 +21,7 @@ fn nobody() -> String {
 }
 
 fn names(alerts: &[serde_json::Value]) -> Vec<&str> {
-    alerts
-        .iter()
-        .filter_map(|alert| alert["labels"]["alertname"].as_str())
-        .collect()
+    alerts.iter().filter_map(|alert| alert["labels"]["alertname"].as_str()).collect()
 }
 
 /// The shipped rules see that nobody listens at Charter's address; the alert arrives at Alertmanager.
@@ -37,18 +34,13 @@ async fn a_shipped_alert_travels_from_prometheus_to_alertmanager() {
         mape_k: &mape_k,
         alertmanager: &alertmanager.server.address(),
     };
-    let pace = Pace {
-        interval: Some(Duration::from_secs(1)),
-        rule_for: Some(Duration::ZERO),
-    };
+    let pace = Pace { interval: Some(Duration::from_secs(1)), rule_for: Some(Duration::ZERO) };
     let prometheus = Prometheus::start(&targets, &pace).await;
 
     let alert = eventually(SOON, "CharterAPIDown at Alertmanager", async || {
         let alerts = alertmanager.alerts().await?;
-        let found = alerts
-            .iter()
-            .find(|alert| alert["labels"]["alertname"] == "CharterAPIDown")
-            .cloned();
+        let found =
+            alerts.iter().find(|alert| alert["labels"]["alertname"] == "CharterAPIDown").cloned();
         found.ok_or_else(|| format!("{:?}\n{}", names(&alerts), prometheus.server.tail()))
     })
     .await;
@@ -67,54 +59,31 @@ async fn a_shipped_alert_travels_from_prometheus_to_alertmanager() {
 #[tokio::test]
 async fn prometheus_comes_back_on_its_port_with_its_data_after_a_crash_and_after_a_stop() {
     let (charter, mape_k, alertmanager) = (nobody(), nobody(), nobody());
-    let targets = Targets {
-        charter: &charter,
-        mape_k: &mape_k,
-        alertmanager: &alertmanager,
-    };
-    let pace = Pace {
-        interval: Some(Duration::from_secs(1)),
-        rule_for: None,
-    };
+    let targets = Targets { charter: &charter, mape_k: &mape_k, alertmanager: &alertmanager };
+    let pace = Pace { interval: Some(Duration::from_secs(1)), rule_for: None };
     let mut prometheus = Prometheus::start(&targets, &pace).await;
     let address = prometheus.server.address();
     let samples = async |prometheus: &Prometheus, at_least: f64| {
-        eventually(
-            SOON,
-            &format!("{at_least} samples of charter"),
-            async || {
-                let result = prometheus
-                    .query("count_over_time(up{job=\"charter\"}[10m])")
-                    .await?;
-                let count: f64 = result
-                    .first()
-                    .and_then(|series| series["value"][1].as_str()?.parse().ok())
-                    .unwrap_or_default();
-                if count >= at_least {
-                    Ok(count)
-                } else {
-                    Err(count.to_string())
-                }
-            },
-        )
+        eventually(SOON, &format!("{at_least} samples of charter"), async || {
+            let result = prometheus.query("count_over_time(up{job=\"charter\"}[10m])").await?;
+            let count: f64 = result
+                .first()
+                .and_then(|series| series["value"][1].as_str()?.parse().ok())
+                .unwrap_or_default();
+            if count >= at_least { Ok(count) } else { Err(count.to_string()) }
+        })
         .await
     };
     let before = samples(&prometheus, 2.0).await;
 
     prometheus.server.kill();
-    assert!(
-        prometheus.query("up").await.is_err(),
-        "a killed server must not answer"
-    );
+    assert!(prometheus.query("up").await.is_err(), "a killed server must not answer");
     prometheus.server.start().await;
     assert_eq!(prometheus.server.address(), address);
     let after_crash = samples(&prometheus, before + 1.0).await;
 
     prometheus.server.stop().await;
-    assert!(
-        prometheus.query("up").await.is_err(),
-        "a stopped server must not answer"
-    );
+    assert!(prometheus.query("up").await.is_err(), "a stopped server must not answer");
     prometheus.server.start().await;
     samples(&prometheus, after_crash + 1.0).await;
 }
@@ -125,17 +94,10 @@ async fn alertmanager_forgets_its_alerts_in_a_restart() {
     let wait = Some(Duration::from_millis(100));
     let mut alertmanager = Alertmanager::start("http://127.0.0.1:9/webhooks/alerts", wait).await;
     let alert = json!([{ "labels": { "alertname": "Handmade", "severity": "warning" } }]);
-    alertmanager
-        .post_alerts(&alert)
-        .await
-        .expect("the alert is taken");
+    alertmanager.post_alerts(&alert).await.expect("the alert is taken");
     eventually(SOON, "the alert is listed", async || {
         let alerts = alertmanager.alerts().await?;
-        if names(&alerts) == ["Handmade"] {
-            Ok(())
-        } else {
-            Err(format!("{alerts:?}"))
-        }
+        if names(&alerts) == ["Handmade"] { Ok(()) } else { Err(format!("{alerts:?}")) }
     })
     .await;
 
@@ -143,11 +105,7 @@ async fn alertmanager_forgets_its_alerts_in_a_restart() {
     alertmanager.server.start().await;
 
     assert_eq!(alertmanager.alerts().await, Ok(Vec::new()));
-    let status = alertmanager
-        .server
-        .get("/api/v2/status")
-        .await
-        .expect("a status");
+    let status = alertmanager.server.get("/api/v2/status").await.expect("a status");
     assert!(status["uptime"].is_string(), "{status}");
 }
 
@@ -155,30 +113,20 @@ async fn alertmanager_forgets_its_alerts_in_a_restart() {
 async fn alertmanager_refuses_a_malformed_alert_with_its_reason() {
     let alertmanager = Alertmanager::start("http://127.0.0.1:9/webhooks/alerts", None).await;
     let refused = alertmanager.post_alerts(&json!([{ "labels": {} }])).await;
-    assert!(
-        refused.as_ref().is_err_and(|error| error.contains("400")),
-        "{refused:?}"
-    );
+    assert!(refused.as_ref().is_err_and(|error| error.contains("400")), "{refused:?}");
 }
 
 #[tokio::test]
 #[should_panic(expected = "waited 200ms for the impossible; seen last: still not")]
 async fn waiting_ends_with_what_was_awaited_and_seen_last() {
-    eventually::<(), _>(Duration::from_millis(200), "the impossible", async || {
-        Err("still not")
-    })
-    .await;
+    eventually::<(), _>(Duration::from_millis(200), "the impossible", async || Err("still not"))
+        .await;
 }
 
 #[tokio::test]
 #[should_panic(expected = "waited 200ms for an answer")]
 async fn waiting_ends_even_if_a_probe_hangs() {
-    eventually::<(), String>(
-        Duration::from_millis(200),
-        "an answer",
-        std::future::pending,
-    )
-    .await;
+    eventually::<(), String>(Duration::from_millis(200), "an answer", std::future::pending).await;
 }
 
 #[test]
@@ -193,11 +141,7 @@ async fn a_child_process_is_heard_signalled_and_waited_for() {
     let script = "trap 'echo stopping; exit 3' TERM; echo started; echo trouble >&2; while :; do sleep 0.05; done";
     let mut process = Process::start("child", Command::new("sh").args(["-c", script]));
     eventually(SOON, "the child speaks", async || {
-        if process.stdout() == "started\n" {
-            Ok(())
-        } else {
-            Err(process.tail())
-        }
+        if process.stdout() == "started\n" { Ok(()) } else { Err(process.tail()) }
     })
     .await;
 
@@ -214,10 +158,8 @@ async fn a_child_process_dies_with_its_test() {
     let process = Process::start("sleeper", Command::new("sleep").arg("600"));
     let id = process.id().to_string();
     drop(process);
-    let alive = Command::new("kill")
-        .args(["-s", "0", &id])
-        .output()
-        .expect("the command kill exists");
+    let alive =
+        Command::new("kill").args(["-s", "0", &id]).output().expect("the command kill exists");
     assert!(!alive.status.success(), "process {id} outlived its owner");
 }
 

@@ -14,11 +14,7 @@ const SHIPPED_RULES: [(&str, &str, Option<&str>); 4] = [
     ("validation_latency", "warning", Some("charter")),
     ("failure_rate", "warning", None),
     ("throughput", "info", None),
-    (
-        "critical_policy_violations",
-        "critical",
-        Some("{{ $labels.policy_id }}"),
-    ),
+    ("critical_policy_violations", "critical", Some("{{ $labels.policy_id }}")),
 ];
 
 fn config_folder() -> std::path::PathBuf {
@@ -38,10 +34,8 @@ fn charter_alerts() -> Vec<Value> {
 fn promtool_accepts_the_shipped_configuration_and_every_rule_file() {
     let printed = accepted(&tools().promtool, &["check", "config", "prometheus.yml"]);
     assert!(printed.contains("2 rule files found"), "{printed}");
-    let files: Vec<String> = shipped_rule_files()
-        .iter()
-        .map(|name| format!("rules/{name}"))
-        .collect();
+    let files: Vec<String> =
+        shipped_rule_files().iter().map(|name| format!("rules/{name}")).collect();
     let mut args = vec!["check", "rules"];
     args.extend(files.iter().map(String::as_str));
     accepted(&tools().promtool, &args);
@@ -91,19 +85,12 @@ fn a_critical_alert_waits_at_most_5_seconds_in_its_group() {
     let critical = list(&config["route"]["routes"])
         .iter()
         .find(|route| {
-            list(&route["matchers"])
-                .iter()
-                .any(|matcher| matcher == "severity=\"critical\"")
+            list(&route["matchers"]).iter().any(|matcher| matcher == "severity=\"critical\"")
         })
         .expect("a route for critical alerts");
-    let wait = critical["group_wait"]
-        .as_str()
-        .expect("a group_wait of its own");
-    let seconds: u64 = wait
-        .strip_suffix('s')
-        .expect("written in seconds")
-        .parse()
-        .expect("a whole number");
+    let wait = critical["group_wait"].as_str().expect("a group_wait of its own");
+    let seconds: u64 =
+        wait.strip_suffix('s').expect("written in seconds").parse().expect("a whole number");
     assert!(seconds <= 5, "group_wait is {wait}");
     assert_eq!(critical["receiver"], "mape-k");
 }
@@ -114,28 +101,15 @@ fn every_alert_but_the_daemons_own_reaches_the_daemon() {
     for (labels, receivers) in [
         (["severity=warning", "rule=failure_rate"], "mape-k"),
         (["severity=info", "rule=throughput"], "mape-k"),
-        (
-            ["severity=critical", "rule=critical_policy_violations"],
-            "mape-k",
-        ),
-        (
-            ["severity=critical", "alertname=CharterAPIDown"],
-            "people,mape-k",
-        ),
-        (
-            ["severity=warning", "alertname=SomethingElse"],
-            "people,mape-k",
-        ),
+        (["severity=critical", "rule=critical_policy_violations"], "mape-k"),
+        (["severity=critical", "alertname=CharterAPIDown"], "people,mape-k"),
+        (["severity=warning", "alertname=SomethingElse"], "people,mape-k"),
         (["severity=critical", "origin=mape-k"], "people"),
     ] {
         let mut args = vec!["config", "routes", "test", "--config.file=alertmanager.yml"];
         args.extend(labels);
         let printed = accepted(&tools().amtool, &args);
-        assert_eq!(
-            printed.lines().next(),
-            Some(receivers),
-            "receivers of {labels:?}"
-        );
+        assert_eq!(printed.lines().next(), Some(receivers), "receivers of {labels:?}");
     }
 }
 
@@ -143,19 +117,12 @@ fn every_alert_but_the_daemons_own_reaches_the_daemon() {
 fn every_shipped_rule_has_exactly_one_alert_with_its_severity_and_component() {
     let alerts = charter_alerts();
     for (name, severity, component) in SHIPPED_RULES {
-        let of_rule: Vec<&Value> = alerts
-            .iter()
-            .filter(|alert| alert["labels"]["rule"] == name)
-            .collect();
+        let of_rule: Vec<&Value> =
+            alerts.iter().filter(|alert| alert["labels"]["rule"] == name).collect();
         assert_eq!(of_rule.len(), 1, "alerts that name the rule {name}");
+        assert_eq!(of_rule[0]["labels"]["severity"], severity, "severity of {name}");
         assert_eq!(
-            of_rule[0]["labels"]["severity"], severity,
-            "severity of {name}"
-        );
-        assert_eq!(
-            of_rule[0]["labels"]
-                .get("component")
-                .and_then(Value::as_str),
+            of_rule[0]["labels"].get("component").and_then(Value::as_str),
             component,
             "component of {name}"
         );

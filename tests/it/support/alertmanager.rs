@@ -18,10 +18,8 @@ impl Alertmanager {
     pub async fn start(webhook: &str, wait: Option<Duration>) -> Self {
         let mut server = Server::new("alertmanager", &tools().alertmanager);
         let folder = server.folder().to_owned();
-        let file = config::write(
-            &folder.join("alertmanager.yml"),
-            &config::alertmanager(webhook, wait),
-        );
+        let file =
+            config::write(&folder.join("alertmanager.yml"), &config::alertmanager(webhook, wait));
         server.set_args(vec![
             format!("--config.file={}", file.display()),
             format!("--storage.path={}", folder.join("data").display()),
@@ -34,10 +32,8 @@ impl Alertmanager {
 
     /// Every alert that is neither silenced nor inhibited, as the daemon reads them.
     pub async fn alerts(&self) -> Result<Vec<Value>, String> {
-        let answer = self
-            .server
-            .get("/api/v2/alerts?active=true&silenced=false&inhibited=false")
-            .await?;
+        let answer =
+            self.server.get("/api/v2/alerts?active=true&silenced=false&inhibited=false").await?;
         answer
             .as_array()
             .cloned()

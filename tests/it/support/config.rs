@@ -25,11 +25,7 @@ pub fn shipped_rule_files() -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(&folder)
         .expect("config/rules exists")
         .map(|entry| {
-            entry
-                .expect("an entry of config/rules")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
+            entry.expect("an entry of config/rules").file_name().to_string_lossy().into_owned()
         })
         .collect();
     names.sort();
@@ -38,16 +34,12 @@ pub fn shipped_rule_files() -> Vec<String> {
 
 /// Every rule of a rule file.
 pub fn rules(file: &Value) -> impl Iterator<Item = &Value> {
-    list(&file["groups"])
-        .iter()
-        .flat_map(|group| list(&group["rules"]))
+    list(&file["groups"]).iter().flat_map(|group| list(&group["rules"]))
 }
 
 /// The array behind a key; panics where the file has none, for then the test speaks about nothing.
 pub fn list(value: &Value) -> &Vec<Value> {
-    value
-        .as_array()
-        .unwrap_or_else(|| panic!("a list was expected instead of {value}"))
+    value.as_array().unwrap_or_else(|| panic!("a list was expected instead of {value}"))
 }
 
 /// How a duration is written in these files.
@@ -65,10 +57,7 @@ pub struct Targets<'a> {
 /// The shipped `prometheus.yml` with a test's addresses and, where asked for, its pace.
 pub fn prometheus(targets: &Targets, interval: Option<Duration>) -> Value {
     let mut config = shipped("prometheus.yml");
-    for job in config["scrape_configs"]
-        .as_array_mut()
-        .expect("scrape_configs is a list")
-    {
+    for job in config["scrape_configs"].as_array_mut().expect("scrape_configs is a list") {
         let target = match job["job_name"].as_str() {
             Some("charter") => targets.charter,
             Some("mape-k") => targets.mape_k,
@@ -112,15 +101,8 @@ pub fn write_rules(folder: &Path, all_for: Option<Duration>) {
 /// `group_wait` and `group_interval` is set to `wait`.
 pub fn alertmanager(webhook: &str, wait: Option<Duration>) -> Value {
     let mut config = shipped("alertmanager.yml");
-    for receiver in config["receivers"]
-        .as_array_mut()
-        .expect("receivers is a list")
-    {
-        for hook in receiver["webhook_configs"]
-            .as_array_mut()
-            .into_iter()
-            .flatten()
-        {
+    for receiver in config["receivers"].as_array_mut().expect("receivers is a list") {
+        for hook in receiver["webhook_configs"].as_array_mut().into_iter().flatten() {
             hook["url"] = json!(webhook);
         }
     }

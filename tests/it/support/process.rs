@@ -40,11 +40,7 @@ impl Process {
             .stderr(sink("stderr"))
             .spawn()
             .unwrap_or_else(|error| panic!("{name} did not start: {command:?}: {error}"));
-        Self {
-            name: name.to_owned(),
-            child,
-            output,
-        }
+        Self { name: name.to_owned(), child, output }
     }
 
     /// Starts the project's own binary. Only `env` and what any program needs is in its environment, so that a setting
@@ -87,9 +83,7 @@ impl Process {
 
     /// `Some` once the process has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child
-            .try_wait()
-            .expect("the state of an own child can be read")
+        self.child.try_wait().expect("the state of an own child can be read")
     }
 
     /// Asks the process to stop, as an operator or an init system would.
@@ -103,11 +97,7 @@ impl Process {
             .args(["-s", signal, &self.child.id().to_string()])
             .status()
             .expect("the command kill exists");
-        assert!(
-            sent.success(),
-            "signal {signal} could not be sent to {}",
-            self.name
-        );
+        assert!(sent.success(), "signal {signal} could not be sent to {}", self.name);
     }
 
     /// Waits until the process has ended by itself; panics with its last output at the time-out.
@@ -115,11 +105,7 @@ impl Process {
         let deadline = Instant::now() + timeout;
         loop {
             if let Some(status) = self.ended() {
-                return Finished {
-                    status,
-                    stdout: self.stdout(),
-                    stderr: self.stderr(),
-                };
+                return Finished { status, stdout: self.stdout(), stderr: self.stderr() };
             }
             assert!(
                 Instant::now() < deadline,

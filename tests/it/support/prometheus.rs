@@ -43,15 +43,10 @@ impl Prometheus {
     /// The result of an instant query: one entry per series.
     pub async fn query(&self, promql: &str) -> Result<Vec<Value>, String> {
         let query: String = url::form_urlencoded::byte_serialize(promql.as_bytes()).collect();
-        let answer = self
-            .server
-            .get(&format!("/api/v1/query?query={query}"))
-            .await?;
+        let answer = self.server.get(&format!("/api/v1/query?query={query}")).await?;
         match answer["data"]["result"].as_array() {
             Some(result) => Ok(result.clone()),
-            None => Err(format!(
-                "prometheus did not answer {promql} with a vector: {answer}"
-            )),
+            None => Err(format!("prometheus did not answer {promql} with a vector: {answer}")),
         }
     }
 }

@@ -65,73 +65,48 @@ impl Server {
         assert!(self.process.is_none(), "{} runs already", self.name);
         let mut process = Process::start(
             self.name,
-            Command::new(&self.program)
-                .args(&self.args)
-                .current_dir(self.folder()),
+            Command::new(&self.program).args(&self.args).current_dir(self.folder()),
         );
         let ready = format!("{}/-/ready", self.url());
-        eventually(
-            READY_WITHIN,
-            &format!("{} is ready", self.name),
-            async || {
-                if let Some(status) = process.ended() {
-                    panic!(
-                        "{} ended at its start ({status})\n{}",
-                        self.name,
-                        process.tail()
-                    );
-                }
-                match self.http.get(&ready).send().await {
-                    Ok(answer) if answer.status().is_success() => Ok(()),
-                    Ok(answer) => Err(format!("status {}", answer.status())),
-                    Err(error) => Err(error.to_string()),
-                }
-            },
-        )
+        eventually(READY_WITHIN, &format!("{} is ready", self.name), async || {
+            if let Some(status) = process.ended() {
+                panic!("{} ended at its start ({status})\n{}", self.name, process.tail());
+            }
+            match self.http.get(&ready).send().await {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                Ok(answer) => Err(format!("status {}", answer.status())),
+                Err(error) => Err(error.to_string()),
+            }
+        })
         .await;
         self.process = Some(process);
     }
 
     /// Stops the process in order; its data stay for the next start.
     pub async fn stop(&mut self) {
-        let mut process = self
-            .process
-            .take()
-            .unwrap_or_else(|| panic!("{} does not run", self.name));
+        let mut process =
+            self.process.take().unwrap_or_else(|| panic!("{} does not run", self.name));
         process.terminate();
         process.finished(ANSWER_WITHIN).await;
     }
 
     /// Ends the process as a crash would.
     pub fn kill(&mut self) {
-        let process = self
-            .process
-            .take()
-            .unwrap_or_else(|| panic!("{} does not run", self.name));
+        let process = self.process.take().unwrap_or_else(|| panic!("{} does not run", self.name));
         // Dropping a process kills it and waits for its end.
         drop(process);
     }
 
     /// What the running process has logged of late, for the text of a failure.
     pub fn tail(&self) -> String {
-        self.process
-            .as_ref()
-            .map_or_else(|| format!("{} does not run", self.name), Process::tail)
+        self.process.as_ref().map_or_else(|| format!("{} does not run", self.name), Process::tail)
     }
 
     /// The JSON behind `path`, or what stood in the way.
     pub async fn get(&self, path: &str) -> Result<Value, String> {
         let url = format!("{}{path}", self.url());
-        let answer = self
-            .http
-            .get(&url)
-            .send()
-            .await
-            .map_err(|error| format!("{url}: {error}"))?;
-        answer
-            .json()
-            .await
-            .map_err(|error| format!("{url}: {error}"))
+        let answer = self.http.get(&url).send().await.map_err(|error| format!("{url}: {error}"))?;
+        answer.json().await.map_err(|error| format!("{url}: {error}"))
     }
 
     /// Posts JSON to `path`; an answer that is no success is an error with its text.
@@ -148,9 +123,6 @@ impl Server {
         if status.is_success() {
             return Ok(());
         }
-        Err(format!(
-            "{url}: status {status}: {}",
-            answer.text().await.unwrap_or_default()
-        ))
+        Err(format!("{url}: status {status}: {}", answer.text().await.unwrap_or_default()))
     }
 }

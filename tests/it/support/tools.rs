@@ -34,23 +34,11 @@ fn fetch() -> Result<Tools, String> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    let paths: Vec<PathBuf> = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .map(PathBuf::from)
-        .collect();
-    let [prometheus, promtool, alertmanager, amtool] =
-        <[PathBuf; 4]>::try_from(paths).map_err(|paths| {
-            format!(
-                "{} printed {paths:?} instead of four paths",
-                script.display()
-            )
-        })?;
-    Ok(Tools {
-        prometheus,
-        promtool,
-        alertmanager,
-        amtool,
-    })
+    let paths: Vec<PathBuf> =
+        String::from_utf8_lossy(&output.stdout).lines().map(PathBuf::from).collect();
+    let [prometheus, promtool, alertmanager, amtool] = <[PathBuf; 4]>::try_from(paths)
+        .map_err(|paths| format!("{} printed {paths:?} instead of four paths", script.display()))?;
+    Ok(Tools { prometheus, promtool, alertmanager, amtool })
 }
 
 /// Runs one of the checkers in `folder` and returns whether it accepted, with all it printed.
@@ -65,9 +53,5 @@ pub fn check(tool: &Path, args: &[&str], folder: &Path) -> Result<String, String
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
-    if output.status.success() {
-        Ok(printed)
-    } else {
-        Err(printed)
-    }
+    if output.status.success() { Ok(printed) } else { Err(printed) }
 }
