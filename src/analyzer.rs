@@ -13,6 +13,7 @@ mod tracking;
 
 use uuid::Uuid;
 
+pub use alerts::alert_fingerprint;
 pub use settings::Settings;
 pub use tracking::{Changes, Tracker};
 

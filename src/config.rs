@@ -1,19 +1,156 @@
 //! The configuration: every section's settings, read from environment over file over defaults.
+//!
+//! ```text
+//! file ─▶ tree (positions) ─┐
+//! environment ──────────────┴▶ sections, key by key ─▶ Config ─▶ scaled (the demo's time)
+//!                                  └▶ every error at once       └▶ printed (secrets left out)
+//! ```
+//!
+//! There is one door: whatever starts a daemon loads through [`Config::load`] or [`Config::parse`]. Each section's
+//! settings and defaults live beside the stage that reads them; here is only what is accepted for them.
 
-use serde::Serialize;
+mod alertmanager;
+mod analyze;
+mod api;
+mod duration;
+mod environment;
+mod execute;
+mod knowledge;
+mod logging;
+mod monitor;
+mod orchestrator;
+mod plan;
+mod print;
+mod problem;
+mod reader;
+mod rules;
+mod scaled;
+mod secrets;
+mod strategies;
+mod tree;
+mod values;
 
-use crate::{analyzer, control_loop, executor, knowledge, monitor, planner, server, telemetry};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub use environment::{Environment, PATH as PATH_VARIABLE, VARIABLES};
+pub use problem::{Errors, Origin, Problem, Warning};
+
+use crate::domain::action::ActionKind;
+use crate::{analyzer, control_loop, executor, planner, server, telemetry};
+use reader::{Problems, Section};
+
+/// Where the file is looked for when nothing names one.
+pub const DEFAULT_PATH: &str = "./config/mape_k_config.yaml";
+
+/// Bounds what a wrong path can make us read; the shipped file has 10 kB.
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The validated configuration. Each section's settings live beside the stage that reads them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     pub orchestrator: control_loop::Settings,
-    pub monitor: monitor::Settings,
+    pub monitor: crate::monitor::Settings,
     pub analyze: analyzer::Settings,
     pub plan: planner::Settings,
     pub execute: executor::Settings,
-    pub knowledge: knowledge::Settings,
-    pub alertmanager: monitor::AlertmanagerSettings,
+    pub knowledge: crate::knowledge::Settings,
+    pub alertmanager: crate::monitor::AlertmanagerSettings,
     pub api: server::Settings,
     pub logging: telemetry::Settings,
+}
+
+impl Config {
+    /// Reads the file that `path`, else `MAPE_K_CONFIG`, names; else the default one, which may be missing.
+    pub fn load(
+        path: Option<&Path>,
+        env: &Environment<'_>,
+    ) -> Result<(Self, Vec<Warning>), Errors> {
+        let named = path.map(|path| (path.to_owned(), Origin::Default)).or_else(|| {
+            let path = environment::get(env, PATH_VARIABLE)?;
+            Some((PathBuf::from(path), Origin::Env(PATH_VARIABLE)))
+        });
+        let is_named = named.is_some();
+        let (file, origin) =
+            named.unwrap_or_else(|| (PathBuf::from(DEFAULT_PATH), Origin::Default));
+        match read_file(&file) {
+            Ok(text) => {
+                Self::parse(&text, env).map_err(|errors| Errors { file: Some(file), ..errors })
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => {
+                let (config, mut warnings) = Self::parse("", env)?;
+                let text = format!("there is no {DEFAULT_PATH}; the built-in defaults stand");
+                warnings.insert(0, Warning { path: String::new(), origin, text });
+                Ok((config, warnings))
+            }
+            Err(error) => {
+                let text = format!("cannot be read: {error}");
+                let problems = vec![Problem { path: String::new(), origin, text }];
+                Err(Errors { file: Some(file), problems })
+            }
+        }
+    }
+
+    /// Reads the text of a configuration file, with the environment over it.
+    pub fn parse(text: &str, env: &Environment<'_>) -> Result<(Self, Vec<Warning>), Errors> {
+        let refused = |problems| Errors { file: None, problems };
+        let mut tree = tree::parse(text).map_err(|problem| refused(vec![problem]))?;
+        let problems = Problems::default();
+        environment::lay_over(&mut tree, env, &problems);
+        let config = Self::read(Section::root(&tree, &problems));
+        let (errors, warnings) = problems.into_sorted();
+        if errors.is_empty() { Ok((config, warnings)) } else { Err(refused(errors)) }
+    }
+
+    fn read(mut root: Section<'_>) -> Self {
+        let orchestrator = orchestrator::read(root.section("orchestrator"));
+        let interval = orchestrator.loop_interval;
+        let monitor = monitor::read(root.section("monitor"), interval);
+        let analyze = analyze::read(root.section("analyze"), &monitor.rules, interval);
+        let plan = plan::read(root.section("plan"));
+        let execute = execute::read(root.section("execute"));
+        let knowledge = knowledge::read(root.section("knowledge"));
+        let alertmanager_section = root.section("alertmanager");
+        let api = api::read(root.section("api"), interval);
+        let alertmanager = alertmanager::read(alertmanager_section, &monitor.rules, &api);
+        let logging = logging::read(root.section("logging"));
+        Self {
+            orchestrator,
+            monitor,
+            analyze,
+            plan,
+            execute,
+            knowledge,
+            alertmanager,
+            api,
+            logging,
+        }
+        .joined()
+    }
+
+    /// Fills in what one section takes from another: the only place where that happens.
+    fn joined(mut self) -> Self {
+        self.analyze.interval = self.orchestrator.loop_interval;
+        self.analyze.poll_interval = self.monitor.poll_interval;
+        self.analyze.min_coverage = self.monitor.min_coverage;
+        self.plan.plan_threshold = self.orchestrator.plan_threshold;
+        self.plan.auto_approve = self.orchestrator.auto_approve;
+        self.plan.saturation = self.knowledge.confidence_saturation_point;
+        self.plan.learning = self.knowledge.pattern_learning_enabled;
+        self.plan.resize_settle = self.execute.settle(ActionKind::ScaleUp);
+        if let Some(level) = &self.orchestrator.log_level {
+            self.logging.level.clone_from(level);
+        }
+        self
+    }
+}
+
+fn read_file(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_BYTES {
+        let text = format!("more than {MAX_BYTES} bytes; is this the right file?");
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, text));
+    }
+    Ok(text)
 }

@@ -29,7 +29,9 @@ const MAX_PANICS: u32 = 3;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{MAX_PANICS} cycles in a row panicked; the last said: {0}. The process ends so that it is restarted. Please report this")]
+    #[error(
+        "{MAX_PANICS} cycles in a row panicked; the last said: {0}. The process ends so that it is restarted. Please report this"
+    )]
     Panics(String),
 }
 
@@ -88,7 +90,8 @@ pub async fn once(
     let heartbeat = publisher.heartbeat.clone();
     let on_phase = move |_| heartbeat.beat();
     let run = cycle.run(trigger, stop, &on_phase);
-    let (report, view) = AssertUnwindSafe(run).catch_unwind().await.map_err(|panic| text(&*panic))?;
+    let (report, view) =
+        AssertUnwindSafe(run).catch_unwind().await.map_err(|panic| text(&*panic))?;
     publisher.heartbeat.beat();
     publisher.view.send_replace(Arc::new(view));
     Ok(report)

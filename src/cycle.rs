@@ -34,7 +34,6 @@ use crate::monitor::Monitor;
 use crate::planner::{self, PlanInput};
 use escalate::Left;
 use memory::Memory;
-use recall::Recalled;
 
 pub use recall::recover;
 
@@ -56,7 +55,9 @@ pub struct Cycle {
 enum Failure {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the plan was refused by its own check and nothing was executed: {0}. Please report this")]
+    #[error(
+        "the plan was refused by its own check and nothing was executed: {0}. Please report this"
+    )]
     Plan(String),
 }
 
@@ -73,13 +74,14 @@ impl Cycle {
     pub fn new(
         config: Arc<Config>,
         clock: Clock,
-        monitor: Monitor,
+        mut monitor: Monitor,
         executor: Executor,
         knowledge: Knowledge,
         metrics: Arc<Metrics>,
         recovered: recall::Recovered,
     ) -> Self {
-        let memory = Memory::new(recovered.known_alerts);
+        monitor.remember_alerts(recovered.known_alerts);
+        let memory = Memory::new();
         let tracker = Tracker::new(config.analyze.clone(), clock.now(), recovered.violations);
         Self { config, clock, monitor, tracker, executor, knowledge, metrics, memory }
     }
@@ -91,7 +93,8 @@ impl Cycle {
         stop: &CancellationToken,
         on_phase: &(dyn Fn(Phase) + Send + Sync),
     ) -> (CycleReport, LoopView) {
-        let mut run = Run::begin(self.memory.next_cycle(trigger, self.clock.now()), self.clock, on_phase);
+        let mut run =
+            Run::begin(self.memory.next_cycle(trigger, self.clock.now()), self.clock, on_phase);
         if let Err(failure) = self.phases(&mut run, stop).await {
             run.report.status = CycleStatus::Error;
             run.report.phase = Some(failure.phase());
@@ -106,8 +109,7 @@ impl Cycle {
 
     async fn phases(&mut self, run: &mut Run<'_>, stop: &CancellationToken) -> Result<(), Failure> {
         run.enter(Phase::Monitor);
-        let recalled = Recalled::read(&self.knowledge, self.clock.now()).await;
-        let seen = self.observe(recalled.as_ref().ok()).await;
+        let (seen, recalled) = self.observe(run.report.trigger).await;
 
         run.enter(Phase::Analyze);
         let mut new_id = Uuid::now_v7;
@@ -116,6 +118,7 @@ impl Cycle {
         let analysis = analyzer::analyze(&self.tracker, new_id(), &run.report.id, now);
         run.saw(&self.tracker, &seen, &changes, &analysis);
         self.remember(&seen, &changes);
+        run.show(&seen, &changes, &self.memory);
         // Without the store nothing is decided: what cannot be recalled could be done twice.
         let mut recalled = recalled?;
 
@@ -157,6 +160,7 @@ impl Cycle {
         run.enter(Phase::Knowledge);
         let left = Left {
             seen: &seen,
+            rules: &changes.rules,
             analysis: &analysis,
             plan: &plan,
             execution: execution.as_ref(),
@@ -165,7 +169,7 @@ impl Cycle {
         };
         let told = self.escalate(&recalled, &left).await?;
         run.escalated(&told);
-        self.save(run, &seen, &analysis).await?;
+        self.save(&seen, &analysis).await?;
         Ok(())
     }
 }
@@ -181,7 +185,11 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn begin(report: CycleReport, clock: Clock, on_phase: &'a (dyn Fn(Phase) + Send + Sync)) -> Self {
+    fn begin(
+        report: CycleReport,
+        clock: Clock,
+        on_phase: &'a (dyn Fn(Phase) + Send + Sync),
+    ) -> Self {
         let started = tokio::time::Instant::now();
         Self { report, view: LoopView::default(), clock, entered: None, started, on_phase }
     }

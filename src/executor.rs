@@ -1,5 +1,143 @@
 //! Execute: applies one policy through Charter's control API, writing intent before and result after every call.
+//!
+//! ```text
+//! intent ─▶ per action: validate ─▶ read what undo needs ─▶ write "sent" ─▶ send ─▶ write the result
+//!              │ a failure, mode transactional: undo the earlier ones in reverse
+//!              └─────────────────────────────────────────────────────────────────▶ Execution
+//! ```
+//! What to do was decided by the planner. Whether it helped is judged later, from [`crate::domain::execution`]'s
+//! records. The store is reached only through [`Journal`], metrics and heartbeat only through [`CallObserver`].
 
+pub mod charter;
 pub mod settings;
 
+mod deliver;
+mod interrupted;
+mod inverse;
+mod journal;
+mod look;
+mod retry;
+mod transaction;
+mod undo;
+mod window;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub use charter::{Call, CallObserver, CallStatus, Client, SetupError};
+pub use interrupted::settle_interrupted;
+pub use inverse::{Inverse, inverse, undo_key};
+pub use journal::{Journal, JournalError};
 pub use settings::{Idempotency, Settings};
+
+use crate::domain::charter::{CharterView, CommitteeState};
+use crate::domain::execution::{ActionRecord, Execution, ExecutionStatus};
+use crate::domain::policy::Policy;
+use crate::domain::time::Time;
+use transaction::Transaction;
+use window::Window;
+
+#[derive(Debug)]
+pub struct Executor {
+    client: Client,
+    settings: Settings,
+}
+
+impl Executor {
+    pub fn new(settings: Settings, observer: Arc<dyn CallObserver>) -> Result<Self, SetupError> {
+        Ok(Self { client: Client::new(&settings, observer)?, settings })
+    }
+
+    /// The client itself, for whoever only reads.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Carries out a policy: its actions in order, under one key each, until done, undone, or not known.
+    ///
+    /// What took effect stays `applied`; whoever called moves it on to judging. Ends within the policy's time, twice
+    /// that with undoing, and within 8 s of `stop`.
+    pub async fn execute(
+        &self,
+        policy: &Policy,
+        execution_id: Uuid,
+        keys: Vec<Uuid>,
+        journal: &dyn Journal,
+        stop: &CancellationToken,
+        now: &(dyn Fn() -> Time + Send + Sync),
+    ) -> Execution {
+        let started_at = now();
+        let distinct = keys.iter().collect::<BTreeSet<_>>().len();
+        let well_formed = !policy.actions.is_empty()
+            && keys.len() == policy.actions.len()
+            && distinct == keys.len();
+        let mut execution = Execution {
+            id: execution_id,
+            policy_id: policy.id,
+            cause: policy.cause.clone(),
+            component: policy.component.clone(),
+            status: ExecutionStatus::InProgress,
+            mode: self.settings.execution_mode,
+            actions: Vec::new(),
+            success_rate: 0.0,
+            error: None,
+            started_at,
+            ended_at: None,
+        };
+        if !well_formed {
+            execution.status = ExecutionStatus::Failed;
+            execution.ended_at = Some(started_at);
+            execution.error = Some(format!(
+                "nothing was sent: policy {} has {} actions and was given {distinct} distinct keys; each action needs its own",
+                policy.id,
+                policy.actions.len(),
+            ));
+            return execution;
+        }
+        execution.actions = policy
+            .actions
+            .iter()
+            .zip(keys)
+            .map(|(action, key)| ActionRecord::new(action.clone(), key))
+            .collect();
+        let window = Window::open(self.settings.policy_timeout, stop.clone());
+        Transaction {
+            client: &self.client,
+            settings: &self.settings,
+            journal,
+            now,
+            window,
+            execution,
+        }
+        .run()
+        .await
+    }
+
+    /// Charter's health and size, both within one call's time; without both there is no state.
+    pub async fn observe(&self, at: Time) -> CharterView {
+        let limit = self.settings.timeout_seconds;
+        let state = match tokio::time::timeout(limit, self.read_state(at)).await {
+            Ok(Ok(state)) => Ok(state),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!(
+                "Charter at {} did not answer health and committee_state within {} s; check that it runs there and that execute.charter_url names it",
+                self.client.address(),
+                limit.as_secs_f64(),
+            )),
+        };
+        CharterView { at, state }
+    }
+
+    async fn read_state(&self, at: Time) -> Result<CommitteeState, charter::Error> {
+        let tries = self.settings.max_retries;
+        let seed = u64::from(at.timestamp_subsec_nanos());
+        let health = retry::read(tries, seed, || self.client.health());
+        let state = retry::read(tries, seed, || self.client.committee_state());
+        let ((), state) = tokio::try_join!(health, state)?;
+        Ok(state)
+    }
+}

@@ -12,6 +12,7 @@
 
 pub mod documents;
 pub mod insights;
+pub mod judge;
 pub mod learning;
 pub mod memory;
 pub mod settings;

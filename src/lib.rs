@@ -24,12 +24,19 @@ pub mod knowledge;
 
 pub mod escalation;
 
+pub mod cycle;
+
 pub mod control_loop;
 
 pub mod server;
 
+pub mod daemon;
+
 pub mod cli;
+
 pub mod clock;
 pub mod config;
 pub mod metrics;
 pub mod telemetry;
+
+pub mod charter_sandbox;

@@ -1,9 +1,173 @@
 //! Monitor: reads Prometheus (or scrapes Charter), Alertmanager and the webhook's inbox into a [`Snapshot`].
 //!
-//! It concludes nothing: which violations are active, good or missing is the analyzer's tracking.
+//! ```text
+//! Prometheus | scrape ─┐ one deadline
+//! Alertmanager's list ─┴─▶ Observation ─┬─▶ Snapshot
+//!         inbox, learnt receivers ──────┘
+//! ```
 //!
-//! [`Snapshot`]: crate::domain::reading::Snapshot
+//! It concludes nothing: which violations are active, good or missing is the analyzer's tracking. It knows no store:
+//! the cycle hands it the inbox.
 
+pub mod alertmanager;
+pub mod alerts;
+mod http;
+pub mod prometheus;
+pub mod promql;
+pub mod scrape;
 pub mod settings;
+pub mod source;
+pub mod webhook;
+pub mod window;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use self::alertmanager::Alertmanager;
+use self::alerts::{KnownAlerts, Routing, ViewInput};
+use self::prometheus::Prometheus;
+use self::scrape::Scrape;
+use self::source::MetricSource;
 pub use settings::{AlertmanagerSettings, Handler, MetricsSource, Settings};
+
+use crate::clock::Clock;
+use crate::domain::alert::{AlertListing, InboxAlert};
+use crate::domain::reading::{
+    CounterBaseline, ReadFailure, RuleReading, SeriesHistory, Snapshot, Source, SourceReading,
+};
+use crate::domain::rule::Rule;
+use crate::domain::time::Time;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no HTTP client for {source_name}: {cause}. Check the system's CA certificates")]
+    Client { source_name: &'static str, cause: String },
+    #[error(
+        "monitor.source is scrape but monitor.scrape_url is not set: give the URL of Charter's metrics"
+    )]
+    NoScrapeUrl,
+}
+
+/// The past wanted along with the present: at start and after a gap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryRequest {
+    /// Names of rules; one that does not exist has no history.
+    pub rules: Vec<String>,
+    pub from: Time,
+}
+
+/// What was read in one cycle, before the inbox is joined to it.
+#[derive(Debug)]
+pub struct Observation {
+    pub at: Time,
+    pub readings: Vec<RuleReading>,
+    pub sources: Vec<SourceReading>,
+    /// Empty unless asked for; a failure is a reason to ask again.
+    pub history: Result<Vec<SeriesHistory>, ReadFailure>,
+    /// `None` with Alertmanager off.
+    pub listing: Option<Result<AlertListing, ReadFailure>>,
+}
+
+#[derive(Debug)]
+pub struct Monitor {
+    source: Box<dyn MetricSource>,
+    alertmanager: Option<Alertmanager>,
+    settings: Settings,
+    alertmanager_settings: AlertmanagerSettings,
+    known: KnownAlerts,
+    clock: Clock,
+}
+
+impl Monitor {
+    pub fn new(
+        settings: Settings,
+        alertmanager_settings: AlertmanagerSettings,
+        loop_interval: Duration,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let source: Box<dyn MetricSource> = match settings.source {
+            MetricsSource::Prometheus => Box::new(Prometheus::new(&settings, clock)?),
+            MetricsSource::Scrape => Box::new(Scrape::new(&settings, clock)?),
+        };
+        let alertmanager = alertmanager_settings
+            .enabled
+            .then(|| Alertmanager::new(&alertmanager_settings, clock))
+            .transpose()?;
+        let known = KnownAlerts::new(loop_interval);
+        Ok(Self { source, alertmanager, settings, alertmanager_settings, known, clock })
+    }
+
+    /// Keys of the alerts that the store held when this process started: none of them is an onset.
+    pub fn remember_alerts(&mut self, keys: impl IntoIterator<Item = String>) {
+        let now = self.clock.now();
+        self.known.remember(keys, now);
+    }
+
+    /// Reads metrics and Alertmanager at once, under one deadline of `monitor.query_timeout`. Never fails: what could
+    /// not be read says so in its own place.
+    pub async fn observe(
+        &mut self,
+        baselines: &[CounterBaseline],
+        history: Option<&HistoryRequest>,
+    ) -> Observation {
+        let at = self.clock.now();
+        let deadline = Instant::now() + self.settings.query_timeout;
+        let (source, rules) = (&mut self.source, &self.settings.rules);
+        let metrics = async {
+            let (readings, read) = source.read(rules, baselines, deadline).await;
+            let history = match history {
+                // A source that did not answer just now is not asked for more.
+                Some(wanted) if read.result.is_ok() => {
+                    let rules: Vec<Arc<Rule>> =
+                        rules.iter().filter(|r| wanted.rules.contains(&r.name)).cloned().collect();
+                    source.history(&rules, wanted.from, at, deadline).await
+                }
+                Some(_) => read.result.clone().map(|_| Vec::new()),
+                None => Ok(Vec::new()),
+            };
+            (readings, read, history)
+        };
+        let alertmanager = self.alertmanager.as_ref();
+        let alerts = async {
+            let started = Instant::now();
+            let listing = alertmanager?.list(deadline).await;
+            Some((started.elapsed(), listing))
+        };
+        let ((readings, read, history), alerts) = tokio::join!(metrics, alerts);
+        let mut sources = vec![read];
+        let listing = alerts.map(|(took, listing)| {
+            let result = listing.as_ref().map(|_| None).map_err(Clone::clone);
+            sources.push(SourceReading { source: Source::Alertmanager, took, result });
+            listing
+        });
+        Observation { at, readings, sources, history, listing }
+    }
+
+    /// Joins the inbox, read from the store after [`observe`](Self::observe), to what was read.
+    pub fn snapshot(
+        &mut self,
+        observation: Observation,
+        inbox: &[InboxAlert],
+        learnt_receivers: &BTreeSet<String>,
+    ) -> Snapshot {
+        let Observation { at, readings, sources, history, listing } = observation;
+        let routing = Routing {
+            settings: &self.alertmanager_settings,
+            scope: &self.settings.scope,
+            rules: &self.settings.rules,
+        };
+        let alerts = alerts::view(ViewInput {
+            inbox,
+            listing: listing.as_ref().map(Result::as_ref),
+            known: &self.known,
+            learnt_receivers,
+            routing,
+        });
+        let read = listing.as_ref().and_then(|listing| listing.as_ref().ok());
+        self.known.note(&alerts, inbox, read, at);
+        Snapshot { at, readings, alerts, sources, history: history.unwrap_or_default() }
+    }
+}

@@ -28,7 +28,7 @@ use crate::domain::time::{Time, since};
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 
-pub use intake::Intake;
+pub use intake::{Intake, Writer};
 pub use listen::serve;
 pub use settings::Settings;
 

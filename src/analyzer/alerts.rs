@@ -27,7 +27,7 @@ pub(super) fn observe(
         if !shown {
             continue;
         }
-        let fp = alert_fingerprint(alert);
+        let fp = alert_fingerprint(&alert.fingerprint);
         known.insert(fp.clone());
         let stands_alone = alert
             .rule
@@ -80,8 +80,10 @@ fn agrees(a: &Labels, b: &Labels) -> bool {
     a.iter().all(|(key, value)| b.get(key).is_none_or(|other| other == value))
 }
 
-fn alert_fingerprint(alert: &Alert) -> String {
-    format!("alert-{}", alert.fingerprint)
+/// The violation fingerprint of an alert with this fingerprint of Alertmanager's.
+#[must_use]
+pub fn alert_fingerprint(fingerprint: &str) -> String {
+    format!("alert-{fingerprint}")
 }
 
 fn violation(alert: &Alert, fp: &str, now: Time) -> Violation {

@@ -5,9 +5,7 @@ mod faults;
 pub mod story;
 mod table;
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -28,7 +26,6 @@ use crate::domain::incident::Incident;
 use crate::domain::outcome::Judging;
 use crate::knowledge::Database;
 use crate::monitor::MetricsSource;
-use crate::planner;
 use faults::{Episode, FAULTS, Fault};
 use table::Row;
 
@@ -37,6 +34,9 @@ const SPEED: f64 = 30.0;
 
 /// Good cycles before the first fault: every series must have been seen clear, or no beginning is witnessed.
 const WARM_UP: u64 = 5;
+
+/// The reference Charter's size at its start.
+const REPLICAS: u32 = 3;
 
 pub async fn run(limit: Duration, seed: u64, output: Output) -> anyhow::Result<ExitCode> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
@@ -64,7 +64,7 @@ pub async fn run(limit: Duration, seed: u64, output: Output) -> anyhow::Result<E
         deadline: Instant::now() + limit,
         incident_gap,
     };
-    stage.open(&format!(
+    stage.say(&format!(
         "mape-k demo: nine faults at {SPEED} times the speed of life (times below are the plant's)\nAPI at http://{}\n",
         daemon.api
     ));
@@ -156,6 +156,7 @@ impl Stage<'_> {
             }
         }
         self.withdraw(id).await?;
+        self.set_size_back().await?;
         Ok(episode.row(SPEED))
     }
 
@@ -167,13 +168,28 @@ impl Stage<'_> {
         body["id"]
             .as_u64()
             .or_else(|| body["id"].as_str().and_then(|s| s.parse().ok()))
-            .with_context(|| format!("the reference Charter refused fault {}: {status} {body}", fault.name))
+            .with_context(|| {
+                format!("the reference Charter refused fault {}: {status} {body}", fault.name)
+            })
     }
 
     async fn withdraw(&self, id: u64) -> anyhow::Result<()> {
         let url = self.charter.join(&format!("sandbox/faults/{id}"))?;
         // A fault that ended by itself is gone already; that is no error.
         self.http.delete(url).send().await?;
+        Ok(())
+    }
+
+    /// Between two faults a person sets the size back: with the replicas of an earlier cure the next fault of the load
+    /// would break nothing.
+    async fn set_size_back(&self) -> anyhow::Result<()> {
+        let url = self.charter.join("api/v1/committee/scale")?;
+        self.http
+            .post(url)
+            .json(&json!({"replicas": REPLICAS}))
+            .send()
+            .await?
+            .error_for_status()?;
         Ok(())
     }
 
@@ -207,15 +223,16 @@ impl Stage<'_> {
             return Ok(());
         }
         let at = self.started.elapsed().as_secs_f64() * SPEED;
-        println!("cycle {:<4} {:>3}:{:02} min", report.number, (at / 60.0) as u64, (at % 60.0) as u64);
+        println!(
+            "cycle {:<4} {:>3}:{:02} min",
+            report.number,
+            (at / 60.0) as u64,
+            (at % 60.0) as u64
+        );
         for line in lines {
             println!("    {line}");
         }
         Ok(())
-    }
-
-    fn open(&self, text: &str) {
-        self.say(text);
     }
 
     fn say(&self, text: &str) {

@@ -15,6 +15,7 @@ use crate::domain::escalation::EscalationReason as Reason;
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Approval;
+use crate::domain::reading::RuleStatus;
 use crate::domain::rule::Severity;
 use crate::domain::violation::Violation;
 use crate::escalation::{Changes, Situation, Wanted, reconcile};
@@ -24,6 +25,7 @@ use crate::planner::{Concern, Plan};
 /// Everything of a cycle that may need a person.
 pub(super) struct Left<'a> {
     pub seen: &'a Seen,
+    pub rules: &'a [RuleStatus],
     pub analysis: &'a Analysis,
     pub plan: &'a Plan,
     pub execution: Option<&'a Execution>,
@@ -45,7 +47,7 @@ impl Cycle {
         wanted.extend(left.execution.into_iter().flat_map(|e| failed(e, evidence)));
         wanted.extend(left.rulings.iter().filter_map(|r| verdict(r, left.active)));
         wanted.extend(left.active.iter().filter(|v| v.flapping && v.counts()).map(flapping));
-        wanted.extend(self.missing(left.seen));
+        wanted.extend(missing(left.rules));
         let active: BTreeSet<String> = left.active.iter().map(|v| v.fingerprint.clone()).collect();
         let completed = left.execution.filter(|e| e.status == ExecutionStatus::Completed);
         let succeeded: Vec<(Cause, String)> =
@@ -98,11 +100,8 @@ impl Cycle {
             if root.cause.is_unknown() && (known || judging) {
                 continue;
             }
-            let evidence: Vec<&Violation> = left
-                .active
-                .iter()
-                .filter(|v| root.evidence.contains(&v.fingerprint))
-                .collect();
+            let evidence: Vec<&Violation> =
+                left.active.iter().filter(|v| root.evidence.contains(&v.fingerprint)).collect();
             let subjects: BTreeSet<&str> = evidence.iter().map(|v| v.rule.as_str()).collect();
             for subject in subjects {
                 let own: Vec<&&Violation> = evidence.iter().filter(|v| v.rule == subject).collect();
@@ -122,22 +121,23 @@ impl Cycle {
         }
         wanted
     }
+}
 
-    fn missing(&self, seen: &Seen) -> Vec<Wanted> {
-        let too_long = seen.rules.iter().filter(|r| r.missing_too_long);
-        too_long
-            .map(|status| Wanted {
-                reason: Reason::DataMissing,
-                cause: None,
-                component: None,
-                subject: status.rule.clone(),
-                detail: status.problem.clone().unwrap_or_else(|| {
-                    format!("rule {} has had no data for too long", status.rule)
-                }),
-                evidence: Vec::new(),
-            })
-            .collect()
-    }
+fn missing(rules: &[RuleStatus]) -> Vec<Wanted> {
+    let too_long = rules.iter().filter(|r| r.missing_too_long);
+    too_long
+        .map(|status| Wanted {
+            reason: Reason::DataMissing,
+            cause: None,
+            component: None,
+            subject: status.rule.clone(),
+            detail: status
+                .problem
+                .clone()
+                .unwrap_or_else(|| format!("rule {} has had no data for too long", status.rule)),
+            evidence: Vec::new(),
+        })
+        .collect()
 }
 
 fn concern(concern: &Concern) -> Wanted {

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::Cycle;
 use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS, took_effect};
-use super::Cycle;
 use crate::domain::action::{Action, Scope};
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::{Attempt, Incident};
@@ -90,11 +90,21 @@ impl Cycle {
     }
 
     /// What is true at the intent and needed for the verdict, durable before anything is sent.
-    fn judging(&self, policy: &Policy, execution_id: Uuid, seen: &Seen, active: &[Violation]) -> Judging {
+    fn judging(
+        &self,
+        policy: &Policy,
+        execution_id: Uuid,
+        seen: &Seen,
+        active: &[Violation],
+    ) -> Judging {
         let now = self.clock.now();
         let settings = &self.config.execute;
-        let settle =
-            policy.actions.iter().map(|a| settings.settle(a.kind())).max().unwrap_or(settings.settle_default);
+        let settle = policy
+            .actions
+            .iter()
+            .map(|a| settings.settle(a.kind()))
+            .max()
+            .unwrap_or(settings.settle_default);
         // Until the result is known the settle time is counted from the latest moment the policy may end at.
         let settled_at = after(now, settings.policy_timeout + settle);
         let scope = policy.actions.first().map_or(Scope::Charter, Action::scope);
@@ -186,7 +196,8 @@ impl Cycle {
             Some((a.prior_replicas?, size))
         });
         let (prior, ours) = scaled?;
-        let original = recalled.surplus.as_ref().filter(|s| s.ours == prior).map_or(prior, |s| s.original);
+        let original =
+            recalled.surplus.as_ref().filter(|s| s.ours == prior).map_or(prior, |s| s.original);
         let value = serde_json::to_value(Surplus { original, ours }).ok()?;
         Some(Fact { name: SURPLUS.to_owned(), value, at: self.clock.now() })
     }

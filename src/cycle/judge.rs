@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use super::Cycle;
 use super::observe::Seen;
 use super::recall::Recalled;
-use super::Cycle;
 use crate::analyzer::Changes;
 use crate::domain::cycle::Trigger;
 use crate::domain::execution::{ActionState, Execution};
@@ -104,6 +104,8 @@ impl Cycle {
                 violations_before: judging.before.len(),
                 violations_after: ruling.violations_after,
                 judged_at: seen.snapshot.at,
+                scope: judging.scope.clone(),
+                settled_at: judging.settled_at,
                 reason: ruling.reason.clone(),
                 time_to_effect_seconds: effect
                     .map(|at| since(at, judging.applied_at).as_secs_f64()),

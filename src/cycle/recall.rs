@@ -21,7 +21,8 @@ use crate::planner::Surplus;
 /// open incident a cause and a rejection holds for an hour.
 const RECENT: usize = 200;
 
-pub(super) const RECEIVERS: &str = "receivers";
+/// The fact under which the intake stores the receivers that payloads named.
+const RECEIVERS: &str = "receivers";
 pub(super) const SURPLUS: &str = "surplus";
 
 /// What was recalled.
@@ -40,10 +41,11 @@ pub(super) struct Recalled {
 }
 
 impl Recalled {
-    pub async fn read(knowledge: &Knowledge, _now: Time) -> Result<Self, StoreError> {
+    pub async fn read(knowledge: &Knowledge) -> Result<Self, StoreError> {
         let mut policies = knowledge.all::<Policy>(Some(Approval::Pending.as_str())).await?;
         policies.extend(knowledge.all::<Policy>(Some(Approval::Approved.as_str())).await?);
-        let rejected = knowledge.page::<Policy>(Some(Approval::Rejected.as_str()), None, RECENT).await?;
+        let rejected =
+            knowledge.page::<Policy>(Some(Approval::Rejected.as_str()), None, RECENT).await?;
         policies.extend(rejected.items);
         let escalations = knowledge.all::<Escalation>(Some("open")).await?;
         let receivers = knowledge.get::<Fact>(RECEIVERS).await?;
@@ -117,8 +119,7 @@ pub async fn recover(knowledge: &Knowledge, now: Time) -> Result<Recovered, Stor
         }
     }
     knowledge.commit(batch).await?;
-    let known_alerts =
-        knowledge.inbox().await?.into_iter().filter(|a| a.processed).map(|a| a.key()).collect();
+    let known_alerts = knowledge.inbox().await?.iter().map(InboxAlert::key).collect();
     Ok(Recovered { violations: knowledge.all::<TrackedViolation>(None).await?, known_alerts })
 }
 

@@ -126,7 +126,7 @@ pub struct Execution {
     pub status: ExecutionStatus,
     pub mode: ExecutionMode,
     pub actions: Vec<ActionRecord>,
-    /// Share of the actions that took effect and were not undone.
+    /// Share of the actions that took effect, whether undone afterwards or not.
     pub success_rate: f64,
     pub error: Option<String>,
     pub started_at: Time,

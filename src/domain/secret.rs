@@ -6,6 +6,9 @@ use serde::{Serialize, Serializer};
 pub struct Secret(String);
 
 impl Secret {
+    /// What stands for a secret wherever one would be printed.
+    pub const REDACTED: &str = "***";
+
     #[must_use]
     pub fn new(value: String) -> Self {
         Self(value)
@@ -20,12 +23,12 @@ impl Secret {
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
+        f.write_str(Self::REDACTED)
     }
 }
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("***")
+        serializer.serialize_str(Self::REDACTED)
     }
 }

@@ -19,6 +19,9 @@ pub enum Intake {
 /// Keys of alerts that are kept at most, and read at most by one cycle.
 pub const MAX_ALERTS: usize = 100_000;
 
+/// Some 10 ms of the one writer: deliveries that wait beside a cycle are not kept waiting for all of its alerts.
+const MARKED_AT_ONCE: usize = 500;
+
 impl Knowledge {
     /// Stores delivered alerts in one transaction; once this returns they survive a crash. One answer an alert.
     pub async fn take_in(&self, alerts: &[InboxAlert]) -> Result<Vec<Intake>, StoreError> {
@@ -56,6 +59,7 @@ impl Knowledge {
     pub async fn inbox(&self) -> Result<Vec<InboxAlert>, StoreError> {
         let mut alerts = self.newest::<InboxAlert>(FIRING, MAX_ALERTS).await?;
         alerts.extend(self.newest::<InboxAlert>(RESOLVED, MAX_ALERTS - alerts.len()).await?);
+        alerts.reverse();
         alerts.sort_by_key(|alert| alert.received_at);
         Ok(alerts)
     }
@@ -64,12 +68,16 @@ impl Knowledge {
     ///
     /// One that resolved since it was read stays unprocessed: that cycle has not seen its resolution.
     pub async fn mark_processed(&self, alerts: &[InboxAlert]) -> Result<usize, StoreError> {
-        let mut batch = self.batch();
-        for alert in alerts.iter().filter(|alert| !alert.processed) {
-            let as_read = alert.tag().to_owned();
-            batch.put_if(&InboxAlert { processed: true, ..alert.clone() }, When::Tag(as_read));
+        let mut marked = 0;
+        for alerts in alerts.chunks(MARKED_AT_ONCE) {
+            let mut batch = self.batch();
+            for alert in alerts.iter().filter(|alert| !alert.processed) {
+                let as_read = alert.tag().to_owned();
+                batch.put_if(&InboxAlert { processed: true, ..alert.clone() }, When::Tag(as_read));
+            }
+            let written = self.commit(batch).await?;
+            marked += written.into_iter().filter(|written| *written == Written::Done).count();
         }
-        let written = self.commit(batch).await?;
-        Ok(written.into_iter().filter(|written| *written == Written::Done).count())
+        Ok(marked)
     }
 }

@@ -52,7 +52,10 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
     let mut judging = judging.clone();
     let unknown = |judging: Judging, reason: String| {
         let after = judging.first_look.as_ref().map_or(0, BTreeSet::len);
-        Look::Ruled(judging, Ruling { outcome: OutcomeType::Unknown, violations_after: after, reason })
+        Look::Ruled(
+            judging,
+            Ruling { outcome: OutcomeType::Unknown, violations_after: after, reason },
+        )
     };
     if let Some(lost) = judging.before.iter().find(|fp| sight.vanished.contains(fp)) {
         let reason = format!("violation {lost} vanished: its series was unseen for too long");
@@ -77,13 +80,18 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
         return match blind {
             _ if !too_late => Look::Waiting(judging),
             Some(spot) => unknown(judging, format!("not judged in time: {spot}")),
-            None => unknown(judging, "not judged in time: no two good cycles since it was due".to_owned()),
+            None => unknown(
+                judging,
+                "not judged in time: no two good cycles since it was due".to_owned(),
+            ),
         };
     }
     match (judging.expected_replicas, sight.replicas) {
         (Some(_), None) => return Look::Waiting(judging),
         (Some(expected), Some(present)) if expected != present => {
-            let reason = format!("{present} replicas where {expected} were left: somebody else changed the size");
+            let reason = format!(
+                "{present} replicas where {expected} were left: somebody else changed the size"
+            );
             return unknown(judging, reason);
         }
         _ => {}
@@ -107,11 +115,14 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
 /// not read well since the end of settling.
 fn blind_spot(judging: &Judging, counted: &[&Violation], sight: &Sight<'_>) -> Option<String> {
     let now_broken = counted.iter().map(|v| v.rule.as_str());
-    let rules: BTreeSet<&str> = judging.rules.iter().map(String::as_str).chain(now_broken).collect();
+    let rules: BTreeSet<&str> =
+        judging.rules.iter().map(String::as_str).chain(now_broken).collect();
     for name in rules {
         let Some(status) = sight.rules.iter().find(|s| s.rule == name) else {
             if !sight.alerts_read {
-                return Some(format!("alert {name} cannot be confirmed: Alertmanager was not read"));
+                return Some(format!(
+                    "alert {name} cannot be confirmed: Alertmanager was not read"
+                ));
             }
             continue;
         };

@@ -119,8 +119,10 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 
 fn unavailable(store: &str, what: &'static str, error: &sqlx::Error) -> StoreError {
     let cause = match error {
-        // SQLite's own words: "attempt to write a readonly database", "database or disk is full".
-        sqlx::Error::Database(error) => error.message().to_owned(),
+        // SQLite's own words, and the code that tells one "disk I/O error" from another.
+        sqlx::Error::Database(error) => {
+            format!("{} (SQLite code {})", error.message(), error.code().unwrap_or_default())
+        }
         sqlx::Error::PoolTimedOut => {
             format!("busy with other writes for {} s", ACQUIRE_TIMEOUT.as_secs())
         }

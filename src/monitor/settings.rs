@@ -22,7 +22,9 @@ pub enum MetricsSource {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     pub source: MetricsSource,
+    #[serde(serialize_with = "crate::domain::address::serialize")]
     pub prometheus_url: Url,
+    #[serde(serialize_with = "crate::domain::address::serialize_optional")]
     pub scrape_url: Option<Url>,
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub poll_interval: Duration,
@@ -136,6 +138,7 @@ pub struct Handler {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AlertmanagerSettings {
     pub enabled: bool,
+    #[serde(serialize_with = "crate::domain::address::serialize")]
     pub url: Url,
     pub webhook_host: String,
     pub webhook_port: u16,

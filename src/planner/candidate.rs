@@ -107,7 +107,10 @@ fn impossible(
 }
 
 /// The best of the cause stands; if it is held back its rivals wait too.
-fn hold_rivals<'a>(input: &PlanInput<'_>, mut contenders: Vec<Contender<'a>>) -> Vec<Contender<'a>> {
+fn hold_rivals<'a>(
+    input: &PlanInput<'_>,
+    mut contenders: Vec<Contender<'a>>,
+) -> Vec<Contender<'a>> {
     contenders.sort_by(|a, b| precedence(input, a, b));
     if let Some(held) = contenders.first().and_then(|best| best.held.clone()) {
         for rival in &mut contenders {

@@ -21,9 +21,10 @@ pub(super) fn hold(
         return Some((Hold::CharterUnreachable, error.clone()));
     }
     settling(input, scope).or_else(|| unknown(input, scope)).or_else(|| {
-        let policy = input.policies.iter().find(|p| {
-            &p.cause == cause && p.component == component && rejection_holds(input, p)
-        })?;
+        let policy = input
+            .policies
+            .iter()
+            .find(|p| &p.cause == cause && p.component == component && rejection_holds(input, p))?;
         Some((Hold::Rejected, rejection(input, policy)))
     })
 }
@@ -60,8 +61,7 @@ pub(super) fn settling(input: &PlanInput<'_>, scope: &Scope) -> Option<Held> {
 
 fn unknown(input: &PlanInput<'_>, scope: &Scope) -> Option<Held> {
     input.blocked.iter().any(|blocked| blocked.overlaps(scope)).then(|| {
-        let detail =
-            "an earlier action there ended without a known result; a person has been told";
+        let detail = "an earlier action there ended without a known result; a person has been told";
         (Hold::OutcomeUnknown, detail.to_owned())
     })
 }

@@ -32,10 +32,7 @@ pub(super) fn open_policy<'a>(
     component: &str,
 ) -> Option<&'a Policy> {
     input.policies.iter().find(|p| {
-        p.approval.is_open()
-            && &p.cause == cause
-            && p.component == component
-            && !is_over(input, p)
+        p.approval.is_open() && &p.cause == cause && p.component == component && !is_over(input, p)
     })
 }
 

@@ -102,9 +102,8 @@ fn loop_problem(view: &LoopView) -> Option<String> {
 }
 
 fn source_problem(source: &SourceStatus) -> Option<String> {
-    let missing = || {
-        format!("{} of {} expected series are missing", source.missing, source.expected)
-    };
+    let missing =
+        || format!("{} of {} expected series are missing", source.missing, source.expected);
     source.error.clone().or_else(|| (source.missing > 0).then(missing))
 }
 

@@ -1,6 +1,23 @@
-//! The black-box tests, one binary: everything here goes through public doors (HTTP, command line, files) and meets real
-//! servers where they exist. Simulated time has its own place, `tests/sim`.
+//! The black-box tests, one binary: everything here goes through public doors (HTTP, command line, library) and meets
+//! real servers where they exist.
 
+mod charter_contract;
+mod charter_sandbox;
+mod config;
+mod config_keys;
+mod config_printed;
+mod config_refused;
+mod executor;
+mod fake_charter;
+mod inbox;
+mod knowledge_facade;
+mod learning;
+mod logs;
+mod monitor;
 mod real_servers;
+mod server;
 mod shipped_config;
+mod store_bad_days;
+mod store_contract;
+mod stores_agree;
 mod support;

@@ -157,12 +157,14 @@ impl<'a> Episode<'a> {
             self.clear.get_or_insert(at);
         }
         let executions = knowledge.page::<Execution>(None, None, 50).await?.items;
-        self.executions = executions.into_iter().filter(|e| e.started_at >= self.began).rev().collect();
+        self.executions =
+            executions.into_iter().filter(|e| e.started_at >= self.began).rev().collect();
         let outcomes = knowledge.page::<Outcome>(None, None, 50).await?.items;
         self.outcomes = outcomes.into_iter().filter(|o| o.judged_at >= self.began).collect();
-        self.exhausted = knowledge.all::<Escalation>(Some("open")).await?.iter().any(|e| {
-            e.reason == EscalationReason::RemediesExhausted && e.opened_at >= self.began
-        });
+        self.exhausted =
+            knowledge.all::<Escalation>(Some("open")).await?.iter().any(|e| {
+                e.reason == EscalationReason::RemediesExhausted && e.opened_at >= self.began
+            });
         self.judging = !knowledge.all::<Judging>(None).await?.is_empty();
         Ok(())
     }
@@ -173,7 +175,8 @@ impl<'a> Episode<'a> {
             return true;
         }
         let must_be_seen = !matches!(self.fault.end, End::LeftAlone);
-        let settled = !self.judging && (self.clear.is_some() || (!must_be_seen && self.seen.is_none()));
+        let settled =
+            !self.judging && (self.clear.is_some() || (!must_be_seen && self.seen.is_none()));
         watched >= self.fault.watch as f64 && (settled || (self.exhausted && !self.judging))
     }
 
@@ -239,13 +242,19 @@ impl<'a> Episode<'a> {
 }
 
 /// What was done and learned in this cycle, and what was handed to people.
-pub(super) async fn told(knowledge: &Knowledge, report: &CycleReport) -> anyhow::Result<Vec<String>> {
+pub(super) async fn told(
+    knowledge: &Knowledge,
+    report: &CycleReport,
+) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     if let Some(id) = report.execution_id
         && let Some((execution, _)) = knowledge.get::<Execution>(&id.to_string()).await?
     {
         for record in &execution.actions {
-            let result = record.error.as_deref().unwrap_or("took effect; its outcome is judged after it settles");
+            let result = record
+                .error
+                .as_deref()
+                .unwrap_or("took effect; its outcome is judged after it settles");
             lines.push(format!("did      {}: {result}", record.action));
         }
     }

@@ -37,7 +37,9 @@ fn candidate(candidate: &CandidateReport) -> String {
     match &candidate.verdict {
         Verdict::Chosen => format!("chose    {numbers}"),
         Verdict::Outranked { by, score } => format!("not yet  {numbers}; {by} scores {score:.2}"),
-        Verdict::Held { reason, detail } => format!("waits    {numbers}; {}: {detail}", name(reason)),
+        Verdict::Held { reason, detail } => {
+            format!("waits    {numbers}; {}: {detail}", name(reason))
+        }
         Verdict::Impossible { reason, detail } => {
             format!("cannot   {numbers}; {}: {detail}", name(reason))
         }

@@ -2,17 +2,12 @@
 
 use super::super::{PlanInput, Strategy};
 use super::Broken;
+use crate::domain::CHARTER;
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::charter::CommitteeStatus;
 use crate::domain::policy::Policy;
-use crate::domain::CHARTER;
 
-pub(super) fn check(
-    input: &PlanInput<'_>,
-    policy: &Policy,
-    action: &Action,
-    broken: &mut Broken,
-) {
+pub(super) fn check(input: &PlanInput<'_>, policy: &Policy, action: &Action, broken: &mut Broken) {
     let scope = action.scope();
     let judged = input.judgings.iter().any(|j| j.scope.overlaps(&scope));
     broken.unless(!judged, "its ground is being judged");
@@ -86,12 +81,7 @@ fn is_possible(input: &PlanInput<'_>, policy: &Policy, kind: ActionKind) -> bool
     })
 }
 
-fn parameters(
-    input: &PlanInput<'_>,
-    policy: &Policy,
-    action: &Action,
-    broken: &mut Broken,
-) {
+fn parameters(input: &PlanInput<'_>, policy: &Policy, action: &Action, broken: &mut Broken) {
     let whole = policy.component == CHARTER;
     let strategies = input.settings.strategies.get(&policy.cause);
     let configured = |wanted: &str| {

@@ -45,12 +45,8 @@ pub(super) fn check(input: &PlanInput<'_>, plan: &Plan, broken: &mut Broken) {
     broken.unless(new == plan.generated, "the number of new policies is not that reported");
     broken.unless(new <= input.settings.max_policies_per_analysis, "too many new policies");
 
-    let executed: Vec<Uuid> = plan
-        .policies
-        .iter()
-        .filter(|p| p.approval == Approval::Executed)
-        .map(|p| p.id)
-        .collect();
+    let executed: Vec<Uuid> =
+        plan.policies.iter().filter(|p| p.approval == Approval::Executed).map(|p| p.id).collect();
     let chosen: Vec<Uuid> = plan.chosen.iter().map(|p| p.id).collect();
     broken.unless(executed == chosen, "the executed policy is not the chosen one");
     let reported = plan.candidates.iter().filter(|c| c.verdict == Verdict::Chosen).count();
@@ -58,11 +54,7 @@ pub(super) fn check(input: &PlanInput<'_>, plan: &Plan, broken: &mut Broken) {
 }
 
 /// By the mode, or by a person who approved exactly these actions.
-fn is_approved(
-    input: &PlanInput<'_>,
-    stored: &BTreeMap<Uuid, &Policy>,
-    policy: &Policy,
-) -> bool {
+fn is_approved(input: &PlanInput<'_>, stored: &BTreeMap<Uuid, &Policy>, policy: &Policy) -> bool {
     let by_person = stored.get(&policy.id).is_some_and(|before| {
         before.approval == Approval::Approved
             && before.revision == policy.revision

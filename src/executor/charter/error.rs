@@ -1,0 +1,115 @@
+//! What can go wrong with a call to Charter, sorted by the one question that matters: may it have taken effect?
+
+use super::call::{Call, CallStatus};
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "{call} did not reach Charter at {url}: {detail}; check that Charter runs there and that execute.charter_url names it"
+    )]
+    NotSent { call: Call, url: String, detail: String },
+
+    #[error(
+        "Charter at {url} is not serving {call} now (503{}); it changed nothing: look at Charter's own log", colon(.detail)
+    )]
+    Unavailable { call: Call, url: String, detail: String },
+
+    #[error("Charter at {url} refused {call} with {status}{}: {error}", space(.code.as_deref()))]
+    Refused { call: Call, url: String, status: u16, code: Option<String>, error: String },
+
+    #[error(
+        "Charter at {url} refused {call} with 401: {}",
+        if *.key_configured {
+            "the configured key is not accepted: correct execute.charter_api_key (CHARTER_API_KEY)"
+        } else {
+            "it wants a key and none is configured: set execute.charter_api_key (CHARTER_API_KEY)"
+        }
+    )]
+    Unauthorized { call: Call, url: String, key_configured: bool },
+
+    #[error(
+        "Charter at {url} gave no usable answer to {call}: {detail}; look at Charter's own log"
+    )]
+    Unclear {
+        call: Call,
+        url: String,
+        detail: String,
+        /// Timed out rather than answered: a metric label, nothing else.
+        timed_out: bool,
+        /// The request may still be on its way or being worked on: what is not there yet may come.
+        may_still_land: bool,
+    },
+}
+
+impl Error {
+    /// May the same call be sent again although it changes something, without looking first?
+    #[must_use]
+    pub fn surely_no_effect(&self) -> bool {
+        match self {
+            Self::NotSent { .. } | Self::Unavailable { .. } => true,
+            Self::Refused { .. } | Self::Unauthorized { .. } | Self::Unclear { .. } => false,
+        }
+    }
+
+    /// Charter has decided: sending it again gets the same answer.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Unauthorized { .. } => true,
+            Self::NotSent { .. } | Self::Unavailable { .. } | Self::Unclear { .. } => false,
+        }
+    }
+
+    /// May a request of which nothing is to be seen yet still take effect?
+    #[must_use]
+    pub fn may_still_land(&self) -> bool {
+        match self {
+            Self::Unclear { may_still_land, .. } => *may_still_land,
+            Self::NotSent { .. }
+            | Self::Unavailable { .. }
+            | Self::Refused { .. }
+            | Self::Unauthorized { .. } => false,
+        }
+    }
+
+    /// The status of a refusal.
+    #[must_use]
+    pub fn refused_with(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::Unauthorized { .. } => Some(401),
+            Self::NotSent { .. } | Self::Unavailable { .. } | Self::Unclear { .. } => None,
+        }
+    }
+
+    pub(super) fn label(&self) -> CallStatus {
+        match self {
+            Self::NotSent { .. } => CallStatus::Unreachable,
+            Self::Unavailable { .. } => CallStatus::Unavailable,
+            Self::Refused { .. } | Self::Unauthorized { .. } => CallStatus::Refused,
+            Self::Unclear { timed_out: true, .. } => CallStatus::Timeout,
+            Self::Unclear { timed_out: false, .. } => CallStatus::Failed,
+        }
+    }
+}
+
+/// The client could not be built from its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error(
+        "execute.charter_api_key cannot be sent as a header: it holds a line break or another control character"
+    )]
+    Key,
+    #[error("execute.charter_url {0} cannot carry a path: give an http:// or https:// address")]
+    Address(String),
+    #[error("the HTTP client for Charter could not be set up: {0}")]
+    Http(String),
+}
+
+fn colon(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(": {detail}") }
+}
+
+fn space(code: Option<&str>) -> String {
+    code.map(|code| format!(" {code}")).unwrap_or_default()
+}

@@ -1,0 +1,323 @@
+//! One HTTP exchange with Charter: headers, bounds, and the sorting of every failure into [`Error`].
+//!
+//! Leaves out what the calls mean ([`super`]) and when one is sent again ([`crate::executor`]): nothing here retries.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+use uuid::Uuid;
+
+use super::call::{Call, CallObserver, CallStatus, Stopwatch};
+use super::error::{Error, SetupError};
+use crate::executor::settings::{Idempotency, Settings};
+
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// Largest answer read: 10,000 policies or violations of 400 bytes each.
+const MAX_BODY: usize = 4 << 20;
+
+/// How much of a text of Charter's goes into an error of ours.
+const EXCERPT: usize = 300;
+
+/// Without a connection by then nothing was sent, which is worth knowing before the whole call times out.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) struct Transport {
+    http: reqwest::Client,
+    base: Url,
+    key: Option<String>,
+    authorization: Option<HeaderValue>,
+    idempotency: Idempotency,
+    /// Did Charter's last accepted keyed answer carry the key back? Written by [`Transport::exchange`] only.
+    carried_back: AtomicBool,
+    observer: Arc<dyn CallObserver>,
+}
+
+pub(super) struct Answer {
+    pub(super) call: Call,
+    pub(super) url: String,
+    pub(super) status: StatusCode,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The answer has the right status and says something that the contract does not know.
+    pub(super) fn nonsense(&self, why: &str) -> Error {
+        Error::Unclear {
+            call: self.call,
+            url: self.url.clone(),
+            detail: format!("{}: {why}: {}", self.status.as_u16(), excerpt(&self.body)),
+            timed_out: false,
+            may_still_land: false,
+        }
+    }
+
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|e| self.nonsense(&e.to_string()))
+    }
+}
+
+impl Transport {
+    pub(super) fn new(
+        settings: &Settings,
+        observer: Arc<dyn CallObserver>,
+    ) -> Result<Self, SetupError> {
+        let authorization = settings
+            .charter_api_key
+            .as_ref()
+            .map(|key| HeaderValue::from_str(&format!("Bearer {}", key.expose())))
+            .transpose()
+            .map_err(|_| SetupError::Key)?
+            .map(|mut value| {
+                value.set_sensitive(true);
+                value
+            });
+        if settings.charter_url.cannot_be_a_base() {
+            return Err(SetupError::Address(shown(&settings.charter_url)));
+        }
+        let http = reqwest::Client::builder()
+            .timeout(settings.timeout_seconds)
+            .connect_timeout(settings.timeout_seconds.min(CONNECT_TIMEOUT))
+            .redirect(reqwest::redirect::Policy::none())
+            // One owner of retries: a refusal to serve must come back here, not be sent again below.
+            .retry(reqwest::retry::never())
+            // A connection that was closed while idle looks like a lost answer; a few calls a cycle can afford fresh ones.
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|e| SetupError::Http(e.to_string()))?;
+        Ok(Self {
+            http,
+            base: settings.charter_url.clone(),
+            key: settings.charter_api_key.as_ref().map(|key| key.expose().to_owned()),
+            authorization,
+            idempotency: settings.idempotent_charter,
+            carried_back: AtomicBool::new(false),
+            observer,
+        })
+    }
+
+    pub(super) fn address(&self) -> String {
+        shown(&self.base)
+    }
+
+    pub(super) fn honours_keys(&self) -> bool {
+        match self.idempotency {
+            Idempotency::Yes => true,
+            Idempotency::No => false,
+            Idempotency::Auto => self.carried_back.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A request to this path below the base URL. Each segment is escaped, so that an id stays one segment.
+    pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        let request = self.http.request(method, url);
+        match &self.authorization {
+            Some(value) if path.first() == Some(&"api") => {
+                request.header(AUTHORIZATION, value.clone())
+            }
+            _ => request,
+        }
+    }
+
+    /// Sends, reads the bounded answer, and lets `parse` say what it means.
+    pub(super) async fn exchange<T>(
+        &self,
+        call: Call,
+        request: RequestBuilder,
+        key: Option<Uuid>,
+        parse: impl FnOnce(&Answer) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let stopwatch = Stopwatch::start(&*self.observer, call);
+        let result = match self.send(call, request, key).await {
+            Ok(answer) => parse(&answer),
+            Err(error) => Err(error),
+        };
+        let result = result.map_err(|error| self.without_key(error));
+        stopwatch.end(result.as_ref().map_or_else(Error::label, |_| CallStatus::Ok));
+        result
+    }
+
+    async fn send(
+        &self,
+        call: Call,
+        request: RequestBuilder,
+        key: Option<Uuid>,
+    ) -> Result<Answer, Error> {
+        let request = match key {
+            Some(key) => request.header(IDEMPOTENCY_KEY, key.to_string()),
+            None => request,
+        };
+        let response = request.send().await.map_err(|e| self.failure(call, &e))?;
+        let (url, status) = (shown(response.url()), response.status());
+        let carried = key.is_some_and(|key| carries(response.headers(), key));
+        let location = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .map(|to| excerpt(to.as_bytes()));
+        let body = bounded(response).await;
+        // 422 is how validate says no: an answer, not a failure.
+        let answered = call.accepts(status.as_u16())
+            || (call == Call::Validate && status == StatusCode::UNPROCESSABLE_ENTITY);
+        if !answered {
+            let body = body.unwrap_or_default();
+            return Err(self.rejection(call, url, status, location, &body));
+        }
+        let body = body.map_err(|detail| Error::Unclear {
+            call,
+            url: url.clone(),
+            detail: format!("{}: {detail}", status.as_u16()),
+            timed_out: false,
+            may_still_land: false,
+        })?;
+        if key.is_some() {
+            self.carried_back.store(carried, Ordering::Relaxed);
+        }
+        Ok(Answer { call, url, status, body })
+    }
+
+    fn rejection(
+        &self,
+        call: Call,
+        url: String,
+        status: StatusCode,
+        location: Option<String>,
+        body: &[u8],
+    ) -> Error {
+        #[derive(Deserialize)]
+        struct Said {
+            error: String,
+            code: Option<String>,
+        }
+        let said = serde_json::from_slice::<Said>(body).ok();
+        let text = said.as_ref().map_or_else(|| excerpt(body), |s| excerpt(s.error.as_bytes()));
+        let unclear = |detail: String, may_still_land: bool| Error::Unclear {
+            call,
+            url: url.clone(),
+            detail,
+            timed_out: false,
+            may_still_land,
+        };
+        match status.as_u16() {
+            401 => Error::Unauthorized { call, url, key_configured: self.authorization.is_some() },
+            status @ 400..=499 => Error::Refused {
+                call,
+                url,
+                status,
+                code: said.and_then(|s| s.code).map(|code| excerpt(code.as_bytes())),
+                error: text,
+            },
+            503 => Error::Unavailable { call, url, detail: text },
+            // A gateway speaks for a Charter that may still be working; so does an acceptance that the contract does not know.
+            status @ (200..=299 | 502 | 504) => unclear(format!("{status} {text}"), true),
+            status @ 300..=399 => {
+                let to = location.unwrap_or_else(|| "nowhere".to_owned());
+                unclear(
+                    format!(
+                        "{status} redirects to {to}, which is not followed: set execute.charter_url to the final address"
+                    ),
+                    false,
+                )
+            }
+            status => unclear(format!("{status} {text}"), false),
+        }
+    }
+
+    fn failure(&self, call: Call, error: &reqwest::Error) -> Error {
+        let url = error.url().map_or_else(|| shown(&self.base), shown);
+        let detail = chain(error);
+        if error.is_connect() || error.is_builder() {
+            return Error::NotSent { call, url, detail };
+        }
+        let detail = if error.is_timeout() {
+            "no answer in time (execute.timeout_seconds)".into()
+        } else {
+            detail
+        };
+        Error::Unclear { call, url, detail, timed_out: error.is_timeout(), may_still_land: true }
+    }
+
+    /// An answer may quote our own header; the key must not travel on into logs and the API.
+    fn without_key(&self, error: Error) -> Error {
+        let Some(key) = self.key.as_deref().filter(|key| !key.is_empty()) else { return error };
+        let hide = |text: String| text.replace(key, "***");
+        match error {
+            Error::NotSent { call, url, detail } => {
+                Error::NotSent { call, url, detail: hide(detail) }
+            }
+            Error::Unavailable { call, url, detail } => {
+                Error::Unavailable { call, url, detail: hide(detail) }
+            }
+            Error::Refused { call, url, status, code, error } => {
+                Error::Refused { call, url, status, code: code.map(hide), error: hide(error) }
+            }
+            Error::Unauthorized { call, url, key_configured } => {
+                Error::Unauthorized { call, url, key_configured }
+            }
+            Error::Unclear { call, url, detail, timed_out, may_still_land } => {
+                Error::Unclear { call, url, detail: hide(detail), timed_out, may_still_land }
+            }
+        }
+    }
+}
+
+fn carries(headers: &HeaderMap, key: Uuid) -> bool {
+    headers
+        .get(IDEMPOTENCY_KEY)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| Uuid::parse_str(value.trim()).ok())
+        .is_some_and(|carried| carried == key)
+}
+
+async fn bounded(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| chain(&e))? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(format!("the answer is larger than {MAX_BODY} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The address without a user name or password that it may hold.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Both fail only for addresses that cannot hold them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.to_string()
+}
+
+/// The error and its causes in one line, without the address, which every message names already.
+fn chain(error: &reqwest::Error) -> String {
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    // Sources are a handful deep; the bound is for a chain that turned into a ring.
+    while let Some(cause) = next.filter(|_| causes.len() < 8) {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    if causes.is_empty() { "the request failed".to_owned() } else { causes.join(": ") }
+}
+
+/// The beginning of a text from outside, on one line.
+pub(super) fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * EXCERPT)]);
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.is_empty() {
+        return "empty answer".to_owned();
+    }
+    line.chars().filter(|c| !c.is_control()).take(EXCERPT).collect()
+}

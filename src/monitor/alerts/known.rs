@@ -1,0 +1,101 @@
+//! Which alerts this process has heard of before, so that a beginning is told from something already there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::domain::alert::{Alert, AlertListing, AlertState, AlertView, InboxAlert};
+use crate::domain::time::{Time, since};
+
+/// As long as the store keeps the inbox's keys.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// As many as the store keeps.
+const KEPT: usize = 100_000;
+
+/// Filled at start with what the store knows, then by every cycle. Only [`note`](Self::note) writes it.
+#[derive(Debug)]
+pub struct KnownAlerts {
+    seen: BTreeMap<String, Seen>,
+    /// Firing ones that only the list told of: nothing else would say later that they are gone.
+    pub(super) only_listed: BTreeMap<String, Alert>,
+    listed_at: Option<Time>,
+    /// A list read longer ago than this cannot witness a beginning: 3 intervals of the loop.
+    witness: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    first: Time,
+    last: Time,
+}
+
+impl KnownAlerts {
+    #[must_use]
+    pub fn new(loop_interval: Duration) -> Self {
+        Self {
+            seen: BTreeMap::new(),
+            only_listed: BTreeMap::new(),
+            listed_at: None,
+            witness: loop_interval * 3,
+        }
+    }
+
+    /// What the store knew when this process started.
+    pub fn remember(&mut self, keys: impl IntoIterator<Item = String>, at: Time) {
+        self.seen.extend(keys.into_iter().map(|key| (key, Seen { first: at, last: at })));
+    }
+
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
+        self.seen.contains_key(key)
+    }
+
+    pub(super) fn first_seen(&self, key: &str) -> Option<Time> {
+        self.seen.get(key).map(|seen| seen.first)
+    }
+
+    /// Was the list read at all since the start? What the first one holds was there before us.
+    pub(super) fn has_listed(&self) -> bool {
+        self.listed_at.is_some()
+    }
+
+    /// Was the list read so lately that what is new in it now began in between?
+    pub(super) fn witnessed(&self, now: Time) -> bool {
+        self.listed_at.is_some_and(|at| since(now, at) <= self.witness)
+    }
+
+    /// Takes in a cycle's view after it was made.
+    pub fn note(
+        &mut self,
+        view: &AlertView,
+        inbox: &[InboxAlert],
+        listing: Option<&AlertListing>,
+        now: Time,
+    ) {
+        if let Some(listing) = listing {
+            self.listed_at = Some(listing.asked_at);
+        }
+        let delivered: BTreeSet<String> = inbox.iter().map(InboxAlert::key).collect();
+        self.only_listed = view
+            .alerts
+            .iter()
+            .filter(|alert| alert.state != AlertState::Clear && !delivered.contains(&alert.key))
+            .map(|alert| (alert.key.clone(), alert.clone()))
+            .collect();
+        // What is unconfirmed stays unknown: it begins for us when it is confirmed.
+        for alert in view.alerts.iter().filter(|alert| alert.state != AlertState::Unconfirmed) {
+            self.seen
+                .entry(alert.key.clone())
+                .and_modify(|seen| seen.last = now)
+                .or_insert(Seen { first: now, last: now });
+        }
+        self.seen.retain(|_, seen| since(now, seen.last) <= KEPT_FOR);
+        if self.seen.len() > KEPT {
+            let mut by_age: Vec<(Time, String)> =
+                self.seen.iter().map(|(key, seen)| (seen.last, key.clone())).collect();
+            by_age.sort_unstable();
+            for (_, key) in by_age.into_iter().take(self.seen.len() - KEPT) {
+                self.seen.remove(&key);
+            }
+        }
+    }
+}

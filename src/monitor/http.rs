@@ -1,0 +1,233 @@
+//! One bounded HTTP call to one source under the cycle's deadline, and the words in which its failure is told.
+//!
+//! It knows nothing of what is asked; prometheus, scrape and alertmanager decode the bytes. It never retries: the next
+//! cycle does.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use reqwest::header::{DATE, HeaderMap};
+use reqwest::{Client, RequestBuilder, StatusCode, redirect};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::Error;
+use crate::domain::reading::{FailureKind, ReadFailure, Source};
+use crate::domain::secret::Secret;
+use crate::domain::time::Time;
+
+/// 100,000 series of some 300 bytes each are 30 MB; twice that is no answer to a rule any more.
+const ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// All answers of one cycle together: four of the largest. A batch of many large answers stops here.
+const BATCH_BYTES: usize = 4 * ANSWER_BYTES;
+
+/// Queries and error texts of a server may be pages long; the log line that names them is not.
+const SHOWN_CHARS: usize = 300;
+
+/// What one cycle may still receive from a source.
+#[derive(Debug)]
+pub(super) struct Budget(AtomicUsize);
+
+impl Budget {
+    pub(super) fn of_one_cycle() -> Self {
+        Self(AtomicUsize::new(BATCH_BYTES))
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes))
+            .is_ok()
+    }
+}
+
+/// A whole answer, whatever its status.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub status: StatusCode,
+    pub body: Vec<u8>,
+    /// The server's own clock, to the second.
+    pub date: Option<Time>,
+}
+
+/// One server that is read.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    client: Client,
+    pub source: Source,
+    base: Url,
+    /// The configuration key that names it, for the advice in error texts.
+    key: &'static str,
+    token: Option<Secret>,
+}
+
+impl Peer {
+    pub(super) fn new(
+        source: Source,
+        base: Url,
+        key: &'static str,
+        token: Option<Secret>,
+    ) -> Result<Self, Error> {
+        // A redirect would carry the token to a host that nobody configured.
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("mape-k/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Error::Client { source_name: source.as_str(), cause: chain(error) })?;
+        Ok(Self { client, source, base, key, token })
+    }
+
+    /// GET of the base URL itself.
+    pub(super) fn get_base(&self) -> RequestBuilder {
+        self.with_token(self.client.get(self.base.clone()))
+    }
+
+    pub(super) fn get(&self, path: &str, pairs: &[(&str, &str)]) -> RequestBuilder {
+        let mut url = self.at(path);
+        url.query_pairs_mut().extend_pairs(pairs);
+        self.with_token(self.client.get(url))
+    }
+
+    /// A form: queries may be longer than a URL may be.
+    pub(super) fn post(&self, path: &str, pairs: &[(&str, &str)]) -> RequestBuilder {
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        self.with_token(self.client.post(self.at(path)))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
+    }
+
+    fn at(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{prefix}/{path}"));
+        url
+    }
+
+    fn with_token(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        }
+    }
+
+    /// Sends the request and reads the whole answer, or fails at the deadline.
+    pub(super) async fn fetch(
+        &self,
+        request: RequestBuilder,
+        asked: &str,
+        budget: &Budget,
+        deadline: Instant,
+    ) -> Result<Reply, ReadFailure> {
+        let exchange = async {
+            let unreachable = |what: &str, error: reqwest::Error| {
+                let what = format!("{what}: {}", chain(error));
+                self.failure(FailureKind::Unreachable, asked, &what)
+            };
+            let mut response =
+                request.send().await.map_err(|error| unreachable("no answer", error))?;
+            let (status, date) = (response.status(), date(response.headers()));
+            let mut body = Vec::new();
+            while let Some(chunk) = response
+                .chunk()
+                .await
+                .map_err(|error| unreachable("the answer broke off", error))?
+            {
+                if body.len() + chunk.len() > ANSWER_BYTES || !budget.take(chunk.len()) {
+                    let what = format!(
+                        "the answer is larger than {} MiB, or all answers of this cycle than {} MiB",
+                        ANSWER_BYTES >> 20,
+                        BATCH_BYTES >> 20
+                    );
+                    return Err(self.failure(FailureKind::TooLarge, asked, &what));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Reply { status, body, date })
+        };
+        timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(self.late(asked)))
+    }
+
+    /// Nothing whole had come when the cycle's deadline passed.
+    pub(super) fn late(&self, asked: &str) -> ReadFailure {
+        self.failure(FailureKind::Timeout, asked, "no whole answer by the cycle's deadline")
+    }
+
+    /// A status that is not 2xx, with what the server says about it.
+    pub(super) fn refused(&self, status: StatusCode, said: &str, asked: &str) -> ReadFailure {
+        let what = if status.is_redirection() {
+            format!("{status}: it redirects, and redirects are not followed")
+        } else {
+            format!("{status}: {}", shorten(said))
+        };
+        self.failure(FailureKind::Server, asked, &what)
+    }
+
+    pub(super) fn failure(&self, kind: FailureKind, asked: &str, what: &str) -> ReadFailure {
+        let key = self.key;
+        let advice = match kind {
+            FailureKind::Unreachable => format!("Check that it runs and that {key} is right"),
+            FailureKind::Timeout => {
+                "Check its load, or raise monitor.query_timeout (10 s by default)".to_owned()
+            }
+            FailureKind::Server => {
+                format!("Check what it says, its own log, {key} and the token it may need")
+            }
+            FailureKind::Nonsense => {
+                format!("Check that {key} is that server's API and that the rule asks for numbers")
+            }
+            FailureKind::Partial => {
+                "A partial answer is not used: look at the stores behind it that did not answer"
+                    .to_owned()
+            }
+            FailureKind::Skew => "Synchronise both clocks (NTP)".to_owned(),
+            FailureKind::TooLarge => {
+                "Aggregate in the rule (aggregate, by) or narrow its labels".to_owned()
+            }
+        };
+        let text = format!(
+            "{} at {}, asked for {}: {what}. {advice}",
+            self.source.as_str(),
+            self.shown(),
+            shorten(asked)
+        );
+        ReadFailure { kind, text }
+    }
+
+    /// The URL without credentials: its query may carry some too.
+    fn shown(&self) -> String {
+        let mut url = self.base.clone();
+        url.set_query(None);
+        url.set_fragment(None);
+        // Both fail only on URLs without a host, which hold no credentials.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.as_str().trim_end_matches('/').to_owned()
+    }
+}
+
+fn date(headers: &HeaderMap) -> Option<Time> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    chrono::DateTime::parse_from_rfc2822(text).ok().map(|at| at.to_utc())
+}
+
+/// The error and its causes in one line; the URL is left out because it may hold credentials.
+fn chain(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// One line of at most [`SHOWN_CHARS`] characters.
+pub(super) fn shorten(text: &str) -> String {
+    let mut line: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN_CHARS).collect();
+    if text.chars().nth(SHOWN_CHARS).is_some() {
+        line.push('…');
+    }
+    line
+}

@@ -1,0 +1,228 @@
+//! PromQL generated from rules: one query for values, one for the samples' timestamps. Pure.
+//!
+//! No threshold gets into a query: a series that is clear must be seen too, or it could not be told from one that is
+//! missing.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::window::Windows;
+use crate::domain::Labels;
+use crate::domain::rule::{IDENTITY_LABELS, MetricRule};
+
+/// What is asked for one rule of `monitor.metrics`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queries {
+    /// Together they answer every series once; more than one only while a service's window is narrower.
+    pub values: Vec<String>,
+    /// The oldest sample behind each of these series.
+    pub timestamps: String,
+}
+
+/// The queries of a rule; `windows` stands for its counter window and is there exactly when it has one.
+#[must_use]
+pub fn queries(metric: &MetricRule, scope: &Labels, windows: Option<&Windows>) -> Queries {
+    let mut matchers: Vec<Matcher> = metric.labels.iter().map(equal).collect();
+    // A rule that contradicts the scope keeps both matchers: it then reads nothing, never another's series.
+    matchers.extend(scope.iter().filter(|(k, v)| metric.labels.get(*k) != Some(*v)).map(equal));
+    let all = selector(&metric.metric, &matchers);
+    let values = match windows {
+        None => vec![aggregated(metric, &all)],
+        Some(windows) => counter_values(metric, &matchers, windows),
+    };
+    let timestamps = match metric.aggregate {
+        Some(_) => format!("min by ({}) (timestamp({all}))", kept_labels(metric).join(", ")),
+        None => format!("timestamp({all})"),
+    };
+    Queries { values, timestamps }
+}
+
+fn counter_values(metric: &MetricRule, matchers: &[Matcher], windows: &Windows) -> Vec<String> {
+    let query = |more: &[Matcher], window: Duration| {
+        let matchers: Vec<Matcher> = matchers.iter().chain(more).cloned().collect();
+        let selector = selector(&metric.metric, &matchers);
+        aggregated(metric, &format!("increase({selector}[{}])", duration(window)))
+    };
+    let Some(narrowed) = &windows.narrowed else { return vec![query(&[], windows.base)] };
+    let of = |component: &String, operator| Matcher {
+        label: narrowed.label.clone(),
+        operator,
+        value: component.clone(),
+    };
+    let others: Vec<Matcher> = narrowed.components.keys().map(|name| of(name, "!=")).collect();
+    std::iter::once(query(&others, windows.base))
+        .chain(narrowed.components.iter().map(|(name, window)| query(&[of(name, "=")], *window)))
+        .collect()
+}
+
+fn aggregated(metric: &MetricRule, inner: &str) -> String {
+    match metric.aggregate {
+        Some(aggregate) => {
+            format!("{} by ({}) ({inner})", aggregate.as_str(), kept_labels(metric).join(", "))
+        }
+        None => inner.to_owned(),
+    }
+}
+
+fn kept_labels(metric: &MetricRule) -> Vec<String> {
+    let identity = IDENTITY_LABELS.iter().filter(|name| metric.by.iter().all(|by| by != *name));
+    metric.by.iter().map(String::as_str).chain(identity.copied()).map(label_name).collect()
+}
+
+#[derive(Clone, Debug)]
+struct Matcher {
+    label: String,
+    operator: &'static str,
+    value: String,
+}
+
+fn equal((label, value): (&String, &String)) -> Matcher {
+    Matcher { label: label.clone(), operator: "=", value: value.clone() }
+}
+
+fn selector(metric: &str, matchers: &[Matcher]) -> String {
+    let mut parts: Vec<String> = Vec::with_capacity(matchers.len() + 1);
+    let plain = is_plain(metric, true);
+    if !plain {
+        // Names with dots and the like (OpenTelemetry) are not words of the language, but a label's value may hold them.
+        parts.push(format!("__name__={}", quoted(metric)));
+    }
+    parts.extend(
+        matchers
+            .iter()
+            .map(|m| format!("{}{}{}", label_name(&m.label), m.operator, quoted(&m.value))),
+    );
+    let name = if plain { metric } else { "" };
+    if parts.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", parts.join(",")) }
+}
+
+fn label_name(label: &str) -> String {
+    if is_plain(label, false) { label.to_owned() } else { quoted(label) }
+}
+
+fn is_plain(name: &str, colon: bool) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || (colon && c == ':');
+    name.chars().all(word) && name.chars().next().is_some_and(|c| !c.is_ascii_digit())
+}
+
+/// A PromQL string: Go's escapes.
+fn quoted(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 2);
+    out.push('"');
+    for c in value.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            c if c.is_control() => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Whole seconds where it is whole, else whole milliseconds: PromQL knows nothing finer.
+fn duration(window: Duration) -> String {
+    match window.as_millis().max(1) {
+        millis if millis % 1000 == 0 => format!("{}s", millis / 1000),
+        millis => format!("{millis}ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::domain::rule::{Aggregate, Comparison, Measure};
+    use crate::monitor::settings::shipped_rules;
+    use crate::monitor::window::Narrowed;
+
+    fn shipped(name: &str) -> MetricRule {
+        let rules = shipped_rules();
+        let rule = rules.iter().find(|rule| rule.name == name).expect("a shipped rule");
+        match &rule.measure {
+            Measure::Metric(metric) => metric.clone(),
+            other => panic!("{name} is a metric rule, not {other:?}"),
+        }
+    }
+
+    fn plain(seconds: u64) -> Windows {
+        Windows { base: Duration::from_secs(seconds), narrowed: None }
+    }
+
+    /// A04: what each shipped rule asks for.
+    #[test]
+    fn the_shipped_rules_ask_as_the_table_says() {
+        let none = Labels::new();
+        let latency = queries(&shipped("validation_latency"), &none, None);
+        let metric = "westworld_charter_validation_latency_seconds{quantile=\"0.95\"}";
+        let kept = "validation_type, cluster, charter, job";
+        assert_eq!(latency.values, [format!("max by ({kept}) ({metric})")]);
+        assert_eq!(latency.timestamps, format!("min by ({kept}) (timestamp({metric}))"));
+
+        let failures = queries(&shipped("failure_rate"), &none, None);
+        assert_eq!(failures.values, ["westworld_charter_failure_rate"]);
+        assert_eq!(failures.timestamps, "timestamp(westworld_charter_failure_rate)");
+
+        let throughput = queries(&shipped("throughput"), &none, None);
+        assert_eq!(throughput.values, ["westworld_charter_throughput_ops_per_sec"]);
+
+        let violations = queries(&shipped("critical_policy_violations"), &none, Some(&plain(300)));
+        let metric = "westworld_charter_policy_violations_total{severity=\"critical\"}";
+        let kept = "policy_id, cluster, charter, job";
+        assert_eq!(violations.values, [format!("sum by ({kept}) (increase({metric}[300s]))")]);
+        assert_eq!(violations.timestamps, format!("min by ({kept}) (timestamp({metric}))"));
+    }
+
+    #[test]
+    fn the_scope_is_added_and_values_are_escaped() {
+        let scope = Labels::from([("cluster".to_owned(), "a\"b\\c\nd".to_owned())]);
+        let asked = queries(&shipped("failure_rate"), &scope, None);
+        assert_eq!(asked.values, [r#"westworld_charter_failure_rate{cluster="a\"b\\c\nd"}"#]);
+    }
+
+    #[test]
+    fn a_rule_that_contradicts_the_scope_keeps_both_matchers() {
+        let mut metric = shipped("failure_rate");
+        metric.labels.insert("cluster".to_owned(), "b".to_owned());
+        let scope = Labels::from([("cluster".to_owned(), "a".to_owned())]);
+        let asked = queries(&metric, &scope, None);
+        assert_eq!(asked.values, [r#"westworld_charter_failure_rate{cluster="b",cluster="a"}"#]);
+    }
+
+    #[test]
+    fn a_service_with_a_narrower_window_is_asked_apart() {
+        let components = BTreeMap::from([("p1".to_owned(), Duration::from_millis(90_500))]);
+        let narrowed = Some(Narrowed { label: "policy_id".to_owned(), components });
+        let windows = Windows { base: Duration::from_secs(300), narrowed };
+        let asked =
+            queries(&shipped("critical_policy_violations"), &Labels::new(), Some(&windows)).values;
+        assert_eq!(asked.len(), 2);
+        assert!(asked[0].contains(r#"{severity="critical",policy_id!="p1"}[300s]"#), "{asked:?}");
+        assert!(asked[1].contains(r#"{severity="critical",policy_id="p1"}[90500ms]"#), "{asked:?}");
+    }
+
+    #[test]
+    fn names_that_are_no_words_of_promql_are_quoted() {
+        let metric = MetricRule {
+            metric: "charter.failures".to_owned(),
+            labels: Labels::from([("http.code".to_owned(), "500".to_owned())]),
+            aggregate: Some(Aggregate::Avg),
+            by: vec!["job".to_owned(), "k8s.pod".to_owned()],
+            increase_over: None,
+            comparison: Comparison::Gt,
+            threshold: 0.0,
+        };
+        assert_eq!(
+            queries(&metric, &Labels::new(), None).values,
+            [
+                r#"avg by (job, "k8s.pod", cluster, charter) ({__name__="charter.failures","http.code"="500"})"#
+            ]
+        );
+    }
+}

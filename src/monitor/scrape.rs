@@ -1,0 +1,170 @@
+//! Metrics by scraping Charter itself, for systems without Prometheus and for the demo.
+//!
+//! Each read scrapes once into a ring of its own and evaluates the rules on it as Prometheus would. A series that is
+//! not in the present scrape is absent.
+
+mod evaluate;
+mod exposition;
+mod ring;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use self::ring::{MAX_SERIES, Ring};
+use super::http::{Budget, Peer};
+use super::source::{MetricSource, all_failed};
+use super::window::windows;
+use super::{Error, Settings};
+use crate::clock::Clock;
+use crate::domain::Labels;
+use crate::domain::reading::{
+    CounterBaseline, FailureKind, Point, ReadFailure, RuleReading, SeriesHistory, Source,
+    SourceReading,
+};
+use crate::domain::rule::{Measure, MetricRule, Rule};
+use crate::domain::time::{Time, after};
+
+/// A range of more points than the ring can hold is cut, as a bound of the loop over it.
+const MAX_STEPS: usize = 11_000;
+
+const ASKED: &str = "its metrics";
+
+#[derive(Debug)]
+pub struct Scrape {
+    peer: Peer,
+    scope: Labels,
+    poll_interval: Duration,
+    /// The metrics that some rule reads; nothing else is kept.
+    wanted: BTreeSet<String>,
+    ring: Ring,
+    clock: Clock,
+}
+
+impl Scrape {
+    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, Error> {
+        let url = settings.scrape_url.clone().ok_or(Error::NoScrapeUrl)?;
+        let peer =
+            Peer::new(Source::Scrape, url, "monitor.scrape_url", settings.bearer_token.clone())?;
+        let longest = settings.rules.iter().filter_map(|rule| rule.increase_over()).max();
+        Ok(Self {
+            peer,
+            scope: settings.scope.clone(),
+            poll_interval: settings.poll_interval,
+            wanted: settings
+                .rules
+                .iter()
+                .filter_map(|rule| metric_of(rule).map(|metric| metric.metric.clone()))
+                .collect(),
+            ring: Ring::new(longest.unwrap_or_default(), settings.poll_interval),
+            clock,
+        })
+    }
+
+    /// Scrapes into the ring and returns the scrape's time.
+    async fn scrape(&mut self, deadline: Instant) -> Result<Time, ReadFailure> {
+        let at = self.clock.now();
+        let request = self.peer.get_base().header("accept", "text/plain;version=0.0.4");
+        let reply = self.peer.fetch(request, ASKED, &Budget::of_one_cycle(), deadline).await?;
+        let body = String::from_utf8(reply.body).map_err(|_| {
+            self.peer.failure(FailureKind::Nonsense, ASKED, "the exposition is not UTF-8")
+        })?;
+        if !reply.status.is_success() {
+            return Err(self.peer.refused(reply.status, &body, ASKED));
+        }
+        let samples = exposition::parse(&body, |name| self.wanted.contains(name))
+            .map_err(|error| self.peer.failure(FailureKind::Nonsense, ASKED, &error.to_string()))?;
+        if !self.ring.record(at, samples) {
+            let what = format!("the rules' metrics have more than {MAX_SERIES} series");
+            return Err(self.peer.failure(FailureKind::TooLarge, ASKED, &what));
+        }
+        Ok(at)
+    }
+
+    fn points(
+        &self,
+        rule: &Rule,
+        metric: &MetricRule,
+        baselines: &[CounterBaseline],
+        at: Time,
+    ) -> Vec<Point> {
+        let windows = metric
+            .increase_over
+            .map(|over| windows(rule, metric, over, baselines, at, self.poll_interval));
+        evaluate::points(&self.ring, metric, &self.scope, windows.as_ref(), at)
+    }
+}
+
+fn metric_of(rule: &Rule) -> Option<&MetricRule> {
+    match &rule.measure {
+        Measure::Metric(metric) => Some(metric),
+        Measure::Query { .. } | Measure::Condition { .. } => None,
+    }
+}
+
+#[async_trait]
+impl MetricSource for Scrape {
+    async fn read(
+        &mut self,
+        rules: &[Arc<Rule>],
+        baselines: &[CounterBaseline],
+        deadline: Instant,
+    ) -> (Vec<RuleReading>, SourceReading) {
+        let started = Instant::now();
+        let scraped = self.scrape(deadline).await;
+        let readings = match &scraped {
+            Err(failure) => all_failed(rules, failure),
+            Ok(at) => rules
+                .iter()
+                .map(|rule| {
+                    let points = match metric_of(rule) {
+                        Some(metric) => Ok(self.points(rule, metric, baselines, *at)),
+                        None => Err(self.peer.failure(
+                            FailureKind::Nonsense,
+                            &rule.name,
+                            "a rule of monitor.queries needs monitor.source prometheus",
+                        )),
+                    };
+                    RuleReading { rule: rule.clone(), points, empty_is_clear: false }
+                })
+                .collect(),
+        };
+        let took = started.elapsed();
+        // A target tells no time of its own: ages are by our clock alone.
+        let result = scraped.map(|_| None);
+        (readings, SourceReading { source: Source::Scrape, took, result })
+    }
+
+    /// From the ring alone: what was not scraped by this process is not known.
+    async fn history(
+        &mut self,
+        rules: &[Arc<Rule>],
+        from: Time,
+        to: Time,
+        _deadline: Instant,
+    ) -> Result<Vec<SeriesHistory>, ReadFailure> {
+        let mut history = Vec::new();
+        for rule in rules {
+            let Some(metric) = metric_of(rule) else { continue };
+            let mut series: BTreeMap<Labels, Vec<(Time, f64)>> = BTreeMap::new();
+            let steps =
+                std::iter::successors(Some(from), |at| Some(after(*at, self.poll_interval)));
+            for at in steps.take(MAX_STEPS).take_while(|at| *at <= to) {
+                for point in self.points(rule, metric, &[], at) {
+                    series.entry(point.labels).or_default().push((at, point.value));
+                }
+            }
+            history.extend(series.into_iter().map(|(labels, points)| SeriesHistory {
+                rule: rule.name.clone(),
+                labels,
+                points,
+            }));
+        }
+        Ok(history)
+    }
+}

@@ -1,0 +1,277 @@
+//! Alertmanager's webhook payload, version 4, decoded into inbox alerts. Pure: intake stores what comes out of it.
+//!
+//! Alerts and payloads are the outside world's: what is unknown is tolerated, one bad alert costs only itself, and
+//! everything that is kept has a bound.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::domain::Labels;
+use crate::domain::alert::{AlertStatus, InboxAlert};
+use crate::domain::time::Time;
+
+/// Up to 100,000 alerts are kept for 24 h. Real ones carry some 20 labels of under 1 KiB together; with these bounds
+/// even hostile ones stay under 100,000 × 32 KiB. Labels are the alert's identity and are never cut: too many or too
+/// large make it invalid.
+const MAX_LABELS: usize = 128;
+const MAX_LABEL_BYTES: usize = 16 * 1024;
+
+/// Annotations are for people to read, so the first of them are kept and a long one is cut: no alert is lost for a
+/// long text.
+const MAX_ANNOTATIONS: usize = 32;
+const MAX_ANNOTATION_BYTES: usize = 4 * 1024;
+const MAX_ANNOTATION_BYTES_IN_ALL: usize = 16 * 1024;
+
+/// One payload, taken apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    pub receiver: String,
+    /// The good ones, in order; two of the same key are the store's to tell apart.
+    pub alerts: Vec<InboxAlert>,
+    /// Alerts that cannot be used.
+    pub invalid: usize,
+    /// Alerts that Alertmanager left out (`truncatedAlerts`): above 0 the API has to be read at once.
+    pub truncated: u64,
+    /// Good and invalid together.
+    pub seen: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the payload is not an Alertmanager webhook of version 4: {cause}. Point a receiver's webhook_configs at this path"
+)]
+pub struct DecodeError {
+    #[from]
+    cause: serde_json::Error,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    #[serde(default)]
+    receiver: Option<String>,
+    #[serde(default, rename = "truncatedAlerts")]
+    truncated_alerts: Option<u64>,
+    alerts: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct WireAlert {
+    #[serde(default)]
+    status: Option<AlertStatus>,
+    labels: Labels,
+    #[serde(default)]
+    annotations: Option<Labels>,
+    #[serde(rename = "startsAt")]
+    starts_at: Time,
+    #[serde(default, rename = "endsAt")]
+    ends_at: Option<Time>,
+    #[serde(default)]
+    fingerprint: Option<String>,
+}
+
+/// Decodes a payload that arrived at `received_at`.
+pub fn decode(body: &[u8], received_at: Time) -> Result<Delivery, DecodeError> {
+    let payload: Payload = serde_json::from_slice(body)?;
+    let receiver = payload.receiver.unwrap_or_default();
+    let seen = payload.alerts.len();
+    let alerts: Vec<InboxAlert> = payload
+        .alerts
+        .into_iter()
+        .filter_map(|alert| {
+            let alert = serde_json::from_value::<WireAlert>(alert).ok()?;
+            inbox_alert(alert, &receiver, received_at)
+        })
+        .collect();
+    let invalid = seen - alerts.len();
+    let truncated = payload.truncated_alerts.unwrap_or(0);
+    Ok(Delivery { receiver, alerts, invalid, truncated, seen })
+}
+
+fn inbox_alert(alert: WireAlert, receiver: &str, received_at: Time) -> Option<InboxAlert> {
+    let label_bytes: usize = alert.labels.iter().map(|(k, v)| k.len() + v.len()).sum();
+    if alert.labels.is_empty() || alert.labels.len() > MAX_LABELS || label_bytes > MAX_LABEL_BYTES {
+        return None;
+    }
+    let status = alert.status.unwrap_or_else(|| match alert.ends_at {
+        // Go's zero time, year 1, stands for an alert that has no end.
+        Some(end) if end > Time::UNIX_EPOCH && end <= received_at => AlertStatus::Resolved,
+        _ => AlertStatus::Firing,
+    });
+    let fingerprint = match alert.fingerprint {
+        // As long as one of Alertmanager's; a longer one would be an unbounded key.
+        Some(given) if !given.is_empty() && given.len() <= 64 => given,
+        _ => derived_fingerprint(&alert.labels),
+    };
+    Some(InboxAlert {
+        fingerprint,
+        starts_at: alert.starts_at,
+        status,
+        labels: alert.labels,
+        annotations: bounded(alert.annotations.unwrap_or_default()),
+        receiver: receiver.to_owned(),
+        received_at,
+        processed: false,
+    })
+}
+
+fn bounded(annotations: Labels) -> Labels {
+    let mut left = MAX_ANNOTATION_BYTES_IN_ALL;
+    annotations
+        .into_iter()
+        .filter(|(name, _)| name.len() <= MAX_ANNOTATION_BYTES)
+        .take(MAX_ANNOTATIONS)
+        .map_while(|(name, value)| {
+            let value = cut(value, MAX_ANNOTATION_BYTES);
+            left = left.checked_sub(name.len() + value.len())?;
+            Some((name, value))
+        })
+        .collect()
+}
+
+fn cut(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        let end = (0..=bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}
+
+/// The fingerprint that Alertmanager itself gives these labels (FNV-1a over the sorted pairs, each closed by 0xff), so
+/// that an alert delivered without one is the same as the one that its API lists.
+#[must_use]
+pub fn derived_fingerprint(labels: &Labels) -> String {
+    const OFFSET: u64 = 14_695_981_039_346_656_037;
+    const PRIME: u64 = 1_099_511_628_211;
+    let bytes = labels
+        .iter()
+        .flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()])
+        .flat_map(|text| text.iter().copied().chain([0xff]));
+    let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
+    format!("{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn now() -> Time {
+        Time::from_timestamp(1_700_000_000, 0).expect("valid")
+    }
+
+    /// A payload as Alertmanager 0.25 sends it, with these alerts.
+    fn payload(alerts: &str) -> String {
+        format!(
+            r#"{{"receiver":"mape-k","status":"firing","version":"4","groupKey":"{{}}:{{}}","truncatedAlerts":2,
+            "groupLabels":{{}},"commonLabels":{{}},"commonAnnotations":{{}},"externalURL":"http://am","novel":[1],"alerts":[{alerts}]}}"#
+        )
+    }
+
+    const GOOD: &str = r#"{"status":"firing","labels":{"alertname":"HighLatency","severity":"critical"},"annotations":{"summary":"slow"},
+        "startsAt":"2023-11-14T22:13:20.123Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"http://p","fingerprint":"a1b2"}"#;
+
+    fn one(alert: &str) -> InboxAlert {
+        let delivery = decode(payload(alert).as_bytes(), now()).expect("a good payload");
+        assert_eq!((delivery.seen, delivery.invalid), (1, 0), "{alert}");
+        delivery.alerts.into_iter().next().expect("one alert")
+    }
+
+    /// A36: a recorded payload, unknown fields and all.
+    #[test]
+    fn a_good_payload_is_decoded() {
+        let delivery = decode(payload(GOOD).as_bytes(), now()).expect("good");
+        assert_eq!((delivery.receiver.as_str(), delivery.truncated), ("mape-k", 2));
+        let alert = &delivery.alerts[0];
+        assert_eq!(alert.status, AlertStatus::Firing);
+        assert_eq!(alert.fingerprint, "a1b2");
+        assert_eq!(alert.received_at, now());
+        assert_eq!(alert.annotations["summary"], "slow");
+    }
+
+    /// A37: one bad of three leaves two.
+    #[test]
+    fn one_bad_alert_costs_only_itself() {
+        for bad in [
+            "7",
+            "{}",
+            r#"{"status":"maybe","labels":{"a":"b"},"startsAt":"2023-11-14T22:13:20Z"}"#,
+            r#"{"status":"firing","labels":{},"startsAt":"2023-11-14T22:13:20Z"}"#,
+            r#"{"status":"firing","labels":{"a":1},"startsAt":"2023-11-14T22:13:20Z"}"#,
+            r#"{"status":"firing","labels":{"a":"b"},"startsAt":"yesterday"}"#,
+            r#"{"status":"firing","labels":{"a":"b"}}"#,
+        ] {
+            let body = payload(&format!("{GOOD},{bad},{GOOD}"));
+            let delivery = decode(body.as_bytes(), now()).expect("good");
+            assert_eq!(
+                (delivery.alerts.len(), delivery.invalid, delivery.seen),
+                (2, 1, 3),
+                "{bad}"
+            );
+            assert_eq!(
+                delivery.alerts[0].key(),
+                delivery.alerts[1].key(),
+                "duplicates share a key"
+            );
+        }
+    }
+
+    /// A37: malformed and cut off payloads are refused with what to do.
+    #[test]
+    fn what_is_no_payload_is_refused() {
+        let whole = payload(GOOD);
+        for body in [
+            "",
+            "[]",
+            "<html>",
+            r#"{"alerts":{}}"#,
+            r#"{"receiver":"x"}"#,
+            &whole[..whole.len() - 9],
+        ] {
+            let error = decode(body.as_bytes(), now()).expect_err(body).to_string();
+            assert!(error.contains("webhook_configs"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_fingerprint_is_the_one_that_alertmanager_would_give() {
+        let without = GOOD.replace(r#","fingerprint":"a1b2""#, "");
+        // FNV-1a over alertname 0xff HighLatency 0xff severity 0xff critical 0xff.
+        assert_eq!(one(&without).fingerprint, derived_fingerprint(&one(GOOD).labels));
+        assert_eq!(derived_fingerprint(&Labels::new()), "cbf29ce484222325");
+    }
+
+    #[test]
+    fn without_a_status_an_end_in_year_one_is_open() {
+        let without = GOOD.replacen(r#""status":"firing","#, "", 1);
+        assert_eq!(one(&without).status, AlertStatus::Firing);
+        let ended = without.replace("0001-01-01T00:00:00Z", "2023-11-14T22:13:19Z");
+        assert_eq!(one(&ended).status, AlertStatus::Resolved);
+    }
+
+    #[test]
+    fn labels_are_bounded_and_long_annotations_cut() {
+        let long = "é".repeat(10_000);
+        let wordy = GOOD.replace("slow", &long);
+        assert_eq!(one(&wordy).annotations["summary"].len(), MAX_ANNOTATION_BYTES);
+        let large = GOOD.replace("HighLatency", &long);
+        let delivery = decode(payload(&large).as_bytes(), now()).expect("good");
+        assert_eq!((delivery.alerts.len(), delivery.invalid), (0, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = decode(&bytes, now());
+        }
+
+        #[test]
+        fn every_alert_is_counted_once(
+            alerts in prop::collection::vec(r#"(\{"status":"(firing|x)","labels":\{("a":"b")?\},"startsAt":"(2023-11-14T22:13:20Z|)"\}|null|[0-9]|"[a-z]*")"#, 0..8)
+        ) {
+            let delivery = decode(payload(&alerts.join(",")).as_bytes(), now()).expect("well-formed JSON");
+            prop_assert_eq!(delivery.alerts.len() + delivery.invalid, alerts.len());
+            prop_assert_eq!(delivery.seen, alerts.len());
+        }
+    }
+}

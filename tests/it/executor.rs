@@ -1,0 +1,156 @@
+//! Execute, driven through its public surface against a scripted Charter over real HTTP.
+
+mod failures;
+mod retries;
+mod stop;
+mod wire;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::Utc;
+use mape_k::domain::Cause;
+use mape_k::domain::action::{Action, Risk};
+use mape_k::domain::execution::{ActionState, Execution, ExecutionMode};
+use mape_k::domain::policy::{Approval, Policy, Priority};
+use mape_k::domain::time::Time;
+use mape_k::executor::{Call, CallObserver, CallStatus, Executor, Journal, JournalError, Settings};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::fake_charter::FakeCharter;
+
+pub fn now() -> Time {
+    Utc::now()
+}
+
+/// Short times, so that what hangs in a test hangs briefly.
+pub fn settings(base: &str) -> Settings {
+    Settings {
+        charter_url: base.parse().expect("a URL"),
+        timeout_seconds: Duration::from_millis(400),
+        policy_timeout: Duration::from_secs(8),
+        ..Settings::default()
+    }
+}
+
+pub fn best_effort(base: &str) -> Settings {
+    Settings { execution_mode: ExecutionMode::BestEffort, ..settings(base) }
+}
+
+pub fn policy(actions: Vec<Action>) -> Policy {
+    let at = now();
+    Policy {
+        id: Uuid::new_v4(),
+        revision: 1,
+        cause: Cause::new(Cause::SYSTEM_OVERLOAD),
+        component: "charter".into(),
+        cause_confidence: 0.9,
+        actions,
+        expected_impact: "less load".into(),
+        risk: Risk::Low,
+        cost: 0.2,
+        benefit: 0.9,
+        score: 0.7,
+        approval: Approval::Approved,
+        priority: Priority::High,
+        evidence: vec![],
+        created_at: at,
+        updated_at: at,
+        decided_at: None,
+        decided_by: None,
+    }
+}
+
+pub fn keys(n: usize) -> Vec<Uuid> {
+    (0..n).map(|_| Uuid::new_v4()).collect()
+}
+
+/// Keeps every record, and refuses all after the first `takes`.
+pub struct Ledger {
+    pub records: Mutex<Vec<Execution>>,
+    takes: usize,
+}
+
+impl Ledger {
+    pub fn new() -> Self {
+        Self::taking(usize::MAX)
+    }
+
+    pub fn taking(takes: usize) -> Self {
+        Self { records: Mutex::default(), takes }
+    }
+
+    pub fn states(&self) -> Vec<Vec<ActionState>> {
+        let records = self.records.lock().unwrap();
+        records.iter().map(states).collect()
+    }
+}
+
+#[async_trait]
+impl Journal for Ledger {
+    async fn record(&self, execution: &Execution) -> Result<(), JournalError> {
+        let mut records = self.records.lock().unwrap();
+        if records.len() >= self.takes {
+            return Err(JournalError("disk full".into()));
+        }
+        records.push(execution.clone());
+        Ok(())
+    }
+}
+
+/// Remembers every call as it was reported.
+#[derive(Default)]
+pub struct Watch(pub Mutex<Vec<(Call, CallStatus)>>);
+
+impl CallObserver for Watch {
+    fn on_call(&self, call: Call, status: CallStatus, _took: Duration) {
+        self.0.lock().unwrap().push((call, status));
+    }
+}
+
+pub fn executor(settings: Settings) -> Executor {
+    Executor::new(settings, Arc::new(Watch::default())).expect("an executor")
+}
+
+pub fn states(execution: &Execution) -> Vec<ActionState> {
+    execution.actions.iter().map(|record| record.state).collect()
+}
+
+pub async fn run(executor: &Executor, actions: Vec<Action>) -> Execution {
+    run_with(executor, actions, &Ledger::new(), &CancellationToken::new()).await
+}
+
+pub async fn run_with(
+    executor: &Executor,
+    actions: Vec<Action>,
+    journal: &Ledger,
+    stop: &CancellationToken,
+) -> Execution {
+    let keys = keys(actions.len());
+    executor.execute(&policy(actions), Uuid::new_v4(), keys, journal, stop, &now).await
+}
+
+pub fn scale_up(replicas: u32) -> Action {
+    Action::ScaleUp { replicas }
+}
+
+pub fn baseline() -> Action {
+    Action::ApplyPolicy { policy_set: "baseline".into() }
+}
+
+pub fn throttle() -> Action {
+    Action::ThrottleRequests { rate_limit: 800.0, duration_seconds: 900 }
+}
+
+pub fn restart(service: &str) -> Action {
+    Action::RestartService { service: Some(service.into()), graceful: true }
+}
+
+/// A fake that ignores idempotency keys, as a Charter may.
+pub async fn keyless_fake() -> FakeCharter {
+    let fake = FakeCharter::start().await;
+    fake.world().honours_keys = false;
+    fake
+}
