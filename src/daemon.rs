@@ -167,7 +167,7 @@ impl Daemon {
         let router = if config.alertmanager.enabled {
             let (intake, writer) = server::Intake::new(
                 &config.alertmanager,
-                &config.monitor.scope,
+                &config.monitor,
                 parts.handle.clone(),
                 parts.knowledge.clone(),
                 parts.metrics.clone(),
@@ -218,6 +218,7 @@ impl Daemon {
     /// that nobody asked to end.
     pub async fn wait(mut self) -> Result<(), Error> {
         let early = tokio::select! {
+            biased;
             () = self.stop.cancelled() => None,
             ended = self.tasks.join_next() => ended,
         };

@@ -24,6 +24,7 @@ use crate::daemon::Daemon;
 use crate::domain::cycle::CycleReport;
 use crate::domain::incident::Incident;
 use crate::domain::outcome::Judging;
+use crate::domain::violation::Violation;
 use crate::knowledge::Database;
 use crate::monitor::MetricsSource;
 use faults::{Episode, FAULTS, Fault};
@@ -90,7 +91,7 @@ fn configuration(charter: &Url, database: std::path::PathBuf) -> Config {
     config.knowledge.database = Database::Sqlite;
     config.knowledge.sqlite_path = database;
     config.alertmanager.enabled = false;
-    config.api.host = "127.0.0.1".to_owned();
+    "127.0.0.1".clone_into(&mut config.api.host);
     config.api.port = 0;
     config.scaled(SPEED)
 }
@@ -140,7 +141,7 @@ impl Stage<'_> {
 
     async fn is_quiet(&self) -> anyhow::Result<bool> {
         let judging = !self.daemon.knowledge.all::<Judging>(None).await?.is_empty();
-        Ok(!judging && !self.daemon.handle.view().violations.iter().any(|v| v.counts()))
+        Ok(!judging && !self.daemon.handle.view().violations.iter().any(Violation::counts))
     }
 
     /// Injects one fault and watches until it is over.
@@ -155,25 +156,22 @@ impl Stage<'_> {
                 break;
             }
         }
-        self.withdraw(id).await?;
+        self.withdraw(&id).await?;
         self.set_size_back().await?;
         Ok(episode.row(SPEED))
     }
 
-    async fn inject(&self, fault: &Fault) -> anyhow::Result<u64> {
+    async fn inject(&self, fault: &Fault) -> anyhow::Result<String> {
         let url = self.charter.join("sandbox/faults")?;
         let answer = self.http.post(url).json(&json!({"fault": fault.name})).send().await?;
         let status = answer.status();
         let body: serde_json::Value = answer.json().await?;
-        body["id"]
-            .as_u64()
-            .or_else(|| body["id"].as_str().and_then(|s| s.parse().ok()))
-            .with_context(|| {
-                format!("the reference Charter refused fault {}: {status} {body}", fault.name)
-            })
+        body["id"].as_str().map(str::to_owned).with_context(|| {
+            format!("the reference Charter refused fault {}: {status} {body}", fault.name)
+        })
     }
 
-    async fn withdraw(&self, id: u64) -> anyhow::Result<()> {
+    async fn withdraw(&self, id: &str) -> anyhow::Result<()> {
         let url = self.charter.join(&format!("sandbox/faults/{id}"))?;
         // A fault that ended by itself is gone already; that is no error.
         self.http.delete(url).send().await?;

@@ -10,6 +10,7 @@ use crate::domain::outcome::{Judging, Outcome};
 use crate::domain::reading::{CounterBaseline, Snapshot};
 use crate::domain::rule::{Rule, Severity};
 use crate::domain::time::{Time, since};
+use crate::domain::violation::Violation;
 use crate::knowledge::StoreError;
 use crate::monitor::HistoryRequest;
 
@@ -78,7 +79,7 @@ impl Cycle {
             self.memory.served(rate);
         }
         let all_good = changes.rules.iter().all(|r| r.good || r.problem.is_none());
-        let calm = all_good && !self.tracker.active().any(|v| v.counts());
+        let calm = all_good && !self.tracker.active().any(Violation::counts);
         if calm {
             self.memory.quiet_since.get_or_insert(now);
         } else {

@@ -21,8 +21,6 @@ use crate::planner::Surplus;
 /// open incident a cause and a rejection holds for an hour.
 const RECENT: usize = 200;
 
-/// The fact under which the intake stores the receivers that payloads named.
-const RECEIVERS: &str = "receivers";
 pub(super) const SURPLUS: &str = "surplus";
 
 /// What was recalled.
@@ -48,7 +46,7 @@ impl Recalled {
             knowledge.page::<Policy>(Some(Approval::Rejected.as_str()), None, RECENT).await?;
         policies.extend(rejected.items);
         let escalations = knowledge.all::<Escalation>(Some("open")).await?;
-        let receivers = knowledge.get::<Fact>(RECEIVERS).await?;
+        let receivers = knowledge.get::<Fact>(Fact::RECEIVERS).await?;
         let surplus = knowledge.get::<Fact>(SURPLUS).await?;
         Ok(Self {
             inbox: knowledge.inbox().await?,

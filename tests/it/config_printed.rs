@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mape_k::cli::check_config::{Output, check};
+use mape_k::cli::Output;
+use mape_k::cli::check_config::check;
 use mape_k::config::Config;
 use mape_k::domain::secret::Secret;
 use serde_json::Value;

@@ -11,6 +11,7 @@ use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::outcome::{Judging, Outcome, OutcomeType};
 use crate::domain::time::{Time, since};
 use crate::domain::view::LoopView;
+use crate::domain::violation::Violation;
 use crate::knowledge::Knowledge;
 
 /// How a fault must end: the last column of the reference Charter's table.
@@ -148,7 +149,7 @@ impl<'a> Episode<'a> {
     }
 
     pub async fn look(&mut self, knowledge: &Knowledge, view: &LoopView) -> anyhow::Result<()> {
-        let broken = view.violations.iter().any(|v| v.counts());
+        let broken = view.violations.iter().any(Violation::counts);
         let at = view.last_update.unwrap_or(self.began);
         if broken {
             self.seen.get_or_insert(at);

@@ -105,7 +105,7 @@ impl World {
         });
         assert_eq!(seen.failure.is_some(), listing.is_err());
         let now = listing.map_or(at(1_000), |listing| listing.asked_at);
-        self.known.note(&seen, inbox, listing.ok(), now);
+        self.known.note(&seen, listing.ok(), now);
         seen.alerts
     }
 
@@ -306,7 +306,7 @@ fn an_alert_only_listed_is_an_onset_when_the_list_before_was_read_lately() {
 }
 
 #[test]
-fn an_alert_only_listed_is_told_of_until_its_absence_is_proven() {
+fn an_open_alert_is_told_of_until_its_absence_is_proven() {
     let alert = entry(&delivered("X", 0, 0, &[]));
     let mut world = World::started();
     assert_eq!(world.one(&[], Ok(&listing(30, &[alert]))).state, AlertState::Firing);
@@ -315,6 +315,14 @@ fn an_alert_only_listed_is_told_of_until_its_absence_is_proven() {
     assert_eq!(world.one(&[], Ok(&young)).state, AlertState::Unconfirmed);
     assert_eq!(world.one(&[], Ok(&listing(90, &[]))).state, AlertState::Clear);
     assert!(world.cycle(&[], Ok(&listing(120, &[]))).is_empty());
+
+    let delivered = delivered("Y", 100, 110, &[]);
+    assert_eq!(world.one(&[delivered], Err(&unreadable())).state, AlertState::Unconfirmed);
+    assert_eq!(
+        world.one(&[], Ok(&listing(150, &[]))).state,
+        AlertState::Clear,
+        "gone from the inbox"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The JSON API: shapes, filters, pages, errors.
 
 use chrono::TimeDelta;
-use mape_k::domain::action::{Action, ActionKind};
+use mape_k::domain::action::{Action, ActionKind, Scope};
 use mape_k::domain::analysis::{Analysis, Pattern, PatternKind, RootCause};
 use mape_k::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use mape_k::domain::escalation::{Escalation, EscalationReason};
@@ -273,6 +273,8 @@ fn outcome() -> Outcome {
         violations_before: 2,
         violations_after: 0,
         judged_at: noon(),
+        scope: Scope::Charter,
+        settled_at: noon(),
         reason: "0 of 2 violations left".to_owned(),
         time_to_effect_seconds: Some(60.0),
     }
@@ -291,8 +293,10 @@ pub(super) fn cycle(number: u64) -> CycleReport {
         phases: Vec::new(),
         violations: 0,
         actionable: 0,
-        new_violations: Vec::new(),
-        cleared_violations: Vec::new(),
+        opened: 0,
+        cleared: 0,
+        opened_examples: Vec::new(),
+        cleared_examples: Vec::new(),
         analysis_id: None,
         candidates: Vec::new(),
         policies_generated: 0,

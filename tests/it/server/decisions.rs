@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use mape_k::cli::client::{Client, ClientError, Format};
+use mape_k::cli::Output;
+use mape_k::cli::client::{Client, ClientError};
 use mape_k::cli::{decide, status};
 use mape_k::domain::action::{Action, Risk};
 use mape_k::domain::policy::{Approval, Policy, Priority};
@@ -144,19 +145,19 @@ async fn the_approve_and_reject_commands_look_the_revision_up_and_say_what_was_d
     let second = store(&surface.knowledge, policy(2, Approval::Pending)).await;
     let client = Client::new(&surface.url("/"), None);
     let said =
-        command(&client, Decision::Approve, first, None, Format::Text).await.expect("approved");
+        command(&client, Decision::Approve, first, None, Output::Text).await.expect("approved");
     assert!(said.contains("approved by ada") && said.contains("scale_up to 5 replicas"), "{said}");
     let said =
-        command(&client, Decision::Reject, second, Some(2), Format::Json).await.expect("rejected");
+        command(&client, Decision::Reject, second, Some(2), Output::Json).await.expect("rejected");
     let said: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!(said["approval"], "rejected");
 
     // What fails says what the API said.
     let again =
-        command(&client, Decision::Approve, first, None, Format::Text).await.expect_err("decided");
+        command(&client, Decision::Approve, first, None, Output::Text).await.expect_err("decided");
     assert!(matches!(again, ClientError::Refused { status: StatusCode::CONFLICT, .. }), "{again}");
     assert!(again.to_string().contains("approved"), "{again}");
-    let unknown = command(&client, Decision::Approve, Uuid::from_u128(9), None, Format::Text).await;
+    let unknown = command(&client, Decision::Approve, Uuid::from_u128(9), None, Output::Text).await;
     assert!(matches!(unknown, Err(ClientError::NoSuchPolicy(_))));
 }
 
@@ -170,7 +171,7 @@ async fn the_status_command_shows_health_open_escalations_and_what_waits_for_app
     surface.knowledge.commit(batch).await.expect("stored");
     let client = Client::new(&surface.url(""), None);
     let mut text = Vec::new();
-    status::run(&client, Format::Text, &mut text).await.expect("a status");
+    status::run(&client, Output::Text, &mut text).await.expect("a status");
     let text = String::from_utf8(text).expect("a text");
     for part in
         [": ok, up 0 h", "cycle 7 healthy", "unknown_cause backlog-1 on ledger", &id.to_string()]
@@ -178,12 +179,12 @@ async fn the_status_command_shows_health_open_escalations_and_what_waits_for_app
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
     let mut json = Vec::new();
-    status::run(&client, Format::Json, &mut json).await.expect("a status");
+    status::run(&client, Output::Json, &mut json).await.expect("a status");
     let json: Value = serde_json::from_slice(&json).expect("JSON");
     assert_fields(&json, "health state statistics escalations pending_policies");
 
     surface.stop().await;
-    let gone = status::run(&client, Format::Text, &mut Vec::new()).await.expect_err("nobody there");
+    let gone = status::run(&client, Output::Text, &mut Vec::new()).await.expect_err("nobody there");
     assert!(gone.to_string().contains("mape-k run"), "{gone}");
 }
 
@@ -192,7 +193,7 @@ async fn command(
     decision: Decision,
     id: Uuid,
     revision: Option<u32>,
-    format: Format,
+    format: Output,
 ) -> Result<String, ClientError> {
     let mut out = Vec::new();
     decide::run(client, decision, &id.to_string(), revision, "ada", format, &mut out).await?;
