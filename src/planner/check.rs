@@ -22,7 +22,7 @@ pub fn check(input: &PlanInput<'_>, plan: &Plan) -> Vec<String> {
         broken.about = format!("policy {} for {}", policy.id, policy.cause);
         chosen::check(input, plan, policy, &mut broken);
         for action in &policy.actions {
-            action::check(input, policy, action, &mut broken);
+            action::check(input, plan, policy, action, &mut broken);
         }
     }
     broken.rules

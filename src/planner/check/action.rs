@@ -1,19 +1,25 @@
 //! One action of the chosen policy against Charter as it is now and against what its parameters may be.
 
-use super::super::{PlanInput, Strategy};
+use super::super::{Plan, PlanInput, Strategy};
 use super::Broken;
 use crate::domain::CHARTER;
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::charter::CommitteeStatus;
 use crate::domain::policy::Policy;
 
-pub(super) fn check(input: &PlanInput<'_>, policy: &Policy, action: &Action, broken: &mut Broken) {
+pub(super) fn check(
+    input: &PlanInput<'_>,
+    plan: &Plan,
+    policy: &Policy,
+    action: &Action,
+    broken: &mut Broken,
+) {
     let scope = action.scope();
     let judged = input.judgings.iter().any(|j| j.scope.overlaps(&scope));
     broken.unless(!judged, "its ground is being judged");
     let blocked = input.blocked.iter().any(|b| b.overlaps(&scope));
     broken.unless(!blocked, "its ground has an action of unknown result");
-    turn(input, policy, action.kind(), broken);
+    turn(input, plan, policy, action.kind(), broken);
     parameters(input, policy, action, broken);
     let Ok(state) = &input.charter.state else {
         broken.unless(false, "Charter's state is not known");
@@ -34,12 +40,18 @@ pub(super) fn check(input: &PlanInput<'_>, policy: &Policy, action: &Action, bro
 }
 
 /// Its predecessor was judged without success in this incident, or is impossible.
-fn turn(input: &PlanInput<'_>, policy: &Policy, kind: ActionKind, broken: &mut Broken) {
+fn turn(
+    input: &PlanInput<'_>,
+    plan: &Plan,
+    policy: &Policy,
+    kind: ActionKind,
+    broken: &mut Broken,
+) {
     use crate::domain::outcome::OutcomeType::{Degradation, Ineffective};
     let strategies = input.settings.strategies.get(&policy.cause);
     let own: Vec<&Strategy> =
         strategies.into_iter().flatten().filter(|s| s.action == kind).collect();
-    let incident = input.incidents.iter().find(|i| i.cause == policy.cause);
+    let incident = plan.incidents.iter().find(|i| i.cause == policy.cause);
     let come = |before: ActionKind| {
         let failed = incident.is_some_and(|i| {
             i.impossible.contains(&before)

@@ -188,7 +188,8 @@ impl World {
         }
         if let Some(policy) = &plan.chosen {
             let now = self.now;
-            for incident in self.incidents.iter_mut().filter(|i| i.cause == policy.cause) {
+            // Newest first: an incident that has ended keeps what it was.
+            if let Some(incident) = self.incidents.iter_mut().find(|i| i.cause == policy.cause) {
                 incident.attempts.extend(policy.actions.iter().map(|a| Attempt {
                     action: a.kind(),
                     policy_id: policy.id,
