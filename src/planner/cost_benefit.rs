@@ -41,7 +41,7 @@ pub fn order(a: (f64, f64, Risk, Time), b: (f64, f64, Risk, Time)) -> Ordering {
         .then(a.3.cmp(&b.3))
 }
 
-/// Numbers that differ by less than a millionth are equal: 0.85 − 0.25 and 0.75 − 0.15 are both 0.6.
+/// Numbers that differ by less than a millionth are equal: 0.9 − 0.3 and 0.75 − 0.15 are both 0.6.
 fn grid(number: f64) -> f64 {
     (number * 1e6).round()
 }

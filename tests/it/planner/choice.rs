@@ -108,7 +108,7 @@ fn ties_go_to_lower_cost_then_lower_risk_then_older() {
     let ordered = [
         (0.7, 0.9, Risk::High, late),
         (0.75 - 0.15, 0.15, Risk::High, late),
-        (0.85 - 0.25, 0.25, Risk::Low, early),
+        (0.9 - 0.3, 0.25, Risk::Low, early),
         (0.6, 0.25, Risk::Low, late),
         (0.6, 0.25, Risk::Medium, early),
         (0.5, 0.1, Risk::Low, early),
