@@ -9,10 +9,12 @@ mod detectors;
 mod root_cause;
 mod series;
 pub mod settings;
+mod tracked;
 mod tracking;
 
 use uuid::Uuid;
 
+pub use alerts::alert_fingerprint;
 pub use settings::Settings;
 pub use tracking::{Changes, Tracker};
 
