@@ -105,8 +105,7 @@ pub fn reconcile(
 fn grouped(wanted: Vec<Wanted>) -> BTreeMap<Key, Wanted> {
     let mut by_key: BTreeMap<Key, Wanted> = BTreeMap::new();
     for mut want in wanted {
-        let key =
-            (want.reason, want.cause.clone(), want.component.clone(), want.subject.clone());
+        let key = (want.reason, want.cause.clone(), want.component.clone(), want.subject.clone());
         if let Some(held) = by_key.get_mut(&key) {
             held.detail = want.detail;
             held.evidence.append(&mut want.evidence);

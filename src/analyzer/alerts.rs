@@ -27,7 +27,9 @@ pub(super) fn observe(
         if let Some(rule) = alert.rule.as_deref().and_then(|name| rules.get(name)) {
             let told: Vec<&String> = rule.agreeing(&alert.labels).collect();
             if alert.state == AlertState::Firing {
-                told.iter().for_each(|fp| tracker.confirm(fp));
+                for own in &told {
+                    tracker.confirm(own);
+                }
             }
             // The rule's own reading decides; a violation of it that agrees is already there.
             if rule.good || !told.is_empty() {

@@ -95,8 +95,7 @@ impl RuleMemory {
             self.missing_since = Some(if self.ever_seen { now } else { started_at });
         }
         let limit = if self.ever_seen { settings.missing_after } else { settings.never_seen_after };
-        let missing_too_long =
-            self.missing_since.is_some_and(|at| since(now, at) >= limit);
+        let missing_too_long = self.missing_since.is_some_and(|at| since(now, at) >= limit);
         let problem = match &reading.points {
             Err(failure) => Some(failure.text.clone()),
             Ok(_) if good || bare => None,

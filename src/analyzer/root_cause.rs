@@ -14,11 +14,11 @@ use crate::domain::time::{Time, since};
 /// that names no cause: evidence that names one works through `sustained` alone. The causal pattern keeps its full
 /// confidence: it compares two named series.
 pub(super) fn root_causes(tracker: &Tracker, patterns: &[Pattern], now: Time) -> Vec<RootCause> {
-    let began: HashMap<&str, bool> =
+    let onsets: HashMap<&str, bool> =
         tracker.onsets.iter().map(|o| (o.fingerprint.as_str(), o.names_cause)).collect();
     let mut groups: BTreeMap<(Cause, String), Vec<(&Pattern, f64)>> = BTreeMap::new();
     for pattern in patterns {
-        let confidence = pattern.confidence * weight(tracker, &began, pattern);
+        let confidence = pattern.confidence * weight(tracker, &onsets, pattern);
         if confidence > 0.0 {
             groups
                 .entry((pattern.cause.clone(), pattern.component.clone()))
@@ -44,14 +44,14 @@ pub(super) fn root_causes(tracker: &Tracker, patterns: &[Pattern], now: Time) ->
         .collect()
 }
 
-fn weight(tracker: &Tracker, began: &HashMap<&str, bool>, pattern: &Pattern) -> f64 {
+fn weight(tracker: &Tracker, onsets: &HashMap<&str, bool>, pattern: &Pattern) -> f64 {
     match pattern.kind {
         PatternKind::Sustained | PatternKind::Causal => 1.0,
         PatternKind::Temporal | PatternKind::Spatial | PatternKind::Frequency => {
             // An onset may have cleared and been forgotten since: then its own word is all there is.
             let names = |fp: &str| match tracker.violations.get(fp) {
-                Some(tracked) => tracked.record.violation.names_cause(),
-                None => began.get(fp).copied().unwrap_or(false),
+                Some(known) => known.record.violation.names_cause(),
+                None => onsets.get(fp).copied().unwrap_or(false),
             };
             let unnamed = pattern.evidence.iter().filter(|fp| !names(fp)).count();
             unnamed as f64 / pattern.evidence.len().max(1) as f64

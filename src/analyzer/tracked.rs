@@ -22,10 +22,17 @@ pub(super) struct Tracked {
     occurred: bool,
     /// Its series or alert was last there at all.
     pub last_seen: Time,
-    /// Opened unconfirmed: whether this is a witnessed beginning is said when it is confirmed.
-    pub awaits_onset: bool,
-    /// Taken from the store and not read since: the rules and handlers may have changed in between.
-    pub restored: bool,
+    pub origin: Origin,
+}
+
+/// Where an episode comes from, as long as that leaves something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Seen,
+    /// An alert that nobody could confirm: whether this is a witnessed beginning is said when somebody can.
+    Unconfirmed,
+    /// The store, and not read since: rules and handlers may have changed in between.
+    Store,
 }
 
 /// How a broken reading came about.
@@ -41,15 +48,7 @@ pub(super) struct Beginning {
 impl Tracked {
     pub(super) fn opened(record: TrackedViolation, now: Time, before: Option<Self>) -> Self {
         let (marks, occurred) = before.map(|t| (t.marks, t.occurred)).unwrap_or_default();
-        Self {
-            record,
-            active: true,
-            marks,
-            occurred,
-            last_seen: now,
-            awaits_onset: false,
-            restored: false,
-        }
+        Self { record, active: true, marks, occurred, last_seen: now, origin: Origin::Seen }
     }
 
     pub(super) fn restored(record: TrackedViolation, started_at: Time) -> Self {
@@ -58,8 +57,7 @@ impl Tracked {
             marks: VecDeque::new(),
             occurred: false,
             last_seen: started_at,
-            awaits_onset: false,
-            restored: true,
+            origin: Origin::Store,
             record,
         }
     }
@@ -100,7 +98,7 @@ impl Tracked {
             confirmed: known.confirmed,
             ..fresh
         };
-        self.restored = false;
+        self.origin = Origin::Seen;
     }
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::coverage::{RuleMemory, Weighed};
 use super::series::CausalSeries;
 use super::settings::Settings;
-use super::tracked::{Beginning, Tracked, rule_description, rule_violation};
+use super::tracked::{Beginning, Origin, Tracked, rule_description, rule_violation};
 use crate::domain::cycle::Trigger;
 use crate::domain::reading::{RuleReading, RuleStatus, Snapshot, Source};
 use crate::domain::rule::Measure;
@@ -184,7 +184,9 @@ impl Tracker {
                 }
             }
         }
-        if status.good && reading.empty_is_clear && matches!(rule.measure, Measure::Condition { .. })
+        if status.good
+            && reading.empty_is_clear
+            && matches!(rule.measure, Measure::Condition { .. })
         {
             // A condition answers only what holds: whatever it no longer answers is clear.
             let answered: HashSet<&str> =
@@ -221,7 +223,7 @@ impl Tracker {
         {
             tracked.last_seen = now;
             tracked.record.violation.confirmed = beginning.good;
-            if tracked.restored {
+            if tracked.origin == Origin::Store {
                 tracked.redescribe(describe());
                 self.unsaved.insert(fp.to_owned());
             }
@@ -231,9 +233,12 @@ impl Tracker {
                 trim(&mut tracked.record.returns, now, &self.settings);
                 self.unsaved.insert(fp.to_owned());
             }
-            if beginning.good && std::mem::take(&mut tracked.awaits_onset) && beginning.onset {
-                let onset = Onset::of(&tracked.record.violation, now);
-                self.witness(onset);
+            if beginning.good && tracked.origin == Origin::Unconfirmed {
+                tracked.origin = Origin::Seen;
+                if beginning.onset {
+                    let onset = Onset::of(&tracked.record.violation, now);
+                    self.witness(onset);
+                }
             }
             return;
         }
@@ -257,7 +262,9 @@ impl Tracker {
         self.unsaved.insert(fp.to_owned());
         let record = TrackedViolation { violation, returns, clear_since: None };
         let mut tracked = Tracked::opened(record, now, before);
-        tracked.awaits_onset = !beginning.good && quiet;
+        if !beginning.good && quiet {
+            tracked.origin = Origin::Unconfirmed;
+        }
         self.violations.insert(fp.to_owned(), tracked);
     }
 

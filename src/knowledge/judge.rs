@@ -155,8 +155,7 @@ fn too_early_to_count(
     sight: &Sight<'_>,
 ) -> Option<String> {
     let own_window = after(judging.settled_at, sight.poll_interval * COUNTER_POLLS);
-    let counter = rules(judging, counted).into_iter().find(|name| sight.counters.contains(*name))?;
-    (sight.now < own_window).then(|| {
-        format!("rule {counter} counts what came after settling: too early to tell")
-    })
+    let rule = rules(judging, counted).into_iter().find(|name| sight.counters.contains(*name))?;
+    (sight.now < own_window)
+        .then(|| format!("rule {rule} counts what came after settling: too early to tell"))
 }
