@@ -3,13 +3,13 @@
 
 use chrono::TimeDelta;
 use mape_k::analyzer::alert_fingerprint;
+use mape_k::domain::Cause;
 use mape_k::domain::alert::{Alert, AlertClass, AlertState, AlertView};
 use mape_k::domain::analysis::PatternKind::Temporal;
 use mape_k::domain::reading::{FailureKind, ReadFailure, Source};
 use mape_k::domain::rule::Severity;
-use mape_k::domain::Cause;
 
-use super::world::{BROKEN, FINE, World, all, alert, labels, many, naming, rule};
+use super::world::{BROKEN, FINE, World, alert, all, labels, many, naming, rule};
 
 /// An alert that names the rule, about component a.
 fn of_rule() -> Alert {

@@ -118,9 +118,8 @@ fn a09_a_woken_cycle_adds_no_point() {
 
 /// One range query's answer: both rules over the last `points` minutes halves.
 fn past(world: &World, points: usize) -> Vec<SeriesHistory> {
-    let at = |i: usize| {
-        world.now - TimeDelta::seconds(30 * i64::try_from(points - i).expect("small"))
-    };
+    let at =
+        |i: usize| world.now - TimeDelta::seconds(30 * i64::try_from(points - i).expect("small"));
     let of = |rule: &str, label: (&str, &str), factor: f64| SeriesHistory {
         rule: rule.to_owned(),
         labels: labels(&[label]),
@@ -136,7 +135,8 @@ fn past(world: &World, points: usize) -> Vec<SeriesHistory> {
 
 #[test]
 fn a09_history_fills_the_series_at_the_start_and_after_a_gap() {
-    let by_node = Rule { component: ComponentFrom::Label("node".to_owned()), ..rule("failure_rate") };
+    let by_node =
+        Rule { component: ComponentFrom::Label("node".to_owned()), ..rule("failure_rate") };
     let node = |value| vec![Series { labels: labels(&[("node", "a")]), value, age: 5 }];
     let mut world = World::new()
         .watch(naming("validation_latency", Cause::VALIDATION_LATENCY), latency(BROKEN))

@@ -8,7 +8,7 @@ use mape_k::domain::{CHARTER, Cause};
 use uuid::Uuid;
 
 use super::causal;
-use super::world::{BROKEN, FINE, World, all, alert, info, labels, many, naming, rule};
+use super::world::{BROKEN, FINE, World, alert, all, info, labels, many, naming, rule};
 
 /// Fine components, of which one breaks at each of these seconds.
 fn onsets_at(settings: Settings, rule: mape_k::domain::rule::Rule, seconds: &[i64]) -> World {
@@ -141,7 +141,9 @@ fn a11_a_disabled_detector_never_appears_on_its_own_fixture() {
     settings.algorithms.frequency.enabled = false;
     assert_eq!(present(&onsets_over_minutes(settings, 9), Frequency), None);
 
-    for (kind, switched) in [(Spatial, true), (Spatial, false), (Sustained, true), (Sustained, false)] {
+    for (kind, switched) in
+        [(Spatial, true), (Spatial, false), (Sustained, true), (Sustained, false)]
+    {
         let mut settings = Settings::default();
         settings.algorithms.spatial.enabled = kind != Spatial || switched;
         settings.algorithms.sustained.enabled = kind != Sustained || switched;

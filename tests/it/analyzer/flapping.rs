@@ -1,7 +1,7 @@
 //! Part of A67: three returns in ten minutes are flapping; it counts as active until clear for ten minutes and is
 //! evidence for nothing.
 
-use super::world::{BROKEN, FINE, World, all, alert, critical, naming};
+use super::world::{BROKEN, FINE, World, alert, all, critical, naming};
 use mape_k::domain::alert::AlertState;
 
 fn world() -> World {

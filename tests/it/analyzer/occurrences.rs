@@ -88,9 +88,8 @@ fn a_critical_violation_is_sustained_at_once_even_in_a_woken_cycle() {
 fn a_rule_without_a_cause_is_an_unknown_cause_at_its_component() {
     let mut nameless = series("", BROKEN);
     nameless.labels = labels(&[("shard", "1")]);
-    let mut world = World::new()
-        .watch(rule("r1"), all(&["a"], BROKEN))
-        .watch(rule("r2"), vec![nameless]);
+    let mut world =
+        World::new().watch(rule("r1"), all(&["a"], BROKEN)).watch(rule("r2"), vec![nameless]);
     let cycle = world.cycles(3);
     assert!(cycle.root(Cause::UNKNOWN, "a").is_some());
     assert!(cycle.root(Cause::UNKNOWN, CHARTER).is_some(), "no component: charter");

@@ -3,7 +3,7 @@
 use mape_k::domain::analysis::PatternKind::{Frequency, Temporal};
 use mape_k::domain::rule::Severity;
 
-use super::world::{BROKEN, Cycle, FINE, World, all, alert, many, naming, rule};
+use super::world::{BROKEN, Cycle, FINE, World, alert, all, many, naming, rule};
 
 const RULES: [&str; 4] = ["r1", "r2", "r3", "r4"];
 

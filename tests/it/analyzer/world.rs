@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use mape_k::analyzer::{Changes, Settings, Tracker, analyze};
@@ -54,6 +54,8 @@ pub struct World {
 pub struct Cycle {
     pub changes: Changes,
     pub analysis: Analysis,
+    /// What observing and analyzing took.
+    pub took: Duration,
 }
 
 pub fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -222,8 +224,10 @@ impl World {
             *ids += 1;
             Uuid::from_u128(*ids)
         };
+        let begin = Instant::now();
         let changes = self.tracker.observe(&snapshot, trigger, &mut new_id);
         let analysis = analyze(&self.tracker, Uuid::nil(), "cycle", self.now);
+        let took = begin.elapsed();
         for (fp, record) in self.tracker.unsaved() {
             match record {
                 // Through the form that the store keeps it in.
@@ -235,7 +239,7 @@ impl World {
             };
         }
         self.tracker.saved();
-        Cycle { changes, analysis }
+        Cycle { changes, analysis, took }
     }
 
     /// A new process on the same store.
