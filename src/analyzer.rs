@@ -9,6 +9,7 @@ mod detectors;
 mod root_cause;
 mod series;
 pub mod settings;
+mod tracked;
 mod tracking;
 
 use uuid::Uuid;

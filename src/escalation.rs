@@ -2,7 +2,7 @@
 //!
 //! Pure: opens what is wanted and not open, refreshes what is open, closes what its reason says is over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -28,6 +28,8 @@ pub struct Situation<'a> {
     pub now: Time,
     /// Fingerprints of active violations.
     pub active: &'a BTreeSet<String>,
+    /// Rules whose data is missing, for however long: after a restart it is missing before it is so for too long.
+    pub missing: &'a BTreeSet<String>,
     /// (cause, component) of executions that completed in this cycle.
     pub succeeded: &'a [(Cause, String)],
     /// `monitor.scope` is set.
@@ -39,9 +41,14 @@ pub struct Situation<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
     pub opened: Vec<Escalation>,
+    /// Open as before; what is known of them has changed.
     pub refreshed: Vec<Escalation>,
+    /// Open as before, with nothing new to store.
+    pub unchanged: Vec<Escalation>,
     pub closed: Vec<Escalation>,
 }
+
+type Key = (Reason, Option<Cause>, Option<String>, String);
 
 #[must_use]
 pub fn reconcile(
@@ -52,63 +59,83 @@ pub fn reconcile(
 ) -> Changes {
     let now = situation.now;
     let mut changes = Changes::default();
-    let mut still_open = open;
-    let mut asserted: BTreeSet<Uuid> = BTreeSet::new();
-    for want in wanted {
-        let key = (want.reason, want.cause.clone(), want.component.clone(), want.subject.clone());
-        let opened = changes.opened.iter_mut().find(|e| e.key() == key);
-        if let Some(known) = opened.or_else(|| still_open.iter_mut().find(|e| e.key() == key)) {
-            if asserted.insert(known.id) {
-                known.times_seen += 1;
-            }
-            known.detail = want.detail;
-            let evidence: BTreeSet<String> =
-                known.evidence.drain(..).chain(want.evidence).collect();
-            known.evidence = bounded(evidence);
-            known.last_active_at = now;
-            continue;
+    let mut wanted = grouped(wanted);
+    let known_now: BTreeSet<Key> = wanted.keys().cloned().collect();
+    for mut record in open {
+        let told = wanted.remove(&record.key());
+        let told_now = told.is_some();
+        if let Some(want) = told {
+            record.times_seen += 1;
+            record.detail = want.detail;
+            let evidence = record.evidence.drain(..).chain(want.evidence).collect();
+            record.evidence = bounded(evidence, situation.active);
         }
-        let record = Escalation {
+        let active = record.evidence.iter().any(|fp| situation.active.contains(fp));
+        if active || told_now {
+            record.last_active_at = now;
+        }
+        if is_over(&record, active, told_now, &known_now, situation) {
+            record.closed_at = Some(now);
+            changes.closed.push(record);
+        } else if active || told_now {
+            changes.refreshed.push(record);
+        } else {
+            changes.unchanged.push(record);
+        }
+    }
+    for want in wanted.into_values() {
+        changes.opened.push(Escalation {
             id: new_id(),
             reason: want.reason,
             cause: want.cause,
             component: want.component,
             subject: want.subject,
             detail: want.detail,
-            evidence: bounded(want.evidence.into_iter().collect()),
+            evidence: bounded(want.evidence.into_iter().collect(), situation.active),
             opened_at: now,
             closed_at: None,
             times_seen: 1,
             last_active_at: now,
-        };
-        asserted.insert(record.id);
-        changes.opened.push(record);
-    }
-    for mut record in still_open {
-        let active = record.evidence.iter().any(|fp| situation.active.contains(fp));
-        if active {
-            record.last_active_at = now;
-        }
-        let told_now = asserted.contains(&record.id);
-        if is_over(&record, active, told_now, situation) {
-            record.closed_at = Some(now);
-            changes.closed.push(record);
-        } else if active || told_now {
-            changes.refreshed.push(record);
-        }
+        });
     }
     changes
+}
+
+/// What is wanted more than once in a cycle is one thing with all the evidence, in the last one's words.
+fn grouped(wanted: Vec<Wanted>) -> BTreeMap<Key, Wanted> {
+    let mut by_key: BTreeMap<Key, Wanted> = BTreeMap::new();
+    for mut want in wanted {
+        let key = (want.reason, want.cause.clone(), want.component.clone(), want.subject.clone());
+        if let Some(held) = by_key.get_mut(&key) {
+            held.detail = want.detail;
+            held.evidence.append(&mut want.evidence);
+        } else {
+            by_key.insert(key, want);
+        }
+    }
+    by_key
 }
 
 /// Evidence kept with a record: enough to see what it was about, bounded under a storm.
 const MAX_EVIDENCE: usize = 1_000;
 
-fn bounded(evidence: BTreeSet<String>) -> Vec<String> {
-    evidence.into_iter().take(MAX_EVIDENCE).collect()
+/// Beyond the bound the active ones stay: they decide when a record is over.
+fn bounded(evidence: BTreeSet<String>, active: &BTreeSet<String>) -> Vec<String> {
+    if evidence.len() <= MAX_EVIDENCE {
+        return evidence.into_iter().collect();
+    }
+    let (still, over): (Vec<_>, Vec<_>) = evidence.into_iter().partition(|fp| active.contains(fp));
+    still.into_iter().chain(over).take(MAX_EVIDENCE).collect()
 }
 
 /// The table's last column. Clear: none of the violations of its evidence is active.
-fn is_over(record: &Escalation, active: bool, told_now: bool, situation: &Situation<'_>) -> bool {
+fn is_over(
+    record: &Escalation,
+    active: bool,
+    told_now: bool,
+    known_now: &BTreeSet<Key>,
+    situation: &Situation<'_>,
+) -> bool {
     let clear_for_long =
         !active && !told_now && since(situation.now, record.last_active_at) >= situation.quiet;
     match record.reason {
@@ -116,15 +143,27 @@ fn is_over(record: &Escalation, active: bool, told_now: bool, situation: &Situat
         | Reason::UnknownAlert
         | Reason::CapacityExhausted
         | Reason::Ineffective
-        | Reason::Degradation => !active && !told_now,
-        Reason::ApprovalNeeded | Reason::DataMissing => !told_now,
+        | Reason::Degradation
+        // A flapping violation counts as active until it has been clear for that long.
+        | Reason::Flapping => !active && !told_now,
+        Reason::ApprovalNeeded => !told_now,
         Reason::ActionFailed => {
             let succeeded = situation.succeeded.iter().any(|(cause, component)| {
                 record.cause.as_ref() == Some(cause) && record.component.as_ref() == Some(component)
             });
             !told_now && (succeeded || !active)
         }
-        Reason::OutcomeUnknown | Reason::RemediesExhausted | Reason::Flapping => clear_for_long,
+        // The next run of the same thing was judged: its state is known.
+        Reason::OutcomeUnknown => {
+            let judged = |reason| {
+                let (_, cause, component, subject) = record.key();
+                known_now.contains(&(reason, cause, component, subject))
+            };
+            let known = judged(Reason::Ineffective) || judged(Reason::Degradation);
+            (known && !told_now) || clear_for_long
+        }
+        Reason::RemediesExhausted => clear_for_long,
         Reason::AmbiguousScope => situation.scoped,
+        Reason::DataMissing => !told_now && !situation.missing.contains(&record.subject),
     }
 }

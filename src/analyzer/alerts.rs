@@ -1,12 +1,16 @@
 //! Alerts among the violations: an alert that names a rule confirms the rule's violations and counts for nothing
 //! itself; one with a cause of its own is a violation; the rest is listed.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use uuid::Uuid;
 
-use super::tracking::{Beginning, Changes, Tracker};
+use super::tracked::Beginning;
+use super::tracking::{Changes, Tracker};
 use crate::domain::Labels;
 use crate::domain::alert::{Alert, AlertClass, AlertState};
-use crate::domain::reading::{RuleStatus, Snapshot, Source};
+use crate::domain::reading::{Snapshot, Source};
+use crate::domain::rule::ComponentFrom;
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 
@@ -17,62 +21,146 @@ pub(super) fn observe(
     new_id: &mut dyn FnMut() -> Uuid,
 ) {
     let now = snapshot.at;
-    let view = &snapshot.alerts;
-    let mut known: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
-    for alert in &view.alerts {
-        let shown = match alert.class {
-            AlertClass::Actionable | AlertClass::UnknownCause => true,
-            AlertClass::NotOurs | AlertClass::Foreign | AlertClass::Ignored => false,
-        };
-        if !shown {
-            continue;
-        }
-        let fp = alert_fingerprint(&alert.fingerprint);
-        known.insert(fp.clone());
-        let stands_alone = alert
-            .rule
-            .as_deref()
-            .is_none_or(|rule| reading_is_missing(tracker, rule, alert, &changes.rules));
-        match alert.state {
-            _ if !stands_alone => tracker.drop_violation(&fp, changes),
-            AlertState::Clear => tracker.clear(&fp, now, changes),
-            AlertState::Firing => {
-                let beginning =
-                    Beginning { now, last_clear: None, good: true, onset: Some(alert.onset) };
-                tracker.broken(&fp, beginning, || violation(alert, &fp, now), changes, new_id);
+    let alerts = by_fingerprint(&snapshot.alerts.alerts);
+    let rules = index(tracker, snapshot, changes, alerts.values().copied());
+    for (fp, alert) in &alerts {
+        if let Some(rule) = alert.rule.as_deref().and_then(|name| rules.get(name)) {
+            let told: Vec<&String> = rule.agreeing(&alert.labels).collect();
+            if alert.state == AlertState::Firing {
+                for own in &told {
+                    tracker.confirm(own);
+                }
             }
+            // The rule's own reading decides; a violation of it that agrees is already there.
+            if rule.good || !told.is_empty() {
+                tracker.drop_violation(fp, changes);
+                continue;
+            }
+        }
+        let beginning = |good, onset| Beginning { now, good, onset };
+        match alert.state {
+            AlertState::Clear => tracker.clear(fp, now, changes),
+            AlertState::Firing => {
+                let described = || violation(alert, fp, now);
+                tracker.broken(fp, beginning(true, alert.onset), described, changes, new_id);
+            }
+            // What was seen clear opens again only when somebody can say so.
+            AlertState::Unconfirmed if tracker.violations.get(fp).is_some_and(|t| !t.active) => {}
             AlertState::Unconfirmed => {
-                let beginning =
-                    Beginning { now, last_clear: None, good: false, onset: Some(false) };
-                tracker.broken(&fp, beginning, || violation(alert, &fp, now), changes, new_id);
+                let described = || violation(alert, fp, now);
+                tracker.broken(fp, beginning(false, false), described, changes, new_id);
             }
         }
     }
-    if view.absence_proves_clear {
-        let gone: Vec<String> = tracker
-            .active()
-            .filter(|v| v.source == Source::Alertmanager && !known.contains(&v.fingerprint))
-            .map(|v| v.fingerprint.clone())
-            .collect();
-        for fp in gone {
-            tracker.clear(&fp, now, changes);
+    absent(tracker, snapshot, &alerts, changes);
+}
+
+/// What is in no list any more: clear where that proves it, vanished where nobody listens to Alertmanager any longer.
+fn absent(
+    tracker: &mut Tracker,
+    snapshot: &Snapshot,
+    alerts: &BTreeMap<String, &Alert>,
+    changes: &mut Changes,
+) {
+    let view = &snapshot.alerts;
+    let listening =
+        view.failure.is_some() || snapshot.sources.iter().any(|s| s.source == Source::Alertmanager);
+    if listening && !view.absence_proves_clear {
+        return;
+    }
+    let gone: Vec<String> = tracker
+        .active()
+        .filter(|v| v.source == Source::Alertmanager && !alerts.contains_key(&v.fingerprint))
+        .map(|v| v.fingerprint.clone())
+        .collect();
+    for fp in gone {
+        if listening {
+            tracker.clear(&fp, snapshot.at, changes);
+        } else {
+            tracker.drop_violation(&fp, changes);
         }
     }
 }
 
-/// The rule that an alert names cannot be read for the alert's series: only then does the alert stand for itself.
-fn reading_is_missing(
+/// One alert a fingerprint: its older episodes are over, so the liveliest word on it stands, of two alike the newer.
+fn by_fingerprint(alerts: &[Alert]) -> BTreeMap<String, &Alert> {
+    let weight = |alert: &Alert| match alert.state {
+        AlertState::Firing => 2,
+        AlertState::Unconfirmed => 1,
+        AlertState::Clear => 0,
+    };
+    let mut by: BTreeMap<String, &Alert> = BTreeMap::new();
+    for alert in alerts {
+        match alert.class {
+            AlertClass::Actionable | AlertClass::UnknownCause => {}
+            AlertClass::NotOurs | AlertClass::Foreign | AlertClass::Ignored => continue,
+        }
+        let held = by.entry(alert_fingerprint(&alert.fingerprint)).or_insert(alert);
+        if (weight(alert), alert.received_at) > (weight(held), held.received_at) {
+            *held = alert;
+        }
+    }
+    by
+}
+
+/// The active violations of one rule that alerts name. An alert that carries the rule's component label is compared
+/// with that component's violations only, so that many alerts of one rule do not meet all of its violations.
+struct Named<'a> {
+    good: bool,
+    component_label: Option<&'a str>,
+    by_component: HashMap<Option<String>, Vec<(String, Labels)>>,
+}
+
+fn index<'a>(
     tracker: &Tracker,
-    rule: &str,
-    alert: &Alert,
-    statuses: &[RuleStatus],
-) -> bool {
-    let good = statuses.iter().any(|s| s.rule == rule && s.good);
-    // A violation of the rule that this alert agrees with is active: the alert only confirms it.
-    let told = tracker.active().any(|v| {
-        v.source != Source::Alertmanager && v.rule == rule && agrees(&alert.labels, &v.labels)
-    });
-    !good && !told
+    snapshot: &'a Snapshot,
+    changes: &Changes,
+    alerts: impl Iterator<Item = &'a Alert>,
+) -> HashMap<&'a str, Named<'a>> {
+    let named: HashSet<&str> = alerts.filter_map(|alert| alert.rule.as_deref()).collect();
+    let good: HashSet<&str> =
+        changes.rules.iter().filter(|s| s.good).map(|s| s.rule.as_str()).collect();
+    let mut rules: HashMap<&str, Named<'_>> = snapshot
+        .readings
+        .iter()
+        .filter(|reading| named.contains(reading.rule.name.as_str()))
+        .map(|reading| {
+            let component_label = match &reading.rule.component {
+                ComponentFrom::Label(label) => Some(label.as_str()),
+                ComponentFrom::Fixed(_) => None,
+            };
+            let name = reading.rule.name.as_str();
+            let good = good.contains(name);
+            (name, Named { good, component_label, by_component: HashMap::new() })
+        })
+        .collect();
+    // Where everything is confirmed there is nothing that an alert could add.
+    let open = tracker.active().filter(|v| v.source != Source::Alertmanager && !v.confirmed);
+    for violation in open {
+        if let Some(rule) = rules.get_mut(violation.rule.as_str()) {
+            let component = rule.component_label.and_then(|l| violation.labels.get(l)).cloned();
+            let entry = (violation.fingerprint.clone(), violation.labels.clone());
+            rule.by_component.entry(component).or_default().push(entry);
+        }
+    }
+    rules
+}
+
+impl Named<'_> {
+    /// Fingerprints of the violations whose labels these do not contradict.
+    fn agreeing(&self, labels: &Labels) -> impl Iterator<Item = &String> {
+        let component = self.component_label.and_then(|label| labels.get(label));
+        let buckets: Vec<&Vec<(String, Labels)>> = match component {
+            // One that carries the label, and those that do not.
+            Some(_) => [component.cloned(), None]
+                .iter()
+                .filter_map(|key| self.by_component.get(key))
+                .collect(),
+            None => self.by_component.values().collect(),
+        };
+        let labels = labels.clone();
+        buckets.into_iter().flatten().filter(move |(_, own)| agrees(&labels, own)).map(|(fp, _)| fp)
+    }
 }
 
 /// No label that both carry differs.

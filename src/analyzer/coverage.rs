@@ -8,6 +8,16 @@ use crate::domain::rule::Measure;
 use crate::domain::time::{Time, since};
 use crate::domain::violation::fingerprint;
 
+/// One reading, weighed.
+#[derive(Debug)]
+pub(super) struct Weighed<'a> {
+    pub status: RuleStatus,
+    /// Points young enough to be believed, under their fingerprints.
+    pub fresh: Vec<(String, &'a Point)>,
+    /// Fingerprints that answered with a sample too old to say anything.
+    pub stale: Vec<String>,
+}
+
 /// A series is expected when any of so many last good cycles saw it.
 const EXPECTED_FOR: u64 = 10;
 
@@ -18,6 +28,8 @@ pub(super) struct RuleMemory {
     good_cycles: u64,
     ever_seen: bool,
     missing_since: Option<Time>,
+    /// When a bare condition was last proven answerable: what it did not answer then was clear.
+    unanswered_is_clear_at: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -29,23 +41,23 @@ struct Series {
 }
 
 impl RuleMemory {
-    /// Weighs one reading; returns its status and the fresh points under their fingerprints.
+    /// Weighs one reading.
     pub(super) fn observe<'a>(
         &mut self,
         reading: &'a RuleReading,
         now: Time,
         started_at: Time,
         settings: &Settings,
-    ) -> (RuleStatus, Vec<(String, &'a Point)>) {
+    ) -> Weighed<'a> {
         let rule = &reading.rule;
-        let stale_after = settings.poll_interval * 2;
+        let stale_after = settings.stale_after();
         let answered = reading.points.as_deref().unwrap_or_default();
-        let fresh: Vec<(String, &Point)> = answered
+        let named = |point: &'a Point| (fingerprint(&rule.name, &point.labels), point);
+        let (fresh, stale): (Vec<_>, Vec<_>) = answered
             .iter()
-            .filter(|point| since(now, point.sampled_at) <= stale_after)
-            .map(|point| (fingerprint(&rule.name, &point.labels), point))
-            .collect();
-        let stale = answered.len() - fresh.len();
+            .map(named)
+            .partition(|(_, point)| since(now, point.sampled_at) <= stale_after);
+        let stale: Vec<String> = stale.into_iter().map(|(fp, _)| fp).collect();
         // Forgotten: nobody expects a series that has been gone for so long.
         self.series.retain(|_, s| since(now, s.seen_at) < settings.forget_after);
         let condition = matches!(rule.measure, Measure::Condition { .. });
@@ -55,7 +67,8 @@ impl RuleMemory {
             if condition { 0 } else { self.series.values().filter(|s| is_expected(s)).count() };
         let there =
             fresh.iter().filter(|(fp, _)| self.series.get(fp).is_some_and(is_expected)).count();
-        let covered = expected == 0 || there as f64 >= settings.min_coverage * expected as f64;
+        // A quotient, not a product: 12 of 15 divide to exactly the 0.8 that the configuration says.
+        let covered = expected == 0 || there as f64 / expected as f64 >= settings.min_coverage;
         let answers = !fresh.is_empty() || (condition && reading.empty_is_clear);
         let good = reading.points.is_ok() && answers && covered;
         if good {
@@ -72,17 +85,17 @@ impl RuleMemory {
                 series.good_cycle = self.good_cycles;
             }
         }
-        if answers {
+        // The empty answer of a bare condition without `present` cannot be told from missing data: only when it is not
+        // answered at all is it missing.
+        let bare = matches!(&rule.measure, Measure::Condition { present: None, .. });
+        if answers || (bare && reading.points.is_ok()) {
             self.ever_seen = true;
             self.missing_since = None;
         } else if self.missing_since.is_none() {
             self.missing_since = Some(if self.ever_seen { now } else { started_at });
         }
-        // A bare condition without `present` cannot be told from missing data: it is never reported as missing.
-        let bare = matches!(&rule.measure, Measure::Condition { present: None, .. });
         let limit = if self.ever_seen { settings.missing_after } else { settings.never_seen_after };
-        let missing_too_long =
-            !bare && self.missing_since.is_some_and(|at| since(now, at) >= limit);
+        let missing_too_long = self.missing_since.is_some_and(|at| since(now, at) >= limit);
         let problem = match &reading.points {
             Err(failure) => Some(failure.text.clone()),
             Ok(_) if good || bare => None,
@@ -96,8 +109,9 @@ impl RuleMemory {
                 rule.metric_name()
             )),
             Ok(_) => Some(format!(
-                "only {there} of {expected} expected series of rule {} are there and fresh ({stale} stale)",
-                rule.name
+                "only {there} of {expected} expected series of rule {} are there and fresh ({} stale)",
+                rule.name,
+                stale.len()
             )),
         };
         let status = RuleStatus {
@@ -110,25 +124,23 @@ impl RuleMemory {
             missing_too_long,
             problem,
         };
-        (status, fresh)
+        Weighed { status, fresh, stale }
     }
 
-    /// When this series was last seen clear in good data.
+    /// When this series was last seen clear in good data, before this reading.
     pub(super) fn last_clear(&self, fp: &str) -> Option<Time> {
-        self.series.get(fp).and_then(|s| s.clear_at)
+        self.series.get(fp).and_then(|s| s.clear_at).max(self.unanswered_is_clear_at)
     }
 
     /// This series reads clear in good data.
     pub(super) fn clear(&mut self, fp: &str, now: Time) {
-        // A condition's series that no longer answers is unknown to the map until now.
-        self.series
-            .entry(fp.to_owned())
-            .or_insert(Series { good_cycle: self.good_cycles, seen_at: now, clear_at: None })
-            .clear_at = Some(now);
+        if let Some(series) = self.series.get_mut(fp) {
+            series.clear_at = Some(now);
+        }
     }
 
-    /// Was this series there, fresh, in the reading of this moment?
-    pub(super) fn saw(&self, fp: &str, now: Time) -> bool {
-        self.series.get(fp).is_some_and(|s| s.seen_at == now)
+    /// A bare condition answered in good data: whatever it did not answer is clear.
+    pub(super) fn rest_is_clear(&mut self, now: Time) {
+        self.unanswered_is_clear_at = Some(now);
     }
 }

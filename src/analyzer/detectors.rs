@@ -2,9 +2,11 @@
 //! answers with patterns; distinct fingerprints and scheduled cycles count, repeats never do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::series::correlation;
-use super::tracking::{Onset, Tracked, Tracker};
+use super::tracked::Tracked;
+use super::tracking::Tracker;
 use crate::domain::analysis::{Pattern, PatternKind};
 use crate::domain::rule::Severity;
 use crate::domain::time::{Time, since};
@@ -31,9 +33,17 @@ fn evidence(tracker: &Tracker) -> impl Iterator<Item = (&String, &Tracked)> {
     tracker.violations.iter().filter(|(_, t)| t.active && is_evidence(&t.record.violation))
 }
 
-/// Distinct violations that began inside one window ending now.
-fn distinct<'a>(onsets: impl Iterator<Item = &'a Onset>) -> BTreeSet<&'a str> {
-    onsets.filter(|o| o.counts).map(|o| o.fingerprint.as_str()).collect()
+/// Distinct violations that began inside one window ending now. One that is found to flap meanwhile is none.
+fn began(tracker: &Tracker, window: Duration, now: Time) -> BTreeSet<&str> {
+    let flapping =
+        |fp: &str| tracker.violations.get(fp).is_some_and(|t| t.record.violation.flapping);
+    tracker
+        .onsets
+        .iter()
+        .filter(|o| o.counts && since(now, o.at) <= window)
+        .map(|o| o.fingerprint.as_str())
+        .filter(|fp| !flapping(fp))
+        .collect()
 }
 
 fn owned(fingerprints: BTreeSet<&str>) -> Vec<String> {
@@ -45,8 +55,7 @@ fn temporal(tracker: &Tracker, now: Time) -> Option<Pattern> {
     if !settings.enabled {
         return None;
     }
-    let recent = tracker.onsets.iter().filter(|o| since(now, o.at) <= settings.window);
-    let found = distinct(recent);
+    let found = began(tracker, settings.window, now);
     (found.len() >= settings.min_onsets).then(|| Pattern {
         kind: PatternKind::Temporal,
         confidence: settings.sensitivity,
@@ -62,8 +71,7 @@ fn frequency(tracker: &Tracker, now: Time) -> Option<Pattern> {
     if !settings.enabled {
         return None;
     }
-    let recent = tracker.onsets.iter().filter(|o| since(now, o.at) <= settings.window);
-    let found = distinct(recent);
+    let found = began(tracker, settings.window, now);
     (found.len() > settings.anomaly_threshold).then(|| Pattern {
         kind: PatternKind::Frequency,
         confidence: settings.sensitivity,

@@ -1,9 +1,10 @@
 //! From patterns to root causes: who names what, with how much confidence, and what stands behind it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::detectors::is_evidence;
-use super::tracking::{Tracker, occurrence_window};
+use super::tracked::occurrence_window;
+use super::tracking::Tracker;
 use crate::domain::Cause;
 use crate::domain::analysis::{Pattern, PatternKind, RootCause};
 use crate::domain::rule::Severity;
@@ -13,9 +14,11 @@ use crate::domain::time::{Time, since};
 /// that names no cause: evidence that names one works through `sustained` alone. The causal pattern keeps its full
 /// confidence: it compares two named series.
 pub(super) fn root_causes(tracker: &Tracker, patterns: &[Pattern], now: Time) -> Vec<RootCause> {
+    let onsets: HashMap<&str, bool> =
+        tracker.onsets.iter().map(|o| (o.fingerprint.as_str(), o.names_cause)).collect();
     let mut groups: BTreeMap<(Cause, String), Vec<(&Pattern, f64)>> = BTreeMap::new();
     for pattern in patterns {
-        let confidence = pattern.confidence * weight(tracker, pattern);
+        let confidence = pattern.confidence * weight(tracker, &onsets, pattern);
         if confidence > 0.0 {
             groups
                 .entry((pattern.cause.clone(), pattern.component.clone()))
@@ -41,19 +44,19 @@ pub(super) fn root_causes(tracker: &Tracker, patterns: &[Pattern], now: Time) ->
         .collect()
 }
 
-fn weight(tracker: &Tracker, pattern: &Pattern) -> f64 {
+fn weight(tracker: &Tracker, onsets: &HashMap<&str, bool>, pattern: &Pattern) -> f64 {
     match pattern.kind {
         PatternKind::Sustained | PatternKind::Causal => 1.0,
         PatternKind::Temporal | PatternKind::Spatial | PatternKind::Frequency => {
-            let unnamed = pattern.evidence.iter().filter(|fp| !names_cause(tracker, fp)).count();
+            // An onset may have cleared and been forgotten since: then its own word is all there is.
+            let names = |fp: &str| match tracker.violations.get(fp) {
+                Some(known) => known.record.violation.names_cause(),
+                None => onsets.get(fp).copied().unwrap_or(false),
+            };
+            let unnamed = pattern.evidence.iter().filter(|fp| !names(fp)).count();
             unnamed as f64 / pattern.evidence.len().max(1) as f64
         }
     }
-}
-
-fn names_cause(tracker: &Tracker, fp: &str) -> bool {
-    tracker.onsets.iter().rev().find(|o| o.fingerprint == fp).is_some_and(|o| o.names_cause)
-        || tracker.violations.get(fp).is_some_and(|t| t.record.violation.cause.is_some())
 }
 
 fn is_critical(tracker: &Tracker, fp: &str) -> bool {

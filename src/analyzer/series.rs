@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::settings::Causal;
 use crate::domain::CHARTER;
-use crate::domain::reading::{RuleReading, RuleStatus, SeriesHistory};
+use crate::domain::reading::{RuleReading, RuleStatus, SeriesHistory, Snapshot};
 use crate::domain::time::{Time, since};
 
 /// One series per component, and the latency they are compared with.
@@ -15,8 +15,10 @@ pub(super) struct CausalSeries {
     settings: Causal,
     pub latency: VecDeque<(Time, f64)>,
     pub failures: BTreeMap<String, VecDeque<(Time, f64)>>,
-    last_push: Option<Time>,
-    asked: bool,
+    /// When one of the two rules was last read well.
+    last_read: Option<Time>,
+    /// Neither rule is configured: there is nothing to compare.
+    absent: bool,
 }
 
 /// Components compared at most; a bound under a label explosion.
@@ -28,8 +30,8 @@ impl CausalSeries {
             settings,
             latency: VecDeque::new(),
             failures: BTreeMap::new(),
-            last_push: None,
-            asked: false,
+            last_read: None,
+            absent: false,
         }
     }
 
@@ -40,67 +42,108 @@ impl CausalSeries {
         interval: Duration,
         step: Duration,
     ) -> Option<Time> {
-        if !self.settings.enabled {
+        if !self.settings.enabled || self.absent {
             return None;
         }
-        let gap = match self.last_push {
-            None => !self.asked,
-            Some(at) => since(now, at) > interval * 3,
-        };
-        let span = step * u32::try_from(self.settings.window).unwrap_or(u32::MAX);
-        gap.then(|| now - span)
+        let gap = self.last_read.is_none_or(|at| since(now, at) > interval * 3);
+        let span = step.saturating_mul(u32::try_from(self.settings.window).unwrap_or(u32::MAX));
+        gap.then(|| chrono::TimeDelta::from_std(span).map_or(now, |span| now - span))
+    }
+
+    /// Takes the history in, where there is one, and this cycle's points.
+    pub(super) fn observe(
+        &mut self,
+        snapshot: &Snapshot,
+        rules: &[RuleStatus],
+        scheduled: bool,
+        stale_after: Duration,
+    ) {
+        let readings = &snapshot.readings;
+        self.absent = !readings.iter().any(|r| self.is_latency(&r.rule.name))
+            && !readings.iter().any(|r| self.is_failure(&r.rule.name));
+        self.extend(&snapshot.history, readings);
+        if scheduled {
+            self.push(readings, rules, snapshot.at, stale_after);
+        }
+    }
+
+    fn is_latency(&self, rule: &str) -> bool {
+        rule == self.settings.latency
+    }
+
+    fn is_failure(&self, rule: &str) -> bool {
+        rule == self.settings.failure
     }
 
     /// Takes the answer of one range query in: it replaces what was there.
-    pub(super) fn extend(&mut self, history: &[SeriesHistory]) {
+    fn extend(&mut self, history: &[SeriesHistory], readings: &[RuleReading]) {
         if history.is_empty() {
             return;
         }
-        self.asked = true;
         self.latency.clear();
         self.failures.clear();
-        let mut worst: BTreeMap<Time, f64> = BTreeMap::new();
+        let mut latency: BTreeMap<Time, f64> = BTreeMap::new();
+        let mut failures: BTreeMap<String, BTreeMap<Time, f64>> = BTreeMap::new();
         for series in history {
-            if series.rule == self.settings.latency {
-                for (at, value) in &series.points {
-                    let entry = worst.entry(*at).or_insert(*value);
-                    *entry = entry.max(*value);
+            if self.is_latency(&series.rule) {
+                series.points.iter().for_each(|point| worst(&mut latency, *point));
+            } else if self.is_failure(&series.rule) {
+                let rule = readings.iter().find(|r| r.rule.name == series.rule).map(|r| &r.rule);
+                let component = rule
+                    .and_then(|rule| rule.component.of(&series.labels))
+                    .unwrap_or_else(|| CHARTER.to_owned());
+                if failures.len() < MAX_COMPONENTS || failures.contains_key(&component) {
+                    let own = failures.entry(component).or_default();
+                    series.points.iter().for_each(|point| worst(own, *point));
                 }
-            } else if series.rule == self.settings.failure && self.failures.len() < MAX_COMPONENTS {
-                let component = series.labels.get("component").map_or(CHARTER, String::as_str);
-                self.failures.insert(component.to_owned(), series.points.iter().copied().collect());
             }
         }
-        self.latency = worst.into_iter().collect();
+        self.latency = latency.into_iter().collect();
+        self.failures = failures
+            .into_iter()
+            .map(|(component, points)| (component, points.into_iter().collect()))
+            .collect();
         self.bound();
     }
 
     /// Adds this cycle's point of every series that was read well.
-    pub(super) fn push(&mut self, readings: &[RuleReading], rules: &[RuleStatus], now: Time) {
-        for (reading, status) in readings.iter().zip(rules) {
-            let Ok(points) = &reading.points else { continue };
-            if !status.good {
+    fn push(
+        &mut self,
+        readings: &[RuleReading],
+        rules: &[RuleStatus],
+        now: Time,
+        stale_after: Duration,
+    ) {
+        for (reading, _) in readings.iter().zip(rules).filter(|(_, status)| status.good) {
+            let (latency, failure) =
+                (self.is_latency(&reading.rule.name), self.is_failure(&reading.rule.name));
+            if !latency && !failure {
                 continue;
             }
-            if reading.rule.name == self.settings.latency {
-                let worst = points.iter().map(|p| p.value).reduce(f64::max);
+            self.last_read = Some(now);
+            let fresh = reading
+                .points
+                .iter()
+                .flatten()
+                .filter(|point| since(now, point.sampled_at) <= stale_after);
+            if latency {
+                let worst = fresh.map(|p| p.value).reduce(f64::max);
                 self.latency.extend(worst.map(|value| (now, value)));
-            } else if reading.rule.name == self.settings.failure {
-                for point in points {
-                    let component = reading
-                        .rule
-                        .component
-                        .of(&point.labels)
-                        .unwrap_or_else(|| CHARTER.to_owned());
-                    if self.failures.len() < MAX_COMPONENTS
-                        || self.failures.contains_key(&component)
-                    {
-                        self.failures.entry(component).or_default().push_back((now, point.value));
-                    }
+                continue;
+            }
+            let mut by_component: BTreeMap<String, f64> = BTreeMap::new();
+            for point in fresh {
+                let component =
+                    reading.rule.component.of(&point.labels).unwrap_or_else(|| CHARTER.to_owned());
+                let entry = by_component.entry(component).or_insert(point.value);
+                *entry = entry.max(point.value);
+            }
+            for (component, value) in by_component {
+                if self.failures.len() < MAX_COMPONENTS || self.failures.contains_key(&component) {
+                    self.failures.entry(component).or_default().push_back((now, value));
                 }
             }
         }
-        self.last_push = Some(now);
         self.bound();
     }
 
@@ -113,10 +156,16 @@ impl CausalSeries {
         };
         bound(&mut self.latency);
         self.failures.values_mut().for_each(bound);
-        let newest = self.latency.front().map(|(at, _)| *at);
+        let oldest = self.latency.front().map(|(at, _)| *at);
         // A component that has no point as young as our oldest latency is gone.
-        self.failures.retain(|_, s| s.back().map(|(at, _)| *at) >= newest);
+        self.failures.retain(|_, s| s.back().map(|(at, _)| *at) >= oldest);
     }
+}
+
+/// Of several series at one moment the worst counts.
+fn worst(points: &mut BTreeMap<Time, f64>, (at, value): (Time, f64)) {
+    let entry = points.entry(at).or_insert(value);
+    *entry = entry.max(value);
 }
 
 /// The highest correlation of first differences over lags 0..=4, the failure following the latency, on at least

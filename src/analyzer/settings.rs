@@ -32,6 +32,14 @@ pub struct Settings {
     pub occurrence_window: Duration,
 }
 
+impl Settings {
+    /// A sample older than this says nothing about the present.
+    #[must_use]
+    pub fn stale_after(&self) -> Duration {
+        self.poll_interval * 2
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

@@ -3,17 +3,17 @@
 //! A fold over snapshots: the same snapshots give the same result. Owns the memory that this needs (when a series
 //! was last seen clear, which series are expected, onsets, occurrences); leaves what they mean to the detectors.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use uuid::Uuid;
 
-use super::coverage::RuleMemory;
+use super::coverage::{RuleMemory, Weighed};
 use super::series::CausalSeries;
 use super::settings::Settings;
+use super::tracked::{Beginning, Origin, Tracked, rule_description, rule_violation};
 use crate::domain::cycle::Trigger;
 use crate::domain::reading::{RuleReading, RuleStatus, Snapshot, Source};
-use crate::domain::rule::Rule;
+use crate::domain::rule::Measure;
 use crate::domain::time::{Time, since};
 use crate::domain::violation::{TrackedViolation, Violation};
 
@@ -25,17 +25,6 @@ pub struct Onset {
     /// It names a cause; such evidence works through `sustained` alone.
     pub names_cause: bool,
     pub counts: bool,
-}
-
-/// One violation with the memory that the detectors need.
-#[derive(Clone, Debug)]
-pub(super) struct Tracked {
-    pub record: TrackedViolation,
-    pub active: bool,
-    /// Cycles in which it was confirmed: the number of the scheduled cycle (`None` for a woken one) and the time.
-    pub marks: VecDeque<(Option<u64>, Time)>,
-    /// Its series or alert was last there at all.
-    pub last_seen: Time,
 }
 
 /// What changed in one cycle.
@@ -75,13 +64,8 @@ impl Tracker {
         let violations = stored
             .into_iter()
             .map(|record| {
-                let tracked = Tracked {
-                    active: record.violation.cleared_at.is_none(),
-                    marks: VecDeque::new(),
-                    last_seen: started_at,
-                    record,
-                };
-                (tracked.record.violation.fingerprint.clone(), tracked)
+                let fp = record.violation.fingerprint.clone();
+                (fp, Tracked::restored(record, started_at))
             })
             .collect();
         let series = CausalSeries::new(settings.algorithms.causal.clone());
@@ -123,11 +107,11 @@ impl Tracker {
         }
         super::alerts::observe(self, snapshot, &mut changes, new_id);
         self.forget(snapshot, &mut changes);
-        self.mark(scheduled, now);
-        self.series.extend(&snapshot.history);
-        if scheduled.is_some() {
-            self.series.push(&snapshot.readings, &changes.rules, now);
+        for tracked in self.violations.values_mut() {
+            tracked.mark(scheduled, now, &self.settings);
         }
+        let stale_after = self.settings.stale_after();
+        self.series.observe(snapshot, &changes.rules, scheduled.is_some(), stale_after);
         changes
     }
 
@@ -169,44 +153,58 @@ impl Tracker {
         changes: &mut Changes,
         new_id: &mut dyn FnMut() -> Uuid,
     ) -> RuleStatus {
-        let memory = self.rules.entry(reading.rule.name.clone()).or_default();
-        let (status, fresh) = memory.observe(reading, now, self.started_at, &self.settings);
-        let (comparison, threshold) = reading.rule.limit();
-        let mut answered: BTreeSet<&str> = BTreeSet::new();
+        let rule = &reading.rule;
+        let mut memory = self.rules.remove(&rule.name).unwrap_or_default();
+        let Weighed { status, fresh, stale } =
+            memory.observe(reading, now, self.started_at, &self.settings);
+        let (comparison, threshold) = rule.limit();
         for (fp, point) in &fresh {
-            answered.insert(fp.as_str());
-            if comparison.breaks(point.value, threshold) {
-                let last_clear = self.rules[&reading.rule.name].last_clear(fp);
-                let beginning = Beginning { now, last_clear, good: status.good, onset: None };
-                let described = || rule_violation(source, &reading.rule, point, fp, now);
+            // Bad data neither opens nor confirms nor clears: what it shows may be the unlucky part of the whole.
+            if status.good && comparison.breaks(point.value, threshold) {
+                let onset = memory
+                    .last_clear(fp)
+                    .is_some_and(|at| since(now, at) <= self.settings.interval * 3);
+                let beginning = Beginning { now, good: true, onset };
+                let described = || rule_violation(source, rule, point, fp, now);
                 self.broken(fp, beginning, described, changes, new_id);
             } else if status.good {
-                if let Some(memory) = self.rules.get_mut(&reading.rule.name) {
-                    memory.clear(fp, now);
-                }
+                memory.clear(fp, now);
                 self.clear(fp, now, changes);
             }
             // Cleared ones too: the value after an action is read from them.
             if let Some(tracked) = self.violations.get_mut(fp) {
-                tracked.record.violation.value = Some(point.value);
+                tracked.last_seen = now;
+                let violation = &mut tracked.record.violation;
+                if violation.value != Some(point.value) {
+                    violation.value = Some(point.value);
+                    if tracked.active {
+                        violation.description =
+                            rule_description(rule, violation.component.as_deref(), point.value);
+                    }
+                }
             }
         }
-        if status.good && reading.empty_is_clear {
+        if status.good
+            && reading.empty_is_clear
+            && matches!(rule.measure, Measure::Condition { .. })
+        {
             // A condition answers only what holds: whatever it no longer answers is clear.
+            let answered: HashSet<&str> =
+                fresh.iter().map(|(fp, _)| fp).chain(&stale).map(String::as_str).collect();
             let gone: Vec<String> = self
                 .violations
                 .values()
-                .filter(|t| t.active && t.record.violation.rule == reading.rule.name)
+                .filter(|t| t.active && t.record.violation.rule == rule.name)
+                .filter(|t| t.record.violation.source != Source::Alertmanager)
                 .map(|t| t.record.violation.fingerprint.clone())
                 .filter(|fp| !answered.contains(fp.as_str()))
                 .collect();
             for fp in gone {
-                if let Some(memory) = self.rules.get_mut(&reading.rule.name) {
-                    memory.clear(&fp, now);
-                }
                 self.clear(&fp, now, changes);
             }
+            memory.rest_is_clear(now);
         }
+        self.rules.insert(rule.name.clone(), memory);
         status
     }
 
@@ -225,11 +223,22 @@ impl Tracker {
         {
             tracked.last_seen = now;
             tracked.record.violation.confirmed = beginning.good;
-            if tracked.record.clear_since.take().is_some() {
+            if tracked.origin == Origin::Store {
+                tracked.redescribe(describe());
+                self.unsaved.insert(fp.to_owned());
+            }
+            if beginning.good && tracked.record.clear_since.take().is_some() {
                 // A flapping violation came back while it still counted as active.
                 tracked.record.returns.push(now);
                 trim(&mut tracked.record.returns, now, &self.settings);
                 self.unsaved.insert(fp.to_owned());
+            }
+            if beginning.good && tracked.origin == Origin::Unconfirmed {
+                tracked.origin = Origin::Seen;
+                if beginning.onset {
+                    let onset = Onset::of(&tracked.record.violation, now);
+                    self.witness(onset);
+                }
             }
             return;
         }
@@ -245,28 +254,24 @@ impl Tracker {
         trim(&mut returns, now, &self.settings);
         violation.flapping = returns.len() >= self.settings.flapping.returns;
         let quiet = cleared_at.is_none_or(|at| since(now, at) > self.settings.flapping.quiet);
-        let witnessed = beginning.onset.unwrap_or_else(|| {
-            beginning.last_clear.is_some_and(|at| since(now, at) <= self.settings.interval * 3)
-        });
-        if beginning.good && witnessed && quiet && self.onsets.len() < MAX_ONSETS {
-            self.onsets.push_back(Onset {
-                at: now,
-                fingerprint: fp.to_owned(),
-                names_cause: violation.cause.is_some(),
-                counts: violation.counts(),
-            });
+        if beginning.good && beginning.onset && quiet {
+            let onset = Onset::of(&violation, now);
+            self.witness(onset);
         }
         changes.opened.push(fp.to_owned());
         self.unsaved.insert(fp.to_owned());
-        self.violations.insert(
-            fp.to_owned(),
-            Tracked {
-                record: TrackedViolation { violation, returns, clear_since: None },
-                active: true,
-                marks: VecDeque::new(),
-                last_seen: now,
-            },
-        );
+        let record = TrackedViolation { violation, returns, clear_since: None };
+        let mut tracked = Tracked::opened(record, now, before);
+        if !beginning.good && quiet {
+            tracked.origin = Origin::Unconfirmed;
+        }
+        self.violations.insert(fp.to_owned(), tracked);
+    }
+
+    fn witness(&mut self, onset: Onset) {
+        if self.onsets.len() < MAX_ONSETS {
+            self.onsets.push_back(onset);
+        }
     }
 
     /// A violation reads clear in good data.
@@ -274,14 +279,27 @@ impl Tracker {
         let Some(tracked) = self.violations.get_mut(fp).filter(|t| t.active) else { return };
         tracked.last_seen = now;
         if tracked.record.violation.flapping {
+            if tracked.record.clear_since.is_none() {
+                self.unsaved.insert(fp.to_owned());
+            }
             let since_clear = *tracked.record.clear_since.get_or_insert(now);
             if since(now, since_clear) < self.settings.flapping.clear {
                 return;
             }
         }
-        close(tracked, now);
+        tracked.close(now);
         changes.cleared.push(tracked.record.violation.clone());
         self.unsaved.insert(fp.to_owned());
+    }
+
+    /// An alert says so too, in a cycle in which the rule's own reading of this series cannot.
+    pub(super) fn confirm(&mut self, fp: &str) {
+        // One that reads clear and only counts as active because it is flapping is not broken now.
+        if let Some(tracked) =
+            self.violations.get_mut(fp).filter(|t| t.active && t.record.clear_since.is_none())
+        {
+            tracked.record.violation.confirmed = true;
+        }
     }
 
     /// Closes what nobody can see any more, and drops what cleared so long ago that no return counts.
@@ -289,21 +307,20 @@ impl Tracker {
         let now = snapshot.at;
         let rules: BTreeSet<&str> =
             snapshot.readings.iter().map(|r| r.rule.name.as_str()).collect();
+        let flapping = &self.settings.flapping;
+        let remembered = flapping.window.max(flapping.quiet);
         let mut gone = Vec::new();
         for (fp, tracked) in &mut self.violations {
             let violation = &tracked.record.violation;
             if !tracked.active {
                 let cleared = violation.cleared_at.unwrap_or(now);
-                if since(now, cleared) > self.settings.flapping.window {
+                if since(now, cleared) > remembered {
                     gone.push(fp.clone());
                 }
                 continue;
             }
             if violation.source == Source::Alertmanager {
                 continue;
-            }
-            if self.rules.get(&violation.rule).is_some_and(|memory| memory.saw(fp, now)) {
-                tracked.last_seen = now;
             }
             let rule_gone = !rules.contains(violation.rule.as_str());
             if rule_gone || since(now, tracked.last_seen) >= self.settings.forget_after {
@@ -315,8 +332,8 @@ impl Tracker {
             self.violations.remove(&fp);
             self.unsaved.insert(fp);
         }
-        let horizon =
-            self.settings.algorithms.frequency.window.max(self.settings.algorithms.temporal.window);
+        let algorithms = &self.settings.algorithms;
+        let horizon = algorithms.frequency.window.max(algorithms.temporal.window);
         while self.onsets.front().is_some_and(|o| since(now, o.at) > horizon) {
             self.onsets.pop_front();
         }
@@ -330,90 +347,19 @@ impl Tracker {
             self.unsaved.insert(fp.to_owned());
         }
     }
+}
 
-    /// Occurrences: one per scheduled cycle; a woken cycle adds only a violation's first.
-    fn mark(&mut self, scheduled: Option<u64>, now: Time) {
-        let window = occurrence_window(&self.settings);
-        for tracked in self.violations.values_mut().filter(|t| t.active) {
-            while tracked.marks.front().is_some_and(|(_, at)| since(now, *at) > window) {
-                tracked.marks.pop_front();
-            }
-            if tracked.record.violation.confirmed
-                && (scheduled.is_some() || tracked.marks.is_empty())
-            {
-                tracked.marks.push_back((scheduled, now));
-            }
+impl Onset {
+    fn of(violation: &Violation, at: Time) -> Self {
+        Self {
+            at,
+            fingerprint: violation.fingerprint.clone(),
+            names_cause: violation.names_cause(),
+            counts: violation.counts() && !violation.flapping,
         }
     }
 }
 
-/// How a broken reading came about.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Beginning {
-    pub now: Time,
-    /// When the same series was last seen clear in good data.
-    pub last_clear: Option<Time>,
-    pub good: bool,
-    /// Alerts say themselves whether they are witnessed beginnings.
-    pub onset: Option<bool>,
-}
-
-/// Occurrences count within the larger of five minutes and four intervals.
-pub(super) fn occurrence_window(settings: &Settings) -> std::time::Duration {
-    settings.occurrence_window.max(settings.interval * 4)
-}
-
-fn close(tracked: &mut Tracked, now: Time) {
-    tracked.active = false;
-    tracked.marks.clear();
-    let violation = &mut tracked.record.violation;
-    violation.cleared_at = Some(now);
-    violation.confirmed = false;
-    if std::mem::take(&mut violation.flapping) {
-        tracked.record.returns.clear();
-    }
-    tracked.record.clear_since = None;
-}
-
 fn trim(returns: &mut Vec<Time>, now: Time, settings: &Settings) {
     returns.retain(|at| since(now, *at) <= settings.flapping.window);
-}
-
-fn rule_violation(
-    source: Source,
-    rule: &Arc<Rule>,
-    point: &crate::domain::reading::Point,
-    fp: &str,
-    now: Time,
-) -> Violation {
-    let (comparison, threshold) = rule.limit();
-    let component = rule.component.of(&point.labels);
-    let place = component.as_deref().map(|c| format!(" at {c}")).unwrap_or_default();
-    Violation {
-        id: Uuid::nil(),
-        fingerprint: fp.to_owned(),
-        severity: rule.severity,
-        source,
-        rule: rule.name.clone(),
-        metric: rule.metric_name().to_owned(),
-        value: Some(point.value),
-        threshold: Some(threshold),
-        comparison: Some(comparison),
-        component,
-        labels: point.labels.clone(),
-        description: format!(
-            "{}{place}: {} is {:.4}, breaks at {} {threshold}",
-            rule.name,
-            rule.metric_name(),
-            point.value,
-            comparison.symbol(),
-        ),
-        cause: rule.cause.clone(),
-        detected_at: now,
-        active_since: now,
-        cleared_at: None,
-        flapping: false,
-        actionable: true,
-        confirmed: false,
-    }
 }

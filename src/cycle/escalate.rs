@@ -52,9 +52,17 @@ impl Cycle {
         let completed = left.execution.filter(|e| e.status == ExecutionStatus::Completed);
         let succeeded: Vec<(Cause, String)> =
             completed.map(|e| (e.cause.clone(), e.component.clone())).into_iter().collect();
+        let missing: BTreeSet<String> = left
+            .seen
+            .rules
+            .iter()
+            .filter(|r| r.missing_since.is_some())
+            .map(|r| r.rule.clone())
+            .collect();
         let situation = Situation {
             now: left.seen.snapshot.at,
             active: &active,
+            missing: &missing,
             succeeded: &succeeded,
             scoped: !self.config.monitor.scope.is_empty(),
             quiet: self.config.plan.incident_gap,
@@ -80,8 +88,11 @@ impl Cycle {
                 "escalation closed"
             );
         }
-        let open: Vec<Reason> =
-            changes.opened.iter().chain(&changes.refreshed).map(|e| e.reason).collect();
+        let open: Vec<Reason> = [&changes.opened, &changes.refreshed, &changes.unchanged]
+            .into_iter()
+            .flatten()
+            .map(|e| e.reason)
+            .collect();
         self.metrics.escalations_open(&open);
         Ok(changes)
     }

@@ -46,6 +46,12 @@ impl Violation {
     pub fn counts(&self) -> bool {
         self.actionable && self.severity >= Severity::Warning
     }
+
+    /// It says itself what is wrong; such evidence works through `sustained` alone.
+    #[must_use]
+    pub fn names_cause(&self) -> bool {
+        self.cause.as_ref().is_some_and(|cause| !cause.is_unknown())
+    }
 }
 
 /// A stable name for a rule and its series.

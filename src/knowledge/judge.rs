@@ -57,7 +57,7 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
             Ruling { outcome: OutcomeType::Unknown, violations_after: after, reason },
         )
     };
-    if let Some(lost) = judging.before.iter().find(|fp| sight.vanished.contains(fp)) {
+    if let Some(lost) = sight.vanished.iter().find(|fp| judging.before.contains(*fp)) {
         let reason = format!("violation {lost} vanished: its series was unseen for too long");
         return unknown(judging, reason);
     }
@@ -66,12 +66,14 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
         .iter()
         .filter(|v| v.counts() && judging.scope.covers(v.component.as_deref()))
         .collect();
-    let blind = blind_spot(&judging, &counted, sight);
-    if counted.is_empty() && blind.is_none() {
-        judging.clear_at.get_or_insert(sight.now);
-    } else if !counted.is_empty() {
+    if !counted.is_empty() {
         judging.clear_at = None;
+    } else if blind_spot(&judging, &counted, sight, judging.applied_at).is_none() {
+        // The effect may show long before the verdict is due.
+        judging.clear_at.get_or_insert(sight.now);
     }
+    let blind = blind_spot(&judging, &counted, sight, judging.settled_at)
+        .or_else(|| too_early_to_count(&judging, &counted, sight));
     if sight.now < judging.settled_at {
         return Look::Waiting(judging);
     }
@@ -111,13 +113,21 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
     Look::Ruled(judging, Ruling { outcome, violations_after: after, reason })
 }
 
-/// Why this cycle is not good for the scope: the first rule with counted violations there, before or now, that was
-/// not read well since the end of settling.
-fn blind_spot(judging: &Judging, counted: &[&Violation], sight: &Sight<'_>) -> Option<String> {
+/// Rules with counted violations in the scope, before or now.
+fn rules<'a>(judging: &'a Judging, counted: &[&'a Violation]) -> BTreeSet<&'a str> {
     let now_broken = counted.iter().map(|v| v.rule.as_str());
-    let rules: BTreeSet<&str> =
-        judging.rules.iter().map(String::as_str).chain(now_broken).collect();
-    for name in rules {
+    judging.rules.iter().map(String::as_str).chain(now_broken).collect()
+}
+
+/// Why this cycle is not good for the scope: the first of its rules that was not read well, or from samples older
+/// than `oldest`.
+fn blind_spot(
+    judging: &Judging,
+    counted: &[&Violation],
+    sight: &Sight<'_>,
+    oldest: Time,
+) -> Option<String> {
+    for name in rules(judging, counted) {
         let Some(status) = sight.rules.iter().find(|s| s.rule == name) else {
             if !sight.alerts_read {
                 return Some(format!(
@@ -130,14 +140,22 @@ fn blind_spot(judging: &Judging, counted: &[&Violation], sight: &Sight<'_>) -> O
             let problem = status.problem.as_deref().unwrap_or("its data is missing");
             return Some(format!("rule {name}: {problem}"));
         }
-        if status.oldest_sample.is_some_and(|at| at < judging.settled_at) {
+        if status.oldest_sample.is_some_and(|at| at < oldest) {
             return Some(format!("rule {name}: its samples are older than the end of settling"));
-        }
-        let own_window = after(judging.settled_at, sight.poll_interval * COUNTER_POLLS);
-        if sight.counters.contains(name) && sight.now < own_window {
-            return Some(format!("rule {name} counts what came after settling: too early to tell"));
         }
     }
     let unconfirmed = counted.iter().find(|v| v.source == Source::Alertmanager && !v.confirmed);
     unconfirmed.map(|v| format!("alert {} cannot be confirmed", v.rule))
+}
+
+/// A counter rule looks at what came after settling, and needs a window of its own for that.
+fn too_early_to_count(
+    judging: &Judging,
+    counted: &[&Violation],
+    sight: &Sight<'_>,
+) -> Option<String> {
+    let own_window = after(judging.settled_at, sight.poll_interval * COUNTER_POLLS);
+    let rule = rules(judging, counted).into_iter().find(|name| sight.counters.contains(*name))?;
+    (sight.now < own_window)
+        .then(|| format!("rule {rule} counts what came after settling: too early to tell"))
 }

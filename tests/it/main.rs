@@ -2,15 +2,18 @@
 //! real servers where they exist.
 
 mod actions;
+mod analyzer;
 mod charter_contract;
 mod charter_sandbox;
 mod config;
 mod config_keys;
 mod config_printed;
 mod config_refused;
+mod escalation;
 mod executor;
 mod fake_charter;
 mod inbox;
+mod judging;
 mod knowledge_facade;
 mod learning;
 mod logs;

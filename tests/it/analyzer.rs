@@ -1,0 +1,11 @@
+//! Analyze, seen through its public door: snapshots go in, violations and analyses come out. Time is a value.
+
+mod alerts;
+mod causal;
+mod coverage;
+mod detectors;
+mod flapping;
+mod load;
+mod occurrences;
+mod starts;
+mod world;
