@@ -6,7 +6,9 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: compiler ## Break a reference Charter in every way it knows and watch the loop heal it (no servers needed, under 5 minutes)
-	cargo run --release --quiet -- demo
+	@echo 'Building first; a few minutes the first time.'
+	cargo build --locked
+	cargo run --locked --quiet -- demo
 
 test: compiler ## Run every test, end to end against real Prometheus and Alertmanager (fetched without root)
 	./scripts/fetch-tools.sh

@@ -162,14 +162,12 @@ impl Common {
     /// The daemon that the configuration would start, unless the command names another.
     fn client(&self, api: Api) -> anyhow::Result<Client> {
         let token = api.token.map(Secret::new);
-        match api.url {
-            Some(url) => Ok(Client::new(url.as_str(), token)),
-            None => {
-                let settings = self.load()?.api;
-                let token = token.or_else(|| settings.token.clone());
-                Ok(Client::of(&server::Settings { token, ..settings }))
-            }
+        if let Some(url) = api.url {
+            return Ok(Client::new(url.as_str(), token));
         }
+        let settings = self.load()?.api;
+        let token = token.or_else(|| settings.token.clone());
+        Ok(Client::of(&server::Settings { token, ..settings }))
     }
 
     async fn decide(&self, arguments: Decide, decision: Decision) -> anyhow::Result<ExitCode> {

@@ -30,6 +30,7 @@ use crate::domain::violation::Violation;
 use crate::executor::Executor;
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
+use crate::metrics::labels::StoreOperation;
 use crate::monitor::Monitor;
 use crate::planner::{self, PlanInput};
 use escalate::Left;
@@ -53,6 +54,9 @@ pub struct Cycle {
 /// Why a cycle could not run to its end.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
+    /// What is known could not be read, so nothing was decided.
+    #[error(transparent)]
+    Recall(StoreError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
@@ -64,7 +68,7 @@ enum Failure {
 impl Failure {
     fn phase(&self) -> Phase {
         match self {
-            Self::Store(_) => Phase::Knowledge,
+            Self::Recall(_) | Self::Store(_) => Phase::Knowledge,
             Self::Plan(_) => Phase::Plan,
         }
     }
@@ -99,10 +103,15 @@ impl Cycle {
             run.report.status = CycleStatus::Error;
             run.report.phase = Some(failure.phase());
             run.report.error = Some(failure.to_string());
-            run.view.store_error = match &failure {
-                Failure::Store(error) => Some(error.to_string()),
+            let operation = match &failure {
+                Failure::Recall(_) => Some(StoreOperation::Read),
+                Failure::Store(_) => Some(StoreOperation::Write),
                 Failure::Plan(_) => None,
             };
+            if let Some(operation) = operation {
+                run.view.store_error = Some(failure.to_string());
+                self.metrics.store_error(operation);
+            }
         }
         self.finish(run).await
     }
@@ -120,7 +129,7 @@ impl Cycle {
         self.remember(&seen, &changes);
         run.show(&seen, &changes, &self.memory);
         // Without the store nothing is decided: what cannot be recalled could be done twice.
-        let mut recalled = recalled?;
+        let mut recalled = recalled.map_err(Failure::Recall)?;
 
         run.enter(Phase::Plan);
         let active: Vec<Violation> = self.tracker.active().cloned().collect();

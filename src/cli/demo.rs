@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_loop::Mode;
 use crate::daemon::Daemon;
+use crate::domain::action::ActionKind;
 use crate::domain::cycle::CycleReport;
 use crate::domain::incident::Incident;
 use crate::domain::outcome::Judging;
@@ -64,9 +65,14 @@ pub async fn run(limit: Duration, seed: u64, output: Output) -> anyhow::Result<E
         started: Instant::now(),
         deadline: Instant::now() + limit,
         incident_gap,
+        fates: Vec::new(),
+        problem: None,
     };
     stage.say(&format!(
-        "mape-k demo: nine faults at {SPEED} times the speed of life (times below are the plant's)\nAPI at http://{}\n",
+        "mape-k demo: {} faults of the reference Charter, plant and loop at {SPEED} times the speed of life.\n\
+         Times in the left column and in the table are the plant's; a duration inside a message is {SPEED} times shorter.\n\
+         The daemon's API meanwhile: http://{}/api/v1/state\n",
+        FAULTS.len(),
         daemon.api
     ));
     let rows = stage.play().await;
@@ -107,6 +113,9 @@ struct Stage<'a> {
     started: Instant,
     deadline: Instant,
     incident_gap: Duration,
+    /// What was last told of the candidates, and of what is wrong with the data.
+    fates: Vec<(ActionKind, String, (&'static str, String))>,
+    problem: Option<String>,
 }
 
 impl Stage<'_> {
@@ -155,6 +164,11 @@ impl Stage<'_> {
             if episode.is_over(self.daemon.handle.now(), SPEED) {
                 break;
             }
+        }
+        // The store knows a verdict before its cycle's report is there to be told.
+        let last = self.daemon.handle.view().iteration + 1;
+        while self.told < last {
+            self.tick().await?;
         }
         self.withdraw(&id).await?;
         self.set_size_back().await?;
@@ -208,27 +222,39 @@ impl Stage<'_> {
         Ok(())
     }
 
-    async fn tell(&self, report: &CycleReport) -> anyhow::Result<()> {
+    async fn tell(&mut self, report: &CycleReport) -> anyhow::Result<()> {
         if self.output == Output::Json {
             if !report.candidates.is_empty() || report.opened + report.cleared > 0 {
                 println!("{}", serde_json::to_string(report)?);
             }
             return Ok(());
         }
-        let mut lines = story::lines(report);
-        lines.extend(faults::told(&self.daemon.knowledge, report).await?);
+        let mut lines = story::seen(report);
+        lines.extend(faults::learned(&self.daemon.knowledge, report).await?);
+        // What is weighed again with the same result has been told.
+        let fates: Vec<_> = report
+            .candidates
+            .iter()
+            .map(|c| (c.action, c.component.clone(), story::fate(&c.verdict)))
+            .collect();
+        if fates != self.fates {
+            lines.extend(story::weighed(&report.candidates));
+            self.fates = fates;
+        }
+        if report.error != self.problem {
+            lines.push(match &report.error {
+                Some(error) => format!("problem  {error}"),
+                None => "resolved all data is there again".to_owned(),
+            });
+            self.problem.clone_from(&report.error);
+        }
+        lines.extend(faults::done(&self.daemon.knowledge, report).await?);
         if lines.is_empty() {
             return Ok(());
         }
-        let at = self.started.elapsed().as_secs_f64() * SPEED;
-        println!(
-            "cycle {:<4} {:>3}:{:02} min",
-            report.number,
-            (at / 60.0) as u64,
-            (at % 60.0) as u64
-        );
+        println!("{}  cycle {}", clock(self.started.elapsed().mul_f64(SPEED)), report.number);
         for line in lines {
-            println!("    {line}");
+            println!("        {line}");
         }
         Ok(())
     }
@@ -238,4 +264,9 @@ impl Stage<'_> {
             println!("{text}");
         }
     }
+}
+
+/// Plant time as minutes and seconds.
+fn clock(at: Duration) -> String {
+    format!("{:>3}:{:02}", at.as_secs() / 60, at.as_secs() % 60)
 }

@@ -1,6 +1,7 @@
 //! The black-box tests, one binary: everything here goes through public doors (HTTP, command line, library) and meets
 //! real servers where they exist.
 
+mod actions;
 mod charter_contract;
 mod charter_sandbox;
 mod config;
@@ -15,6 +16,7 @@ mod knowledge_facade;
 mod learning;
 mod logs;
 mod monitor;
+mod planner;
 mod real_servers;
 mod server;
 mod shipped_config;

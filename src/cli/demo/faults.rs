@@ -242,8 +242,29 @@ impl<'a> Episode<'a> {
     }
 }
 
-/// What was done and learned in this cycle, and what was handed to people.
-pub(super) async fn told(
+/// What was learned in this cycle.
+pub(super) async fn learned(
+    knowledge: &Knowledge,
+    report: &CycleReport,
+) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for id in &report.outcomes {
+        if let Some((outcome, _)) = knowledge.get::<Outcome>(&id.to_string()).await? {
+            lines.push(format!(
+                "learned  {} for {} was {}: {}{}",
+                outcome.action_type,
+                outcome.cause,
+                outcome.outcome_type.as_str(),
+                outcome.reason,
+                values(&outcome)
+            ));
+        }
+    }
+    Ok(lines)
+}
+
+/// What was done in this cycle, and what was handed to people.
+pub(super) async fn done(
     knowledge: &Knowledge,
     report: &CycleReport,
 ) -> anyhow::Result<Vec<String>> {
@@ -257,18 +278,6 @@ pub(super) async fn told(
                 .as_deref()
                 .unwrap_or("took effect; its outcome is judged after it settles");
             lines.push(format!("did      {}: {result}", record.action));
-        }
-    }
-    for id in &report.outcomes {
-        if let Some((outcome, _)) = knowledge.get::<Outcome>(&id.to_string()).await? {
-            lines.push(format!(
-                "learned  {} for {} was {}: {}{}",
-                outcome.action_type,
-                outcome.cause,
-                outcome.outcome_type.as_str(),
-                outcome.reason,
-                values(&outcome)
-            ));
         }
     }
     for id in &report.escalations_opened {
