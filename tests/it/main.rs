@@ -9,6 +9,7 @@ mod config;
 mod config_keys;
 mod config_printed;
 mod config_refused;
+mod documents;
 mod escalation;
 mod executor;
 mod fake_charter;
