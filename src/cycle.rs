@@ -14,6 +14,7 @@ mod narrate;
 mod observe;
 mod publish;
 mod recall;
+mod recover;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ use crate::planner::{self, PlanInput};
 use escalate::Left;
 use memory::Memory;
 
-pub use recall::recover;
+pub use recover::{Recovered, recover};
 
 /// Everything one cycle works with.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl Cycle {
         executor: Executor,
         knowledge: Knowledge,
         metrics: Arc<Metrics>,
-        recovered: recall::Recovered,
+        recovered: Recovered,
     ) -> Self {
         monitor.remember_alerts(recovered.known_alerts);
         let memory = Memory::new();
@@ -163,7 +164,7 @@ impl Cycle {
         }
 
         run.enter(Phase::Execute);
-        let execution = self.carry_out(&plan, &recalled, &seen, &active, stop).await?;
+        let execution = self.carry_out(&plan, &mut recalled, &seen, &active, stop).await?;
         run.executed(execution.as_ref());
 
         run.enter(Phase::Knowledge);

@@ -69,7 +69,7 @@ pub async fn assemble(config: &Arc<Config>, clock: Clock) -> Result<Parts, Error
         config.orchestrator.loop_interval,
         clock,
     )?;
-    let recovered = recover(&knowledge, clock.now()).await?;
+    let recovered = recover(&knowledge, &metrics, clock.now()).await?;
     let cycle = Cycle::new(
         config.clone(),
         clock,

@@ -7,19 +7,21 @@ use uuid::Uuid;
 use super::Cycle;
 use super::judge::Ruled;
 use super::observe::Seen;
-use super::recall::{Recalled, unknown_ground};
+use super::recall::{Recalled, unknown_actions};
 use crate::domain::Cause;
 use crate::domain::alert::{AlertClass, AlertState};
 use crate::domain::analysis::{Analysis, RootCause};
-use crate::domain::escalation::EscalationReason as Reason;
+use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Approval;
 use crate::domain::reading::RuleStatus;
 use crate::domain::rule::Severity;
+use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 use crate::escalation::{Changes, Situation, Wanted, reconcile};
 use crate::knowledge::StoreError;
+use crate::metrics::Metrics;
 use crate::planner::{Concern, Plan};
 
 /// Everything of a cycle that may need a person.
@@ -67,21 +69,14 @@ impl Cycle {
             scoped: !self.config.monitor.scope.is_empty(),
             quiet: self.config.plan.incident_gap,
         };
-        let changes =
+        let mut changes =
             reconcile(recalled.escalations.clone(), wanted, &situation, &mut Uuid::now_v7);
         let mut batch = self.knowledge.batch();
         for record in changes.opened.iter().chain(&changes.refreshed).chain(&changes.closed) {
             batch.put(record);
         }
         self.knowledge.commit(batch).await?;
-        for record in &changes.opened {
-            self.metrics.escalation_opened(record.reason);
-            tracing::error!(
-                escalation = %record.id, reason = record.reason.as_str(), cause = ?record.cause,
-                component = record.component, subject = record.subject, detail = record.detail,
-                "a person is needed"
-            );
-        }
+        changes.opened.iter().for_each(|record| announce(&self.metrics, record));
         for record in &changes.closed {
             tracing::info!(
                 escalation = %record.id, reason = record.reason.as_str(), subject = record.subject,
@@ -94,6 +89,9 @@ impl Cycle {
             .map(|e| e.reason)
             .collect();
         self.metrics.escalations_open(&open);
+        // Opened with its verdict or result earlier in this cycle.
+        let earlier = changes.refreshed.extract_if(.., |e| e.opened_at == situation.now);
+        changes.opened.extend(earlier);
         Ok(changes)
     }
 
@@ -132,6 +130,42 @@ impl Cycle {
         }
         wanted
     }
+}
+
+/// Opens what is not open yet and returns it, to be stored in one batch with the fact itself.
+pub(super) fn tell(open: &mut Vec<Escalation>, wanted: Vec<Wanted>, now: Time) -> Vec<Escalation> {
+    let mut told = Vec::new();
+    for want in wanted {
+        let record = Escalation {
+            id: Uuid::now_v7(),
+            reason: want.reason,
+            cause: want.cause,
+            component: want.component,
+            subject: want.subject,
+            detail: want.detail,
+            evidence: want.evidence,
+            opened_at: now,
+            closed_at: None,
+            // The reconciliation at the end of the cycle is the first to see it.
+            times_seen: 0,
+            last_active_at: now,
+        };
+        if open.iter().all(|e| e.key() != record.key()) {
+            open.push(record.clone());
+            told.push(record);
+        }
+    }
+    told
+}
+
+/// Once for each record, when it is durable.
+pub(super) fn announce(metrics: &Metrics, record: &Escalation) {
+    metrics.escalation_opened(record.reason);
+    tracing::error!(
+        escalation = %record.id, reason = record.reason.as_str(), cause = ?record.cause,
+        component = record.component, subject = record.subject, detail = record.detail,
+        "a person is needed"
+    );
 }
 
 fn missing(rules: &[RuleStatus]) -> Vec<Wanted> {
@@ -221,29 +255,35 @@ fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<Wanted> {
         .collect()
 }
 
-fn failed(execution: &Execution, evidence: &[String]) -> Vec<Wanted> {
-    let want = |reason, subject: String| Wanted {
+pub(super) fn failed(execution: &Execution, evidence: &[String]) -> Vec<Wanted> {
+    let want = |reason, subject: String, detail: String| Wanted {
         reason,
         cause: Some(execution.cause.clone()),
         component: Some(execution.component.clone()),
         subject,
-        detail: execution.error.clone().unwrap_or_else(|| "the execution failed".to_owned()),
+        detail,
         evidence: evidence.to_vec(),
     };
     let mut wanted = Vec::new();
     match execution.status {
         ExecutionStatus::Failed | ExecutionStatus::RolledBack => {
-            wanted.push(want(Reason::ActionFailed, execution.cause.0.clone()));
+            let error = execution.error.clone();
+            let detail = error.unwrap_or_else(|| "the execution failed".to_owned());
+            wanted.push(want(Reason::ActionFailed, execution.cause.0.clone(), detail));
         }
         ExecutionStatus::Pending | ExecutionStatus::InProgress | ExecutionStatus::Completed => {}
     }
-    if !unknown_ground(execution).is_empty() {
-        wanted.push(want(Reason::OutcomeUnknown, execution.id.to_string()));
+    let unknown: Vec<String> = unknown_actions(execution)
+        .map(|a| format!("{}: {}", a.action, a.error.as_deref().unwrap_or("its end is not known")))
+        .collect();
+    if !unknown.is_empty() {
+        let detail = unknown.join("; ");
+        wanted.push(want(Reason::OutcomeUnknown, execution.id.to_string(), detail));
     }
     wanted
 }
 
-fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {
+pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {
     let judging = &ruled.judging;
     let reason = match ruled.ruling.outcome {
         OutcomeType::Success | OutcomeType::Partial => return None,

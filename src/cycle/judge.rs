@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::Cycle;
+use super::escalate::{announce, tell, verdict};
 use super::observe::Seen;
 use super::recall::Recalled;
 use crate::analyzer::Changes;
@@ -70,7 +71,12 @@ impl Cycle {
                 }
             }
         }
+        // With the verdict: a crash on the next line must not leave a failure that nobody was told of.
+        let wanted = ruled.iter().filter_map(|r| verdict(r, active)).collect();
+        let told = tell(&mut recalled.escalations, wanted, seen.snapshot.at);
+        told.iter().for_each(|record| batch.put(record));
         self.knowledge.commit(batch).await?;
+        told.iter().for_each(|record| announce(&self.metrics, record));
         recalled.judgings = kept;
         if !ruled.is_empty() {
             recalled.statistics = self.knowledge.statistics().await?;

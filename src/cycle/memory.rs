@@ -28,6 +28,8 @@ pub(super) struct Memory {
     pub last_read: BTreeMap<Source, Time>,
     pub policies_generated: u64,
     pub policies_executed: u64,
+    /// An execution was begun and its end is not known to be in the store: it is settled before anything is recalled.
+    pub in_hand: bool,
 }
 
 impl Memory {
@@ -47,6 +49,7 @@ impl Memory {
             last_read: BTreeMap::new(),
             policies_generated: 0,
             policies_executed: 0,
+            in_hand: false,
         }
     }
 

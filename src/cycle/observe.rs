@@ -2,6 +2,7 @@
 
 use super::Cycle;
 use super::recall::Recalled;
+use super::recover::settle;
 use crate::analyzer::Changes;
 use crate::domain::alert::{AlertStatus, InboxAlert};
 use crate::domain::charter::CharterView;
@@ -36,7 +37,11 @@ impl Cycle {
         trigger: Trigger,
     ) -> (Seen, Result<Recalled, StoreError>) {
         let now = self.clock.now();
-        let baselines = self.baselines(now).await;
+        // A counter read over its full window would show an increase that is over as one that goes on.
+        let (baselines, unread) = match self.baselines(now).await {
+            Ok(baselines) => (baselines, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
         let causal = &self.config.analyze.algorithms.causal;
         let history = self.tracker.wants_history(now).map(|from| HistoryRequest {
             rules: vec![causal.latency.clone(), causal.failure.clone()],
@@ -46,7 +51,10 @@ impl Cycle {
             self.monitor.observe(&baselines, history.as_ref()),
             self.executor.observe(now)
         );
-        let recalled = Recalled::read(&self.knowledge).await;
+        let recalled = match unread {
+            Some(error) => Err(error),
+            None => self.recall().await,
+        };
         let (inbox, receivers) = match &recalled {
             Ok(recalled) => (recalled.inbox.clone(), recalled.receivers.clone()),
             Err(_) => Default::default(),
@@ -66,6 +74,14 @@ impl Cycle {
             .map(|a| a.received_at)
             .min();
         (Seen { trigger, snapshot, charter, inbox, woken_by }, recalled)
+    }
+
+    async fn recall(&mut self) -> Result<Recalled, StoreError> {
+        if self.memory.in_hand {
+            settle(&self.knowledge, &self.metrics, self.clock.now()).await?;
+            self.memory.in_hand = false;
+        }
+        Recalled::read(&self.knowledge).await
     }
 
     /// Keeps what later cycles need of this one.
@@ -89,17 +105,17 @@ impl Cycle {
 
     /// Where counters must count only what came after settling: actions that are being judged, and those judged so
     /// lately that a counter's window still reaches back before the end of their settling.
-    async fn baselines(&self, now: Time) -> Vec<CounterBaseline> {
+    async fn baselines(&self, now: Time) -> Result<Vec<CounterBaseline>, StoreError> {
         let windows = self.config.monitor.rules.iter().filter_map(|r| r.increase_over());
-        let Some(longest) = windows.max() else { return Vec::new() };
-        let judgings = self.knowledge.all::<Judging>(None).await.unwrap_or_default();
+        let Some(longest) = windows.max() else { return Ok(Vec::new()) };
+        let judgings = self.knowledge.all::<Judging>(None).await?;
         let mut baselines: Vec<CounterBaseline> = judgings
             .iter()
             .filter(|j| j.settled_at <= now)
             .map(|j| CounterBaseline { scope: j.scope.clone(), settled_at: j.settled_at })
             .collect();
-        let judged = self.knowledge.page::<Outcome>(None, None, RECENT_OUTCOMES).await;
-        for outcome in judged.map(|page| page.items).unwrap_or_default() {
+        let judged = self.knowledge.page::<Outcome>(None, None, RECENT_OUTCOMES).await?;
+        for outcome in judged.items {
             if since(now, outcome.settled_at) < longest {
                 baselines.push(CounterBaseline {
                     scope: outcome.scope.clone(),
@@ -107,7 +123,7 @@ impl Cycle {
                 });
             }
         }
-        baselines
+        Ok(baselines)
     }
 }
 

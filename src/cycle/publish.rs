@@ -72,12 +72,10 @@ impl Cycle {
         match report.status {
             CycleStatus::Healthy | CycleStatus::Completed => {
                 self.memory.last_good_cycle = Some(now);
-                self.memory.last_error.clone_from(&report.error);
             }
-            CycleStatus::Failed | CycleStatus::Error => {
-                self.memory.last_error.clone_from(&report.error);
-            }
+            CycleStatus::Failed | CycleStatus::Error => {}
         }
+        self.memory.last_error.clone_from(&report.error);
         say(&report);
         view.running = true;
         view.iteration = report.number;
@@ -187,7 +185,7 @@ fn say(report: &CycleReport) {
         ),
         CycleStatus::Failed => tracing::warn!(
             cycle = report.id, number = report.number, phase = ?report.phase, error = report.error,
-            "cycle failed: a source could not be read, nothing was acted on"
+            "cycle failed: metrics could not be read; nothing that only they can confirm is acted on"
         ),
         CycleStatus::Error => tracing::warn!(
             cycle = report.id, number = report.number, phase = ?report.phase, error = report.error,
