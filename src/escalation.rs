@@ -2,7 +2,8 @@
 //!
 //! Pure: opens what is wanted and not open, refreshes what is open, closes what its reason says is over.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -20,6 +21,13 @@ pub struct Wanted {
     pub subject: String,
     pub detail: String,
     pub evidence: Vec<String>,
+}
+
+impl Wanted {
+    /// As [`Escalation::key`].
+    fn key(&self) -> (Reason, Option<Cause>, Option<String>, String) {
+        (self.reason, self.cause.clone(), self.component.clone(), self.subject.clone())
+    }
 }
 
 /// What decides whether an open record is over.
@@ -53,14 +61,16 @@ pub fn reconcile(
     let now = situation.now;
     let mut changes = Changes::default();
     let mut still_open = open;
+    let mut places = BTreeMap::new();
+    for (place, record) in still_open.iter().enumerate() {
+        places.entry(record.key()).or_insert(place);
+    }
     let mut asserted: BTreeSet<Uuid> = BTreeSet::new();
-    for want in wanted {
-        let key = (want.reason, want.cause.clone(), want.component.clone(), want.subject.clone());
-        let opened = changes.opened.iter_mut().find(|e| e.key() == key);
-        if let Some(known) = opened.or_else(|| still_open.iter_mut().find(|e| e.key() == key)) {
-            if asserted.insert(known.id) {
-                known.times_seen += 1;
-            }
+    for want in merged(wanted) {
+        if let Some(place) = places.get(&want.key()) {
+            let known = &mut still_open[*place];
+            asserted.insert(known.id);
+            known.times_seen += 1;
             known.detail = want.detail;
             let evidence: BTreeSet<String> =
                 known.evidence.drain(..).chain(want.evidence).collect();
@@ -81,7 +91,6 @@ pub fn reconcile(
             times_seen: 1,
             last_active_at: now,
         };
-        asserted.insert(record.id);
         changes.opened.push(record);
     }
     for mut record in still_open {
@@ -98,6 +107,26 @@ pub fn reconcile(
         }
     }
     changes
+}
+
+/// What several violations ask for is told once; the last one's words stand.
+fn merged(wanted: Vec<Wanted>) -> Vec<Wanted> {
+    let mut places = BTreeMap::new();
+    let mut merged: Vec<Wanted> = Vec::new();
+    for want in wanted {
+        match places.entry(want.key()) {
+            Entry::Vacant(entry) => {
+                entry.insert(merged.len());
+                merged.push(want);
+            }
+            Entry::Occupied(entry) => {
+                let known = &mut merged[*entry.get()];
+                known.detail = want.detail;
+                known.evidence.extend(want.evidence);
+            }
+        }
+    }
+    merged
 }
 
 /// Evidence kept with a record: enough to see what it was about, bounded under a storm.

@@ -57,7 +57,7 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
             Ruling { outcome: OutcomeType::Unknown, violations_after: after, reason },
         )
     };
-    if let Some(lost) = judging.before.iter().find(|fp| sight.vanished.contains(fp)) {
+    if let Some(lost) = sight.vanished.iter().find(|fp| judging.before.contains(*fp)) {
         let reason = format!("violation {lost} vanished: its series was unseen for too long");
         return unknown(judging, reason);
     }
