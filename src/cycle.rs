@@ -176,6 +176,7 @@ impl Cycle {
             execution: execution.as_ref(),
             rulings: &rulings,
             active: &active,
+            by_fingerprint: &by_fingerprint,
         };
         let told = self.escalate(&recalled, &left).await?;
         run.escalated(&told);

@@ -1,6 +1,6 @@
 //! What is left for people after this cycle: collects it, reconciles it with the open records, stores and says it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -33,6 +33,13 @@ pub(super) struct Left<'a> {
     pub execution: Option<&'a Execution>,
     pub rulings: &'a [Ruled],
     pub active: &'a [Violation],
+    pub by_fingerprint: &'a BTreeMap<&'a str, &'a Violation>,
+}
+
+impl<'a> Left<'a> {
+    fn active_by(&self, fingerprint: &str) -> Option<&'a Violation> {
+        self.by_fingerprint.get(fingerprint).copied()
+    }
 }
 
 impl Cycle {
@@ -102,18 +109,20 @@ impl Cycle {
         let has_strategy =
             |r: &RootCause| strategies.get(&r.cause).is_some_and(|list| !list.is_empty());
         let roots = &left.analysis.root_causes;
+        let treated: BTreeSet<&str> =
+            roots.iter().filter(|r| has_strategy(r)).map(|r| r.component.as_str()).collect();
         let mut wanted = Vec::new();
         for root in roots.iter().filter(|r| !has_strategy(r)) {
-            let known = roots.iter().any(|r| has_strategy(r) && r.component == root.component);
+            let known = treated.contains(root.component.as_str());
             let judging = recalled.judgings.iter().any(|j| j.component == root.component);
             if root.cause.is_unknown() && (known || judging) {
                 continue;
             }
-            let evidence: Vec<&Violation> =
-                left.active.iter().filter(|v| root.evidence.contains(&v.fingerprint)).collect();
-            let subjects: BTreeSet<&str> = evidence.iter().map(|v| v.rule.as_str()).collect();
-            for subject in subjects {
-                let own: Vec<&&Violation> = evidence.iter().filter(|v| v.rule == subject).collect();
+            let mut by_rule: BTreeMap<&str, Vec<&Violation>> = BTreeMap::new();
+            for violation in root.evidence.iter().filter_map(|fp| left.active_by(fp)) {
+                by_rule.entry(&violation.rule).or_default().push(violation);
+            }
+            for (subject, own) in by_rule {
                 wanted.push(Wanted {
                     reason: Reason::UnknownCause,
                     cause: Some(root.cause.clone()),

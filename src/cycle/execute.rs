@@ -128,9 +128,10 @@ impl Cycle {
         let scope = policy.actions.first().map_or(Scope::Charter, Action::scope);
         let counted: Vec<&Violation> =
             active.iter().filter(|v| v.counts() && scope.covers(v.component.as_deref())).collect();
+        let evidence: BTreeSet<&str> = policy.evidence.iter().map(String::as_str).collect();
         let witness = counted
             .iter()
-            .filter(|v| policy.evidence.contains(&v.fingerprint))
+            .filter(|v| evidence.contains(v.fingerprint.as_str()))
             .max_by(|a, b| excess(a).total_cmp(&excess(b)));
         let size = seen.charter.state.as_ref().ok().map(|s| s.replicas);
         Judging {
