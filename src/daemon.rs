@@ -22,7 +22,10 @@ use crate::monitor::{self, Monitor};
 use crate::server;
 
 /// A stopping daemon that is not done by then is ended anyway: the promise is 10 s in all.
-const STOP_WITHIN: Duration = Duration::from_secs(9);
+const STOP_WITHIN: Duration = Duration::from_millis(8_500);
+
+/// For the store to move its write-ahead log into the file.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -42,7 +45,7 @@ pub enum Error {
         "task {0} ended although nobody asked it to: {1}. The process ends so that it is restarted"
     )]
     Task(&'static str, String),
-    #[error("stopping took longer than {} s; what was under way is recorded as it stood", STOP_WITHIN.as_secs())]
+    #[error("stopping took longer than {} s; what was under way is recorded as it stood", STOP_WITHIN.as_secs_f64())]
     SlowStop,
 }
 
@@ -239,6 +242,9 @@ impl Daemon {
         };
         if tokio::time::timeout(STOP_WITHIN, rest).await.is_err() {
             result = Err(Error::SlowStop);
+        }
+        if tokio::time::timeout(CLOSE_WITHIN, self.knowledge.close()).await.is_err() {
+            tracing::warn!("the store was still busy and was not closed; nothing of it is lost");
         }
         tracing::info!("mape-k stopped");
         result

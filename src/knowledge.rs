@@ -132,6 +132,11 @@ impl Knowledge {
         self.store.check().await
     }
 
+    /// At the end of the process; see [`Store::close`].
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
     /// What the kept outcomes teach; nothing while `pattern_learning_enabled` is off.
     pub async fn statistics(&self) -> Result<Vec<ActionStatistics>, StoreError> {
         if !self.settings.pattern_learning_enabled {

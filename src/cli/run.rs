@@ -59,6 +59,7 @@ pub async fn once(
     let report = control_loop::once(&mut parts.cycle, &parts.publisher, Trigger::Scheduled, &stop)
         .await
         .map_err(|text| anyhow::anyhow!("the cycle panicked: {text}"))?;
+    parts.knowledge.close().await;
     match output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
         Output::Text => print(&report),
@@ -71,8 +72,12 @@ pub async fn once(
 
 fn print(report: &CycleReport) {
     println!(
-        "cycle {}: {:?} in {:.2} s, {} violations ({} to be acted on)",
-        report.id, report.status, report.duration_seconds, report.violations, report.actionable
+        "cycle {}: {} in {:.2} s, {} violations ({} to be acted on)",
+        report.id,
+        report.status.as_str(),
+        report.duration_seconds,
+        report.violations,
+        report.actionable
     );
     for line in super::demo::story::lines(report) {
         println!("  {line}");

@@ -170,7 +170,7 @@ pub(super) fn tell(open: &mut Vec<Escalation>, wanted: Vec<Wanted>, now: Time) -
 pub(super) fn announce(metrics: &Metrics, record: &Escalation) {
     metrics.escalation_opened(record.reason);
     tracing::error!(
-        escalation = %record.id, reason = record.reason.as_str(), cause = ?record.cause,
+        escalation = %record.id, reason = record.reason.as_str(), cause = record.cause.as_ref().map(|c| c.0.as_str()),
         component = record.component, subject = record.subject, detail = record.detail,
         "a person is needed"
     );

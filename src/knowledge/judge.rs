@@ -108,7 +108,7 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
     let outcome = classify(before, after);
     let reason = match outcome {
         OutcomeType::Unknown => "nothing was broken before, so nothing can be said".to_owned(),
-        _ => format!("{before} violations before, {after} after"),
+        _ => format!("violations: {before} before, {after} after"),
     };
     Look::Ruled(judging, Ruling { outcome, violations_after: after, reason })
 }

@@ -130,6 +130,8 @@ fn to_microsecond(at: Time) -> Time {
 
 #[async_trait]
 impl Store for MemoryStore {
+    async fn close(&self) {}
+
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
         let mut tables = self.tables();
         Ok(writes.into_iter().map(|write| tables.apply(write)).collect())

@@ -3,7 +3,9 @@
 //! Write-ahead log with `synchronous = FULL`: a commit is on disk before anything is sent to Charter, and a process
 //! that is killed at any moment leaves whole transactions only. SQL stays in this file.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,6 +40,8 @@ pub struct SqliteStore {
     /// One connection: SQLite has one writer at a time, and waiting here is fair and bounded.
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Held while this store is open: another process on the same file would act a second time.
+    lock: Mutex<Option<File>>,
 }
 
 impl SqliteStore {
@@ -51,6 +55,7 @@ impl SqliteStore {
                 cause: error.to_string(),
             })?;
         }
+        let lock = lock(path, &name)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .busy_timeout(BUSY_TIMEOUT)
@@ -73,7 +78,7 @@ impl SqliteStore {
             },
         )?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(opened)?;
-        let store = Self { name, writer, readers };
+        let store = Self { name, writer, readers, lock: Mutex::new(Some(lock)) };
         // What can be opened but not written is told at the start, not at the first fault.
         store.check().await?;
         Ok(store)
@@ -108,6 +113,28 @@ impl SqliteStore {
         let at = DateTime::from_timestamp_micros(at)
             .ok_or_else(|| corrupt(format!("{at} is no time")))?;
         Ok(Record { key, tag, at, body, sequence, version })
+    }
+}
+
+/// The lock lies beside the file and ends with the process, however that ends.
+fn lock(path: &Path, name: &str) -> Result<File, StoreError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let unavailable = |cause: std::io::Error| StoreError::Unavailable {
+        store: name.to_owned(),
+        what: "locked",
+        cause: cause.to_string(),
+    };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(beside)
+        .map_err(unavailable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { store: name.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(unavailable(error)),
     }
 }
 
@@ -263,6 +290,13 @@ fn count(value: usize) -> i64 {
 
 #[async_trait]
 impl Store for SqliteStore {
+    /// The last connection that closes moves the write-ahead log into the file.
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
         let all = async {
             // Immediate: the lock is taken before the first condition is looked at. Dropped without a commit,

@@ -147,6 +147,10 @@ pub enum StoreError {
     )]
     Corrupt { store: String, collection: &'static str, key: String, cause: String },
     #[error(
+        "knowledge store {store} is in use by another mape-k: two of them on one store would act twice. Stop the other one, or give this one a file of its own (knowledge.sqlite_path)"
+    )]
+    InUse { store: String },
+    #[error(
         "{collection} record {key} cannot be written down: {cause}. This is a defect of mape-k, please report it"
     )]
     Unwritable { collection: &'static str, key: String, cause: String },
@@ -167,4 +171,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Can it still be written? Asked before anything is sent to Charter and by /health.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// Puts everything where a copy of the store finds it and lets another process have it. Nothing works afterwards.
+    async fn close(&self);
 }
