@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use mape_k::domain::action::{ActionKind, Scope};
-use mape_k::domain::outcome::OutcomeType::{Degradation, Ineffective, Partial, Success, Unknown};
 use mape_k::domain::outcome::Judging;
+use mape_k::domain::outcome::OutcomeType::{Degradation, Ineffective, Partial, Success, Unknown};
 use mape_k::domain::reading::{RuleStatus, Source};
 use mape_k::domain::rule::Severity;
 use mape_k::domain::time::Time;
