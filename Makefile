@@ -6,7 +6,9 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: compiler ## Break a reference Charter in every way it knows and watch the loop heal it (no servers needed, under 5 minutes)
-	cargo run --release --quiet -- demo
+	@echo 'Building first; a few minutes the first time.'
+	cargo build --locked
+	cargo run --locked --quiet -- demo
 
 test: compiler ## Run every test, end to end against real Prometheus and Alertmanager (fetched without root)
 	./scripts/fetch-tools.sh
@@ -17,8 +19,10 @@ check: compiler ## Formatting, lints and documentation, warnings as errors
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-benchmark: compiler ## Measure; docs/BENCHMARKS.md says what the numbers mean
-	cargo bench --locked
+benchmark: compiler ## Measure, in some 15 minutes; docs/BENCHMARKS.md says what the numbers mean
+	cargo bench --locked --bench cycle
+	cargo bench --locked --bench load
+	@echo "Put the numbers into docs/BENCHMARKS.md; criterion keeps its own under target/criterion."
 
 run: compiler ## Run the daemon with config/mape_k_config.yaml
 	cargo run --release --quiet -- run

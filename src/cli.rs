@@ -17,7 +17,11 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
+use self::client::Client;
 use crate::config::Config;
+use crate::domain::secret::Secret;
+use crate::knowledge::Decision;
+use crate::server;
 use crate::telemetry::{self, LogFormat};
 
 /// Keeps a distributed system healthy by itself, and says why.
@@ -134,7 +138,9 @@ struct Decide {
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let common = cli.common;
     match cli.command {
-        Command::Run { once: true, output } => run::once(common.load()?, common.logs(), output).await,
+        Command::Run { once: true, output } => {
+            run::once(common.load()?, common.logs(), output).await
+        }
         Command::Run { once: false, .. } => run::daemon(common.load()?, common.logs()).await,
         Command::CheckConfig { output } => Ok(check_config::run(common.config.as_deref(), output)),
         Command::Observe { output } => observe::run(common.load()?, common.logs(), output).await,
@@ -144,18 +150,38 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Charter(arguments) => charter::run(arguments, common.logs()).await,
         Command::Status { api, output } => {
             let client = common.client(api)?;
-            Ok(status::run(&client, output).await)
+            status::run(&client, output, &mut std::io::stdout()).await?;
+            Ok(ExitCode::SUCCESS)
         }
-        Command::Approve(decide) => common.decide(decide, decide::Decision::Approve).await,
-        Command::Reject(decide) => common.decide(decide, decide::Decision::Reject).await,
+        Command::Approve(arguments) => common.decide(arguments, Decision::Approve).await,
+        Command::Reject(arguments) => common.decide(arguments, Decision::Reject).await,
     }
 }
 
 impl Common {
+    /// The daemon that the configuration would start, unless the command names another.
+    fn client(&self, api: Api) -> anyhow::Result<Client> {
+        let token = api.token.map(Secret::new);
+        if let Some(url) = api.url {
+            return Ok(Client::new(url.as_str(), token));
+        }
+        let settings = self.load()?.api;
+        let token = token.or_else(|| settings.token.clone());
+        Ok(Client::of(&server::Settings { token, ..settings }))
+    }
+
+    async fn decide(&self, arguments: Decide, decision: Decision) -> anyhow::Result<ExitCode> {
+        let by = decide::decider(arguments.by)?;
+        let client = self.client(arguments.api)?;
+        let (id, out) = (arguments.policy, &mut std::io::stdout());
+        decide::run(&client, decision, &id, arguments.revision, &by, arguments.output, out).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+
     fn load(&self) -> anyhow::Result<Config> {
         let env = |name: &str| std::env::var(name).ok();
-        let (config, warnings) =
-            Config::load(self.config.as_deref(), &env).context("the configuration is refused, nothing was started")?;
+        let (config, warnings) = Config::load(self.config.as_deref(), &env)
+            .context("the configuration is refused, nothing was started")?;
         for warning in warnings {
             eprintln!("mape-k: warning: {warning}");
         }

@@ -28,7 +28,6 @@ mod scaled;
 mod secrets;
 mod strategies;
 mod tree;
-pub mod url_text;
 mod values;
 
 use std::io::Read;

@@ -1,7 +1,112 @@
 //! The ticker and the wake-up: runs one cycle at a time, on schedule or woken, and publishes the state.
+//!
+//! ```text
+//!      every loop_interval ─┐
+//!   critical alert, approval ┴─▶ one cycle ─▶ view, heartbeat, metrics
+//!   (coalesced, wake_gap apart)     └─ a panic is caught here: an error; three in a row end the process
+//! ```
+//! Cycles never overlap, and a slow one is not followed by a burst.
 
 pub mod handle;
 pub mod settings;
 
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
 pub use handle::{Heartbeat, LoopHandle, Publisher, channel};
 pub use settings::{Mode, Settings};
+
+use crate::cycle::Cycle;
+use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
+
+/// Panics in a row after which the process ends: something is broken that another cycle will not mend.
+const MAX_PANICS: u32 = 3;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "{MAX_PANICS} cycles in a row panicked; the last said: {0}. The process ends so that it is restarted. Please report this"
+    )]
+    Panics(String),
+}
+
+/// Runs cycles until `stop`. The first begins at once.
+pub async fn run(
+    mut cycle: Cycle,
+    publisher: Publisher,
+    loop_interval: Duration,
+    wake_gap: Duration,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let mut ticker = interval(loop_interval);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut panics = 0;
+    let mut last_start = None;
+    loop {
+        let trigger = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            _ = ticker.tick() => Trigger::Scheduled,
+            () = woken(&publisher, last_start, wake_gap) => Trigger::Woken,
+        };
+        last_start = Some(Instant::now());
+        match once(&mut cycle, &publisher, trigger, &stop).await {
+            Ok(_) => panics = 0,
+            Err(text) => {
+                panics += 1;
+                tracing::error!(panics, text, "a cycle panicked");
+                publisher.view.send_modify(|view| {
+                    let mut broken = (**view).clone();
+                    broken.last_status = Some(CycleStatus::Error);
+                    broken.last_error = Some(format!("a cycle panicked: {text}"));
+                    *view = Arc::new(broken);
+                });
+                if panics >= MAX_PANICS {
+                    return Err(Error::Panics(text));
+                }
+            }
+        }
+    }
+    publisher.view.send_modify(|view| {
+        let mut stopped = (**view).clone();
+        stopped.running = false;
+        *view = Arc::new(stopped);
+    });
+    Ok(())
+}
+
+/// One cycle, its panic caught at its edge and returned as text.
+pub async fn once(
+    cycle: &mut Cycle,
+    publisher: &Publisher,
+    trigger: Trigger,
+    stop: &CancellationToken,
+) -> Result<CycleReport, String> {
+    let heartbeat = publisher.heartbeat.clone();
+    let on_phase = move |_| heartbeat.beat();
+    let run = cycle.run(trigger, stop, &on_phase);
+    let (report, view) =
+        AssertUnwindSafe(run).catch_unwind().await.map_err(|panic| text(&*panic))?;
+    publisher.heartbeat.beat();
+    publisher.view.send_replace(Arc::new(view));
+    Ok(report)
+}
+
+/// A wake-up, no sooner than `gap` after the start of the last cycle: a burst of alerts is one cycle.
+async fn woken(publisher: &Publisher, last_start: Option<Instant>, gap: Duration) {
+    publisher.wake.notified().await;
+    if let Some(at) = last_start {
+        sleep_until(at + gap).await;
+    }
+}
+
+fn text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "(the panic carried no text)".to_owned())
+}

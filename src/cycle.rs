@@ -14,6 +14,7 @@ mod narrate;
 mod observe;
 mod publish;
 mod recall;
+mod recover;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,13 +31,13 @@ use crate::domain::violation::Violation;
 use crate::executor::Executor;
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
+use crate::metrics::labels::StoreOperation;
 use crate::monitor::Monitor;
 use crate::planner::{self, PlanInput};
 use escalate::Left;
 use memory::Memory;
-use recall::Recalled;
 
-pub use recall::recover;
+pub use recover::{Recovered, recover};
 
 /// Everything one cycle works with.
 #[derive(Debug)]
@@ -54,16 +55,21 @@ pub struct Cycle {
 /// Why a cycle could not run to its end.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
+    /// What is known could not be read, so nothing was decided.
+    #[error(transparent)]
+    Recall(StoreError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the plan was refused by its own check and nothing was executed: {0}. Please report this")]
+    #[error(
+        "the plan was refused by its own check and nothing was executed: {0}. Please report this"
+    )]
     Plan(String),
 }
 
 impl Failure {
     fn phase(&self) -> Phase {
         match self {
-            Self::Store(_) => Phase::Knowledge,
+            Self::Recall(_) | Self::Store(_) => Phase::Knowledge,
             Self::Plan(_) => Phase::Plan,
         }
     }
@@ -73,13 +79,14 @@ impl Cycle {
     pub fn new(
         config: Arc<Config>,
         clock: Clock,
-        monitor: Monitor,
+        mut monitor: Monitor,
         executor: Executor,
         knowledge: Knowledge,
         metrics: Arc<Metrics>,
-        recovered: recall::Recovered,
+        recovered: Recovered,
     ) -> Self {
-        let memory = Memory::new(recovered.known_alerts);
+        monitor.remember_alerts(recovered.known_alerts);
+        let memory = Memory::new();
         let tracker = Tracker::new(config.analyze.clone(), clock.now(), recovered.violations);
         Self { config, clock, monitor, tracker, executor, knowledge, metrics, memory }
     }
@@ -91,23 +98,28 @@ impl Cycle {
         stop: &CancellationToken,
         on_phase: &(dyn Fn(Phase) + Send + Sync),
     ) -> (CycleReport, LoopView) {
-        let mut run = Run::begin(self.memory.next_cycle(trigger, self.clock.now()), self.clock, on_phase);
+        let mut run =
+            Run::begin(self.memory.next_cycle(trigger, self.clock.now()), self.clock, on_phase);
         if let Err(failure) = self.phases(&mut run, stop).await {
             run.report.status = CycleStatus::Error;
             run.report.phase = Some(failure.phase());
             run.report.error = Some(failure.to_string());
-            run.view.store_error = match &failure {
-                Failure::Store(error) => Some(error.to_string()),
+            let operation = match &failure {
+                Failure::Recall(_) => Some(StoreOperation::Read),
+                Failure::Store(_) => Some(StoreOperation::Write),
                 Failure::Plan(_) => None,
             };
+            if let Some(operation) = operation {
+                run.view.store_error = Some(failure.to_string());
+                self.metrics.store_error(operation);
+            }
         }
         self.finish(run).await
     }
 
     async fn phases(&mut self, run: &mut Run<'_>, stop: &CancellationToken) -> Result<(), Failure> {
         run.enter(Phase::Monitor);
-        let recalled = Recalled::read(&self.knowledge, self.clock.now()).await;
-        let seen = self.observe(recalled.as_ref().ok()).await;
+        let (seen, recalled) = self.observe(run.report.trigger).await;
 
         run.enter(Phase::Analyze);
         let mut new_id = Uuid::now_v7;
@@ -116,8 +128,9 @@ impl Cycle {
         let analysis = analyzer::analyze(&self.tracker, new_id(), &run.report.id, now);
         run.saw(&self.tracker, &seen, &changes, &analysis);
         self.remember(&seen, &changes);
+        run.show(&seen, &changes, &self.memory);
         // Without the store nothing is decided: what cannot be recalled could be done twice.
-        let mut recalled = recalled?;
+        let mut recalled = recalled.map_err(Failure::Recall)?;
 
         run.enter(Phase::Plan);
         let active: Vec<Violation> = self.tracker.active().cloned().collect();
@@ -151,21 +164,23 @@ impl Cycle {
         }
 
         run.enter(Phase::Execute);
-        let execution = self.carry_out(&plan, &recalled, &seen, &active, stop).await?;
+        let execution = self.carry_out(&plan, &mut recalled, &seen, &active, stop).await?;
         run.executed(execution.as_ref());
 
         run.enter(Phase::Knowledge);
         let left = Left {
             seen: &seen,
+            rules: &changes.rules,
             analysis: &analysis,
             plan: &plan,
             execution: execution.as_ref(),
             rulings: &rulings,
             active: &active,
+            by_fingerprint: &by_fingerprint,
         };
         let told = self.escalate(&recalled, &left).await?;
         run.escalated(&told);
-        self.save(run, &seen, &analysis).await?;
+        self.save(&seen, &analysis).await?;
         Ok(())
     }
 }
@@ -181,7 +196,11 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn begin(report: CycleReport, clock: Clock, on_phase: &'a (dyn Fn(Phase) + Send + Sync)) -> Self {
+    fn begin(
+        report: CycleReport,
+        clock: Clock,
+        on_phase: &'a (dyn Fn(Phase) + Send + Sync),
+    ) -> Self {
         let started = tokio::time::Instant::now();
         Self { report, view: LoopView::default(), clock, entered: None, started, on_phase }
     }

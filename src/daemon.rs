@@ -17,6 +17,7 @@ use crate::cycle::{Cycle, recover};
 use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
+use crate::metrics::labels::{CallResult, CharterCall};
 use crate::monitor::{self, Monitor};
 use crate::server;
 
@@ -25,17 +26,21 @@ const STOP_WITHIN: Duration = Duration::from_secs(9);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot listen on {address} ({key}): {cause}. Is another process there, or is the address not of this machine?")]
+    #[error(
+        "cannot listen on {address} ({key}): {cause}. Is another process there, or is the address not of this machine?"
+    )]
     Listen { address: String, key: &'static str, cause: std::io::Error },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Charter(#[from] SetupError),
     #[error(transparent)]
-    Monitor(#[from] monitor::SetupError),
+    Monitor(#[from] monitor::Error),
     #[error(transparent)]
     Loop(#[from] control_loop::Error),
-    #[error("task {0} ended although nobody asked it to: {1}. The process ends so that it is restarted")]
+    #[error(
+        "task {0} ended although nobody asked it to: {1}. The process ends so that it is restarted"
+    )]
     Task(&'static str, String),
     #[error("stopping took longer than {} s; what was under way is recorded as it stood", STOP_WITHIN.as_secs())]
     SlowStop,
@@ -58,8 +63,13 @@ pub async fn assemble(config: &Arc<Config>, clock: Clock) -> Result<Parts, Error
     let (publisher, handle) = control_loop::channel(clock);
     let observer = Calls { metrics: metrics.clone(), heartbeat: publisher.heartbeat.clone() };
     let executor = Executor::new(config.execute.clone(), Arc::new(observer))?;
-    let monitor = Monitor::new(&config.monitor, &config.alertmanager, clock)?;
-    let recovered = recover(&knowledge, clock.now()).await?;
+    let monitor = Monitor::new(
+        config.monitor.clone(),
+        config.alertmanager.clone(),
+        config.orchestrator.loop_interval,
+        clock,
+    )?;
+    let recovered = recover(&knowledge, &metrics, clock.now()).await?;
     let cycle = Cycle::new(
         config.clone(),
         clock,
@@ -82,7 +92,33 @@ struct Calls {
 impl CallObserver for Calls {
     fn on_call(&self, call: Call, status: CallStatus, took: Duration) {
         self.heartbeat.beat();
-        self.metrics.charter_call(call.into(), status.into(), took);
+        self.metrics.charter_call(label_of(call), result_of(status), took);
+    }
+}
+
+fn label_of(call: Call) -> CharterCall {
+    match call {
+        Call::Health => CharterCall::Health,
+        Call::Policies => CharterCall::Policies,
+        Call::Validate => CharterCall::Validate,
+        Call::Apply => CharterCall::Apply,
+        Call::Rollback => CharterCall::Rollback,
+        Call::CommitteeState => CharterCall::CommitteeState,
+        Call::Scale => CharterCall::Scale,
+        Call::Restart => CharterCall::Restart,
+        Call::Violations => CharterCall::Violations,
+    }
+}
+
+fn result_of(status: CallStatus) -> CallResult {
+    match status {
+        CallStatus::Ok => CallResult::Ok,
+        CallStatus::Refused => CallResult::Refused,
+        CallStatus::Unavailable => CallResult::Unavailable,
+        CallStatus::Unreachable => CallResult::Unreachable,
+        CallStatus::Timeout => CallResult::Timeout,
+        CallStatus::Failed => CallResult::Failed,
+        CallStatus::Cut => CallResult::Cut,
     }
 }
 
@@ -106,7 +142,10 @@ impl Daemon {
         let shared = config.alertmanager.webhook_port == config.api.port && config.api.port != 0;
         let webhook = if config.alertmanager.enabled && !shared {
             let settings = &config.alertmanager;
-            Some(listen(&settings.webhook_host, settings.webhook_port, "alertmanager.webhook_port").await?)
+            Some(
+                listen(&settings.webhook_host, settings.webhook_port, "alertmanager.webhook_port")
+                    .await?,
+            )
         } else {
             None
         };
@@ -125,15 +164,28 @@ impl Daemon {
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
         };
-        let intake = server::Intake::new(&config, &parts.handle, &parts.knowledge, &parts.metrics);
-        let router = match (config.alertmanager.enabled, webhook) {
-            (true, Some(listener)) => {
-                let router = server::webhook_router(intake);
-                spawn_server(&mut tasks, "webhook", listener, router, &stop);
-                server::api_router(context)
+        let router = if config.alertmanager.enabled {
+            let (intake, writer) = server::Intake::new(
+                &config.alertmanager,
+                &config.monitor,
+                parts.handle.clone(),
+                parts.knowledge.clone(),
+                parts.metrics.clone(),
+            );
+            tasks.spawn(async move {
+                writer.run().await;
+                ("intake writer", Ok(()))
+            });
+            match webhook {
+                Some(listener) => {
+                    let router = server::webhook_router(intake);
+                    spawn_server(&mut tasks, "webhook", listener, router, &stop);
+                    server::api_router(context)
+                }
+                None => server::combined_router(context, intake),
             }
-            (true, None) => server::combined_router(context, intake),
-            (false, _) => server::api_router(context),
+        } else {
+            server::api_router(context)
         };
         spawn_server(&mut tasks, "api", api, router, &stop);
         let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
@@ -166,6 +218,7 @@ impl Daemon {
     /// that nobody asked to end.
     pub async fn wait(mut self) -> Result<(), Error> {
         let early = tokio::select! {
+            biased;
             () = self.stop.cancelled() => None,
             ended = self.tasks.join_next() => ended,
         };
@@ -207,11 +260,17 @@ fn spawn_server(
 }
 
 async fn listen(host: &str, port: u16, key: &'static str) -> Result<TcpListener, Error> {
-    TcpListener::bind((host, port))
-        .await
-        .map_err(|cause| Error::Listen { address: format!("{host}:{port}"), key, cause })
+    TcpListener::bind((host, port)).await.map_err(|cause| Error::Listen {
+        address: format!("{host}:{port}"),
+        key,
+        cause,
+    })
 }
 
 fn local(listener: &TcpListener, key: &'static str) -> Result<SocketAddr, Error> {
-    listener.local_addr().map_err(|cause| Error::Listen { address: "(unknown)".to_owned(), key, cause })
+    listener.local_addr().map_err(|cause| Error::Listen {
+        address: "(unknown)".to_owned(),
+        key,
+        cause,
+    })
 }

@@ -3,6 +3,7 @@
 //! Stages take these values and return these values; wire and row formats stay private to the file that speaks them.
 
 pub mod action;
+pub mod address;
 pub mod alert;
 pub mod analysis;
 pub mod charter;

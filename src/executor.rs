@@ -22,7 +22,7 @@ mod undo;
 mod window;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -120,23 +120,39 @@ impl Executor {
     /// Charter's health and size, both within one call's time; without both there is no state.
     pub async fn observe(&self, at: Time) -> CharterView {
         let limit = self.settings.timeout_seconds;
-        let state = match tokio::time::timeout(limit, self.read_state(at)).await {
+        // What the last try met says more than that the time was over.
+        let last = Mutex::new(None);
+        let state = match tokio::time::timeout(limit, self.read_state(at, &last)).await {
             Ok(Ok(state)) => Ok(state),
             Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!(
-                "Charter at {} did not answer health and committee_state within {} s; check that it runs there and that execute.charter_url names it",
-                self.client.address(),
-                limit.as_secs_f64(),
+            Err(_) => Err(last.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(
+                || {
+                    format!(
+                        "Charter at {} did not answer health and committee_state within {} s; check that it runs there and that execute.charter_url names it",
+                        self.client.address(),
+                        limit.as_secs_f64(),
+                    )
+                },
             )),
         };
         CharterView { at, state }
     }
 
-    async fn read_state(&self, at: Time) -> Result<CommitteeState, charter::Error> {
+    async fn read_state(
+        &self,
+        at: Time,
+        last: &Mutex<Option<String>>,
+    ) -> Result<CommitteeState, charter::Error> {
         let tries = self.settings.max_retries;
         let seed = u64::from(at.timestamp_subsec_nanos());
-        let health = retry::read(tries, seed, || self.client.health());
-        let state = retry::read(tries, seed, || self.client.committee_state());
+        let note = |error: &charter::Error| {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        };
+        let health =
+            retry::read(tries, seed, || async { self.client.health().await.inspect_err(note) });
+        let state = retry::read(tries, seed, || async {
+            self.client.committee_state().await.inspect_err(note)
+        });
         let ((), state) = tokio::try_join!(health, state)?;
         Ok(state)
     }

@@ -8,7 +8,16 @@
 //!                           what is left ─▶ escalation
 //! ```
 //!
-//! The modules, in the order data flows:
+//! What always holds, held by tests (`docs/ARCHITECTURE.md` says more):
+//!
+//! - Deciding is a function: [`analyzer`], [`planner`] and [`escalation`] work on [`domain`] values alone; time, history
+//!   and new ids are passed in.
+//! - Nothing is sent to Charter before its intent and its key are durable; what cannot be recorded is not done.
+//! - A trigger carries no data: every [`cycle`] reads everything afresh, and carries out one policy at most.
+//! - Missing data is never healthy, and never a reason to act.
+//! - What was not done is reported with its reason; what cannot be fixed is told to a person.
+//!
+//! The modules, in the order data flows, and after [`cli`] what all of them stand on:
 
 pub mod domain;
 
@@ -24,12 +33,19 @@ pub mod knowledge;
 
 pub mod escalation;
 
+pub mod cycle;
+
 pub mod control_loop;
 
 pub mod server;
 
-pub mod charter_sandbox;
+pub mod daemon;
+
+pub mod cli;
+
 pub mod clock;
 pub mod config;
 pub mod metrics;
 pub mod telemetry;
+
+pub mod charter_sandbox;

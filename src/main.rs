@@ -1,1 +1,24 @@
-fn main() {}
+//! Reads the command line, runs the command, and exits with its code. Everything else is the library's.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use mape_k::cli::{Cli, run};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("mape-k: the runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("mape-k: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

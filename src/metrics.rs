@@ -156,6 +156,12 @@ impl Metrics {
         self.intake.alerts_received.inc_by(count);
     }
 
+    /// Alerts new to the store: they wait for a cycle.
+    pub fn alerts_accepted(&self, count: u64) {
+        self.alerts_ended(AlertOutcome::Accepted, count);
+        self.intake.inbox_depth.add(count as f64);
+    }
+
     /// What became of alerts whose payload was answered with 200.
     pub fn alerts_ended(&self, outcome: AlertOutcome, count: u64) {
         self.intake.alerts.add(outcome, count);
@@ -174,6 +180,7 @@ impl Metrics {
         }
     }
 
+    /// What a cycle leaves in the inbox.
     pub fn inbox_depth(&self, depth: usize) {
         self.intake.inbox_depth.set(depth as f64);
     }

@@ -167,7 +167,7 @@ impl Monitor {
             routing,
         });
         let read = listing.as_ref().and_then(|listing| listing.as_ref().ok());
-        self.known.note(&alerts, inbox, read, at);
+        self.known.note(&alerts, read, at);
         Snapshot { at, readings, alerts, sources, history: history.unwrap_or_default() }
     }
 }

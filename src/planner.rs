@@ -11,12 +11,14 @@ mod candidate;
 mod check;
 mod cost_benefit;
 mod give_back;
+mod hold;
 mod incident;
 mod parameters;
 mod policy;
 mod rank;
 pub mod settings;
 mod turn;
+mod weigh;
 
 use std::collections::BTreeMap;
 

@@ -1,3 +1,77 @@
-//! The daemon HTTP surface (being built).
+//! The daemon's HTTP surface: webhook intake, health, metrics and the JSON API.
+//!
+//! ```text
+//! Alertmanager ─POST─▶ intake ─▶ inbox (knowledge) ─▶ wake the loop
+//! people, probes ─GET─▶ health, api ◀─ the loop's published view, history (knowledge)
+//! people ─POST─▶ api::policies ─▶ decision (knowledge) ─▶ wake the loop
+//! ```
+//!
+//! It never decides or acts. Binding ports and running [`serve`] is the daemon's.
+
 pub mod settings;
+
+mod access;
+mod api;
+mod health;
+mod intake;
+mod listen;
+mod reply;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::control_loop::handle::LoopHandle;
+use crate::domain::time::{Time, since};
+use crate::knowledge::Knowledge;
+use crate::metrics::Metrics;
+
+pub use intake::{Intake, Writer};
+pub use listen::serve;
 pub use settings::Settings;
+
+/// What every handler reads. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub handle: LoopHandle,
+    pub knowledge: Knowledge,
+    pub metrics: Arc<Metrics>,
+    pub settings: Arc<Settings>,
+    pub started_at: Time,
+}
+
+impl Context {
+    fn uptime(&self) -> Duration {
+        since(self.handle.now(), self.started_at)
+    }
+}
+
+/// Health, metrics and the JSON API: what `api.port` serves.
+pub fn api_router(context: Context) -> Router {
+    finish(api_routes(context))
+}
+
+/// Alertmanager's webhook alone: what `alertmanager.webhook_port` serves.
+pub fn webhook_router(intake: Intake) -> Router {
+    finish(intake::routes(intake))
+}
+
+/// Both behind one listener, for a `webhook_port` equal to `api.port`.
+pub fn combined_router(context: Context, intake: Intake) -> Router {
+    finish(api_routes(context).merge(intake::routes(intake)))
+}
+
+fn api_routes(context: Context) -> Router {
+    Router::new()
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .merge(api::routes(&context))
+        .with_state(context)
+}
+
+fn finish(router: Router) -> Router {
+    router.fallback(reply::unknown_path).method_not_allowed_fallback(reply::wrong_method)
+}

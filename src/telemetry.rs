@@ -112,11 +112,10 @@ where
 /// Is this a level, or directives that say one by target?
 #[must_use]
 pub fn is_level(text: &str) -> bool {
-    // A single word that is no level would be read as the name of a target and silence everything else.
-    let is_word = !text.contains(['=', ',']);
-    if is_word {
-        return text.parse::<tracing_subscriber::filter::LevelFilter>().is_ok()
-            && text.parse::<u8>().is_err();
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    if text.contains(['=', ',']) {
+        return EnvFilter::try_new(text).is_ok();
     }
-    EnvFilter::try_new(text).is_ok()
+    // Any other single word would be taken for the name of a target, and silence everything else.
+    LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text))
 }

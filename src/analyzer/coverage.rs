@@ -104,7 +104,7 @@ impl RuleMemory {
                 rule.name
             )),
             Ok(_) if !answers => Some(format!(
-                "rule {} has no series at all: is `{}` the right name, and is it scraped?",
+                "rule {} has no series yet: if it stays so, is `{}` the right name, and is it scraped?",
                 rule.name,
                 rule.metric_name()
             )),

@@ -31,7 +31,8 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, format: Option<LogFormat>) -> anyhow::Result<ExitCode> {
-    let settings = telemetry::Settings { format: LogFormat::Text, ..telemetry::Settings::default() };
+    let settings =
+        telemetry::Settings { format: LogFormat::Text, ..telemetry::Settings::default() };
     let _logs = start_logs(&settings, format)?;
     let listener = TcpListener::bind(&arguments.listen)
         .await

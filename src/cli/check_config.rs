@@ -6,13 +6,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::Output;
 use crate::config::{Config, Environment, Errors, Problem, Warning};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    Text,
-    Json,
-}
 
 #[derive(Serialize)]
 struct Report<'a> {

@@ -5,9 +5,7 @@ mod faults;
 pub mod story;
 mod table;
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -23,12 +21,13 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_loop::Mode;
 use crate::daemon::Daemon;
+use crate::domain::action::ActionKind;
 use crate::domain::cycle::CycleReport;
 use crate::domain::incident::Incident;
 use crate::domain::outcome::Judging;
+use crate::domain::violation::Violation;
 use crate::knowledge::Database;
 use crate::monitor::MetricsSource;
-use crate::planner;
 use faults::{Episode, FAULTS, Fault};
 use table::Row;
 
@@ -37,6 +36,9 @@ const SPEED: f64 = 30.0;
 
 /// Good cycles before the first fault: every series must have been seen clear, or no beginning is witnessed.
 const WARM_UP: u64 = 5;
+
+/// The reference Charter's size at its start.
+const REPLICAS: u32 = 3;
 
 pub async fn run(limit: Duration, seed: u64, output: Output) -> anyhow::Result<ExitCode> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
@@ -63,9 +65,14 @@ pub async fn run(limit: Duration, seed: u64, output: Output) -> anyhow::Result<E
         started: Instant::now(),
         deadline: Instant::now() + limit,
         incident_gap,
+        fates: Vec::new(),
+        problem: None,
     };
-    stage.open(&format!(
-        "mape-k demo: nine faults at {SPEED} times the speed of life (times below are the plant's)\nAPI at http://{}\n",
+    stage.say(&format!(
+        "mape-k demo: {} faults of the reference Charter, plant and loop at {SPEED} times the speed of life.\n\
+         Times in the left column and in the table are the plant's; a duration inside a message is {SPEED} times shorter.\n\
+         The daemon's API meanwhile: http://{}/api/v1/state\n",
+        FAULTS.len(),
         daemon.api
     ));
     let rows = stage.play().await;
@@ -90,7 +97,7 @@ fn configuration(charter: &Url, database: std::path::PathBuf) -> Config {
     config.knowledge.database = Database::Sqlite;
     config.knowledge.sqlite_path = database;
     config.alertmanager.enabled = false;
-    config.api.host = "127.0.0.1".to_owned();
+    "127.0.0.1".clone_into(&mut config.api.host);
     config.api.port = 0;
     config.scaled(SPEED)
 }
@@ -106,6 +113,9 @@ struct Stage<'a> {
     started: Instant,
     deadline: Instant,
     incident_gap: Duration,
+    /// What was last told of the candidates, and of what is wrong with the data.
+    fates: Vec<(ActionKind, String, (&'static str, String))>,
+    problem: Option<String>,
 }
 
 impl Stage<'_> {
@@ -140,7 +150,7 @@ impl Stage<'_> {
 
     async fn is_quiet(&self) -> anyhow::Result<bool> {
         let judging = !self.daemon.knowledge.all::<Judging>(None).await?.is_empty();
-        Ok(!judging && !self.daemon.handle.view().violations.iter().any(|v| v.counts()))
+        Ok(!judging && !self.daemon.handle.view().violations.iter().any(Violation::counts))
     }
 
     /// Injects one fault and watches until it is over.
@@ -155,25 +165,43 @@ impl Stage<'_> {
                 break;
             }
         }
-        self.withdraw(id).await?;
+        // The store knows a verdict before its cycle's report is there to be told.
+        let last = self.daemon.handle.view().iteration + 1;
+        while self.told < last {
+            self.tick().await?;
+        }
+        self.withdraw(&id).await?;
+        self.set_size_back().await?;
         Ok(episode.row(SPEED))
     }
 
-    async fn inject(&self, fault: &Fault) -> anyhow::Result<u64> {
+    async fn inject(&self, fault: &Fault) -> anyhow::Result<String> {
         let url = self.charter.join("sandbox/faults")?;
         let answer = self.http.post(url).json(&json!({"fault": fault.name})).send().await?;
         let status = answer.status();
         let body: serde_json::Value = answer.json().await?;
-        body["id"]
-            .as_u64()
-            .or_else(|| body["id"].as_str().and_then(|s| s.parse().ok()))
-            .with_context(|| format!("the reference Charter refused fault {}: {status} {body}", fault.name))
+        body["id"].as_str().map(str::to_owned).with_context(|| {
+            format!("the reference Charter refused fault {}: {status} {body}", fault.name)
+        })
     }
 
-    async fn withdraw(&self, id: u64) -> anyhow::Result<()> {
+    async fn withdraw(&self, id: &str) -> anyhow::Result<()> {
         let url = self.charter.join(&format!("sandbox/faults/{id}"))?;
         // A fault that ended by itself is gone already; that is no error.
         self.http.delete(url).send().await?;
+        Ok(())
+    }
+
+    /// Between two faults a person sets the size back: with the replicas of an earlier cure the next fault of the load
+    /// would break nothing.
+    async fn set_size_back(&self) -> anyhow::Result<()> {
+        let url = self.charter.join("api/v1/committee/scale")?;
+        self.http
+            .post(url)
+            .json(&json!({"replicas": REPLICAS}))
+            .send()
+            .await?
+            .error_for_status()?;
         Ok(())
     }
 
@@ -194,28 +222,41 @@ impl Stage<'_> {
         Ok(())
     }
 
-    async fn tell(&self, report: &CycleReport) -> anyhow::Result<()> {
+    async fn tell(&mut self, report: &CycleReport) -> anyhow::Result<()> {
         if self.output == Output::Json {
             if !report.candidates.is_empty() || report.opened + report.cleared > 0 {
                 println!("{}", serde_json::to_string(report)?);
             }
             return Ok(());
         }
-        let mut lines = story::lines(report);
-        lines.extend(faults::told(&self.daemon.knowledge, report).await?);
+        let mut lines = story::seen(report);
+        lines.extend(faults::learned(&self.daemon.knowledge, report).await?);
+        // What is weighed again with the same result has been told.
+        let fates: Vec<_> = report
+            .candidates
+            .iter()
+            .map(|c| (c.action, c.component.clone(), story::fate(&c.verdict)))
+            .collect();
+        if fates != self.fates {
+            lines.extend(story::weighed(&report.candidates));
+            self.fates = fates;
+        }
+        if report.error != self.problem {
+            lines.push(match &report.error {
+                Some(error) => format!("problem  {error}"),
+                None => "resolved all data is there again".to_owned(),
+            });
+            self.problem.clone_from(&report.error);
+        }
+        lines.extend(faults::done(&self.daemon.knowledge, report).await?);
         if lines.is_empty() {
             return Ok(());
         }
-        let at = self.started.elapsed().as_secs_f64() * SPEED;
-        println!("cycle {:<4} {:>3}:{:02} min", report.number, (at / 60.0) as u64, (at % 60.0) as u64);
+        println!("{}  cycle {}", clock(self.started.elapsed().mul_f64(SPEED)), report.number);
         for line in lines {
-            println!("    {line}");
+            println!("        {line}");
         }
         Ok(())
-    }
-
-    fn open(&self, text: &str) {
-        self.say(text);
     }
 
     fn say(&self, text: &str) {
@@ -223,4 +264,9 @@ impl Stage<'_> {
             println!("{text}");
         }
     }
+}
+
+/// Plant time as minutes and seconds.
+fn clock(at: Duration) -> String {
+    format!("{:>3}:{:02}", at.as_secs() / 60, at.as_secs() % 60)
 }

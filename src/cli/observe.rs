@@ -30,8 +30,11 @@ pub async fn run(
 ) -> anyhow::Result<ExitCode> {
     let _logs = start_logs(&config.logging, format)?;
     let clock = Clock::start();
-    let mut monitor = Monitor::new(&config.monitor, &config.alertmanager, clock)?;
-    let seen = monitor.observe(&[], None, &[], &BTreeSet::new(), &BTreeSet::new()).await;
+    let interval = config.orchestrator.loop_interval;
+    let mut monitor =
+        Monitor::new(config.monitor.clone(), config.alertmanager.clone(), interval, clock)?;
+    let read = monitor.observe(&[], None).await;
+    let seen = monitor.snapshot(read, &[], &BTreeSet::new());
     let mut tracker = Tracker::new(config.analyze.clone(), clock.now(), Vec::new());
     let changes = tracker.observe(&seen, Trigger::Scheduled, &mut Uuid::now_v7);
     let unread = seen.sources.iter().filter_map(|s| s.result.as_ref().err());

@@ -37,7 +37,9 @@ pub async fn daemon(config: Config, format: Option<LogFormat>) -> anyhow::Result
             _ = interrupt.recv() => {}
         }
         if stop.is_cancelled() {
-            tracing::warn!("second signal: leaving at once, what is under way stays recorded as it stands");
+            tracing::warn!(
+                "second signal: leaving at once, what is under way stays recorded as it stands"
+            );
             std::process::exit(INTERRUPTED);
         }
         tracing::info!("stopping: no new action is begun, the one in hand is finished or recorded");

@@ -81,7 +81,7 @@ fn webhook_path(value: &Value) -> Result<String, Accepted> {
 }
 
 fn handler(item: Item<'_>, rules: &[Arc<Rule>]) -> Option<Handler> {
-    let mut section = item.into_section();
+    let mut section = item.into_section()?;
     let pattern = section.required("pattern", text);
     let (mut names_cause, mut rule, mut component, mut label, mut level) =
         (None, None, None, None, None);

@@ -71,14 +71,18 @@ fn causal(mut section: Section<'_>, causal: &mut Causal, rules: &[Arc<Rule>]) {
     if !causal.enabled {
         return;
     }
-    for (key, name) in [("latency", &causal.latency), ("failure", &causal.failure)] {
-        if let Some(text) = no_such_rule(name, rules) {
-            // Named by the user: a mistake. Ours by default: the user's own rules replaced it.
-            if section.is_given(key) {
-                section.error(key, text);
-            } else {
-                section.warn(key, format!("{text}; the causal detector never fires"));
+    let shipped = Causal::default();
+    for (key, name, default) in [
+        ("latency", &causal.latency, shipped.latency),
+        ("failure", &causal.failure, shipped.failure),
+    ] {
+        match no_such_rule(name, rules) {
+            // The user's own rules replaced the shipped ones.
+            Some(text) if *name == default => {
+                section.warn(key, format!("{text}: the causal detector never fires"));
             }
+            Some(text) => section.error(key, text),
+            None => {}
         }
     }
 }

@@ -8,12 +8,12 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use url::Url;
 
-use super::{Config, url_text};
+use super::Config;
 use crate::domain::rule::{
     Aggregate, Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity,
 };
 use crate::domain::secret::Secret;
-use crate::domain::{Cause, Labels, time};
+use crate::domain::{Cause, Labels, address, time};
 use crate::knowledge::Database;
 use crate::monitor::MetricsSource;
 use crate::{knowledge, monitor};
@@ -56,9 +56,9 @@ impl Serialize for Config {
 #[derive(Serialize)]
 struct MonitorSection<'a> {
     source: MetricsSource,
-    #[serde(serialize_with = "url_text::serialize")]
+    #[serde(serialize_with = "address::serialize")]
     prometheus_url: &'a Url,
-    #[serde(serialize_with = "url_text::serialize_optional")]
+    #[serde(serialize_with = "address::serialize_optional")]
     scrape_url: &'a Option<Url>,
     #[serde(serialize_with = "time::seconds")]
     poll_interval: Duration,

@@ -9,12 +9,12 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// Not given: the built-in default stands.
-    Default,
     /// A line of the file, counted from 1.
     Line(u64),
     /// An environment variable.
     Env(&'static str),
+    /// Not given: the built-in default stands.
+    Default,
 }
 
 /// One error or warning about one key.

@@ -176,7 +176,10 @@ impl<'a> Section<'a> {
 
     pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
         let nodes = self.take(key);
-        let mut section = Self::empty(self.path_of(key), self.origin_of(key), self.problems);
+        // What the environment gives is one key; the rest of its section is none of the variable's.
+        let in_file = |origin: &Origin| matches!(origin, Origin::Line(_));
+        let origin = nodes.iter().map(|node| node.origin).find(in_file).unwrap_or(Origin::Default);
+        let mut section = Self::empty(self.path_of(key), origin, self.problems);
         for node in nodes {
             section.take_in(node);
         }
@@ -238,13 +241,14 @@ impl<'a> Item<'a> {
             .ok()
     }
 
-    pub(super) fn into_section(self) -> Section<'a> {
-        let mut section = Section::empty(self.path, self.node.origin, self.problems);
-        if self.node.value == Value::Null {
-            section.error_here("nothing given; accepted: a section of keys");
+    pub(super) fn into_section(self) -> Option<Section<'a>> {
+        if !matches!(self.node.value, Value::Map(_)) {
+            self.error(format!("{} given; accepted: a section of keys", self.node.value));
+            return None;
         }
+        let mut section = Section::empty(self.path, self.node.origin, self.problems);
         section.take_in(self.node);
-        section
+        Some(section)
     }
 
     pub(super) fn into_list(self) -> Option<Vec<Item<'a>>> {

@@ -58,7 +58,7 @@ fn rule(
     names: &mut BTreeSet<String>,
     measure: impl Fn(&mut Section<'_>) -> Option<Measure>,
 ) -> Option<Arc<Rule>> {
-    let mut section = item.into_section();
+    let mut section = item.into_section()?;
     let name = section.required("name", text);
     if let Some(name) = &name
         && !names.insert(name.clone())

@@ -166,7 +166,6 @@ fn scale_plan(settings: &mut planner::Settings, pace: Pace) {
         incident_gap,
         rejection_holds,
         resize_settle,
-        max_tries: _,
     } = settings;
     pace.apply_all([approval_ttl, incident_gap, rejection_holds, resize_settle]);
     pace.apply_all(after);

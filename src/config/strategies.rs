@@ -30,10 +30,10 @@ pub(super) fn read(entries: Vec<(&str, Item<'_>)>) -> BTreeMap<Cause, Vec<Strate
 fn candidates_of(items: Vec<Item<'_>>) -> Vec<Strategy> {
     let read: Vec<_> = items
         .into_iter()
-        .map(|item| {
-            let mut section = item.into_section();
+        .filter_map(|item| {
+            let mut section = item.into_section()?;
             let strategy = candidate(&mut section);
-            (section, strategy)
+            Some((section, strategy))
         })
         .collect();
     let all: Vec<_> = read.iter().filter_map(|(_, strategy)| strategy.clone()).collect();

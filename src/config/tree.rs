@@ -10,7 +10,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
 
 use super::problem::{Origin, Problem};
-use super::url_text::redact;
+use crate::domain::address::redact;
 
 /// Nesting of the shipped file is five deep; sixteen leaves room for `settings` of update_configuration.
 const MAX_DEPTH: usize = 16;

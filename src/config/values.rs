@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::duration;
 use super::reader::Accepted;
 use super::tree::Value;
-use super::{duration, url_text};
-use crate::domain::Cause;
 use crate::domain::action::ActionKind;
 use crate::domain::rule::Severity;
 use crate::domain::secret::Secret;
+use crate::domain::{Cause, address};
 
 pub(super) fn boolean(value: &Value) -> Result<bool, Accepted> {
     match value {
@@ -156,7 +156,7 @@ pub(super) fn base_url(value: &Value) -> Result<Url, Accepted> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("a base URL without ? or #".to_owned());
     }
-    Ok(url_text::without_trailing_slash(url))
+    Ok(address::without_trailing_slash(url))
 }
 
 /// An http or https URL as it stands.
@@ -167,7 +167,7 @@ pub(super) fn url(value: &Value) -> Result<Url, Accepted> {
         .and_then(|text| Url::parse(text.trim()).ok())
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(accepted)?;
-    if url_text::is_redacted(&url) {
+    if address::is_redacted(&url) {
         return Err("a URL with its real user and password instead of ***".to_owned());
     }
     Ok(url)

@@ -1,34 +1,45 @@
 //! What is left for people after this cycle: collects it, reconciles it with the open records, stores and says it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 use super::Cycle;
 use super::judge::Ruled;
 use super::observe::Seen;
-use super::recall::{Recalled, unknown_ground};
+use super::recall::{Recalled, unknown_actions};
 use crate::domain::Cause;
 use crate::domain::alert::{AlertClass, AlertState};
 use crate::domain::analysis::{Analysis, RootCause};
-use crate::domain::escalation::EscalationReason as Reason;
+use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Approval;
+use crate::domain::reading::RuleStatus;
 use crate::domain::rule::Severity;
+use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 use crate::escalation::{Changes, Situation, Wanted, reconcile};
 use crate::knowledge::StoreError;
+use crate::metrics::Metrics;
 use crate::planner::{Concern, Plan};
 
 /// Everything of a cycle that may need a person.
 pub(super) struct Left<'a> {
     pub seen: &'a Seen,
+    pub rules: &'a [RuleStatus],
     pub analysis: &'a Analysis,
     pub plan: &'a Plan,
     pub execution: Option<&'a Execution>,
     pub rulings: &'a [Ruled],
     pub active: &'a [Violation],
+    pub by_fingerprint: &'a BTreeMap<&'a str, &'a Violation>,
+}
+
+impl<'a> Left<'a> {
+    fn active_by(&self, fingerprint: &str) -> Option<&'a Violation> {
+        self.by_fingerprint.get(fingerprint).copied()
+    }
 }
 
 impl Cycle {
@@ -45,7 +56,7 @@ impl Cycle {
         wanted.extend(left.execution.into_iter().flat_map(|e| failed(e, evidence)));
         wanted.extend(left.rulings.iter().filter_map(|r| verdict(r, left.active)));
         wanted.extend(left.active.iter().filter(|v| v.flapping && v.counts()).map(flapping));
-        wanted.extend(self.missing(left.seen));
+        wanted.extend(missing(left.rules));
         let active: BTreeSet<String> = left.active.iter().map(|v| v.fingerprint.clone()).collect();
         let completed = left.execution.filter(|e| e.status == ExecutionStatus::Completed);
         let succeeded: Vec<(Cause, String)> =
@@ -65,34 +76,29 @@ impl Cycle {
             scoped: !self.config.monitor.scope.is_empty(),
             quiet: self.config.plan.incident_gap,
         };
-        let changes =
+        let mut changes =
             reconcile(recalled.escalations.clone(), wanted, &situation, &mut Uuid::now_v7);
         let mut batch = self.knowledge.batch();
         for record in changes.opened.iter().chain(&changes.refreshed).chain(&changes.closed) {
             batch.put(record);
         }
         self.knowledge.commit(batch).await?;
-        for record in &changes.opened {
-            self.metrics.escalation_opened(record.reason);
-            tracing::error!(
-                escalation = %record.id, reason = record.reason.as_str(), cause = ?record.cause,
-                component = record.component, subject = record.subject, detail = record.detail,
-                "a person is needed"
-            );
-        }
+        changes.opened.iter().for_each(|record| announce(&self.metrics, record));
         for record in &changes.closed {
             tracing::info!(
                 escalation = %record.id, reason = record.reason.as_str(), subject = record.subject,
                 "escalation closed"
             );
         }
-        let open: Vec<Reason> =
-            [&changes.opened, &changes.refreshed, &changes.unchanged]
-                .into_iter()
-                .flatten()
-                .map(|e| e.reason)
-                .collect();
+        let open: Vec<Reason> = [&changes.opened, &changes.refreshed, &changes.unchanged]
+            .into_iter()
+            .flatten()
+            .map(|e| e.reason)
+            .collect();
         self.metrics.escalations_open(&open);
+        // Opened with its verdict or result earlier in this cycle.
+        let earlier = changes.refreshed.extract_if(.., |e| e.opened_at == situation.now);
+        changes.opened.extend(earlier);
         Ok(changes)
     }
 
@@ -103,21 +109,20 @@ impl Cycle {
         let has_strategy =
             |r: &RootCause| strategies.get(&r.cause).is_some_and(|list| !list.is_empty());
         let roots = &left.analysis.root_causes;
+        let treated: BTreeSet<&str> =
+            roots.iter().filter(|r| has_strategy(r)).map(|r| r.component.as_str()).collect();
         let mut wanted = Vec::new();
         for root in roots.iter().filter(|r| !has_strategy(r)) {
-            let known = roots.iter().any(|r| has_strategy(r) && r.component == root.component);
+            let known = treated.contains(root.component.as_str());
             let judging = recalled.judgings.iter().any(|j| j.component == root.component);
             if root.cause.is_unknown() && (known || judging) {
                 continue;
             }
-            let evidence: Vec<&Violation> = left
-                .active
-                .iter()
-                .filter(|v| root.evidence.contains(&v.fingerprint))
-                .collect();
-            let subjects: BTreeSet<&str> = evidence.iter().map(|v| v.rule.as_str()).collect();
-            for subject in subjects {
-                let own: Vec<&&Violation> = evidence.iter().filter(|v| v.rule == subject).collect();
+            let mut by_rule: BTreeMap<&str, Vec<&Violation>> = BTreeMap::new();
+            for violation in root.evidence.iter().filter_map(|fp| left.active_by(fp)) {
+                by_rule.entry(&violation.rule).or_default().push(violation);
+            }
+            for (subject, own) in by_rule {
                 wanted.push(Wanted {
                     reason: Reason::UnknownCause,
                     cause: Some(root.cause.clone()),
@@ -134,22 +139,59 @@ impl Cycle {
         }
         wanted
     }
+}
 
-    fn missing(&self, seen: &Seen) -> Vec<Wanted> {
-        let too_long = seen.rules.iter().filter(|r| r.missing_too_long);
-        too_long
-            .map(|status| Wanted {
-                reason: Reason::DataMissing,
-                cause: None,
-                component: None,
-                subject: status.rule.clone(),
-                detail: status.problem.clone().unwrap_or_else(|| {
-                    format!("rule {} has had no data for too long", status.rule)
-                }),
-                evidence: Vec::new(),
-            })
-            .collect()
+/// Opens what is not open yet and returns it, to be stored in one batch with the fact itself.
+pub(super) fn tell(open: &mut Vec<Escalation>, wanted: Vec<Wanted>, now: Time) -> Vec<Escalation> {
+    let mut told = Vec::new();
+    for want in wanted {
+        let record = Escalation {
+            id: Uuid::now_v7(),
+            reason: want.reason,
+            cause: want.cause,
+            component: want.component,
+            subject: want.subject,
+            detail: want.detail,
+            evidence: want.evidence,
+            opened_at: now,
+            closed_at: None,
+            // The reconciliation at the end of the cycle is the first to see it.
+            times_seen: 0,
+            last_active_at: now,
+        };
+        if open.iter().all(|e| e.key() != record.key()) {
+            open.push(record.clone());
+            told.push(record);
+        }
     }
+    told
+}
+
+/// Once for each record, when it is durable.
+pub(super) fn announce(metrics: &Metrics, record: &Escalation) {
+    metrics.escalation_opened(record.reason);
+    tracing::error!(
+        escalation = %record.id, reason = record.reason.as_str(), cause = ?record.cause,
+        component = record.component, subject = record.subject, detail = record.detail,
+        "a person is needed"
+    );
+}
+
+fn missing(rules: &[RuleStatus]) -> Vec<Wanted> {
+    let too_long = rules.iter().filter(|r| r.missing_too_long);
+    too_long
+        .map(|status| Wanted {
+            reason: Reason::DataMissing,
+            cause: None,
+            component: None,
+            subject: status.rule.clone(),
+            detail: status
+                .problem
+                .clone()
+                .unwrap_or_else(|| format!("rule {} has had no data for too long", status.rule)),
+            evidence: Vec::new(),
+        })
+        .collect()
 }
 
 fn concern(concern: &Concern) -> Wanted {
@@ -222,29 +264,35 @@ fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<Wanted> {
         .collect()
 }
 
-fn failed(execution: &Execution, evidence: &[String]) -> Vec<Wanted> {
-    let want = |reason, subject: String| Wanted {
+pub(super) fn failed(execution: &Execution, evidence: &[String]) -> Vec<Wanted> {
+    let want = |reason, subject: String, detail: String| Wanted {
         reason,
         cause: Some(execution.cause.clone()),
         component: Some(execution.component.clone()),
         subject,
-        detail: execution.error.clone().unwrap_or_else(|| "the execution failed".to_owned()),
+        detail,
         evidence: evidence.to_vec(),
     };
     let mut wanted = Vec::new();
     match execution.status {
         ExecutionStatus::Failed | ExecutionStatus::RolledBack => {
-            wanted.push(want(Reason::ActionFailed, execution.cause.0.clone()));
+            let error = execution.error.clone();
+            let detail = error.unwrap_or_else(|| "the execution failed".to_owned());
+            wanted.push(want(Reason::ActionFailed, execution.cause.0.clone(), detail));
         }
         ExecutionStatus::Pending | ExecutionStatus::InProgress | ExecutionStatus::Completed => {}
     }
-    if !unknown_ground(execution).is_empty() {
-        wanted.push(want(Reason::OutcomeUnknown, execution.id.to_string()));
+    let unknown: Vec<String> = unknown_actions(execution)
+        .map(|a| format!("{}: {}", a.action, a.error.as_deref().unwrap_or("its end is not known")))
+        .collect();
+    if !unknown.is_empty() {
+        let detail = unknown.join("; ");
+        wanted.push(want(Reason::OutcomeUnknown, execution.id.to_string(), detail));
     }
     wanted
 }
 
-fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {
+pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {
     let judging = &ruled.judging;
     let reason = match ruled.ruling.outcome {
         OutcomeType::Success | OutcomeType::Partial => return None,

@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::Cycle;
+use super::escalate::{announce, failed, tell};
 use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS, took_effect};
-use super::Cycle;
+use crate::domain::Cause;
 use crate::domain::action::{Action, Scope};
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::{Attempt, Incident};
@@ -33,15 +35,20 @@ impl Journal for StoreJournal<'_> {
 }
 
 impl Cycle {
-    /// Records the plan and executes its one policy, if it has one. A store error means that nothing was sent.
+    /// Records the plan and executes its one policy, if it has one. After a store error the journal alone says how far
+    /// it came: the next cycle settles that before it plans.
     pub(super) async fn carry_out(
         &mut self,
         plan: &Plan,
-        recalled: &Recalled,
+        recalled: &mut Recalled,
         seen: &Seen,
         active: &[Violation],
         stop: &CancellationToken,
     ) -> Result<Option<Execution>, StoreError> {
+        if stop.is_cancelled() {
+            // A policy that is not carried out must not be called executed: it stays as it was decided.
+            return Ok(None);
+        }
         let mut batch = self.knowledge.batch();
         let mut chosen_at = None;
         for (position, policy) in plan.policies.iter().enumerate() {
@@ -53,7 +60,7 @@ impl Cycle {
                 chosen_at = Some(position);
             }
         }
-        let chosen = plan.chosen.as_ref().filter(|_| !stop.is_cancelled());
+        let chosen = plan.chosen.as_ref();
         let execution_id = Uuid::now_v7();
         let judging = chosen.map(|p| self.judging(p, execution_id, seen, active));
         for incident in &plan.incidents {
@@ -63,6 +70,7 @@ impl Cycle {
         if let Some(judging) = &judging {
             batch.put(judging);
         }
+        self.memory.in_hand = chosen.is_some();
         let written = self.knowledge.commit(batch).await?;
         self.memory.policies_generated += plan.generated as u64;
         let (Some(policy), Some(judging), Some(position)) = (chosen, judging, chosen_at) else {
@@ -70,7 +78,9 @@ impl Cycle {
         };
         if written.get(position) != Some(&Written::Done) {
             tracing::info!(policy = %policy.id, "policy was decided by a person meanwhile; left alone");
-            return self.abandon(&judging).await.map(|()| None);
+            self.abandon(&judging, plan).await?;
+            self.memory.in_hand = false;
+            return Ok(None);
         }
         let keys = policy.actions.iter().map(|_| Uuid::new_v4()).collect();
         let journal = StoreJournal(&self.knowledge);
@@ -86,23 +96,42 @@ impl Cycle {
         if execution.status == ExecutionStatus::Completed {
             self.memory.policies_executed += 1;
         }
-        self.record_result(execution, judging, policy, recalled, plan).await.map(Some)
+        if execution.status != ExecutionStatus::Completed && policy.cause.0 == Cause::GIVE_BACK {
+            // Nothing is wrong that would have to be tried again at once: another quiet time first.
+            self.memory.quiet_since = None;
+        }
+        let execution = self
+            .record_result(execution, judging, policy, recalled, plan, seen.snapshot.at)
+            .await?;
+        self.memory.in_hand = false;
+        Ok(Some(execution))
     }
 
     /// What is true at the intent and needed for the verdict, durable before anything is sent.
-    fn judging(&self, policy: &Policy, execution_id: Uuid, seen: &Seen, active: &[Violation]) -> Judging {
+    fn judging(
+        &self,
+        policy: &Policy,
+        execution_id: Uuid,
+        seen: &Seen,
+        active: &[Violation],
+    ) -> Judging {
         let now = self.clock.now();
         let settings = &self.config.execute;
-        let settle =
-            policy.actions.iter().map(|a| settings.settle(a.kind())).max().unwrap_or(settings.settle_default);
+        let settle = policy
+            .actions
+            .iter()
+            .map(|a| settings.settle(a.kind()))
+            .max()
+            .unwrap_or(settings.settle_default);
         // Until the result is known the settle time is counted from the latest moment the policy may end at.
         let settled_at = after(now, settings.policy_timeout + settle);
         let scope = policy.actions.first().map_or(Scope::Charter, Action::scope);
         let counted: Vec<&Violation> =
             active.iter().filter(|v| v.counts() && scope.covers(v.component.as_deref())).collect();
+        let evidence: BTreeSet<&str> = policy.evidence.iter().map(String::as_str).collect();
         let witness = counted
             .iter()
-            .filter(|v| policy.evidence.contains(&v.fingerprint))
+            .filter(|v| evidence.contains(v.fingerprint.as_str()))
             .max_by(|a, b| excess(a).total_cmp(&excess(b)));
         let size = seen.charter.state.as_ref().ok().map(|s| s.replicas);
         Judging {
@@ -131,8 +160,9 @@ impl Cycle {
         mut execution: Execution,
         mut judging: Judging,
         policy: &Policy,
-        recalled: &Recalled,
+        recalled: &mut Recalled,
         plan: &Plan,
+        now: Time,
     ) -> Result<Execution, StoreError> {
         let mut batch = self.knowledge.batch();
         if took_effect(&execution) {
@@ -154,8 +184,10 @@ impl Cycle {
         } else {
             batch.delete::<Judging>(judging.execution_id.to_string());
         }
-        let failed = execution.status != ExecutionStatus::Completed;
-        if let Some(incident) = plan.incidents.iter().find(|i| failed && i.cause == policy.cause) {
+        let incomplete = execution.status != ExecutionStatus::Completed;
+        if let Some(incident) =
+            plan.incidents.iter().find(|i| incomplete && i.cause == policy.cause)
+        {
             let mut incident = with_attempts(incident, Some(policy), judging.intent_at);
             for attempt in incident.attempts.iter_mut().filter(|a| a.policy_id == policy.id) {
                 attempt.failed = true;
@@ -169,12 +201,18 @@ impl Cycle {
             batch.put(&incident);
         }
         batch.put(&execution);
+        // With the result: what blocks its ground, and tells people, must not be lost between two batches.
+        let told = tell(&mut recalled.escalations, failed(&execution, &policy.evidence), now);
+        told.iter().for_each(|record| batch.put(record));
         self.knowledge.commit(batch).await?;
+        told.iter().for_each(|record| announce(&self.metrics, record));
         Ok(execution)
     }
 
-    async fn abandon(&self, judging: &Judging) -> Result<(), StoreError> {
+    /// Takes back what was stored for a policy that was not begun.
+    async fn abandon(&self, judging: &Judging, plan: &Plan) -> Result<(), StoreError> {
         let mut batch = self.knowledge.batch();
+        plan.incidents.iter().for_each(|incident| batch.put(incident));
         batch.delete::<Judging>(judging.execution_id.to_string());
         self.knowledge.commit(batch).await.map(|_| ())
     }
@@ -186,7 +224,8 @@ impl Cycle {
             Some((a.prior_replicas?, size))
         });
         let (prior, ours) = scaled?;
-        let original = recalled.surplus.as_ref().filter(|s| s.ours == prior).map_or(prior, |s| s.original);
+        let original =
+            recalled.surplus.as_ref().filter(|s| s.ours == prior).map_or(prior, |s| s.original);
         let value = serde_json::to_value(Surplus { original, ours }).ok()?;
         Some(Fact { name: SURPLUS.to_owned(), value, at: self.clock.now() })
     }

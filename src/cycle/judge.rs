@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use super::Cycle;
+use super::escalate::{announce, tell, verdict};
 use super::observe::Seen;
 use super::recall::Recalled;
-use super::Cycle;
 use crate::analyzer::Changes;
 use crate::domain::cycle::Trigger;
 use crate::domain::execution::{ActionState, Execution};
@@ -70,7 +71,12 @@ impl Cycle {
                 }
             }
         }
+        // With the verdict: a crash on the next line must not leave a failure that nobody was told of.
+        let wanted = ruled.iter().filter_map(|r| verdict(r, active)).collect();
+        let told = tell(&mut recalled.escalations, wanted, seen.snapshot.at);
+        told.iter().for_each(|record| batch.put(record));
         self.knowledge.commit(batch).await?;
+        told.iter().for_each(|record| announce(&self.metrics, record));
         recalled.judgings = kept;
         if !ruled.is_empty() {
             recalled.statistics = self.knowledge.statistics().await?;
@@ -104,6 +110,8 @@ impl Cycle {
                 violations_before: judging.before.len(),
                 violations_after: ruling.violations_after,
                 judged_at: seen.snapshot.at,
+                scope: judging.scope.clone(),
+                settled_at: judging.settled_at,
                 reason: ruling.reason.clone(),
                 time_to_effect_seconds: effect
                     .map(|at| since(at, judging.applied_at).as_secs_f64()),

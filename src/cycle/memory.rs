@@ -1,9 +1,10 @@
 //! What the cycle remembers from one run to the next, beside the tracker: bounded, and safe to lose in a restart.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::charter::{CharterView, CommitteeStatus};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
+use crate::domain::reading::Source;
 use crate::domain::time::Time;
 use crate::planner::Resize;
 
@@ -15,10 +16,6 @@ pub(super) struct Memory {
     pub number: u64,
     last_second: String,
     in_second: u32,
-    /// Keys of alerts that are no onset any more: the store or the list read at the start knew them, or a cycle has.
-    pub known_alerts: BTreeSet<String>,
-    /// The list was read once: what appears in it later is new.
-    pub listed_once: bool,
     replicas: Option<u32>,
     pub last_resize: Option<Resize>,
     pub recovering_since: Option<Time>,
@@ -27,18 +24,20 @@ pub(super) struct Memory {
     pub started_at: Option<Time>,
     pub last_good_cycle: Option<Time>,
     pub last_error: Option<String>,
+    /// When each source was last read whole.
+    pub last_read: BTreeMap<Source, Time>,
     pub policies_generated: u64,
     pub policies_executed: u64,
+    /// An execution was begun and its end is not known to be in the store: it is settled before anything is recalled.
+    pub in_hand: bool,
 }
 
 impl Memory {
-    pub fn new(known_alerts: BTreeSet<String>) -> Self {
+    pub fn new() -> Self {
         Self {
             number: 0,
             last_second: String::new(),
             in_second: 0,
-            known_alerts,
-            listed_once: false,
             replicas: None,
             last_resize: None,
             recovering_since: None,
@@ -47,8 +46,10 @@ impl Memory {
             started_at: None,
             last_good_cycle: None,
             last_error: None,
+            last_read: BTreeMap::new(),
             policies_generated: 0,
             policies_executed: 0,
+            in_hand: false,
         }
     }
 

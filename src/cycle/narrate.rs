@@ -1,5 +1,7 @@
 //! Fills the report of a running cycle with what each phase found.
 
+use std::collections::BTreeSet;
+
 use super::Run;
 use super::observe::Seen;
 use crate::analyzer::{Changes, Tracker};
@@ -28,9 +30,10 @@ impl Run<'_> {
         report.opened = changes.opened.len();
         report.cleared = changes.cleared.len();
         let describe = |v: &Violation| v.description.clone();
+        let opened: BTreeSet<&str> = changes.opened.iter().map(String::as_str).collect();
         report.opened_examples = tracker
             .active()
-            .filter(|v| changes.opened.contains(&v.fingerprint))
+            .filter(|v| opened.contains(v.fingerprint.as_str()))
             .take(EXAMPLES)
             .map(describe)
             .collect();

@@ -1,18 +1,19 @@
 //! The first phase: everything read in one go, under one deadline.
 
-use std::collections::BTreeSet;
-
 use super::Cycle;
 use super::recall::Recalled;
+use super::recover::settle;
 use crate::analyzer::Changes;
 use crate::domain::alert::{AlertStatus, InboxAlert};
 use crate::domain::charter::CharterView;
 use crate::domain::cycle::Trigger;
-use crate::domain::reading::{CounterBaseline, RuleStatus, Snapshot};
-use crate::domain::rule::Measure;
+use crate::domain::outcome::{Judging, Outcome};
+use crate::domain::reading::{CounterBaseline, Snapshot};
+use crate::domain::rule::{Rule, Severity};
 use crate::domain::time::{Time, since};
 use crate::domain::violation::Violation;
-use crate::monitor::alerts;
+use crate::knowledge::StoreError;
+use crate::monitor::HistoryRequest;
 
 /// Charter's own measure of what it serves: throttling is computed from it.
 const SERVED_METRIC: &str = "westworld_charter_throughput_ops_per_sec";
@@ -25,8 +26,115 @@ pub(super) struct Seen {
     pub charter: CharterView,
     /// The inbox as it was read: after the cycle these are taken in.
     pub inbox: Vec<InboxAlert>,
-    /// Filled by the tracker's result.
-    pub rules: Vec<RuleStatus>,
     /// When the oldest critical alert arrived that no cycle has taken in.
     pub woken_by: Option<Time>,
+}
+
+impl Cycle {
+    /// Reads the sources and Charter at once, and then the store: what arrived meanwhile is taken in too.
+    pub(super) async fn observe(
+        &mut self,
+        trigger: Trigger,
+    ) -> (Seen, Result<Recalled, StoreError>) {
+        let now = self.clock.now();
+        // A counter read over its full window would show an increase that is over as one that goes on.
+        let (baselines, unread) = match self.baselines(now).await {
+            Ok(baselines) => (baselines, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let causal = &self.config.analyze.algorithms.causal;
+        let history = self.tracker.wants_history(now).map(|from| HistoryRequest {
+            rules: vec![causal.latency.clone(), causal.failure.clone()],
+            from,
+        });
+        let (observation, charter) = tokio::join!(
+            self.monitor.observe(&baselines, history.as_ref()),
+            self.executor.observe(now)
+        );
+        let recalled = match unread {
+            Some(error) => Err(error),
+            None => self.recall().await,
+        };
+        let (inbox, receivers) = match &recalled {
+            Ok(recalled) => (recalled.inbox.clone(), recalled.receivers.clone()),
+            Err(_) => Default::default(),
+        };
+        let snapshot = self.monitor.snapshot(observation, &inbox, &receivers);
+        for reading in &snapshot.sources {
+            self.metrics.source_read(reading, snapshot.at);
+        }
+        self.metrics.inbox_depth(inbox.iter().filter(|a| !a.processed).count());
+        let woken_by = inbox
+            .iter()
+            .filter(|a| !a.processed && a.status == AlertStatus::Firing)
+            .filter(|a| {
+                let severity = a.labels.get("severity").map(String::as_str);
+                Severity::from_label(severity) == Severity::Critical
+            })
+            .map(|a| a.received_at)
+            .min();
+        (Seen { trigger, snapshot, charter, inbox, woken_by }, recalled)
+    }
+
+    async fn recall(&mut self) -> Result<Recalled, StoreError> {
+        if self.memory.in_hand {
+            settle(&self.knowledge, &self.metrics, self.clock.now()).await?;
+            self.memory.in_hand = false;
+        }
+        Recalled::read(&self.knowledge).await
+    }
+
+    /// Keeps what later cycles need of this one.
+    pub(super) fn remember(&mut self, seen: &Seen, changes: &Changes) {
+        let now = seen.snapshot.at;
+        self.memory.saw_charter(&seen.charter, now);
+        for reading in seen.snapshot.sources.iter().filter(|s| s.result.is_ok()) {
+            self.memory.last_read.insert(reading.source, now);
+        }
+        if let Some(rate) = served(seen, changes) {
+            self.memory.served(rate);
+        }
+        let all_good = changes.rules.iter().all(|r| r.good || r.problem.is_none());
+        let calm = all_good && !self.tracker.active().any(Violation::counts);
+        if calm {
+            self.memory.quiet_since.get_or_insert(now);
+        } else {
+            self.memory.quiet_since = None;
+        }
+    }
+
+    /// Where counters must count only what came after settling: actions that are being judged, and those judged so
+    /// lately that a counter's window still reaches back before the end of their settling.
+    async fn baselines(&self, now: Time) -> Result<Vec<CounterBaseline>, StoreError> {
+        let windows = self.config.monitor.rules.iter().filter_map(|r| r.increase_over());
+        let Some(longest) = windows.max() else { return Ok(Vec::new()) };
+        let judgings = self.knowledge.all::<Judging>(None).await?;
+        let mut baselines: Vec<CounterBaseline> = judgings
+            .iter()
+            .filter(|j| j.settled_at <= now)
+            .map(|j| CounterBaseline { scope: j.scope.clone(), settled_at: j.settled_at })
+            .collect();
+        let judged = self.knowledge.page::<Outcome>(None, None, RECENT_OUTCOMES).await?;
+        for outcome in judged.items {
+            if since(now, outcome.settled_at) < longest {
+                baselines.push(CounterBaseline {
+                    scope: outcome.scope.clone(),
+                    settled_at: outcome.settled_at,
+                });
+            }
+        }
+        Ok(baselines)
+    }
+}
+
+/// Outcomes looked at for baselines: one policy at a time is judged on one ground, so these reach far back.
+const RECENT_OUTCOMES: usize = 20;
+
+/// The sum over the components, if that rule was read well.
+fn served(seen: &Seen, changes: &Changes) -> Option<f64> {
+    let is_served = |rule: &Rule| rule.metric_name() == SERVED_METRIC;
+    let reading = seen.snapshot.readings.iter().find(|r| is_served(&r.rule))?;
+    let good = changes.rules.iter().any(|s| s.rule == reading.rule.name && s.good);
+    let points = reading.points.as_ref().ok().filter(|_| good)?;
+    Some(points.iter().map(|p| p.value).sum())
 }

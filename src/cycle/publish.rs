@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::memory::Memory;
 use super::observe::Seen;
 use super::{Cycle, Run};
 use crate::analyzer::Changes;
@@ -24,7 +25,11 @@ const SHOWN_ALERTS: usize = 1_000;
 
 impl Cycle {
     /// Stores what the cycle changed: the active set, the inbox, insights. The report follows at the very end.
-    pub(super) async fn save(&mut self, seen: &Seen, analysis: &Analysis) -> Result<(), StoreError> {
+    pub(super) async fn save(
+        &mut self,
+        seen: &Seen,
+        analysis: &Analysis,
+    ) -> Result<(), StoreError> {
         let mut batch = self.knowledge.batch();
         for (fingerprint, record) in self.tracker.unsaved() {
             match record {
@@ -42,7 +47,9 @@ impl Cycle {
             self.knowledge.refresh_insights(seen.snapshot.at).await?;
         }
         if self.memory.number % PRUNE_EVERY == 1 {
-            self.knowledge.prune(seen.snapshot.at, self.config.analyze.pattern_history_limit).await?;
+            self.knowledge
+                .prune(seen.snapshot.at, self.config.analyze.pattern_history_limit)
+                .await?;
         }
         Ok(())
     }
@@ -65,12 +72,10 @@ impl Cycle {
         match report.status {
             CycleStatus::Healthy | CycleStatus::Completed => {
                 self.memory.last_good_cycle = Some(now);
-                self.memory.last_error.clone_from(&report.error);
             }
-            CycleStatus::Failed | CycleStatus::Error => {
-                self.memory.last_error.clone_from(&report.error);
-            }
+            CycleStatus::Failed | CycleStatus::Error => {}
         }
+        self.memory.last_error.clone_from(&report.error);
         say(&report);
         view.running = true;
         view.iteration = report.number;
@@ -92,7 +97,7 @@ impl Cycle {
 
 impl Run<'_> {
     /// What the view shows of this cycle's reading.
-    pub(super) fn show(&mut self, seen: &Seen, changes: &Changes, last_read: impl Fn(Source) -> Option<crate::domain::time::Time>) {
+    pub(super) fn show(&mut self, seen: &Seen, changes: &Changes, memory: &Memory) {
         let view = &mut self.view;
         view.charter = Some(seen.charter.clone());
         view.rules = changes.rules.iter().map(rule_health).collect();
@@ -107,7 +112,7 @@ impl Run<'_> {
                 let series = |n: usize| if of_rules { n } else { 0 };
                 SourceStatus {
                     source: reading.source,
-                    last_read: last_read(reading.source),
+                    last_read: memory.last_read.get(&reading.source).copied(),
                     expected: series(expected),
                     seen: series(present),
                     missing: series(expected.saturating_sub(present)),
@@ -159,16 +164,28 @@ fn say(report: &CycleReport) {
     let took = Duration::from_secs_f64(report.duration_seconds.max(0.0)).as_millis();
     match report.status {
         CycleStatus::Healthy => {
-            tracing::debug!(cycle = report.id, number = report.number, took_ms = took, "cycle healthy");
+            tracing::debug!(
+                cycle = report.id,
+                number = report.number,
+                took_ms = took,
+                "cycle healthy"
+            );
         }
         CycleStatus::Completed => tracing::info!(
-            cycle = report.id, number = report.number, took_ms = took, violations = report.violations,
-            actionable = report.actionable, opened = report.opened, cleared = report.cleared,
-            policies = report.policies_generated, error = report.error, "cycle completed"
+            cycle = report.id,
+            number = report.number,
+            took_ms = took,
+            violations = report.violations,
+            actionable = report.actionable,
+            opened = report.opened,
+            cleared = report.cleared,
+            policies = report.policies_generated,
+            error = report.error,
+            "cycle completed"
         ),
         CycleStatus::Failed => tracing::warn!(
             cycle = report.id, number = report.number, phase = ?report.phase, error = report.error,
-            "cycle failed: a source could not be read, nothing was acted on"
+            "cycle failed: metrics could not be read; nothing that only they can confirm is acted on"
         ),
         CycleStatus::Error => tracing::warn!(
             cycle = report.id, number = report.number, phase = ?report.phase, error = report.error,

@@ -50,6 +50,9 @@ pub struct Outcome {
     pub violations_before: usize,
     pub violations_after: usize,
     pub judged_at: Time,
+    /// The ground it was judged on, and from when on samples counted.
+    pub scope: Scope,
+    pub settled_at: Time,
     pub reason: String,
     /// From the action to the first good cycle in which everything was clear, when it was a success.
     pub time_to_effect_seconds: Option<f64>,

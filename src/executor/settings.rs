@@ -31,7 +31,7 @@ impl Serialize for Idempotency {
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
-    #[serde(serialize_with = "crate::config::url_text::serialize")]
+    #[serde(serialize_with = "crate::domain::address::serialize")]
     pub charter_url: Url,
     pub charter_api_key: Option<Secret>,
     /// Time-out of one call; not scaled by the demo.
@@ -90,5 +90,7 @@ fn settle_seconds<S: Serializer>(
     settle: &BTreeMap<ActionKind, Duration>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(settle.iter().map(|(kind, settle)| (kind, settle.as_secs_f64())))
+    #[derive(Serialize)]
+    struct Seconds(#[serde(serialize_with = "crate::domain::time::seconds")] Duration);
+    serializer.collect_map(settle.iter().map(|(kind, settle)| (kind, Seconds(*settle))))
 }

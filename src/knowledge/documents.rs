@@ -38,6 +38,12 @@ pub struct Fact {
     pub at: Time,
 }
 
+impl Fact {
+    /// The names of receivers that accepted webhook payloads carried: a list of texts. The webhook's intake writes it,
+    /// the cycle reads it to tell which listed alerts are routed to us.
+    pub const RECEIVERS: &str = "receivers";
+}
+
 /// An alert that is firing, whether a cycle has taken it in or not.
 pub const FIRING: &str = "firing";
 /// An alert that resolved, which no cycle has taken in yet.

@@ -111,25 +111,25 @@ labels! {
     /// One call of Charter's control API.
     CharterCall {
         Health = "health",
-        CommitteeState = "committee_state",
-        ListPolicies = "list_policies",
+        Policies = "policies",
         Validate = "validate",
         Apply = "apply",
         Rollback = "rollback",
+        CommitteeState = "committee_state",
         Scale = "scale",
         Restart = "restart",
-        ListViolations = "list_violations",
+        Violations = "violations",
     }
 
-    /// How Charter answered one call: refused is an answer, the others are not.
+    /// How one call of Charter ended: the executor's own words.
     CallResult {
-        Answered = "answered",
+        Ok = "ok",
         Refused = "refused",
-        Unauthorized = "unauthorized",
-        ServerError = "server_error",
+        Unavailable = "unavailable",
         Unreachable = "unreachable",
         Timeout = "timeout",
-        Nonsense = "nonsense",
+        Failed = "failed",
+        Cut = "cut",
     }
 
     /// What the store was asked to do when it failed.

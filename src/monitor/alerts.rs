@@ -33,7 +33,7 @@ pub struct ViewInput<'a> {
     pub routing: Routing<'a>,
 }
 
-/// The alerts of one cycle: every one of the inbox, of the list, and those that only an earlier list told of.
+/// The alerts of one cycle: every one of the inbox, of the list, and those still open of which neither tells any more.
 #[must_use]
 pub fn view(input: ViewInput<'_>) -> AlertView {
     let Some(listing) = input.listing else { return AlertView::default() };
@@ -72,14 +72,17 @@ pub fn view(input: ViewInput<'_>) -> AlertView {
     let told: BTreeSet<String> = alerts.iter().map(|alert| alert.key.clone()).collect();
     let gone = absent(listing, input.routing);
     alerts.extend(
-        input
-            .known
-            .only_listed
-            .values()
-            .filter(|alert| !told.contains(&alert.key))
-            .map(|alert| Alert { state: gone, onset: false, ..alert.clone() }),
+        input.known.open.values().filter(|alert| !told.contains(&alert.key)).map(|alert| Alert {
+            state: gone,
+            onset: false,
+            ..alert.clone()
+        }),
     );
-    AlertView { alerts, failure: listing.err().cloned() }
+    AlertView {
+        alerts,
+        failure: listing.err().cloned(),
+        absence_proves_clear: gone == AlertState::Clear,
+    }
 }
 
 /// The state of the last delivery of a fingerprint, and whether the list's entry is the same alert.

@@ -6,6 +6,8 @@
 mod evaluate;
 mod exposition;
 mod ring;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -22,9 +22,9 @@ pub enum MetricsSource {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     pub source: MetricsSource,
-    #[serde(serialize_with = "crate::config::url_text::serialize")]
+    #[serde(serialize_with = "crate::domain::address::serialize")]
     pub prometheus_url: Url,
-    #[serde(serialize_with = "crate::config::url_text::serialize_optional")]
+    #[serde(serialize_with = "crate::domain::address::serialize_optional")]
     pub scrape_url: Option<Url>,
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub poll_interval: Duration,
@@ -138,7 +138,7 @@ pub struct Handler {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AlertmanagerSettings {
     pub enabled: bool,
-    #[serde(serialize_with = "crate::config::url_text::serialize")]
+    #[serde(serialize_with = "crate::domain::address::serialize")]
     pub url: Url,
     pub webhook_host: String,
     pub webhook_port: u16,

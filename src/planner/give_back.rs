@@ -2,14 +2,16 @@
 //! default).
 
 use super::PlanInput;
-use super::candidate::{Contender, hold};
-use super::policy::approved_by_person;
+use super::candidate::Contender;
+use super::cost_benefit::benefit;
+use super::hold::hold;
+use super::policy::open_policy;
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::cycle::{CandidateReport, Verdict};
 use crate::domain::time::since;
 use crate::domain::{CHARTER, Cause};
 
-pub(super) fn candidate(input: &PlanInput<'_>) -> Option<Contender> {
+pub(super) fn candidate<'a>(input: &PlanInput<'a>) -> Option<Contender<'a>> {
     let after = input.settings.give_back.after?;
     let surplus = input.surplus?;
     let quiet = since(input.now, input.quiet_since?);
@@ -25,12 +27,11 @@ pub(super) fn candidate(input: &PlanInput<'_>) -> Option<Contender> {
     }
     let cause = Cause::new(Cause::GIVE_BACK);
     let action = Action::ScaleDown { replicas };
-    let open = input
-        .policies
-        .iter()
-        .find(|p| p.approval.is_open() && p.cause == cause && p.component == CHARTER);
-    let benefit = input.settings.benefit_target;
+    let benefit = benefit(1.0, 1.0, input.settings);
     let cost = input.settings.cost(ActionKind::ScaleDown);
+    if benefit - cost <= input.settings.min_score {
+        return None;
+    }
     Some(Contender {
         report: CandidateReport {
             component: CHARTER.to_owned(),
@@ -45,11 +46,10 @@ pub(super) fn candidate(input: &PlanInput<'_>) -> Option<Contender> {
             verdict: Verdict::Chosen,
             cause: cause.clone(),
         },
-        held: hold(input, &cause, CHARTER, &action),
+        held: hold(input, &cause, CHARTER, &action.scope()),
         action,
         evidence: Vec::new(),
         critical: false,
-        proposed_at: open.map_or(input.now, |p| p.created_at),
-        approved_by_person: open.is_some_and(approved_by_person),
+        open: open_policy(input, &cause, CHARTER),
     })
 }

@@ -67,7 +67,8 @@ fn scale_up(input: &PlanInput<'_>, strategy: &Strategy) -> Computed {
     let wanted = (f64::from(present) * scaling.factor).ceil() as u32;
     let target = strategy
         .replicas
-        .unwrap_or_else(|| wanted.clamp(present + 1, present.saturating_mul(2).max(present + 1)))
+        .unwrap_or_else(|| wanted.max(present.saturating_add(1)))
+        .min(present.saturating_mul(2))
         .min(scaling.max_replicas);
     if target <= present {
         return Err((
@@ -79,6 +80,17 @@ fn scale_up(input: &PlanInput<'_>, strategy: &Strategy) -> Computed {
         ));
     }
     Ok(Action::ScaleUp { replicas: target })
+}
+
+/// Whether a size that was computed earlier is still a step that may be taken from the present one.
+pub(super) fn still_fits(input: &PlanInput<'_>, action: &Action) -> bool {
+    match (action, &input.charter.state) {
+        (Action::ScaleUp { replicas }, Ok(state)) => {
+            let highest = state.replicas.saturating_mul(2).min(input.settings.scaling.max_replicas);
+            (state.replicas + 1..=highest).contains(replicas)
+        }
+        _ => true,
+    }
 }
 
 fn scale_down(input: &PlanInput<'_>, strategy: &Strategy) -> Computed {

@@ -3,109 +3,108 @@
 use uuid::Uuid;
 
 use super::candidate::Contender;
+use super::parameters::still_fits;
 use super::{Plan, PlanInput};
 use crate::domain::Cause;
 use crate::domain::action::Action;
+use crate::domain::cycle::CandidateReport;
 use crate::domain::policy::{Approval, Policy, Priority};
-use crate::domain::time::since;
+use crate::domain::time::{Time, since};
 
 /// Who approves when `auto_approve` is on.
-pub(super) const AUTO: &str = "auto";
+const AUTO: &str = "auto";
 
 /// Computed parameters of a pending policy stay until they differ by more than this share.
 const TOLERANCE: f64 = 0.2;
 
-pub(super) fn approved_by_person(policy: &Policy) -> bool {
-    policy.approval == Approval::Approved && policy.decided_by.as_deref() != Some(AUTO)
+fn is_auto(policy: &Policy) -> bool {
+    policy.decided_by.as_deref() == Some(AUTO)
 }
 
-/// The open policy of this contender with its numbers refreshed, or a new one.
+pub(super) fn is_approved_by_person(policy: &Policy) -> bool {
+    policy.approval == Approval::Approved && !is_auto(policy)
+}
+
+/// The open policy of a cause and component, unless its time is over.
+pub(super) fn open_policy<'a>(
+    input: &PlanInput<'a>,
+    cause: &Cause,
+    component: &str,
+) -> Option<&'a Policy> {
+    input.policies.iter().find(|p| {
+        p.approval.is_open() && &p.cause == cause && p.component == component && !is_over(input, p)
+    })
+}
+
+/// This contender's open policy with its numbers refreshed, or a new one that takes another's place.
 pub(super) fn propose(
     input: &PlanInput<'_>,
-    contender: &Contender,
+    contender: &Contender<'_>,
     plan: &mut Plan,
     new_id: &mut dyn FnMut() -> Uuid,
 ) -> Policy {
-    if let Some(open) = open_policy(input, contender) {
-        if open.actions.len() == 1 && open.actions[0].kind() == contender.action.kind() {
-            return refreshed(input, open, contender);
-        }
-        let mut superseded = open.clone();
-        superseded.approval = Approval::Superseded;
-        superseded.updated_at = input.now;
-        superseded.decided_at = Some(input.now);
-        plan.policies.push(superseded);
+    if let Some(own) = contender.own() {
+        return refreshed(input, own, contender);
+    }
+    if let Some(other) = contender.open {
+        plan.policies.push(closed(other, Approval::Superseded, input.now));
     }
     plan.generated += 1;
     let report = &contender.report;
-    let auto = input.settings.auto_approve;
-    Policy {
+    let policy = Policy {
         id: new_id(),
         revision: 1,
         cause: report.cause.clone(),
         component: report.component.clone(),
         cause_confidence: report.cause_confidence,
         actions: vec![contender.action.clone()],
-        expected_impact: impact(contender),
+        expected_impact: impact(&contender.action, contender),
         risk: contender.action.risk(),
         cost: report.cost,
         benefit: report.benefit,
         score: report.score,
-        approval: if auto { Approval::Approved } else { Approval::Pending },
+        approval: Approval::Pending,
         priority: priority(contender),
         evidence: contender.evidence.clone(),
         created_at: input.now,
         updated_at: input.now,
-        decided_at: auto.then_some(input.now),
-        decided_by: auto.then(|| AUTO.to_owned()),
-    }
+        decided_at: None,
+        decided_by: None,
+    };
+    decided_by_mode(input, policy)
 }
 
 /// Refreshes the numbers of an open policy whose contender is held back; nothing is proposed anew.
-pub(super) fn refresh(input: &PlanInput<'_>, contender: &Contender, plan: &mut Plan) {
-    if let Some(open) = open_policy(input, contender)
-        && open.actions.iter().any(|a| a.kind() == contender.action.kind())
-        && !is_over(input, open)
-    {
-        let policy = refreshed(input, open, contender);
-        if &policy != open {
-            plan.policies.push(policy);
-        }
+pub(super) fn refresh(input: &PlanInput<'_>, contender: &Contender<'_>, plan: &mut Plan) {
+    let Some(own) = contender.own() else { return };
+    let policy = refreshed(input, own, contender);
+    // A better rival may have taken its place just now.
+    if &policy != own && plan.policies.iter().all(|p| p.id != own.id) {
+        plan.policies.push(policy);
     }
 }
 
 /// Open policies that nobody decided in time, or whose reason is gone.
 pub(super) fn expire(input: &PlanInput<'_>, plan: &mut Plan) {
-    for policy in input.policies.iter().filter(|p| p.approval.is_open()) {
-        let touched = plan.policies.iter().any(|p| p.id == policy.id);
-        if !touched && is_over(input, policy) {
-            let mut expired = policy.clone();
-            expired.approval = Approval::Expired;
-            expired.updated_at = input.now;
-            plan.policies.push(expired);
-        }
-    }
+    let over = input.policies.iter().filter(|p| p.approval.is_open() && is_over(input, p));
+    plan.policies.extend(over.map(|p| closed(p, Approval::Expired, input.now)));
 }
 
-fn open_policy<'a>(input: &'a PlanInput<'_>, contender: &Contender) -> Option<&'a Policy> {
-    input.policies.iter().find(|p| {
-        p.approval.is_open()
-            && p.cause == contender.report.cause
-            && p.component == contender.report.component
-            && !is_over(input, p)
-    })
+fn closed(policy: &Policy, approval: Approval, now: Time) -> Policy {
+    let decided_at = policy.decided_at.or(Some(now));
+    Policy { approval, updated_at: now, decided_at, ..policy.clone() }
 }
 
 /// Too old without being executed, or none of its evidence is active.
 fn is_over(input: &PlanInput<'_>, policy: &Policy) -> bool {
-    let decided = if approved_by_person(policy) { policy.decided_at } else { None };
+    let decided = if is_approved_by_person(policy) { policy.decided_at } else { None };
     let from = decided.unwrap_or(policy.created_at);
     let gone = policy.cause.0 != Cause::GIVE_BACK
         && !policy.evidence.iter().any(|fp| input.violations.contains_key(fp.as_str()));
     gone || since(input.now, from) >= input.settings.approval_ttl
 }
 
-fn refreshed(input: &PlanInput<'_>, open: &Policy, contender: &Contender) -> Policy {
+fn refreshed(input: &PlanInput<'_>, open: &Policy, contender: &Contender<'_>) -> Policy {
     let report = &contender.report;
     let mut policy = open.clone();
     policy.cause_confidence = report.cause_confidence;
@@ -114,58 +113,72 @@ fn refreshed(input: &PlanInput<'_>, open: &Policy, contender: &Contender) -> Pol
     policy.score = report.score;
     policy.priority = priority(contender);
     policy.evidence.clone_from(&contender.evidence);
-    let same = open.actions.len() == 1 && about_equal(&open.actions[0], &contender.action);
-    if !same {
+    // What a person looks at, or has approved, stays as it is for as long as it is nearly right and still fits.
+    let stays = |action: &Action| {
+        action == &contender.action
+            || (!is_auto(open)
+                && about_equal(action, &contender.action)
+                && still_fits(input, action))
+    };
+    if !open.actions.iter().all(stays) {
         policy.actions = vec![contender.action.clone()];
         policy.risk = contender.action.risk();
-        policy.expected_impact = impact(contender);
         policy.revision += 1;
         // An approval names a revision: this one has not been approved by anybody.
-        if approved_by_person(open) {
-            policy.approval = Approval::Pending;
-            policy.decided_at = None;
-            policy.decided_by = None;
-        }
+        policy = undecided(policy);
     }
+    policy.expected_impact = impact(&policy.actions[0], contender);
+    let mut policy = decided_by_mode(input, policy);
     if &policy != open {
         policy.updated_at = input.now;
     }
     policy
 }
 
-/// The same action with computed parameters within the tolerance.
-fn about_equal(a: &Action, b: &Action) -> bool {
-    computed_parameter(a).zip(computed_parameter(b)).map_or(a == b, |(old, new)| {
-        a.kind() == b.kind() && (old - new).abs() <= TOLERANCE * old.abs()
-    })
-}
-
-/// The parameter that the planner computes and that may therefore drift from cycle to cycle.
-fn computed_parameter(action: &Action) -> Option<f64> {
-    match action {
-        Action::ScaleUp { replicas } | Action::ScaleDown { replicas } => Some(f64::from(*replicas)),
-        Action::ThrottleRequests { rate_limit, .. } => Some(*rate_limit),
-        Action::RestartService { .. }
-        | Action::ApplyPolicy { .. }
-        | Action::BypassValidation { .. }
-        | Action::ActivateEmergencyOverride { .. }
-        | Action::RebalanceLoad { .. }
-        | Action::UpdateConfiguration { .. } => None,
+/// The present mode decides, also for policies that an earlier process left open under another one.
+fn decided_by_mode(input: &PlanInput<'_>, policy: Policy) -> Policy {
+    match (policy.approval, input.settings.auto_approve) {
+        (Approval::Pending, true) => Policy {
+            approval: Approval::Approved,
+            decided_at: Some(input.now),
+            decided_by: Some(AUTO.to_owned()),
+            ..policy
+        },
+        (Approval::Approved, false) if is_auto(&policy) => undecided(policy),
+        _ => policy,
     }
 }
 
-fn impact(contender: &Contender) -> String {
-    format!(
-        "{} should end {} at {} ({} violations behind it)",
-        contender.action,
-        contender.report.cause,
-        contender.report.component,
-        contender.evidence.len()
-    )
+fn undecided(policy: Policy) -> Policy {
+    Policy { approval: Approval::Pending, decided_at: None, decided_by: None, ..policy }
+}
+
+/// The same action with its computed parameter, which drifts from cycle to cycle, within the tolerance.
+fn about_equal(old: &Action, new: &Action) -> bool {
+    match (old, new) {
+        (Action::ScaleUp { replicas: old }, Action::ScaleUp { replicas: new }) => {
+            within_tolerance(f64::from(*old), f64::from(*new))
+        }
+        (
+            Action::ThrottleRequests { rate_limit: old, duration_seconds: lasted },
+            Action::ThrottleRequests { rate_limit: new, duration_seconds: lasts },
+        ) => lasted == lasts && within_tolerance(*old, *new),
+        _ => old == new,
+    }
+}
+
+fn within_tolerance(old: f64, new: f64) -> bool {
+    (old - new).abs() <= TOLERANCE * old.abs()
+}
+
+fn impact(action: &Action, contender: &Contender<'_>) -> String {
+    let CandidateReport { cause, component, .. } = &contender.report;
+    let behind = contender.evidence.len();
+    format!("{action} should end {cause} at {component} ({behind} violations behind it)")
 }
 
 /// Critical with a critical violation behind it, else by score.
-fn priority(contender: &Contender) -> Priority {
+fn priority(contender: &Contender<'_>) -> Priority {
     if contender.critical {
         Priority::Critical
     } else if contender.report.score >= 0.5 {

@@ -1,72 +1,84 @@
 //! From contenders to policies: the best one that everything admits is executed, the rest is reported.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::candidate::{Contender, compare};
+use super::candidate::{Contender, precedence};
 use super::policy;
 use super::{Plan, PlanInput};
 use crate::domain::Cause;
-use crate::domain::cycle::{Hold, Ineligibility, Verdict};
-use crate::domain::policy::Approval;
+use crate::domain::cycle::{CandidateReport, Hold, Ineligibility, Verdict};
+use crate::domain::policy::{Approval, Policy};
 
 pub(super) fn choose(
     input: &PlanInput<'_>,
-    mut contenders: Vec<Contender>,
+    mut contenders: Vec<Contender<'_>>,
     plan: &mut Plan,
     new_id: &mut dyn FnMut() -> Uuid,
 ) {
-    // What a person approved goes first; then order.
-    contenders.sort_by(|a, b| {
-        b.approved_by_person.cmp(&a.approved_by_person).then_with(|| compare(a, b))
-    });
-    let mut proposed: BTreeSet<(Cause, String)> = BTreeSet::new();
-    let best =
-        contenders.iter().find(|c| c.held.is_none()).map(|c| (c.report.action, c.report.score));
+    contenders.sort_by(|a, b| precedence(input, a, b));
+    let limit = input.settings.max_policies_per_analysis;
+    // At most one policy is open per cause and component: that of its best candidate.
+    let mut proposed: BTreeMap<(Cause, String), Verdict> = BTreeMap::new();
     for contender in contenders {
-        let mut report = contender.report.clone();
-        if let Some((reason, detail)) = &contender.held {
-            report.verdict = Verdict::Held { reason: *reason, detail: detail.clone() };
+        let pair = (contender.report.cause.clone(), contender.report.component.clone());
+        let verdict = if let Some((reason, detail)) = &contender.held {
             policy::refresh(input, &contender, plan);
-            plan.candidates.push(report);
-            continue;
-        }
-        let pair = (report.cause.clone(), report.component.clone());
-        let outranked = best.map(|(by, score)| Verdict::Outranked { by, score });
-        // At most one policy is open per cause and component: its best.
-        if proposed.contains(&pair) {
-            report.verdict = outranked.unwrap_or(report.verdict);
-            plan.candidates.push(report);
-            continue;
-        }
-        if proposed.len() >= input.settings.max_policies_per_analysis {
-            report.verdict = Verdict::Ineligible {
+            Verdict::Held { reason: *reason, detail: detail.clone() }
+        } else if let Some(best) = proposed.get(&pair) {
+            beside(best, plan)
+        } else if proposed.len() >= limit {
+            Verdict::Ineligible {
                 reason: Ineligibility::OverTheLimit,
-                detail: format!("more than {} policies", input.settings.max_policies_per_analysis),
-            };
-            plan.candidates.push(report);
-            continue;
-        }
-        proposed.insert(pair);
-        let mut policy = policy::propose(input, &contender, plan, new_id);
-        report.verdict = if policy.approval != Approval::Approved {
-            Verdict::Held {
-                reason: Hold::ApprovalPending,
-                detail: format!(
-                    "policy {} revision {} waits for a person",
-                    policy.id, policy.revision
-                ),
+                detail: format!("more than {limit} policies"),
             }
-        } else if plan.chosen.is_some() {
-            outranked.unwrap_or(Verdict::Chosen)
         } else {
-            policy.approval = Approval::Executed;
-            policy.updated_at = input.now;
-            plan.chosen = Some(policy.clone());
-            Verdict::Chosen
+            let policy = policy::propose(input, &contender, plan, new_id);
+            let verdict = admit(input, policy, contender.own(), plan);
+            proposed.insert(pair, verdict.clone());
+            verdict
         };
-        plan.policies.push(policy);
-        plan.candidates.push(report);
+        plan.candidates.push(CandidateReport { verdict, ..contender.report });
     }
+}
+
+/// What becomes of a proposed policy in this cycle; it is recorded if that changes it.
+fn admit(
+    input: &PlanInput<'_>,
+    mut policy: Policy,
+    stored: Option<&Policy>,
+    plan: &mut Plan,
+) -> Verdict {
+    let verdict = if policy.approval != Approval::Approved {
+        let (id, revision) = (policy.id, policy.revision);
+        Verdict::Held {
+            reason: Hold::ApprovalPending,
+            detail: format!("policy {id} revision {revision} waits for a person"),
+        }
+    } else if let Some(chosen) = &plan.chosen {
+        outranked(chosen)
+    } else {
+        policy.approval = Approval::Executed;
+        policy.updated_at = input.now;
+        plan.chosen = Some(policy.clone());
+        Verdict::Chosen
+    };
+    if stored != Some(&policy) {
+        plan.policies.push(policy);
+    }
+    verdict
+}
+
+/// A rival for the same cause and component shares the fate of the best one.
+fn beside(best: &Verdict, plan: &Plan) -> Verdict {
+    match (best, &plan.chosen) {
+        (Verdict::Chosen, Some(chosen)) => outranked(chosen),
+        _ => best.clone(),
+    }
+}
+
+fn outranked(chosen: &Policy) -> Verdict {
+    // A policy that the planner proposes has exactly one action.
+    Verdict::Outranked { by: chosen.actions[0].kind(), score: chosen.score }
 }

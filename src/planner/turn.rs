@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::settings::Strategy;
 use crate::domain::action::ActionKind;
-use crate::domain::incident::Incident;
-use crate::domain::outcome::OutcomeType;
+use crate::domain::incident::{Attempt, Incident};
+use crate::domain::outcome::{Judging, OutcomeType};
 
-/// An action is tried at most so often in an incident without a success; one that nothing follows, so often in all.
+/// An action that nothing follows is tried at most so often in an incident; every other one at most so often without
+/// a clear verdict, so that failing and half-working remedies end too.
 const MAX_TRIES: usize = 3;
 
 pub(super) enum Turn {
@@ -21,17 +22,12 @@ pub(super) fn turn(
     strategy: &Strategy,
     all: &[Strategy],
     incident: &Incident,
+    judgings: &[Judging],
     impossible: &BTreeSet<ActionKind>,
 ) -> Turn {
     let kind = strategy.action;
     let followed = all.iter().any(|s| s.after == Some(kind));
-    let tried = Tried::of(incident, kind);
-    if tried.inconclusive >= MAX_TRIES {
-        return Turn::TriedOut(format!(
-            "{} times without a success in this incident, at most {MAX_TRIES}",
-            tried.inconclusive
-        ));
-    }
+    let tried = Tried::of(incident, judgings, kind);
     if followed && tried.without_success {
         return Turn::TriedOut(
             "judged without success in this incident; the next remedy's turn".to_owned(),
@@ -46,9 +42,16 @@ pub(super) fn turn(
             tried.tries
         ));
     }
+    if tried.inconclusive >= MAX_TRIES {
+        return Turn::TriedOut(format!(
+            "{} times without a clear result in this incident, at most {MAX_TRIES}",
+            tried.inconclusive
+        ));
+    }
     match strategy.after {
         Some(before)
-            if !Tried::of(incident, before).is_spent() && !impossible.contains(&before) =>
+            if !Tried::of(incident, judgings, before).without_success
+                && !impossible.contains(&before) =>
         {
             Turn::Later(before)
         }
@@ -59,7 +62,7 @@ pub(super) fn turn(
 /// What an incident says of one action.
 struct Tried {
     tries: usize,
-    /// Failed to execute, or judged partial or unknown: neither a success nor a reason for the next remedy by itself.
+    /// Neither a success nor a verdict against it: each try counts towards the bound, none calls the next remedy.
     inconclusive: usize,
     /// Judged ineffective or degradation.
     without_success: bool,
@@ -67,25 +70,24 @@ struct Tried {
 }
 
 impl Tried {
-    fn of(incident: &Incident, kind: ActionKind) -> Self {
+    fn of(incident: &Incident, judgings: &[Judging], kind: ActionKind) -> Self {
         let own = || incident.attempts.iter().filter(|a| a.action == kind);
         let judged = |verdict| own().any(|a| a.verdict == Some(verdict));
         let degraded = judged(OutcomeType::Degradation);
         Self {
             tries: own().count(),
-            inconclusive: own()
-                .filter(|a| {
-                    a.failed
-                        || matches!(a.verdict, Some(OutcomeType::Partial | OutcomeType::Unknown))
-                })
-                .count(),
+            inconclusive: own().filter(|a| is_inconclusive(a, judgings)).count(),
             without_success: degraded || judged(OutcomeType::Ineffective),
             degraded,
         }
     }
+}
 
-    /// The next remedy's turn has come.
-    fn is_spent(&self) -> bool {
-        self.without_success || self.inconclusive >= MAX_TRIES
+fn is_inconclusive(attempt: &Attempt, judgings: &[Judging]) -> bool {
+    match attempt.verdict {
+        Some(OutcomeType::Partial | OutcomeType::Unknown) => true,
+        Some(OutcomeType::Success | OutcomeType::Ineffective | OutcomeType::Degradation) => false,
+        // Failed, or cut off by the end of a process: nobody will judge it any more.
+        None => attempt.failed || !judgings.iter().any(|j| j.policy_id == attempt.policy_id),
     }
 }

@@ -16,12 +16,15 @@ use crate::domain::secret::Secret;
 /// Does the request carry this token? Takes the same time wherever the two differ.
 #[must_use]
 pub fn carries(headers: &HeaderMap, token: &Secret) -> bool {
-    let Some((scheme, given)) =
-        headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|v| v.split_once(' '))
+    let Some((scheme, given)) = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|v| v.split_once(' '))
     else {
         return false;
     };
-    scheme.eq_ignore_ascii_case("bearer") && bool::from(given.trim().as_bytes().ct_eq(token.expose().as_bytes()))
+    scheme.eq_ignore_ascii_case("bearer")
+        && bool::from(given.trim().as_bytes().ct_eq(token.expose().as_bytes()))
 }
 
 /// Lets reading pass and asks of everything else for `api.token`, or for a loopback peer where none is configured.
@@ -32,7 +35,7 @@ pub async fn guard(State(context): State<Context>, request: Request, next: Next)
     match &context.settings.token {
         Some(token) if carries(request.headers(), token) => next.run(request).await,
         Some(_) => {
-            ApiError::Unauthorized("this needs the header Authorization: Bearer <api.token>").into_response()
+            ApiError::Unauthorized("this needs the header Authorization: Bearer <api.token>".to_owned()).into_response()
         }
         None if is_local(&request) => next.run(request).await,
         None => ApiError::Forbidden(

@@ -2,8 +2,8 @@
 //!
 //! Live state comes from the loop's published view, history from knowledge. Domain values are served as they are.
 
-mod records;
 mod policies;
+mod records;
 mod state;
 mod violations;
 

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::domain::cycle::CycleStatus;
+use crate::domain::reading::Source;
 use crate::domain::time::{Time, since};
 use crate::domain::view::{LoopView, SourceStatus};
 use crate::metrics::labels::StoreOperation;
@@ -102,9 +103,8 @@ fn loop_problem(view: &LoopView) -> Option<String> {
 }
 
 fn source_problem(source: &SourceStatus) -> Option<String> {
-    let missing = || {
-        format!("{} of {} expected series are missing", source.missing, source.expected)
-    };
+    let missing =
+        || format!("{} of {} expected series are missing", source.missing, source.expected);
     source.error.clone().or_else(|| (source.missing > 0).then(missing))
 }
 
@@ -112,6 +112,14 @@ fn rules_problem(view: &LoopView) -> Option<String> {
     let bad: Vec<_> = view.rules.iter().filter(|rule| !rule.good).collect();
     if bad.is_empty() {
         return None;
+    }
+    if let Some(unread) = view
+        .sources
+        .iter()
+        .find(|source| source.error.is_some() && source.source != Source::Alertmanager)
+    {
+        // One cause, said once: the source's own entry carries it.
+        return Some(format!("{} rules unread, see {}", bad.len(), unread.source.as_str()));
     }
     let named = bad.iter().take(NAMED).map(|rule| match &rule.problem {
         Some(problem) => format!("{}: {problem}", rule.rule),

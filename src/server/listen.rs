@@ -87,15 +87,12 @@ async fn connection(stream: TcpStream, router: Router, shutdown: CancellationTok
         () = shutdown.cancelled() => None,
         () = tokio::time::sleep(CONNECTION_LIFE) => None,
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            served.as_mut().graceful_shutdown();
-            match tokio::time::timeout(CLOSING, served).await {
-                Ok(ended) => ended,
-                Err(_) => return,
-            }
-        }
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        served.as_mut().graceful_shutdown();
+        // One that does not close in time is dropped: its socket closes with it.
+        tokio::time::timeout(CLOSING, served).await.unwrap_or(Ok(()))
     };
     // Peers go away in the middle of things: that is theirs to know, not an operator's.
     if let Err(error) = ended {

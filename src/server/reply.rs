@@ -19,12 +19,12 @@ const RETRY_AFTER_SECONDS: &str = "5";
 pub enum ApiError {
     #[error("{0}")]
     Parameter(String),
-    #[error("the body cannot be read: {0}")]
+    #[error("{0}")]
     Body(String, StatusCode),
     #[error("{0}")]
     NotFound(String),
     #[error("{0}")]
-    Unauthorized(&'static str),
+    Unauthorized(String),
     #[error("{0}")]
     Forbidden(&'static str),
     #[error("{text}")]
@@ -119,14 +119,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let Json(body) = Json::from_request(request, state).await.map_err(|rejection: JsonRejection| {
-            // 422 says that JSON was read and a field is wrong: a bad parameter like any other.
-            let status = match rejection.status() {
-                StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
-                other => other,
-            };
-            ApiError::Body(rejection.body_text(), status)
-        })?;
+        let Json(body) =
+            Json::from_request(request, state).await.map_err(|rejection: JsonRejection| {
+                // 422 says that JSON was read and a field is wrong: a bad parameter like any other.
+                let status = match rejection.status() {
+                    StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+                    other => other,
+                };
+                ApiError::Body(
+                    format!("the body cannot be read: {}", rejection.body_text()),
+                    status,
+                )
+            })?;
         Ok(Self(body))
     }
 }

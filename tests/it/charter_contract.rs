@@ -1,5 +1,6 @@
 //! A30: one suite of what the contract promises, for any Charter at any address.
 
+use mape_k::charter_sandbox::{self, Options};
 use mape_k::domain::action::{Action, RebalanceStrategy};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -205,4 +206,18 @@ async fn a30_the_scripted_fake_keeps_the_contract() {
     let fake = FakeCharter::start().await;
     fake.world().api_key = Some("the-key".into());
     charter_contract(&fake.base, "the-key").await;
+}
+
+#[tokio::test]
+async fn a30_the_reference_charter_keeps_the_contract() {
+    let options = Options { api_key: Some("the-key".into()), ..Options::default() };
+    charter_contract(&reference(options).await, "the-key").await;
+}
+
+/// A reference Charter of its own on a free port, served until the test ends.
+pub async fn reference(options: Options) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(charter_sandbox::serve(listener, options, std::future::pending()));
+    base
 }

@@ -1,6 +1,7 @@
 //! Execute, driven through its public surface against a scripted Charter over real HTTP.
 
 mod failures;
+mod reference;
 mod retries;
 mod stop;
 mod wire;
@@ -29,8 +30,8 @@ pub fn now() -> Time {
 pub fn settings(base: &str) -> Settings {
     Settings {
         charter_url: base.parse().expect("a URL"),
-        timeout_seconds: Duration::from_millis(400),
-        policy_timeout: Duration::from_secs(8),
+        timeout_seconds: Duration::from_secs(1),
+        policy_timeout: Duration::from_secs(20),
         ..Settings::default()
     }
 }

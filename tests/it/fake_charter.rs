@@ -95,6 +95,19 @@ impl FakeCharter {
         self.world.lock().expect("no test panicked while holding it")
     }
 
+    // Copies rather than guards: two guards in one statement would wait for each other.
+    pub fn replicas(&self) -> u32 {
+        self.world().replicas
+    }
+
+    pub fn policies(&self) -> Vec<Value> {
+        self.world().policies.clone()
+    }
+
+    pub fn restarts(&self) -> Vec<String> {
+        self.world().restarts.clone()
+    }
+
     /// The next calls of this kind are treated so, in order.
     pub fn script(&self, call: Call, turns: impl IntoIterator<Item = Turn>) {
         self.world().script.entry(call).or_default().extend(turns);
@@ -226,6 +239,10 @@ fn refusal(code: &str, error: &str) -> Value {
 }
 
 impl World {
+    pub fn forget_script(&mut self) {
+        self.script.clear();
+    }
+
     fn answer(&mut self, call: Call, path: &str, headers: &HeaderMap, body: &str) -> Response {
         let open = matches!(call, Call::Health | Call::Validate);
         let wanted = self.api_key.as_ref().map(|key| format!("Bearer {key}"));

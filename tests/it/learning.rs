@@ -1,7 +1,7 @@
 //! Verdicts, statistics and insights: A31, A33, A34 as pure functions.
 
 use mape_k::domain::Cause;
-use mape_k::domain::action::ActionKind;
+use mape_k::domain::action::{ActionKind, Scope};
 use mape_k::domain::outcome::{Outcome, OutcomeType};
 use mape_k::knowledge::insights::insights;
 use mape_k::knowledge::learning::statistics;
@@ -24,6 +24,8 @@ pub fn outcome(number: u128, action: ActionKind, verdict: OutcomeType) -> Outcom
         violations_before: 4,
         violations_after: 0,
         judged_at: time(i64::try_from(number).unwrap()),
+        scope: Scope::Charter,
+        settled_at: time(i64::try_from(number).unwrap()),
         reason: "two good cycles".into(),
         time_to_effect_seconds: (verdict == OutcomeType::Success).then_some(200.0),
     }

@@ -1,9 +1,15 @@
-//! The black-box tests, one binary: everything here goes through public doors (HTTP, command line, files, and the pure
-//! stages' functions) and meets real servers where they exist. Simulated time has its own place, `tests/sim`.
+//! The black-box tests, one binary: everything here goes through public doors (HTTP, command line, library) and meets
+//! real servers where they exist.
 
+mod actions;
 mod analyzer;
 mod charter_contract;
 mod charter_sandbox;
+mod config;
+mod config_keys;
+mod config_printed;
+mod config_refused;
+mod documents;
 mod escalation;
 mod executor;
 mod fake_charter;
@@ -11,7 +17,11 @@ mod inbox;
 mod judging;
 mod knowledge_facade;
 mod learning;
+mod logs;
+mod monitor;
+mod planner;
 mod real_servers;
+mod server;
 mod shipped_config;
 mod store_bad_days;
 mod store_contract;

@@ -11,6 +11,7 @@ use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::outcome::{Judging, Outcome, OutcomeType};
 use crate::domain::time::{Time, since};
 use crate::domain::view::LoopView;
+use crate::domain::violation::Violation;
 use crate::knowledge::Knowledge;
 
 /// How a fault must end: the last column of the reference Charter's table.
@@ -148,7 +149,7 @@ impl<'a> Episode<'a> {
     }
 
     pub async fn look(&mut self, knowledge: &Knowledge, view: &LoopView) -> anyhow::Result<()> {
-        let broken = view.violations.iter().any(|v| v.counts());
+        let broken = view.violations.iter().any(Violation::counts);
         let at = view.last_update.unwrap_or(self.began);
         if broken {
             self.seen.get_or_insert(at);
@@ -157,12 +158,14 @@ impl<'a> Episode<'a> {
             self.clear.get_or_insert(at);
         }
         let executions = knowledge.page::<Execution>(None, None, 50).await?.items;
-        self.executions = executions.into_iter().filter(|e| e.started_at >= self.began).rev().collect();
+        self.executions =
+            executions.into_iter().filter(|e| e.started_at >= self.began).rev().collect();
         let outcomes = knowledge.page::<Outcome>(None, None, 50).await?.items;
         self.outcomes = outcomes.into_iter().filter(|o| o.judged_at >= self.began).collect();
-        self.exhausted = knowledge.all::<Escalation>(Some("open")).await?.iter().any(|e| {
-            e.reason == EscalationReason::RemediesExhausted && e.opened_at >= self.began
-        });
+        self.exhausted =
+            knowledge.all::<Escalation>(Some("open")).await?.iter().any(|e| {
+                e.reason == EscalationReason::RemediesExhausted && e.opened_at >= self.began
+            });
         self.judging = !knowledge.all::<Judging>(None).await?.is_empty();
         Ok(())
     }
@@ -173,7 +176,8 @@ impl<'a> Episode<'a> {
             return true;
         }
         let must_be_seen = !matches!(self.fault.end, End::LeftAlone);
-        let settled = !self.judging && (self.clear.is_some() || (!must_be_seen && self.seen.is_none()));
+        let settled =
+            !self.judging && (self.clear.is_some() || (!must_be_seen && self.seen.is_none()));
         watched >= self.fault.watch as f64 && (settled || (self.exhausted && !self.judging))
     }
 
@@ -238,17 +242,12 @@ impl<'a> Episode<'a> {
     }
 }
 
-/// What was done and learned in this cycle, and what was handed to people.
-pub(super) async fn told(knowledge: &Knowledge, report: &CycleReport) -> anyhow::Result<Vec<String>> {
+/// What was learned in this cycle.
+pub(super) async fn learned(
+    knowledge: &Knowledge,
+    report: &CycleReport,
+) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
-    if let Some(id) = report.execution_id
-        && let Some((execution, _)) = knowledge.get::<Execution>(&id.to_string()).await?
-    {
-        for record in &execution.actions {
-            let result = record.error.as_deref().unwrap_or("took effect; its outcome is judged after it settles");
-            lines.push(format!("did      {}: {result}", record.action));
-        }
-    }
     for id in &report.outcomes {
         if let Some((outcome, _)) = knowledge.get::<Outcome>(&id.to_string()).await? {
             lines.push(format!(
@@ -259,6 +258,26 @@ pub(super) async fn told(knowledge: &Knowledge, report: &CycleReport) -> anyhow:
                 outcome.reason,
                 values(&outcome)
             ));
+        }
+    }
+    Ok(lines)
+}
+
+/// What was done in this cycle, and what was handed to people.
+pub(super) async fn done(
+    knowledge: &Knowledge,
+    report: &CycleReport,
+) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    if let Some(id) = report.execution_id
+        && let Some((execution, _)) = knowledge.get::<Execution>(&id.to_string()).await?
+    {
+        for record in &execution.actions {
+            let result = record
+                .error
+                .as_deref()
+                .unwrap_or("took effect; its outcome is judged after it settles");
+            lines.push(format!("did      {}: {result}", record.action));
         }
     }
     for id in &report.escalations_opened {

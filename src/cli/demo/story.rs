@@ -5,46 +5,96 @@ use crate::domain::cycle::{CandidateReport, CycleReport, Verdict};
 /// The lines of one cycle; none for a cycle in which nothing happened.
 #[must_use]
 pub fn lines(report: &CycleReport) -> Vec<String> {
+    let mut lines = seen(report);
+    lines.extend(weighed(&report.candidates));
+    lines.extend(report.error.iter().map(|error| format!("problem  {error}")));
+    lines
+}
+
+/// What began and what cleared.
+pub(super) fn seen(report: &CycleReport) -> Vec<String> {
     let mut lines = Vec::new();
-    for text in &report.opened_examples {
-        lines.push(format!("saw      {text}"));
+    for (text, more) in grouped(&report.opened_examples) {
+        lines.push(format!("saw      {text}{}", like_it(more)));
     }
-    let more = report.opened.saturating_sub(report.opened_examples.len());
-    if more > 0 {
-        lines.push(format!("saw      … and {more} more"));
+    let untold = report.opened.saturating_sub(report.opened_examples.len());
+    if untold > 0 {
+        lines.push(format!("saw      … and {untold} more"));
     }
-    for text in &report.cleared_examples {
-        let name = text.split_once(':').map_or(text.as_str(), |(name, _)| name);
-        lines.push(format!("cleared  {name}"));
-    }
-    lines.extend(report.candidates.iter().map(candidate));
-    if let Some(error) = &report.error {
-        lines.push(format!("problem  {error}"));
+    for (text, more) in grouped(&report.cleared_examples) {
+        lines.push(format!("cleared  {}{}", name_of(text), like_it(more)));
     }
     lines
 }
 
-/// One remedy that was weighed, with its numbers and what became of it.
-fn candidate(candidate: &CandidateReport) -> String {
+/// What was weighed, candidates that share their fate on one line.
+pub(super) fn weighed(candidates: &[CandidateReport]) -> Vec<String> {
+    let mut groups: Vec<(&CandidateReport, Vec<&str>)> = Vec::new();
+    for candidate in candidates {
+        let same = |known: &CandidateReport| {
+            known.action == candidate.action
+                && known.cause == candidate.cause
+                && fate(&known.verdict) == fate(&candidate.verdict)
+        };
+        match groups.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, components)) => components.push(&candidate.component),
+            None => groups.push((candidate, vec![&candidate.component])),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(candidate, components)| line(candidate, &components.join(", ")))
+        .collect()
+}
+
+/// What became of a candidate, without the numbers that change from cycle to cycle.
+pub(super) fn fate(verdict: &Verdict) -> (&'static str, String) {
+    match verdict {
+        Verdict::Chosen => ("chose", String::new()),
+        Verdict::Outranked { by, .. } => ("not yet", format!("{by} scores higher")),
+        Verdict::Held { reason, .. } => ("waits", name(reason)),
+        Verdict::Impossible { reason, .. } => ("cannot", name(reason)),
+        Verdict::Ineligible { reason, .. } => ("not now", name(reason)),
+    }
+}
+
+fn line(candidate: &CandidateReport, components: &str) -> String {
     let what = candidate
         .planned
         .as_ref()
         .map_or_else(|| candidate.action.to_string(), ToString::to_string);
-    let numbers = format!(
-        "{what} for {} at {}: benefit {:.2} − cost {:.2} = {:.2}",
-        candidate.cause, candidate.component, candidate.benefit, candidate.cost, candidate.score
-    );
-    match &candidate.verdict {
-        Verdict::Chosen => format!("chose    {numbers}"),
-        Verdict::Outranked { by, score } => format!("not yet  {numbers}; {by} scores {score:.2}"),
-        Verdict::Held { reason, detail } => format!("waits    {numbers}; {}: {detail}", name(reason)),
-        Verdict::Impossible { reason, detail } => {
-            format!("cannot   {numbers}; {}: {detail}", name(reason))
-        }
-        Verdict::Ineligible { reason, detail } => {
-            format!("not now  {numbers}; {}: {detail}", name(reason))
+    let (word, reason) = fate(&candidate.verdict);
+    let detail = match &candidate.verdict {
+        Verdict::Chosen => String::new(),
+        Verdict::Outranked { score, .. } => format!("; {reason} ({score:.2})"),
+        Verdict::Held { detail, .. }
+        | Verdict::Impossible { detail, .. }
+        | Verdict::Ineligible { detail, .. } => format!("; {reason}: {detail}"),
+    };
+    format!(
+        "{word:<8} {what} for {} at {components}: benefit {:.2} − cost {:.2} = {:.2}{detail}",
+        candidate.cause, candidate.benefit, candidate.cost, candidate.score
+    )
+}
+
+/// Texts of the same rule and place together, the first with the number of others.
+fn grouped(texts: &[String]) -> Vec<(&str, usize)> {
+    let mut groups: Vec<(&str, usize)> = Vec::new();
+    for text in texts {
+        match groups.iter_mut().find(|(known, _)| name_of(known) == name_of(text)) {
+            Some((_, more)) => *more += 1,
+            None => groups.push((text, 0)),
         }
     }
+    groups
+}
+
+fn name_of(text: &str) -> &str {
+    text.split_once(':').map_or(text, |(name, _)| name)
+}
+
+fn like_it(more: usize) -> String {
+    if more == 0 { String::new() } else { format!(" (and {more} more like it)") }
 }
 
 /// A reason by the name that the API and the metrics use.

@@ -24,7 +24,10 @@ pub(super) fn print(rows: &[Row], output: Output) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string(&serde_json::json!({ "faults": rows }))?);
         return Ok(());
     }
-    println!("\n{:<21} {:>10}  {:<32} {:>12}  outcome", "fault", "seen after", "action", "healed after");
+    println!(
+        "\n{:<21} {:>10}  {:<32} {:>12}  outcome",
+        "fault", "seen after", "action", "healed after"
+    );
     for row in rows {
         let action = if row.actions.is_empty() { "–".to_owned() } else { row.actions.join(", ") };
         println!(

@@ -1,9 +1,9 @@
 //! Which alerts this process has heard of before, so that a beginning is told from something already there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::alert::{Alert, AlertListing, AlertState, AlertView, InboxAlert};
+use crate::domain::alert::{Alert, AlertListing, AlertState, AlertView};
 use crate::domain::time::{Time, since};
 
 /// As long as the store keeps the inbox's keys.
@@ -15,8 +15,8 @@ const KEPT: usize = 100_000;
 #[derive(Debug)]
 pub struct KnownAlerts {
     seen: BTreeMap<String, Seen>,
-    /// Firing ones that only the list told of: nothing else would say later that they are gone.
-    pub(super) only_listed: BTreeMap<String, Alert>,
+    /// Not clear in the last view: when neither the list nor the inbox tells of one any more, this still does.
+    pub(super) open: BTreeMap<String, Alert>,
     listed_at: Option<Time>,
     /// A list read longer ago than this cannot witness a beginning: 3 intervals of the loop.
     witness: Duration,
@@ -33,7 +33,7 @@ impl KnownAlerts {
     pub fn new(loop_interval: Duration) -> Self {
         Self {
             seen: BTreeMap::new(),
-            only_listed: BTreeMap::new(),
+            open: BTreeMap::new(),
             listed_at: None,
             witness: loop_interval * 3,
         }
@@ -64,21 +64,14 @@ impl KnownAlerts {
     }
 
     /// Takes in a cycle's view after it was made.
-    pub fn note(
-        &mut self,
-        view: &AlertView,
-        inbox: &[InboxAlert],
-        listing: Option<&AlertListing>,
-        now: Time,
-    ) {
+    pub fn note(&mut self, view: &AlertView, listing: Option<&AlertListing>, now: Time) {
         if let Some(listing) = listing {
             self.listed_at = Some(listing.asked_at);
         }
-        let delivered: BTreeSet<String> = inbox.iter().map(InboxAlert::key).collect();
-        self.only_listed = view
+        self.open = view
             .alerts
             .iter()
-            .filter(|alert| alert.state != AlertState::Clear && !delivered.contains(&alert.key))
+            .filter(|alert| alert.state != AlertState::Clear)
             .map(|alert| (alert.key.clone(), alert.clone()))
             .collect();
         // What is unconfirmed stays unknown: it begins for us when it is confirmed.

@@ -105,7 +105,7 @@ impl World {
         });
         assert_eq!(seen.failure.is_some(), listing.is_err());
         let now = listing.map_or(at(1_000), |listing| listing.asked_at);
-        self.known.note(&seen, inbox, listing.ok(), now);
+        self.known.note(&seen, listing.ok(), now);
         seen.alerts
     }
 
@@ -225,7 +225,8 @@ fn what_is_listed_only_is_ours_by_a_learnt_receiver_a_known_cause_or_a_configure
 fn the_list_decides_whether_a_delivered_alert_still_fires() {
     let alert = delivered("X", 0, 10, &[]);
     let inbox = std::slice::from_ref(&alert);
-    let state = |listing| World::started().one(inbox, listing).state;
+    let state =
+        |listing: Result<&AlertListing, &ReadFailure>| World::started().one(inbox, listing).state;
     assert_eq!(state(Ok(&listing(20, &[entry(&alert)]))), AlertState::Firing);
     assert_eq!(state(Ok(&listing(20, &[]))), AlertState::Clear);
     assert_eq!(state(Ok(&listing(5, &[]))), AlertState::Firing, "delivered after the list");
@@ -238,7 +239,8 @@ fn the_list_decides_whether_a_delivered_alert_still_fires() {
 fn resolved_is_clear_unless_a_later_list_says_that_it_fires_again() {
     let alert = delivered("X", 0, 10, &[]);
     let inbox = [resolved(&alert, 40)];
-    let state = |listing| World::started().one(&inbox, listing).state;
+    let state =
+        |listing: Result<&AlertListing, &ReadFailure>| World::started().one(&inbox, listing).state;
     assert_eq!(state(Ok(&listing(30, &[entry(&alert)]))), AlertState::Clear);
     assert_eq!(state(Ok(&listing(50, &[]))), AlertState::Clear);
     assert_eq!(state(Err(&unreadable())), AlertState::Clear);
@@ -304,7 +306,7 @@ fn an_alert_only_listed_is_an_onset_when_the_list_before_was_read_lately() {
 }
 
 #[test]
-fn an_alert_only_listed_is_told_of_until_its_absence_is_proven() {
+fn an_open_alert_is_told_of_until_its_absence_is_proven() {
     let alert = entry(&delivered("X", 0, 0, &[]));
     let mut world = World::started();
     assert_eq!(world.one(&[], Ok(&listing(30, &[alert]))).state, AlertState::Firing);
@@ -313,6 +315,14 @@ fn an_alert_only_listed_is_told_of_until_its_absence_is_proven() {
     assert_eq!(world.one(&[], Ok(&young)).state, AlertState::Unconfirmed);
     assert_eq!(world.one(&[], Ok(&listing(90, &[]))).state, AlertState::Clear);
     assert!(world.cycle(&[], Ok(&listing(120, &[]))).is_empty());
+
+    let delivered = delivered("Y", 100, 110, &[]);
+    assert_eq!(world.one(&[delivered], Err(&unreadable())).state, AlertState::Unconfirmed);
+    assert_eq!(
+        world.one(&[], Ok(&listing(150, &[]))).state,
+        AlertState::Clear,
+        "gone from the inbox"
+    );
 }
 
 #[test]

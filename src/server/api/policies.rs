@@ -65,8 +65,9 @@ async fn decide(
     body: DecisionBody,
     decision: Decision,
 ) -> Result<Policy, ApiError> {
-    let id: Uuid =
-        id.parse().map_err(|_| ApiError::Parameter(format!("id: {id:?} is not a policy's id (a UUID)")))?;
+    let id: Uuid = id
+        .parse()
+        .map_err(|_| ApiError::Parameter(format!("id: {id:?} is not a policy's id (a UUID)")))?;
     let by = body.by.trim();
     if by.is_empty() || by.len() > MAX_NAME || by.chars().any(char::is_control) {
         return Err(ApiError::Parameter(format!(

@@ -87,6 +87,8 @@ pub(super) async fn cycle(
 ) -> Result<Json<CycleReport>, ApiError> {
     match context.knowledge.get::<CycleReport>(&id).await? {
         Some((report, _)) => Ok(Json(report)),
-        None => Err(ApiError::NotFound(format!("no cycle {id} is kept; GET /api/v1/cycles lists them"))),
+        None => {
+            Err(ApiError::NotFound(format!("no cycle {id} is kept; GET /api/v1/cycles lists them")))
+        }
     }
 }

@@ -101,12 +101,17 @@ struct Totals {
 
 #[derive(Debug, Serialize)]
 struct Sums {
-    by_severity: BTreeMap<&'static str, usize>,
-    by_source: BTreeMap<&'static str, usize>,
-    by_component: BTreeMap<String, usize>,
+    #[serde(rename = "by_severity")]
+    severity: BTreeMap<&'static str, usize>,
+    #[serde(rename = "by_source")]
+    source: BTreeMap<&'static str, usize>,
+    #[serde(rename = "by_component")]
+    component: BTreeMap<String, usize>,
 }
 
-pub(super) async fn statistics(State(context): State<Context>) -> Result<Json<Statistics>, ApiError> {
+pub(super) async fn statistics(
+    State(context): State<Context>,
+) -> Result<Json<Statistics>, ApiError> {
     let view = context.handle.view();
     let open = context.knowledge.all::<Escalation>(Some(documents::OPEN)).await?;
     let alerts = context.metrics.alert_totals();
@@ -133,15 +138,15 @@ fn active(violations: &[Violation]) -> impl Iterator<Item = &Violation> {
 
 fn sums(violations: &[Violation]) -> Sums {
     let mut sums = Sums {
-        by_severity: Severity::ALL.map(|severity| (severity.as_str(), 0)).into(),
-        by_source: Source::ALL.map(|source| (source.as_str(), 0)).into(),
-        by_component: BTreeMap::new(),
+        severity: Severity::ALL.map(|severity| (severity.as_str(), 0)).into(),
+        source: Source::ALL.map(|source| (source.as_str(), 0)).into(),
+        component: BTreeMap::new(),
     };
     for violation in active(violations) {
-        *sums.by_severity.entry(violation.severity.as_str()).or_default() += 1;
-        *sums.by_source.entry(violation.source.as_str()).or_default() += 1;
+        *sums.severity.entry(violation.severity.as_str()).or_default() += 1;
+        *sums.source.entry(violation.source.as_str()).or_default() += 1;
         let component = violation.component.as_deref().unwrap_or(NO_COMPONENT);
-        *sums.by_component.entry(component.to_owned()).or_default() += 1;
+        *sums.component.entry(component.to_owned()).or_default() += 1;
     }
     sums
 }

@@ -29,7 +29,10 @@ impl ViolationParams {
     fn admit(&self, violation: &Violation) -> bool {
         self.severity.is_none_or(|severity| violation.severity == severity)
             && self.source.is_none_or(|source| violation.source == source)
-            && self.component.as_ref().is_none_or(|component| violation.component.as_ref() == Some(component))
+            && self
+                .component
+                .as_ref()
+                .is_none_or(|component| violation.component.as_ref() == Some(component))
     }
 }
 

@@ -40,7 +40,7 @@ async fn a27_best_effort_undoes_nothing_and_runs_the_rest() {
     let execution = run(&executor(best_effort(&fake.base)), actions).await;
     assert_eq!(execution.status, ExecutionStatus::Failed);
     assert_eq!(states(&execution), [S::Applied, S::Refused, S::Applied]);
-    assert_eq!((fake.changes().len(), fake.world().replicas), (3, 5));
+    assert_eq!((fake.changes().len(), fake.replicas()), (3, 5));
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn undo_leaves_alone_what_somebody_else_has_changed_since() {
     assert_eq!(states(&execution), [S::UndoFailed, S::Undone, S::Refused]);
     assert_eq!(execution.status, ExecutionStatus::Failed, "not everything was taken back");
     assert!(execution.error.expect("an error").contains("somebody else changed the size"));
-    assert_eq!((fake.world().replicas, fake.seen_of(Call::Scale).len()), (9, 1));
+    assert_eq!((fake.replicas(), fake.seen_of(Call::Scale).len()), (9, 1));
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn with_rollback_off_the_earlier_actions_stay_and_the_error_says_so() {
     let execution = run(&executor, vec![scale_up(5), throttle()]).await;
     assert_eq!(states(&execution), [S::Applied, S::Refused]);
     assert!(execution.error.expect("an error").contains("rollback_enabled"));
-    assert_eq!(fake.world().replicas, 5);
+    assert_eq!(fake.replicas(), 5);
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn a_scale_that_would_do_the_opposite_by_now_is_not_sent() {
     let execution = run(&executor(settings(&fake.base)), vec![scale_up(5)]).await;
     assert_eq!(states(&execution), [S::Refused]);
     assert!(execution.error.expect("an error").contains("8 replicas by now"));
-    assert_eq!((fake.world().replicas, fake.changes().len()), (8, 0));
+    assert_eq!((fake.replicas(), fake.changes().len()), (8, 0));
 }
 
 #[tokio::test]

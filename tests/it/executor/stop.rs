@@ -48,7 +48,7 @@ async fn a49_no_new_action_is_started_and_the_earlier_ones_are_undone() {
     assert_eq!(states(&execution), [S::Undone, S::Refused]);
     assert_eq!(execution.status, ExecutionStatus::RolledBack);
     assert!(execution.error.expect("an error").contains("the process is stopping"));
-    assert_eq!((fake.world().replicas, fake.seen_of(Call::Apply).len()), (3, 0));
+    assert_eq!((fake.replicas(), fake.seen_of(Call::Apply).len()), (3, 0));
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn a49_what_does_not_finish_is_recorded_as_unknown_and_the_earlier_ones_ar
     let (execution, _) = stopped_at(&fake, Call::Apply, vec![scale_up(5), throttle()]).await;
     assert_eq!(states(&execution), [S::Undone, S::Unknown]);
     assert_eq!(execution.status, ExecutionStatus::Failed, "nobody knows about the second");
-    assert_eq!((fake.world().replicas, fake.seen_of(Call::Apply).len()), (3, 1));
+    assert_eq!((fake.replicas(), fake.seen_of(Call::Apply).len()), (3, 1));
 }
 
 #[tokio::test]

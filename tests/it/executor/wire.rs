@@ -34,13 +34,13 @@ async fn a15_each_of_the_nine_actions_parses_prints_executes_and_undoes_where_it
         let undone = match action {
             Action::ScaleUp { .. } | Action::ScaleDown { .. } => {
                 assert_eq!(first.prior_replicas, Some(3));
-                fake.world().replicas == 3
+                fake.replicas() == 3
             }
             Action::RestartService { .. } => {
                 assert_eq!(first.state, ActionState::Applied, "a restart cannot be taken back");
                 assert!(first.error.as_ref().is_some_and(|e| e.contains("cannot be taken back")));
                 assert_eq!(execution.status, ExecutionStatus::Failed);
-                assert_eq!(fake.world().restarts, ["validator"]);
+                assert_eq!(fake.restarts(), ["validator"]);
                 continue;
             }
             _ => fake.world().policies[0]["status"] == "rolled_back",
@@ -224,9 +224,10 @@ async fn observing_needs_both_health_and_committee_state() {
     fake.script(Call::Health, vec![Turn::Answer(200, json!({"status": "sick"})); 3]);
     let error = executor.observe(now()).await.state.expect_err("not healthy");
     assert!(error.contains("/health") && error.contains("not ok"), "{error}");
+    fake.world().forget_script();
     fake.script(Call::CommitteeState, [Turn::Hang]);
     let error = executor.observe(now()).await.state.expect_err("hangs");
-    assert!(error.contains(&fake.base) && error.contains("execute.charter_url"), "{error}");
+    assert!(error.contains(&fake.base) && error.contains("answer"), "{error}");
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
-//! URLs as the configuration compares and prints them: without a trailing slash, without a password.
+//! Addresses of services as they are compared and printed: without a trailing slash, without a password.
 
 use serde::Serializer;
 use url::Url;
 
-use crate::domain::secret::Secret;
+use super::secret::Secret;
 
 /// `http://host/prom/` and `http://host/prom` are one address.
-pub(super) fn without_trailing_slash(mut url: Url) -> Url {
+#[must_use]
+pub fn without_trailing_slash(mut url: Url) -> Url {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     url
@@ -29,7 +30,8 @@ pub fn redacted(url: &Url) -> String {
 }
 
 /// For text that need not be a URL: whatever stands between a scheme and an @ may hold a password.
-pub(super) fn redact(text: &str) -> String {
+#[must_use]
+pub fn redact(text: &str) -> String {
     match (text.split_once("://"), text.rsplit_once('@')) {
         (Some((scheme, rest)), Some((_, host))) if rest.contains('@') => {
             format!("{scheme}://{}@{host}", Secret::REDACTED)
@@ -38,7 +40,9 @@ pub(super) fn redact(text: &str) -> String {
     }
 }
 
-pub(super) fn is_redacted(url: &Url) -> bool {
+/// Does it hold what [`redacted`] prints instead of a user or password?
+#[must_use]
+pub fn is_redacted(url: &Url) -> bool {
     url.username() == Secret::REDACTED || url.password() == Some(Secret::REDACTED)
 }
 

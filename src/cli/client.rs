@@ -1,0 +1,145 @@
+//! Speaks to a running daemon's API for the commands that only ask or decide.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::domain::secret::Secret;
+use crate::server;
+
+/// The daemon answers within 10 s or says that it cannot.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error(
+        "no daemon answers at {url}: {cause}. Start one with `mape-k run`, or name the address of a running one"
+    )]
+    Unreachable { url: String, cause: String },
+    #[error("{url} answered {status}: {text}")]
+    Refused { url: String, status: StatusCode, text: String },
+    #[error("{url} did not answer as mape-k does: {cause}. Is another program listening there?")]
+    Nonsense { url: String, cause: String },
+    #[error("no policy {0} is kept; `mape-k status` lists those that wait for a decision")]
+    NoSuchPolicy(String),
+    #[error("who decides must be named: pass --by, or set USER")]
+    Nameless,
+    #[error("the answer could not be printed: {0}")]
+    Print(#[from] std::io::Error),
+}
+
+/// One running daemon.
+#[derive(Clone, Debug)]
+pub struct Client {
+    base: String,
+    token: Option<Secret>,
+    http: reqwest::Client,
+}
+
+impl Client {
+    #[must_use]
+    pub fn new(base: &str, token: Option<Secret>) -> Self {
+        let base = base.trim_end_matches('/').to_owned();
+        Self { base, token, http: reqwest::Client::new() }
+    }
+
+    /// The daemon that this configuration would start on this machine.
+    #[must_use]
+    pub fn of(settings: &server::Settings) -> Self {
+        Self::new(&local_url(settings), settings.token.clone())
+    }
+
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Value,
+    ) -> Result<T, ClientError> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// /health, which carries its report with 503 as well.
+    pub async fn health(&self) -> Result<Value, ClientError> {
+        let (url, status, text) = self.send(Method::GET, "health", None).await?;
+        match serde_json::from_str(&text) {
+            Ok(report) if status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE => {
+                Ok(report)
+            }
+            Ok(_) | Err(_) => Err(refused(url, status, &text)),
+        }
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<T, ClientError> {
+        let (url, status, text) = self.send(method, path, body).await?;
+        if !status.is_success() {
+            return Err(refused(url, status, &text));
+        }
+        serde_json::from_str(&text)
+            .map_err(|error| ClientError::Nonsense { url, cause: error.to_string() })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(String, StatusCode, String), ClientError> {
+        let url = format!("{}/{path}", self.base);
+        let mut request = self.http.request(method, &url).timeout(TIMEOUT);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let unreachable = |error: &reqwest::Error| {
+            // reqwest's own text names the URL again and hides the cause behind it.
+            let cause = std::error::Error::source(error)
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            ClientError::Unreachable { url: self.base.clone(), cause }
+        };
+        let response = request.send().await.map_err(|error| unreachable(&error))?;
+        let status = response.status();
+        let text = response.text().await.map_err(|error| unreachable(&error))?;
+        Ok((url, status, text))
+    }
+}
+
+/// Where a daemon with these settings is reached from its own machine.
+#[must_use]
+pub fn local_url(settings: &server::Settings) -> String {
+    let port = settings.port;
+    match settings.host.parse::<IpAddr>() {
+        Ok(ip) if ip.is_unspecified() => format!("http://localhost:{port}"),
+        Ok(ip) => format!("http://{}", SocketAddr::new(ip, port)),
+        Err(_) => format!("http://{}:{port}", settings.host),
+    }
+}
+
+fn refused(url: String, status: StatusCode, text: &str) -> ClientError {
+    let error = serde_json::from_str::<Value>(text)
+        .ok()
+        .and_then(|body| Some(body.get("error")?.as_str()?.to_owned()));
+    match error {
+        Some(text) => ClientError::Refused { url, status, text },
+        None => {
+            ClientError::Nonsense { url, cause: format!("status {status} without an error text") }
+        }
+    }
+}

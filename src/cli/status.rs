@@ -1,0 +1,146 @@
+//! `mape-k status`: what a running daemon sees, did, and waits for people to do.
+
+use std::io::Write;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Output;
+use super::client::{Client, ClientError};
+use crate::domain::escalation::Escalation;
+use crate::domain::policy::Policy;
+
+/// Asks the daemon and prints its answers.
+pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Result<(), ClientError> {
+    let health = client.health().await?;
+    let state: Value = client.get("api/v1/state").await?;
+    let statistics: Value = client.get("api/v1/statistics").await?;
+    let escalations: Page<Escalation> =
+        client.get("api/v1/escalations?open=true&limit=500").await?;
+    let pending: Page<Policy> = client.get("api/v1/policies?approval=pending&limit=500").await?;
+    match format {
+        Output::Json => {
+            let all = json!({
+                "health": health,
+                "state": state,
+                "statistics": statistics,
+                "escalations": escalations.items,
+                "pending_policies": pending.items,
+            });
+            writeln!(out, "{all}")?;
+        }
+        Output::Text => {
+            print_health(client, &health, out)?;
+            print_state(&state, &statistics, out)?;
+            print_escalations(&escalations, out)?;
+            print_pending(&pending, out)?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Deserialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// How many there are, as far as one page tells.
+    fn count(&self) -> String {
+        format!("{}{}", self.items.len(), if self.next.is_some() { "+" } else { "" })
+    }
+}
+
+/// A JSON value in a sentence: texts without quotation marks, nothing as a dash.
+fn said(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+fn print_health(client: &Client, health: &Value, out: &mut impl Write) -> std::io::Result<()> {
+    let up = health["uptime_seconds"].as_f64().unwrap_or_default();
+    let (hours, minutes) = ((up / 3600.0).floor(), (up % 3600.0 / 60.0).floor());
+    let (version, status) = (said(&health["version"]), said(&health["status"]));
+    writeln!(out, "mape-k {version} at {}: {status}, up {hours} h {minutes} min", client.base())?;
+    for (name, component) in health["components"].as_object().into_iter().flatten() {
+        match component["detail"].as_str() {
+            Some(detail) => writeln!(out, "  {name}: {} ({detail})", said(&component["status"]))?,
+            None => writeln!(out, "  {name}: {}", said(&component["status"]))?,
+        }
+    }
+    Ok(())
+}
+
+fn print_state(state: &Value, statistics: &Value, out: &mut impl Write) -> std::io::Result<()> {
+    let running = if state["running"] == true { "running" } else { "not running" };
+    writeln!(
+        out,
+        "loop {running}: cycle {} {} at {}",
+        said(&state["iteration"]),
+        said(&state["last_status"]),
+        said(&state["last_update"])
+    )?;
+    let by = &statistics["violations"]["by_severity"];
+    writeln!(
+        out,
+        "violations active: {} ({} critical, {} warning, {} info)",
+        said(&state["violations"]),
+        said(&by["critical"]),
+        said(&by["warning"]),
+        said(&by["info"])
+    )?;
+    writeln!(
+        out,
+        "policies since start: {} generated, {} executed",
+        said(&state["policies_generated"]),
+        said(&state["policies_executed"])
+    )?;
+    for learnt in statistics["knowledge"].as_array().into_iter().flatten() {
+        writeln!(
+            out,
+            "  {} for {}: {} of {} runs helped, confidence {:.2}",
+            said(&learnt["action"]),
+            said(&learnt["cause"]),
+            said(&learnt["successes"]),
+            said(&learnt["runs"]),
+            learnt["confidence"].as_f64().unwrap_or_default()
+        )?;
+    }
+    Ok(())
+}
+
+fn print_escalations(open: &Page<Escalation>, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "open escalations: {}", open.count())?;
+    for escalation in &open.items {
+        writeln!(
+            out,
+            "  {} {}{}: {} (since {}, seen {} times)",
+            escalation.reason.as_str(),
+            escalation.subject,
+            escalation.component.as_ref().map(|name| format!(" on {name}")).unwrap_or_default(),
+            escalation.detail,
+            escalation.opened_at.format("%Y-%m-%d %H:%M:%SZ"),
+            escalation.times_seen
+        )?;
+    }
+    Ok(())
+}
+
+fn print_pending(pending: &Page<Policy>, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "policies waiting for approval: {}", pending.count())?;
+    for policy in &pending.items {
+        let actions =
+            policy.actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ");
+        writeln!(
+            out,
+            "  {} revision {}: {actions}, for {} on {}, score {:.2}",
+            policy.id, policy.revision, policy.cause, policy.component, policy.score
+        )?;
+        writeln!(out, "    mape-k approve {0}    mape-k reject {0}", policy.id)?;
+    }
+    Ok(())
+}

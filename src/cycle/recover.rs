@@ -1,0 +1,99 @@
+//! Puts the store in order after an execution whose end was not recorded: the process died, a panic was caught, or the
+//! store could not be written. Only the journal is believed, and no plan is made before this is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::escalate::{announce, failed, tell};
+use super::recall::{RECENT, took_effect};
+use crate::domain::alert::InboxAlert;
+use crate::domain::escalation::Escalation;
+use crate::domain::execution::Execution;
+use crate::domain::incident::Incident;
+use crate::domain::outcome::Judging;
+use crate::domain::time::Time;
+use crate::domain::violation::TrackedViolation;
+use crate::executor::settle_interrupted;
+use crate::knowledge::documents::OPEN;
+use crate::knowledge::{Batch, Knowledge, StoreError};
+use crate::metrics::Metrics;
+
+/// What a start takes up from the store.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    pub violations: Vec<TrackedViolation>,
+    pub known_alerts: BTreeSet<String>,
+}
+
+/// Before the first cycle of a process.
+pub async fn recover(
+    knowledge: &Knowledge,
+    metrics: &Metrics,
+    now: Time,
+) -> Result<Recovered, StoreError> {
+    settle(knowledge, metrics, now).await?;
+    let known_alerts = knowledge.inbox().await?.iter().map(InboxAlert::key).collect();
+    Ok(Recovered { violations: knowledge.all::<TrackedViolation>(None).await?, known_alerts })
+}
+
+/// Ends every execution that the store still calls running by what its journal proves. A judging is kept only if
+/// something took effect; otherwise its attempt has failed and people are told, all in one batch.
+pub(super) async fn settle(
+    knowledge: &Knowledge,
+    metrics: &Metrics,
+    now: Time,
+) -> Result<(), StoreError> {
+    let mut batch = knowledge.batch();
+    let mut settled: BTreeMap<Uuid, Execution> = BTreeMap::new();
+    for tag in ["pending", "in_progress"] {
+        for execution in knowledge.all::<Execution>(Some(tag)).await? {
+            let execution = settle_interrupted(execution, now);
+            tracing::warn!(execution = %execution.id, status = ?execution.status, "settled an interrupted execution");
+            batch.put(&execution);
+            settled.insert(execution.id, execution);
+        }
+    }
+    let mut open = knowledge.all::<Escalation>(Some(OPEN)).await?;
+    let mut incidents = knowledge.page::<Incident>(None, None, RECENT).await?.items;
+    let mut told = Vec::new();
+    for judging in knowledge.all::<Judging>(None).await? {
+        let execution = match settled.remove(&judging.execution_id) {
+            Some(execution) => Some(execution),
+            None => {
+                let stored = knowledge.get::<Execution>(&judging.execution_id.to_string()).await?;
+                stored.map(|(execution, _)| execution)
+            }
+        };
+        let in_effect = execution.as_ref().is_some_and(took_effect);
+        if let Some(execution) = execution.filter(|e| !in_effect || e.has_unknown()) {
+            let evidence: Vec<String> = judging.before.iter().cloned().collect();
+            told.extend(tell(&mut open, failed(&execution, &evidence), now));
+        }
+        if !in_effect {
+            batch.delete::<Judging>(judging.execution_id.to_string());
+            fail_attempts(&mut incidents, judging.policy_id, &mut batch);
+        }
+    }
+    for execution in settled.values() {
+        told.extend(tell(&mut open, failed(execution, &[]), now));
+    }
+    for record in &mut told {
+        record.times_seen = 1;
+        batch.put(record);
+    }
+    knowledge.commit(batch).await?;
+    told.iter().for_each(|record| announce(metrics, record));
+    Ok(())
+}
+
+fn fail_attempts(incidents: &mut [Incident], policy_id: Uuid, batch: &mut Batch) {
+    for incident in incidents {
+        let mut attempts = incident.attempts.iter_mut();
+        if let Some(attempt) = attempts.find(|a| a.policy_id == policy_id && !a.failed) {
+            attempt.failed = true;
+            attempts.filter(|a| a.policy_id == policy_id).for_each(|a| a.failed = true);
+            batch.put(incident);
+        }
+    }
+}

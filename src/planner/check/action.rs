@@ -1,0 +1,150 @@
+//! One action of the chosen policy against Charter as it is now and against what its parameters may be.
+
+use super::super::{Plan, PlanInput, Strategy};
+use super::Broken;
+use crate::domain::CHARTER;
+use crate::domain::action::{Action, ActionKind};
+use crate::domain::charter::CommitteeStatus;
+use crate::domain::policy::Policy;
+
+pub(super) fn check(
+    input: &PlanInput<'_>,
+    plan: &Plan,
+    policy: &Policy,
+    action: &Action,
+    broken: &mut Broken,
+) {
+    let scope = action.scope();
+    let judged = input.judgings.iter().any(|j| j.scope.overlaps(&scope));
+    broken.unless(!judged, "its ground is being judged");
+    let blocked = input.blocked.iter().any(|b| b.overlaps(&scope));
+    broken.unless(!blocked, "its ground has an action of unknown result");
+    turn(input, plan, policy, action.kind(), broken);
+    parameters(input, policy, action, broken);
+    let Ok(state) = &input.charter.state else {
+        broken.unless(false, "Charter's state is not known");
+        return;
+    };
+    let settle = input.settings.resize_settle;
+    let resized = input.last_resize.is_some_and(|r| input.now < r.at + settle);
+    broken.unless(
+        !(resized && state.healthy_nodes < state.replicas),
+        "a change of size is still in flight",
+    );
+    let recovering = input.recovering_since.is_some_and(|at| input.now < at + settle);
+    broken.unless(
+        !(recovering && state.status == CommitteeStatus::Recovering),
+        "Charter is still recovering",
+    );
+    size(input, state.replicas, action, broken);
+}
+
+/// Its predecessor was judged without success in this incident, or is impossible.
+fn turn(
+    input: &PlanInput<'_>,
+    plan: &Plan,
+    policy: &Policy,
+    kind: ActionKind,
+    broken: &mut Broken,
+) {
+    use crate::domain::outcome::OutcomeType::{Degradation, Ineffective};
+    let strategies = input.settings.strategies.get(&policy.cause);
+    let own: Vec<&Strategy> =
+        strategies.into_iter().flatten().filter(|s| s.action == kind).collect();
+    let incident = plan.incidents.iter().find(|i| i.cause == policy.cause);
+    let come = |before: ActionKind| {
+        let failed = incident.is_some_and(|i| {
+            i.impossible.contains(&before)
+                || i.attempts.iter().any(|a| {
+                    a.action == before && matches!(a.verdict, Some(Ineffective | Degradation))
+                })
+        });
+        failed || !is_possible(input, policy, before)
+    };
+    let in_turn = own.is_empty() || own.iter().any(|s| s.after.is_none_or(come));
+    broken.unless(in_turn, "the remedy that it comes after has not failed");
+}
+
+/// Could this remedy be had at all, as far as its parameters and Charter's size say?
+fn is_possible(input: &PlanInput<'_>, policy: &Policy, kind: ActionKind) -> bool {
+    let size = input.charter.state.as_ref().map_or(0, |s| s.replicas);
+    let roots: Vec<_> = input.root_causes.iter().filter(|r| r.cause == policy.cause).collect();
+    let strategies = input.settings.strategies.get(&policy.cause);
+    strategies.into_iter().flatten().filter(|s| s.action == kind).any(|s| match kind {
+        ActionKind::ScaleUp => {
+            let scaling = &input.settings.scaling;
+            (scaling.min_replicas..scaling.max_replicas).contains(&size)
+                && size > 0
+                && s.replicas.is_none_or(|target| target > size)
+        }
+        ActionKind::ScaleDown => s.replicas.is_some_and(|target| target < size),
+        ActionKind::RestartService => {
+            s.service.is_some() || (roots.len() == 1 && roots[0].component != CHARTER)
+        }
+        ActionKind::ApplyPolicy => s.policy_set.is_some(),
+        ActionKind::BypassValidation => s.validation_type.is_some() && s.duration_seconds.is_some(),
+        ActionKind::ThrottleRequests => {
+            s.duration_seconds.is_some()
+                && s.rate_limit.or(input.served_rate).is_some_and(|r| r > 0.0 && r.is_finite())
+        }
+        ActionKind::ActivateEmergencyOverride => s.duration_seconds.is_some(),
+        ActionKind::RebalanceLoad => true,
+        ActionKind::UpdateConfiguration => s.settings.is_some(),
+    })
+}
+
+fn parameters(input: &PlanInput<'_>, policy: &Policy, action: &Action, broken: &mut Broken) {
+    let whole = policy.component == CHARTER;
+    let strategies = input.settings.strategies.get(&policy.cause);
+    let configured = |wanted: &str| {
+        strategies.into_iter().flatten().any(|s| s.service.as_deref() == Some(wanted))
+    };
+    match action {
+        Action::ScaleUp { .. } | Action::ScaleDown { .. } | Action::RebalanceLoad { .. } => {
+            broken.unless(whole, "it changes Charter as a whole for one component");
+        }
+        Action::ThrottleRequests { rate_limit, duration_seconds } => {
+            broken.unless(whole, "it changes Charter as a whole for one component");
+            broken.unless(rate_limit.is_finite() && *rate_limit > 0.0, "it throttles to nothing");
+            broken.unless(*duration_seconds > 0, "it has no end");
+        }
+        Action::ActivateEmergencyOverride { duration_seconds } => {
+            broken.unless(whole, "it changes Charter as a whole for one component");
+            broken.unless(*duration_seconds > 0, "it has no end");
+        }
+        Action::BypassValidation { duration_seconds, .. } => {
+            broken.unless(*duration_seconds > 0, "it has no end");
+        }
+        Action::RestartService { service: None, .. } => {
+            broken.unless(configured("all"), "it restarts everything unasked");
+        }
+        Action::RestartService { service: Some(service), .. } => {
+            let causes = input.root_causes.iter().filter(|r| r.cause == policy.cause);
+            let confined = service == &policy.component && causes.count() == 1 && !whole;
+            broken.unless(
+                confined || configured(service),
+                "it restarts a service for more than that service's fault",
+            );
+        }
+        Action::ApplyPolicy { policy_set } => {
+            broken.unless(!policy_set.is_empty(), "it names no policy set");
+        }
+        Action::UpdateConfiguration { settings } => {
+            broken.unless(!settings.is_empty(), "it sets nothing");
+        }
+    }
+}
+
+fn size(input: &PlanInput<'_>, present: u32, action: &Action, broken: &mut Broken) {
+    let (Action::ScaleUp { replicas } | Action::ScaleDown { replicas }) = action else { return };
+    let scaling = &input.settings.scaling;
+    let allowed = scaling.min_replicas..=scaling.max_replicas;
+    broken.unless(allowed.contains(replicas), "its size is outside the limits");
+    broken.unless(present > 0, "the present size is not known");
+    if action.kind() == ActionKind::ScaleUp {
+        broken.unless(*replicas > present, "it scales up to no more than is there");
+        broken.unless(*replicas <= present.saturating_mul(2), "it more than doubles the size");
+    } else {
+        broken.unless(*replicas < present, "it scales down to no less than is there");
+    }
+}

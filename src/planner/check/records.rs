@@ -1,0 +1,69 @@
+//! What the plan would leave in the store agrees with itself and with what is there.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::super::{Plan, PlanInput};
+use super::Broken;
+use crate::domain::cycle::Verdict;
+use crate::domain::policy::{Approval, Policy};
+
+pub(super) fn check(input: &PlanInput<'_>, plan: &Plan, broken: &mut Broken) {
+    let stored: BTreeMap<Uuid, &Policy> = input.policies.iter().map(|p| (p.id, p)).collect();
+    let mut after = stored.clone();
+    for policy in &plan.policies {
+        let twice = plan.policies.iter().filter(|p| p.id == policy.id).count() > 1;
+        broken.unless(!twice, "a policy is recorded twice");
+        after.insert(policy.id, policy);
+        match stored.get(&policy.id) {
+            Some(before) => {
+                broken.unless(*before != policy, "an unchanged policy is written");
+                let open = matches!(before.approval, Approval::Pending | Approval::Approved);
+                broken.unless(open, "a decided policy is changed");
+                let revised = before.actions != policy.actions;
+                broken.unless(
+                    policy.revision == before.revision + u32::from(revised),
+                    "the revision does not follow the actions",
+                );
+            }
+            None => broken.unless(policy.revision == 1, "a new policy is not revision 1"),
+        }
+        broken.unless(policy.approval != Approval::Rejected, "only people reject");
+        let approved = matches!(policy.approval, Approval::Approved | Approval::Executed);
+        broken.unless(!approved || is_approved(input, &stored, policy), "nobody approved a policy");
+    }
+    let open: Vec<&&Policy> = after
+        .values()
+        .filter(|p| matches!(p.approval, Approval::Pending | Approval::Approved))
+        .collect();
+    let pairs = open.iter().map(|p| (&p.cause, &p.component));
+    let distinct: std::collections::BTreeSet<_> = pairs.collect();
+    broken.unless(distinct.len() == open.len(), "two policies are open for a cause and component");
+
+    let new = plan.policies.iter().filter(|p| !stored.contains_key(&p.id)).count();
+    broken.unless(new == plan.generated, "the number of new policies is not that reported");
+    broken.unless(new <= input.settings.max_policies_per_analysis, "too many new policies");
+
+    let executed: Vec<Uuid> =
+        plan.policies.iter().filter(|p| p.approval == Approval::Executed).map(|p| p.id).collect();
+    let chosen: Vec<Uuid> = plan.chosen.iter().map(|p| p.id).collect();
+    broken.unless(executed == chosen, "the executed policy is not the chosen one");
+    let reported = plan.candidates.iter().filter(|c| c.verdict == Verdict::Chosen).count();
+    broken.unless(reported == chosen.len(), "the report does not say what was chosen");
+}
+
+/// By the mode, or by a person who approved exactly these actions.
+fn is_approved(input: &PlanInput<'_>, stored: &BTreeMap<Uuid, &Policy>, policy: &Policy) -> bool {
+    let by_person = stored.get(&policy.id).is_some_and(|before| {
+        before.approval == Approval::Approved
+            && before.revision == policy.revision
+            && before.actions == policy.actions
+            && before.decided_by == policy.decided_by
+    });
+    match policy.decided_by.as_deref() {
+        None => false,
+        Some("auto") => input.settings.auto_approve,
+        Some(_) => by_person && policy.decided_at.is_some(),
+    }
+}

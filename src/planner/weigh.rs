@@ -1,0 +1,169 @@
+//! One candidate with its ground and its numbers.
+
+use std::collections::BTreeSet;
+
+use super::PlanInput;
+use super::candidate::Contender;
+use super::cost_benefit::{benefit, effectiveness};
+use super::hold::Held;
+use super::parameters::{Computed, compute};
+use super::policy::open_policy;
+use super::settings::Strategy;
+use crate::domain::action::{Action, ActionKind};
+use crate::domain::analysis::RootCause;
+use crate::domain::cycle::{CandidateReport, Ineligibility, Verdict};
+use crate::domain::rule::IDENTITY_LABELS;
+use crate::domain::{CHARTER, Cause};
+
+/// What a candidate would treat.
+pub(super) struct Ground<'a> {
+    pub component: String,
+    confidence: f64,
+    occurrences: u32,
+    critical: bool,
+    evidence: BTreeSet<&'a str>,
+}
+
+/// Scale, throttle, override and rebalance are planned for Charter as a whole, however many components show the cause.
+pub(super) fn grounds<'a>(kind: ActionKind, roots: &[&'a RootCause]) -> Vec<Ground<'a>> {
+    let whole = match kind {
+        ActionKind::ScaleUp
+        | ActionKind::ScaleDown
+        | ActionKind::ThrottleRequests
+        | ActionKind::ActivateEmergencyOverride
+        | ActionKind::RebalanceLoad => true,
+        ActionKind::RestartService
+        | ActionKind::ApplyPolicy
+        | ActionKind::BypassValidation
+        | ActionKind::UpdateConfiguration => false,
+    };
+    let ground = |component: &str, roots: &[&'a RootCause]| Ground {
+        component: component.to_owned(),
+        confidence: roots.iter().map(|r| r.confidence).fold(0.0, f64::max),
+        occurrences: roots.iter().fold(0, |n, r| n.saturating_add(r.occurrences)),
+        critical: roots.iter().any(|r| r.critical),
+        evidence: roots.iter().flat_map(|r| r.evidence.iter().map(String::as_str)).collect(),
+    };
+    if whole {
+        return vec![ground(CHARTER, roots)];
+    }
+    roots.iter().map(|root| ground(&root.component, &[root])).collect()
+}
+
+pub(super) struct Weighed<'a> {
+    pub cause: Cause,
+    pub kind: ActionKind,
+    pub ground: Ground<'a>,
+    pub computed: Computed,
+    effectiveness: f64,
+    benefit: f64,
+    cost: f64,
+}
+
+/// `confined`: the cause holds on one component alone.
+pub(super) fn weigh<'a>(
+    input: &PlanInput<'_>,
+    cause: &Cause,
+    strategy: &Strategy,
+    ground: Ground<'a>,
+    confined: bool,
+) -> Weighed<'a> {
+    let kind = strategy.action;
+    let effectiveness = effectiveness(input.statistics, cause, kind, input.settings);
+    Weighed {
+        cause: cause.clone(),
+        kind,
+        computed: compute(input, strategy, &ground.component, confined),
+        effectiveness,
+        benefit: benefit(ground.confidence, effectiveness, input.settings),
+        cost: input.settings.cost(kind),
+        ground,
+    }
+}
+
+impl Weighed<'_> {
+    pub fn score(&self) -> f64 {
+        self.benefit - self.cost
+    }
+
+    pub fn evidence(&self) -> Vec<String> {
+        self.ground.evidence.iter().map(|fp| (*fp).to_owned()).collect()
+    }
+
+    /// What is not yet there to act at all; `None` when there is enough behind the cause.
+    pub fn unripe(&self, input: &PlanInput<'_>) -> Option<(Ineligibility, String)> {
+        let settings = input.settings;
+        let needed = if self.ground.critical { 1 } else { settings.plan_threshold };
+        let seen = self.ground.evidence.iter().filter_map(|fp| input.violations.get(fp));
+        if !seen.into_iter().any(|v| v.confirmed && v.counts() && !v.flapping) {
+            return Some((
+                Ineligibility::Unconfirmed,
+                "none of its evidence was read as broken in this cycle".to_owned(),
+            ));
+        }
+        if self.ground.confidence < settings.min_confidence {
+            return Some((
+                Ineligibility::LowConfidence,
+                format!("{:.2} < {:.2}", self.ground.confidence, settings.min_confidence),
+            ));
+        }
+        if self.ground.occurrences < needed {
+            return Some((
+                Ineligibility::TooFewOccurrences,
+                format!("{} < {needed}", self.ground.occurrences),
+            ));
+        }
+        None
+    }
+
+    /// Two systems behind one plan, while nothing says which of them is ours.
+    pub fn ambiguous(&self, input: &PlanInput<'_>) -> Option<String> {
+        if input.scoped {
+            return None;
+        }
+        IDENTITY_LABELS.iter().find_map(|label| {
+            let evidence = self.ground.evidence.iter().filter_map(|fp| input.violations.get(fp));
+            let values: BTreeSet<&str> =
+                evidence.filter_map(|v| v.labels.get(*label).map(String::as_str)).collect();
+            (values.len() > 1).then(|| {
+                let values: Vec<&str> = values.into_iter().collect();
+                format!(
+                    "label {label} has values {}: set monitor.scope to name ours",
+                    values.join(", ")
+                )
+            })
+        })
+    }
+
+    pub fn report(&self, verdict: Verdict) -> CandidateReport {
+        CandidateReport {
+            cause: self.cause.clone(),
+            component: self.ground.component.clone(),
+            action: self.kind,
+            planned: self.computed.as_ref().ok().cloned(),
+            cause_confidence: self.ground.confidence,
+            effectiveness: self.effectiveness,
+            benefit: self.benefit,
+            cost: self.cost,
+            score: self.score(),
+            occurrences: self.ground.occurrences,
+            verdict,
+        }
+    }
+
+    pub fn contender<'p>(
+        &self,
+        input: &PlanInput<'p>,
+        action: Action,
+        held: Option<Held>,
+    ) -> Contender<'p> {
+        Contender {
+            report: self.report(Verdict::Chosen),
+            action,
+            evidence: self.evidence(),
+            critical: self.ground.critical,
+            held,
+            open: open_policy(input, &self.cause, &self.ground.component),
+        }
+    }
+}

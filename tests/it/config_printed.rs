@@ -1,0 +1,167 @@
+//! The effective configuration: printed, loaded again, checked by check-config and scaled.
+
+use std::time::Duration;
+
+use mape_k::cli::Output;
+use mape_k::cli::check_config::check;
+use mape_k::config::Config;
+use mape_k::domain::secret::Secret;
+use serde_json::Value;
+
+use crate::config::{accepted, parse, printed};
+
+#[test]
+fn a02_the_effective_configuration_prints_a_cycle_every_30_seconds() {
+    let yaml = Config::default().to_yaml().expect("prints");
+    assert!(yaml.contains("\n  loop_interval: 30\n"), "{yaml}");
+    assert_eq!(printed(&accepted(""))["orchestrator"]["loop_interval"], 30);
+}
+
+#[test]
+fn what_is_printed_loads_again_as_the_same() {
+    let mine = r#"
+orchestrator: {mode: staging, loop_interval: 1.5, log_level: debug}
+monitor:
+  source: prometheus
+  scope: {cluster: "no", zone: "1"}
+  metrics:
+    - {name: "a: b", metric: m, labels: {quantile: "0.95"}, aggregate: avg, by: [x], increase_over: 10m,
+       comparison: le, threshold: 1e-9, component: "null", cause: "*"}
+  queries:
+    - {name: q, promql: 'max(x{a="b"}) # c', comparison: ge, threshold: -5}
+    - {name: c, promql: absent(up), present: up, severity: critical, component_label: pod}
+plan:
+  cost_model: {scale_up: 0.2}
+  give_back: {after: 1h}
+  strategies:
+    slow: [{action: update_configuration, settings: {a: 1, b: [x, {c: null}], d: "1"}}]
+    validation_latency: []
+execute: {idempotent_charter: true, charter_url: "http://charter:8000/base/"}
+alertmanager:
+  handlers: [{pattern: "x:", rule: q, ignore: true}]
+  ignore: []
+logging: {file: "logs/a b.log"}
+"#;
+    for config in [Config::default(), accepted(mine)] {
+        let yaml = config.to_yaml().expect("prints");
+        assert_eq!(accepted(&yaml), config, "{yaml}");
+    }
+}
+
+#[test]
+fn secrets_and_passwords_are_never_printed_and_their_stars_never_loaded() {
+    let config = accepted(
+        "monitor: {bearer_token: hunter1, prometheus_url: 'http://me:hunter2@prom:9090'}\n\
+         execute: {charter_api_key: hunter3}\nalertmanager: {webhook_token: hunter4}\napi: {token: hunter5}",
+    );
+    assert_eq!(config.monitor.bearer_token.as_ref().map(Secret::expose), Some("hunter1"));
+    assert_eq!(config.monitor.prometheus_url.password(), Some("hunter2"));
+    let yaml = config.to_yaml().expect("prints");
+    assert!(!yaml.contains("hunter"), "{yaml}");
+    let errors = parse(&yaml).expect_err("the stars are no secrets");
+    let paths: Vec<_> = errors.problems.iter().map(|problem| problem.path.as_str()).collect();
+    let secrets = [
+        "monitor.prometheus_url",
+        "monitor.bearer_token",
+        "execute.charter_api_key",
+        "alertmanager.webhook_token",
+        "api.token",
+    ];
+    assert_eq!(paths, secrets, "{errors}");
+}
+
+/// Nothing of the demo's time is forgotten; only the time-outs of calls stay.
+#[test]
+fn scaling_divides_every_duration_except_the_time_outs_of_calls() {
+    let config = accepted("plan: {give_back: {after: 1h}}");
+    let scaled = config.scaled(30.0);
+    let (before, after) = (printed(&config), printed(&scaled));
+    let timeouts = ["monitor.query_timeout", "execute.timeout_seconds", "execute.policy_timeout"];
+    let changed = [
+        "orchestrator.loop_interval",
+        "monitor.poll_interval",
+        "analyze.algorithms.temporal.window",
+        "analyze.algorithms.frequency.window",
+        "analyze.flapping.window",
+        "analyze.flapping.clear",
+        "analyze.flapping.quiet",
+        "plan.approval_ttl",
+        "plan.give_back.after",
+        "execute.settle_default",
+        "execute.settle.scale_up",
+        "execute.settle.scale_down",
+        "knowledge.retention",
+        "knowledge.judge_limit",
+        "alertmanager.wake_gap",
+        "api.stall_after",
+    ];
+    let at = |config: &Value, path: &str| {
+        config
+            .pointer(&format!("/{}", path.replace('.', "/")))
+            .and_then(Value::as_f64)
+            .expect("a number")
+    };
+    for path in changed {
+        assert!((at(&before, path) / 30.0 - at(&after, path)).abs() < 1e-6, "{path}");
+    }
+    for path in timeouts {
+        assert!((at(&before, path) - at(&after, path)).abs() < 1e-9, "{path}");
+    }
+    let secs = Duration::from_secs;
+    assert_eq!(scaled.monitor.max_skew, secs(1));
+    assert_eq!(scaled.analyze.interval, secs(1));
+    assert_eq!(scaled.analyze.poll_interval, secs(1));
+    assert_eq!(scaled.analyze.forget_after, secs(20));
+    assert_eq!(scaled.analyze.missing_after, secs(10));
+    assert_eq!(scaled.analyze.never_seen_after, secs(20));
+    assert_eq!(scaled.analyze.occurrence_window, secs(10));
+    assert_eq!(scaled.plan.incident_gap, secs(20));
+    assert_eq!(scaled.plan.rejection_holds, secs(120));
+    assert_eq!(scaled.plan.resize_settle, secs(6));
+    assert_eq!(scaled.knowledge.alert_retention, secs(2880));
+    assert_eq!(scaled.alertmanager.trust_absence_after, secs(6));
+    let windows: Vec<_> =
+        scaled.monitor.rules.iter().filter_map(|rule| rule.increase_over()).collect();
+    assert_eq!(windows, [secs(10)]);
+    let temporary: Vec<_> =
+        scaled.plan.strategies.values().flatten().filter_map(|s| s.duration_seconds).collect();
+    assert_eq!(temporary, [secs(30); 3]);
+    // The original is not touched: rules are shared.
+    assert!(config.monitor.rules.iter().any(|rule| rule.increase_over() == Some(secs(300))));
+}
+
+#[test]
+fn check_config_prints_what_stands_or_everything_that_is_wrong() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mine.yaml");
+    let checked = |text: &str, output| {
+        std::fs::write(&path, text).expect("written");
+        let mut out = Vec::new();
+        let valid = check(Some(&path), &|_| None, output, &mut out).expect("printed");
+        (valid, String::from_utf8(out).expect("text"))
+    };
+    let (valid, text) = checked("orchestrator: {loop_interval: 90}", Output::Text);
+    assert!(valid);
+    assert!(text.starts_with("# warning: orchestrator.loop_interval, line 1: "), "{text}");
+    assert!(text.contains("loop_interval: 90"), "{text}");
+    assert_eq!(accepted(&text), accepted("orchestrator: {loop_interval: 90}"));
+
+    let (valid, text) = checked("api: {port: x}\nplan:\n  min_score: .nan", Output::Text);
+    assert!(!valid);
+    assert!(text.contains("2 errors") && text.contains("mine.yaml"), "{text}");
+    assert!(
+        text.contains("api.port, line 1: ") && text.contains("plan.min_score, line 3: "),
+        "{text}"
+    );
+
+    let (valid, text) = checked("api: {port: 1, token: hunter2}", Output::Json);
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(valid && report["valid"] == true && report["config"]["api"]["port"] == 1);
+    assert!(!text.contains("hunter2"));
+
+    let (valid, text) = checked("api:\n  prot: 1", Output::Json);
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(!valid && report["valid"] == false);
+    assert_eq!(report["errors"][0]["path"], "api.prot");
+    assert_eq!(report["errors"][0]["from"]["line"], 2);
+}

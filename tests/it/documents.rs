@@ -1,0 +1,305 @@
+//! The documents in step with the program: what README, docs and the shipped configuration name exists, and what exists
+//! and people need is named. Leaves out the import rules (`tests/architecture.rs`).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory as _;
+use mape_k::cli::Cli;
+use mape_k::clock::Clock;
+use mape_k::config::Config;
+use mape_k::domain::escalation::EscalationReason;
+use mape_k::metrics::Metrics;
+use mape_k::metrics::labels::{CandidateVerdict, Label as _};
+
+const DOCUMENTS: [&str; 5] =
+    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/OPERATIONS.md"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every text between backticks, in prose and in blocks, cut into words.
+fn words(text: &str) -> BTreeSet<String> {
+    let split = |c: char| !(c.is_alphanumeric() || "_-./{}".contains(c));
+    text.split(split).map(|word| word.trim_end_matches('.').to_owned()).collect()
+}
+
+/// A40: a metric that the documents name is one that /metrics has.
+#[test]
+fn every_metric_that_the_documents_name_is_exported() {
+    let exported = Metrics::new(Clock::start().now()).gather();
+    let families: BTreeSet<&str> = exported
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let mut named = 0;
+    for document in DOCUMENTS {
+        for word in words(&read(document)) {
+            let name = word.split('{').next().unwrap_or_default();
+            let ours = name.starts_with("mape_k_") || name.starts_with("charter_api_response");
+            if !ours || name.contains('.') || name.contains('/') {
+                continue;
+            }
+            named += 1;
+            assert!(
+                families.contains(name),
+                "{document} names the metric {name}, /metrics does not"
+            );
+        }
+    }
+    assert!(named > 15, "only {named} metrics found in the documents: the scan is blind");
+}
+
+/// What the routers serve, read from where they are built.
+fn routes() -> BTreeSet<String> {
+    let mut routes = BTreeSet::new();
+    for file in ["src/server.rs", "src/server/api.rs"] {
+        let text = read(file);
+        for part in text.split(".route(\"").skip(1) {
+            routes.insert(part.split('"').next().expect("a closed text").to_owned());
+        }
+    }
+    routes
+}
+
+#[test]
+fn the_readme_lists_exactly_the_paths_that_are_served() {
+    let served = routes();
+    assert!(served.len() > 12, "only {} routes found: the scan is blind", served.len());
+    let listed: BTreeSet<String> = read("README.md")
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .flat_map(|line| line.split('`').map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|code| {
+            let path = code.strip_prefix("GET ").or_else(|| code.strip_prefix("POST "));
+            path.map(str::to_owned)
+        })
+        .chain(["/metrics".to_owned()])
+        .collect();
+    assert_eq!(listed, served);
+}
+
+#[test]
+fn every_path_that_the_documents_name_is_served() {
+    let served = routes();
+    // Charter's own, which the documents send people to.
+    let of_charter = ["/api/v1/committee/state", "/api/v1/policies"];
+    for document in DOCUMENTS {
+        for word in words(&read(document)) {
+            let Some(at) = word.find("/api/v1/") else { continue };
+            let path = &word[at..];
+            let known = served.contains(path)
+                || of_charter.contains(&path)
+                || served.iter().any(|route| fits(route, path));
+            assert!(known, "{document} names {path}, which is not served");
+        }
+    }
+}
+
+/// A path with something in the place of `{id}`; `curl` examples end it with a variable that `words` cuts off.
+fn fits(route: &str, path: &str) -> bool {
+    route.split("{id}").next().is_some_and(|before| before == path)
+}
+
+#[test]
+fn every_command_that_the_documents_name_exists() {
+    let command = Cli::command();
+    let known: BTreeSet<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let mut named = BTreeSet::new();
+    for document in DOCUMENTS {
+        for line in read(document).lines() {
+            for code in commands_of(line) {
+                let Some(word) = code.strip_prefix("mape-k ").and_then(|c| c.split(' ').next())
+                else {
+                    continue;
+                };
+                assert!(
+                    known.contains(word),
+                    "{document} names mape-k {word}, which is no command"
+                );
+                named.insert(word.to_owned());
+            }
+        }
+    }
+    let missing: Vec<_> = known.iter().filter(|name| !named.contains(**name)).collect();
+    assert!(missing.is_empty(), "no document names {missing:?}");
+}
+
+/// Code in backticks, and lines of a shell block.
+fn commands_of(line: &str) -> Vec<&str> {
+    let mut commands: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+    commands.push(line);
+    commands
+}
+
+#[test]
+fn every_make_target_that_the_documents_name_exists_and_has_a_line_of_help() {
+    let makefile = read("Makefile");
+    for document in DOCUMENTS {
+        let text = read(document);
+        for line in text.lines() {
+            for code in commands_of(line) {
+                let Some(rest) = code.strip_prefix("make ") else { continue };
+                let target = rest.split([' ', '`']).next().unwrap_or_default();
+                let defined = makefile.lines().any(|l| {
+                    l.strip_prefix(&format!("{target}:")).is_some_and(|rest| rest.contains("## "))
+                });
+                assert!(defined, "{document} names make {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_link_resolves() {
+    let mut followed = 0;
+    for document in DOCUMENTS {
+        let text = read(document);
+        let folder = Path::new(document).parent().expect("a folder");
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.starts_with("https://") || target.starts_with('#') {
+                continue;
+            }
+            let path = root().join(folder).join(target.split('#').next().unwrap_or_default());
+            assert!(path.exists(), "{document} links to {target}, which is not there");
+            followed += 1;
+        }
+    }
+    assert!(followed > 10, "only {followed} links found: the scan is blind");
+}
+
+#[test]
+fn every_source_that_the_documents_name_is_there() {
+    for document in DOCUMENTS {
+        for word in words(&read(document)) {
+            let ours = ["src/", "tests/", "config/"].iter().any(|folder| word.starts_with(folder));
+            if ours && !word.contains(['{', '}']) {
+                assert!(root().join(&word).exists(), "{document} names {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_configurations_in_the_readme_are_accepted_as_they_stand() {
+    let readme = read("README.md");
+    let mut tried = 0;
+    for block in readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+        if block.starts_with("# alertmanager.yml") {
+            continue;
+        }
+        let (_, warnings) = Config::parse(block, &|_| None)
+            .unwrap_or_else(|errors| panic!("refused:\n{block}\n{errors}"));
+        assert!(warnings.is_empty(), "warned of:\n{block}\n{warnings:?}");
+        tried += 1;
+    }
+    assert_eq!(tried, 2);
+}
+
+#[test]
+fn every_environment_variable_of_the_configuration_is_in_the_readme_and_in_the_shipped_file() {
+    let readme = words(&read("README.md"));
+    let shipped = words(&read("config/mape_k_config.yaml"));
+    for (variable, _, _) in mape_k::config::VARIABLES {
+        // The older of two names for one key: the shipped file tells of it.
+        assert!(shipped.contains(variable), "config/mape_k_config.yaml does not name {variable}");
+        let alias = variable == "CHARTER_API_URL";
+        assert!(alias || readme.contains(variable), "README.md does not name {variable}");
+    }
+}
+
+#[test]
+fn operations_says_what_to_do_for_every_reason() {
+    let text = read("docs/OPERATIONS.md");
+    let first_cells: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .filter_map(|line| line.split('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    for reason in EscalationReason::ALL {
+        let row = format!("| `{}` |", reason.as_str());
+        assert!(text.contains(&row), "docs/OPERATIONS.md has no row for {}", reason.as_str());
+    }
+    for verdict in CandidateVerdict::ALL {
+        assert!(
+            first_cells.contains(verdict.text()),
+            "docs/OPERATIONS.md has no row for {}",
+            verdict.text()
+        );
+    }
+    for component in ["loop", "prometheus", "scrape", "alertmanager", "rules", "charter", "store"] {
+        assert!(first_cells.contains(component), "docs/OPERATIONS.md has no row for {component}");
+    }
+    for rules in ["config/rules/mape_k.yml", "config/rules/charter.yml"] {
+        for line in read(rules).lines() {
+            let Some(alert) = line.trim().strip_prefix("- alert: ") else { continue };
+            assert!(
+                text.contains(&format!("`{alert}`")),
+                "docs/OPERATIONS.md does not name {alert}"
+            );
+        }
+    }
+}
+
+/// A key without a word about it is a key that people guess at: each has a comment above it; in a nested block one above
+/// the block or above an earlier neighbour will do.
+#[test]
+fn every_key_of_the_shipped_configuration_is_explained() {
+    let text = read("config/mape_k_config.yaml");
+    let lines: Vec<&str> = text.lines().collect();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let is_comment = |at: usize| lines[at].trim_start().starts_with('#');
+    let commented = |at: usize| at > 0 && is_comment(at - 1);
+    let keys: Vec<usize> =
+        (0..lines.len()).filter(|at| !lines[*at].trim().is_empty() && !is_comment(*at)).collect();
+    assert!(keys.len() > 80, "only {} keys found: the scan is blind", keys.len());
+    for (position, at) in keys.iter().copied().enumerate() {
+        let own = indent(lines[at]);
+        if lines[at].ends_with(':') && own > 0 {
+            continue;
+        }
+        // Up to and with the key of the block that it is in.
+        let mut before = keys[..position].iter().rev();
+        let mut explained = commented(at);
+        while own > 2 && !explained {
+            let above = *before.next().expect("a nested key has a block");
+            explained = commented(above);
+            if indent(lines[above]) < own {
+                break;
+            }
+        }
+        assert!(
+            explained,
+            "config/mape_k_config.yaml, line {}: {} has no comment",
+            at + 1,
+            lines[at].trim()
+        );
+    }
+}
+
+/// The modules stand in the account of the architecture in the order of lib.rs.
+#[test]
+fn the_architecture_lists_every_module_in_the_order_of_the_library() {
+    let modules: Vec<String> = read("src/lib.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod "))
+        .map(|module| module.trim_end_matches(';').to_owned())
+        .collect();
+    let text = read("docs/ARCHITECTURE.md");
+    let table = text.split("## Modules").nth(1).and_then(|rest| rest.split("\n\n**").next());
+    let listed: Vec<String> = table
+        .expect("the table of modules")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|line| line.split('`').next().map(str::to_owned))
+        .collect();
+    assert_eq!(listed, modules);
+}

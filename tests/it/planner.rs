@@ -1,0 +1,11 @@
+//! The planner through its two doors, `plan` and `check`: what is chosen, what is not and why, for every rule.
+
+mod approval;
+mod checked;
+mod choice;
+mod constancy;
+mod eligibility;
+mod exhaustion;
+mod holds;
+mod parameters;
+mod world;

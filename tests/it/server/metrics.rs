@@ -1,0 +1,112 @@
+//! /metrics.
+
+use std::fmt::Write as _;
+use std::process::{Command, Stdio};
+
+use std::time::Duration;
+
+use mape_k::domain::cycle::{Phase, Trigger};
+use mape_k::domain::escalation::EscalationReason;
+use mape_k::domain::execution::{Execution, ExecutionStatus};
+use mape_k::metrics::labels::{CallResult, CharterCall};
+
+use super::api::{cycle, execution};
+use super::{Surface, healthy_view};
+use crate::support::tools::tools;
+
+/// A40: every required series is there before anything happened, and promtool finds nothing to say.
+#[tokio::test]
+async fn a40_every_series_exists_from_the_start_and_promtool_accepts_them() {
+    let surface = Surface::start().await;
+    for series in [
+        "mape_k_loop_duration_seconds_count",
+        "mape_k_policy_executions_total{status=\"success\"}",
+        "mape_k_policy_executions_total{status=\"failed\"}",
+        "charter_api_response_duration_seconds_count",
+        "charter_api_response_duration_seconds_sum",
+        "mape_k_alerts_received_total",
+        "mape_k_alerts_processed_total",
+        "mape_k_alerts_total{outcome=\"accepted\"}",
+        "mape_k_alerts_total{outcome=\"duplicate\"}",
+        "mape_k_alerts_total{outcome=\"invalid\"}",
+        "mape_k_alerts_total{outcome=\"own\"}",
+        "mape_k_alerts_total{outcome=\"ignored\"}",
+        "mape_k_escalations_total{reason=\"remedies_exhausted\"}",
+    ] {
+        assert_eq!(surface.metric(series).await, 0, "{series}");
+    }
+    let response = surface.http.get(surface.url("/metrics")).send().await.expect("an answer");
+    assert!(response.headers()["content-type"].to_str().expect("text").starts_with("text/plain"));
+    let mut text = response.text().await.expect("a text");
+    let said = promtool_check_metrics(&text);
+    assert_eq!(said, Ok(String::new()));
+
+    // The check itself is not asleep.
+    writeln!(text, "# TYPE wrong_name counter\nwrong_name 1").expect("a line");
+    assert!(promtool_check_metrics(&text).is_err());
+}
+
+/// What the stages report moves the series that the alerts and dashboards read.
+#[tokio::test]
+async fn reported_values_move_their_series() {
+    let surface = Surface::start().await;
+    let metrics = &surface.metrics;
+    for status in [
+        ExecutionStatus::InProgress,
+        ExecutionStatus::Completed,
+        ExecutionStatus::Failed,
+        ExecutionStatus::RolledBack,
+    ] {
+        metrics.execution(&Execution { status, ..execution() });
+    }
+    let mut report = cycle(1);
+    report.trigger = Trigger::Woken;
+    report.phases = vec![(Phase::Monitor, 0.01)];
+    metrics.cycle(&report);
+    metrics.charter_call(CharterCall::Validate, CallResult::Timeout, Duration::from_secs(30));
+    metrics.escalation_opened(EscalationReason::RemediesExhausted);
+    metrics.escalations_open(&[
+        EscalationReason::RemediesExhausted,
+        EscalationReason::RemediesExhausted,
+    ]);
+    metrics.view(&healthy_view(surface.handle.now()));
+    metrics.alerts_accepted(3);
+    metrics.alerts_processed(2);
+    metrics.inbox_depth(1);
+    for (series, value) in [
+        ("mape_k_policy_executions_total{status=\"success\"}", 1),
+        ("mape_k_policy_executions_total{status=\"failed\"}", 2),
+        ("mape_k_actions_total{action=\"scale_up\",state=\"intent\"}", 3),
+        ("mape_k_loop_duration_seconds_count", 1),
+        ("mape_k_phase_duration_seconds_count{phase=\"monitor\"}", 1),
+        ("mape_k_cycles_total{status=\"healthy\"}", 1),
+        ("mape_k_cycles_woken_total", 1),
+        ("charter_api_response_duration_seconds_sum", 30),
+        ("mape_k_charter_calls_total{call=\"validate\",result=\"timeout\"}", 1),
+        ("mape_k_escalations_total{reason=\"remedies_exhausted\"}", 1),
+        ("mape_k_escalations_open{reason=\"remedies_exhausted\"}", 2),
+        ("mape_k_charter_up", 1),
+        ("mape_k_source_series_expected{source=\"prometheus\"}", 9),
+        ("mape_k_alerts_processed_total", 2),
+        ("mape_k_inbox_depth", 1),
+    ] {
+        assert_eq!(surface.metric(series).await, value, "{series}");
+    }
+}
+
+/// Everything promtool prints; `Err` when it refuses.
+fn promtool_check_metrics(text: &str) -> Result<String, String> {
+    use std::io::Write;
+    let mut promtool = Command::new(&tools().promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool starts");
+    promtool.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("promtool reads");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if output.status.success() { Ok(said) } else { Err(said) }
+}
