@@ -62,7 +62,6 @@ impl Cycle {
         let succeeded: Vec<(Cause, String)> =
             completed.map(|e| (e.cause.clone(), e.component.clone())).into_iter().collect();
         let missing: BTreeSet<String> = left
-            .seen
             .rules
             .iter()
             .filter(|r| r.missing_since.is_some())
