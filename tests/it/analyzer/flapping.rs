@@ -1,8 +1,13 @@
 //! Part of A67: three returns in ten minutes are flapping; it counts as active until clear for ten minutes and is
 //! evidence for nothing.
 
-use super::world::{BROKEN, FINE, World, alert, all, critical, naming};
+use std::time::Duration;
+
+use mape_k::analyzer::Settings;
 use mape_k::domain::alert::AlertState;
+use mape_k::domain::analysis::PatternKind::Frequency;
+
+use super::world::{BROKEN, FINE, World, alert, all, critical, many, naming, rule};
 
 fn world() -> World {
     World::new().watch(critical(naming("r", "x")), all(&["a"], FINE))
@@ -70,6 +75,35 @@ fn a67_it_counts_as_active_until_it_was_clear_for_ten_minutes() {
     world.answer("r", all(&["a"], BROKEN));
     world.cycle();
     assert!(!world.only().flapping);
+}
+
+#[test]
+fn a67_what_it_did_before_the_ten_minutes_is_forgotten() {
+    let mut settings = Settings::default();
+    settings.flapping.window = Duration::from_secs(3_600);
+    let mut world = World::with(settings).watch(critical(naming("r", "x")), all(&["a"], FINE));
+    returns(&mut world, 3);
+    world.answer("r", all(&["a"], FINE));
+    world.cycle();
+    assert_eq!(world.cycle_after(600).changes.cleared.len(), 1);
+    world.answer("r", all(&["a"], BROKEN));
+    world.cycle();
+    assert!(!world.only().flapping);
+}
+
+#[test]
+fn a67_an_onset_that_turns_out_to_flap_counts_no_more() {
+    let mut world = World::new().watch(rule("r"), many(9, FINE));
+    world.cycle();
+    world.answer("r", many(9, BROKEN));
+    assert!(world.cycle().has(Frequency), "nine");
+    for _ in 0..3 {
+        world.answer("r", [many(1, FINE), many(9, BROKEN)[1..].to_vec()].concat());
+        assert!(world.cycle().has(Frequency));
+        world.answer("r", many(9, BROKEN));
+        world.cycle();
+    }
+    assert!(!world.cycle().has(Frequency), "eight that began and one that flaps");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Occurrences and the `sustained` detector: scheduled cycles count, repeats and woken cycles do not.
 
+use mape_k::analyzer::Settings;
 use mape_k::domain::analysis::PatternKind::Sustained;
 use mape_k::domain::{CHARTER, Cause};
 
@@ -74,6 +75,29 @@ fn occurrences_older_than_five_minutes_are_not_behind_a_cause() {
     let cycle = world.cycles(40);
     // At 30 s a cycle: those 0, 30 … 300 s ago.
     assert_eq!(cycle.root("x", "a").map(|r| r.occurrences), Some(11));
+}
+
+#[test]
+fn more_cycles_of_sustained_do_not_stretch_the_five_minutes() {
+    let mut settings = Settings::default();
+    settings.algorithms.sustained.of = 20;
+    let mut world = World::with(settings).watch(naming("r", "x"), all(&["a"], BROKEN));
+    let cycle = world.cycles(40);
+    assert_eq!(cycle.root("x", "a").map(|r| r.occurrences), Some(11));
+}
+
+#[test]
+fn a_cycle_in_which_nobody_saw_it_is_no_occurrence() {
+    let mut world = broken("x");
+    world.cycle();
+    world.outage();
+    world.cycles(2);
+    world.answer("r", all(&["a"], BROKEN));
+    assert!(!world.cycle().has(Sustained));
+    let cycle = world.cycle();
+    assert!(!cycle.has(Sustained), "seen twice in the last four");
+    let cycle = world.cycle();
+    assert_eq!(cycle.root("x", "a").map(|r| r.occurrences), Some(4));
 }
 
 #[test]
