@@ -210,11 +210,28 @@ async fn a_database_of_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
+async fn a_second_mape_k_on_the_same_file_is_refused_until_the_first_has_closed_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("knowledge.db");
+    let first = SqliteStore::open(&path).await.unwrap();
+    let refused = SqliteStore::open(&path).await.unwrap_err();
+    assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
+    says(&refused, &["in use by another mape-k", "knowledge.sqlite_path"]);
+    first.write(vec![put("kept", "open", "{}", When::Always)]).await.unwrap();
+    first.close().await;
+    let log = folder.path().join("knowledge.db-wal");
+    assert!(!log.exists(), "a clean end leaves everything in the file itself");
+    let second = SqliteStore::open(&path).await.unwrap();
+    assert!(second.get(Collection::Policies, "kept").await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn a_record_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite_path = folder.path().join("knowledge.db");
     let store = SqliteStore::open(&sqlite_path).await.unwrap();
     store.write(vec![put("odd", "pending", r#"{"half":"#, When::Always)]).await.unwrap();
+    store.close().await;
     let settings = Settings { database: Database::Sqlite, sqlite_path, ..Settings::default() };
     let knowledge = Knowledge::open(&settings).await.unwrap();
     let error = knowledge.all::<Policy>(None).await.unwrap_err();
