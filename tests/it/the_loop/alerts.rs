@@ -41,9 +41,9 @@ async fn a67_foreign_own_silenced_and_ignored_alerts_move_nothing() {
         shown.iter().any(|a| a["name"] == "HighLatency" && a["class"] == "foreign"),
         "{shown:?}"
     );
-    assert_eq!(world.metric("mape_k_alerts_total{outcome=\"own\"}").await, 1.0);
-    assert_eq!(world.metric("mape_k_alerts_total{outcome=\"ignored\"}").await, 1.0);
-    assert_eq!(world.metric("mape_k_alerts_received_total").await, 4.0);
+    assert_eq!(world.metric("mape_k_alerts_total{outcome=\"own\"}").await, 1);
+    assert_eq!(world.metric("mape_k_alerts_total{outcome=\"ignored\"}").await, 1);
+    assert_eq!(world.metric("mape_k_alerts_received_total").await, 4);
     assert_eq!(world.violations().await.len(), 0);
     assert_eq!(world.items("escalations").await.len(), 0);
     assert!(world.changes().is_empty());
@@ -61,7 +61,7 @@ async fn an_unknown_critical_alert_is_escalated_until_it_is_over() {
     world.deliver("firing", "disk", &labels).await;
     world.until("it is escalated", async || world.is_open("unknown_alert").await).await;
     world.cycles(3).await;
-    assert_eq!(world.metric("mape_k_escalations_total{reason=\"unknown_alert\"}").await, 1.0);
+    assert_eq!(world.metric("mape_k_escalations_total{reason=\"unknown_alert\"}").await, 1);
     world.alertmanager.state().resolve("disk");
     world.deliver("resolved", "disk", &labels).await;
     world.until("it is closed", async || world.open_escalations().await.is_empty()).await;
@@ -89,7 +89,7 @@ async fn a67_a_flapping_violation_is_told_once_and_left_alone() {
     world.cycles(5).await;
     assert_eq!(world.violations().await[0]["flapping"], true);
     assert_eq!(world.open_escalations().await, ["flapping"]);
-    assert_eq!(world.metric("mape_k_escalations_total{reason=\"flapping\"}").await, 1.0);
+    assert_eq!(world.metric("mape_k_escalations_total{reason=\"flapping\"}").await, 1);
     world.latency(0.2);
     world.cycles(1).await;
     assert_eq!(world.violations().await.len(), 1, "clear for a moment only");

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use mape_k::domain::cycle::{CandidateReport, Ineligibility, Verdict};
+use mape_k::domain::cycle::{Ineligibility, Verdict};
 use mape_k::executor::Call;
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::world::{COMPONENTS, World};
+use super::world::{COMPONENTS, World, verdict_on};
 use crate::fake_charter::Turn;
 
 /// A fault that its remedy heals: one call, judged a success, and nothing after it; nothing scales down by default.
@@ -88,7 +88,7 @@ async fn a16_an_unknown_cause_is_escalated_and_nothing_is_called() {
     world.cycles(1).await;
     world.set("odd", &json!({"component": "ledger"}), 1.0);
     world.until("it is escalated", async || world.is_open("unknown_cause").await).await;
-    assert_eq!(world.metric("mape_k_escalations_total{reason=\"unknown_cause\"}").await, 1.0);
+    assert_eq!(world.metric("mape_k_escalations_total{reason=\"unknown_cause\"}").await, 1);
     world.cycles(4).await;
     assert_eq!(world.open_escalations().await, ["unknown_cause"]);
     let open = &world.items("escalations?open=true").await[0];
@@ -147,22 +147,20 @@ async fn a_rejected_policy_holds() {
     assert_eq!(world.post(&reject, &decision).await, StatusCode::OK);
     world.cycles(5).await;
     assert!(world.items("policies?approval=pending").await.is_empty());
-    let candidates = world.reports().await.pop().expect("a report").candidates;
-    let verdict = verdict_on(&candidates, "scale_up");
+    let verdict = world.verdict_on("scale_up").await;
     assert_eq!((&verdict["verdict"], &verdict["reason"]), (&json!("held"), &json!("rejected")));
     assert!(!world.is_open("approval_needed").await);
     assert!(world.changes().is_empty());
     world.stop().await;
 }
 
-fn verdict_on(candidates: &[CandidateReport], action: &str) -> Value {
-    let found = candidates.iter().find(|c| c.action.as_str() == action);
-    serde_json::to_value(&found.expect("that candidate").verdict).expect("JSON")
-}
-
 /// A19: two occurrences are too few and three are enough; of a critical violation one is.
 #[tokio::test]
 async fn a19_three_occurrences_or_one_critical() {
+    tokio::join!(two_are_too_few(), one_critical_is_enough());
+}
+
+async fn two_are_too_few() {
     let mut world = World::new().await;
     // So that the threshold alone decides.
     world.config.analyze.algorithms.sustained.cycles = 1;
@@ -184,7 +182,9 @@ async fn a19_three_occurrences_or_one_critical() {
     }
     assert_eq!(occurrences, [1, 2, 3]);
     world.stop().await;
+}
 
+async fn one_critical_is_enough() {
     let mut world = World::new().await;
     world.start().await;
     world.cycles(1).await;
@@ -211,9 +211,9 @@ async fn a20_only_the_best_is_executed_and_the_other_says_why_not() {
     world.cycles(1).await;
     let reports = world.reports().await;
     let acted = reports.iter().find(|r| r.execution_id.is_some()).expect("a cycle that acted");
-    let chosen = verdict_on(&acted.candidates, "scale_up");
+    let chosen = verdict_on(acted, "scale_up");
     assert_eq!(chosen, json!({"verdict": "chosen"}));
-    let other = verdict_on(&acted.candidates, "rebalance_load");
+    let other = verdict_on(acted, "rebalance_load");
     assert_eq!(
         (&other["verdict"], &other["by"]),
         (&json!("outranked"), &json!("scale_up")),
@@ -244,7 +244,7 @@ async fn a_refused_give_back_waits_for_another_quiet_time() {
     world.until("refused", async || world.changes().len() == 2).await;
     world.cycles(3).await;
     assert_eq!(world.changes(), ["scale 5", "scale 3"], "again at once");
-    assert_eq!(world.metric("mape_k_escalations_total{reason=\"action_failed\"}").await, 1.0);
+    assert_eq!(world.metric("mape_k_escalations_total{reason=\"action_failed\"}").await, 1);
     world.until("given back", async || world.changes().len() == 3).await;
     assert_eq!(world.charter.replicas(), 3);
 }

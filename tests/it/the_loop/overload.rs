@@ -1,12 +1,9 @@
 //! A65: one fault that breaks several rules at once gets the remedy that heals it, and nothing beside it.
 
-use std::time::Duration;
-
 use mape_k::charter_sandbox::{self, Options};
 use mape_k::clock::Clock;
 use mape_k::config::Config;
 use mape_k::daemon::Daemon;
-use mape_k::domain::cycle::CycleReport;
 use mape_k::domain::execution::Execution;
 use mape_k::domain::outcome::{Judging, Outcome};
 use mape_k::knowledge::Database;
@@ -42,13 +39,6 @@ async fn a65_everything_breaks_at_once_and_the_first_call_is_scale_up() {
     assert_eq!(world.changes(), ["scale 5"], "another call while it is judged");
     let reports = world.reports().await;
     assert!(reports.iter().any(|r| r.opened == 7), "all seven in one cycle");
-    for report in &reports {
-        for pattern in world.items(&format!("analyses?limit={}", report.number)).await {
-            let kinds = pattern["patterns"].as_array().expect("patterns");
-            assert!(kinds.iter().all(|p| p["kind"] == "sustained" || p["kind"] == "temporal"));
-        }
-        break;
-    }
     world.latency(0.2);
     for component in COMPONENTS {
         world.failure_rate(component, 0.01);
@@ -123,12 +113,6 @@ async fn a65_an_overloaded_reference_charter_is_scaled_first_and_healed() {
     assert_eq!(outcome.outcome_type.as_str(), "success");
     assert_eq!(executions.len(), 1, "nothing else before its verdict");
     assert_eq!(effects.len(), 1, "{effects:?}");
-    let reports = daemon.knowledge.all::<CycleReport>(None).await.expect("the store");
-    println!(
-        "{} cycles of {} ms",
-        reports.len(),
-        Duration::from_secs(30).as_millis() as f64 / SPEED
-    );
     daemon.stopper().cancel();
     daemon.wait().await.expect("it stops in order");
     stop_charter.cancel();

@@ -88,7 +88,7 @@ async fn a_storm_of_alerts_is_bounded_in_cycles_calls_and_escalations() {
         }
         world.deliver_all("firing", &alerts).await;
     }
-    let total = (PAYLOADS * EACH) as f64;
+    let total = (PAYLOADS * EACH) as u64;
     assert_eq!(world.metric("mape_k_alerts_received_total").await, total);
     assert_eq!(world.metric("mape_k_alerts_total{outcome=\"accepted\"}").await, total);
     world

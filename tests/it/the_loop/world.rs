@@ -272,8 +272,15 @@ impl World {
         let items = self.items("cycles?limit=500").await;
         let mut reports: Vec<CycleReport> =
             items.into_iter().map(|r| serde_json::from_value(r).expect("a report")).collect();
-        reports.sort_by_key(|r| r.number);
+        // Numbers begin anew with each start.
+        reports.sort_by_key(|r| r.started_at);
         reports
+    }
+
+    /// What the last cycle says of one candidate.
+    pub async fn verdict_on(&self, action: &str) -> Value {
+        let report = self.reports().await.pop().expect("a report");
+        verdict_on(&report, action)
     }
 
     /// Reasons of the open escalations, in order.
@@ -293,7 +300,8 @@ impl World {
         self.items("violations").await
     }
 
-    pub async fn metric(&self, name: &str) -> f64 {
+    /// A counter or gauge of whole things.
+    pub async fn metric(&self, name: &str) -> u64 {
         let url = format!("http://{}/metrics", self.daemon().api);
         let text = self.http.get(url).send().await.expect("an answer").text().await.expect("text");
         let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' '));
@@ -325,4 +333,11 @@ impl World {
             })
             .collect()
     }
+}
+
+/// What a cycle says of one candidate.
+pub fn verdict_on(report: &CycleReport, action: &str) -> Value {
+    let found = report.candidates.iter().find(|c| c.action.as_str() == action);
+    let found = found.unwrap_or_else(|| panic!("no {action} among {:?}", report.candidates));
+    serde_json::to_value(&found.verdict).expect("JSON")
 }
