@@ -82,7 +82,9 @@ impl Cycle {
             batch.put(record);
         }
         self.knowledge.commit(batch).await?;
-        changes.opened.iter().for_each(|record| announce(&self.metrics, record));
+        for record in &changes.opened {
+            announce(&self.metrics, record);
+        }
         for record in &changes.closed {
             tracing::info!(
                 escalation = %record.id, reason = record.reason.as_str(), subject = record.subject,

@@ -203,16 +203,22 @@ impl Cycle {
         batch.put(&execution);
         // With the result: what blocks its ground, and tells people, must not be lost between two batches.
         let told = tell(&mut recalled.escalations, failed(&execution, &policy.evidence), now);
-        told.iter().for_each(|record| batch.put(record));
+        for record in &told {
+            batch.put(record);
+        }
         self.knowledge.commit(batch).await?;
-        told.iter().for_each(|record| announce(&self.metrics, record));
+        for record in &told {
+            announce(&self.metrics, record);
+        }
         Ok(execution)
     }
 
     /// Takes back what was stored for a policy that was not begun.
     async fn abandon(&self, judging: &Judging, plan: &Plan) -> Result<(), StoreError> {
         let mut batch = self.knowledge.batch();
-        plan.incidents.iter().for_each(|incident| batch.put(incident));
+        for incident in &plan.incidents {
+            batch.put(incident);
+        }
         batch.delete::<Judging>(judging.execution_id.to_string());
         self.knowledge.commit(batch).await.map(|_| ())
     }

@@ -74,9 +74,13 @@ impl Cycle {
         // With the verdict: a crash on the next line must not leave a failure that nobody was told of.
         let wanted = ruled.iter().filter_map(|r| verdict(r, active)).collect();
         let told = tell(&mut recalled.escalations, wanted, seen.snapshot.at);
-        told.iter().for_each(|record| batch.put(record));
+        for record in &told {
+            batch.put(record);
+        }
         self.knowledge.commit(batch).await?;
-        told.iter().for_each(|record| announce(&self.metrics, record));
+        for record in &told {
+            announce(&self.metrics, record);
+        }
         recalled.judgings = kept;
         if !ruled.is_empty() {
             recalled.statistics = self.knowledge.statistics().await?;

@@ -58,13 +58,11 @@ pub(super) async fn settle(
     let mut incidents = knowledge.page::<Incident>(None, None, RECENT).await?.items;
     let mut told = Vec::new();
     for judging in knowledge.all::<Judging>(None).await? {
-        let execution = match settled.remove(&judging.execution_id) {
-            Some(execution) => Some(execution),
-            None => {
-                let stored = knowledge.get::<Execution>(&judging.execution_id.to_string()).await?;
-                stored.map(|(execution, _)| execution)
-            }
-        };
+        let mut execution = settled.remove(&judging.execution_id);
+        if execution.is_none() {
+            let stored = knowledge.get::<Execution>(&judging.execution_id.to_string()).await?;
+            execution = stored.map(|(execution, _)| execution);
+        }
         let in_effect = execution.as_ref().is_some_and(took_effect);
         if let Some(execution) = execution.filter(|e| !in_effect || e.has_unknown()) {
             let evidence: Vec<String> = judging.before.iter().cloned().collect();
@@ -83,16 +81,20 @@ pub(super) async fn settle(
         batch.put(record);
     }
     knowledge.commit(batch).await?;
-    told.iter().for_each(|record| announce(metrics, record));
+    for record in &told {
+        announce(metrics, record);
+    }
     Ok(())
 }
 
 fn fail_attempts(incidents: &mut [Incident], policy_id: Uuid, batch: &mut Batch) {
     for incident in incidents {
-        let mut attempts = incident.attempts.iter_mut();
-        if let Some(attempt) = attempts.find(|a| a.policy_id == policy_id && !a.failed) {
+        let mut changed = false;
+        for attempt in incident.attempts.iter_mut().filter(|a| a.policy_id == policy_id) {
+            changed |= !attempt.failed;
             attempt.failed = true;
-            attempts.filter(|a| a.policy_id == policy_id).for_each(|a| a.failed = true);
+        }
+        if changed {
             batch.put(incident);
         }
     }

@@ -27,3 +27,4 @@ mod store_bad_days;
 mod store_contract;
 mod stores_agree;
 mod support;
+mod the_loop;

@@ -1,0 +1,15 @@
+//! The whole daemon in this process, against fakes of Prometheus, Alertmanager and Charter: what it does about faults,
+//! followed through its API, its store and the calls it makes.
+//!
+//! Time runs a hundred times as fast (`Config::scaled`); what measures real servers and calls keeps real time.
+
+mod alerts;
+mod charter_bad_days;
+mod crash_lines;
+mod cycles;
+mod deciding;
+mod fakes;
+mod overload;
+mod verdicts;
+mod waking;
+mod world;
