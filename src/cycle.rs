@@ -138,10 +138,12 @@ impl Cycle {
         run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
         let by_fingerprint: BTreeMap<&str, &Violation> =
             active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
+        // Blind, nothing is planned: alerts alone may confirm what nobody can measure any more.
+        let blind = run.report.status == CycleStatus::Failed;
         let input = PlanInput {
             now,
             settings: &self.config.plan,
-            root_causes: &analysis.root_causes,
+            root_causes: if blind { &[] } else { &analysis.root_causes },
             violations: &by_fingerprint,
             statistics: &recalled.statistics,
             incidents: &recalled.incidents,

@@ -1,6 +1,7 @@
 //! What is left for people after this cycle: collects it, reconciles it with the open records, stores and says it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -8,8 +9,9 @@ use super::Cycle;
 use super::judge::Ruled;
 use super::observe::Seen;
 use super::recall::{Recalled, unknown_actions};
+use crate::analyzer::alert_fingerprint;
 use crate::domain::Cause;
-use crate::domain::alert::{AlertClass, AlertState};
+use crate::domain::alert::{Alert, AlertClass, AlertState};
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::execution::{Execution, ExecutionStatus};
@@ -17,7 +19,7 @@ use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Approval;
 use crate::domain::reading::RuleStatus;
 use crate::domain::rule::Severity;
-use crate::domain::time::Time;
+use crate::domain::time::{Time, since};
 use crate::domain::violation::Violation;
 use crate::escalation::{Changes, Situation, Wanted, reconcile};
 use crate::knowledge::StoreError;
@@ -50,7 +52,6 @@ impl Cycle {
     ) -> Result<Changes, StoreError> {
         let mut wanted: Vec<Wanted> = left.plan.concerns.iter().map(concern).collect();
         wanted.extend(self.unknown_causes(recalled, left));
-        wanted.extend(unknown_alerts(left.seen));
         wanted.extend(approvals(recalled, left.plan));
         let evidence = left.plan.chosen.as_ref().map(|p| p.evidence.as_slice()).unwrap_or_default();
         wanted.extend(left.execution.into_iter().flat_map(|e| failed(e, evidence)));
@@ -58,6 +59,8 @@ impl Cycle {
         wanted.extend(left.active.iter().filter(|v| v.flapping && v.counts()).map(flapping));
         wanted.extend(missing(left.rules));
         let active: BTreeSet<String> = left.active.iter().map(|v| v.fingerprint.clone()).collect();
+        let interval = self.config.orchestrator.loop_interval;
+        wanted.extend(unknown_alerts(left.seen, &active, interval));
         let completed = left.execution.filter(|e| e.status == ExecutionStatus::Completed);
         let succeeded: Vec<(Cause, String)> =
             completed.map(|e| (e.cause.clone(), e.component.clone())).into_iter().collect();
@@ -218,13 +221,20 @@ fn concern(concern: &Concern) -> Wanted {
 }
 
 /// Critical alerts routed to us that name no cause; one that cannot be confirmed is told too.
-fn unknown_alerts(seen: &Seen) -> Vec<Wanted> {
-    seen.snapshot
-        .alerts
-        .alerts
-        .iter()
+/// An alert that cleared long ago and is only unconfirmed since Alertmanager restarted is no news.
+fn unknown_alerts(seen: &Seen, active: &BTreeSet<String>, interval: Duration) -> Vec<Wanted> {
+    let fresh = |alert: &Alert| since(seen.snapshot.at, alert.received_at) <= interval * 3;
+    let stands = |alert: &Alert| match alert.state {
+        AlertState::Firing => true,
+        AlertState::Unconfirmed => {
+            fresh(alert) || active.contains(&alert_fingerprint(&alert.fingerprint))
+        }
+        AlertState::Clear => false,
+    };
+    let alerts = seen.snapshot.alerts.alerts.iter();
+    alerts
         .filter(|a| a.class == AlertClass::UnknownCause && a.severity == Severity::Critical)
-        .filter(|a| a.state != AlertState::Clear)
+        .filter(|a| stands(a))
         .map(|alert| Wanted {
             reason: Reason::UnknownAlert,
             cause: None,
@@ -234,7 +244,7 @@ fn unknown_alerts(seen: &Seen) -> Vec<Wanted> {
                 "critical alert without a known cause (alertmanager.handlers): {}",
                 alert.description
             ),
-            evidence: vec![crate::analyzer::alert_fingerprint(&alert.fingerprint)],
+            evidence: vec![alert_fingerprint(&alert.fingerprint)],
         })
         .collect()
 }

@@ -192,12 +192,9 @@ impl Cycle {
             for attempt in incident.attempts.iter_mut().filter(|a| a.policy_id == policy.id) {
                 attempt.failed = true;
             }
-            // What Charter refuses as it stands will be refused again: the next remedy's turn.
-            for record in execution.actions.iter().filter(|a| a.state == ActionState::Refused) {
-                if record.started_at.is_some() {
-                    incident.impossible.insert(record.action.kind());
-                }
-            }
+            // What is invalid stays so: the next remedy's turn. A wrong key or a lost call is none of the action's faults.
+            let invalid = execution.actions.iter().filter(|a| a.invalid);
+            incident.impossible.extend(invalid.map(|a| a.action.kind()));
             batch.put(&incident);
         }
         batch.put(&execution);

@@ -65,6 +65,9 @@ pub struct ActionRecord {
     pub key: Uuid,
     pub state: ActionState,
     pub error: Option<String>,
+    /// Charter's validation refused it as it stands: it will be refused again.
+    #[serde(default)]
+    pub invalid: bool,
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub tries: u32,
@@ -82,6 +85,7 @@ impl ActionRecord {
             key,
             state: ActionState::Intent,
             error: None,
+            invalid: false,
             started_at: None,
             ended_at: None,
             tries: 0,

@@ -101,6 +101,7 @@ impl Transaction<'_> {
             Ok(Verdict::Valid) => {}
             Ok(Verdict::Invalid { error, code }) => {
                 let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+                self.execution.actions[index].invalid = true;
                 return self.refuse(index, format!("invalid, Charter says: {error}{code}")).await;
             }
             Err(error) => {
