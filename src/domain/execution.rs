@@ -65,7 +65,7 @@ pub struct ActionRecord {
     pub key: Uuid,
     pub state: ActionState,
     pub error: Option<String>,
-    /// Charter's validation refused it as it stands: it will be refused again.
+    /// Charter refused it as it stands (invalid, out of range, unknown): it would be refused again.
     #[serde(default)]
     pub invalid: bool,
     pub started_at: Option<Time>,

@@ -128,8 +128,9 @@ impl Transaction<'_> {
                 record.charter_policy_id = policy_id;
                 ActionState::Applied
             }
-            Delivery::Refused { why, .. } => {
+            Delivery::Refused { why, status } => {
                 record.error = Some(why);
+                record.invalid = status.is_some_and(is_about_the_request);
                 ActionState::Refused
             }
             Delivery::Unknown { why } => {
@@ -338,4 +339,10 @@ pub(super) fn success_rate(execution: &Execution) -> f64 {
         })
         .count();
     succeeded as f64 / execution.actions.len().max(1) as f64
+}
+
+/// Refusals of the request as it stands: malformed, out of range, unknown. A missing key, a conflict or too many calls
+/// say nothing of the request.
+fn is_about_the_request(status: u16) -> bool {
+    matches!(status, 400 | 404 | 405 | 410 | 422)
 }

@@ -63,6 +63,7 @@ async fn a_crash_before_the_result_is_recorded_leaves_nobody_untold() {
     let mut batch = knowledge.batch();
     batch.put(&execution);
     knowledge.commit(batch).await.expect("a commit");
+    knowledge.close().await;
     world.start().await;
     world.cycles(5).await;
     assert_eq!(world.open_escalations().await, ["action_failed", "outcome_unknown"]);
@@ -80,7 +81,7 @@ async fn a_crash_right_after_the_intent_is_done_afresh() {
     batch.delete::<Execution>(execution.id.to_string());
     knowledge.commit(batch).await.expect("a commit");
     assert_eq!(knowledge.all::<Judging>(None).await.expect("the store").len(), 1);
-    drop(knowledge);
+    knowledge.close().await;
     world.charter.world().seen.clear();
     world.start().await;
     world.until("it is done", async || !world.changes().is_empty()).await;
@@ -101,7 +102,7 @@ async fn crashed_while_sending(turn: Turn) -> World {
     world.start().await;
     world.latency(1.5);
     world.until("it is on its way", async || !world.changes().is_empty()).await;
-    world.crash();
+    world.crash().await;
     world
 }
 

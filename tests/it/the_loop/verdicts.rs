@@ -69,7 +69,7 @@ async fn restarted_before_the_verdict(orderly: bool) {
     if orderly {
         world.stop().await;
     } else {
-        world.crash();
+        world.crash().await;
     }
     world.start().await;
     world.cycles(2).await;

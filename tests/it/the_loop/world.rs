@@ -138,8 +138,12 @@ impl World {
     }
 
     /// Nothing of it runs on, wherever it was.
-    pub fn crash(&mut self) {
-        drop(self.daemon.take().expect("it runs"));
+    pub async fn crash(&mut self) {
+        let daemon = self.daemon.take().expect("it runs");
+        let knowledge = daemon.knowledge.clone();
+        drop(daemon);
+        // What the system does for a process that died: its files are free for the next one.
+        knowledge.close().await;
     }
 
     fn daemon(&self) -> &Daemon {
