@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
@@ -162,14 +161,12 @@ impl Common {
     /// The daemon that the configuration would start, unless the command names another.
     fn client(&self, api: Api) -> anyhow::Result<Client> {
         let token = api.token.map(Secret::new);
-        match api.url {
-            Some(url) => Ok(Client::new(url.as_str(), token)),
-            None => {
-                let settings = self.load()?.api;
-                let token = token.or_else(|| settings.token.clone());
-                Ok(Client::of(&server::Settings { token, ..settings }))
-            }
+        if let Some(url) = api.url {
+            return Ok(Client::new(url.as_str(), token));
         }
+        let settings = self.load()?.api;
+        let token = token.or_else(|| settings.token.clone());
+        Ok(Client::of(&server::Settings { token, ..settings }))
     }
 
     async fn decide(&self, arguments: Decide, decision: Decision) -> anyhow::Result<ExitCode> {
@@ -182,8 +179,7 @@ impl Common {
 
     fn load(&self) -> anyhow::Result<Config> {
         let env = |name: &str| std::env::var(name).ok();
-        let (config, warnings) = Config::load(self.config.as_deref(), &env)
-            .context("the configuration is refused, nothing was started")?;
+        let (config, warnings) = Config::load(self.config.as_deref(), &env)?;
         for warning in warnings {
             eprintln!("mape-k: warning: {warning}");
         }

@@ -71,8 +71,12 @@ pub async fn once(
 
 fn print(report: &CycleReport) {
     println!(
-        "cycle {}: {:?} in {:.2} s, {} violations ({} to be acted on)",
-        report.id, report.status, report.duration_seconds, report.violations, report.actionable
+        "cycle {}: {} in {:.2} s, {} violations ({} to be acted on)",
+        report.id,
+        report.status.as_str(),
+        report.duration_seconds,
+        report.violations,
+        report.actionable
     );
     for line in super::demo::story::lines(report) {
         println!("  {line}");

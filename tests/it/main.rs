@@ -7,6 +7,7 @@ mod config;
 mod config_keys;
 mod config_printed;
 mod config_refused;
+mod end_to_end;
 mod executor;
 mod fake_charter;
 mod inbox;
