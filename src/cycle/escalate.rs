@@ -69,7 +69,7 @@ impl Cycle {
         for record in &changes.opened {
             self.metrics.escalation_opened(record.reason);
             tracing::error!(
-                escalation = %record.id, reason = record.reason.as_str(), cause = ?record.cause,
+                escalation = %record.id, reason = record.reason.as_str(), cause = record.cause.as_ref().map(|cause| cause.0.as_str()),
                 component = record.component, subject = record.subject, detail = record.detail,
                 "a person is needed"
             );

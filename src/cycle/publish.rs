@@ -8,7 +8,7 @@ use super::{Cycle, Run};
 use crate::analyzer::Changes;
 use crate::domain::alert::AlertClass;
 use crate::domain::analysis::Analysis;
-use crate::domain::cycle::{CycleReport, CycleStatus};
+use crate::domain::cycle::{CycleReport, CycleStatus, Phase};
 use crate::domain::reading::{RuleStatus, Source};
 use crate::domain::view::{LoopView, RuleHealth, ShownAlert, SourceStatus};
 use crate::domain::violation::TrackedViolation;
@@ -188,11 +188,17 @@ fn say(report: &CycleReport) {
             "cycle completed"
         ),
         CycleStatus::Failed => tracing::warn!(
-            cycle = report.id, number = report.number, phase = ?report.phase, error = report.error,
+            cycle = report.id,
+            number = report.number,
+            phase = report.phase.map(Phase::as_str),
+            error = report.error,
             "cycle failed: a source could not be read, nothing was acted on"
         ),
         CycleStatus::Error => tracing::warn!(
-            cycle = report.id, number = report.number, phase = ?report.phase, error = report.error,
+            cycle = report.id,
+            number = report.number,
+            phase = report.phase.map(Phase::as_str),
+            error = report.error,
             "cycle broke off"
         ),
     }
