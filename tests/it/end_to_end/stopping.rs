@@ -36,13 +36,33 @@ async fn asked_to_scale(turn: Turn) -> Scene {
     Scene { daemon, charter, _target: target }
 }
 
-/// Starts the daemon again and returns the one execution that its store knows.
+/// Starts the daemon again and returns the one execution that its store knows, after as many cycles as an action takes
+/// to be planned: the fault is still there.
 async fn remembered(scene: &mut Scene) -> Value {
+    let asked = scene.charter.seen_of(Call::Scale).len();
     scene.daemon.start_again(&STAGING).await;
-    scene.daemon.cycles(1).await;
+    scene.daemon.cycles(5).await;
     let executions = scene.daemon.list("executions").await.expect("executions");
     assert_eq!(executions.len(), 1, "{executions:?}");
+    let calls = scene.charter.seen_of(Call::Scale);
+    assert_eq!(calls.len(), asked, "the new process does not ask again");
     executions[0].clone()
+}
+
+/// An action of which nobody knows whether it took effect is a person's.
+async fn a_person_is_told(scene: &Scene) {
+    eventually(SOON, "outcome_unknown is open", async || {
+        let open = scene.daemon.get("/api/v1/escalations?open=true").await?;
+        let items = open["items"].as_array().cloned().unwrap_or_default();
+        match items.iter().find(|escalation| escalation["reason"] == "outcome_unknown") {
+            Some(escalation) => {
+                println!("A49 a person is told: {}", escalation["detail"]);
+                Ok(())
+            }
+            None => Err(open.to_string()),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -71,6 +91,7 @@ async fn a49_an_action_that_is_never_answered_is_recorded_as_unknown() {
     let state = execution["actions"][0]["state"].as_str().unwrap_or_default();
     assert!(["unknown", "refused"].contains(&state), "{execution}");
     assert_eq!(asked, 1, "no second call while stopping");
+    a_person_is_told(&scene).await;
 }
 
 #[tokio::test]
@@ -90,4 +111,6 @@ async fn a49_a_second_signal_ends_the_process_at_once_and_the_intent_is_known() 
     let execution = remembered(&mut scene).await;
     let key = scene.charter.seen_of(Call::Scale)[0].key.clone();
     assert_eq!(execution["actions"][0]["key"].as_str(), key.as_deref(), "{execution}");
+    assert_eq!(execution["actions"][0]["state"], "unknown", "{execution}");
+    a_person_is_told(&scene).await;
 }
