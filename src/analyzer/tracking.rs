@@ -4,16 +4,15 @@
 //! was last seen clear, which series are expected, onsets, occurrences); leaves what they mean to the detectors.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::broken;
 use super::coverage::RuleMemory;
 use super::series::CausalSeries;
 use super::settings::Settings;
 use crate::domain::cycle::Trigger;
 use crate::domain::reading::{RuleReading, RuleStatus, Snapshot, Source};
-use crate::domain::rule::Rule;
 use crate::domain::time::{Time, since};
 use crate::domain::violation::{TrackedViolation, Violation};
 
@@ -178,7 +177,7 @@ impl Tracker {
             if comparison.breaks(point.value, threshold) {
                 let last_clear = self.rules[&reading.rule.name].last_clear(fp);
                 let beginning = Beginning { now, last_clear, good: status.good, onset: None };
-                let described = || rule_violation(source, &reading.rule, point, fp, now);
+                let described = || broken::violation(source, &reading.rule, point, fp, now);
                 self.broken(fp, beginning, described, changes, new_id);
             } else if status.good {
                 if let Some(memory) = self.rules.get_mut(&reading.rule.name) {
@@ -377,43 +376,4 @@ fn close(tracked: &mut Tracked, now: Time) {
 
 fn trim(returns: &mut Vec<Time>, now: Time, settings: &Settings) {
     returns.retain(|at| since(now, *at) <= settings.flapping.window);
-}
-
-fn rule_violation(
-    source: Source,
-    rule: &Arc<Rule>,
-    point: &crate::domain::reading::Point,
-    fp: &str,
-    now: Time,
-) -> Violation {
-    let (comparison, threshold) = rule.limit();
-    let component = rule.component.of(&point.labels);
-    let place = component.as_deref().map(|c| format!(" at {c}")).unwrap_or_default();
-    Violation {
-        id: Uuid::nil(),
-        fingerprint: fp.to_owned(),
-        severity: rule.severity,
-        source,
-        rule: rule.name.clone(),
-        metric: rule.metric_name().to_owned(),
-        value: Some(point.value),
-        threshold: Some(threshold),
-        comparison: Some(comparison),
-        component,
-        labels: point.labels.clone(),
-        description: format!(
-            "{}{place}: {} is {:.4}, breaks at {} {threshold}",
-            rule.name,
-            rule.metric_name(),
-            point.value,
-            comparison.symbol(),
-        ),
-        cause: rule.cause.clone(),
-        detected_at: now,
-        active_since: now,
-        cleared_at: None,
-        flapping: false,
-        actionable: true,
-        confirmed: false,
-    }
 }

@@ -29,6 +29,9 @@ async fn a52_observe_prints_the_violations_once_stores_nothing_and_leaves() {
     assert_eq!(text.status.code(), Some(0));
     let lines: Vec<&str> = text.stdout.lines().filter(|l| l.starts_with("warning")).collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
+    let latency = "validation_latency at charter (validation_type schema): \
+                   westworld_charter_validation_latency_seconds is 1.5, breaks at > 1";
+    assert!(text.stdout.contains(latency), "told apart from its sisters: {}", text.stdout);
 
     let data = run(&["observe", "-o", "json", "--config", file]).await;
     let data: Value = serde_json::from_str(&data.stdout).expect("JSON and nothing else");
