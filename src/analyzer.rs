@@ -4,6 +4,7 @@
 //! reads it and says what is wrong and why.
 
 mod alerts;
+mod broken;
 mod coverage;
 mod detectors;
 mod root_cause;

@@ -13,12 +13,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
 use self::client::Client;
-use crate::config::Config;
+use crate::config::{Config, Warning};
 use crate::domain::secret::Secret;
 use crate::knowledge::Decision;
 use crate::server;
@@ -139,9 +138,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let common = cli.common;
     match cli.command {
         Command::Run { once: true, output } => {
-            run::once(common.load()?, common.logs(), output).await
+            run::once(common.read()?, common.logs(), output).await
         }
-        Command::Run { once: false, .. } => run::daemon(common.load()?, common.logs()).await,
+        Command::Run { once: false, .. } => run::daemon(common.read()?, common.logs()).await,
         Command::CheckConfig { output } => Ok(check_config::run(common.config.as_deref(), output)),
         Command::Observe { output } => observe::run(common.load()?, common.logs(), output).await,
         Command::Demo { duration, seed, output } => {
@@ -178,10 +177,14 @@ impl Common {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn load(&self) -> anyhow::Result<Config> {
+    fn read(&self) -> anyhow::Result<(Config, Vec<Warning>)> {
         let env = |name: &str| std::env::var(name).ok();
-        let (config, warnings) = Config::load(self.config.as_deref(), &env)
-            .context("the configuration is refused, nothing was started")?;
+        Ok(Config::load(self.config.as_deref(), &env)?)
+    }
+
+    /// For commands that speak to a person.
+    fn load(&self) -> anyhow::Result<Config> {
+        let (config, warnings) = self.read()?;
         for warning in warnings {
             eprintln!("mape-k: warning: {warning}");
         }

@@ -198,7 +198,7 @@ impl Daemon {
             ("loop", ended.map_err(Error::from))
         });
         tracing::info!(
-            api = %api_address, webhook = ?webhook_address, version = env!("CARGO_PKG_VERSION"),
+            api = %api_address, webhook = webhook_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"),
             interval_seconds = interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"
         );
         Ok(Self {

@@ -103,6 +103,11 @@ impl RuleMemory {
                 "no series of rule {} is there any more; missing is not healthy",
                 rule.name
             )),
+            Ok(_) if !answers && rule.increase_over().is_some() => Some(format!(
+                "rule {} has no increase yet, which takes two samples: if it stays so, is `{}` the right name, and is it scraped?",
+                rule.name,
+                rule.metric_name()
+            )),
             Ok(_) if !answers => Some(format!(
                 "rule {} has no series yet: if it stays so, is `{}` the right name, and is it scraped?",
                 rule.name,

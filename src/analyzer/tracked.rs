@@ -3,11 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::settings::Settings;
-use crate::domain::reading::{Point, Source};
-use crate::domain::rule::Rule;
 use crate::domain::time::{Time, since};
 use crate::domain::violation::{TrackedViolation, Violation};
 
@@ -112,48 +108,4 @@ fn marks_kept(settings: &Settings) -> Duration {
     let of = u32::try_from(settings.algorithms.sustained.of).unwrap_or(u32::MAX);
     let sustained = settings.interval.saturating_mul(of.saturating_add(1));
     occurrence_window(settings).max(sustained)
-}
-
-pub(super) fn rule_violation(
-    source: Source,
-    rule: &Rule,
-    point: &Point,
-    fp: &str,
-    now: Time,
-) -> Violation {
-    let (comparison, threshold) = rule.limit();
-    let component = rule.component.of(&point.labels);
-    Violation {
-        id: Uuid::nil(),
-        fingerprint: fp.to_owned(),
-        severity: rule.severity,
-        source,
-        rule: rule.name.clone(),
-        metric: rule.metric_name().to_owned(),
-        value: Some(point.value),
-        threshold: Some(threshold),
-        comparison: Some(comparison),
-        description: rule_description(rule, component.as_deref(), point.value),
-        component,
-        labels: point.labels.clone(),
-        cause: rule.cause.clone(),
-        detected_at: now,
-        active_since: now,
-        cleared_at: None,
-        flapping: false,
-        actionable: true,
-        confirmed: false,
-    }
-}
-
-/// What a person reads: it names the present value.
-pub(super) fn rule_description(rule: &Rule, component: Option<&str>, value: f64) -> String {
-    let (comparison, threshold) = rule.limit();
-    let place = component.map(|c| format!(" at {c}")).unwrap_or_default();
-    format!(
-        "{}{place}: {} is {value:.4}, breaks at {} {threshold}",
-        rule.name,
-        rule.metric_name(),
-        comparison.symbol(),
-    )
 }

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use uuid::Uuid;
 
+use super::broken;
 use super::coverage::{RuleMemory, Weighed};
 use super::series::CausalSeries;
 use super::settings::Settings;
-use super::tracked::{Beginning, Origin, Tracked, rule_description, rule_violation};
+use super::tracked::{Beginning, Origin, Tracked};
 use crate::domain::cycle::Trigger;
 use crate::domain::reading::{RuleReading, RuleStatus, Snapshot, Source};
 use crate::domain::rule::Measure;
@@ -165,7 +166,7 @@ impl Tracker {
                     .last_clear(fp)
                     .is_some_and(|at| since(now, at) <= self.settings.interval * 3);
                 let beginning = Beginning { now, good: true, onset };
-                let described = || rule_violation(source, rule, point, fp, now);
+                let described = || broken::violation(source, rule, point, fp, now);
                 self.broken(fp, beginning, described, changes, new_id);
             } else if status.good {
                 memory.clear(fp, now);
@@ -178,8 +179,9 @@ impl Tracker {
                 if violation.value != Some(point.value) {
                     violation.value = Some(point.value);
                     if tracked.active {
+                        let component = violation.component.as_deref();
                         violation.description =
-                            rule_description(rule, violation.component.as_deref(), point.value);
+                            broken::description(rule, &point.labels, component, point.value);
                     }
                 }
             }

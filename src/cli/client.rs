@@ -108,11 +108,9 @@ impl Client {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let unreachable = |error: &reqwest::Error| {
-            // reqwest's own text names the URL again and hides the cause behind it.
-            let cause = std::error::Error::source(error)
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            ClientError::Unreachable { url: self.base.clone(), cause }
+        let unreachable = |error: &reqwest::Error| ClientError::Unreachable {
+            url: self.base.clone(),
+            cause: root_cause(error),
         };
         let response = request.send().await.map_err(|error| unreachable(&error))?;
         let status = response.status();
@@ -130,6 +128,13 @@ pub fn local_url(settings: &server::Settings) -> String {
         Ok(ip) => format!("http://{}", SocketAddr::new(ip, port)),
         Err(_) => format!("http://{}:{port}", settings.host),
     }
+}
+
+/// reqwest's own text names the URL again; what went wrong is at the end of its chain of causes.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn refused(url: String, status: StatusCode, text: &str) -> ClientError {

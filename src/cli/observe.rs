@@ -55,8 +55,10 @@ fn print(report: &Report<'_>) {
     for violation in &report.violations {
         println!("{:8}  {}", violation.severity.as_str(), violation.description);
     }
-    if report.violations.is_empty() {
+    if report.violations.is_empty() && report.problems.is_empty() {
         println!("no violations");
+    } else if report.violations.is_empty() {
+        println!("no violations in what could be read; missing is never healthy:");
     }
     for problem in &report.problems {
         println!("missing   {problem}");

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Output, start_logs};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Warning};
 use crate::control_loop;
 use crate::daemon::{Daemon, assemble};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
@@ -19,8 +19,12 @@ use crate::telemetry::LogFormat;
 const INTERRUPTED: i32 = 130;
 
 /// Until SIGTERM or SIGINT; a second signal ends the process at once.
-pub async fn daemon(config: Config, format: Option<LogFormat>) -> anyhow::Result<ExitCode> {
-    let _logs = start_logs(&config.logging, format)?;
+pub async fn daemon(
+    (config, warnings): (Config, Vec<Warning>),
+    format: Option<LogFormat>,
+) -> anyhow::Result<ExitCode> {
+    let logs = start_logs(&config.logging, format)?;
+    log(&warnings);
     let daemon = Daemon::start(config, Clock::start()).await?;
     let stop = daemon.stopper();
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
@@ -40,6 +44,8 @@ pub async fn daemon(config: Config, format: Option<LogFormat>) -> anyhow::Result
             tracing::warn!(
                 "second signal: leaving at once, what is under way stays recorded as it stands"
             );
+            // The exit runs no destructors, and this very line is still queued.
+            drop(logs);
             std::process::exit(INTERRUPTED);
         }
         tracing::info!("stopping: no new action is begun, the one in hand is finished or recorded");
@@ -49,11 +55,12 @@ pub async fn daemon(config: Config, format: Option<LogFormat>) -> anyhow::Result
 
 /// One scheduled cycle with everything it does, then its report.
 pub async fn once(
-    config: Config,
+    (config, warnings): (Config, Vec<Warning>),
     format: Option<LogFormat>,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let _logs = start_logs(&config.logging, format)?;
+    log(&warnings);
     let mut parts = assemble(&Arc::new(config), Clock::start()).await?;
     let stop = CancellationToken::new();
     let report = control_loop::once(&mut parts.cycle, &parts.publisher, Trigger::Scheduled, &stop)
@@ -68,6 +75,13 @@ pub async fn once(
         CycleStatus::Healthy | CycleStatus::Completed => ExitCode::SUCCESS,
         CycleStatus::Failed | CycleStatus::Error => ExitCode::FAILURE,
     })
+}
+
+/// In the log and its format: what reads the log's lines would stumble over any other.
+fn log(warnings: &[Warning]) {
+    for warning in warnings {
+        tracing::warn!(%warning, "the configuration is accepted with a warning");
+    }
 }
 
 fn print(report: &CycleReport) {

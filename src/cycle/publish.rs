@@ -162,6 +162,8 @@ fn shortened(analysis: &Analysis) -> Analysis {
 /// One line a cycle: quiet cycles whisper, failures are warnings (ERROR is for what a person must act on now).
 fn say(report: &CycleReport) {
     let took = Duration::from_secs_f64(report.duration_seconds.max(0.0)).as_millis();
+    // Wider numbers would stand as text in the JSON log.
+    let took = u64::try_from(took).unwrap_or(u64::MAX);
     match report.status {
         CycleStatus::Healthy => {
             tracing::debug!(
@@ -188,7 +190,7 @@ fn say(report: &CycleReport) {
             number = report.number,
             phase = report.phase.map(Phase::as_str),
             error = report.error,
-            "cycle failed: metrics could not be read; nothing that only they can confirm is acted on"
+            "cycle failed: metrics could not be read, nothing was acted on"
         ),
         CycleStatus::Error => tracing::warn!(
             cycle = report.id,

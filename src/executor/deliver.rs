@@ -118,6 +118,16 @@ impl Setback {
     }
 }
 
+/// The same reason is said once.
+fn not_again(last: &str, cut: &impl std::fmt::Display) -> String {
+    let cut = cut.to_string();
+    if last.ends_with(&cut) {
+        format!("{last}, so it is not sent again")
+    } else {
+        format!("{last}; not sent again: {cut}")
+    }
+}
+
 impl Transaction<'_> {
     pub(super) async fn deliver(
         &mut self,
@@ -132,7 +142,7 @@ impl Transaction<'_> {
         let mut last = String::from("not sent");
         loop {
             if let Err(cut) = self.window.admits_change() {
-                return Ok(end(doubt, format!("{last}; not sent again: {cut}"), None));
+                return Ok(end(doubt, not_again(&last, &cut), None));
             }
             if let Err(halt) = self.write_try(index).await {
                 self.abandon(index, doubt > Doubt::None);
@@ -158,7 +168,7 @@ impl Transaction<'_> {
                 return Ok(end(doubt, last, setback.status));
             };
             if let Err(cut) = self.window.within(Phase::Prepare, tokio::time::sleep(pause)).await {
-                return Ok(end(doubt, format!("{last}; not sent again: {cut}"), None));
+                return Ok(end(doubt, not_again(&last, &cut), None));
             }
             // What was not there a moment ago may have landed during the pause.
             if doubt == Doubt::UnderWay

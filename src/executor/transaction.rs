@@ -134,7 +134,9 @@ impl Transaction<'_> {
                 ActionState::Refused
             }
             Delivery::Unknown { why } => {
-                record.error = Some(format!("not known whether it took effect: {why}"));
+                record.error = Some(format!(
+                    "not known whether it took effect, look at Charter's state: {why}"
+                ));
                 ActionState::Unknown
             }
         };

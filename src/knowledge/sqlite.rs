@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::DateTime;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
 use super::store::{Bound, Collection, Query, Record, Store, StoreError, When, Write, Written};
 use crate::domain::time::Time;
@@ -88,6 +89,19 @@ impl SqliteStore {
         unavailable(&self.name, "written", error)
     }
 
+    /// Gives the writer back to its pool, or after a failure gives it up, so that the next write opens a new one: on a
+    /// full disk SQLite ends a transaction by itself, sqlx still counts it and would refuse every later one.
+    fn keep<T>(
+        &self,
+        writer: PoolConnection<Sqlite>,
+        result: Result<T, sqlx::Error>,
+    ) -> Result<T, StoreError> {
+        result.map_err(|error| {
+            drop(writer.detach());
+            self.writing(&error)
+        })
+    }
+
     fn reading(&self, error: &sqlx::Error) -> StoreError {
         unavailable(&self.name, "read", error)
     }
@@ -139,7 +153,7 @@ fn lock(path: &Path, name: &str) -> Result<File, StoreError> {
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
-    // Connections to a file do not go stale, so none is closed, replaced or tested before use.
+    // Connections to a file do not go stale, so none is tested or replaced before use.
     SqlitePoolOptions::new()
         .max_connections(connections)
         .min_connections(connections)
@@ -298,10 +312,11 @@ impl Store for SqliteStore {
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+        let mut connection = self.writer.acquire().await.map_err(|error| self.writing(&error))?;
         let all = async {
             // Immediate: the lock is taken before the first condition is looked at. Dropped without a commit,
             // on an error or when the caller goes away, the transaction is rolled back.
-            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             let mut written = Vec::with_capacity(writes.len());
             let mut rows = Vec::new();
             for write in writes {
@@ -321,7 +336,8 @@ impl Store for SqliteStore {
             transaction.commit().await?;
             Ok(written)
         };
-        all.await.map_err(|error| self.writing(&error))
+        let written = all.await;
+        self.keep(connection, written)
     }
 
     async fn get(&self, collection: Collection, key: &str) -> Result<Option<Record>, StoreError> {
@@ -360,8 +376,9 @@ impl Store for SqliteStore {
     }
 
     async fn prune(&self, bounds: Vec<Bound>) -> Result<u64, StoreError> {
+        let mut connection = self.writer.acquire().await.map_err(|error| self.writing(&error))?;
         let all = async {
-            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             let mut dropped = 0;
             for bound in bounds {
                 dropped += prune(&mut transaction, bound).await?;
@@ -369,7 +386,8 @@ impl Store for SqliteStore {
             transaction.commit().await?;
             Ok(dropped)
         };
-        all.await.map_err(|error| self.writing(&error))
+        let dropped = all.await;
+        self.keep(connection, dropped)
     }
 
     // A real commit: only that meets a full disk, a file made read-only or a lock that does not go away.

@@ -10,6 +10,7 @@ mod config_keys;
 mod config_printed;
 mod config_refused;
 mod documents;
+mod end_to_end;
 mod escalation;
 mod executor;
 mod fake_charter;

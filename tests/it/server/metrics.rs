@@ -1,8 +1,6 @@
 //! /metrics.
 
 use std::fmt::Write as _;
-use std::process::{Command, Stdio};
-
 use std::time::Duration;
 
 use mape_k::domain::cycle::{Phase, Trigger};
@@ -12,7 +10,7 @@ use mape_k::metrics::labels::{CallResult, CharterCall};
 
 use super::api::{cycle, execution};
 use super::{Surface, healthy_view};
-use crate::support::tools::tools;
+use crate::support::tools::promtool_check_metrics;
 
 /// A40: every required series is there before anything happened, and promtool finds nothing to say.
 #[tokio::test]
@@ -92,21 +90,4 @@ async fn reported_values_move_their_series() {
     ] {
         assert_eq!(surface.metric(series).await, value, "{series}");
     }
-}
-
-/// Everything promtool prints; `Err` when it refuses.
-fn promtool_check_metrics(text: &str) -> Result<String, String> {
-    use std::io::Write;
-    let mut promtool = Command::new(&tools().promtool)
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool starts");
-    promtool.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("promtool reads");
-    let output = promtool.wait_with_output().expect("promtool ends");
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    if output.status.success() { Ok(said) } else { Err(said) }
 }

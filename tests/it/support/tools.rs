@@ -1,7 +1,8 @@
 //! The real `prometheus`, `promtool`, `alertmanager` and `amtool`, as `scripts/fetch-tools.sh` provides them.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 pub struct Tools {
@@ -54,4 +55,20 @@ pub fn check(tool: &Path, args: &[&str], folder: &Path) -> Result<String, String
         String::from_utf8_lossy(&output.stderr)
     );
     if output.status.success() { Ok(printed) } else { Err(printed) }
+}
+
+/// Everything promtool prints; `Err` when it refuses.
+pub fn promtool_check_metrics(text: &str) -> Result<String, String> {
+    let mut promtool = Command::new(&tools().promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool starts");
+    promtool.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("promtool reads");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if output.status.success() { Ok(said) } else { Err(said) }
 }

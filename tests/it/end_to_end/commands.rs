@@ -1,0 +1,152 @@
+//! The commands as a person types them: what they print, what they leave behind, and how they end.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::daemon::Settings;
+use super::target::Target;
+use super::{SOON, SPEED};
+use crate::fake_charter::FakeCharter;
+use crate::support::process::{Finished, Process};
+use crate::support::tools::root;
+
+async fn run(args: &[&str]) -> Finished {
+    let finished = Process::start_mape_k(args, &[]).finished(SOON).await;
+    println!("$ mape-k {}\n{}{}", args.join(" "), finished.stdout, finished.stderr);
+    finished
+}
+
+#[tokio::test]
+async fn a52_observe_prints_the_violations_once_stores_nothing_and_leaves() {
+    let charter = FakeCharter::start().await;
+    let target = Target::start(1.5, 0.5, 2).await;
+    let settings = Settings::scraping(&target.url, &charter.base, SPEED);
+    let file = settings.write();
+    let file = file.to_str().expect("a plain path");
+
+    let text = run(&["observe", "--config", file]).await;
+    assert_eq!(text.status.code(), Some(0));
+    let lines: Vec<&str> = text.stdout.lines().filter(|l| l.starts_with("warning")).collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let latency = "validation_latency at charter (validation_type schema): \
+                   westworld_charter_validation_latency_seconds is 1.5, breaks at > 1";
+    assert!(text.stdout.contains(latency), "told apart from its sisters: {}", text.stdout);
+
+    let data = run(&["observe", "-o", "json", "--config", file]).await;
+    let data: Value = serde_json::from_str(&data.stdout).expect("JSON and nothing else");
+    let violations = data["violations"].as_array().expect("a list");
+    assert_eq!(violations.len(), 3, "{data}");
+    let latency = violations.iter().find(|v| v["rule"] == "validation_latency").expect("broken");
+    assert_eq!((&latency["value"], &latency["threshold"]), (&json!(1.5), &json!(1.0)));
+
+    assert!(charter.seen().is_empty(), "Charter is not asked");
+    assert!(!settings.folder().join("data").exists(), "no store is made");
+}
+
+#[tokio::test]
+async fn a52_observe_says_what_it_could_not_read_and_fails() {
+    let charter = FakeCharter::start().await;
+    let settings = Settings::scraping("http://127.0.0.1:9", &charter.base, SPEED);
+    let file = settings.write();
+    let finished = run(&["observe", "--config", file.to_str().expect("a plain path")]).await;
+    assert_eq!(finished.status.code(), Some(1));
+    assert!(finished.stdout.contains("monitor.scrape_url"), "{finished:?}");
+    let said_well = finished.stdout.lines().any(|line| line == "no violations");
+    assert!(!said_well, "missing is never healthy: {finished:?}");
+}
+
+#[tokio::test]
+async fn a52_run_once_runs_one_cycle_and_leaves() {
+    let charter = FakeCharter::start().await;
+    let target = Target::start(0.2, 0.0, 2).await;
+    let settings = Settings::scraping(&target.url, &charter.base, SPEED);
+    let file = settings.write();
+    let file = file.to_str().expect("a plain path");
+
+    let text = run(&["run", "--once", "--config", file, "--log-format", "text"]).await;
+    assert_eq!(text.status.code(), Some(0));
+    assert!(text.stdout.starts_with("cycle "), "{text:?}");
+    assert_eq!(text.stdout.matches("cycle ").count(), 1, "{text:?}");
+
+    let data = run(&["run", "--once", "-o", "json", "--config", file]).await;
+    let report: Value = serde_json::from_str(&data.stdout).expect("JSON and nothing else");
+    let phases: Vec<&Value> =
+        report["phases"].as_array().into_iter().flatten().map(|phase| &phase[0]).collect();
+    assert_eq!(phases, ["monitor", "analyze", "plan", "execute", "knowledge"]);
+    assert_eq!(report["trigger"], "scheduled", "{report}");
+    for line in data.stderr.lines() {
+        let _: Value = serde_json::from_str(line).expect("logs are JSON lines, on stderr");
+    }
+
+    drop(target);
+    let failed = run(&["run", "--once", "--config", file]).await;
+    assert_eq!(failed.status.code(), Some(1), "a cycle that read nothing is a failure");
+}
+
+#[tokio::test]
+async fn a02_the_shipped_configuration_runs_every_thirty_seconds() {
+    let file = root().join("config/mape_k_config.yaml");
+    let file = file.to_str().expect("a plain path");
+    let text = run(&["check-config", "--config", file]).await;
+    assert!(text.status.success());
+    assert!(text.stdout.lines().any(|line| line == "  loop_interval: 30"), "{}", text.stdout);
+    let data = run(&["check-config", "-o", "json", "--config", file]).await;
+    let data: Value = serde_json::from_str(&data.stdout).expect("JSON and nothing else");
+    assert_eq!(data["config"]["orchestrator"]["loop_interval"], 30, "{data}");
+}
+
+/// A51 for the process: nothing is bound, nothing is made, and one look shows everything to correct.
+#[tokio::test]
+async fn a_wrong_configuration_never_starts_and_names_every_error_at_once() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("wrong.yaml");
+    let store = folder.path().join("data");
+    let text = format!(
+        "orchestrator:\n  loop_interval: 0\n  loop_intervall: 30\nmonitor: {{min_coverage: .nan}}\n\
+         execute: {{charter_url: nowhere}}\napi: {{port: 70000}}\nknowledge: {{sqlite_path: {}/k.db}}\n",
+        store.display()
+    );
+    fs::write(&path, text).expect("a file");
+    let path = path.to_str().expect("a plain path");
+    for command in [&["run"][..], &["run", "--once"], &["observe"], &["status"], &["check-config"]]
+    {
+        let finished = run(&[command, &["--config", path]].concat()).await;
+        assert_eq!(finished.status.code(), Some(1), "{command:?}");
+        let said = if command == ["check-config"] { finished.stdout } else { finished.stderr };
+        for (key, line) in [
+            ("orchestrator.loop_interval", 2),
+            ("orchestrator.loop_intervall", 3),
+            ("monitor.min_coverage", 4),
+            ("execute.charter_url", 5),
+            ("api.port", 6),
+        ] {
+            assert!(said.contains(&format!("{key}, line {line}:")), "{command:?} {key}: {said}");
+        }
+        assert_eq!(said.matches("is refused").count(), 1, "said once: {said}");
+        assert!(!store.exists(), "{command:?} leaves nothing behind");
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_with_its_key() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let charter = FakeCharter::start().await;
+    let mut settings = Settings::scraping("http://127.0.0.1:9", &charter.base, SPEED);
+    settings.file["api"]["port"] = json!(taken.local_addr().expect("an address").port());
+    let file = settings.write();
+    let finished = run(&["run", "--config", file.to_str().expect("a plain path")]).await;
+    assert_eq!(finished.status.code(), Some(1));
+    assert!(finished.stderr.contains("api.port"), "{finished:?}");
+}
+
+#[tokio::test]
+async fn asking_a_daemon_that_is_not_there_says_so_and_what_to_do() {
+    for command in [&["status"][..], &["approve", "some-policy", "--by", "alice"]] {
+        let finished = run(&[command, &["--url", "http://127.0.0.1:9"]].concat()).await;
+        assert_eq!(finished.status.code(), Some(1));
+        assert!(finished.stderr.contains("http://127.0.0.1:9"), "{finished:?}");
+        assert!(finished.stderr.contains("refused"), "the cause itself: {finished:?}");
+        assert!(finished.stderr.contains("mape-k run"), "{finished:?}");
+    }
+}
