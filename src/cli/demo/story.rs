@@ -89,8 +89,10 @@ fn grouped(texts: &[String]) -> Vec<(&str, usize)> {
     groups
 }
 
+/// Rule and place, without what tells its series apart.
 fn name_of(text: &str) -> &str {
-    text.split_once(':').map_or(text, |(name, _)| name)
+    let name = text.split_once(':').map_or(text, |(name, _)| name);
+    name.split_once(" (").map_or(name, |(name, _)| name)
 }
 
 fn like_it(more: usize) -> String {
