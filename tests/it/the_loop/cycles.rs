@@ -42,7 +42,7 @@ async fn a05_an_outage_of_prometheus_is_said_and_not_acted_on() {
     );
 }
 
-async fn outage(mood: Mood, word: &str) {
+async fn outage(mood: Mood, said: &str) {
     let mut world = World::new().await;
     world.config.monitor.query_timeout = Duration::from_millis(300);
     world.start().await;
@@ -56,7 +56,7 @@ async fn outage(mood: Mood, word: &str) {
     assert_eq!(state["last_status"], "failed", "{mood:?}");
     let error = state["last_error"].as_str().expect("an error").to_owned();
     println!("{mood:?}: {error}");
-    assert!(error.contains(word), "{word:?} is not in {error}");
+    assert!(error.contains(said), "{said:?} is not in {error}");
     let failed: Vec<_> =
         world.reports().await.into_iter().filter(|r| r.number > healthy_until + 1).collect();
     assert!(failed.len() >= 3);
