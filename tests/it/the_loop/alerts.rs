@@ -76,6 +76,7 @@ async fn a67_a_flapping_violation_is_told_once_and_left_alone() {
     // Returns are counted over this time; a busy machine must not stretch them out of it.
     world.config.analyze.flapping.window = Duration::from_mins(2);
     world.config.analyze.flapping.clear = Duration::from_secs(2);
+    world.config.plan.incident_gap = Duration::from_secs(2);
     world.start().await;
     world.cycles(1).await;
     for _ in 0..3 {

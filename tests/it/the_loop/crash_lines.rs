@@ -96,6 +96,7 @@ async fn a_crash_right_after_the_intent_is_done_afresh() {
 async fn crashed_while_sending(turn: Turn) -> World {
     let mut world = World::new().await;
     world.on_disk();
+    world.config.plan.incident_gap = Duration::from_secs(3);
     world.config.execute.timeout_seconds = Duration::from_mins(1);
     world.config.execute.policy_timeout = Duration::from_mins(1);
     world.charter.script(Call::Scale, [turn]);

@@ -226,7 +226,11 @@ async fn a20_only_the_best_is_executed_and_the_other_says_why_not() {
 
 /// Configured to, the loop steps back to the size it found, after a quiet time.
 #[tokio::test]
-async fn give_back_steps_back_to_the_recorded_size() {
+async fn give_back_steps_back_to_the_recorded_size_and_is_patient() {
+    tokio::join!(given_back(), a_refused_give_back_waits_for_another_quiet_time());
+}
+
+async fn given_back() {
     let world = gives_back(&[]).await;
     world.until("given back", async || world.changes().len() == 2).await;
     assert_eq!(world.changes(), ["scale 5", "scale 3"]);
@@ -237,7 +241,6 @@ async fn give_back_steps_back_to_the_recorded_size() {
 }
 
 /// A refused step back is not repeated in every cycle: it waits for another quiet time.
-#[tokio::test]
 async fn a_refused_give_back_waits_for_another_quiet_time() {
     let refused = Turn::Answer(400, json!({"error": "not now", "code": "busy"}));
     let world = gives_back(&[Turn::Normal, refused]).await;

@@ -15,6 +15,7 @@ use mape_k::knowledge::{Database, Knowledge};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::Instant;
 use url::Url;
 
 use super::fakes::{Alerts, Fake, STARTS_AT, Series};
@@ -128,7 +129,9 @@ impl World {
     /// Ends it in order.
     pub async fn stop(&mut self) {
         self.daemon().stopper().cancel();
+        let began = Instant::now();
         self.ended().await.expect("it stops in order");
+        println!("stopped after {} ms", began.elapsed().as_millis());
     }
 
     /// Waits until it ends by itself.
