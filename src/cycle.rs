@@ -33,7 +33,7 @@ use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
 use crate::metrics::labels::StoreOperation;
 use crate::monitor::Monitor;
-use crate::planner::{self, PlanInput};
+use crate::planner::{self, Plan, PlanInput};
 use escalate::Left;
 use memory::Memory;
 
@@ -60,19 +60,8 @@ enum Failure {
     Recall(StoreError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(
-        "the plan was refused by its own check and nothing was executed: {0}. Please report this"
-    )]
-    Plan(String),
-}
-
-impl Failure {
-    fn phase(&self) -> Phase {
-        match self {
-            Self::Recall(_) | Self::Store(_) => Phase::Knowledge,
-            Self::Plan(_) => Phase::Plan,
-        }
-    }
+    #[error("stopped before the sources were read; nothing was decided or done")]
+    Stopped,
 }
 
 impl Cycle {
@@ -102,13 +91,14 @@ impl Cycle {
             Run::begin(self.memory.next_cycle(trigger, self.clock.now()), self.clock, on_phase);
         if let Err(failure) = self.phases(&mut run, stop).await {
             run.report.status = CycleStatus::Error;
-            run.report.phase = Some(failure.phase());
             run.report.error = Some(failure.to_string());
             let operation = match &failure {
                 Failure::Recall(_) => Some(StoreOperation::Read),
                 Failure::Store(_) => Some(StoreOperation::Write),
-                Failure::Plan(_) => None,
+                Failure::Stopped => None,
             };
+            run.report.phase =
+                Some(if operation.is_some() { Phase::Knowledge } else { Phase::Monitor });
             if let Some(operation) = operation {
                 run.view.store_error = Some(failure.to_string());
                 self.metrics.store_error(operation);
@@ -119,7 +109,12 @@ impl Cycle {
 
     async fn phases(&mut self, run: &mut Run<'_>, stop: &CancellationToken) -> Result<(), Failure> {
         run.enter(Phase::Monitor);
-        let (seen, recalled) = self.observe(run.report.trigger).await;
+        // Reading changes nothing, so a stop need not wait for a source that hangs.
+        let (seen, recalled) = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(Failure::Stopped),
+            both = self.observe(run.report.trigger) => both,
+        };
 
         run.enter(Phase::Analyze);
         let mut new_id = Uuid::now_v7;
@@ -153,16 +148,18 @@ impl Cycle {
             charter: &seen.charter,
             last_resize: self.memory.last_resize.as_ref(),
             recovering_since: self.memory.recovering_since,
-            served_rate: self.memory.served_rate(),
+            served_rate: self.memory.served_rate(now, self.config.orchestrator.loop_interval),
             surplus: recalled.surplus.as_ref(),
             quiet_since: self.memory.quiet_since,
             scoped: !self.config.monitor.scope.is_empty(),
         };
-        let plan = planner::plan(&input, &mut new_id);
+        let mut plan = planner::plan(&input, &mut new_id);
         let refused = planner::check(&input, &plan);
         run.planned(&plan);
         if !refused.is_empty() {
-            return Err(Failure::Plan(refused.join("; ")));
+            run.refused(&refused);
+            // Nothing of it is done or stored; what people must be told still reaches them.
+            plan = Plan { concerns: plan.concerns, ..Plan::default() };
         }
 
         run.enter(Phase::Execute);

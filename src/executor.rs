@@ -34,7 +34,7 @@ pub use journal::{Journal, JournalError};
 pub use settings::{Idempotency, Settings};
 
 use crate::domain::charter::{CharterView, CommitteeState};
-use crate::domain::execution::{ActionRecord, Execution, ExecutionStatus};
+use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::policy::Policy;
 use crate::domain::time::Time;
 use transaction::Transaction;
@@ -75,20 +75,11 @@ impl Executor {
         let well_formed = !policy.actions.is_empty()
             && keys.len() == policy.actions.len()
             && distinct == keys.len();
-        let mut execution = Execution {
-            id: execution_id,
-            policy_id: policy.id,
-            cause: policy.cause.clone(),
-            component: policy.component.clone(),
-            status: ExecutionStatus::InProgress,
-            mode: self.settings.execution_mode,
-            actions: Vec::new(),
-            success_rate: 0.0,
-            error: None,
-            started_at,
-            ended_at: None,
-        };
+        let mode = self.settings.execution_mode;
+        let mut execution = Execution::intended(policy, execution_id, &keys, mode, started_at);
+        execution.status = ExecutionStatus::InProgress;
         if !well_formed {
+            execution.actions.clear();
             execution.status = ExecutionStatus::Failed;
             execution.ended_at = Some(started_at);
             execution.error = Some(format!(
@@ -98,12 +89,6 @@ impl Executor {
             ));
             return execution;
         }
-        execution.actions = policy
-            .actions
-            .iter()
-            .zip(keys)
-            .map(|(action, key)| ActionRecord::new(action.clone(), key))
-            .collect();
         let window = Window::open(self.settings.policy_timeout, stop.clone());
         Transaction {
             client: &self.client,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::settings::Settings;
 use crate::domain::reading::{Point, RuleReading, RuleStatus};
 use crate::domain::rule::Measure;
-use crate::domain::time::{Time, since};
+use crate::domain::time::{Time, after, since};
 use crate::domain::violation::fingerprint;
 
 /// One reading, weighed.
@@ -28,6 +28,8 @@ pub(super) struct RuleMemory {
     good_cycles: u64,
     ever_seen: bool,
     missing_since: Option<Time>,
+    /// The last reading, answered or not.
+    observed_at: Option<Time>,
     /// When a bare condition was last proven answerable: what it did not answer then was clear.
     unanswered_is_clear_at: Option<Time>,
 }
@@ -58,6 +60,14 @@ impl RuleMemory {
             .map(named)
             .partition(|(_, point)| since(now, point.sampled_at) <= stale_after);
         let stale: Vec<String> = stale.into_iter().map(|(fp, _)| fp).collect();
+        // While the query itself fails nobody can say that a series is gone: that time does not count.
+        if reading.points.is_err()
+            && let Some(at) = self.observed_at
+        {
+            let blind = since(now, at);
+            self.series.values_mut().for_each(|s| s.seen_at = after(s.seen_at, blind));
+        }
+        self.observed_at = Some(now);
         // Forgotten: nobody expects a series that has been gone for so long.
         self.series.retain(|_, s| since(now, s.seen_at) < settings.forget_after);
         let condition = matches!(rule.measure, Measure::Condition { .. });

@@ -4,6 +4,7 @@
 //! was last seen clear, which series are expected, onsets, occurrences); leaves what they mean to the detectors.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use super::tracked::{Beginning, Origin, Tracked};
 use crate::domain::cycle::Trigger;
 use crate::domain::reading::{RuleReading, RuleStatus, Snapshot, Source};
 use crate::domain::rule::Measure;
-use crate::domain::time::{Time, since};
+use crate::domain::time::{Time, after, since};
 use crate::domain::violation::{TrackedViolation, Violation};
 
 /// A witnessed beginning.
@@ -53,6 +54,8 @@ pub struct Tracker {
     pub(super) scheduled: u64,
     /// Fingerprints whose stored record is out of date.
     unsaved: BTreeSet<String>,
+    /// The last snapshot taken in.
+    observed_at: Option<Time>,
 }
 
 /// Onsets kept at most: far above any threshold, and a bound under a storm.
@@ -79,6 +82,7 @@ impl Tracker {
             series,
             scheduled: 0,
             unsaved: BTreeSet::new(),
+            observed_at: None,
         }
     }
 
@@ -309,6 +313,14 @@ impl Tracker {
         let now = snapshot.at;
         let rules: BTreeSet<&str> =
             snapshot.readings.iter().map(|r| r.rule.name.as_str()).collect();
+        let unread: HashSet<&str> = snapshot
+            .readings
+            .iter()
+            .filter(|r| r.points.is_err())
+            .map(|r| r.rule.name.as_str())
+            .collect();
+        let blind = self.observed_at.map_or(Duration::ZERO, |at| since(now, at));
+        self.observed_at = Some(now);
         let flapping = &self.settings.flapping;
         let remembered = flapping.window.max(flapping.quiet);
         let mut gone = Vec::new();
@@ -323,6 +335,10 @@ impl Tracker {
             }
             if violation.source == Source::Alertmanager {
                 continue;
+            }
+            if unread.contains(violation.rule.as_str()) {
+                // Nobody could look: this time is not one in which it was missing.
+                tracked.last_seen = after(tracked.last_seen, blind);
             }
             let rule_gone = !rules.contains(violation.rule.as_str());
             if rule_gone || since(now, tracked.last_seen) >= self.settings.forget_after {

@@ -67,8 +67,13 @@ impl Cycle {
             let attempts = chosen.filter(|p| p.cause == incident.cause);
             batch.put(&with_attempts(incident, attempts, seen.snapshot.at));
         }
-        if let Some(judging) = &judging {
+        let keys: Vec<Uuid> =
+            chosen.iter().flat_map(|p| &p.actions).map(|_| Uuid::new_v4()).collect();
+        if let (Some(judging), Some(policy)) = (&judging, chosen) {
             batch.put(judging);
+            // With the decision: if the process dies on the next line, it is known what was not sent.
+            let (mode, now) = (self.config.execute.execution_mode, self.clock.now());
+            batch.put(&Execution::intended(policy, execution_id, &keys, mode, now));
         }
         self.memory.in_hand = chosen.is_some();
         let written = self.knowledge.commit(batch).await?;
@@ -82,7 +87,6 @@ impl Cycle {
             self.memory.in_hand = false;
             return Ok(None);
         }
-        let keys = policy.actions.iter().map(|_| Uuid::new_v4()).collect();
         let journal = StoreJournal(&self.knowledge);
         let clock = self.clock;
         let execution = self
@@ -217,6 +221,7 @@ impl Cycle {
             batch.put(incident);
         }
         batch.delete::<Judging>(judging.execution_id.to_string());
+        batch.delete::<Execution>(judging.execution_id.to_string());
         self.knowledge.commit(batch).await.map(|_| ())
     }
 

@@ -34,6 +34,7 @@ impl Cycle {
         changes: &Changes,
     ) -> Result<Vec<Ruled>, StoreError> {
         if recalled.judgings.is_empty() {
+            self.memory.vanished.clear();
             return Ok(Vec::new());
         }
         let counters: BTreeSet<String> = self
@@ -50,7 +51,7 @@ impl Cycle {
             active,
             rules: &changes.rules,
             counters: &counters,
-            vanished: &changes.vanished,
+            vanished: &self.memory.vanished,
             alerts_read: seen.snapshot.alerts.failure.is_none(),
             replicas: seen.charter.state.as_ref().ok().map(|s| s.replicas),
             poll_interval: self.config.monitor.poll_interval,
@@ -78,6 +79,7 @@ impl Cycle {
             batch.put(record);
         }
         self.knowledge.commit(batch).await?;
+        self.memory.vanished.clear();
         for record in &told {
             announce(&self.metrics, record);
         }

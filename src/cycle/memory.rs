@@ -1,15 +1,19 @@
 //! What the cycle remembers from one run to the next, beside the tracker: bounded, and safe to lose in a restart.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::domain::charter::{CharterView, CommitteeStatus};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use crate::domain::reading::Source;
-use crate::domain::time::Time;
+use crate::domain::time::{Time, since};
 use crate::planner::Resize;
 
 /// Good cycles over which the served rate is averaged.
 const SERVED_OVER: usize = 5;
+
+/// A rate older than so many intervals says nothing of the present load.
+const SERVED_FRESH: u32 = 10;
 
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -19,8 +23,10 @@ pub(super) struct Memory {
     replicas: Option<u32>,
     pub last_resize: Option<Resize>,
     pub recovering_since: Option<Time>,
-    served: VecDeque<f64>,
+    served: VecDeque<(Time, f64)>,
     pub quiet_since: Option<Time>,
+    /// Violations that vanished and that judging has not durably heard of.
+    pub vanished: Vec<String>,
     pub started_at: Option<Time>,
     pub last_good_cycle: Option<Time>,
     pub last_error: Option<String>,
@@ -43,6 +49,7 @@ impl Memory {
             recovering_since: None,
             served: VecDeque::new(),
             quiet_since: None,
+            vanished: Vec::new(),
             started_at: None,
             last_good_cycle: None,
             last_error: None,
@@ -105,16 +112,18 @@ impl Memory {
         }
     }
 
-    pub fn served(&mut self, rate: f64) {
-        self.served.push_back(rate);
+    pub fn served(&mut self, rate: f64, now: Time) {
+        self.served.push_back((now, rate));
         while self.served.len() > SERVED_OVER {
             self.served.pop_front();
         }
     }
 
-    /// The mean over the last good cycles; unknown before the first.
-    pub fn served_rate(&self) -> Option<f64> {
-        let n = self.served.len();
-        (n > 0).then(|| self.served.iter().sum::<f64>() / n as f64)
+    /// The mean over the last good cycles; unknown before the first, and when the last is long ago.
+    pub fn served_rate(&self, now: Time, interval: Duration) -> Option<f64> {
+        let fresh = |at: Time| since(now, at) <= interval * SERVED_FRESH;
+        let rates: Vec<f64> =
+            self.served.iter().filter(|(at, _)| fresh(*at)).map(|(_, rate)| *rate).collect();
+        (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
     }
 }

@@ -69,6 +69,18 @@ impl Run<'_> {
         self.report.policies_generated = plan.generated;
     }
 
+    /// The plan broke a rule of its own check: a defect, so a person has to look, and nothing of it is executed.
+    pub(super) fn refused(&mut self, broken: &[String]) {
+        let error = format!(
+            "the plan was refused by its own check and nothing was executed: {}. Please report this",
+            broken.join("; ")
+        );
+        tracing::error!(error, "plan refused");
+        self.report.status = CycleStatus::Error;
+        self.report.phase = Some(Phase::Plan);
+        self.report.error = Some(error);
+    }
+
     pub(super) fn executed(&mut self, execution: Option<&Execution>) {
         self.report.execution_id = execution.map(|e| e.id);
     }

@@ -51,12 +51,14 @@ impl Cycle {
             self.monitor.observe(&baselines, history.as_ref()),
             self.executor.observe(now)
         );
-        let recalled = match unread {
+        let mut recalled = match unread {
             Some(error) => Err(error),
             None => self.recall().await,
         };
-        let (inbox, receivers) = match &recalled {
-            Ok(recalled) => (recalled.inbox.clone(), recalled.receivers.clone()),
+        let (inbox, receivers) = match &mut recalled {
+            Ok(recalled) => {
+                (std::mem::take(&mut recalled.inbox), std::mem::take(&mut recalled.receivers))
+            }
             Err(_) => Default::default(),
         };
         let snapshot = self.monitor.snapshot(observation, &inbox, &receivers);
@@ -91,9 +93,10 @@ impl Cycle {
         for reading in seen.snapshot.sources.iter().filter(|s| s.result.is_ok()) {
             self.memory.last_read.insert(reading.source, now);
         }
-        if let Some(rate) = served(seen, changes) {
-            self.memory.served(rate);
+        if let Some(rate) = served(seen, changes).filter(|_| seen.trigger == Trigger::Scheduled) {
+            self.memory.served(rate, now);
         }
+        self.memory.vanished.extend(changes.vanished.iter().cloned());
         let all_good = changes.rules.iter().all(|r| r.good || r.problem.is_none());
         let calm = all_good && !self.tracker.active().any(Violation::counts);
         if calm {

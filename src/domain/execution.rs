@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::action::Action;
+use super::policy::Policy;
 use super::{Cause, time::Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -138,6 +139,31 @@ pub struct Execution {
 }
 
 impl Execution {
+    /// What stands in the store before anything is sent: every action with its key, none begun.
+    #[must_use]
+    pub fn intended(
+        policy: &Policy,
+        id: Uuid,
+        keys: &[Uuid],
+        mode: ExecutionMode,
+        at: Time,
+    ) -> Self {
+        let actions = policy.actions.iter().zip(keys);
+        Self {
+            id,
+            policy_id: policy.id,
+            cause: policy.cause.clone(),
+            component: policy.component.clone(),
+            status: ExecutionStatus::Pending,
+            mode,
+            actions: actions.map(|(a, key)| ActionRecord::new(a.clone(), *key)).collect(),
+            success_rate: 0.0,
+            error: None,
+            started_at: at,
+            ended_at: None,
+        }
+    }
+
     /// Did any action end without a known result?
     #[must_use]
     pub fn has_unknown(&self) -> bool {

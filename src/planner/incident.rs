@@ -16,6 +16,13 @@ pub(super) fn update(
     new_id: &mut dyn FnMut() -> Uuid,
 ) -> BTreeMap<Cause, Incident> {
     let causes: BTreeSet<&Cause> = input.root_causes.iter().map(|r| &r.cause).collect();
+    for incident in input.incidents.iter().filter(|i| is_open(input, i)) {
+        if !causes.contains(&incident.cause) && is_hidden(input, &incident.cause) {
+            let mut kept = incident.clone();
+            kept.last_evidence_at = input.now;
+            plan.incidents.push(kept);
+        }
+    }
     causes
         .into_iter()
         .map(|cause| {
@@ -35,6 +42,15 @@ pub(super) fn update(
             (cause.clone(), incident)
         })
         .collect()
+}
+
+/// A violation that may be evidence for the cause is active and cannot be read now: an incident does not run out, and
+/// its remedies do not become fresh, because nobody could look.
+fn is_hidden(input: &PlanInput<'_>, cause: &Cause) -> bool {
+    input
+        .violations
+        .values()
+        .any(|v| v.counts() && !v.confirmed && v.cause.as_ref().is_none_or(|named| named == cause))
 }
 
 pub(super) fn is_open(input: &PlanInput<'_>, incident: &Incident) -> bool {

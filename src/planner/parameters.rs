@@ -138,7 +138,8 @@ fn present<'a>(input: &'a PlanInput<'_>) -> Result<&'a CommitteeState, (Impossib
 }
 
 fn outside(size: u32, min: u32, max: u32) -> (Impossibility, String) {
-    (Impossibility::AtLimit, format!("{size} replicas are outside the limits {min}..{max}"))
+    let reason = if size > max { Impossibility::AtLimit } else { Impossibility::Invalid };
+    (reason, format!("{size} replicas are outside the limits {min}..{max}"))
 }
 
 fn required<'a, T>(value: Option<&'a T>, name: &str) -> Result<&'a T, (Impossibility, String)> {

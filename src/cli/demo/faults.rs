@@ -157,6 +157,8 @@ impl<'a> Episode<'a> {
         } else if self.seen.is_some() {
             self.clear.get_or_insert(at);
         }
+        // First, so that a verdict which falls between these reads is seen among the outcomes.
+        self.judging = !knowledge.all::<Judging>(None).await?.is_empty();
         let executions = knowledge.page::<Execution>(None, None, 50).await?.items;
         self.executions =
             executions.into_iter().filter(|e| e.started_at >= self.began).rev().collect();
@@ -166,7 +168,6 @@ impl<'a> Episode<'a> {
             knowledge.all::<Escalation>(Some("open")).await?.iter().any(|e| {
                 e.reason == EscalationReason::RemediesExhausted && e.opened_at >= self.began
             });
-        self.judging = !knowledge.all::<Judging>(None).await?.is_empty();
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::charter_contract::{nine_actions, reference};
+use crate::support::eventually::eventually;
 
 /// Time enough for a loaded machine; nothing here hangs.
 fn patient(base: &str) -> Settings {
@@ -48,7 +49,10 @@ async fn a15_the_reference_charter_takes_each_of_the_nine_actions_and_their_undo
 
 #[tokio::test]
 async fn a23_a24_a25_policies_committee_and_violations_of_the_reference_charter() {
-    let executor = executor(patient(&with_key().await));
+    let key = Some("the-key".to_owned());
+    let options = Options { api_key: key, sandbox: true, speed: 10.0, ..Options::default() };
+    let base = reference(options).await;
+    let executor = executor(patient(&base));
     let client = executor.client();
     let id = client.apply(&throttle(), now(), Uuid::new_v4()).await.expect("applied");
     assert!(client.honours_keys());
@@ -67,7 +71,15 @@ async fn a23_a24_a25_policies_committee_and_violations_of_the_reference_charter(
     let outside = client.scale(100_000, Uuid::new_v4()).await.expect_err("outside");
     assert_eq!(outside.refused_with(), Some(400));
     client.restart(Some("validator"), true, Uuid::new_v4()).await.expect("restarted");
-    client.violations().await.expect("a list");
+    assert!(client.violations().await.expect("a list").is_empty(), "nothing is violated yet");
+    let fault = serde_json::json!({"fault": "misconfigured_policy"});
+    let order = reqwest::Client::new().post(format!("{base}/sandbox/faults")).json(&fault);
+    assert_eq!(order.send().await.expect("an answer").status(), 201);
+    eventually(Duration::from_secs(60), "a violation is listed", async || {
+        let listed = client.violations().await.map_err(|e| e.to_string())?;
+        listed.first().map(|v| v.severity.clone()).ok_or("none yet".to_owned())
+    })
+    .await;
 }
 
 #[tokio::test]
