@@ -22,5 +22,5 @@ fn quick() -> Criterion {
         .measurement_time(Duration::from_secs(2))
 }
 
-criterion_group!(name = cycle; config = quick(); targets = whole::steady, whole::opening, pure::stages);
+criterion_group!(name = cycle; config = quick(); targets = whole::steady, whole::opening, pure::stages, pure::storm);
 criterion_main!(cycle);

@@ -82,6 +82,28 @@ pub fn stages(c: &mut Criterion) {
     }
 }
 
+/// The first cycle of a storm: everything was seen well one interval before, so every violation has an onset.
+pub fn storm(c: &mut Criterion) {
+    let mut group = c.benchmark_group("storm");
+    group.sampling_mode(SamplingMode::Flat);
+    for size in SIZES {
+        let mut snapshot = snapshot(size);
+        let mut new_id = Uuid::now_v7;
+        let mut tracker = Tracker::new(analyzer::Settings::default(), snapshot.at, Vec::new());
+        for value in [0.1, 0.9] {
+            pass(&mut snapshot);
+            for reading in &mut snapshot.readings {
+                reading.points.iter_mut().flatten().for_each(|point| point.value = value);
+            }
+            tracker.observe(&snapshot, Trigger::Scheduled, &mut new_id);
+        }
+        let now = snapshot.at;
+        group.bench_function(BenchmarkId::new("analyze", size), |b| {
+            b.iter(|| analyze(&tracker, Uuid::nil(), "cycle", now));
+        });
+    }
+}
+
 fn charter(at: Time) -> CharterView {
     let state = CommitteeState { status: CommitteeStatus::Degraded, replicas: 5, healthy_nodes: 5 };
     CharterView { at, state: Ok(state) }

@@ -27,7 +27,10 @@ const PAUSE: Duration = Duration::from_millis(40);
 const PACED: u32 = 600;
 
 /// Often enough that the measured seconds hold several cycles.
-const INTERVAL: &str = "5";
+const OFTEN: &str = "5";
+
+/// So seldom that they hold none but the first, over an empty inbox.
+const SELDOM: &str = "300";
 
 fn batch(number: u64) -> String {
     let alerts: Vec<String> = (number * BATCH..(number + 1) * BATCH).map(warning).collect();
@@ -45,7 +48,7 @@ async fn deliver(daemon: &Daemon, batch: String, due: Instant) -> Duration {
 
 pub async fn throughput() {
     let upstream = Upstream::start(0);
-    let daemon = Arc::new(Daemon::start(&upstream, INTERVAL, "", "").await);
+    let daemon = Arc::new(Daemon::start(&upstream, OFTEN, "", "").await);
     let next = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
     let mut senders = JoinSet::new();
@@ -71,8 +74,13 @@ pub async fn throughput() {
 
 /// Each delivery leaves at its time whether or not the one before is answered, and its wait counts from then.
 pub async fn at_half_the_target() {
+    paced(OFTEN, "a cycle every 5 s").await;
+    paced(SELDOM, "no cycle beside it").await;
+}
+
+async fn paced(interval: &str, beside: &str) {
     let upstream = Upstream::start(0);
-    let daemon = Arc::new(Daemon::start(&upstream, INTERVAL, "", "").await);
+    let daemon = Arc::new(Daemon::start(&upstream, interval, "", "").await);
     let mut deliveries = JoinSet::new();
     let mut ticks = tokio::time::interval(PAUSE);
     for number in 0..PACED {
@@ -81,6 +89,7 @@ pub async fn at_half_the_target() {
         let daemon = daemon.clone();
         deliveries.spawn(async move { deliver(&daemon, batch, due).await });
     }
-    row("intake at 2,500 alerts/s, batches of 100", &spread(deliveries.join_all().await));
+    let what = format!("intake at 2,500 alerts/s, batches of {BATCH}, {beside}");
+    row(&what, &spread(deliveries.join_all().await));
     row("RSS after it", &format!("{:.1} MB", daemon.megabytes("VmRSS")));
 }

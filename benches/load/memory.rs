@@ -7,7 +7,7 @@ use super::upstream::Upstream;
 const BROKEN: usize = 10_000;
 
 /// Cycles before memory is read: what one cycle leaves behind is there, and what grows shows.
-const CYCLES: u64 = 15;
+const CYCLES: u64 = 30;
 
 pub async fn idle_and_broken() {
     let upstream = Upstream::start(0);

@@ -19,8 +19,9 @@ pub enum Intake {
 /// Keys of alerts that are kept at most, and read at most by one cycle.
 pub const MAX_ALERTS: usize = 100_000;
 
-/// Some 10 ms of the one writer: deliveries that wait beside a cycle are not kept waiting for all of its alerts.
-const MARKED_AT_ONCE: usize = 500;
+/// A few milliseconds of the one writer, as one delivery takes: those that wait beside a cycle are not kept waiting for
+/// all of its alerts.
+const MARKED_AT_ONCE: usize = 100;
 
 impl Knowledge {
     /// Stores delivered alerts in one transaction; once this returns they survive a crash. One answer an alert.
