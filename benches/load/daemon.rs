@@ -115,7 +115,6 @@ fn free_port() -> u16 {
 }
 
 pub fn load_average() -> String {
-    std::fs::read_to_string("/proc/loadavg")
-        .map(|text| text.split(' ').take(3).collect::<Vec<_>>().join(" "))
-        .unwrap_or_else(|_| "unknown".to_owned())
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_else(|_| "unknown".to_owned());
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }

@@ -34,12 +34,12 @@ fn row(what: &str, measured: &str) {
 fn spread(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     let Some(last) = times.len().checked_sub(1) else { return "nothing measured".to_owned() };
-    let at = |share: f64| times[(last as f64 * share).ceil() as usize].as_secs_f64() * 1e3;
+    let at = |percent: usize| times[(last * percent).div_ceil(100)].as_secs_f64() * 1e3;
     format!(
         "p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms (n = {})",
-        at(0.5),
-        at(0.99),
-        at(1.0),
+        at(50),
+        at(99),
+        at(100),
         times.len()
     )
 }
