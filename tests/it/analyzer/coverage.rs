@@ -215,3 +215,22 @@ fn a_series_back_after_it_vanished_has_no_onset() {
     assert_eq!(cycle.changes.opened.len(), 3);
     assert!(!cycle.has(mape_k::domain::analysis::PatternKind::Temporal));
 }
+
+#[test]
+fn while_the_source_fails_nothing_vanishes_however_long_it_takes() {
+    let mut world = World::new().watch(rule("r"), many(20, BROKEN));
+    world.cycle();
+    world.outage();
+    for _ in 0..40 {
+        let cycle = world.cycle();
+        assert!(cycle.changes.vanished.is_empty() && cycle.changes.cleared.is_empty());
+    }
+    assert_eq!(
+        world.active().len(),
+        20,
+        "20 minutes later they are still active, and nobody sees them"
+    );
+    // Back in part: what is missing now is still expected, so this is not good data.
+    world.answer("r", many(10, FINE));
+    assert!(!world.cycle().status("r").good);
+}

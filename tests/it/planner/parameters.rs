@@ -47,7 +47,9 @@ fn no_scaling_when_the_size_is_unknown_or_outside_the_limits() {
     let mut world = World::with(LATENCY, CHARTER);
     world.settings.scaling.min_replicas = 3;
     let (unknown, limit) = (Impossibility::SizeUnknown, Impossibility::AtLimit);
-    for (present, wanted) in [(0, unknown), (2, limit), (20, limit), (25, limit)] {
+    // Below the limits is no exhausted capacity.
+    let below = Impossibility::Invalid;
+    for (present, wanted) in [(0, unknown), (2, below), (20, limit), (25, limit)] {
         world.size(present);
         assert_eq!(impossible(&world.plan(), ActionKind::ScaleUp), Some(wanted), "{present}");
     }

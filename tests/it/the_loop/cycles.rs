@@ -179,3 +179,18 @@ async fn three_panics_in_a_row_end_the_daemon() {
     assert!(error.contains("3 cycles in a row panicked") && error.contains("overflow"), "{error}");
     assert!(world.changes().is_empty());
 }
+
+/// A49: a source that hangs holds no stop up; nothing was decided, so nothing has to be finished.
+#[tokio::test]
+async fn a49_a_stop_does_not_wait_for_a_source_that_hangs() {
+    let mut world = World::new().await;
+    world.config.monitor.query_timeout = Duration::from_mins(2);
+    world.start().await;
+    world.cycles(1).await;
+    world.prometheus.be(Mood::Hangs).await;
+    // Two intervals on, the loop is inside a read that does not end.
+    tokio::time::sleep(world.config.orchestrator.loop_interval * 2).await;
+    let began = std::time::Instant::now();
+    world.stop().await;
+    println!("stopped after {:?}", began.elapsed());
+}
