@@ -19,7 +19,7 @@ check: compiler ## Formatting, lints and documentation, warnings as errors
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-benchmark: compiler ## Measure, in some 15 minutes; docs/BENCHMARKS.md says what the numbers mean
+benchmark: compiler ## Measure; docs/BENCHMARKS.md says what the numbers mean
 	cargo bench --locked --bench cycle
 	cargo bench --locked --bench load
 	@echo "Put the numbers into docs/BENCHMARKS.md; criterion keeps its own under target/criterion."
