@@ -15,6 +15,7 @@ mod api;
 mod duration;
 mod environment;
 mod execute;
+mod guardrails;
 mod knowledge;
 mod logging;
 mod monitor;
@@ -107,7 +108,8 @@ impl Config {
         let interval = orchestrator.loop_interval;
         let monitor = monitor::read(root.section("monitor"), interval);
         let analyze = analyze::read(root.section("analyze"), &monitor.rules, interval);
-        let plan = plan::read(root.section("plan"));
+        let mut plan = plan::read(root.section("plan"));
+        plan.guardrails = guardrails::read(root.section("guardrails"), &plan);
         let execute = execute::read(root.section("execute"));
         let knowledge = knowledge::read(root.section("knowledge"));
         let alertmanager_section = root.section("alertmanager");

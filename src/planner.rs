@@ -11,6 +11,7 @@ mod candidate;
 mod check;
 mod cost_benefit;
 mod give_back;
+pub mod guardrails;
 mod hold;
 mod incident;
 mod parameters;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 
 pub use check::check;
 pub use cost_benefit::{benefit, effectiveness, order};
+pub use guardrails::Guardrails;
 pub use settings::{Settings, Strategy};
 
 use crate::domain::Cause;

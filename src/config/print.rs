@@ -38,11 +38,12 @@ impl Serialize for Config {
             api,
             logging,
         } = self;
-        let mut file = serializer.serialize_struct("Config", 9)?;
+        let mut file = serializer.serialize_struct("Config", 10)?;
         file.serialize_field("orchestrator", orchestrator)?;
         file.serialize_field("monitor", &MonitorSection::from(monitor))?;
         file.serialize_field("analyze", analyze)?;
         file.serialize_field("plan", plan)?;
+        file.serialize_field("guardrails", &plan.guardrails)?;
         file.serialize_field("execute", execute)?;
         file.serialize_field("knowledge", &KnowledgeSection::from(knowledge))?;
         file.serialize_field("alertmanager", alertmanager)?;

@@ -11,6 +11,7 @@ use crate::analyzer::settings::{
     Algorithms, Causal, Flapping, Frequency, Spatial, Sustained, Temporal,
 };
 use crate::domain::rule::{Measure, MetricRule, Rule};
+use crate::planner::guardrails::{Breaker, Budget, Cooldown, Fleet, Guardrails, Storm};
 use crate::planner::settings::{GiveBack, Scaling, Strategy};
 use crate::{analyzer, control_loop, executor, knowledge, monitor, planner, server, telemetry};
 
@@ -163,12 +164,14 @@ fn scale_plan(settings: &mut planner::Settings, pace: Pace) {
         strategies,
         saturation: _,
         learning: _,
+        guardrails,
         incident_gap,
         rejection_holds,
         resize_settle,
     } = settings;
     pace.apply_all([approval_ttl, incident_gap, rejection_holds, resize_settle]);
     pace.apply_all(after);
+    scale_guardrails(guardrails, pace);
     for strategy in strategies.values_mut().flatten() {
         let Strategy {
             action: _,
@@ -185,6 +188,33 @@ fn scale_plan(settings: &mut planner::Settings, pace: Pace) {
         } = strategy;
         pace.apply_all(duration_seconds);
     }
+}
+
+fn scale_guardrails(rails: &mut Guardrails, pace: Pace) {
+    let Guardrails {
+        mode: _,
+        auto_approve_high_risk: _,
+        forbidden_actions: _,
+        actions_per_incident: _,
+        failures_per_remedy: _,
+        temporary_limit,
+        cooldown: Cooldown { shortest, longest, opposite },
+        budget:
+            Budget {
+                per_hour: _,
+                per_target_per_hour: _,
+                override_gap,
+                overrides_per_day: _,
+                hour,
+                day,
+            },
+        fleet: Fleet { share: _, redundancy_groups: _ },
+        breaker: Breaker { degradations: _, of: _, ineffective: _, open_for },
+        storm:
+            Storm { firing: _, within, unhealthy: _, min_components: _, min_sick: _, leave_after },
+    } = rails;
+    pace.apply_all([temporary_limit, shortest, longest, opposite, override_gap, hour, day]);
+    pace.apply_all([open_for, within, leave_after]);
 }
 
 fn scale_execute(settings: &mut executor::Settings, pace: Pace) {

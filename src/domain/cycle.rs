@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::action::{Action, ActionKind};
+use super::guard::GuardReading;
 use super::{Cause, time::Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -80,12 +81,67 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
+    /// A person's pause.
+    Paused,
+    /// `guardrails.mode` is observe.
+    ModeObserve,
+    CharterUnreachable,
+    /// The rules behind it were not read whole, covered and fresh.
+    StaleData,
+    Storm,
+    BreakerOpen,
+    Cooldown,
+    /// Its opposite was done not long ago.
+    OppositeDirection,
+    BudgetExhausted,
+    /// So much of the fleet, or another of its redundancy group, is being worked on already.
+    FleetLimit,
     Judging,
     InFlight,
-    ApprovalPending,
-    Rejected,
     OutcomeUnknown,
-    CharterUnreachable,
+    Rejected,
+    ApprovalPending,
+}
+
+impl Hold {
+    pub const ALL: [Self; 15] = [
+        Self::Paused,
+        Self::ModeObserve,
+        Self::CharterUnreachable,
+        Self::StaleData,
+        Self::Storm,
+        Self::BreakerOpen,
+        Self::Cooldown,
+        Self::OppositeDirection,
+        Self::BudgetExhausted,
+        Self::FleetLimit,
+        Self::Judging,
+        Self::InFlight,
+        Self::OutcomeUnknown,
+        Self::Rejected,
+        Self::ApprovalPending,
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::ModeObserve => "mode_observe",
+            Self::CharterUnreachable => "charter_unreachable",
+            Self::StaleData => "stale_data",
+            Self::Storm => "storm",
+            Self::BreakerOpen => "breaker_open",
+            Self::Cooldown => "cooldown",
+            Self::OppositeDirection => "opposite_direction",
+            Self::BudgetExhausted => "budget_exhausted",
+            Self::FleetLimit => "fleet_limit",
+            Self::Judging => "judging",
+            Self::InFlight => "in_flight",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Rejected => "rejected",
+            Self::ApprovalPending => "approval_pending",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -96,6 +152,8 @@ pub enum Impossibility {
     ParameterMissing,
     Invalid,
     NotConfined,
+    /// `guardrails.forbidden_actions` names it.
+    Forbidden,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -130,6 +188,9 @@ pub struct CandidateReport {
     pub cost: f64,
     pub score: f64,
     pub occurrences: u32,
+    /// What each guard said, in their order; empty for one that was not ripe for them.
+    #[serde(default)]
+    pub guards: Vec<GuardReading>,
     pub verdict: Verdict,
 }
 

@@ -43,6 +43,7 @@ pub(super) fn candidate<'a>(input: &PlanInput<'a>) -> Option<Contender<'a>> {
             cost,
             score: benefit - cost,
             occurrences: 0,
+            guards: Vec::new(),
             verdict: Verdict::Chosen,
             cause: cause.clone(),
         },

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::guardrails::Guardrails;
+
 use crate::domain::Cause;
 use crate::domain::action::{ActionKind, RebalanceStrategy};
 
@@ -35,6 +37,9 @@ pub struct Settings {
     /// `knowledge.pattern_learning_enabled`: false keeps effectiveness at 1.
     #[serde(skip)]
     pub learning: bool,
+    /// The `guardrails` section.
+    #[serde(skip)]
+    pub guardrails: Guardrails,
     /// An incident ends this long after its last evidence (loop.md; not a key).
     #[serde(skip)]
     pub incident_gap: Duration,
@@ -69,6 +74,7 @@ impl Default for Settings {
             strategies: shipped_strategies(),
             saturation: 30,
             learning: true,
+            guardrails: Guardrails::default(),
             incident_gap: Duration::from_secs(600),
             rejection_holds: Duration::from_secs(3600),
             resize_settle: Duration::from_secs(180),

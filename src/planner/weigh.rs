@@ -147,6 +147,7 @@ impl Weighed<'_> {
             cost: self.cost,
             score: self.score(),
             occurrences: self.ground.occurrences,
+            guards: Vec::new(),
             verdict,
         }
     }

@@ -1,0 +1,68 @@
+//! The `guardrails` section.
+
+use super::reader::Section;
+use super::values::{action, boolean, count, duration_or_zero, one_of, positive, share, text};
+use crate::planner::Settings;
+use crate::planner::guardrails::{Guardrails, Mode};
+
+pub(super) fn read(mut section: Section<'_>, plan: &Settings) -> Guardrails {
+    let mut rails = Guardrails::default();
+    section.read(
+        "mode",
+        &mut rails.mode,
+        one_of(&[("observe", Mode::Observe), ("suggest", Mode::Suggest), ("act", Mode::Act)]),
+    );
+    section.read("auto_approve_high_risk", &mut rails.auto_approve_high_risk, boolean);
+    for item in section.list("forbidden_actions").unwrap_or_default() {
+        rails.forbidden_actions.extend(item.parse(action));
+    }
+    section.read("actions_per_incident", &mut rails.actions_per_incident, count(1..=100));
+    section.read("failures_per_remedy", &mut rails.failures_per_remedy, count(1..=100));
+    section.read("temporary_limit", &mut rails.temporary_limit, positive);
+    for (cause, strategies) in &plan.strategies {
+        for strategy in strategies {
+            if strategy.duration_seconds.is_some_and(|lasts| lasts > rails.temporary_limit) {
+                let text = format!(
+                    "plan.strategies asks for {} of {cause} for longer than this",
+                    strategy.action
+                );
+                section.error("temporary_limit", text);
+            }
+        }
+    }
+    let mut cooldown = section.section("cooldown");
+    cooldown.read("shortest", &mut rails.cooldown.shortest, duration_or_zero);
+    cooldown.read("longest", &mut rails.cooldown.longest, positive);
+    cooldown.read("opposite", &mut rails.cooldown.opposite, duration_or_zero);
+    if rails.cooldown.longest < rails.cooldown.shortest {
+        cooldown.error("longest", "shorter than shortest");
+    }
+    let mut budget = section.section("budget");
+    budget.read("per_hour", &mut rails.budget.per_hour, count(1..=1000));
+    budget.read("per_target_per_hour", &mut rails.budget.per_target_per_hour, count(1..=1000));
+    budget.read("override_gap", &mut rails.budget.override_gap, duration_or_zero);
+    budget.read("overrides_per_day", &mut rails.budget.overrides_per_day, count(0..=1000));
+    let mut fleet = section.section("fleet");
+    fleet.read("share", &mut rails.fleet.share, share);
+    for item in fleet.list("redundancy_groups").unwrap_or_default() {
+        let members = item.into_list().unwrap_or_default();
+        let group = members.iter().filter_map(|member| member.parse(text)).collect();
+        rails.fleet.redundancy_groups.push(group);
+    }
+    let mut breaker = section.section("breaker");
+    breaker.read("degradations", &mut rails.breaker.degradations, count(1..=100));
+    breaker.read("of", &mut rails.breaker.of, count(1..=100));
+    breaker.read("ineffective", &mut rails.breaker.ineffective, count(1..=100));
+    breaker.read("open_for", &mut rails.breaker.open_for, positive);
+    if rails.breaker.of < rails.breaker.degradations {
+        breaker.error("of", "fewer than degradations: it would never open");
+    }
+    let mut storm = section.section("storm");
+    storm.read("firing", &mut rails.storm.firing, share);
+    storm.read("within", &mut rails.storm.within, positive);
+    storm.read("unhealthy", &mut rails.storm.unhealthy, share);
+    storm.read("min_components", &mut rails.storm.min_components, count(1..=100_000));
+    storm.read("min_sick", &mut rails.storm.min_sick, count(1..=100_000));
+    storm.read("leave_after", &mut rails.storm.leave_after, duration_or_zero);
+    rails
+}

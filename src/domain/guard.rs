@@ -1,0 +1,95 @@
+//! Guards: what stands between a remedy that is worth doing and doing it, in the order in which they are asked.
+//!
+//! Each is read for every remedy that is ripe, with the number it looked at and the limit it held it to, so that
+//! `explain`, the API, the log and the metrics show one and the same reading.
+
+use serde::{Deserialize, Serialize};
+
+use super::cycle::Hold;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// A person's pause.
+    Pause,
+    /// `guardrails.mode`.
+    Mode,
+    /// Charter answers.
+    Charter,
+    /// The data behind it is fresh and covered.
+    Freshness,
+    /// Most of the system is sick at once.
+    Storm,
+    /// Our own actions have done harm, or no good.
+    Breaker,
+    /// The same action on the same ground, or its opposite, not long ago.
+    Cooldown,
+    /// Actions in the last hour and day, in all and on this ground.
+    Budget,
+    /// Something is still taking effect on this ground.
+    Conflict,
+    /// Risk, and a person's word.
+    Approval,
+}
+
+impl Guard {
+    /// In the order in which they are asked; the first that holds decides.
+    pub const ALL: [Self; 10] = [
+        Self::Pause,
+        Self::Mode,
+        Self::Charter,
+        Self::Freshness,
+        Self::Storm,
+        Self::Breaker,
+        Self::Cooldown,
+        Self::Budget,
+        Self::Conflict,
+        Self::Approval,
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Mode => "mode",
+            Self::Charter => "charter",
+            Self::Freshness => "freshness",
+            Self::Storm => "storm",
+            Self::Breaker => "breaker",
+            Self::Cooldown => "cooldown",
+            Self::Budget => "budget",
+            Self::Conflict => "conflict",
+            Self::Approval => "approval",
+        }
+    }
+}
+
+/// What one guard said of one remedy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GuardReading {
+    pub guard: Guard,
+    /// `None`: it lets it pass.
+    pub held: Option<Hold>,
+    /// The number it looked at and the limit it held it to, where it is a matter of numbers.
+    pub value: Option<f64>,
+    pub limit: Option<f64>,
+    /// In words, with the unit.
+    pub detail: String,
+}
+
+impl GuardReading {
+    #[must_use]
+    pub fn passed(guard: Guard, detail: impl Into<String>) -> Self {
+        Self { guard, held: None, value: None, limit: None, detail: detail.into() }
+    }
+
+    #[must_use]
+    pub fn held(guard: Guard, hold: Hold, detail: impl Into<String>) -> Self {
+        Self { guard, held: Some(hold), value: None, limit: None, detail: detail.into() }
+    }
+
+    #[must_use]
+    pub fn with(self, value: f64, limit: f64) -> Self {
+        Self { value: Some(value), limit: Some(limit), ..self }
+    }
+}

@@ -1,0 +1,29 @@
+//! A person's word that nothing may be done for a while: who, why, until when.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Time;
+
+/// While it holds the loop observes, judges and plans, and sends nothing that changes Charter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub by: String,
+    pub reason: String,
+    pub since: Time,
+    /// It ends by itself: a pause that somebody forgot must not switch the loop off for ever.
+    pub until: Time,
+}
+
+impl Pause {
+    #[must_use]
+    pub fn holds(&self, now: Time) -> bool {
+        now < self.until
+    }
+}
+
+impl std::fmt::Display for Pause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let until = self.until.format("%Y-%m-%d %H:%M:%S");
+        write!(f, "paused by {} until {until} UTC: {}", self.by, self.reason)
+    }
+}

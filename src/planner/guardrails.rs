@@ -1,0 +1,171 @@
+//! The `guardrails` section of the configuration with its defaults: what bounds the loop whatever it has concluded.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::domain::action::ActionKind;
+
+/// How far the loop goes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Reads, concludes, plans and reports; nothing that changes Charter is ever sent.
+    Observe,
+    /// Every action waits for a person, whatever `orchestrator.auto_approve` says.
+    Suggest,
+    /// `orchestrator.auto_approve` decides whether an action waits for a person.
+    Act,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Guardrails {
+    pub mode: Mode,
+    /// Restart of all, override and bypass go out without a person too, where `auto_approve` is on.
+    pub auto_approve_high_risk: bool,
+    /// Never planned and never sent.
+    pub forbidden_actions: BTreeSet<ActionKind>,
+    /// Actions an incident may have; then a person has it.
+    pub actions_per_incident: u32,
+    /// So many failures in a row of one action for one cause on one ground within a day end it for that day.
+    pub failures_per_remedy: u32,
+    /// The longest that a bypass, throttle or override may be asked for.
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub temporary_limit: Duration,
+    pub cooldown: Cooldown,
+    pub budget: Budget,
+    pub fleet: Fleet,
+    pub breaker: Breaker,
+    pub storm: Storm,
+}
+
+impl Default for Guardrails {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Act,
+            auto_approve_high_risk: false,
+            forbidden_actions: BTreeSet::new(),
+            actions_per_incident: 4,
+            failures_per_remedy: 3,
+            temporary_limit: Duration::from_secs(900),
+            cooldown: Cooldown::default(),
+            budget: Budget::default(),
+            fleet: Fleet::default(),
+            breaker: Breaker::default(),
+            storm: Storm::default(),
+        }
+    }
+}
+
+/// Between two actions of one kind on one ground: at least the settle time, doubled by every failure in a row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cooldown {
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub shortest: Duration,
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub longest: Duration,
+    /// Between an action and its opposite: scale up and down.
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub opposite: Duration,
+}
+
+impl Default for Cooldown {
+    fn default() -> Self {
+        Self {
+            shortest: Duration::from_secs(300),
+            longest: Duration::from_secs(3600),
+            opposite: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Counted over everything that may have been sent, in the store: a restart refills nothing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Budget {
+    pub per_hour: u32,
+    pub per_target_per_hour: u32,
+    /// Between two of emergency override or bypass.
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub override_gap: Duration,
+    pub overrides_per_day: u32,
+    #[serde(skip)]
+    pub hour: Duration,
+    #[serde(skip)]
+    pub day: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            per_hour: 6,
+            per_target_per_hour: 3,
+            override_gap: Duration::from_secs(1800),
+            overrides_per_day: 2,
+            hour: Duration::from_secs(3600),
+            day: Duration::from_secs(86_400),
+        }
+    }
+}
+
+/// How much of the fleet may be worked on at once.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fleet {
+    /// Share of the known components that may have an action taking effect; always at least one.
+    pub share: f64,
+    /// Components that stand in for each other: never two of one group at once.
+    pub redundancy_groups: Vec<BTreeSet<String>>,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self { share: 0.10, redundancy_groups: Vec::new() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Breaker {
+    /// So many degradations among the last `of` verdicts open it.
+    pub degradations: usize,
+    pub of: usize,
+    /// So many verdicts `ineffective` in a row open it.
+    pub ineffective: usize,
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub open_for: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { degradations: 2, of: 10, ineffective: 5, open_for: Duration::from_secs(1800) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Storm {
+    /// Share of the known components that began to break within `within`, with no named cause in common.
+    pub firing: f64,
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub within: Duration,
+    /// Share of the known components that is sick, however long, with no named cause in common.
+    pub unhealthy: f64,
+    /// With fewer known components the guard is off, and says so.
+    pub min_components: usize,
+    /// With fewer sick ones it is no storm.
+    pub min_sick: usize,
+    /// It is over when both shares have been below half of their limit for so long.
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub leave_after: Duration,
+}
+
+impl Default for Storm {
+    fn default() -> Self {
+        Self {
+            firing: 0.30,
+            within: Duration::from_secs(60),
+            unhealthy: 0.55,
+            min_components: 5,
+            min_sick: 3,
+            leave_after: Duration::from_secs(300),
+        }
+    }
+}
