@@ -138,6 +138,7 @@ impl Cycle {
         let input = PlanInput {
             now,
             settings: &self.config.plan,
+            pause: recalled.pause.as_ref(),
             root_causes: if blind { &[] } else { &analysis.root_causes },
             violations: &by_fingerprint,
             statistics: &recalled.statistics,

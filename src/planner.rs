@@ -37,6 +37,7 @@ use crate::domain::charter::CharterView;
 use crate::domain::cycle::CandidateReport;
 use crate::domain::incident::Incident;
 use crate::domain::outcome::{ActionStatistics, Judging};
+use crate::domain::pause::Pause;
 use crate::domain::policy::Policy;
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
@@ -61,6 +62,8 @@ pub struct Surplus {
 pub struct PlanInput<'a> {
     pub now: Time,
     pub settings: &'a Settings,
+    /// A person's pause, as the store has it; it may be over.
+    pub pause: Option<&'a Pause>,
     pub root_causes: &'a [RootCause],
     /// Active violations by fingerprint.
     pub violations: &'a BTreeMap<&'a str, &'a Violation>,

@@ -61,6 +61,7 @@ pub fn stages(c: &mut Criterion) {
         let input = PlanInput {
             now,
             settings: &settings,
+            pause: None,
             root_causes: &analysis.root_causes,
             violations: &violations,
             statistics: &[],

@@ -10,6 +10,7 @@ use crate::domain::escalation::{Escalation, EscalationReason};
 use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::Incident;
 use crate::domain::outcome::{ActionStatistics, Judging};
+use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
 use crate::knowledge::{Fact, Knowledge, StoreError};
 use crate::planner::Surplus;
@@ -33,6 +34,7 @@ pub(super) struct Recalled {
     /// Ground on which an execution ended without a known result.
     pub blocked: Vec<Scope>,
     pub surplus: Option<Surplus>,
+    pub pause: Option<Pause>,
 }
 
 impl Recalled {
@@ -45,6 +47,7 @@ impl Recalled {
         let escalations = knowledge.all::<Escalation>(Some("open")).await?;
         let receivers = knowledge.get::<Fact>(Fact::RECEIVERS).await?;
         let surplus = knowledge.get::<Fact>(SURPLUS).await?;
+        let pause = knowledge.get::<Fact>(Fact::PAUSE).await?;
         Ok(Self {
             inbox: knowledge.inbox().await?,
             receivers: receivers.map(|(fact, _)| strings(&fact)).unwrap_or_default(),
@@ -53,6 +56,7 @@ impl Recalled {
             judgings: knowledge.all::<Judging>(None).await?,
             statistics: knowledge.statistics().await?,
             surplus: surplus.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
+            pause: pause.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
             policies,
             escalations,
         })

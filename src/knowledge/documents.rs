@@ -42,6 +42,9 @@ impl Fact {
     /// The names of receivers that accepted webhook payloads carried: a list of texts. The webhook's intake writes it,
     /// the cycle reads it to tell which listed alerts are routed to us.
     pub const RECEIVERS: &str = "receivers";
+
+    /// A person's pause ([`crate::domain::pause::Pause`]), or null after a resume. People write it, the cycle reads it.
+    pub const PAUSE: &str = "pause";
 }
 
 /// An alert that is firing, whether a cycle has taken it in or not.

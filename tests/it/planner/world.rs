@@ -11,6 +11,7 @@ use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::{CandidateReport, Verdict};
 use mape_k::domain::incident::{Attempt, Incident};
 use mape_k::domain::outcome::{ActionStatistics, Judging, OutcomeType};
+use mape_k::domain::pause::Pause;
 use mape_k::domain::policy::{Approval, Policy};
 use mape_k::domain::reading::Source;
 use mape_k::domain::rule::{Comparison, Severity};
@@ -26,6 +27,7 @@ pub const OVERLOAD: &str = Cause::SYSTEM_OVERLOAD;
 
 #[derive(Clone, Debug)]
 pub struct World {
+    pub pause: Option<Pause>,
     pub now: Time,
     pub settings: Settings,
     pub roots: Vec<RootCause>,
@@ -53,6 +55,7 @@ impl World {
     /// Four replicas, 1,000 operations a second, approvals by itself, nothing wrong.
     pub fn new() -> Self {
         Self {
+            pause: None,
             now: start(),
             settings: Settings { auto_approve: true, ..Settings::default() },
             roots: Vec::new(),
@@ -139,6 +142,7 @@ impl World {
         answer(&PlanInput {
             now: self.now,
             settings: &self.settings,
+            pause: self.pause.as_ref(),
             root_causes: &self.roots,
             violations: &violations,
             statistics: &self.statistics,
