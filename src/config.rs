@@ -140,6 +140,8 @@ impl Config {
         self.plan.saturation = self.knowledge.confidence_saturation_point;
         self.plan.learning = self.knowledge.pattern_learning_enabled;
         self.plan.resize_settle = self.execute.settle(ActionKind::ScaleUp);
+        self.plan.settle = ActionKind::ALL.map(|kind| (kind, self.execute.settle(kind))).into();
+        self.plan.min_coverage = self.monitor.min_coverage;
         if let Some(level) = &self.orchestrator.log_level {
             self.logging.level.clone_from(level);
         }

@@ -27,6 +27,8 @@ mod retention;
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use crate::domain::outcome::{ActionStatistics, Insight, Outcome};
 use crate::domain::time::Time;
 
@@ -103,6 +105,17 @@ impl Knowledge {
             Some(record) => Ok(Some((self.read(&record)?, record.version))),
             None => Ok(None),
         }
+    }
+
+    /// A single fact's value. One that cannot be read is an error, never the same as none.
+    pub async fn fact<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        let Some((fact, _)) = self.get::<Fact>(name).await? else { return Ok(None) };
+        serde_json::from_value(fact.value).map_err(|error| StoreError::Corrupt {
+            store: self.name.to_string(),
+            collection: Fact::COLLECTION.as_str(),
+            key: name.to_owned(),
+            cause: error.to_string(),
+        })
     }
 
     /// Newest first; `after` is the `next` of the page before.

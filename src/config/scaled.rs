@@ -168,7 +168,10 @@ fn scale_plan(settings: &mut planner::Settings, pace: Pace) {
         incident_gap,
         rejection_holds,
         resize_settle,
+        settle,
+        min_coverage: _,
     } = settings;
+    pace.apply_all(settle.values_mut());
     pace.apply_all([approval_ttl, incident_gap, rejection_holds, resize_settle]);
     pace.apply_all(after);
     scale_guardrails(guardrails, pace);

@@ -1,6 +1,7 @@
 //! Carries out the chosen policy: intent into the store, then the calls, then the result into the store.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use crate::domain::Cause;
 use crate::domain::action::{Action, Scope};
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::{Attempt, Incident};
+use crate::domain::ledger::Ledger;
 use crate::domain::outcome::Judging;
 use crate::domain::policy::Policy;
 use crate::domain::time::{Time, after, since};
@@ -23,14 +25,21 @@ use crate::knowledge::{Fact, Knowledge, StoreError, When, Written};
 use crate::planner::{Plan, Surplus};
 
 /// The executor's journal: the store.
-struct StoreJournal<'a>(&'a Knowledge);
+struct StoreJournal<'a> {
+    knowledge: &'a Knowledge,
+    /// Records begun and not known to be durable: one that failed or was not waited for stays among them.
+    unwritten: AtomicUsize,
+}
 
 #[async_trait]
 impl Journal for StoreJournal<'_> {
     async fn record(&self, execution: &Execution) -> Result<(), JournalError> {
-        let mut batch = self.0.batch();
+        self.unwritten.fetch_add(1, Ordering::Relaxed);
+        let mut batch = self.knowledge.batch();
         batch.put(execution);
-        self.0.commit(batch).await.map(|_| ()).map_err(|e| JournalError(e.to_string()))
+        self.knowledge.commit(batch).await.map_err(|e| JournalError(e.to_string()))?;
+        self.unwritten.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -71,8 +80,11 @@ impl Cycle {
             chosen.iter().flat_map(|p| &p.actions).map(|_| Uuid::new_v4()).collect();
         if let (Some(judging), Some(policy)) = (&judging, chosen) {
             batch.put(judging);
+            let now = self.clock.now();
+            Self::enter(&mut recalled.ledger, policy, execution_id, now);
+            self.put_ledger(&mut recalled.ledger, &mut batch, now);
             // With the decision: if the process dies on the next line, it is known what was not sent.
-            let (mode, now) = (self.config.execute.execution_mode, self.clock.now());
+            let mode = self.config.execute.execution_mode;
             batch.put(&Execution::intended(policy, execution_id, &keys, mode, now));
         }
         self.memory.in_hand = chosen.is_some();
@@ -83,16 +95,22 @@ impl Cycle {
         };
         if written.get(position) != Some(&Written::Done) {
             tracing::info!(policy = %policy.id, "policy was decided by a person meanwhile; left alone");
-            self.abandon(&judging, plan).await?;
+            self.abandon(&judging, plan, &mut recalled.ledger).await?;
             self.memory.in_hand = false;
             return Ok(None);
         }
-        let journal = StoreJournal(&self.knowledge);
+        self.memory.begun = true;
+        let unwritten = AtomicUsize::new(0);
+        let journal = StoreJournal { knowledge: &self.knowledge, unwritten };
         let clock = self.clock;
         let execution = self
             .executor
             .execute(policy, execution_id, keys, &journal, stop, &move || clock.now())
             .await;
+        if journal.unwritten.load(Ordering::Relaxed) > 0 {
+            let why = format!("the journal of {} could not be written", policy.actions[0]);
+            self.memory.journal_failed = Some(why);
+        }
         if let Some(arrived) = seen.woken_by {
             self.metrics.webhook_to_call(since(execution.started_at, arrived));
         }
@@ -107,7 +125,7 @@ impl Cycle {
         let execution = self
             .record_result(execution, judging, policy, recalled, plan, seen.snapshot.at)
             .await?;
-        self.memory.in_hand = false;
+        (self.memory.in_hand, self.memory.begun) = (false, false);
         Ok(Some(execution))
     }
 
@@ -201,6 +219,8 @@ impl Cycle {
             incident.impossible.extend(invalid.map(|a| a.action.kind()));
             batch.put(&incident);
         }
+        self.settle_ledger(&mut recalled.ledger, &execution, took_effect(&execution), now);
+        self.put_ledger(&mut recalled.ledger, &mut batch, now);
         batch.put(&execution);
         // With the result: what blocks its ground, and tells people, must not be lost between two batches.
         let told = tell(&mut recalled.escalations, failed(&execution, &policy.evidence), now);
@@ -215,8 +235,15 @@ impl Cycle {
     }
 
     /// Takes back what was stored for a policy that was not begun.
-    async fn abandon(&self, judging: &Judging, plan: &Plan) -> Result<(), StoreError> {
+    async fn abandon(
+        &self,
+        judging: &Judging,
+        plan: &Plan,
+        ledger: &mut Ledger,
+    ) -> Result<(), StoreError> {
         let mut batch = self.knowledge.batch();
+        ledger.entries.retain(|e| e.execution_id != judging.execution_id);
+        self.put_ledger(ledger, &mut batch, self.clock.now());
         for incident in &plan.incidents {
             batch.put(incident);
         }

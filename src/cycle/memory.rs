@@ -36,6 +36,10 @@ pub(super) struct Memory {
     pub policies_executed: u64,
     /// An execution was begun and its end is not known to be in the store: it is settled before anything is recalled.
     pub in_hand: bool,
+    /// Its intent was durable: what fails from then on is the journal's failure.
+    pub begun: bool,
+    /// Why the journal of the last execution cannot be relied on; opens the breaker.
+    pub journal_failed: Option<String>,
 }
 
 impl Memory {
@@ -57,6 +61,8 @@ impl Memory {
             policies_generated: 0,
             policies_executed: 0,
             in_hand: false,
+            begun: false,
+            journal_failed: None,
         }
     }
 

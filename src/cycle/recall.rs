@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use super::ledger::LEDGER;
 use crate::domain::action::Scope;
 use crate::domain::alert::InboxAlert;
 use crate::domain::escalation::{Escalation, EscalationReason};
 use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::Incident;
+use crate::domain::ledger::Ledger;
 use crate::domain::outcome::{ActionStatistics, Judging};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
@@ -35,6 +37,7 @@ pub(super) struct Recalled {
     pub blocked: Vec<Scope>,
     pub surplus: Option<Surplus>,
     pub pause: Option<Pause>,
+    pub ledger: Ledger,
 }
 
 impl Recalled {
@@ -56,6 +59,7 @@ impl Recalled {
             judgings: knowledge.all::<Judging>(None).await?,
             statistics: knowledge.statistics().await?,
             surplus: surplus.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
+            ledger: knowledge.fact::<Ledger>(LEDGER).await?.unwrap_or_default(),
             pause: pause.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
             policies,
             escalations,
