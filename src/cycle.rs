@@ -8,6 +8,7 @@
 
 mod escalate;
 mod execute;
+mod guarded;
 mod judge;
 mod ledger;
 mod memory;
@@ -183,6 +184,7 @@ impl Cycle {
             rulings: &rulings,
             active: &active,
             by_fingerprint: &by_fingerprint,
+            blind,
         };
         let told = self.escalate(&recalled, &left).await?;
         run.escalated(&told);

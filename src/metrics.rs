@@ -13,7 +13,7 @@ use std::time::Duration;
 use prometheus::{Registry, TextEncoder};
 
 use crate::domain::analysis::Analysis;
-use crate::domain::cycle::{CycleReport, Trigger};
+use crate::domain::cycle::{CycleReport, Trigger, Verdict};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::outcome::Outcome;
@@ -78,6 +78,9 @@ impl Metrics {
         }
         for candidate in &report.candidates {
             self.cycle.candidates.add((&candidate.verdict).into(), 1);
+            if let Verdict::Held { reason, .. } = &candidate.verdict {
+                self.cycle.blocked.add(*reason, 1);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::domain::Cause;
 use crate::domain::charter::{CharterView, CommitteeStatus};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use crate::domain::reading::Source;
@@ -34,6 +35,10 @@ pub(super) struct Memory {
     pub last_read: BTreeMap<Source, Time>,
     pub policies_generated: u64,
     pub policies_executed: u64,
+    /// Since when the metrics cannot be read.
+    pub blind_since: Option<Time>,
+    /// Since when a cause's remedy has been held by one reason.
+    pub held_since: BTreeMap<(Cause, &'static str), Time>,
     /// An execution was begun and its end is not known to be in the store: it is settled before anything is recalled.
     pub in_hand: bool,
     /// Its intent was durable: what fails from then on is the journal's failure.
@@ -60,6 +65,8 @@ impl Memory {
             last_read: BTreeMap::new(),
             policies_generated: 0,
             policies_executed: 0,
+            blind_since: None,
+            held_since: BTreeMap::new(),
             in_hand: false,
             begun: false,
             journal_failed: None,
