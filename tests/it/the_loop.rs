@@ -9,6 +9,7 @@ mod crash_lines;
 mod cycles;
 mod deciding;
 mod fakes;
+mod guarded;
 mod overload;
 mod verdicts;
 mod waking;
