@@ -34,6 +34,7 @@ pub use approval::{Decision, DecisionError};
 pub use batch::Batch;
 pub use documents::{Document, Fact};
 pub use inbox::{Intake, MAX_ALERTS};
+pub use retention::Pruned;
 pub use settings::{Database, Settings};
 pub use store::{StoreError, When, Written};
 

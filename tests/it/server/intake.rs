@@ -345,7 +345,7 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 /// Another process that holds the file's write lock.
-async fn hold(path: &Path) -> SqliteConnection {
+pub async fn hold(path: &Path) -> SqliteConnection {
     let url = format!("sqlite://{}", path.display());
     let mut holder = SqliteConnection::connect(&url).await.expect("a second connection");
     holder.execute("BEGIN IMMEDIATE").await.expect("the write lock");
