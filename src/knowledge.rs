@@ -165,10 +165,6 @@ impl Knowledge {
         Ok(self.commit(batch).await?.len())
     }
 
-    async fn newest<T: Document>(&self, tag: &str, limit: usize) -> Result<Vec<T>, StoreError> {
-        Ok(self.page(Some(tag), None, limit).await?.items)
-    }
-
     fn read<T: Document>(&self, record: &Record) -> Result<T, StoreError> {
         serde_json::from_str(&record.body).map_err(|error| StoreError::Corrupt {
             store: self.name.to_string(),

@@ -47,7 +47,8 @@ impl Drop for Holder {
 impl Disk {
     /// One that can be filled.
     pub fn small() -> Self {
-        Self::mounted(IN_MEMORY, &["-m", "-Urm"]).or_else(Self::shared).unwrap_or_else(|why| {
+        let mounted = Self::mounted(IN_MEMORY, &["-m", "-Urm"]);
+        mounted.or_else(|tried| Self::shared(&tried)).unwrap_or_else(|why| {
             panic!(
                 "a test of a full disk needs a file system of its own: run it as root with the right to mount, \
                  allow user namespaces (on Ubuntu: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0), \
@@ -90,7 +91,7 @@ impl Disk {
     }
 
     /// What every container has, where nobody may mount.
-    fn shared(tried: String) -> Result<Self, String> {
+    fn shared(tried: &str) -> Result<Self, String> {
         let asked = Command::new("df").args(["--output=size", "-k", "/dev/shm"]).output();
         let printed = asked.map(|df| String::from_utf8_lossy(&df.stdout).into_owned());
         let size = printed.ok().and_then(|text| text.lines().nth(1)?.trim().parse::<u64>().ok());
