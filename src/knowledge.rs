@@ -36,6 +36,7 @@ pub use approval::{Decision, DecisionError};
 pub use batch::Batch;
 pub use documents::{Document, Fact};
 pub use inbox::{Intake, MAX_ALERTS};
+pub use retention::Pruned;
 pub use settings::{Database, Settings};
 pub use store::{StoreError, When, Written};
 
@@ -175,10 +176,6 @@ impl Knowledge {
             }
         }
         Ok(self.commit(batch).await?.len())
-    }
-
-    async fn newest<T: Document>(&self, tag: &str, limit: usize) -> Result<Vec<T>, StoreError> {
-        Ok(self.page(Some(tag), None, limit).await?.items)
     }
 
     fn read<T: Document>(&self, record: &Record) -> Result<T, StoreError> {

@@ -174,6 +174,11 @@ impl Metrics {
         self.intake.alerts_processed.inc_by(count);
     }
 
+    /// Alerts that the store gave up while they fired or before a cycle had seen them.
+    pub fn alerts_lost(&self, count: u64) {
+        self.intake.alerts_lost.inc_by(count);
+    }
+
     #[must_use]
     pub fn alert_totals(&self) -> AlertTotals {
         AlertTotals {

@@ -193,6 +193,7 @@ impl SourceSeries {
 pub(super) struct IntakeSeries {
     pub alerts_received: IntCounter,
     pub alerts_processed: IntCounter,
+    pub alerts_lost: IntCounter,
     pub alerts: Counters<AlertOutcome>,
     pub intake_rejections: Counters<IntakeRejection>,
     pub webhook_requests: Counters<WebhookStatus>,
@@ -210,6 +211,10 @@ impl IntakeSeries {
             alerts_processed: f.counter(
                 "mape_k_alerts_processed_total",
                 "Accepted alerts that a cycle has taken in.",
+            ),
+            alerts_lost: f.counter(
+                "mape_k_alerts_lost_total",
+                "Accepted alerts dropped while firing or before a cycle had seen them, the store's bound being full.",
             ),
             alerts: f.counters(
                 "mape_k_alerts_total",

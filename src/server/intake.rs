@@ -44,7 +44,8 @@ const LARGEST_BODIES: usize = 16;
 /// What the smallest request counts for, so that the number of requests is bounded too: 256 with the shipped limit.
 const SMALLEST_CHARGE: usize = 256 * 1024;
 
-/// Decoded payloads that wait for the writer; each still holds its room, so this never fills first.
+/// Decoded payloads that wait for the writer; each holds its room until it is stored, whether or not its sender still
+/// waits, so this never fills first.
 const QUEUE: usize = 1024;
 
 /// The receiving end of the webhook. Cheap to clone; [`Writer`] ends when all clones are gone.
@@ -71,8 +72,13 @@ impl Intake {
         let (sender, deliveries) = mpsc::channel(QUEUE);
         let room =
             settings.max_body_bytes.saturating_mul(LARGEST_BODIES).min(Semaphore::MAX_PERMITS);
-        let writer =
-            Writer { deliveries, knowledge, handle: handle.clone(), metrics: metrics.clone() };
+        let writer = Writer {
+            deliveries,
+            knowledge,
+            handle: handle.clone(),
+            metrics: metrics.clone(),
+            told_full: false,
+        };
         let intake = Self {
             settings: Arc::new(settings.clone()),
             monitor: Arc::new(monitor.clone()),
@@ -94,7 +100,7 @@ impl Intake {
         }
         let max = self.settings.max_body_bytes;
         let charge = charge(&parts.headers, max);
-        let _room =
+        let room =
             self.room.clone().try_acquire_many_owned(charge).map_err(|_| Refusal::TooMuch)?;
         let body = body::read(body, max, BODY_TIME).await.map_err(|error| match error {
             BodyError::TooLarge => Refusal::TooLarge { max },
@@ -111,7 +117,9 @@ impl Intake {
         drop(body);
         self.metrics.alerts_received(sorted.received());
         let (answer, answered) = oneshot::channel();
-        self.deliveries.try_send(sorted.into_delivery(answer)).map_err(|_| Refusal::TooMuch)?;
+        self.deliveries
+            .try_send(sorted.into_delivery(room, answer))
+            .map_err(|_| Refusal::TooMuch)?;
         match tokio::time::timeout(STORE_TIME, answered).await {
             Ok(Ok(stored)) => stored.map_err(Refusal::Store),
             Ok(Err(_)) => Err(Refusal::Store("the daemon is stopping".to_owned())),

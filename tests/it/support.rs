@@ -5,7 +5,9 @@
 
 pub mod alertmanager;
 pub mod config;
+pub mod disk;
 pub mod eventually;
+pub mod ledger;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
