@@ -1,9 +1,10 @@
 //! Speaks to a running daemon's API for the commands that only ask or decide.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Certificate, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -23,6 +24,10 @@ pub enum ClientError {
     Refused { url: String, status: StatusCode, text: String },
     #[error("{url} did not answer as mape-k does: {cause}. Is another program listening there?")]
     Nonsense { url: String, cause: String },
+    #[error(
+        "{} cannot be trusted: {cause}. Name a PEM file with certificates, by --ca or as api.tls.cert", .path.display()
+    )]
+    Certificates { path: PathBuf, cause: String },
     #[error("no policy {0} is kept; `mape-k status` lists those that wait for a decision")]
     NoSuchPolicy(String),
     #[error("who decides must be named: pass --by, or set USER")]
@@ -46,10 +51,30 @@ impl Client {
         Self { base, token, http: reqwest::Client::new() }
     }
 
-    /// The daemon that this configuration would start on this machine.
-    #[must_use]
-    pub fn of(settings: &server::Settings) -> Self {
-        Self::new(&local_url(settings), settings.token.clone())
+    /// The daemon that this configuration would start on this machine. Its own certificate is trusted.
+    pub fn of(settings: &server::Settings) -> Result<Self, ClientError> {
+        let token = settings.token.clone().or_else(|| settings.read_token.clone());
+        let client = Self::new(&local_url(settings), token);
+        match &settings.tls {
+            Some(tls) => client.trusting(&tls.cert),
+            None => Ok(client),
+        }
+    }
+
+    /// Trusts the certificates of this PEM file, too: the daemon's own when it signs itself, else its authority's.
+    pub fn trusting(self, path: &Path) -> Result<Self, ClientError> {
+        let failed = |cause: String| ClientError::Certificates { path: path.to_owned(), cause };
+        let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let certificates =
+            Certificate::from_pem_bundle(&pem).map_err(|error| failed(root_cause(&error)))?;
+        if certificates.is_empty() {
+            return Err(failed("it holds no certificate".to_owned()));
+        }
+        let http = reqwest::Client::builder()
+            .tls_certs_merge(certificates)
+            .build()
+            .map_err(|error| failed(root_cause(&error)))?;
+        Ok(Self { http, ..self })
     }
 
     #[must_use]
@@ -123,10 +148,11 @@ impl Client {
 #[must_use]
 pub fn local_url(settings: &server::Settings) -> String {
     let port = settings.port;
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
     match settings.host.parse::<IpAddr>() {
-        Ok(ip) if ip.is_unspecified() => format!("http://localhost:{port}"),
-        Ok(ip) => format!("http://{}", SocketAddr::new(ip, port)),
-        Err(_) => format!("http://{}:{port}", settings.host),
+        Ok(ip) if ip.is_unspecified() => format!("{scheme}://localhost:{port}"),
+        Ok(ip) => format!("{scheme}://{}", SocketAddr::new(ip, port)),
+        Err(_) => format!("{scheme}://{}:{port}", settings.host),
     }
 }
 
