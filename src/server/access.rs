@@ -75,16 +75,16 @@ impl Door {
     }
 
     fn unauthorized(&self, request: &Request, wanted: &str) -> ApiError {
-        match self.limits.failure(request) {
-            Ok(()) => ApiError::Unauthorized(format!(
-                "this needs the header Authorization: Bearer <{wanted}>"
-            )),
-            Err(wait) => {
-                let text =
-                    format!("too many requests from this address without the token <{wanted}>");
-                too_many(text, wait)
-            }
+        if let Err(wait) = self.limits.failure(request) {
+            let text = format!("too many requests from one address without {wanted}");
+            return too_many(text, wait);
         }
+        // As many lines as there may be failures: the limit bounds the log, too.
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map(|ConnectInfo(peer)| tracing::field::display(peer.ip()));
+        let (method, path) = (request.method(), request.uri().path());
+        tracing::warn!(peer, %method, path, wanted, "a request without the right token was turned away");
+        ApiError::Unauthorized(format!("this needs the header Authorization: Bearer <{wanted}>"))
     }
 }
 

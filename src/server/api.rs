@@ -19,7 +19,7 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::reply::ApiError;
+use super::reply::{self, ApiError};
 use super::{Context, access};
 use crate::knowledge::Page;
 
@@ -46,6 +46,8 @@ pub(super) fn routes(context: &Context) -> Router<Context> {
         .route("/api/v1/escalations", get(records::escalations))
         .route("/api/v1/cycles", get(records::cycles))
         .route("/api/v1/cycles/{id}", get(records::cycle))
+        // Set here so that a wrong method meets the same door, and a preflight the CORS layer.
+        .method_not_allowed_fallback(reply::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(bounded))
         .layer(middleware::from_fn_with_state(door, access::guard));

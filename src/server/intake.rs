@@ -211,7 +211,12 @@ async fn receive(State(intake): State<Intake>, request: Request) -> Response {
     let (reason, status) = refusal.reason();
     intake.metrics.intake_rejected(reason);
     intake.metrics.webhook_answered(status);
-    tracing::warn!(error = %refusal, "a webhook request was turned away");
+    if matches!(refusal, Refusal::TooOften) {
+        // The counter tells; a line for each would let whoever sends too much fill the log.
+        tracing::debug!(error = %refusal, "a webhook request was turned away");
+    } else {
+        tracing::warn!(error = %refusal, "a webhook request was turned away");
+    }
     if reason == IntakeRejection::TooLarge {
         // Its alerts are known to Alertmanager's list, which the cycle reads.
         intake.metrics.woken(WakeReason::OversizePayload);

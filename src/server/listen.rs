@@ -31,9 +31,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A browser behind two proxies sends some 30. Beyond it the answer is 431.
 const MAX_HEADERS: usize = 64;
 
-/// A request head must fit into it, else the answer is 431: four times what a browser may send, and for all connections
-/// together 16 MiB. A body is read through it piece by piece.
-const BUFFER_BYTES: usize = 32 * 1024;
+/// A request head within it is read, one of twice its size is answered 431; between the two it depends on how the bytes
+/// arrive. Browsers stay below it, and all connections together hold 16 MiB at most. Bodies pass through it in pieces.
+const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Two round trips and some arithmetic.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
