@@ -8,6 +8,7 @@ use reqwest::{Certificate, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::domain::address;
 use crate::domain::secret::Secret;
 use crate::server;
 
@@ -37,11 +38,17 @@ pub enum ClientError {
 }
 
 /// One running daemon.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     base: String,
     token: Option<Secret>,
     http: reqwest::Client,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("base", &self.base()).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -77,9 +84,10 @@ impl Client {
         Ok(Self { http, ..self })
     }
 
+    /// Its address without a password.
     #[must_use]
-    pub fn base(&self) -> &str {
-        &self.base
+    pub fn base(&self) -> String {
+        address::redact(&self.base)
     }
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
@@ -125,8 +133,8 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> Result<(String, StatusCode, String), ClientError> {
-        let url = format!("{}/{path}", self.base);
-        let mut request = self.http.request(method, &url).timeout(TIMEOUT);
+        let mut request =
+            self.http.request(method, format!("{}/{path}", self.base)).timeout(TIMEOUT);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
@@ -134,13 +142,13 @@ impl Client {
             request = request.json(&body);
         }
         let unreachable = |error: &reqwest::Error| ClientError::Unreachable {
-            url: self.base.clone(),
+            url: self.base(),
             cause: root_cause(error),
         };
         let response = request.send().await.map_err(|error| unreachable(&error))?;
         let status = response.status();
         let text = response.text().await.map_err(|error| unreachable(&error))?;
-        Ok((url, status, text))
+        Ok((format!("{}/{path}", self.base()), status, text))
     }
 }
 

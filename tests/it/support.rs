@@ -9,5 +9,6 @@ pub mod eventually;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod routes;
 pub mod server;
 pub mod tools;

@@ -16,7 +16,7 @@ use super::decisions::{decide_on, kept, policy, store};
 use super::intake::fixture;
 use super::{ANSWER_WITHIN, Setup, Surface, read};
 use crate::support::eventually::eventually;
-use crate::support::tools::root;
+use crate::support::routes::api_paths;
 
 const OPERATE: &str = "operate-0123456789abcdef";
 const READ: &str = "read-0123456789abcdef";
@@ -46,23 +46,10 @@ async fn call(surface: &Surface, method: &Method, path: &str, token: Option<&str
     request.send().await.expect("an answer").status()
 }
 
-/// The paths of the API, read from where its router is built, with a made-up id in them.
-fn paths() -> Vec<String> {
-    let text = std::fs::read_to_string(root().join("src/server/api.rs")).expect("the router");
-    let routes = text.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
-    let with_id = |path: &str| {
-        let parts = path.split('/').map(|part| if part.starts_with('{') { "7" } else { part });
-        parts.collect::<Vec<_>>().join("/")
-    };
-    routes.map(with_id).collect()
-}
-
 /// Whatever route is added to the API is behind the same door.
 #[tokio::test]
 async fn s14_every_path_of_the_api_asks_for_a_token() {
-    let paths = paths();
-    assert!(paths.len() > 10, "only {} paths found: the scan is blind", paths.len());
-    for path in paths {
+    for path in api_paths() {
         assert!(path.starts_with("/api/v1/"), "{path} is outside what the documents call the API");
         // One surface a path: a surface takes only so many wrong tokens.
         let surface = serve(both_tokens()).await;
@@ -260,7 +247,7 @@ fn cors_headers(headers: &HeaderMap) -> Vec<&str> {
 async fn s14_without_configured_origins_no_access_control_header_is_ever_sent() {
     let surface = Surface::start().await;
     let own = ["/health", "/ready", "/metrics", "/webhooks/alerts", "/nowhere"];
-    for path in own.into_iter().map(str::to_owned).chain(paths()) {
+    for path in own.into_iter().map(str::to_owned).chain(api_paths()) {
         for method in [Method::GET, Method::POST, Method::OPTIONS] {
             let headers = with_origin(&surface, &method, &path, "https://evil.example").await;
             assert!(cors_headers(&headers).is_empty(), "{method} {path}: {headers:?}");
