@@ -10,7 +10,6 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use url::Url;
 use uuid::Uuid;
 
@@ -52,7 +51,7 @@ pub(super) struct Answer {
 
 impl Answer {
     /// The answer has the right status and says something that the contract does not know.
-    pub(super) fn nonsense(&self, why: &str) -> Error {
+    fn nonsense(&self, why: &str) -> Error {
         Error::Unclear {
             call: self.call,
             url: self.url.clone(),
@@ -62,8 +61,11 @@ impl Answer {
         }
     }
 
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|e| self.nonsense(&e.to_string()))
+    pub(super) fn read<T>(
+        &self,
+        decode: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        decode(&self.body).map_err(|why| self.nonsense(&why))
     }
 }
 
