@@ -165,16 +165,13 @@ impl Common {
     fn client(&self, api: Api) -> anyhow::Result<Client> {
         // Compose files pass on variables that are set but empty.
         let token = api.token.filter(|token| !token.is_empty());
-        let client = match api.url {
-            Some(url) => {
-                let read = || std::env::var("MAPE_K_API_READ_TOKEN").ok().filter(|t| !t.is_empty());
-                Client::new(url.as_str(), token.or_else(read).map(Secret::new))
-            }
-            None => {
-                let settings = self.load()?.api;
-                let token = token.map(Secret::new).or_else(|| settings.token.clone());
-                Client::of(&server::Settings { token, ..settings })?
-            }
+        let client = if let Some(url) = api.url {
+            let read = std::env::var("MAPE_K_API_READ_TOKEN").ok().filter(|t| !t.is_empty());
+            Client::new(url.as_str(), token.map(Secret::new)).reading_with(read.map(Secret::new))
+        } else {
+            let settings = self.load()?.api;
+            let token = token.map(Secret::new).or_else(|| settings.token.clone());
+            Client::of(&server::Settings { token, ..settings })?
         };
         Ok(match api.ca {
             Some(ca) => client.trusting(&ca)?,

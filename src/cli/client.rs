@@ -42,6 +42,8 @@ pub enum ClientError {
 pub struct Client {
     base: String,
     token: Option<Secret>,
+    /// Sent with GETs while there is no other: with a POST it would only be refused, and this machine may need none.
+    read_token: Option<Secret>,
     http: reqwest::Client,
 }
 
@@ -55,17 +57,22 @@ impl Client {
     #[must_use]
     pub fn new(base: &str, token: Option<Secret>) -> Self {
         let base = base.trim_end_matches('/').to_owned();
-        Self { base, token, http: reqwest::Client::new() }
+        Self { base, token, read_token: None, http: reqwest::Client::new() }
     }
 
     /// The daemon that this configuration would start on this machine. Its own certificate is trusted.
     pub fn of(settings: &server::Settings) -> Result<Self, ClientError> {
-        let token = settings.token.clone().or_else(|| settings.read_token.clone());
-        let client = Self::new(&local_url(settings), token);
+        let client = Self::new(&local_url(settings), settings.token.clone())
+            .reading_with(settings.read_token.clone());
         match &settings.tls {
             Some(tls) => client.trusting(&tls.cert),
             None => Ok(client),
         }
+    }
+
+    #[must_use]
+    pub fn reading_with(self, read_token: Option<Secret>) -> Self {
+        Self { read_token, ..self }
     }
 
     /// Trusts the certificates of this PEM file, too: the daemon's own when it signs itself, else its authority's.
@@ -133,9 +140,10 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> Result<(String, StatusCode, String), ClientError> {
+        let read_token = self.read_token.as_ref().filter(|_| method == Method::GET);
         let mut request =
             self.http.request(method, format!("{}/{path}", self.base)).timeout(TIMEOUT);
-        if let Some(token) = &self.token {
+        if let Some(token) = self.token.as_ref().or(read_token) {
             request = request.bearer_auth(token.expose());
         }
         if let Some(body) = body {

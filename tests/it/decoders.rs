@@ -89,7 +89,9 @@ fn change() -> impl Strategy<Value = Change> {
 fn bytes(originals: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let changed = (select(originals), prop::collection::vec(change(), 0..6));
     let changed = changed.prop_map(|(mut bytes, changes)| {
-        changes.iter().for_each(|change| change.apply(&mut bytes));
+        for change in changes {
+            change.apply(&mut bytes);
+        }
         bytes
     });
     prop_oneof![1 => prop::collection::vec(any::<u8>(), 0..400), 7 => changed]

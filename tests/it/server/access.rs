@@ -4,13 +4,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use mape_k::cli::client::Client;
 use mape_k::domain::policy::Approval;
 use mape_k::domain::secret::Secret;
 use mape_k::monitor::AlertmanagerSettings;
 use mape_k::server::Settings;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::decisions::{decide_on, kept, policy, store};
 use super::intake::fixture;
@@ -21,12 +22,12 @@ use crate::support::routes::api_paths;
 const OPERATE: &str = "operate-0123456789abcdef";
 const READ: &str = "read-0123456789abcdef";
 
-fn secret(text: &str) -> Option<Secret> {
-    Some(Secret::new(text.to_owned()))
+fn secret(text: &str) -> Secret {
+    Secret::new(text.to_owned())
 }
 
 fn both_tokens() -> Settings {
-    Settings { token: secret(OPERATE), read_token: secret(READ), ..Settings::default() }
+    Settings { token: Some(secret(OPERATE)), read_token: Some(secret(READ)), ..Settings::default() }
 }
 
 fn limited_to(requests: u32) -> Settings {
@@ -100,7 +101,7 @@ async fn s14_the_read_token_changes_nothing_and_is_told_which_token_does() {
 /// With a read token and no operate token, changes stay with this machine, and the read token is none of it.
 #[tokio::test]
 async fn s14_a_read_token_alone_opens_no_door_to_changes() {
-    let api = Settings { read_token: secret(READ), ..Settings::default() };
+    let api = Settings { read_token: Some(secret(READ)), ..Settings::default() };
     let peer = "192.0.2.7:4711".parse().expect("an address");
     let surface = Setup { api, peer: Some(peer), ..Setup::default() }.serve().await;
     let path = "/api/v1/policies/7/approve";
@@ -109,6 +110,22 @@ async fn s14_a_read_token_alone_opens_no_door_to_changes() {
         assert_eq!(status, StatusCode::FORBIDDEN, "{token:?}");
     }
     assert_eq!(call(&surface, &Method::GET, "/api/v1/state", Some(READ)).await, StatusCode::OK);
+}
+
+/// The commands on the daemon's own machine: reading takes the read token, a decision there needs none.
+#[tokio::test]
+async fn s14_the_commands_send_the_read_token_with_questions_only() {
+    let api = Settings { read_token: Some(secret(READ)), ..Settings::default() };
+    let surface = serve(api).await;
+    let id = store(&surface.knowledge, policy(1, Approval::Pending)).await;
+    let client = Client::new(&surface.url(""), None);
+    let refused = client.get::<Value>("api/v1/state").await.expect_err("no token");
+    assert!(refused.to_string().contains("api.read_token"), "{refused}");
+    let client = client.reading_with(Some(secret(READ)));
+    client.get::<Value>("api/v1/state").await.expect("read");
+    let path = format!("api/v1/policies/{id}/approve");
+    let body = json!({"revision": 2, "by": "ada"});
+    client.post::<Value>(&path, body).await.expect("decided on this machine");
 }
 
 #[tokio::test]
@@ -196,8 +213,10 @@ async fn s14_guessing_is_bounded_and_holds_up_nobody_with_the_right_token() {
 /// Alertmanager drops what is answered 429 and repeats what is answered 503.
 #[tokio::test]
 async fn s14_the_webhook_is_bounded_by_503_and_takes_nothing_in_meanwhile() {
-    let alertmanager =
-        AlertmanagerSettings { webhook_token: secret(OPERATE), ..AlertmanagerSettings::default() };
+    let alertmanager = AlertmanagerSettings {
+        webhook_token: Some(secret(OPERATE)),
+        ..AlertmanagerSettings::default()
+    };
     let setup = Setup { alertmanager, api: limited_to(20), ..Setup::default() };
     let surface = setup.serve().await;
     let mut codes = Vec::new();

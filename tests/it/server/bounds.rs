@@ -94,7 +94,7 @@ async fn s14_what_is_no_http_is_hung_up_on() {
 #[tokio::test]
 async fn s14_too_many_or_too_large_headers_are_431() {
     let surface = surface().await;
-    let many: String = (0..65).map(|n| format!("x-{n}: y\r\n")).collect();
+    let many = "x-many: y\r\n".repeat(65);
     let large = format!("x-large: {}\r\n", "y".repeat(40_000));
     for headers in [many, large] {
         for start in ["GET /api/v1/state", "POST /webhooks/alerts", "GET /health"] {
@@ -104,7 +104,7 @@ async fn s14_too_many_or_too_large_headers_are_431() {
             assert!(answer.starts_with(expected), "{start} {headers:.20}: {answer}");
         }
     }
-    let enough: String = (0..50).map(|n| format!("x-{n}: {}\r\n", "y".repeat(100))).collect();
+    let enough = format!("x-enough: {}\r\n", "y".repeat(100)).repeat(50);
     let request = format!("GET /health HTTP/1.1\r\nconnection: close\r\nhost: m\r\n{enough}\r\n");
     let answer = exchange(&surface, &[request.as_bytes()]).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
