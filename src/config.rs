@@ -48,7 +48,7 @@ pub const DEFAULT_PATH: &str = "./config/mape_k_config.yaml";
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The validated configuration. Each section's settings live beside the stage that reads them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Config {
     pub orchestrator: control_loop::Settings,
     pub monitor: crate::monitor::Settings,

@@ -54,7 +54,17 @@ impl Config {
         scale_execute(execute, pace);
         scale_knowledge(knowledge, pace);
         scale_alertmanager(alertmanager, pace);
-        let server::Settings { host: _, port: _, token: _, stall_after } = api;
+        let server::Settings {
+            host: _,
+            port: _,
+            token: _,
+            read_token: _,
+            // Of peers, which live in the world's time.
+            rate_limit: _,
+            cors_origins: _,
+            tls: _,
+            stall_after,
+        } = api;
         pace.apply(stall_after);
         let telemetry::Settings { level: _, format: _, file: _, max_bytes: _, backup_count: _ } =
             logging;

@@ -11,5 +11,6 @@ pub mod ledger;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod routes;
 pub mod server;
 pub mod tools;

@@ -356,7 +356,7 @@ fn handler(pattern: &str) -> Handler {
     }
 }
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(super) fn fixture(name: &str) -> Vec<u8> {
     let path = root().join("tests/fixtures/alertmanager").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
