@@ -32,13 +32,8 @@ pub struct Situation<'a> {
     pub missing: &'a BTreeSet<String>,
     /// (cause, component) of executions that completed in this cycle.
     pub succeeded: &'a [(Cause, String)],
-    /// The metrics could not be read in this cycle.
-    pub blind: bool,
-    pub storm: bool,
-    /// Open or half-open.
-    pub breaker: bool,
-    /// `monitor.scope` is set.
-    pub scoped: bool,
+    /// States of the whole that last: blind, storm, breaker (open or half-open), no `monitor.scope`.
+    pub lasting: &'a BTreeSet<Reason>,
     /// How long the evidence must be clear for records that close only then (10 minutes).
     pub quiet: Duration,
 }
@@ -169,10 +164,9 @@ fn is_over(
             (known && !told_now) || clear_for_long
         }
         Reason::RemediesExhausted => clear_for_long,
-        Reason::AmbiguousScope => situation.scoped,
-        Reason::Blind => !situation.blind,
-        Reason::Storm => !situation.storm,
-        Reason::Breaker => !situation.breaker,
+        Reason::AmbiguousScope | Reason::Blind | Reason::Storm | Reason::Breaker => {
+            !situation.lasting.contains(&record.reason)
+        }
         Reason::DataMissing => !told_now && !situation.missing.contains(&record.subject),
     }
 }

@@ -77,15 +77,21 @@ impl Cycle {
             .filter(|r| r.missing_since.is_some())
             .map(|r| r.rule.clone())
             .collect();
+        let lasting: BTreeSet<Reason> = [
+            (Reason::AmbiguousScope, self.config.monitor.scope.is_empty()),
+            (Reason::Blind, left.blind),
+            (Reason::Storm, recalled.ledger.storm.is_some()),
+            (Reason::Breaker, recalled.ledger.breaker.tripped.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(reason, lasts)| lasts.then_some(reason))
+        .collect();
         let situation = Situation {
             now: left.seen.snapshot.at,
             active: &active,
             missing: &missing,
             succeeded: &succeeded,
-            blind: left.blind,
-            storm: recalled.ledger.storm.is_some(),
-            breaker: recalled.ledger.breaker.tripped.is_some(),
-            scoped: !self.config.monitor.scope.is_empty(),
+            lasting: &lasting,
             quiet: self.config.plan.incident_gap,
         };
         let mut changes =

@@ -44,22 +44,18 @@ pub(super) fn choose(
             proposed.insert(pair, verdict.clone());
             verdict
         };
-        plan.candidates.push(CandidateReport { verdict, guards, ..contender.report });
+        plan.candidates.push(CandidateReport { guards, verdict, ..contender.report });
     }
 }
 
 /// The last guard: a person's word, or the mode's.
 fn approval(policy: &Policy) -> GuardReading {
-    match (policy.approval, policy.decided_by.as_deref()) {
-        (Approval::Approved, Some(by)) => {
-            GuardReading::passed(Guard::Approval, format!("approved by {by}"))
-        }
-        _ => {
-            let (id, revision) = (policy.id, policy.revision);
-            let detail = format!("policy {id} revision {revision} waits for a person");
-            GuardReading::held(Guard::Approval, Hold::ApprovalPending, detail)
-        }
+    if let (Approval::Approved, Some(by)) = (policy.approval, policy.decided_by.as_deref()) {
+        return GuardReading::passed(Guard::Approval, format!("approved by {by}"));
     }
+    let (id, revision) = (policy.id, policy.revision);
+    let detail = format!("policy {id} revision {revision} waits for a person");
+    GuardReading::held(Guard::Approval, Hold::ApprovalPending, detail)
 }
 
 /// What becomes of a proposed policy in this cycle; it is recorded if that changes it.

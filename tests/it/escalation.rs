@@ -34,10 +34,7 @@ struct Desk {
     active: BTreeSet<String>,
     missing: BTreeSet<String>,
     succeeded: Vec<(Cause, String)>,
-    scoped: bool,
-    blind: bool,
-    storm: bool,
-    breaker: bool,
+    lasting: BTreeSet<EscalationReason>,
     ids: u128,
 }
 
@@ -49,10 +46,7 @@ impl Desk {
             active: BTreeSet::from(["v1".to_owned(), "v2".to_owned()]),
             missing: BTreeSet::new(),
             succeeded: Vec::new(),
-            scoped: false,
-            blind: true,
-            storm: true,
-            breaker: true,
+            lasting: [AmbiguousScope, Blind, Storm, Breaker].into(),
             ids: 0,
         }
     }
@@ -75,10 +69,7 @@ impl Desk {
             active: &self.active,
             missing: &self.missing,
             succeeded: &self.succeeded,
-            blind: self.blind,
-            storm: self.storm,
-            breaker: self.breaker,
-            scoped: self.scoped,
+            lasting: &self.lasting,
             quiet: Duration::from_secs(600),
         };
         let ids = &mut self.ids;
@@ -169,7 +160,7 @@ fn blind_storm_and_breaker_close_when_they_are_over() {
         desk.clear();
         desk.cycle(Vec::new());
         assert!(desk.is_open(), "{reason:?}");
-        (desk.blind, desk.storm, desk.breaker) = (false, false, false);
+        desk.lasting.clear();
         desk.cycle(Vec::new());
         assert!(!desk.is_open(), "{reason:?}");
     }
@@ -266,7 +257,7 @@ fn an_ambiguous_scope_closes_only_when_the_scope_is_set() {
     desk.clear();
     desk.cycle_after(3_600, Vec::new());
     assert!(desk.is_open());
-    desk.scoped = true;
+    desk.lasting.clear();
     assert_eq!(desk.cycle(Vec::new()).closed.len(), 1);
 }
 

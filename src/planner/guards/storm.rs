@@ -63,13 +63,13 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
         storm.components
     );
     let share = storm.sick as f64 / storm.components.max(1) as f64;
-    let throttles = subject.action.kind() == ActionKind::ThrottleRequests;
+    let is_throttle = subject.action.kind() == ActionKind::ThrottleRequests;
     let throttled = input
         .ledger
         .entries
         .iter()
         .any(|e| e.action == ActionKind::ThrottleRequests && e.at >= storm.since);
-    let reading = match (throttles, throttled) {
+    let reading = match (is_throttle, throttled) {
         (true, false) => {
             GuardReading::passed(Guard::Storm, format!("{what}; throttling is let pass, once"))
         }
