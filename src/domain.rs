@@ -10,6 +10,7 @@ pub mod charter;
 pub mod cycle;
 pub mod escalation;
 pub mod execution;
+pub mod grant;
 pub mod guard;
 pub mod incident;
 pub mod outcome;

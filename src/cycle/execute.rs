@@ -10,6 +10,7 @@ use super::Cycle;
 use super::escalate::{announce, failed, tell};
 use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS, took_effect};
+use crate::clock::Clock;
 use crate::domain::Cause;
 use crate::domain::action::{Action, Scope};
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
@@ -23,14 +24,22 @@ use crate::knowledge::{Fact, Knowledge, StoreError, When, Written};
 use crate::planner::{Plan, Surplus};
 
 /// The executor's journal: the store.
-struct StoreJournal<'a>(&'a Knowledge);
+struct StoreJournal<'a> {
+    knowledge: &'a Knowledge,
+    clock: Clock,
+}
 
 #[async_trait]
 impl Journal for StoreJournal<'_> {
     async fn record(&self, execution: &Execution) -> Result<(), JournalError> {
-        let mut batch = self.0.batch();
+        let mut batch = self.knowledge.batch();
         batch.put(execution);
-        self.0.commit(batch).await.map(|_| ()).map_err(|e| JournalError(e.to_string()))
+        self.knowledge.commit(batch).await.map(|_| ()).map_err(|e| JournalError(e.to_string()))
+    }
+
+    async fn halted(&self) -> Result<Option<String>, JournalError> {
+        let pause = self.knowledge.paused(self.clock.now()).await;
+        pause.map(|pause| pause.map(|p| p.to_string())).map_err(|e| JournalError(e.to_string()))
     }
 }
 
@@ -47,6 +56,13 @@ impl Cycle {
     ) -> Result<Option<Execution>, StoreError> {
         if stop.is_cancelled() {
             // A policy that is not carried out must not be called executed: it stays as it was decided.
+            return Ok(None);
+        }
+        if let (Some(policy), Some(pause)) =
+            (&plan.chosen, self.knowledge.paused(self.clock.now()).await?)
+        {
+            // Paused since it was planned: not begun, so that its incident does not count it as a failed attempt.
+            tracing::info!(policy = %policy.id, %pause, "the chosen policy is left as it was decided");
             return Ok(None);
         }
         let mut batch = self.knowledge.batch();
@@ -87,8 +103,8 @@ impl Cycle {
             self.memory.in_hand = false;
             return Ok(None);
         }
-        let journal = StoreJournal(&self.knowledge);
         let clock = self.clock;
+        let journal = StoreJournal { knowledge: &self.knowledge, clock };
         let execution = self
             .executor
             .execute(policy, execution_id, keys, &journal, stop, &move || clock.now())

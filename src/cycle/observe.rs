@@ -83,7 +83,13 @@ impl Cycle {
             settle(&self.knowledge, &self.metrics, self.clock.now()).await?;
             self.memory.in_hand = false;
         }
-        Recalled::read(&self.knowledge).await
+        let now = self.clock.now();
+        if let Some(over) = self.knowledge.end_pause(now).await? {
+            tracing::info!(by = over.by, reason = over.reason, until = %over.until, "a pause is over: the loop acts again");
+        }
+        let recalled = Recalled::read(&self.knowledge, now).await?;
+        self.metrics.paused(recalled.pause.is_some());
+        Ok(recalled)
     }
 
     /// Keeps what later cycles need of this one.

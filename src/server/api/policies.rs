@@ -6,6 +6,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Limit, List};
+use crate::domain::grant::Grant;
 use crate::domain::policy::{Approval, Policy};
 use crate::knowledge::Decision;
 use crate::metrics::labels::WakeReason;
@@ -29,6 +30,8 @@ pub(super) struct PolicyParams {
 pub(super) struct DecisionBody {
     /// The revision that was read: a person decides on what they saw.
     revision: u32,
+    /// The hash that was read, or how it begins.
+    plan_hash: Option<String>,
     by: String,
 }
 
@@ -74,11 +77,20 @@ async fn decide(
             "by: who decides must be named, in 1 to {MAX_NAME} bytes without control characters"
         )));
     }
+    let hash = body.plan_hash.as_deref();
+    if hash.is_some_and(|hash| !(Grant::SHOWN..=64).contains(&hash.len())) {
+        return Err(ApiError::Parameter(format!(
+            "plan_hash: the policy's own, or at least its first {} characters",
+            Grant::SHOWN
+        )));
+    }
     let now = context.handle.now();
-    let policy = context.knowledge.decide_policy(id, body.revision, decision, by, now).await?;
+    let decided = context.knowledge.decide_policy(id, body.revision, hash, decision, by, now);
+    let policy = decided.await?;
     tracing::info!(
         policy_id = %policy.id,
         revision = policy.revision,
+        plan_hash = policy.plan_hash,
         approval = policy.approval.as_str(),
         by,
         "a person decided on a policy"
