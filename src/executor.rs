@@ -29,8 +29,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use charter::{Call, CallObserver, CallStatus, Client, SetupError};
-pub use interrupted::settle_interrupted;
 pub use gate::Rails;
+pub use interrupted::settle_interrupted;
 pub use inverse::{Inverse, inverse, undo_key};
 pub use journal::{Journal, JournalError};
 pub use settings::{Idempotency, Settings};

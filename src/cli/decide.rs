@@ -84,7 +84,10 @@ pub async fn run(
                     grant.expires_at.format("%Y-%m-%d %H:%M:%S UTC")
                 )?,
                 (Decision::Approve, None) => {
-                    writeln!(out, "The next cycle executes it first, if its preconditions still hold.")?;
+                    writeln!(
+                        out,
+                        "The next cycle executes it first, if its preconditions still hold."
+                    )?;
                 }
                 (Decision::Reject, _) => writeln!(
                     out,

@@ -13,7 +13,7 @@ use crate::config;
 use crate::domain::pause::Pause;
 
 #[derive(Debug, Deserialize)]
-struct Paused {
+struct Answer {
     paused: Pause,
     replaced: Option<Pause>,
     under_way: Vec<Uuid>,
@@ -45,7 +45,7 @@ pub async fn pause(
     if format == Output::Json {
         return Ok(writeln!(out, "{answer}")?);
     }
-    let Paused { paused, replaced, under_way } = serde_json::from_value(answer).map_err(|e| {
+    let Answer { paused, replaced, under_way } = serde_json::from_value(answer).map_err(|e| {
         ClientError::Nonsense { url: client.base().to_owned(), cause: e.to_string() }
     })?;
     writeln!(out, "{paused}")?;
@@ -53,7 +53,10 @@ pub async fn pause(
         writeln!(out, "  in the place of: {before}")?;
     }
     for id in under_way {
-        writeln!(out, "  execution {id} has begun: its call under way is finished, nothing follows")?;
+        writeln!(
+            out,
+            "  execution {id} has begun: its call under way is finished, nothing follows"
+        )?;
     }
     writeln!(out, "It observes on and sends nothing to Charter; nothing is undone.")?;
     writeln!(out, "It ends by itself; `mape-k resume` ends it now.")?;

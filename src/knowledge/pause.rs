@@ -34,11 +34,7 @@ impl Knowledge {
         Ok((self.commit(batch).await? == [Written::Done]).then_some(pause))
     }
 
-    async fn replace(
-        &self,
-        pause: Option<&Pause>,
-        now: Time,
-    ) -> Result<Option<Pause>, StoreError> {
+    async fn replace(&self, pause: Option<&Pause>, now: Time) -> Result<Option<Pause>, StoreError> {
         let before = match self.paused(now).await {
             Err(StoreError::Corrupt { .. }) => None,
             other => other?,

@@ -6,6 +6,7 @@ mod choice;
 mod constancy;
 mod eligibility;
 mod exhaustion;
+mod high_risk;
 mod holds;
 mod parameters;
 mod world;

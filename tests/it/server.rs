@@ -5,6 +5,7 @@ mod decisions;
 mod health;
 mod intake;
 mod metrics;
+mod pausing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -10,6 +10,7 @@ mod cycles;
 mod deciding;
 mod fakes;
 mod overload;
+mod paused;
 mod verdicts;
 mod waking;
 mod world;

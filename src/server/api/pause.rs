@@ -28,7 +28,7 @@ pub(super) struct PauseBody {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Paused {
+pub(super) struct Answer {
     paused: Pause,
     /// The pause whose place it took.
     replaced: Option<Pause>,
@@ -51,7 +51,7 @@ pub(super) struct Resumed {
 pub(super) async fn pause(
     State(context): State<Context>,
     Body(body): Body<PauseBody>,
-) -> Result<Json<Paused>, ApiError> {
+) -> Result<Json<Answer>, ApiError> {
     let by = name(&body.by)?;
     let reason = said("reason", &body.reason, MAX_REASON)?;
     let lasts = Duration::from_secs(body.duration_seconds);
@@ -69,7 +69,7 @@ pub(super) async fn pause(
     tracing::info!(by = pause.by, reason = pause.reason, until = %pause.until, "paused: nothing more is sent to charter");
     let running = context.knowledge.all::<Execution>(Some("in_progress")).await?;
     let under_way = running.iter().map(|execution| execution.id).collect();
-    Ok(Json(Paused { paused: pause, replaced, under_way }))
+    Ok(Json(Answer { paused: pause, replaced, under_way }))
 }
 
 pub(super) async fn resume(

@@ -196,7 +196,8 @@ async fn command(
     format: Output,
 ) -> Result<String, ClientError> {
     let mut out = Vec::new();
-    decide::run(client, decision, &id.to_string(), revision, "ada", format, &mut out).await?;
+    let read = decide::Read { id: id.to_string(), revision, plan_hash: None };
+    decide::run(client, decision, read, "ada", format, &mut out).await?;
     Ok(String::from_utf8(out).expect("a text"))
 }
 
@@ -205,18 +206,18 @@ async fn decide_on(surface: &Surface, id: Uuid, verb: &str, body: Value) -> (Sta
     read(surface.http.post(url).json(&body).send().await.expect("an answer")).await
 }
 
-async fn store(knowledge: &Knowledge, policy: Policy) -> Uuid {
+pub(super) async fn store(knowledge: &Knowledge, policy: Policy) -> Uuid {
     let mut batch = knowledge.batch();
     batch.put(&policy);
     knowledge.commit(batch).await.expect("stored");
     policy.id
 }
 
-async fn kept(knowledge: &Knowledge, id: Uuid) -> Policy {
+pub(super) async fn kept(knowledge: &Knowledge, id: Uuid) -> Policy {
     knowledge.get::<Policy>(&id.to_string()).await.expect("read").expect("kept").0
 }
 
-fn policy(number: u128, approval: Approval) -> Policy {
+pub(super) fn policy(number: u128, approval: Approval) -> Policy {
     Policy {
         id: Uuid::from_u128(number),
         revision: 2,
@@ -236,5 +237,7 @@ fn policy(number: u128, approval: Approval) -> Policy {
         updated_at: noon(),
         decided_at: None,
         decided_by: None,
+        plan_hash: String::new(),
+        grant: None,
     }
 }

@@ -239,7 +239,8 @@ async fn a_policy_that_stopping_kept_from_execution_stays_approved() {
     };
     let now = parts.handle.now();
     let approve = Decision::Approve;
-    let approved = parts.knowledge.decide_policy(pending.id, pending.revision, approve, "sre", now);
+    let (id, revision) = (pending.id, pending.revision);
+    let approved = parts.knowledge.decide_policy(id, revision, None, approve, "sre", now);
     approved.await.expect("approved");
     stop.cancel();
     once(&mut parts.cycle, &parts.publisher, Trigger::Scheduled, &stop).await.expect("a cycle");

@@ -263,8 +263,13 @@ impl World {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> StatusCode {
+        self.ask(path, body).await.0
+    }
+
+    pub async fn ask(&self, path: &str, body: &Value) -> (StatusCode, Value) {
         let url = format!("http://{}{path}", self.daemon().api);
-        self.http.post(url).json(body).send().await.expect("the API answers").status()
+        let answer = self.http.post(url).json(body).send().await.expect("the API answers");
+        (answer.status(), answer.json().await.expect("JSON"))
     }
 
     /// Newest first.
