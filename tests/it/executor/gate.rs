@@ -126,13 +126,25 @@ async fn a_policy_without_a_grant_of_exactly_this_is_never_sent() {
     }
 }
 
+/// The hash is of numbers as they are: what the store gives back is what was approved.
+#[test]
+fn a_policy_that_was_stored_hashes_as_before() {
+    for n in 1..2_000 {
+        let rate_limit = 0.8 * (997.0 + f64::from(n) / 7.0);
+        let policy = policy(vec![Action::ThrottleRequests { rate_limit, duration_seconds: 900 }]);
+        let stored = serde_json::to_string(&policy).expect("JSON");
+        let stored: Policy = serde_json::from_str(&stored).expect("a policy");
+        assert_eq!(stored, policy);
+        assert!(stored.granted(now()).is_ok(), "{rate_limit}");
+    }
+}
+
 /// An approval that ends between two actions ends there; what was done under it is taken back as after any failure.
 #[tokio::test]
 async fn an_approval_that_expires_between_two_actions_carries_no_further() {
     let fake = FakeCharter::start().await;
     let policy = policy(three());
     let later = || if fake.changes().is_empty() { now() } else { now() + Duration::from_secs(901) };
-    // The closure must be shared between threads, the fake's guard is not held across its calls.
     let executor = executor(settings(&fake.base));
     let (ledger, stop) = (Ledger::new(), CancellationToken::new());
     let execution =
