@@ -136,6 +136,7 @@ async fn a_result_that_cannot_be_stored_is_not_repeated_and_judged_once() {
 #[tokio::test]
 async fn an_unknown_end_that_cannot_be_told_blocks_until_it_can() {
     let mut world = World::new().await;
+    world.dare();
     world.on_disk();
     world.config.execute.timeout_seconds = Duration::from_millis(500);
     world.config.execute.idempotent_charter = mape_k::executor::Idempotency::No;
