@@ -6,6 +6,7 @@ pub mod client;
 pub mod decide;
 pub mod demo;
 pub mod observe;
+pub mod pause;
 pub mod run;
 pub mod status;
 
@@ -104,6 +105,31 @@ enum Command {
     Approve(Decide),
     /// Reject a pending policy of a running daemon
     Reject(Decide),
+    /// Kill switch: a running daemon sends nothing more to Charter and undoes nothing; it observes on
+    Pause {
+        /// Why: everybody who wonders reads it
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// It ends by itself after this time: 90s, 30m, 1h, up to 7d
+        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = pause::duration)]
+        lasts: Duration,
+        #[command(flatten)]
+        person: Person,
+    },
+    /// End the pause of a running daemon
+    Resume(Person),
+}
+
+/// Who says it, and to which daemon.
+#[derive(Debug, Args)]
+struct Person {
+    /// Who says it [default: $USER]
+    #[arg(long)]
+    by: Option<String>,
+    #[command(flatten)]
+    api: Api,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
 }
 
 /// Where the running daemon is.
@@ -127,6 +153,9 @@ struct Decide {
     /// The revision that was read [default: the present one]
     #[arg(long)]
     revision: Option<u32>,
+    /// The plan hash that was read, or at least its first 12 characters [default: the present one]
+    #[arg(long, value_name = "HASH")]
+    plan_hash: Option<String>,
     /// Who decides [default: $USER]
     #[arg(long)]
     by: Option<String>,
@@ -157,6 +186,18 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Approve(arguments) => common.decide(arguments, Decision::Approve).await,
         Command::Reject(arguments) => common.decide(arguments, Decision::Reject).await,
+        Command::Pause { reason, lasts, person: Person { by, api, output } } => {
+            let by = decide::decider(by)?;
+            let (client, out) = (common.client(api)?, &mut std::io::stdout());
+            pause::pause(&client, &reason, lasts, &by, output, out).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Resume(Person { by, api, output }) => {
+            let by = decide::decider(by)?;
+            let client = common.client(api)?;
+            pause::resume(&client, &by, output, &mut std::io::stdout()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -182,8 +223,13 @@ impl Common {
     async fn decide(&self, arguments: Decide, decision: Decision) -> anyhow::Result<ExitCode> {
         let by = decide::decider(arguments.by)?;
         let client = self.client(arguments.api)?;
-        let (id, out) = (arguments.policy, &mut std::io::stdout());
-        decide::run(&client, decision, &id, arguments.revision, &by, arguments.output, out).await?;
+        let read = decide::Read {
+            id: arguments.policy,
+            revision: arguments.revision,
+            plan_hash: arguments.plan_hash,
+        };
+        let out = &mut std::io::stdout();
+        decide::run(&client, decision, read, &by, arguments.output, out).await?;
         Ok(ExitCode::SUCCESS)
     }
 

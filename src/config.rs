@@ -38,8 +38,16 @@ pub use environment::{Environment, PATH as PATH_VARIABLE, VARIABLES};
 pub use problem::{Errors, Origin, Problem, Warning};
 
 use crate::domain::action::ActionKind;
+use crate::executor::Rails;
+use crate::planner::guardrails::Mode;
 use crate::{analyzer, control_loop, executor, planner, server, telemetry};
 use reader::{Problems, Section};
+
+/// A duration as the configuration and the command line write it: `30s`, `5m`, `1h`, `2d`.
+#[must_use]
+pub fn duration(text: &str) -> Option<std::time::Duration> {
+    duration::parse(&tree::Value::Text(text.to_owned()))
+}
 
 /// Where the file is looked for when nothing names one.
 pub const DEFAULT_PATH: &str = "./config/mape_k_config.yaml";
@@ -139,6 +147,14 @@ impl Config {
         self.plan.auto_approve = self.orchestrator.auto_approve;
         self.plan.saturation = self.knowledge.confidence_saturation_point;
         self.plan.learning = self.knowledge.pattern_learning_enabled;
+        self.knowledge.approval_ttl = self.plan.approval_ttl;
+        let rails = &self.plan.guardrails;
+        self.execute.rails = Rails {
+            observe: rails.mode == Mode::Observe,
+            suggest: rails.mode == Mode::Suggest,
+            auto_approve_high_risk: rails.auto_approve_high_risk,
+            forbidden: rails.forbidden_actions.clone(),
+        };
         self.plan.resize_settle = self.execute.settle(ActionKind::ScaleUp);
         self.plan.settle = ActionKind::ALL.map(|kind| (kind, self.execute.settle(kind))).into();
         self.plan.min_coverage = self.monitor.min_coverage;

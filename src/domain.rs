@@ -11,6 +11,7 @@ pub mod cycle;
 pub mod escalation;
 pub mod execution;
 pub mod fleet;
+pub mod grant;
 pub mod guard;
 pub mod incident;
 pub mod ledger;

@@ -5,13 +5,14 @@
 //!              │ a failure, mode transactional: undo the earlier ones in reverse
 //!              └─────────────────────────────────────────────────────────────────▶ Execution
 //! ```
-//! What to do was decided by the planner. Whether it helped is judged later, from [`crate::domain::execution`]'s
+//! What to do was decided by the planner; whether it may still be sent is asked again before every call ([`gate`]). Whether it helped is judged later, from [`crate::domain::execution`]'s
 //! records. The store is reached only through [`Journal`], metrics and heartbeat only through [`CallObserver`].
 
 pub mod charter;
 pub mod settings;
 
 mod deliver;
+mod gate;
 mod interrupted;
 mod inverse;
 mod journal;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use charter::{Call, CallObserver, CallStatus, Client, SetupError};
+pub use gate::Rails;
 pub use interrupted::settle_interrupted;
 pub use inverse::{Inverse, inverse, undo_key};
 pub use journal::{Journal, JournalError};
@@ -57,7 +59,8 @@ impl Executor {
         &self.client
     }
 
-    /// Carries out a policy: its actions in order, under one key each, until done, undone, or not known.
+    /// Carries out a policy: its actions in order, under one key each, until done, undone, or not known. Nothing is sent
+    /// without the policy's own grant for exactly this, nor while the journal says that the loop is halted.
     ///
     /// What took effect stays `applied`; whoever called moves it on to judging. Ends within the policy's time, twice
     /// that with undoing, and within 8 s of `stop`.
@@ -93,10 +96,12 @@ impl Executor {
         Transaction {
             client: &self.client,
             settings: &self.settings,
+            policy,
             journal,
             now,
             window,
             execution,
+            hands_off: None,
         }
         .run()
         .await

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! webhook ─▶ inbox ─▶ cycle ─▶ Batch ─▶ commit ─┐
-//! people ─▶ decide_policy ──────────────────────┼─▶ Store: memory | SQLite
+//! people ─▶ decide_policy, pause, resume ───────┼─▶ Store: memory | SQLite
 //! API, planner ◀─ get, page, statistics ◀───────┘
 //! ```
 //!
@@ -23,6 +23,7 @@ pub mod verdict;
 mod approval;
 mod batch;
 mod inbox;
+mod pause;
 mod retention;
 
 use std::sync::Arc;
@@ -179,11 +180,15 @@ impl Knowledge {
     }
 
     fn read<T: Document>(&self, record: &Record) -> Result<T, StoreError> {
-        serde_json::from_str(&record.body).map_err(|error| StoreError::Corrupt {
+        serde_json::from_str(&record.body).map_err(|error| self.damaged::<T>(&record.key, &error))
+    }
+
+    fn damaged<T: Document>(&self, key: &str, error: &serde_json::Error) -> StoreError {
+        StoreError::Corrupt {
             store: self.name.to_string(),
             collection: T::COLLECTION.as_str(),
-            key: record.key.clone(),
+            key: key.to_owned(),
             cause: error.to_string(),
-        })
+        }
     }
 }

@@ -106,6 +106,11 @@ impl Metrics {
         self.action.charter_up.set(f64::from(u8::from(up)));
     }
 
+    /// A person's pause holds, or none.
+    pub fn paused(&self, paused: bool) {
+        self.cycle.paused.set(f64::from(u8::from(paused)));
+    }
+
     pub fn analysis(&self, analysis: &Analysis) {
         for pattern in &analysis.patterns {
             self.cycle.patterns.add(pattern.kind, 1);

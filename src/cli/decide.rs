@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Output;
 use super::client::{Client, ClientError};
+use crate::domain::grant::Grant;
 use crate::domain::policy::Policy;
 use crate::knowledge::Decision;
 
@@ -27,52 +28,80 @@ pub fn decider(named: Option<String>) -> Result<String, ClientError> {
         .ok_or(ClientError::Nameless)
 }
 
-/// Decides on the policy at `revision`, or as it stands now where none is given, and prints what was decided.
+/// The policy that a person has read, as far as they say how it stood.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    pub id: String,
+    pub revision: Option<u32>,
+    pub plan_hash: Option<String>,
+}
+
+/// Decides on the policy as it was read, where nothing is said of that as it stands now, and prints what was decided.
 pub async fn run(
     client: &Client,
     decision: Decision,
-    id: &str,
-    revision: Option<u32>,
+    read: Read,
     by: &str,
     format: Output,
     out: &mut impl Write,
 ) -> Result<(), ClientError> {
-    let revision = match revision {
-        Some(revision) => revision,
-        None => find(client, id).await?.revision,
+    let Read { id, revision, plan_hash } = read;
+    let (revision, plan_hash) = match (revision, plan_hash) {
+        (Some(revision), hash) => (revision, hash),
+        (None, hash) => {
+            let present = find(client, &id).await?;
+            (present.revision, hash.or(Some(present.plan_hash)))
+        }
     };
+    // A record of an earlier version has none yet.
+    let plan_hash = plan_hash.filter(|hash| !hash.is_empty());
     let verb = match decision {
         Decision::Approve => "approve",
         Decision::Reject => "reject",
     };
     let path = format!("api/v1/policies/{id}/{verb}");
-    let policy: Policy = client.post(&path, json!({"revision": revision, "by": by})).await?;
+    let body = json!({"revision": revision, "plan_hash": plan_hash, "by": by});
+    let policy: Policy = client.post(&path, body).await?;
     match format {
         Output::Json => writeln!(out, "{}", json!(policy))?,
         Output::Text => {
             writeln!(
                 out,
-                "{} by {by}: policy {} revision {}",
+                "{} by {by}: policy {} revision {} hash {}",
                 policy.approval.as_str(),
                 policy.id,
-                policy.revision
+                policy.revision,
+                shown(&policy.plan_hash)
             )?;
             writeln!(out, "  for {} on {}", policy.cause, policy.component)?;
             for action in &policy.actions {
                 writeln!(out, "  {action}")?;
             }
-            let next = match decision {
-                Decision::Approve => {
-                    "The next cycle executes it first, if its preconditions still hold."
+            match (decision, &policy.grant) {
+                (Decision::Approve, Some(grant)) => writeln!(
+                    out,
+                    "The next cycle executes exactly this first, if its preconditions still hold; until {}.",
+                    grant.expires_at.format("%Y-%m-%d %H:%M:%S UTC")
+                )?,
+                (Decision::Approve, None) => {
+                    writeln!(
+                        out,
+                        "The next cycle executes it first, if its preconditions still hold."
+                    )?;
                 }
-                Decision::Reject => {
+                (Decision::Reject, _) => writeln!(
+                    out,
                     "It is not proposed again until the violation clears, at most for an hour."
-                }
-            };
-            writeln!(out, "{next}")?;
+                )?,
+            }
         }
     }
     Ok(())
+}
+
+/// As much of a hash as is compared by eye.
+pub(super) fn shown(hash: &str) -> &str {
+    hash.get(..Grant::SHOWN).unwrap_or(hash)
 }
 
 async fn find(client: &Client, id: &str) -> Result<Policy, ClientError> {

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::Output;
 use super::client::{Client, ClientError};
+use super::decide::shown;
 use crate::domain::escalation::Escalation;
+use crate::domain::pause::Pause;
 use crate::domain::policy::Policy;
 
 /// Asks the daemon and prints its answers.
@@ -84,6 +86,9 @@ fn print_state(state: &Value, statistics: &Value, out: &mut impl Write) -> std::
         said(&state["last_status"]),
         said(&state["last_update"])
     )?;
+    if let Ok(pause) = serde_json::from_value::<Pause>(state["paused"].clone()) {
+        writeln!(out, "{pause}; `mape-k resume` ends it")?;
+    }
     let by = &statistics["violations"]["by_severity"];
     writeln!(
         out,
@@ -137,8 +142,14 @@ fn print_pending(pending: &Page<Policy>, out: &mut impl Write) -> std::io::Resul
             policy.actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ");
         writeln!(
             out,
-            "  {} revision {}: {actions}, for {} on {}, score {:.2}",
-            policy.id, policy.revision, policy.cause, policy.component, policy.score
+            "  {} revision {} hash {}: {actions}, for {} on {}, risk {}, score {:.2}",
+            policy.id,
+            policy.revision,
+            shown(&policy.plan_hash),
+            policy.cause,
+            policy.component,
+            policy.highest_risk().as_str(),
+            policy.score
         )?;
         writeln!(out, "    mape-k approve {0}    mape-k reject {0}", policy.id)?;
     }

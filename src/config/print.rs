@@ -239,6 +239,7 @@ impl<'a> From<&'a knowledge::Settings> for KnowledgeSection<'a> {
             retention,
             judge_limit,
             alert_retention: _,
+            approval_ttl: _,
         } = settings;
         Self {
             database: *database,

@@ -243,6 +243,7 @@ fn scale_execute(settings: &mut executor::Settings, pace: Pace) {
         idempotent_charter: _,
         settle_default,
         settle,
+        rails: _,
     } = settings;
     pace.apply(settle_default);
     pace.apply_all(settle.values_mut());
@@ -259,8 +260,9 @@ fn scale_knowledge(settings: &mut knowledge::Settings, pace: Pace) {
         retention,
         judge_limit,
         alert_retention,
+        approval_ttl,
     } = settings;
-    pace.apply_all([retention, judge_limit, alert_retention]);
+    pace.apply_all([retention, judge_limit, alert_retention, approval_ttl]);
 }
 
 fn scale_alertmanager(settings: &mut monitor::AlertmanagerSettings, pace: Pace) {

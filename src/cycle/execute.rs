@@ -11,6 +11,7 @@ use super::Cycle;
 use super::escalate::{announce, failed, tell};
 use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS, took_effect};
+use crate::clock::Clock;
 use crate::domain::Cause;
 use crate::domain::action::{Action, Scope};
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
@@ -27,6 +28,7 @@ use crate::planner::{Plan, Surplus};
 /// The executor's journal: the store.
 struct StoreJournal<'a> {
     knowledge: &'a Knowledge,
+    clock: Clock,
     /// Records begun and not known to be durable: one that failed or was not waited for stays among them.
     unwritten: AtomicUsize,
 }
@@ -40,6 +42,11 @@ impl Journal for StoreJournal<'_> {
         self.knowledge.commit(batch).await.map_err(|e| JournalError(e.to_string()))?;
         self.unwritten.fetch_sub(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    async fn halted(&self) -> Result<Option<String>, JournalError> {
+        let pause = self.knowledge.paused(self.clock.now()).await;
+        pause.map(|pause| pause.map(|p| p.to_string())).map_err(|e| JournalError(e.to_string()))
     }
 }
 
@@ -56,6 +63,13 @@ impl Cycle {
     ) -> Result<Option<Execution>, StoreError> {
         if stop.is_cancelled() {
             // A policy that is not carried out must not be called executed: it stays as it was decided.
+            return Ok(None);
+        }
+        if let (Some(policy), Some(pause)) =
+            (&plan.chosen, self.knowledge.paused(self.clock.now()).await?)
+        {
+            // Paused since it was planned: not begun, so that its incident does not count it as a failed attempt.
+            tracing::info!(policy = %policy.id, %pause, "the chosen policy is left as it was decided");
             return Ok(None);
         }
         let mut batch = self.knowledge.batch();
@@ -100,9 +114,9 @@ impl Cycle {
             return Ok(None);
         }
         self.memory.begun = true;
-        let unwritten = AtomicUsize::new(0);
-        let journal = StoreJournal { knowledge: &self.knowledge, unwritten };
         let clock = self.clock;
+        let unwritten = AtomicUsize::new(0);
+        let journal = StoreJournal { knowledge: &self.knowledge, clock, unwritten };
         let execution = self
             .executor
             .execute(policy, execution_id, keys, &journal, stop, &move || clock.now())

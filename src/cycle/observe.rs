@@ -87,7 +87,13 @@ impl Cycle {
                 self.memory.journal_failed = Some(why.to_owned());
             }
         }
-        Recalled::read(&self.knowledge).await
+        let now = self.clock.now();
+        if let Some(over) = self.knowledge.end_pause(now).await? {
+            tracing::info!(by = over.by, reason = over.reason, until = %over.until, "a pause is over: the loop acts again");
+        }
+        let recalled = Recalled::read(&self.knowledge, now).await?;
+        self.metrics.paused(recalled.pause.is_some());
+        Ok(recalled)
     }
 
     /// Keeps what later cycles need of this one.

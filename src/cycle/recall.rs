@@ -14,6 +14,7 @@ use crate::domain::ledger::Ledger;
 use crate::domain::outcome::{ActionStatistics, Judging};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
+use crate::domain::time::Time;
 use crate::knowledge::{Fact, Knowledge, StoreError};
 use crate::planner::Surplus;
 
@@ -41,7 +42,7 @@ pub(super) struct Recalled {
 }
 
 impl Recalled {
-    pub async fn read(knowledge: &Knowledge) -> Result<Self, StoreError> {
+    pub async fn read(knowledge: &Knowledge, now: Time) -> Result<Self, StoreError> {
         let mut policies = knowledge.all::<Policy>(Some(Approval::Pending.as_str())).await?;
         policies.extend(knowledge.all::<Policy>(Some(Approval::Approved.as_str())).await?);
         let rejected =
@@ -50,7 +51,6 @@ impl Recalled {
         let escalations = knowledge.all::<Escalation>(Some("open")).await?;
         let receivers = knowledge.get::<Fact>(Fact::RECEIVERS).await?;
         let surplus = knowledge.get::<Fact>(SURPLUS).await?;
-        let pause = knowledge.get::<Fact>(Fact::PAUSE).await?;
         Ok(Self {
             inbox: knowledge.inbox().await?,
             receivers: receivers.map(|(fact, _)| strings(&fact)).unwrap_or_default(),
@@ -60,7 +60,7 @@ impl Recalled {
             statistics: knowledge.statistics().await?,
             surplus: surplus.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
             ledger: knowledge.fact::<Ledger>(LEDGER).await?.unwrap_or_default(),
-            pause: pause.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
+            pause: knowledge.paused(now).await?,
             policies,
             escalations,
         })

@@ -136,6 +136,9 @@ pub struct Execution {
     pub error: Option<String>,
     pub started_at: Time,
     pub ended_at: Option<Time>,
+    /// Who allowed it; `auto` where the configuration did.
+    #[serde(default)]
+    pub approved_by: Option<String>,
 }
 
 impl Execution {
@@ -161,6 +164,7 @@ impl Execution {
             error: None,
             started_at: at,
             ended_at: None,
+            approved_by: policy.grant.as_ref().map(|grant| grant.by.clone()),
         }
     }
 

@@ -1,5 +1,7 @@
 //! A person's word that nothing may be done for a while: who, why, until when.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::time::Time;
@@ -15,6 +17,11 @@ pub struct Pause {
 }
 
 impl Pause {
+    pub const SHORTEST: Duration = Duration::from_secs(1);
+    /// Over a long weekend and its hand-over; what shall rest for longer is a matter of the configuration
+    /// (`guardrails.mode`), where the next person looks for it.
+    pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
     #[must_use]
     pub fn holds(&self, now: Time) -> bool {
         now < self.until

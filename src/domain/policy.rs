@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::action::{Action, Risk};
+use super::grant::Grant;
 use super::{Cause, time::Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,4 +83,10 @@ pub struct Policy {
     pub decided_at: Option<Time>,
     /// Who approved or rejected it; `auto` for `orchestrator.auto_approve`.
     pub decided_by: Option<String>,
+    /// Of its present revision ([`Policy::hash`]); empty in a record of an earlier version.
+    #[serde(default)]
+    pub plan_hash: String,
+    /// What the executor asks for before it sends anything.
+    #[serde(default)]
+    pub grant: Option<Grant>,
 }

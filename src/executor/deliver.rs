@@ -1,8 +1,9 @@
 //! Getting one change to Charter exactly once, or knowing that it is not known.
 //!
 //! ```text
-//! write ─▶ send ─┬ answered ──────────────────────────────▶ done
-//!   ▲            ├ surely no effect (refused connection, 503) ─┐
+//! write ─▶ may it? ─▶ send ─┬ answered ───────────────────▶ done
+//!   ▲            ┌──────────┘
+//!   │            ├ surely no effect (refused connection, 503) ─┐
 //!   │            ├ 4xx ───────────────────────────▶ refused    │
 //!   │            └ answer lost ─▶ look ─┬ there ──▶ done       │
 //!   │                                   ├ not there ───────────┤
@@ -118,10 +119,14 @@ impl Setback {
     }
 }
 
+const NOT_SENT: &str = "not sent";
+
 /// The same reason is said once.
 fn not_again(last: &str, cut: &impl std::fmt::Display) -> String {
     let cut = cut.to_string();
-    if last.ends_with(&cut) {
+    if last == NOT_SENT {
+        format!("{NOT_SENT}: {cut}")
+    } else if last.ends_with(&cut) {
         format!("{last}, so it is not sent again")
     } else {
         format!("{last}; not sent again: {cut}")
@@ -139,7 +144,7 @@ impl Transaction<'_> {
         let seed = key.as_u64_pair().1;
         let mut pauses = retry::pauses(tries, seed);
         let mut doubt = Doubt::None;
-        let mut last = String::from("not sent");
+        let mut last = String::from(NOT_SENT);
         loop {
             if let Err(cut) = self.window.admits_change() {
                 return Ok(end(doubt, not_again(&last, &cut), None));
@@ -147,6 +152,18 @@ impl Transaction<'_> {
             if let Err(halt) = self.write_try(index).await {
                 self.abandon(index, doubt > Doubt::None);
                 return Err(halt);
+            }
+            match self.barred(index).await {
+                Ok(None) => {}
+                Ok(Some(why)) => {
+                    self.take_back_try(index);
+                    return Ok(end(doubt, not_again(&last, &why), None));
+                }
+                Err(halt) => {
+                    self.take_back_try(index);
+                    self.abandon(index, doubt > Doubt::None);
+                    return Err(halt);
+                }
             }
             let sent = self.window.within(Phase::Send, step.change.send(self.client, key)).await;
             let setback = match sent {
@@ -198,6 +215,14 @@ impl Transaction<'_> {
             record.tries += 1;
         }
         self.write().await
+    }
+
+    /// The try that was written down was not made; the record that follows says so.
+    fn take_back_try(&mut self, index: usize) {
+        let record = &mut self.execution.actions[index];
+        if record.state == ActionState::Sent {
+            record.tries -= 1;
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Where the executor writes down what it is about to do and what came of it: a hook that its owner fills with the store.
+//! Where the executor writes down what it is about to do and what came of it, and asks whether it still may: a hook that
+//! its owner fills with the store.
 
 use async_trait::async_trait;
 
@@ -13,4 +14,7 @@ pub struct JournalError(pub String);
 pub trait Journal: Send + Sync {
     /// Returns only when the execution, as it stands, is durable.
     async fn record(&self, execution: &Execution) -> Result<(), JournalError>;
+
+    /// Why nothing may be sent at this moment, read afresh: a person's pause. What cannot be read forbids everything.
+    async fn halted(&self) -> Result<Option<String>, JournalError>;
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use url::Url;
 
+use super::gate::Rails;
 use crate::domain::action::ActionKind;
 use crate::domain::execution::ExecutionMode;
 use crate::domain::secret::Secret;
@@ -49,6 +50,9 @@ pub struct Settings {
     pub settle_default: Duration,
     #[serde(serialize_with = "settle_seconds")]
     pub settle: BTreeMap<ActionKind, Duration>,
+    /// From the `guardrails` section.
+    #[serde(skip)]
+    pub rails: Rails,
 }
 
 impl Settings {
@@ -71,6 +75,7 @@ impl Default for Settings {
             idempotent_charter: Idempotency::Auto,
             settle_default: Duration::from_secs(120),
             settle: ActionKind::ALL.map(|kind| (kind, kind.default_settle())).into(),
+            rails: Rails::default(),
         }
     }
 }

@@ -16,10 +16,11 @@ use crate::domain::action::{Action, ActionKind};
 use crate::domain::execution::{
     ActionState, Execution, ExecutionMode, ExecutionStatus, IllegalTransition,
 };
+use crate::domain::policy::Policy;
 use crate::domain::time::Time;
 
 /// A store that has not taken one record by then cannot be relied on for the next.
-const JOURNAL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const JOURNAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What ends an execution at once, without another call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +29,10 @@ pub(super) enum Halt {
         "the store did not record the execution ({0}), so no call was made after that: make the store writable"
     )]
     Journal(#[from] JournalError),
+    #[error(
+        "the store did not say whether the loop is paused ({0}), so no call was made after that: make the store readable; `mape-k pause` and `mape-k resume` write a damaged pause anew"
+    )]
+    Gate(JournalError),
     #[error(transparent)]
     Defect(#[from] IllegalTransition),
 }
@@ -44,10 +49,14 @@ pub(super) enum ReadError {
 pub(super) struct Transaction<'a> {
     pub(super) client: &'a Client,
     pub(super) settings: &'a Settings,
+    /// With the grant under which all of it is sent.
+    pub(super) policy: &'a Policy,
     pub(super) journal: &'a dyn Journal,
     pub(super) now: &'a (dyn Fn() -> Time + Send + Sync),
     pub(super) window: Window,
     pub(super) execution: Execution,
+    /// Why nothing more is sent in this execution, once somebody has said so.
+    pub(super) hands_off: Option<String>,
 }
 
 impl Transaction<'_> {
@@ -59,7 +68,11 @@ impl Transaction<'_> {
     async fn proceed(&mut self) -> Result<(), Halt> {
         self.write().await?;
         for index in 0..self.execution.actions.len() {
-            match self.held_back(index) {
+            let held = match self.held_back(index) {
+                Some(why) => Some(why.to_owned()),
+                None => self.barred(index).await?,
+            };
+            match held {
                 Some(why) => self.refuse(index, format!("not sent: {why}")).await?,
                 None => self.act(index).await?,
             }
@@ -224,7 +237,8 @@ impl Transaction<'_> {
         record.advance(to)?;
         tracing::info!(
             execution = %self.execution.id, policy = %self.execution.policy_id, action = %record.action,
-            key = %record.key, state = ?record.state, error = record.error, "action changed state"
+            key = %record.key, state = ?record.state, approved_by = self.execution.approved_by,
+            error = record.error, "action changed state"
         );
         Ok(())
     }

@@ -17,7 +17,9 @@ impl Transaction<'_> {
             if self.execution.actions[index].state != ActionState::Applied {
                 continue;
             }
-            if self.settings.rollback_enabled {
+            if let Some(why) = self.halted().await? {
+                self.leave(index, &format!("in effect, not undone: {why}"));
+            } else if self.settings.rollback_enabled {
                 self.undo(index).await?;
             } else {
                 self.leave(index, "in effect, not undone: execute.rollback_enabled is false");

@@ -4,8 +4,9 @@ use uuid::Uuid;
 
 use super::Knowledge;
 use super::store::{StoreError, When, Written};
+use crate::domain::grant::Grant;
 use crate::domain::policy::{Approval, Policy};
-use crate::domain::time::Time;
+use crate::domain::time::{Time, after};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -31,6 +32,12 @@ pub enum DecisionError {
         present.revision
     )]
     OtherRevision { named: u32, present: Box<Policy> },
+    #[error(
+        "policy {} hashes to {} and the decision named {named}: read it again and decide on the present one",
+        present.id,
+        present.plan_hash
+    )]
+    OtherHash { named: String, present: Box<Policy> },
     #[error("policy {} kept changing while it was decided: nothing was changed, try again", present.id)]
     Busy { present: Box<Policy> },
     #[error(transparent)]
@@ -41,11 +48,13 @@ pub enum DecisionError {
 const TRIES: usize = 3;
 
 impl Knowledge {
-    /// Approves or rejects the pending policy `id` as it stands at `revision`.
+    /// Approves or rejects the pending policy `id` as it stands at `revision` and, if it is named, with a hash that
+    /// begins with `plan_hash`. An approval is a grant of exactly that, and ends.
     pub async fn decide_policy(
         &self,
         id: Uuid,
         revision: u32,
+        plan_hash: Option<&str>,
         decision: Decision,
         by: &str,
         now: Time,
@@ -63,11 +72,26 @@ impl Knowledge {
                     present: Box::new(present),
                 });
             }
+            let hash = present.hash();
+            let present = Policy { plan_hash: hash.clone(), ..present };
+            if let Some(named) = plan_hash.filter(|named| !hash.starts_with(named)) {
+                let named = named.to_owned();
+                return Err(DecisionError::OtherHash { named, present: Box::new(present) });
+            }
+            let grant = Grant {
+                revision,
+                plan_hash: hash,
+                by: by.to_owned(),
+                at: now,
+                expires_at: after(now, self.settings.approval_ttl),
+            };
+            let (approval, grant) = match decision {
+                Decision::Approve => (Approval::Approved, Some(grant)),
+                Decision::Reject => (Approval::Rejected, None),
+            };
             let decided = Policy {
-                approval: match decision {
-                    Decision::Approve => Approval::Approved,
-                    Decision::Reject => Approval::Rejected,
-                },
+                approval,
+                grant,
                 updated_at: now,
                 decided_at: Some(now),
                 decided_by: Some(by.to_owned()),

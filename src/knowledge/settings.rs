@@ -27,6 +27,9 @@ pub struct Settings {
     /// How long a delivered alert's key is kept (loop.md; not a key).
     #[serde(skip)]
     pub alert_retention: Duration,
+    /// `plan.approval_ttl`: how long a person's approval holds.
+    #[serde(skip)]
+    pub approval_ttl: Duration,
 }
 
 impl Default for Settings {
@@ -41,6 +44,7 @@ impl Default for Settings {
             retention: Duration::from_secs(30 * 24 * 3600),
             judge_limit: Duration::from_secs(600),
             alert_retention: Duration::from_secs(24 * 3600),
+            approval_ttl: Duration::from_secs(15 * 60),
         }
     }
 }

@@ -107,6 +107,7 @@ labels! {
         TruncatedPayload = "truncated_payload",
         OversizePayload = "oversize_payload",
         Approval = "approval",
+        Resume = "resume",
     }
 
     /// One call of Charter's control API.

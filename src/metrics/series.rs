@@ -31,6 +31,7 @@ pub(super) struct LoopSeries {
     pub cycles: Counters<CycleResult>,
     pub cycles_woken: IntCounter,
     pub last_cycle: Gauge,
+    pub paused: Gauge,
     pub wakeups: Counters<WakeReason>,
     pub violations: Gauges<Severity>,
     pub patterns: Counters<PatternKind>,
@@ -61,6 +62,10 @@ impl LoopSeries {
             last_cycle: f.gauge(
                 "mape_k_last_cycle_timestamp_seconds",
                 "When a cycle last was healthy or completed; 0 before the first.",
+            ),
+            paused: f.gauge(
+                "mape_k_paused",
+                "1 while a person's pause holds: nothing is sent to Charter; else 0.",
             ),
             wakeups: f.counters(
                 "mape_k_wakeups_total",

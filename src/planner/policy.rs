@@ -8,17 +8,15 @@ use super::{Plan, PlanInput};
 use crate::domain::Cause;
 use crate::domain::action::Action;
 use crate::domain::cycle::CandidateReport;
+use crate::domain::grant::Grant;
 use crate::domain::policy::{Approval, Policy, Priority};
-use crate::domain::time::{Time, since};
-
-/// Who approves when `auto_approve` is on.
-const AUTO: &str = "auto";
+use crate::domain::time::{Time, after, since};
 
 /// Computed parameters of a pending policy stay until they differ by more than this share.
 const TOLERANCE: f64 = 0.2;
 
 fn is_auto(policy: &Policy) -> bool {
-    policy.decided_by.as_deref() == Some(AUTO)
+    policy.decided_by.as_deref() == Some(Grant::AUTO)
 }
 
 pub(super) fn is_approved_by_person(policy: &Policy) -> bool {
@@ -70,8 +68,10 @@ pub(super) fn propose(
         updated_at: input.now,
         decided_at: None,
         decided_by: None,
+        plan_hash: String::new(),
+        grant: None,
     };
-    decided_by_mode(input, policy)
+    decided_by_mode(input, Policy { plan_hash: policy.hash(), ..policy })
 }
 
 /// Refreshes the numbers of an open policy whose contender is held back; nothing is proposed anew.
@@ -127,6 +127,7 @@ fn refreshed(input: &PlanInput<'_>, open: &Policy, contender: &Contender<'_>) ->
         // An approval names a revision: this one has not been approved by anybody.
         policy = undecided(policy);
     }
+    policy.plan_hash = policy.hash();
     policy.expected_impact = impact(&policy.actions[0], contender);
     let mut policy = decided_by_mode(input, policy);
     if &policy != open {
@@ -135,22 +136,42 @@ fn refreshed(input: &PlanInput<'_>, open: &Policy, contender: &Contender<'_>) ->
     policy
 }
 
-/// The present mode decides, also for policies that an earlier process left open under another one.
+/// The present mode decides, also for policies that an earlier process left open under another one; and an approval
+/// counts only with a grant of exactly this that still holds.
 fn decided_by_mode(input: &PlanInput<'_>, policy: Policy) -> Policy {
-    match (policy.approval, input.settings.auto_approve) {
-        (Approval::Pending, true) => Policy {
-            approval: Approval::Approved,
-            decided_at: Some(input.now),
-            decided_by: Some(AUTO.to_owned()),
-            ..policy
-        },
-        (Approval::Approved, false) if is_auto(&policy) => undecided(policy),
+    let by_itself = input.settings.auto_approves(policy.highest_risk());
+    let stands = policy.granted(input.now).is_ok_and(|grant| by_itself || !grant.is_auto());
+    let policy = match policy.approval {
+        Approval::Approved if !stands => undecided(policy),
         _ => policy,
+    };
+    if policy.approval != Approval::Pending || !by_itself {
+        return policy;
+    }
+    let grant = Grant {
+        revision: policy.revision,
+        plan_hash: policy.plan_hash.clone(),
+        by: Grant::AUTO.to_owned(),
+        at: input.now,
+        expires_at: after(input.now, input.settings.approval_ttl),
+    };
+    Policy {
+        approval: Approval::Approved,
+        decided_at: Some(grant.at),
+        decided_by: Some(grant.by.clone()),
+        grant: Some(grant),
+        ..policy
     }
 }
 
 fn undecided(policy: Policy) -> Policy {
-    Policy { approval: Approval::Pending, decided_at: None, decided_by: None, ..policy }
+    Policy {
+        approval: Approval::Pending,
+        decided_at: None,
+        decided_by: None,
+        grant: None,
+        ..policy
+    }
 }
 
 /// The same action with its computed parameter, which drifts from cycle to cycle, within the tolerance.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::guardrails::Guardrails;
+use super::guardrails::{Guardrails, Mode};
 
 use crate::domain::Cause;
-use crate::domain::action::{ActionKind, RebalanceStrategy};
+use crate::domain::action::{ActionKind, RebalanceStrategy, Risk};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -61,6 +61,17 @@ impl Settings {
     #[must_use]
     pub fn cost(&self, kind: ActionKind) -> f64 {
         self.cost_model.get(&kind).copied().unwrap_or_else(|| kind.default_cost())
+    }
+
+    /// May a policy of this risk go out without a person?
+    #[must_use]
+    pub fn auto_approves(&self, risk: Risk) -> bool {
+        let rails = &self.guardrails;
+        let by_mode = match rails.mode {
+            Mode::Act => self.auto_approve,
+            Mode::Suggest | Mode::Observe => false,
+        };
+        by_mode && (risk != Risk::High || rails.auto_approve_high_risk)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Live state comes from the loop's published view, history from knowledge. Domain values are served as they are.
 
+mod pause;
 mod policies;
 mod records;
 mod state;
@@ -40,6 +41,8 @@ pub(super) fn routes(context: &Context) -> Router<Context> {
         .route("/api/v1/policies", get(policies::list))
         .route("/api/v1/policies/{id}/approve", post(policies::approve))
         .route("/api/v1/policies/{id}/reject", post(policies::reject))
+        .route("/api/v1/pause", post(pause::pause))
+        .route("/api/v1/resume", post(pause::resume))
         .route("/api/v1/executions", get(records::executions))
         .route("/api/v1/outcomes", get(records::outcomes))
         .route("/api/v1/insights", get(records::insights))

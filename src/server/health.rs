@@ -66,7 +66,10 @@ pub async fn health(State(context): State<Context>) -> Response {
         );
         Component { status: Status::Stalled, detail: Some(detail) }
     } else {
-        Component::unless(loop_problem(&view))
+        match loop_problem(&view) {
+            None => Component { status: Status::Ok, detail: paused(&context).await },
+            problem => Component::unless(problem),
+        }
     };
     components.insert("loop", cycle);
     for source in &view.sources {
@@ -100,6 +103,13 @@ fn loop_problem(view: &LoopView) -> Option<String> {
         }
         Some(CycleStatus::Healthy | CycleStatus::Completed) => view.last_error.clone(),
     }
+}
+
+/// Somebody meant it, so it is no ill health; a store that cannot tell is the store's problem.
+async fn paused(context: &Context) -> Option<String> {
+    let asked = context.knowledge.paused(context.handle.now());
+    let pause = tokio::time::timeout(STORE_CHECK, asked).await.ok()?.ok()??;
+    Some(pause.to_string())
 }
 
 fn source_problem(source: &SourceStatus) -> Option<String> {

@@ -105,6 +105,7 @@ impl From<DecisionError> for ApiError {
             DecisionError::NotFound { .. } => Self::NotFound(text),
             DecisionError::NotPending { present }
             | DecisionError::OtherRevision { present, .. }
+            | DecisionError::OtherHash { present, .. }
             | DecisionError::Busy { present } => Self::Conflict { text, present },
             DecisionError::Store(_) => Self::Unavailable(text),
         }

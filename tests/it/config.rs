@@ -152,8 +152,14 @@ fn what_one_section_takes_from_another_is_filled_in() {
         "orchestrator: {loop_interval: 7, plan_threshold: 5, log_level: debug}\n\
          monitor: {poll_interval: 11, min_coverage: 0.5}\n\
          execute: {settle: {scale_up: 77}}\n\
+         plan: {approval_ttl: 13}\n\
+         guardrails: {mode: suggest, auto_approve_high_risk: true, forbidden_actions: [scale_down]}\n\
          knowledge: {confidence_saturation_point: 9, pattern_learning_enabled: false}",
     );
+    assert_eq!(config.knowledge.approval_ttl, Duration::from_secs(13));
+    let rails = &config.execute.rails;
+    assert!(rails.suggest && !rails.observe && rails.auto_approve_high_risk);
+    assert_eq!(rails.forbidden, [ActionKind::ScaleDown].into());
     assert_eq!(config.analyze.interval, Duration::from_secs(7));
     assert_eq!(config.analyze.poll_interval, Duration::from_secs(11));
     assert!((config.analyze.min_coverage - 0.5).abs() < f64::EPSILON);

@@ -1,6 +1,7 @@
 //! Execute, driven through its public surface against a scripted Charter over real HTTP.
 
 mod failures;
+mod gate;
 mod reference;
 mod retries;
 mod stop;
@@ -14,6 +15,7 @@ use chrono::Utc;
 use mape_k::domain::Cause;
 use mape_k::domain::action::{Action, Risk};
 use mape_k::domain::execution::{ActionState, Execution, ExecutionMode};
+use mape_k::domain::grant::Grant;
 use mape_k::domain::policy::{Approval, Policy, Priority};
 use mape_k::domain::time::Time;
 use mape_k::executor::{Call, CallObserver, CallStatus, Executor, Journal, JournalError, Settings};
@@ -40,7 +42,18 @@ pub fn best_effort(base: &str) -> Settings {
     Settings { execution_mode: ExecutionMode::BestEffort, ..settings(base) }
 }
 
+/// As a person has approved it.
 pub fn policy(actions: Vec<Action>) -> Policy {
+    approved("ada", undecided(actions))
+}
+
+pub fn approved(by: &str, policy: Policy) -> Policy {
+    let (revision, plan_hash, by) = (policy.revision, policy.hash(), by.to_owned());
+    let (at, expires_at) = (now(), now() + Duration::from_secs(900));
+    Policy { grant: Some(Grant { revision, plan_hash, by, at, expires_at }), ..policy }
+}
+
+pub fn undecided(actions: Vec<Action>) -> Policy {
     let at = now();
     Policy {
         id: Uuid::new_v4(),
@@ -61,6 +74,8 @@ pub fn policy(actions: Vec<Action>) -> Policy {
         updated_at: at,
         decided_at: None,
         decided_by: None,
+        plan_hash: String::new(),
+        grant: None,
     }
 }
 
@@ -72,6 +87,8 @@ pub fn keys(n: usize) -> Vec<Uuid> {
 pub struct Ledger {
     pub records: Mutex<Vec<Execution>>,
     takes: usize,
+    /// From so many records on the loop is halted, or nobody can say.
+    halts: Option<(usize, Result<String, JournalError>)>,
 }
 
 impl Ledger {
@@ -80,7 +97,12 @@ impl Ledger {
     }
 
     pub fn taking(takes: usize) -> Self {
-        Self { records: Mutex::default(), takes }
+        Self { records: Mutex::default(), takes, halts: None }
+    }
+
+    pub fn halting_after(records: usize, says: Result<&str, &str>) -> Self {
+        let says = says.map(str::to_owned).map_err(|error| JournalError(error.to_owned()));
+        Self { halts: Some((records, says)), ..Self::new() }
     }
 
     pub fn states(&self) -> Vec<Vec<ActionState>> {
@@ -98,6 +120,14 @@ impl Journal for Ledger {
         }
         records.push(execution.clone());
         Ok(())
+    }
+
+    async fn halted(&self) -> Result<Option<String>, JournalError> {
+        let written = self.records.lock().unwrap().len();
+        match &self.halts {
+            Some((after, says)) if written >= *after => says.clone().map(Some),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -129,8 +159,17 @@ pub async fn run_with(
     journal: &Ledger,
     stop: &CancellationToken,
 ) -> Execution {
-    let keys = keys(actions.len());
-    executor.execute(&policy(actions), Uuid::new_v4(), keys, journal, stop, &now).await
+    carry_out(executor, &policy(actions), journal, stop).await
+}
+
+pub async fn carry_out(
+    executor: &Executor,
+    policy: &Policy,
+    journal: &Ledger,
+    stop: &CancellationToken,
+) -> Execution {
+    let keys = keys(policy.actions.len());
+    executor.execute(policy, Uuid::new_v4(), keys, journal, stop, &now).await
 }
 
 pub fn scale_up(replicas: u32) -> Action {

@@ -60,6 +60,8 @@ fn policy(number: u128, approval: Approval) -> Policy {
         updated_at: time(0),
         decided_at: None,
         decided_by: None,
+        plan_hash: String::new(),
+        grant: None,
     }
 }
 
@@ -146,7 +148,7 @@ async fn a_pending_policy_is_decided_once_at_the_revision_that_was_read() {
         .await;
         let decide = async |number, revision, decision| {
             knowledge
-                .decide_policy(Uuid::from_u128(number), revision, decision, "ann", time(9))
+                .decide_policy(Uuid::from_u128(number), revision, None, decision, "ann", time(9))
                 .await
         };
         let approved = decide(1, 2, Decision::Approve).await.unwrap();
@@ -180,7 +182,7 @@ async fn a_decision_on_an_older_revision_is_answered_with_the_present_one() {
     on_both(async |knowledge| {
         save(&knowledge, &[policy(1, Approval::Pending)]).await;
         let error = knowledge
-            .decide_policy(Uuid::from_u128(1), 1, Decision::Approve, "ann", time(9))
+            .decide_policy(Uuid::from_u128(1), 1, None, Decision::Approve, "ann", time(9))
             .await
             .unwrap_err();
         let DecisionError::OtherRevision { named: 1, present } = error else { panic!("{error}") };
@@ -196,8 +198,8 @@ async fn of_two_people_who_decide_at_once_one_is_refused() {
             save(&knowledge, &[policy(number, Approval::Pending)]).await;
             let id = Uuid::from_u128(number);
             let (yes, no) = tokio::join!(
-                knowledge.decide_policy(id, 2, Decision::Approve, "ann", time(9)),
-                knowledge.decide_policy(id, 2, Decision::Reject, "bob", time(9)),
+                knowledge.decide_policy(id, 2, None, Decision::Approve, "ann", time(9)),
+                knowledge.decide_policy(id, 2, None, Decision::Reject, "bob", time(9)),
             );
             assert!(yes.is_ok() != no.is_ok(), "{yes:?} {no:?}");
         }

@@ -22,6 +22,7 @@ mod knowledge_facade;
 mod learning;
 mod logs;
 mod monitor;
+mod pause;
 mod planner;
 mod real_servers;
 mod server;

@@ -7,6 +7,7 @@ mod constancy;
 mod eligibility;
 mod exhaustion;
 mod guards;
+mod high_risk;
 mod holds;
 mod parameters;
 mod world;

@@ -8,6 +8,7 @@ mod health;
 mod intake;
 mod metrics;
 mod overload;
+mod pausing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod deciding;
 mod fakes;
 mod guarded;
 mod overload;
+mod paused;
 mod verdicts;
 mod waking;
 mod world;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::super::guardrails::Mode;
 use super::super::{Plan, PlanInput};
 use super::Broken;
+use crate::domain::action::Risk;
 use crate::domain::cycle::Verdict;
 use crate::domain::policy::{Approval, Policy};
 
@@ -29,6 +31,11 @@ pub(super) fn check(input: &PlanInput<'_>, plan: &Plan, broken: &mut Broken) {
             }
             None => broken.unless(policy.revision == 1, "a new policy is not revision 1"),
         }
+        let alive = policy.approval.is_open() || policy.approval == Approval::Executed;
+        broken.unless(
+            !alive || policy.plan_hash == policy.hash(),
+            "the hash is not that of what would be done",
+        );
         broken.unless(policy.approval != Approval::Rejected, "only people reject");
         let approved = matches!(policy.approval, Approval::Approved | Approval::Executed);
         broken.unless(!approved || is_approved(input, &stored, policy), "nobody approved a policy");
@@ -53,17 +60,31 @@ pub(super) fn check(input: &PlanInput<'_>, plan: &Plan, broken: &mut Broken) {
     broken.unless(reported == chosen.len(), "the report does not say what was chosen");
 }
 
-/// By the mode, or by a person who approved exactly these actions.
+/// By the mode, or by a person who approved exactly these actions; with a grant that says so and still holds.
 fn is_approved(input: &PlanInput<'_>, stored: &BTreeMap<Uuid, &Policy>, policy: &Policy) -> bool {
     let by_person = stored.get(&policy.id).is_some_and(|before| {
         before.approval == Approval::Approved
             && before.revision == policy.revision
             && before.actions == policy.actions
             && before.decided_by == policy.decided_by
+            && before.grant == policy.grant
     });
-    match policy.decided_by.as_deref() {
-        None => false,
-        Some("auto") => input.settings.auto_approve,
-        Some(_) => by_person && policy.decided_at.is_some(),
+    let Some(grant) = &policy.grant else { return false };
+    let bound = grant.revision == policy.revision
+        && grant.plan_hash == policy.hash()
+        && policy.decided_by.as_ref() == Some(&grant.by)
+        && policy.decided_at == Some(grant.at);
+    if !bound || input.now >= grant.expires_at {
+        return false;
+    }
+    let rails = &input.settings.guardrails;
+    let risky = policy.risk == Risk::High || policy.actions.iter().any(|a| a.risk() == Risk::High);
+    match grant.by.as_str() {
+        "auto" => {
+            rails.mode == Mode::Act
+                && input.settings.auto_approve
+                && (!risky || rails.auto_approve_high_risk)
+        }
+        _ => by_person,
     }
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Limit, List};
+use crate::domain::grant::Grant;
 use crate::domain::policy::{Approval, Policy};
 use crate::knowledge::Decision;
 use crate::metrics::labels::WakeReason;
@@ -14,9 +15,6 @@ use crate::server::reply::{ApiError, Body, Params};
 
 /// A name is kept in the record of the policy for ever.
 const MAX_NAME: usize = 200;
-
-/// As the planner signs what it may approve without a person.
-const DAEMON: &str = "auto";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +30,8 @@ pub(super) struct PolicyParams {
 pub(super) struct DecisionBody {
     /// The revision that was read: a person decides on what they saw.
     revision: u32,
+    /// The hash that was read, or how it begins.
+    plan_hash: Option<String>,
     by: String,
 }
 
@@ -77,16 +77,25 @@ async fn decide(
             "by: who decides must be named, in 1 to {MAX_NAME} bytes without control characters"
         )));
     }
-    if by.eq_ignore_ascii_case(DAEMON) {
+    if by.eq_ignore_ascii_case(Grant::AUTO) {
         return Err(ApiError::Parameter(format!(
             "by: {by} is the daemon's own name for what it approves by itself; give yours"
         )));
     }
+    let hash = body.plan_hash.as_deref();
+    if hash.is_some_and(|hash| !(Grant::SHOWN..=64).contains(&hash.len())) {
+        return Err(ApiError::Parameter(format!(
+            "plan_hash: the policy's own, or at least its first {} characters",
+            Grant::SHOWN
+        )));
+    }
     let now = context.handle.now();
-    let policy = context.knowledge.decide_policy(id, body.revision, decision, by, now).await?;
+    let decided = context.knowledge.decide_policy(id, body.revision, hash, decision, by, now);
+    let policy = decided.await?;
     tracing::info!(
         policy_id = %policy.id,
         revision = policy.revision,
+        plan_hash = policy.plan_hash,
         approval = policy.approval.as_str(),
         by,
         "a person decided on a policy"

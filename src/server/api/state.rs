@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::domain::cycle::CycleStatus;
 use crate::domain::escalation::Escalation;
 use crate::domain::outcome::ActionStatistics;
+use crate::domain::pause::Pause;
 use crate::domain::reading::Source;
 use crate::domain::rule::Severity;
 use crate::domain::time::Time;
@@ -35,6 +36,8 @@ pub(super) struct LoopState {
     policies_executed: u64,
     last_error: Option<String>,
     last_status: Option<CycleStatus>,
+    /// Who paused it, why and until when; null while it may act.
+    paused: Option<Pause>,
     interval_seconds: f64,
     sources: Vec<SourceStatus>,
     /// Rules without good data; all others are well.
@@ -52,14 +55,16 @@ struct Charter {
     error: Option<String>,
 }
 
-pub(super) async fn state(State(context): State<Context>) -> Json<LoopState> {
+pub(super) async fn state(State(context): State<Context>) -> Result<Json<LoopState>, ApiError> {
+    // From the store and not from the view: a pause shows as soon as it is set.
+    let paused = context.knowledge.paused(context.handle.now()).await?;
     let view = context.handle.view();
     let charter = view.charter.as_ref().map(|charter| Charter {
         at: charter.at,
         state: charter.state.as_ref().ok().cloned(),
         error: charter.state.as_ref().err().cloned(),
     });
-    Json(LoopState {
+    Ok(Json(LoopState {
         running: view.running,
         iteration: view.iteration,
         started_at: view.started_at,
@@ -69,13 +74,14 @@ pub(super) async fn state(State(context): State<Context>) -> Json<LoopState> {
         policies_executed: view.policies_executed,
         last_error: view.last_error.clone(),
         last_status: view.last_status,
+        paused,
         interval_seconds: view.interval.as_secs_f64(),
         sources: view.sources.clone(),
         rules_without_good_data: view.rules.iter().filter(|rule| !rule.good).cloned().collect(),
         charter,
         alerts: view.alerts.iter().take(MAX_ALERTS).cloned().collect(),
         alerts_total: view.alerts.len(),
-    })
+    }))
 }
 
 #[derive(Debug, Serialize)]

@@ -40,6 +40,7 @@ fn constant_input_comes_to_rest_while_a_person_is_awaited() {
 fn constant_input_comes_to_rest_when_nothing_helps() {
     for verdict in OutcomeType::ALL.into_iter().filter(|v| *v != OutcomeType::Success) {
         let mut world = World::with(LATENCY, CHARTER);
+        world.settings.guardrails.auto_approve_high_risk = true;
         world.add(CASCADE, "ingest", 0.8);
         world.add(OVERLOAD, "ingest", 0.8);
         world.add(MISCONFIGURED, "p1", 0.8);

@@ -29,6 +29,7 @@ fn the_next_remedy_comes_after_a_verdict_against_the_first() {
             (OVERLOAD, RebalanceLoad, RestartService),
         ] {
             let mut world = World::with(cause, "ingest");
+            world.settings.guardrails.auto_approve_high_risk = true;
             let plan = world.plan();
             assert_eq!(action(&plan), Some(first));
             let later = verdict(&plan, next);

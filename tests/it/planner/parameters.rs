@@ -103,6 +103,7 @@ fn a_restart_names_the_component() {
     };
     let planned = |component: &str, service: Option<&str>| {
         let mut world = World::with(OVERLOAD, component);
+        world.settings.guardrails.auto_approve_high_risk = true;
         world.strategy(OVERLOAD, restart(service));
         let plan = world.plan();
         let action = plan.chosen.as_ref().map(|p| p.actions[0].clone());

@@ -10,6 +10,7 @@ use mape_k::domain::analysis::{PatternKind, RootCause};
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::{CandidateReport, Verdict};
 use mape_k::domain::fleet::Fleet;
+use mape_k::domain::grant::Grant;
 use mape_k::domain::incident::{Attempt, Incident};
 use mape_k::domain::ledger::Ledger;
 use mape_k::domain::outcome::{ActionStatistics, Judging, OutcomeType};
@@ -250,6 +251,13 @@ impl World {
             policy.approval = approval;
             policy.decided_at = Some(self.now);
             policy.decided_by = Some("ada".to_owned());
+            policy.grant = (approval == Approval::Approved).then(|| Grant {
+                revision: policy.revision,
+                plan_hash: policy.hash(),
+                by: "ada".to_owned(),
+                at: self.now,
+                expires_at: self.now + self.settings.approval_ttl,
+            });
         }
     }
 

@@ -196,7 +196,8 @@ async fn command(
     format: Output,
 ) -> Result<String, ClientError> {
     let mut out = Vec::new();
-    decide::run(client, decision, &id.to_string(), revision, "ada", format, &mut out).await?;
+    let read = decide::Read { id: id.to_string(), revision, plan_hash: None };
+    decide::run(client, decision, read, "ada", format, &mut out).await?;
     Ok(String::from_utf8(out).expect("a text"))
 }
 
@@ -241,5 +242,7 @@ pub(super) fn policy(number: u128, approval: Approval) -> Policy {
         updated_at: noon(),
         decided_at: None,
         decided_by: None,
+        plan_hash: String::new(),
+        grant: None,
     }
 }

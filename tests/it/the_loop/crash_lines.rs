@@ -136,6 +136,7 @@ async fn a_result_that_cannot_be_stored_is_not_repeated_and_judged_once() {
 #[tokio::test]
 async fn an_unknown_end_that_cannot_be_told_blocks_until_it_can() {
     let mut world = World::new().await;
+    world.dare();
     world.on_disk();
     world.config.execute.timeout_seconds = Duration::from_millis(500);
     world.config.execute.idempotent_charter = mape_k::executor::Idempotency::No;
@@ -240,7 +241,8 @@ async fn a_policy_that_stopping_kept_from_execution_stays_approved() {
     };
     let now = parts.handle.now();
     let approve = Decision::Approve;
-    let approved = parts.knowledge.decide_policy(pending.id, pending.revision, approve, "sre", now);
+    let (id, revision) = (pending.id, pending.revision);
+    let approved = parts.knowledge.decide_policy(id, revision, None, approve, "sre", now);
     approved.await.expect("approved");
     stop.cancel();
     once(&mut parts.cycle, &parts.publisher, Trigger::Scheduled, &stop).await.expect("a cycle");

@@ -89,6 +89,12 @@ impl World {
         self.config.plan.auto_approve = false;
     }
 
+    /// Restart of all, override and bypass go out without a person too.
+    pub fn dare(&mut self) {
+        self.config.plan.guardrails.auto_approve_high_risk = true;
+        self.config.execute.rails.auto_approve_high_risk = true;
+    }
+
     pub fn on_disk(&mut self) {
         self.config.knowledge.database = Database::Sqlite;
         self.config.knowledge.sqlite_path = self.folder.path().join("knowledge.db");
@@ -263,8 +269,13 @@ impl World {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> StatusCode {
+        self.ask(path, body).await.0
+    }
+
+    pub async fn ask(&self, path: &str, body: &Value) -> (StatusCode, Value) {
         let url = format!("http://{}{path}", self.daemon().api);
-        self.http.post(url).json(body).send().await.expect("the API answers").status()
+        let answer = self.http.post(url).json(body).send().await.expect("the API answers");
+        (answer.status(), answer.json().await.expect("JSON"))
     }
 
     /// Newest first.

@@ -1,0 +1,68 @@
+//! A person's pause in the store: the kill switch that outlives the process and ends by itself.
+
+use super::Knowledge;
+use super::documents::Fact;
+use super::store::{StoreError, When, Written};
+use crate::domain::pause::Pause;
+use crate::domain::time::Time;
+
+impl Knowledge {
+    /// The pause that holds now. One that cannot be read is an error: nothing may be done while nobody knows.
+    pub async fn paused(&self, now: Time) -> Result<Option<Pause>, StoreError> {
+        Ok(self.stored_pause().await?.map(|(pause, _)| pause).filter(|pause| pause.holds(now)))
+    }
+
+    /// Takes the place of any other pause, a damaged one too; returns the one that held until now.
+    pub async fn pause(&self, pause: &Pause) -> Result<Option<Pause>, StoreError> {
+        self.replace(Some(pause), pause.since).await
+    }
+
+    /// Ends any pause, a damaged one too; returns the one that held until now.
+    pub async fn resume(&self, now: Time) -> Result<Option<Pause>, StoreError> {
+        self.replace(None, now).await
+    }
+
+    /// Puts away a pause whose time is over and returns it, once.
+    pub async fn end_pause(&self, now: Time) -> Result<Option<Pause>, StoreError> {
+        let Some((pause, version)) = self.stored_pause().await? else { return Ok(None) };
+        if pause.holds(now) {
+            return Ok(None);
+        }
+        let mut batch = self.batch();
+        // A new one that somebody has set meanwhile stands.
+        batch.put_if(&fact(None, now)?, When::Version(version));
+        Ok((self.commit(batch).await? == [Written::Done]).then_some(pause))
+    }
+
+    async fn replace(&self, pause: Option<&Pause>, now: Time) -> Result<Option<Pause>, StoreError> {
+        let before = match self.paused(now).await {
+            Err(StoreError::Corrupt { .. }) => None,
+            other => other?,
+        };
+        let mut batch = self.batch();
+        batch.put(&fact(pause, now)?);
+        self.commit(batch).await?;
+        Ok(before)
+    }
+
+    async fn stored_pause(&self) -> Result<Option<(Pause, i64)>, StoreError> {
+        let Some((fact, version)) = self.get::<Fact>(Fact::PAUSE).await? else { return Ok(None) };
+        if fact.value.is_null() {
+            return Ok(None);
+        }
+        match serde_json::from_value(fact.value) {
+            Ok(pause) => Ok(Some((pause, version))),
+            Err(error) => Err(self.damaged::<Fact>(Fact::PAUSE, &error)),
+        }
+    }
+}
+
+/// `None` is written as null: the record stays, and its version tells of every change.
+fn fact(pause: Option<&Pause>, at: Time) -> Result<Fact, StoreError> {
+    let value = serde_json::to_value(pause).map_err(|error| StoreError::Unwritable {
+        collection: "facts",
+        key: Fact::PAUSE.to_owned(),
+        cause: error.to_string(),
+    })?;
+    Ok(Fact { name: Fact::PAUSE.to_owned(), value, at })
+}

@@ -1,0 +1,105 @@
+//! The kill switch: a person pauses the loop for a while, and resumes it.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::execution::Execution;
+use crate::domain::grant::Grant;
+use crate::domain::pause::Pause;
+use crate::domain::time::after;
+use crate::metrics::labels::WakeReason;
+use crate::server::Context;
+use crate::server::reply::{ApiError, Body};
+
+/// Both stand in the log and in every report of what was not done.
+const MAX_NAME: usize = 200;
+const MAX_REASON: usize = 500;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PauseBody {
+    by: String,
+    reason: String,
+    duration_seconds: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Answer {
+    paused: Pause,
+    /// The pause whose place it took.
+    replaced: Option<Pause>,
+    /// Executions that have begun: a call that was under way is finished, what comes after it is not sent.
+    under_way: Vec<Uuid>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResumeBody {
+    by: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Resumed {
+    /// The pause that was ended; null if none held.
+    resumed: Option<Pause>,
+}
+
+pub(super) async fn pause(
+    State(context): State<Context>,
+    Body(body): Body<PauseBody>,
+) -> Result<Json<Answer>, ApiError> {
+    let by = name(&body.by)?;
+    let reason = said("reason", &body.reason, MAX_REASON)?;
+    let lasts = Duration::from_secs(body.duration_seconds);
+    if !(Pause::SHORTEST..=Pause::LONGEST).contains(&lasts) {
+        return Err(ApiError::Parameter(format!(
+            "duration_seconds: {} to {} (7 days); guardrails.mode is what stops it for longer",
+            Pause::SHORTEST.as_secs(),
+            Pause::LONGEST.as_secs()
+        )));
+    }
+    let since = context.handle.now();
+    let pause = Pause { by, reason, since, until: after(since, lasts) };
+    let replaced = context.knowledge.pause(&pause).await?;
+    context.metrics.paused(true);
+    tracing::info!(by = pause.by, reason = pause.reason, until = %pause.until, "paused: nothing more is sent to charter");
+    let running = context.knowledge.all::<Execution>(Some("in_progress")).await?;
+    let under_way = running.iter().map(|execution| execution.id).collect();
+    Ok(Json(Answer { paused: pause, replaced, under_way }))
+}
+
+pub(super) async fn resume(
+    State(context): State<Context>,
+    Body(body): Body<ResumeBody>,
+) -> Result<Json<Resumed>, ApiError> {
+    let by = name(&body.by)?;
+    let resumed = context.knowledge.resume(context.handle.now()).await?;
+    context.metrics.paused(false);
+    let paused_by = resumed.as_ref().map(|pause| pause.by.as_str());
+    tracing::info!(by, paused_by, "resumed: the loop acts again");
+    context.metrics.woken(WakeReason::Resume);
+    context.handle.wake();
+    Ok(Json(Resumed { resumed }))
+}
+
+fn name(by: &str) -> Result<String, ApiError> {
+    let by = said("by", by, MAX_NAME)?;
+    if by.eq_ignore_ascii_case(Grant::AUTO) {
+        return Err(ApiError::Parameter(format!("by: {by} is the loop itself; name the person")));
+    }
+    Ok(by)
+}
+
+fn said(field: &str, text: &str, most: usize) -> Result<String, ApiError> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+        return Err(ApiError::Parameter(format!(
+            "{field}: 1 to {most} bytes without control characters"
+        )));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,156 @@
+//! Pausing and resuming, over the API and by the commands that use it.
+
+use std::time::Duration;
+
+use mape_k::cli::client::{Client, ClientError};
+use mape_k::cli::{Cli, Output, pause, status};
+use mape_k::domain::policy::Approval;
+use mape_k::domain::secret::Secret;
+use mape_k::server::Settings;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::decisions::{kept, policy, store};
+use super::{Setup, Surface, read};
+
+async fn post(surface: &Surface, path: &str, body: Value) -> (StatusCode, Value) {
+    read(surface.http.post(surface.url(path)).json(&body).send().await.expect("an answer")).await
+}
+
+fn asked(by: &str, reason: &str, seconds: i64) -> Value {
+    json!({"by": by, "reason": reason, "duration_seconds": seconds})
+}
+
+/// S04: also before any cycle has run; who, why and until when are seen at once.
+#[tokio::test]
+async fn s04_a_pause_says_who_why_and_until_when_and_a_second_replaces_it() {
+    let surface = Surface::start().await;
+    let (status, first) = post(&surface, "/api/v1/pause", asked(" ada ", "deploying", 60)).await;
+    assert_eq!(status, StatusCode::OK, "{first}");
+    assert_eq!((&first["replaced"], &first["paused"]["by"]), (&Value::Null, &json!("ada")));
+    assert_eq!(surface.metric("mape_k_paused").await, 1);
+    assert!(!surface.woken());
+    let (status, second) = post(&surface, "/api/v1/pause", asked("bob", "still", 604_800)).await;
+    assert_eq!(status, StatusCode::OK, "{second}");
+    assert_eq!(second["replaced"], first["paused"]);
+    assert_eq!(surface.get("/api/v1/state").await.1["paused"], second["paused"]);
+
+    let (status, ended) = post(&surface, "/api/v1/resume", json!({"by": "ada"})).await;
+    assert_eq!((status, &ended["resumed"]), (StatusCode::OK, &second["paused"]));
+    assert!(surface.woken(), "the next cycle comes at once");
+    assert_eq!(surface.metric("mape_k_paused").await, 0);
+    assert_eq!(surface.get("/api/v1/state").await.1["paused"], Value::Null);
+    let (status, again) = post(&surface, "/api/v1/resume", json!({"by": "ada"})).await;
+    assert_eq!((status, &again["resumed"]), (StatusCode::OK, &Value::Null));
+}
+
+#[tokio::test]
+async fn a_pause_without_name_reason_or_an_end_changes_nothing() {
+    let surface = Surface::start().await;
+    for (body, named) in [
+        (json!({"reason": "x", "duration_seconds": 60}), "by"),
+        (json!({"by": "ada", "duration_seconds": 60}), "reason"),
+        (json!({"by": "ada", "reason": "x"}), "duration_seconds"),
+        (asked("", "x", 60), "by"),
+        (asked("Auto", "x", 60), "by"),
+        (asked("ada", " ", 60), "reason"),
+        (asked("ada", "two\nlines", 60), "reason"),
+        (asked("ada", &"x".repeat(501), 60), "reason"),
+        (asked("ada", "x", 0), "duration_seconds"),
+        (asked("ada", "x", -1), "duration_seconds"),
+        (asked("ada", "x", 604_801), "duration_seconds"),
+        (json!({"by": "ada", "reason": "x", "duration_seconds": 60, "force": 1}), "force"),
+    ] {
+        let (status, answer) = post(&surface, "/api/v1/pause", body.clone()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}: {answer}");
+        assert!(answer["error"].as_str().expect("a text").contains(named), "{body}: {answer}");
+    }
+    assert_eq!(post(&surface, "/api/v1/resume", json!({})).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(surface.get("/api/v1/state").await.1["paused"], Value::Null);
+    assert_eq!(surface.metric("mape_k_paused").await, 0);
+}
+
+#[tokio::test]
+async fn pausing_and_resuming_need_the_token() {
+    let api = Settings { token: Some(Secret::new("s3cret".to_owned())), ..Settings::default() };
+    let surface = Setup { api, ..Setup::default() }.serve().await;
+    let (status, _) = post(&surface, "/api/v1/pause", asked("eve", "x", 60)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(post(&surface, "/api/v1/resume", json!({"by": "eve"})).await.0, status);
+    assert_eq!(surface.get("/api/v1/state").await.1["paused"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_pause_and_resume_commands_say_what_holds() {
+    let surface = Surface::start().await;
+    let client = Client::new(&surface.url(""), None);
+    let hour = pause::duration("1h").expect("an hour");
+    let paused = async |reason: &str, format| {
+        let mut out = Vec::new();
+        pause::pause(&client, reason, hour, "ada", format, &mut out).await.expect("paused");
+        String::from_utf8(out).expect("a text")
+    };
+    let said = paused("deploying", Output::Text).await;
+    assert!(said.starts_with("paused by ada until ") && said.contains("deploying"), "{said}");
+    let said = paused("longer", Output::Text).await;
+    assert!(said.contains("in the place of: paused by ada"), "{said}");
+    let data: Value = serde_json::from_str(&paused("again", Output::Json).await).expect("JSON");
+    assert_eq!(data["replaced"]["reason"], "longer");
+
+    let mut out = Vec::new();
+    status::run(&client, Output::Text, &mut out).await.expect("a status");
+    let said = String::from_utf8(out).expect("a text");
+    assert!(said.contains("paused by ada until ") && said.contains("mape-k resume"), "{said}");
+
+    let resumed = async || {
+        let mut out = Vec::new();
+        pause::resume(&client, "bob", Output::Text, &mut out).await.expect("resumed");
+        String::from_utf8(out).expect("a text")
+    };
+    assert!(resumed().await.starts_with("resumed by bob; it was paused by ada"));
+    assert!(resumed().await.contains("was not paused"));
+
+    surface.stop().await;
+    let gone = pause::resume(&client, "bob", Output::Text, &mut Vec::new()).await;
+    assert!(matches!(gone, Err(ClientError::Unreachable { .. })), "{gone:?}");
+}
+
+#[test]
+fn the_command_line_takes_whole_times_within_bounds_and_asks_for_a_reason() {
+    use clap::Parser as _;
+    let parsed = |args: &[&str]| Cli::try_parse_from([&["mape-k"], args].concat());
+    assert!(parsed(&["pause", "--reason", "x"]).is_ok());
+    assert!(parsed(&["pause", "--reason", "x", "--for", "30m", "--by", "ada"]).is_ok());
+    assert!(parsed(&["resume", "--by", "ada", "--url", "http://localhost:1"]).is_ok());
+    assert!(parsed(&["pause"]).is_err(), "why is asked");
+    assert_eq!(pause::duration("90s"), Ok(Duration::from_secs(90)));
+    assert_eq!(pause::duration("7d"), Ok(Duration::from_secs(604_800)));
+    for wrong in ["0", "500ms", "8d", "soon", "-1h", ""] {
+        assert!(parsed(&["pause", "--reason", "x", &format!("--for={wrong}")]).is_err(), "{wrong}");
+    }
+}
+
+/// An approval is of what was read: another hash is a 409 that shows the present one.
+#[tokio::test]
+async fn an_approval_that_names_another_hash_is_a_409() {
+    let surface = Surface::start().await;
+    let id = store(&surface.knowledge, policy(1, Approval::Pending)).await;
+    let path = format!("/api/v1/policies/{id}/approve");
+    let hash = policy(1, Approval::Pending).hash();
+    let named = |hash: &str| json!({"revision": 2, "by": "ada", "plan_hash": hash});
+    let (status, body) = post(&surface, &path, named(&"0".repeat(64))).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{body}");
+    assert_eq!(body["present"]["plan_hash"], json!(hash));
+    for wrong in ["", "abc", &hash[..11], &"0".repeat(65)] {
+        let (status, body) = post(&surface, &path, named(wrong)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}: {body}");
+    }
+    assert_eq!(kept(&surface.knowledge, id).await.approval, Approval::Pending);
+    assert!(!surface.woken());
+
+    let (status, body) = post(&surface, &path, named(&hash[..12])).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let grant = kept(&surface.knowledge, id).await.grant.expect("a grant");
+    assert_eq!((grant.revision, grant.by.as_str(), &grant.plan_hash), (2, "ada", &hash));
+    assert_eq!((grant.expires_at - grant.at).num_seconds(), 900, "plan.approval_ttl");
+}
