@@ -1,7 +1,8 @@
-//! The JSON API under `/api/v1`: what the loop sees, decided, did and learned, and a person's word on its policies.
+//! The JSON API under `/api/v1`: what the loop sees, decided, did and learned, why, and a person's word on its policies.
 //!
 //! Live state comes from the loop's published view, history from knowledge. Domain values are served as they are.
 
+mod explain;
 mod policies;
 mod records;
 mod state;
@@ -41,6 +42,11 @@ pub(super) fn routes(context: &Context) -> Router<Context> {
         .route("/api/v1/escalations", get(records::escalations))
         .route("/api/v1/cycles", get(records::cycles))
         .route("/api/v1/cycles/{id}", get(records::cycle))
+        .route("/api/v1/explain", get(explain::latest))
+        .route("/api/v1/explain/cycles/{id}", get(explain::cycle))
+        .route("/api/v1/explain/violations/{id}", get(explain::violation))
+        .route("/api/v1/explain/policies/{id}", get(explain::policy))
+        .route("/api/v1/explain/actions/{id}", get(explain::action))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(context.clone(), access::guard))
         .layer(middleware::from_fn(bounded))
