@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::violation::left_out;
 use super::{Explanation, Kind, Page, judged, weighed, why, words};
-use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded, SourceRead};
+use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded};
 use crate::domain::cycle::{CycleReport, Trigger};
 use crate::domain::escalation::Escalation;
 use crate::domain::execution::Execution;
@@ -33,7 +33,7 @@ pub fn cycle(facts: &CycleFacts<'_>) -> Explanation {
     let (verdict, short) = why::in_short(facts);
     let mut page = Page::begin(&short);
     page.section("Seen");
-    page.say(&header(report, facts.now));
+    page.say(&header(report, &short, facts.now));
     match &report.basis {
         Some(basis) => seen(&mut page, report, basis),
         None => page.say(&format!(
@@ -50,7 +50,7 @@ pub fn cycle(facts: &CycleFacts<'_>) -> Explanation {
     }
     page.section("Weighed");
     let policies = report.basis.as_ref().map(|b| b.policies.as_slice()).unwrap_or_default();
-    weighed::tell(&mut page, &report.candidates, policies);
+    weighed::tell(&mut page, &report.candidates, policies, why::explained(report));
     page.section("Done");
     done(&mut page, facts);
     page.section("Told to people");
@@ -70,16 +70,15 @@ fn raw(facts: &CycleFacts<'_>) -> serde_json::Value {
     })
 }
 
-fn header(report: &CycleReport, now: Time) -> String {
+fn header(report: &CycleReport, short: &[String], now: Time) -> String {
     let trigger = match report.trigger {
         Trigger::Scheduled => "on schedule",
         Trigger::Woken => "woken early",
     };
     let stopped = report.phase.map_or_else(String::new, |p| format!(" in phase {}", p.as_str()));
-    let problem = report
-        .error
-        .as_deref()
-        .map_or_else(String::new, |error| format!(" Problem: {}.", words::without_stop(error)));
+    let error = report.error.as_deref().map(words::without_stop);
+    let problem = error.filter(|error| !told_elsewhere(error, short, report.basis.as_ref()));
+    let problem = problem.map_or_else(String::new, |error| format!(" Problem: {error}."));
     format!(
         "Cycle number {}, {trigger}, began {} and ended {}{stopped} after {:.2} s.{problem}",
         report.number,
@@ -89,8 +88,21 @@ fn header(report: &CycleReport, now: Time) -> String {
     )
 }
 
+/// The error of a cycle is mostly that of one source, which is told with it.
+fn told_elsewhere(error: &str, short: &[String], basis: Option<&Basis>) -> bool {
+    let by_basis = basis.is_some_and(|basis| {
+        let sources = basis.sources.iter().filter_map(|s| s.error.as_ref());
+        sources
+            .chain(&basis.charter_error)
+            .chain(&basis.rule_problems)
+            .any(|told| told.contains(error))
+    });
+    by_basis || short.iter().any(|told| told.contains(error))
+}
+
 fn seen(page: &mut Page, report: &CycleReport, basis: &Basis) {
-    let sources: Vec<String> = basis.sources.iter().map(source).collect();
+    let read: Vec<&str> =
+        basis.sources.iter().filter(|s| s.error.is_none()).map(|s| s.source.as_str()).collect();
     let charter = match (&basis.charter, &basis.charter_error) {
         (Some(state), _) => {
             format!(
@@ -101,49 +113,51 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis) {
         (None, Some(error)) => format!("Charter did not answer: {}.", words::without_stop(error)),
         (None, None) => "Charter was not asked.".to_owned(),
     };
+    let good = if basis.rules_good == basis.rules {
+        "all".to_owned()
+    } else {
+        basis.rules_good.to_string()
+    };
     page.say(&format!(
-        "{} Of {}, {} read well, with {} of {} expected series. {charter}",
-        sources.join(" "),
+        "Read {}: of {} {good} well, {} of {} expected series. {charter}",
+        if read.is_empty() { "nothing".to_owned() } else { words::list(&read) },
         words::count(basis.rules, "rule"),
-        if basis.rules_good == basis.rules {
-            "all".to_owned()
-        } else {
-            basis.rules_good.to_string()
-        },
         basis.series_seen,
         basis.series_expected
     ));
+    for source in &basis.sources {
+        if let Some(error) = &source.error {
+            let error = words::without_stop(error);
+            page.item(&format!("{} could not be read: {error}.", source.source.as_str()));
+        }
+    }
     for problem in &basis.rule_problems {
         page.item(&format!("rule {}.", words::without_stop(problem)));
     }
     if let Some(pause) = &basis.paused {
         page.say(&format!("The loop was {}.", words::without_stop(&pause.to_string())));
     }
-    let (all, counted) = (report.violations, report.actionable);
+    let all = report.violations;
+    let active = match all {
+        0 => "No violation is active".to_owned(),
+        n => format!(
+            "{} {} active, {} to be acted on",
+            words::count(n, "violation"),
+            words::are(n),
+            report.actionable
+        ),
+    };
     let changes = match (report.opened, report.cleared) {
         (0, 0) => "none began or cleared in this cycle".to_owned(),
         (opened, cleared) => format!("{opened} began and {cleared} cleared in this cycle"),
     };
-    let are = words::are(all);
-    page.say(&format!(
-        "{} {are} active, {counted} to be acted on; {changes}.",
-        words::count(all, "violation")
-    ));
+    page.say(&format!("{active}; {changes}."));
     for active in &basis.violations {
         page.item(&violation(active, report.started_at));
     }
     let untold = all.saturating_sub(basis.violations.len());
     if untold > 0 {
         page.item(&format!("… and {untold} more."));
-    }
-}
-
-fn source(read: &SourceRead) -> String {
-    match &read.error {
-        None => format!("Read {}.", read.source.as_str()),
-        Some(error) => {
-            format!("Could not read {}: {}.", read.source.as_str(), words::without_stop(error))
-        }
     }
 }
 
@@ -174,17 +188,17 @@ fn conclusions(page: &mut Page, basis: &Basis) {
     }
 }
 
-pub(super) fn conclusion(cause: &Concluded) -> String {
+fn conclusion(cause: &Concluded) -> String {
     let patterns: Vec<&str> = cause.patterns.iter().map(|p| p.as_str()).collect();
     let critical = if cause.critical { ", critical" } else { "" };
     format!(
-        "{} at {}, confidence {:.2} ({}){critical}: {} behind it, seen {} times.",
+        "{} at {}, confidence {:.2} ({}){critical}: {} behind it, seen {}.",
         cause.cause,
         cause.component,
         cause.confidence,
         words::list(&patterns),
         words::count(cause.evidence, "violation"),
-        cause.occurrences
+        words::times(cause.occurrences)
     )
 }
 

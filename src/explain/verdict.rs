@@ -24,7 +24,7 @@ pub fn hold(reason: Hold) -> Meaning {
             "It is weighed again as soon as Charter answers; /health says what is wrong with it.",
         ),
         Hold::StaleData => meaning(
-            "the data behind it is not whole, covered and fresh",
+            "the data behind the remedy is not whole, covered and fresh",
             "The next cycle that reads its rules well weighs it again; /health names those that are not read well.",
         ),
         Hold::Storm => meaning(
@@ -64,11 +64,11 @@ pub fn hold(reason: Hold) -> Meaning {
             "A person has to look at Charter; it goes on when the escalation outcome_unknown has closed.",
         ),
         Hold::Rejected => meaning(
-            "a person has rejected it",
+            "a person has rejected the remedy",
             "It is proposed again when the violation has cleared and come back, or after an hour.",
         ),
         Hold::ApprovalPending => meaning(
-            "it waits for a person's word",
+            "the remedy waits for a person's word",
             "Approve or reject it; without a word it expires (plan.approval_ttl) and is proposed again.",
         ),
     }
@@ -87,20 +87,21 @@ pub fn impossibility(reason: Impossibility) -> Meaning {
             "Charter must answer with a size that lies within plan.scaling.",
         ),
         Impossibility::ParameterMissing => meaning(
-            "a parameter that it needs could be neither computed nor found in its strategy",
+            "a parameter that the remedy needs could be neither computed nor found in its strategy",
             "Name the parameter in plan.strategies, or wait until it can be computed.",
         ),
         Impossibility::Invalid => meaning(
-            "Charter would refuse it as it stands",
+            "Charter would refuse the remedy as it stands",
             "Correct its parameters in plan.strategies; the next incident tries it afresh.",
         ),
         Impossibility::NotConfined => meaning(
-            "the cause shows on more than one component, and this would treat one alone",
+            "the cause shows on more than one component, and the remedy would treat one alone",
             "It is possible again when the cause shows on that one component only.",
         ),
-        Impossibility::Forbidden => {
-            meaning("guardrails.forbidden_actions names it", "Take it off that list and restart.")
-        }
+        Impossibility::Forbidden => meaning(
+            "guardrails.forbidden_actions names the action",
+            "Take it off that list and restart.",
+        ),
     }
 }
 
@@ -109,23 +110,23 @@ pub fn impossibility(reason: Impossibility) -> Meaning {
 pub fn ineligibility(reason: Ineligibility) -> Meaning {
     match reason {
         Ineligibility::LowConfidence => meaning(
-            "it is not sure enough that this is the cause",
+            "the cause is not sure enough",
             "More evidence raises the confidence, a rule that names its cause most; the limit is plan.min_confidence.",
         ),
         Ineligibility::LowScore => meaning(
-            "it promises too little for what it costs",
+            "the remedy promises too little for what it costs",
             "A likelier cause, better outcomes, plan.cost_model or plan.min_score would change that.",
         ),
         Ineligibility::TooFewOccurrences => meaning(
-            "it has not been seen often enough yet to act on",
+            "the cause has not been seen often enough yet to act on it",
             "Each scheduled cycle that still sees it adds one (orchestrator.plan_threshold); critical needs one only.",
         ),
         Ineligibility::NotItsTurn => meaning(
-            "another remedy comes before it, and has not failed in this incident",
+            "another remedy comes before this one, and has not failed in this incident",
             "Its turn comes when that one has been judged ineffective or harmful, or is impossible.",
         ),
         Ineligibility::TriedOut => meaning(
-            "it was tried in this incident and did not do it",
+            "the remedy was tried in this incident and did not do it",
             "The cause's next remedy counts; a new incident, 10 min after the last evidence, starts afresh.",
         ),
         Ineligibility::AmbiguousScope => meaning(
@@ -133,7 +134,7 @@ pub fn ineligibility(reason: Ineligibility) -> Meaning {
             "Set monitor.scope to name ours and restart.",
         ),
         Ineligibility::Unconfirmed => meaning(
-            "nothing of its evidence was read as broken in this very cycle",
+            "nothing of the evidence was read as broken in this very cycle",
             "The next cycle that reads it as broken, in good data, counts.",
         ),
         Ineligibility::OverTheLimit => meaning(

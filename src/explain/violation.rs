@@ -67,7 +67,8 @@ pub fn violation(facts: &ViolationFacts<'_>) -> Explanation {
     }
     page.section("Weighed in the latest cycle");
     let policies = facts.report.and_then(|r| r.basis.as_ref()).map(|b| b.policies.as_slice());
-    weighed::tell(&mut page, &candidates, policies.unwrap_or_default());
+    let told = by_nearness(&candidates).first().map(|c| &c.verdict);
+    weighed::tell(&mut page, &candidates, policies.unwrap_or_default(), told);
     page.section("Done before in this incident");
     let incidents = incidents(facts, &roots);
     for incident in &incidents {
@@ -158,7 +159,7 @@ fn in_short(
             | Verdict::Held { .. }
             | Verdict::Impossible { .. }
             | Verdict::Ineligible { .. } => {
-                format!("The nearest remedy is {}. {}", name(nearest), sentence(&nearest.verdict))
+                format!("The nearest remedy is {}. {}", name(nearest), sentence(nearest))
             }
         },
     });
@@ -186,13 +187,13 @@ fn seen(page: &mut Page, facts: &ViolationFacts<'_>) {
 fn conclusion(page: &mut Page, root: &RootCause, analysis: Option<&Analysis>) {
     let patterns: Vec<&str> = root.patterns.iter().map(|p| p.as_str()).collect();
     page.item(&format!(
-        "Evidence for {} at {}, confidence {:.2} ({}), with {}, seen {} times.",
+        "Evidence for {} at {}, confidence {:.2} ({}), with {}, seen {}.",
         root.cause,
         root.component,
         root.confidence,
         words::list(&patterns),
         words::count(root.evidence.len(), "violation"),
-        root.occurrences
+        words::times(root.occurrences)
     ));
     let patterns = analysis.into_iter().flat_map(|a| &a.patterns);
     let own = patterns.filter(|p| p.cause == root.cause && p.component == root.component);

@@ -1,10 +1,12 @@
 //! One weighed remedy in sentences: what it would be, its numbers, what each guard said, what became of it.
 
+use std::collections::BTreeSet;
+
 use super::verdict::{hold, impossibility, ineligibility};
 use super::words;
 use super::{Meaning, Page};
 use crate::domain::cycle::basis::Proposed;
-use crate::domain::cycle::{CandidateReport, Hold, Verdict};
+use crate::domain::cycle::{CandidateReport, Verdict};
 use crate::domain::guard::GuardReading;
 
 /// Remedies told in full; a typical cycle weighs one to four.
@@ -32,21 +34,36 @@ pub(super) fn by_nearness(candidates: &[CandidateReport]) -> Vec<&CandidateRepor
     sorted
 }
 
-pub(super) fn tell(page: &mut Page, candidates: &[CandidateReport], policies: &[Proposed]) {
+/// `told`: the reason that the page has explained already; each is explained once.
+pub(super) fn tell(
+    page: &mut Page,
+    candidates: &[CandidateReport],
+    policies: &[Proposed],
+    told: Option<&Verdict>,
+) {
     let sorted = by_nearness(candidates);
+    let mut explained: BTreeSet<&str> = told.map(word).into_iter().collect();
     for (position, candidate) in sorted.iter().enumerate() {
         if position < IN_FULL {
             page.item(&format!("{}: {}.", name(candidate), numbers(candidate)));
-            for line in fate(candidate, policies) {
+            let first = explained.insert(word(&candidate.verdict));
+            let mut verdict = verdict(candidate, first);
+            let policy = policy_of(candidate, policies);
+            if let Some(policy) = policy.filter(|p| !verdict.contains(&p.id.to_string())) {
+                verdict.push_str(&format!(" Policy {} revision {}.", policy.id, policy.revision));
+            }
+            page.under(&verdict);
+            for line in guards(candidate) {
                 page.under(&line);
             }
         } else if position < IN_FULL + IN_A_LINE {
-            let (score, short) = (candidate.score, word(&candidate.verdict));
             page.item(&format!(
-                "{}: benefit {:.2} − cost {:.2} = score {score:.2}, {short}.",
+                "{}: benefit {:.2} − cost {:.2} = score {:.2}, {}.",
                 name(candidate),
                 candidate.benefit,
-                candidate.cost
+                candidate.cost,
+                candidate.score,
+                word(&candidate.verdict)
             ));
         }
     }
@@ -65,27 +82,8 @@ fn numbers(candidate: &CandidateReport) -> String {
     };
     format!(
         "benefit {benefit:.2} (confidence {cause_confidence:.2} × effectiveness {effectiveness:.2}{capped}) − cost \
-         {cost:.2} = score {score:.2}; seen {}",
-        times(candidate.occurrences)
+         {cost:.2} = score {score:.2}"
     )
-}
-
-fn times(n: u32) -> String {
-    match n {
-        1 => "once".to_owned(),
-        n => format!("{n} times"),
-    }
-}
-
-/// What became of it, a line each: guards, verdict, what would change it.
-fn fate(candidate: &CandidateReport, policies: &[Proposed]) -> Vec<String> {
-    let mut lines: Vec<String> = guards(&candidate.guards).into_iter().collect();
-    let mut verdict = sentence(&candidate.verdict);
-    if let Some(policy) = policy_of(candidate, policies) {
-        verdict.push_str(&format!(" Policy {} revision {}.", policy.id, policy.revision));
-    }
-    lines.push(verdict);
-    lines
 }
 
 pub(super) fn policy_of<'a>(
@@ -110,27 +108,61 @@ fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// What a verdict means with its detail, and what would change it.
-pub(super) fn sentence(verdict: &Verdict) -> String {
-    let said = |lead: &str, word: &str, meaning: Meaning, detail: &str| {
-        format!("{lead} ({word}): {}. {}", because(meaning, detail), meaning.changes)
+/// What became of it, with its detail; with `first` also what that means and what would change it.
+fn verdict(candidate: &CandidateReport, first: bool) -> String {
+    let (lead, detail) = match &candidate.verdict {
+        Verdict::Chosen | Verdict::Outranked { .. } => return sentence(candidate),
+        Verdict::Held { .. } => ("Held back", detail(candidate)),
+        Verdict::Impossible { .. } => ("Impossible", detail(candidate)),
+        Verdict::Ineligible { .. } => ("Not now", detail(candidate)),
     };
-    match verdict {
+    let plain = format!("{lead} ({}): {detail}.", word(&candidate.verdict));
+    if first || detail.is_empty() { sentence(candidate) } else { plain }
+}
+
+/// What a verdict means with its detail, and what would change it.
+pub(super) fn sentence(candidate: &CandidateReport) -> String {
+    let detail = detail(candidate);
+    let said = |lead: &str, word: &str, meaning: Meaning| {
+        format!("{lead} ({word}): {}. {}", because(meaning, &detail), meaning.changes)
+    };
+    match &candidate.verdict {
         Verdict::Chosen => "Chosen: the one policy of this cycle.".to_owned(),
         Verdict::Outranked { by, score } => format!(
             "Outranked: {by} scored higher ({score:.2}), and a cycle carries out one policy. It is weighed again \
              in the next cycle."
         ),
-        Verdict::Held { reason, detail } => {
-            said("Held back", reason.as_str(), hold(*reason), detail)
+        Verdict::Held { reason, .. } => said("Held back", reason.as_str(), hold(*reason)),
+        Verdict::Impossible { reason, .. } => {
+            said("Impossible", reason.as_str(), impossibility(*reason))
         }
-        Verdict::Impossible { reason, detail } => {
-            said("Impossible", reason.as_str(), impossibility(*reason), detail)
-        }
-        Verdict::Ineligible { reason, detail } => {
-            said("Not now", reason.as_str(), ineligibility(*reason), detail)
+        Verdict::Ineligible { reason, .. } => {
+            said("Not now", reason.as_str(), ineligibility(*reason))
         }
     }
+}
+
+/// The verdict's detail, with the number and the limit of the guard that it comes from.
+pub(super) fn detail(candidate: &CandidateReport) -> String {
+    let detail = match &candidate.verdict {
+        Verdict::Chosen | Verdict::Outranked { .. } => "",
+        Verdict::Held { detail, .. }
+        | Verdict::Impossible { detail, .. }
+        | Verdict::Ineligible { detail, .. } => words::without_stop(detail),
+    };
+    let numbers = decisive(candidate).and_then(against).filter(|_| !detail.is_empty());
+    numbers.map_or_else(|| detail.to_owned(), |numbers| format!("{detail}; {numbers}"))
+}
+
+/// The guard that the verdict comes from: the first that holds for that reason.
+fn decisive(candidate: &CandidateReport) -> Option<&GuardReading> {
+    let Verdict::Held { reason, .. } = &candidate.verdict else { return None };
+    candidate.guards.iter().find(|reading| reading.held == Some(*reason))
+}
+
+fn against(reading: &GuardReading) -> Option<String> {
+    let (value, limit) = (reading.value?, reading.limit?);
+    Some(format!("{} against a limit of {}", words::number(value), words::number(limit)))
 }
 
 /// The meaning with its numbers, as it follows "because".
@@ -143,41 +175,31 @@ pub(super) fn because(meaning: Meaning, detail: &str) -> String {
     }
 }
 
-/// Each guard with what it looked at; those that hold it back stand first.
-fn guards(readings: &[GuardReading]) -> Option<String> {
-    let told = |held: bool| -> Vec<String> {
-        readings.iter().filter(|r| r.held.is_some() == held).map(reading).collect()
+/// Each guard with what it looked at; the one that the verdict comes from has been told with it.
+fn guards(candidate: &CandidateReport) -> Vec<String> {
+    let told = decisive(candidate);
+    let others = |held: bool| -> Vec<String> {
+        let readings = candidate.guards.iter().filter(|r| told != Some(*r));
+        readings.filter(|r| r.held.is_some() == held).map(reading).collect()
     };
-    let (holding, passed) = (told(true), told(false));
-    match (holding.is_empty(), passed.is_empty()) {
-        (true, true) => None,
-        (true, false) => Some(format!("All guards let it pass: {}.", passed.join("; "))),
-        (false, true) => Some(format!("Guards that hold it: {}.", holding.join("; "))),
-        (false, false) => Some(format!(
-            "Guards that hold it: {}. Passed: {}.",
-            holding.join("; "),
-            passed.join("; ")
-        )),
+    let (holding, passed) = (others(true), others(false));
+    let mut lines = Vec::new();
+    if !holding.is_empty() {
+        lines.push(format!("Held back as well by {}.", holding.join("; ")));
     }
+    if !passed.is_empty() {
+        let lead = if told.is_none() && holding.is_empty() {
+            "All guards passed"
+        } else {
+            "Guards passed"
+        };
+        lines.push(format!("{lead}: {}.", passed.join("; ")));
+    }
+    lines
 }
 
 fn reading(reading: &GuardReading) -> String {
-    let name = reading.guard.as_str();
-    let by = match reading.held {
-        Some(hold) if hold.as_str() != name => format!(" ({})", hold.as_str()),
-        Some(_) | None => String::new(),
-    };
-    let numbers = match (reading.value, reading.limit) {
-        (Some(value), Some(limit)) => {
-            format!(" [{}, limit {}]", words::number(value), words::number(limit))
-        }
-        (Some(value), None) => format!(" [{}]", words::number(value)),
-        (None, _) => String::new(),
-    };
-    format!("{name}{by}: {}{numbers}", words::without_stop(&reading.detail))
-}
-
-/// Held back for a word of a person that can be given now.
-pub(super) fn waits_for_approval(candidate: &CandidateReport) -> bool {
-    matches!(candidate.verdict, Verdict::Held { reason: Hold::ApprovalPending, .. })
+    let numbers = against(reading).map(|numbers| format!(", {numbers}")).unwrap_or_default();
+    let detail = words::without_stop(&reading.detail);
+    format!("{} ({detail}{numbers})", reading.guard.as_str())
 }

@@ -2,11 +2,11 @@
 
 use super::cycle::CycleFacts;
 use super::verdict::{hold, impossibility, ineligibility};
-use super::weighed::{because, by_nearness, name, policy_of, waits_for_approval};
-use super::{judged, words};
+use super::weighed::{because, by_nearness, detail, name, policy_of};
+use super::{Meaning, judged, words};
 use crate::domain::cycle::basis::Basis;
 use crate::domain::cycle::{
-    CandidateReport, CycleReport, CycleStatus, Ineligibility, Phase, Verdict,
+    CandidateReport, CycleReport, CycleStatus, Hold, Ineligibility, Phase, Verdict,
 };
 use crate::domain::execution::ExecutionStatus;
 
@@ -35,13 +35,11 @@ fn done(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
         .or_else(|| chosen.map(|c| words::action(c.planned.as_ref(), c.action)));
     let what = what.unwrap_or_else(|| "an action".to_owned());
     let why = chosen.map_or_else(String::new, |c| {
-        format!(
-            " for {} at {}, the best of {} (score {:.2})",
-            c.cause,
-            c.component,
-            words::count(facts.report.candidates.len(), "remedy").replace("remedys", "remedies"),
-            c.score
-        )
+        let among = match facts.report.candidates.len() {
+            1 => "the only remedy weighed".to_owned(),
+            n => format!("the best of {n} remedies"),
+        };
+        format!(" for {} at {}, {among} (score {:.2})", c.cause, c.component, c.score)
     });
     let Some(execution) = facts.execution else {
         let text = format!("{what} was begun{why}. Its journal is no longer kept.");
@@ -110,52 +108,61 @@ fn undecided(report: &CycleReport) -> String {
         return "its policy was not begun: the daemon was stopping, or a person had decided on it meanwhile"
             .to_owned();
     }
-    match by_nearness(&report.candidates).first() {
-        Some(nearest) => waits(&nearest.verdict, by_nearness(&report.candidates).as_slice()),
+    match deciding(&report.candidates) {
+        Some(candidate) => waits(candidate),
         None => unweighed(report),
     }
 }
 
-/// The nearest remedy's reason; among those that are not eligible, that a person has it says more than whose turn it is.
-fn waits(nearest: &Verdict, sorted: &[&CandidateReport]) -> String {
-    match nearest {
-        // Never without a chosen one.
-        Verdict::Chosen | Verdict::Outranked { .. } => "another remedy came first".to_owned(),
-        Verdict::Held { reason, detail } => because(hold(*reason), detail),
-        Verdict::Impossible { reason, detail } => {
-            format!("no remedy is possible: {}", because(impossibility(*reason), detail))
-        }
-        Verdict::Ineligible { .. } => {
-            let (reason, detail) = telling(sorted);
-            because(ineligibility(reason), detail)
-        }
+/// Whose verdict says best why nothing was done: the nearest to being done; among those that are not eligible, that a
+/// person has it says more than whose turn it is.
+fn deciding(candidates: &[CandidateReport]) -> Option<&CandidateReport> {
+    let weight = |candidate: &CandidateReport| match &candidate.verdict {
+        Verdict::Ineligible { reason, .. } => match reason {
+            Ineligibility::RemediesExhausted => 0,
+            Ineligibility::AmbiguousScope => 1,
+            Ineligibility::TooFewOccurrences
+            | Ineligibility::LowConfidence
+            | Ineligibility::Unconfirmed => 2,
+            Ineligibility::LowScore => 3,
+            Ineligibility::TriedOut => 4,
+            Ineligibility::OverTheLimit => 5,
+            Ineligibility::NotItsTurn => 6,
+        },
+        Verdict::Chosen
+        | Verdict::Outranked { .. }
+        | Verdict::Held { .. }
+        | Verdict::Impossible { .. } => 0,
+    };
+    let sorted = by_nearness(candidates);
+    let nearest = *sorted.first()?;
+    if !matches!(nearest.verdict, Verdict::Ineligible { .. }) {
+        return Some(nearest);
     }
+    sorted
+        .into_iter()
+        .filter(|c| matches!(c.verdict, Verdict::Ineligible { .. }))
+        .min_by_key(|c| weight(c))
 }
 
-/// The most telling reason among those that are not eligible.
-fn telling<'a>(sorted: &[&'a CandidateReport]) -> (Ineligibility, &'a str) {
-    let weight = |reason: Ineligibility| match reason {
-        Ineligibility::RemediesExhausted => 0,
-        Ineligibility::AmbiguousScope => 1,
-        Ineligibility::TooFewOccurrences
-        | Ineligibility::LowConfidence
-        | Ineligibility::Unconfirmed => 2,
-        Ineligibility::LowScore => 3,
-        Ineligibility::TriedOut => 4,
-        Ineligibility::OverTheLimit => 5,
-        Ineligibility::NotItsTurn => 6,
-    };
-    sorted
-        .iter()
-        .filter_map(|c| match &c.verdict {
-            Verdict::Ineligible { reason, detail } => Some((*reason, detail.as_str())),
-            Verdict::Chosen
-            | Verdict::Outranked { .. }
-            | Verdict::Held { .. }
-            | Verdict::Impossible { .. } => None,
-        })
-        .min_by_key(|(reason, _)| weight(*reason))
-        .unwrap_or((Ineligibility::NotItsTurn, ""))
+/// The verdict that the first sentences explain.
+pub(super) fn explained(report: &CycleReport) -> Option<&Verdict> {
+    let ran = matches!(report.status, CycleStatus::Healthy | CycleStatus::Completed);
+    let deciding = deciding(&report.candidates).filter(|_| ran && report.execution_id.is_none());
+    deciding.map(|candidate| &candidate.verdict)
+}
+
+fn waits(candidate: &CandidateReport) -> String {
+    let detail = detail(candidate);
+    match &candidate.verdict {
+        // Never without a chosen one.
+        Verdict::Chosen | Verdict::Outranked { .. } => "another remedy came first".to_owned(),
+        Verdict::Held { reason, .. } => because(hold(*reason), &detail),
+        Verdict::Impossible { reason, .. } => {
+            format!("no remedy is possible: {}", because(impossibility(*reason), &detail))
+        }
+        Verdict::Ineligible { reason, .. } => because(ineligibility(*reason), &detail),
+    }
 }
 
 /// Nothing was weighed at all.
@@ -168,10 +175,13 @@ fn unweighed(report: &CycleReport) -> String {
         return format!("nothing is wrong: no violation is active{}", blind.unwrap_or_default());
     }
     if report.actionable == 0 {
-        return format!(
-            "none of the {} counts: each is for information only, or not ours",
-            words::count(report.violations, "active violation")
-        );
+        return match report.violations {
+            1 => "the one active violation does not count: it is for information only, or not ours"
+                .to_owned(),
+            n => format!(
+                "none of the {n} active violations counts: each is for information only, or not ours"
+            ),
+        };
     }
     let Some(basis) = &report.basis else {
         return "no remedy was weighed for what is active".to_owned();
@@ -191,8 +201,8 @@ fn inconclusive(report: &CycleReport, basis: &Basis) -> String {
         return format!("nothing of what is active ({n}) could be read as broken in this cycle");
     }
     format!(
-        "it is too early: {n} that {} ours to treat, but no detector sees a pattern yet. One that is not critical has \
-         to last some cycles first (analyze.algorithms.sustained)",
+        "it is too early: {n} {} active and ours to treat, but no detector sees a pattern yet. One that is not \
+         critical has to last some cycles first (analyze.algorithms.sustained)",
         words::are(report.actionable)
     )
 }
@@ -207,29 +217,25 @@ fn untreated(basis: &Basis) -> String {
     )
 }
 
-/// What waits, what a person could do, and what else was out.
-fn more(report: &CycleReport) -> Vec<String> {
-    let sorted = by_nearness(&report.candidates);
-    let Some(nearest) = sorted.first().filter(|c| c.verdict != Verdict::Chosen) else {
-        return Vec::new();
-    };
-    let mut said = Vec::new();
-    let policies = report.basis.as_ref().map(|b| b.policies.as_slice()).unwrap_or_default();
-    match &nearest.verdict {
+/// What waits, and what would change that.
+fn more(report: &CycleReport) -> Option<String> {
+    let candidate = deciding(&report.candidates)?;
+    match &candidate.verdict {
+        Verdict::Chosen | Verdict::Outranked { .. } => None,
         Verdict::Held { reason, .. } => {
-            let mut text = format!("What waits is {}. {}", name(nearest), hold(*reason).changes);
-            if let Some(policy) =
-                policy_of(nearest, policies).filter(|_| waits_for_approval(nearest))
-            {
-                text.push_str(&format!(" mape-k approve {0} or mape-k reject {0}", policy.id));
-            }
-            said.push(text);
+            let policies = report.basis.as_ref().map(|b| b.policies.as_slice()).unwrap_or_default();
+            let policy =
+                policy_of(candidate, policies).filter(|_| *reason == Hold::ApprovalPending);
+            let commands = policy.map_or_else(String::new, |policy| {
+                format!(" mape-k approve {0} or mape-k reject {0}", policy.id)
+            });
+            Some(format!("What waits is {}. {}{commands}", name(candidate), hold(*reason).changes))
         }
-        Verdict::Impossible { reason, .. } => said.push(impossibility(*reason).changes.to_owned()),
-        Verdict::Ineligible { .. } => {
-            said.push(ineligibility(telling(&sorted).0).changes.to_owned());
-        }
-        Verdict::Chosen | Verdict::Outranked { .. } => {}
+        Verdict::Impossible { reason, .. } => Some(nearest(candidate, impossibility(*reason))),
+        Verdict::Ineligible { reason, .. } => Some(nearest(candidate, ineligibility(*reason))),
     }
-    said
+}
+
+fn nearest(candidate: &CandidateReport, meaning: Meaning) -> String {
+    format!("The nearest remedy is {}. {}", name(candidate), meaning.changes)
 }

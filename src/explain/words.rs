@@ -71,6 +71,11 @@ pub(super) fn count(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
+/// `once`, `8 times`.
+pub(super) fn times(n: u32) -> String {
+    if n == 1 { "once".to_owned() } else { format!("{n} times") }
+}
+
 /// `is` or `are`.
 pub(super) fn are(n: usize) -> &'static str {
     if n == 1 { "is" } else { "are" }

@@ -2,6 +2,7 @@
 
 mod api;
 mod decisions;
+mod explain;
 mod health;
 mod intake;
 mod metrics;

@@ -142,7 +142,7 @@ async fn a_port_that_is_taken_is_named_with_its_key() {
 
 #[tokio::test]
 async fn asking_a_daemon_that_is_not_there_says_so_and_what_to_do() {
-    for command in [&["status"][..], &["approve", "some-policy", "--by", "alice"]] {
+    for command in [&["status"][..], &["explain"], &["approve", "some-policy", "--by", "alice"]] {
         let finished = run(&[command, &["--url", "http://127.0.0.1:9"]].concat()).await;
         assert_eq!(finished.status.code(), Some(1));
         assert!(finished.stderr.contains("http://127.0.0.1:9"), "{finished:?}");
