@@ -9,6 +9,7 @@ use crate::domain::cycle::{CycleReport, Trigger};
 use crate::domain::escalation::Escalation;
 use crate::domain::execution::Execution;
 use crate::domain::outcome::{Judging, Outcome};
+use crate::domain::rule::Severity;
 use crate::domain::time::{Time, since};
 
 /// What the page of a cycle is written from; what is no longer kept is absent.
@@ -167,17 +168,31 @@ fn violation(active: &ActiveViolation, at: Time) -> String {
     let left_out = left_out(active.severity, active.actionable, active.flapping, active.confirmed);
     let notes = left_out.map_or_else(String::new, |why| format!("; no evidence: {why}"));
     let length = words::span(since(at, active.active_since));
-    format!(
-        "{} ({}){value}, for {length}{notes} [{}]",
-        active.name,
-        active.severity.as_str(),
-        active.fingerprint
-    )
+    // A warning is the rule; what is more or less than that is said.
+    let severity = match active.severity {
+        Severity::Warning => "",
+        Severity::Critical => ", critical",
+        Severity::Info => ", info",
+    };
+    let id = words::short(&active.fingerprint);
+    format!("{}{severity}{value}, for {length}{notes} [{id}]", active.name)
 }
 
 fn conclusions(page: &mut Page, basis: &Basis) {
+    // The same cause on several components, equally sure, is one line.
+    let mut groups: Vec<Vec<&Concluded>> = Vec::new();
     for cause in &basis.causes {
-        page.item(&conclusion(cause));
+        let alike = |a: &Concluded| {
+            (&a.cause, &a.patterns, a.critical) == (&cause.cause, &cause.patterns, cause.critical)
+                && a.confidence.total_cmp(&cause.confidence).is_eq()
+        };
+        match groups.iter_mut().find(|group| group.iter().all(|a| alike(a))) {
+            Some(group) => group.push(cause),
+            None => groups.push(vec![cause]),
+        }
+    }
+    for group in &groups {
+        page.item(&conclusion(group));
     }
     let untold = basis.causes_total.saturating_sub(basis.causes.len());
     if untold > 0 {
@@ -188,17 +203,19 @@ fn conclusions(page: &mut Page, basis: &Basis) {
     }
 }
 
-fn conclusion(cause: &Concluded) -> String {
-    let patterns: Vec<&str> = cause.patterns.iter().map(|p| p.as_str()).collect();
-    let critical = if cause.critical { ", critical" } else { "" };
+fn conclusion(group: &[&Concluded]) -> String {
+    let first = group[0];
+    let places: Vec<&str> = group.iter().map(|cause| cause.component.as_str()).collect();
+    let patterns: Vec<&str> = first.patterns.iter().map(|p| p.as_str()).collect();
+    let critical = if first.critical { ", critical" } else { "" };
     format!(
         "{} at {}, confidence {:.2} ({}){critical}: {} behind it, seen {}.",
-        cause.cause,
-        cause.component,
-        cause.confidence,
+        first.cause,
+        words::list(&places),
+        first.confidence,
         words::list(&patterns),
-        words::count(cause.evidence, "violation"),
-        words::times(cause.occurrences)
+        words::count(group.iter().map(|cause| cause.evidence).sum(), "violation"),
+        words::times(group.iter().map(|cause| cause.occurrences).sum())
     )
 }
 

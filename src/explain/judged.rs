@@ -76,7 +76,7 @@ pub(super) fn outcome(outcome: &Outcome, now: Time) -> String {
     };
     let effect = outcome
         .time_to_effect_seconds
-        .map(|s| format!(" Everything was clear {} s after it.", words::number(s)))
+        .map(|s| format!(" Everything was clear {s:.0} s after it."))
         .unwrap_or_default();
     format!(
         "{} for {} at {} was judged {} ({}), {}.{values}{effect}",

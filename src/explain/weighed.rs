@@ -9,10 +9,12 @@ use crate::domain::cycle::basis::Proposed;
 use crate::domain::cycle::{CandidateReport, Verdict};
 use crate::domain::guard::GuardReading;
 
-/// Remedies told in full; a typical cycle weighs one to four.
+/// Remedies told in full, those that share their fate as one; a typical cycle weighs one to four.
 const IN_FULL: usize = 4;
 /// Those told in one line each after them; the rest is counted.
-const IN_A_LINE: usize = 6;
+const IN_A_LINE: usize = 4;
+/// Components named of remedies that share their fate.
+const NAMED: usize = 4;
 
 /// `scale_up to 6 replicas for validation_latency at charter`.
 pub(super) fn name(candidate: &CandidateReport) -> String {
@@ -34,6 +36,46 @@ pub(super) fn by_nearness(candidates: &[CandidateReport]) -> Vec<&CandidateRepor
     sorted
 }
 
+/// The same remedy for the same cause on several components, with the same fate. Never empty.
+struct Group<'a>(Vec<&'a CandidateReport>);
+
+impl<'a> Group<'a> {
+    fn all(candidates: &'a [CandidateReport]) -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        for candidate in by_nearness(candidates) {
+            let same = |group: &&mut Self| fate(group.0[0]) == fate(candidate);
+            match groups.iter_mut().find(same) {
+                Some(group) => group.0.push(candidate),
+                None => groups.push(Self(vec![candidate])),
+            }
+        }
+        groups
+    }
+
+    fn name(&self) -> String {
+        let first = self.0[0];
+        if self.0.len() == 1 {
+            return name(first);
+        }
+        let mut places: Vec<String> =
+            self.0.iter().take(NAMED).map(|c| c.component.clone()).collect();
+        if self.0.len() > NAMED {
+            places.push(format!("{} more", self.0.len() - NAMED));
+        }
+        format!("{} for {} at {}", first.action, first.cause, words::list(&places))
+    }
+}
+
+/// What became of a remedy, but for the name of its component.
+fn fate(candidate: &CandidateReport) -> Vec<String> {
+    let CandidateReport { cause, component, action, guards, score, .. } = candidate;
+    let nameless = |text: String| text.replace(component.as_str(), "…");
+    let mut fate = vec![action.to_string(), cause.to_string(), format!("{score:.2}")];
+    fate.extend([word(&candidate.verdict).to_owned(), nameless(detail(candidate))]);
+    fate.extend(guards.iter().map(|guard| nameless(reading(guard))));
+    fate
+}
+
 /// `told`: the reason that the page has explained already; each is explained once.
 pub(super) fn tell(
     page: &mut Page,
@@ -41,11 +83,13 @@ pub(super) fn tell(
     policies: &[Proposed],
     told: Option<&Verdict>,
 ) {
-    let sorted = by_nearness(candidates);
+    let groups = Group::all(candidates);
     let mut explained: BTreeSet<&str> = told.map(word).into_iter().collect();
-    for (position, candidate) in sorted.iter().enumerate() {
+    let mut guards_told: Vec<String> = Vec::new();
+    for (position, group) in groups.iter().enumerate() {
+        let candidate = group.0[0];
         if position < IN_FULL {
-            page.item(&format!("{}: {}.", name(candidate), numbers(candidate)));
+            page.item(&format!("{}: {}.", group.name(), numbers(candidate)));
             let first = explained.insert(word(&candidate.verdict));
             let mut verdict = verdict(candidate, first);
             let policy = policy_of(candidate, policies);
@@ -53,13 +97,19 @@ pub(super) fn tell(
                 verdict.push_str(&format!(" Policy {} revision {}.", policy.id, policy.revision));
             }
             page.under(&verdict);
-            for line in guards(candidate) {
-                page.under(&line);
+            let guards = guards(candidate);
+            if !guards.is_empty() && guards == guards_told {
+                page.under("Its guards said the same.");
+            } else {
+                for line in &guards {
+                    page.under(line);
+                }
+                guards_told = guards;
             }
         } else if position < IN_FULL + IN_A_LINE {
             page.item(&format!(
                 "{}: benefit {:.2} − cost {:.2} = score {:.2}, {}.",
-                name(candidate),
+                group.name(),
                 candidate.benefit,
                 candidate.cost,
                 candidate.score,
@@ -67,7 +117,7 @@ pub(super) fn tell(
             ));
         }
     }
-    let untold = sorted.len().saturating_sub(IN_FULL + IN_A_LINE);
+    let untold: usize = groups.iter().skip(IN_FULL + IN_A_LINE).map(|group| group.0.len()).sum();
     if untold > 0 {
         page.item(&format!("… and {untold} more; /api/v1/cycles has all of them."));
     }
@@ -162,7 +212,7 @@ fn decisive(candidate: &CandidateReport) -> Option<&GuardReading> {
 
 fn against(reading: &GuardReading) -> Option<String> {
     let (value, limit) = (reading.value?, reading.limit?);
-    Some(format!("{} against a limit of {}", words::number(value), words::number(limit)))
+    Some(format!("{}, limit {}", words::number(value), words::number(limit)))
 }
 
 /// The meaning with its numbers, as it follows "because".
@@ -199,7 +249,7 @@ fn guards(candidate: &CandidateReport) -> Vec<String> {
 }
 
 fn reading(reading: &GuardReading) -> String {
-    let numbers = against(reading).map(|numbers| format!(", {numbers}")).unwrap_or_default();
+    let numbers = against(reading).map(|numbers| format!("; {numbers}")).unwrap_or_default();
     let detail = words::without_stop(&reading.detail);
     format!("{} ({detail}{numbers})", reading.guard.as_str())
 }

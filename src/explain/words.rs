@@ -6,6 +6,9 @@ use crate::domain::action::{Action, ActionKind};
 use crate::domain::rule::Comparison;
 use crate::domain::time::{Time, since};
 
+/// What the fingerprint of an alert's own violation begins with.
+const ALERT: &str = "alert-";
+
 /// Text cut into lines of at most `width`, the first after `first`, the others after `rest`. A word that is wider than
 /// a line is broken.
 pub(super) fn wrapped(text: &str, width: usize, first: &str, rest: &str) -> Vec<String> {
@@ -109,6 +112,13 @@ pub(super) fn list<S: AsRef<str>>(parts: &[S]) -> String {
             format!("{} and {}", most.join(", "), last.as_ref())
         }
     }
+}
+
+/// As much of a fingerprint as names it: eight characters of it, after what an alert's begins with.
+pub(super) fn short(fingerprint: &str) -> &str {
+    const ENOUGH: usize = 8;
+    let start = if fingerprint.starts_with(ALERT) { ALERT.len() } else { 0 };
+    fingerprint.get(..start + ENOUGH).unwrap_or(fingerprint)
 }
 
 /// A text of somebody else's that becomes the end of a sentence.

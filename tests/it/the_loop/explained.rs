@@ -92,9 +92,10 @@ async fn a_cycle_that_acts_and_the_next_that_is_held_say_why() {
     }
 
     world.latency(0.2);
-    world.until("judged", async || !world.items("outcomes").await.is_empty()).await;
-    let judged = world.reports().await.into_iter().find(|r| !r.outcomes.is_empty());
-    let judged = judged.expect("a cycle judged it").id;
+    // The verdict is stored before the report of the cycle that gave it.
+    let judged = async || world.reports().await.into_iter().find(|r| !r.outcomes.is_empty());
+    world.until("judged", async || judged().await.is_some()).await;
+    let judged = judged().await.expect("just seen").id;
     says(&page(&world, &format!("/cycles/{judged}")).await, &["was judged success"]);
     says(
         &page(&world, &format!("/actions/{execution}")).await,

@@ -41,8 +41,7 @@ async fn it_scaled_up_and_waits_for_the_verdict() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -53,10 +52,10 @@ async fn it_scaled_up_and_waits_for_the_verdict() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
         All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh, 1 against a limit of 0.8); storm (1 of 6 components sick, 0.167 against a limit
-        of 0.55); breaker (0 degradations in the last 10 verdicts, 0 against a limit of 2); cooldown
-        (not done here before); budget (2 actions in the last hour, 2 against a limit of 6); conflict
-        (nothing is taking effect); approval (approved by auto).
+        series fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
+        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
+        actions in the last hour; 2, limit 6); conflict (nothing is taking effect); approval (approved
+        by auto).
 
     Done
       - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
@@ -97,9 +96,8 @@ async fn two_remedies_were_admitted_and_one_was_outranked() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       2 violations are active, 2 to be acted on; 1 began and 0 cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
-      - failure_rate at validator (warning), 0.25 > 0.1, for 60 s [0000000000011667]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
+      - failure_rate at validator, 0.25 > 0.1, for 60 s [00000000]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -112,10 +110,10 @@ async fn two_remedies_were_admitted_and_one_was_outranked() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
         All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh, 1 against a limit of 0.8); storm (1 of 6 components sick, 0.167 against a limit
-        of 0.55); breaker (0 degradations in the last 10 verdicts, 0 against a limit of 2); cooldown
-        (not done here before); budget (2 actions in the last hour, 2 against a limit of 6); conflict
-        (nothing is taking effect); approval (approved by auto).
+        series fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
+        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
+        actions in the last hour; 2, limit 6); conflict (nothing is taking effect); approval (approved
+        by auto).
       - rebalance_load least_loaded for system_overload at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.25 = score 0.50.
         Outranked: scale_up scored higher (0.60), and a cycle carries out one policy. It is weighed
@@ -156,8 +154,7 @@ async fn charter_refused_it() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -168,10 +165,10 @@ async fn charter_refused_it() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
         All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh, 1 against a limit of 0.8); storm (1 of 6 components sick, 0.167 against a limit
-        of 0.55); breaker (0 degradations in the last 10 verdicts, 0 against a limit of 2); cooldown
-        (not done here before); budget (2 actions in the last hour, 2 against a limit of 6); conflict
-        (nothing is taking effect); approval (approved by auto).
+        series fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
+        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
+        actions in the last hour; 2, limit 6); conflict (nothing is taking effect); approval (approved
+        by auto).
 
     Done
       - scale_up to 6 replicas: refused: it did not take effect, 2 tries. Charter or the way there

@@ -43,8 +43,8 @@ async fn the_metrics_could_not_be_read() {
       - prometheus could not be read: http://prometheus:9090 did not answer: connection refused; check
         monitor.prometheus_url.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min; no
-        evidence: it was not read as broken in that cycle (unconfirmed) [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min; no evidence: it
+        was not read as broken in that cycle (unconfirmed) [3fa2b1c0]
 
     Concluded
       Nothing.
@@ -78,8 +78,7 @@ async fn the_plan_was_refused_by_its_own_check() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -90,10 +89,10 @@ async fn the_plan_was_refused_by_its_own_check() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle.
         All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh, 1 against a limit of 0.8); storm (1 of 6 components sick, 0.167 against a limit
-        of 0.55); breaker (0 degradations in the last 10 verdicts, 0 against a limit of 2); cooldown
-        (not done here before); budget (2 actions in the last hour, 2 against a limit of 6); conflict
-        (nothing is taking effect); approval (approved by auto).
+        series fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
+        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
+        actions in the last hour; 2, limit 6); conflict (nothing is taking effect); approval (approved
+        by auto).
 
     Done
       Nothing that changes Charter was sent.
@@ -123,8 +122,7 @@ async fn the_store_could_not_be_read() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -161,8 +159,7 @@ async fn the_store_failed_while_acting() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -173,10 +170,10 @@ async fn the_store_failed_while_acting() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle.
         All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh, 1 against a limit of 0.8); storm (1 of 6 components sick, 0.167 against a limit
-        of 0.55); breaker (0 degradations in the last 10 verdicts, 0 against a limit of 2); cooldown
-        (not done here before); budget (2 actions in the last hour, 2 against a limit of 6); conflict
-        (nothing is taking effect); approval (approved by auto).
+        series fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
+        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
+        actions in the last hour; 2, limit 6); conflict (nothing is taking effect); approval (approved
+        by auto).
 
     Done
       What was sent stands in the journal: /api/v1/executions.
@@ -215,9 +212,10 @@ async fn a_report_without_its_basis_and_one_of_a_storm_are_pages_too() {
     let kept = super::Kept::new(|batch| batch.put(&storm)).await;
     let (_, body) = kept.get("/api/v1/explain").await;
     let text = body["text"].as_str().expect("text");
-    assert!(text.lines().count() < 120, "bounded: {text}");
-    for more in ["… and 50 more.", "… and 55 more.", "… and 50 more; "] {
-        assert!(text.contains(more), "{more}: {text}");
+    assert!(text.lines().count() <= super::HEIGHT, "bounded: {text}");
+    let flowed = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for more in ["… and 50 more.", "… and 55 more.", "service-3 and 56 more"] {
+        assert!(flowed.contains(more), "{more}: {text}");
     }
     assert_eq!(body["facts"]["report"]["candidates"].as_array().map(Vec::len), Some(60));
     kept.surface.stop().await;

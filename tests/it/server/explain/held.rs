@@ -38,8 +38,7 @@ async fn a_person_has_paused_it() {
       answered: 4 of 4 replicas healthy.
       The loop was paused by anna until 2026-11-18 11:46:40 UTC: migration of the ledger.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -49,11 +48,10 @@ async fn a_person_has_paused_it() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (paused): paused by anna until 2026-11-18 11:46:40 UTC: migration of the ledger.
-        Guards passed: mode (act); charter (answered); freshness (12 of 12 series fresh, 1 against a
-        limit of 0.8); storm (1 of 6 components sick, 0.167 against a limit of 0.55); breaker (0
-        degradations in the last 10 verdicts, 0 against a limit of 2); cooldown (not done here
-        before); budget (2 actions in the last hour, 2 against a limit of 6); conflict (nothing is
-        taking effect); approval (approved by auto).
+        Guards passed: mode (act); charter (answered); freshness (12 of 12 series fresh; 1, limit
+        0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0 degradations in the last
+        10 verdicts; 0, limit 2); cooldown (not done here before); budget (2 actions in the last hour;
+        2, limit 6); conflict (nothing is taking effect); approval (approved by auto).
 
     Done
       Nothing that changes Charter was sent.
@@ -75,7 +73,7 @@ async fn a_cooldown_holds_it_with_its_numbers() {
 
     In short
       Nothing was done because the same was done on this ground not long ago (scale_up was done on
-      charter 120 s ago, 300 s must pass; 120 against a limit of 300).
+      charter 120 s ago, 300 s must pass; 120, limit 300).
       What waits is scale_up to 6 replicas for validation_latency at charter. It may be done again
       when the cooldown is over (guardrails.cooldown).
 
@@ -85,8 +83,7 @@ async fn a_cooldown_holds_it_with_its_numbers() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -95,13 +92,11 @@ async fn a_cooldown_holds_it_with_its_numbers() {
     Weighed
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
-        Held back (cooldown): scale_up was done on charter 120 s ago, 300 s must pass; 120 against a
-        limit of 300.
+        Held back (cooldown): scale_up was done on charter 120 s ago, 300 s must pass; 120, limit 300.
         Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh, 1 against a limit of 0.8); storm (1 of 6 components sick, 0.167 against a limit of
-        0.55); breaker (0 degradations in the last 10 verdicts, 0 against a limit of 2); budget (2
-        actions in the last hour, 2 against a limit of 6); conflict (nothing is taking effect);
-        approval (approved by auto).
+        fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
+        degradations in the last 10 verdicts; 0, limit 2); budget (2 actions in the last hour; 2,
+        limit 6); conflict (nothing is taking effect); approval (approved by auto).
 
     Done
       Nothing that changes Charter was sent.
@@ -122,7 +117,7 @@ async fn the_budget_is_used_up() {
 
     In short
       Nothing was done because as much has been done lately as guardrails.budget allows (6 actions in
-      the last hour, at most 6; the next is free in 11 min; 6 against a limit of 6).
+      the last hour, at most 6; the next is free in 11 min; 6, limit 6).
       What waits is scale_up to 6 replicas for validation_latency at charter. It may be done when
       earlier actions are old enough not to count any more, or with a larger budget.
 
@@ -132,8 +127,7 @@ async fn the_budget_is_used_up() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -143,11 +137,11 @@ async fn the_budget_is_used_up() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (budget_exhausted): 6 actions in the last hour, at most 6; the next is free in 11
-        min; 6 against a limit of 6.
+        min; 6, limit 6.
         Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh, 1 against a limit of 0.8); storm (1 of 6 components sick, 0.167 against a limit of
-        0.55); breaker (0 degradations in the last 10 verdicts, 0 against a limit of 2); cooldown (not
-        done here before); conflict (nothing is taking effect); approval (approved by auto).
+        fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
+        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); conflict
+        (nothing is taking effect); approval (approved by auto).
 
     Done
       Nothing that changes Charter was sent.
@@ -168,8 +162,7 @@ async fn a_storm_holds_it() {
 
     In short
       Nothing was done because most of the system is sick at once, and acting on single parts would
-      make it worse (4 of 6 components are sick, more than 55 % of them; 0.667 against a limit of
-      0.55).
+      make it worse (4 of 6 components are sick, more than 55 % of them; 0.667, limit 0.55).
       What waits is scale_up to 6 replicas for validation_latency at charter. It goes on when few
       enough have been sick for a while (guardrails.storm); until then a person has it.
 
@@ -179,8 +172,7 @@ async fn a_storm_holds_it() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -189,12 +181,11 @@ async fn a_storm_holds_it() {
     Weighed
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
-        Held back (storm): 4 of 6 components are sick, more than 55 % of them; 0.667 against a limit
-        of 0.55.
+        Held back (storm): 4 of 6 components are sick, more than 55 % of them; 0.667, limit 0.55.
         Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh, 1 against a limit of 0.8); breaker (0 degradations in the last 10 verdicts, 0 against a
-        limit of 2); cooldown (not done here before); budget (2 actions in the last hour, 2 against a
-        limit of 6); conflict (nothing is taking effect); approval (approved by auto).
+        fresh; 1, limit 0.8); breaker (0 degradations in the last 10 verdicts; 0, limit 2); cooldown
+        (not done here before); budget (2 actions in the last hour; 2, limit 6); conflict (nothing is
+        taking effect); approval (approved by auto).
 
     Done
       Nothing that changes Charter was sent.
@@ -223,8 +214,7 @@ async fn an_earlier_action_is_still_being_judged_and_its_rival_waits_too() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -235,10 +225,9 @@ async fn an_earlier_action_is_still_being_judged_and_its_rival_waits_too() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (judging): scale_up is being judged, 75 s of its settle time left.
         Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh, 1 against a limit of 0.8); storm (1 of 6 components sick, 0.167 against a limit of
-        0.55); breaker (0 degradations in the last 10 verdicts, 0 against a limit of 2); cooldown (not
-        done here before); budget (2 actions in the last hour, 2 against a limit of 6); approval
-        (approved by auto).
+        fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
+        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
+        actions in the last hour; 2, limit 6); approval (approved by auto).
       - throttle_requests to 400 ops/s for 900 s for validation_latency at charter: benefit 0.75
         (confidence 0.75 × effectiveness 1.00) − cost 0.40 = score 0.35.
         Held back (judging): scale_up is being judged, 75 s of its settle time left.
@@ -273,8 +262,7 @@ async fn it_waits_for_a_person() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -286,10 +274,9 @@ async fn it_waits_for_a_person() {
         Held back (approval_pending): policy 00000000-0000-0000-0000-00000000000b revision 1 waits for
         a person.
         Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh, 1 against a limit of 0.8); storm (1 of 6 components sick, 0.167 against a limit of
-        0.55); breaker (0 degradations in the last 10 verdicts, 0 against a limit of 2); cooldown (not
-        done here before); budget (2 actions in the last hour, 2 against a limit of 6); conflict
-        (nothing is taking effect).
+        fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
+        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
+        actions in the last hour; 2, limit 6); conflict (nothing is taking effect).
 
     Done
       Nothing that changes Charter was sent.

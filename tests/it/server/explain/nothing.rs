@@ -54,8 +54,8 @@ async fn what_is_active_is_for_information_only() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 0 to be acted on; none began or cleared in this cycle.
-      - failure_rate at validator (info), 80 > 0.1, for 60 s; no evidence: it is for information only
-        [0000000000011667]
+      - failure_rate at validator, info, 80 > 0.1, for 60 s; no evidence: it is for information only
+        [00000000]
 
     Concluded
       Nothing.
@@ -87,8 +87,7 @@ async fn it_is_too_early_for_any_detector() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; 1 began and 0 cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 0 s
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 0 s [3fa2b1c0]
 
     Concluded
       Nothing.
@@ -124,8 +123,7 @@ async fn it_was_seen_too_seldom_to_act_on() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 2
@@ -186,7 +184,7 @@ async fn no_remedy_is_configured() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - failure_rate at ledger (warning), 0.4 > 0.1, for 60 s [000000000000b99a]
+      - failure_rate at ledger, 0.4 > 0.1, for 60 s [00000000]
 
     Concluded
       - unknown at ledger, confidence 0.75 (sustained): 1 violation behind it, seen 5 times.
@@ -227,8 +225,7 @@ async fn charter_does_not_answer() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter did not
       answer: http://charter:8000/api/v1/committee/state: connection refused.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
@@ -268,8 +265,7 @@ async fn every_remedy_is_exhausted() {
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy) (warning), 1.8 > 1, for 4 min
-        [3fa2b1c04d5e6f70]
+      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
     Concluded
       - validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it, seen 8
