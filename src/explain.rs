@@ -110,13 +110,12 @@ impl Page {
 
     fn end(mut self, kind: Kind, id: String, title: String, facts: Value) -> Explanation {
         self.sections.retain(|section| !section.lines.is_empty());
-        let mut text = format!("{title}\n");
+        let mut printed = vec![title.clone()];
         for section in &self.sections {
-            text.push_str(&format!("\n{}\n", section.heading));
-            for line in &section.lines {
-                text.push_str(&format!("{INDENT}{line}\n"));
-            }
+            printed.extend([String::new(), section.heading.clone()]);
+            printed.extend(section.lines.iter().map(|line| format!("{INDENT}{line}")));
         }
+        let text = printed.join("\n") + "\n";
         Explanation { subject: Subject { kind, id }, title, sections: self.sections, text, facts }
     }
 }

@@ -94,7 +94,7 @@ pub(super) fn tell(
             let mut verdict = verdict(candidate, first);
             let policy = policy_of(candidate, policies);
             if let Some(policy) = policy.filter(|p| !verdict.contains(&p.id.to_string())) {
-                verdict.push_str(&format!(" Policy {} revision {}.", policy.id, policy.revision));
+                verdict = format!("{verdict} Policy {} revision {}.", policy.id, policy.revision);
             }
             page.under(&verdict);
             let guards = guards(candidate);

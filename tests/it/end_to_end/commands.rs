@@ -4,10 +4,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::daemon::Settings;
+use super::daemon::{Daemon, Settings};
 use super::target::Target;
 use super::{SOON, SPEED};
 use crate::fake_charter::FakeCharter;
+use crate::support::eventually::eventually;
 use crate::support::process::{Finished, Process};
 use crate::support::tools::root;
 
@@ -82,6 +83,35 @@ async fn a52_run_once_runs_one_cycle_and_leaves() {
     drop(target);
     let failed = run(&["run", "--once", "--config", file]).await;
     assert_eq!(failed.status.code(), Some(1), "a cycle that read nothing is a failure");
+}
+
+/// "Why did nothing happen?" is answered by one command, as a page for people and as data.
+#[tokio::test]
+async fn explain_prints_the_latest_cycle_of_a_running_daemon() {
+    let charter = FakeCharter::start().await;
+    let target = Target::start(0.2, 0.0, 2).await;
+    let mut daemon =
+        Daemon::start(Settings::scraping(&target.url, &charter.base, SPEED), &[]).await;
+    let url = format!("http://{}", daemon.settings.api);
+    eventually(SOON, "a page", async || {
+        let finished = run(&["explain", "--url", &url]).await;
+        if finished.status.success() { Ok(()) } else { Err(finished.stderr) }
+    })
+    .await;
+    let page = run(&["explain", "--url", &url]).await.stdout;
+    assert!(page.contains("Nothing was done because nothing is wrong"), "{page}");
+    assert!(page.contains("Read scrape: of 4 rules all well"), "{page}");
+    let id = page.split(' ').nth(1).and_then(|word| word.strip_suffix(':')).expect("its id");
+    let data = run(&["explain", "cycle", id, "-o", "json", "--url", &url]).await;
+    let data: Value = serde_json::from_str(&data.stdout).expect("JSON and nothing else");
+    assert_eq!((&data["subject"]["id"], &data["facts"]["report"]["id"]), (&json!(id), &json!(id)));
+
+    let unknown = run(&["explain", "violation", "0123456789abcdef", "--url", &url]).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(unknown.stderr.contains("GET /api/v1/violations"), "{unknown:?}");
+    let nameless = run(&["explain", "policy", "--url", &url]).await;
+    assert!(nameless.stderr.contains("mape-k status"), "{nameless:?}");
+    daemon.stop(SOON).await;
 }
 
 #[tokio::test]
