@@ -123,7 +123,7 @@ pub(super) fn short(fingerprint: &str) -> &str {
 
 /// A text of somebody else's that becomes the end of a sentence.
 pub(super) fn without_stop(text: &str) -> &str {
-    text.trim_end().trim_end_matches('.')
+    text.trim_end().trim_end_matches(['.', '?'])
 }
 
 /// With parameters where they are known.
