@@ -5,6 +5,7 @@ pub mod check_config;
 pub mod client;
 pub mod decide;
 pub mod demo;
+pub mod explain;
 pub mod observe;
 pub mod pause;
 pub mod run;
@@ -101,6 +102,17 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Say why a running daemon did or did not act: the latest cycle, or what is named
+    Explain {
+        #[arg(value_enum, default_value_t)]
+        about: explain::About,
+        /// Which one; of cycles the latest without it
+        id: Option<String>,
+        #[command(flatten)]
+        api: Api,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
     /// Approve a pending policy of a running daemon
     Approve(Decide),
     /// Reject a pending policy of a running daemon
@@ -182,6 +194,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status { api, output } => {
             let client = common.client(api)?;
             status::run(&client, output, &mut std::io::stdout()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Explain { about, id, api, output } => {
+            let client = common.client(api)?;
+            explain::run(&client, about, id.as_deref(), output, &mut std::io::stdout()).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Approve(arguments) => common.decide(arguments, Decision::Approve).await,

@@ -163,7 +163,7 @@ impl Cycle {
         };
         let mut plan = planner::plan(&input, &mut new_id);
         let refused = planner::check(&input, &plan);
-        run.planned(&plan);
+        run.planned(&plan, &recalled.policies, recalled.pause.as_ref());
         if !refused.is_empty() {
             run.refused(&refused);
             // Nothing of it is done or stored; what people must be told still reaches them.

@@ -37,6 +37,8 @@ pub mod cycle;
 
 pub mod control_loop;
 
+pub mod explain;
+
 pub mod server;
 
 pub mod daemon;

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use scan::{public_modules, read, rust_files, sources};
 
 /// Who may use whom, in the order of `src/lib.rs`. `cli` reads as "everything".
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("domain", &[]),
     ("monitor", &["domain", "metrics", "clock"]),
     ("analyzer", &["domain"]),
@@ -36,7 +36,8 @@ const MAY_USE: [(&str, &[&str]); 17] = [
         ],
     ),
     ("control_loop", &["domain", "cycle", "clock", "metrics"]),
-    ("server", &["domain", "knowledge", "metrics", "control_loop", "monitor"]),
+    ("explain", &["domain"]),
+    ("server", &["domain", "knowledge", "metrics", "control_loop", "monitor", "explain"]),
     (
         "daemon",
         &[
@@ -78,7 +79,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
 ];
 
 /// Decisions are functions of their arguments: these modules may name nothing that reads the world or changes it.
-const PURE: [&str; 4] = ["domain", "analyzer", "planner", "escalation"];
+const PURE: [&str; 5] = ["domain", "analyzer", "planner", "escalation", "explain"];
 
 /// The crates that a pure module may name: values, their wire form, and a hash of it.
 const VALUES: [&str; 8] =

@@ -101,6 +101,7 @@ impl Memory {
             cleared: 0,
             opened_examples: Vec::new(),
             cleared_examples: Vec::new(),
+            basis: None,
             analysis_id: None,
             candidates: Vec::new(),
             policies_generated: 0,

@@ -1,13 +1,17 @@
 //! Fills the report of a running cycle with what each phase found.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::Run;
 use super::observe::Seen;
 use crate::analyzer::{Changes, Tracker};
-use crate::domain::analysis::Analysis;
-use crate::domain::cycle::{CycleStatus, Phase};
+use crate::domain::analysis::{Analysis, RootCause};
+use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded, Proposed, SourceRead};
+use crate::domain::cycle::{CandidateReport, CycleStatus, Hold, Phase, Verdict};
 use crate::domain::execution::Execution;
+use crate::domain::pause::Pause;
+use crate::domain::policy::{Approval, Policy};
 use crate::domain::reading::Source;
 use crate::domain::violation::Violation;
 use crate::escalation;
@@ -39,6 +43,7 @@ impl Run<'_> {
             .collect();
         report.cleared_examples = changes.cleared.iter().take(EXAMPLES).map(describe).collect();
         report.analysis_id = Some(analysis.id);
+        report.basis = Some(basis(tracker, seen, changes, analysis));
         let unread = seen.snapshot.sources.iter().filter(|s| s.result.is_err());
         let mut healthy = report.actionable == 0;
         for source in unread {
@@ -64,9 +69,16 @@ impl Run<'_> {
         report.status = if healthy { CycleStatus::Healthy } else { CycleStatus::Completed };
     }
 
-    pub(super) fn planned(&mut self, plan: &Plan) {
+    /// `known` are the policies as they were before the plan.
+    pub(super) fn planned(&mut self, plan: &Plan, known: &[Policy], pause: Option<&Pause>) {
         self.report.candidates.clone_from(&plan.candidates);
         self.report.policies_generated = plan.generated;
+        if let Some(basis) = &mut self.report.basis {
+            basis.paused = pause.filter(|p| p.holds(self.report.started_at)).cloned();
+            basis.policies =
+                plan.candidates.iter().filter_map(|c| proposed(c, plan, known)).collect();
+            basis.policies.truncate(Basis::POLICIES);
+        }
     }
 
     /// The plan broke a rule of its own check: a defect, so a person has to look, and nothing of it is executed.
@@ -89,4 +101,97 @@ impl Run<'_> {
         self.report.escalations_opened = changes.opened.iter().map(|e| e.id).collect();
         self.report.escalations_closed = changes.closed.iter().map(|e| e.id).collect();
     }
+}
+
+/// What a page about this cycle needs beyond the report's own numbers.
+fn basis(tracker: &Tracker, seen: &Seen, changes: &Changes, analysis: &Analysis) -> Basis {
+    let rules = &changes.rules;
+    let mut violations: Vec<&Violation> = tracker.active().collect();
+    violations.sort_by_key(|v| (Reverse(v.counts()), Reverse(v.severity), v.active_since));
+    let mut causes: Vec<&RootCause> = analysis.root_causes.iter().collect();
+    causes.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    Basis {
+        sources: seen
+            .snapshot
+            .sources
+            .iter()
+            .map(|s| SourceRead {
+                source: s.source,
+                error: s.result.as_ref().err().map(|e| e.text.clone()),
+            })
+            .collect(),
+        rules: rules.len(),
+        rules_good: rules.iter().filter(|r| r.good).count(),
+        series_expected: rules.iter().map(|r| r.expected).sum(),
+        series_seen: rules.iter().map(|r| r.seen).sum(),
+        rule_problems: rules
+            .iter()
+            .filter_map(|r| r.problem.as_ref().map(|problem| format!("{}: {problem}", r.rule)))
+            .take(Basis::PROBLEMS)
+            .collect(),
+        charter: seen.charter.state.as_ref().ok().cloned(),
+        charter_error: seen.charter.state.as_ref().err().cloned(),
+        paused: None,
+        violations: violations.into_iter().take(Basis::VIOLATIONS).map(active).collect(),
+        causes_total: causes.len(),
+        causes: causes.into_iter().take(Basis::CAUSES).map(concluded).collect(),
+        policies: Vec::new(),
+    }
+}
+
+fn active(violation: &Violation) -> ActiveViolation {
+    // Descriptions begin with rule, place and what tells it apart, and go on with the value.
+    let name = violation.description.split(": ").next().unwrap_or(&violation.rule);
+    ActiveViolation {
+        name: name.chars().take(Basis::NAME).collect(),
+        fingerprint: violation.fingerprint.clone(),
+        severity: violation.severity,
+        source: violation.source,
+        rule: violation.rule.clone(),
+        component: violation.component.clone(),
+        value: violation.value,
+        threshold: violation.threshold,
+        comparison: violation.comparison,
+        active_since: violation.active_since,
+        actionable: violation.actionable,
+        flapping: violation.flapping,
+        confirmed: violation.confirmed,
+    }
+}
+
+fn concluded(root: &RootCause) -> Concluded {
+    Concluded {
+        cause: root.cause.clone(),
+        component: root.component.clone(),
+        confidence: root.confidence,
+        patterns: root.patterns.clone(),
+        occurrences: root.occurrences,
+        critical: root.critical,
+        evidence: root.evidence.len(),
+    }
+}
+
+/// The policy of a remedy: as the plan leaves it, else as it was known. One that is over is another story, but for the
+/// rejection that holds it back.
+fn proposed(candidate: &CandidateReport, plan: &Plan, known: &[Policy]) -> Option<Proposed> {
+    let rejected = matches!(candidate.verdict, Verdict::Held { reason: Hold::Rejected, .. });
+    let policy = plan.policies.iter().chain(known).find(|p| {
+        let matters = match p.approval {
+            Approval::Pending | Approval::Approved | Approval::Executed => true,
+            Approval::Rejected => rejected,
+            Approval::Expired | Approval::Superseded => false,
+        };
+        matters
+            && p.cause == candidate.cause
+            && p.component == candidate.component
+            && p.actions.iter().any(|a| a.kind() == candidate.action)
+    })?;
+    Some(Proposed {
+        id: policy.id,
+        revision: policy.revision,
+        cause: policy.cause.clone(),
+        component: policy.component.clone(),
+        action: candidate.action,
+        approval: policy.approval,
+    })
 }

@@ -1,8 +1,11 @@
 //! The report of one cycle: what was seen, decided and done, and for what was not done, why not.
 
+pub mod basis;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::basis::Basis;
 use super::action::{Action, ActionKind};
 use super::guard::GuardReading;
 use super::{Cause, time::Time};
@@ -156,6 +159,29 @@ pub enum Impossibility {
     Forbidden,
 }
 
+impl Impossibility {
+    pub const ALL: [Self; 6] = [
+        Self::AtLimit,
+        Self::SizeUnknown,
+        Self::ParameterMissing,
+        Self::Invalid,
+        Self::NotConfined,
+        Self::Forbidden,
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AtLimit => "at_limit",
+            Self::SizeUnknown => "size_unknown",
+            Self::ParameterMissing => "parameter_missing",
+            Self::Invalid => "invalid",
+            Self::NotConfined => "not_confined",
+            Self::Forbidden => "forbidden",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ineligibility {
@@ -173,6 +199,35 @@ pub enum Ineligibility {
     OverTheLimit,
     /// No candidate is left in this incident: no more calls.
     RemediesExhausted,
+}
+
+impl Ineligibility {
+    pub const ALL: [Self; 9] = [
+        Self::LowConfidence,
+        Self::LowScore,
+        Self::TooFewOccurrences,
+        Self::NotItsTurn,
+        Self::TriedOut,
+        Self::AmbiguousScope,
+        Self::Unconfirmed,
+        Self::OverTheLimit,
+        Self::RemediesExhausted,
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LowConfidence => "low_confidence",
+            Self::LowScore => "low_score",
+            Self::TooFewOccurrences => "too_few_occurrences",
+            Self::NotItsTurn => "not_its_turn",
+            Self::TriedOut => "tried_out",
+            Self::AmbiguousScope => "ambiguous_scope",
+            Self::Unconfirmed => "unconfirmed",
+            Self::OverTheLimit => "over_the_limit",
+            Self::RemediesExhausted => "remedies_exhausted",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -216,6 +271,9 @@ pub struct CycleReport {
     /// The first of each, in words.
     pub opened_examples: Vec<String>,
     pub cleared_examples: Vec<String>,
+    /// What it went by; `None` when it broke off before it had read anything, or an older version wrote it.
+    #[serde(default)]
+    pub basis: Option<Basis>,
     pub analysis_id: Option<Uuid>,
     pub candidates: Vec<CandidateReport>,
     pub policies_generated: usize,

@@ -1,7 +1,8 @@
-//! The JSON API under `/api/v1`: what the loop sees, decided, did and learned, and a person's word on its policies.
+//! The JSON API under `/api/v1`: what the loop sees, decided, did and learned, why, and a person's word on its policies.
 //!
 //! Live state comes from the loop's published view, history from knowledge. Domain values are served as they are.
 
+mod explain;
 mod pause;
 mod policies;
 mod records;
@@ -49,6 +50,11 @@ pub(super) fn routes(context: &Context) -> Router<Context> {
         .route("/api/v1/escalations", get(records::escalations))
         .route("/api/v1/cycles", get(records::cycles))
         .route("/api/v1/cycles/{id}", get(records::cycle))
+        .route("/api/v1/explain", get(explain::latest))
+        .route("/api/v1/explain/cycles/{id}", get(explain::cycle))
+        .route("/api/v1/explain/violations/{id}", get(explain::violation))
+        .route("/api/v1/explain/policies/{id}", get(explain::policy))
+        .route("/api/v1/explain/actions/{id}", get(explain::action))
         // Set here so that a wrong method meets the same door, and a preflight the CORS layer.
         .method_not_allowed_fallback(reply::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -15,6 +15,7 @@ mod documents;
 mod end_to_end;
 mod escalation;
 mod executor;
+mod explained;
 mod fake_charter;
 mod inbox;
 mod judging;

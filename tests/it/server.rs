@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod bounds;
 mod decisions;
+mod explain;
 mod health;
 mod intake;
 mod metrics;

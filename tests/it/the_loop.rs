@@ -8,6 +8,7 @@ mod charter_bad_days;
 mod crash_lines;
 mod cycles;
 mod deciding;
+mod explained;
 mod fakes;
 mod guarded;
 mod overload;

@@ -4,10 +4,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::daemon::Settings;
+use super::daemon::{Daemon, Settings};
 use super::target::Target;
 use super::{SOON, SPEED};
 use crate::fake_charter::FakeCharter;
+use crate::support::eventually::eventually;
 use crate::support::process::{Finished, Process};
 use crate::support::tools::root;
 
@@ -84,6 +85,42 @@ async fn a52_run_once_runs_one_cycle_and_leaves() {
     assert_eq!(failed.status.code(), Some(1), "a cycle that read nothing is a failure");
 }
 
+/// "Why did nothing happen?" is answered by one command, as a page for people and as data.
+#[tokio::test]
+async fn explain_prints_the_latest_cycle_of_a_running_daemon() {
+    let charter = FakeCharter::start().await;
+    let target = Target::start(0.2, 0.0, 2).await;
+    let mut daemon =
+        Daemon::start(Settings::scraping(&target.url, &charter.base, SPEED), &[]).await;
+    let url = format!("http://{}", daemon.settings.api);
+    // An increase takes two samples; until then the page says that not everything could be seen.
+    eventually(SOON, "a page of a cycle that saw everything", async || {
+        let page = run(&["explain", "--url", &url]).await;
+        if page.stdout.contains("Read scrape: of 4 rules all well") {
+            Ok(())
+        } else {
+            Err(page.stderr)
+        }
+    })
+    .await;
+    let page = run(&["explain", "--url", &url]).await.stdout;
+    assert!(
+        page.contains("Nothing was done because nothing is wrong: no violation is active."),
+        "{page}"
+    );
+    let id = page.split(' ').nth(1).and_then(|word| word.strip_suffix(':')).expect("its id");
+    let data = run(&["explain", "cycle", id, "-o", "json", "--url", &url]).await;
+    let data: Value = serde_json::from_str(&data.stdout).expect("JSON and nothing else");
+    assert_eq!((&data["subject"]["id"], &data["facts"]["report"]["id"]), (&json!(id), &json!(id)));
+
+    let unknown = run(&["explain", "violation", "0123456789abcdef", "--url", &url]).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(unknown.stderr.contains("GET /api/v1/violations"), "{unknown:?}");
+    let nameless = run(&["explain", "policy", "--url", &url]).await;
+    assert!(nameless.stderr.contains("mape-k status"), "{nameless:?}");
+    daemon.stop(SOON).await;
+}
+
 #[tokio::test]
 async fn a02_the_shipped_configuration_runs_every_thirty_seconds() {
     let file = root().join("config/mape_k_config.yaml");
@@ -142,7 +179,7 @@ async fn a_port_that_is_taken_is_named_with_its_key() {
 
 #[tokio::test]
 async fn asking_a_daemon_that_is_not_there_says_so_and_what_to_do() {
-    for command in [&["status"][..], &["approve", "some-policy", "--by", "alice"]] {
+    for command in [&["status"][..], &["explain"], &["approve", "some-policy", "--by", "alice"]] {
         let finished = run(&[command, &["--url", "http://127.0.0.1:9"]].concat()).await;
         assert_eq!(finished.status.code(), Some(1));
         assert!(finished.stderr.contains("http://127.0.0.1:9"), "{finished:?}");

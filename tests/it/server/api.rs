@@ -298,6 +298,7 @@ pub(super) fn cycle(number: u64) -> CycleReport {
         cleared: 0,
         opened_examples: Vec::new(),
         cleared_examples: Vec::new(),
+        basis: None,
         analysis_id: None,
         candidates: Vec::new(),
         policies_generated: 0,

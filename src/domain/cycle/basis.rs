@@ -1,0 +1,106 @@
+//! What a cycle went by, kept small with its report, so that its page can be written days later, when the analysis and
+//! the violations themselves are gone. Leaves out the evidence in full: that is the analysis'.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::Cause;
+use crate::domain::action::ActionKind;
+use crate::domain::analysis::PatternKind;
+use crate::domain::charter::CommitteeState;
+use crate::domain::pause::Pause;
+use crate::domain::policy::Approval;
+use crate::domain::reading::Source;
+use crate::domain::rule::{Comparison, Severity};
+use crate::domain::time::Time;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Basis {
+    pub sources: Vec<SourceRead>,
+    pub rules: usize,
+    pub rules_good: usize,
+    pub series_expected: usize,
+    pub series_seen: usize,
+    /// What is wrong with rules that were not read well, at most [`Self::PROBLEMS`] of them.
+    pub rule_problems: Vec<String>,
+    /// Charter's state, or why it is not known.
+    pub charter: Option<CommitteeState>,
+    pub charter_error: Option<String>,
+    /// The pause that held.
+    pub paused: Option<Pause>,
+    /// The worst active violations, at most [`Self::VIOLATIONS`]; the report counts all.
+    pub violations: Vec<ActiveViolation>,
+    /// The likeliest root causes, at most [`Self::CAUSES`] of `causes_total`.
+    pub causes: Vec<Concluded>,
+    pub causes_total: usize,
+    /// The policies that the weighed remedies belong to, at most [`Self::POLICIES`].
+    pub policies: Vec<Proposed>,
+}
+
+impl Basis {
+    /// With ten violations of some 300 bytes a report stays within the 10 kB that the store reckons with.
+    pub const VIOLATIONS: usize = 10;
+    pub const PROBLEMS: usize = 5;
+    pub const CAUSES: usize = 5;
+    /// More are not proposed in one cycle by default.
+    pub const POLICIES: usize = 10;
+    /// Characters of a violation's name: labels are somebody else's.
+    pub const NAME: usize = 160;
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceRead {
+    pub source: Source,
+    pub error: Option<String>,
+}
+
+/// One active violation as the cycle saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActiveViolation {
+    pub fingerprint: String,
+    /// Rule and place, and what tells it apart from its sisters.
+    pub name: String,
+    pub severity: Severity,
+    pub source: Source,
+    pub rule: String,
+    pub component: Option<String>,
+    pub value: Option<f64>,
+    pub threshold: Option<f64>,
+    pub comparison: Option<Comparison>,
+    pub active_since: Time,
+    pub actionable: bool,
+    pub flapping: bool,
+    pub confirmed: bool,
+}
+
+/// One root cause, without its evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Concluded {
+    pub cause: Cause,
+    pub component: String,
+    pub confidence: f64,
+    pub patterns: Vec<PatternKind>,
+    pub occurrences: u32,
+    pub critical: bool,
+    /// How many violations are behind it.
+    pub evidence: usize,
+}
+
+/// A policy that a remedy of this cycle belongs to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proposed {
+    pub id: Uuid,
+    pub revision: u32,
+    pub cause: Cause,
+    pub component: String,
+    pub action: ActionKind,
+    pub approval: Approval,
+}
+
+impl ActiveViolation {
+    /// Counted as [`crate::domain::violation::Violation::counts`] does.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.actionable && self.severity >= Severity::Warning
+    }
+}

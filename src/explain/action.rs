@@ -1,0 +1,130 @@
+//! The page of one execution: its journal action by action, whether it helped, and what was learned.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Explanation, Kind, Page, judged, words};
+use crate::domain::execution::{ActionRecord, Execution, ExecutionMode};
+use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
+use crate::domain::policy::Policy;
+use crate::domain::time::{Time, since};
+
+#[derive(Debug)]
+pub struct ActionFacts<'a> {
+    pub now: Time,
+    pub execution: &'a Execution,
+    /// Set when one action was asked for by its key: the others are left out.
+    pub key: Option<Uuid>,
+    pub policy: Option<&'a Policy>,
+    pub judging: Option<&'a Judging>,
+    pub verdicts: &'a [Outcome],
+    /// What is known of these actions for this cause.
+    pub learned: &'a [ActionStatistics],
+}
+
+#[must_use]
+pub fn action(facts: &ActionFacts<'_>) -> Explanation {
+    let execution = facts.execution;
+    let mut page = Page::begin(&in_short(facts));
+    page.section("Journal");
+    page.say(&format!(
+        "Execution {} of policy {}, {}: {}.",
+        execution.id,
+        execution.policy_id,
+        mode(execution.mode),
+        times(execution.started_at, execution.ended_at, facts.now)
+    ));
+    let wanted = |r: &&ActionRecord| facts.key.is_none_or(|key| key == r.key);
+    for record in execution.actions.iter().filter(wanted) {
+        journal(&mut page, record, facts.now);
+    }
+    page.section("Why");
+    match facts.policy {
+        Some(policy) => page.say(&format!(
+            "For {} at {}: score {:.2}, decided by {}. More: mape-k explain policy {}",
+            policy.cause,
+            policy.component,
+            policy.score,
+            policy.decided_by.as_deref().unwrap_or("nobody"),
+            policy.id
+        )),
+        None => page.say(&format!(
+            "For {} at {}; its policy is no longer kept.",
+            execution.cause, execution.component
+        )),
+    }
+    page.section("Did it help?");
+    for verdict in facts.verdicts {
+        page.item(&judged::outcome(verdict, facts.now));
+    }
+    if let Some(judging) = facts.judging {
+        page.say(&judged::judging(judging, facts.now));
+    }
+    if facts.verdicts.is_empty() && facts.judging.is_none() {
+        page.say("There is no verdict: it took no effect that could be judged, or the verdict is no longer kept.");
+    }
+    page.section("Learned so far");
+    for statistics in facts.learned {
+        page.item(&judged::learned(statistics));
+    }
+    let title = format!("Action {}: {}", execution.id, judged::status(execution.status));
+    let raw = json!({
+        "execution": execution,
+        "policy": facts.policy,
+        "judging": facts.judging,
+        "verdicts": facts.verdicts,
+        "learned": facts.learned,
+    });
+    page.end(Kind::Action, execution.id.to_string(), title, raw)
+}
+
+fn in_short(facts: &ActionFacts<'_>) -> Vec<String> {
+    let execution = facts.execution;
+    let error = execution.error.as_deref().map_or_else(String::new, |error| {
+        format!(" What went wrong: {}.", words::without_stop(error))
+    });
+    let helped = facts.verdicts.first().map_or_else(String::new, |outcome| {
+        format!(" Verdict {}.", judged::verdict(outcome.outcome_type))
+    });
+    vec![format!(
+        "{} for {} at {}: {}.{error}{helped}",
+        judged::actions(execution),
+        execution.cause,
+        execution.component,
+        judged::status(execution.status)
+    )]
+}
+
+fn journal(page: &mut Page, record: &ActionRecord, now: Time) {
+    page.item(&judged::record(record));
+    page.under(&format!("Idempotency key {}, the same for every try.", record.key));
+    if let Some(started) = record.started_at {
+        page.under(&format!("It was {}.", times(started, record.ended_at, now)));
+    }
+    if let Some(id) = &record.charter_policy_id {
+        page.under(&format!("Charter knows it as {id}; an undo rolls that back."));
+    }
+    if let Some(prior) = record.prior_replicas {
+        page.under(&format!("Before it Charter had {prior} replicas; an undo goes back to that."));
+    }
+    if record.invalid {
+        page.under("Charter refused it as it stands; it would be refused again.");
+    }
+}
+
+fn mode(mode: ExecutionMode) -> &'static str {
+    match mode {
+        ExecutionMode::Transactional => "undone as a whole if one action fails",
+        ExecutionMode::BestEffort => "each action for itself",
+    }
+}
+
+fn times(started: Time, ended: Option<Time>, now: Time) -> String {
+    match ended {
+        Some(ended) => {
+            let took = since(ended, started).as_secs_f64();
+            format!("begun {}, ended after {took:.2} s", words::at(started, now))
+        }
+        None => format!("begun {}, not ended", words::at(started, now)),
+    }
+}

@@ -1,0 +1,272 @@
+//! The page of one cycle.
+
+use serde_json::json;
+
+use super::violation::left_out;
+use super::{Explanation, Kind, Page, judged, weighed, why, words};
+use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded};
+use crate::domain::cycle::{CycleReport, Trigger};
+use crate::domain::escalation::Escalation;
+use crate::domain::execution::Execution;
+use crate::domain::outcome::{Judging, Outcome};
+use crate::domain::rule::Severity;
+use crate::domain::time::{Time, since};
+
+/// What the page of a cycle is written from; what is no longer kept is absent.
+#[derive(Debug)]
+pub struct CycleFacts<'a> {
+    pub now: Time,
+    pub report: &'a CycleReport,
+    pub execution: Option<&'a Execution>,
+    /// While the execution waits for its verdict.
+    pub judging: Option<&'a Judging>,
+    /// Verdicts on the execution.
+    pub verdicts: &'a [Outcome],
+    /// Verdicts that this cycle gave on earlier ones.
+    pub judged: &'a [Outcome],
+    /// What people were told in this cycle.
+    pub told: &'a [Escalation],
+}
+
+#[must_use]
+pub fn cycle(facts: &CycleFacts<'_>) -> Explanation {
+    let report = facts.report;
+    let (verdict, short) = why::in_short(facts);
+    let mut page = Page::begin(&short);
+    page.section("Seen");
+    page.say(&header(report, &short, facts.now));
+    match &report.basis {
+        Some(basis) => seen(&mut page, report, basis),
+        None => page.say(&format!(
+            "{} active. What it read is not kept: it broke off too early, or an older version wrote it.",
+            words::count(report.violations, "violation")
+        )),
+    }
+    for outcome in facts.judged {
+        page.item(&judged::outcome(outcome, facts.now));
+    }
+    page.section("Concluded");
+    if let Some(basis) = &report.basis {
+        conclusions(&mut page, basis);
+    }
+    page.section("Weighed");
+    let policies = report.basis.as_ref().map(|b| b.policies.as_slice()).unwrap_or_default();
+    weighed::tell(&mut page, &report.candidates, policies, why::explained(report));
+    page.section("Done");
+    done(&mut page, facts);
+    page.section("Told to people");
+    told(&mut page, facts);
+    let title = format!("Cycle {}: {verdict}", report.id);
+    page.end(Kind::Cycle, report.id.clone(), title, raw(facts))
+}
+
+fn raw(facts: &CycleFacts<'_>) -> serde_json::Value {
+    json!({
+        "report": facts.report,
+        "execution": facts.execution,
+        "judging": facts.judging,
+        "verdicts": facts.verdicts,
+        "judged": facts.judged,
+        "escalations": facts.told,
+    })
+}
+
+fn header(report: &CycleReport, short: &[String], now: Time) -> String {
+    let trigger = match report.trigger {
+        Trigger::Scheduled => "on schedule",
+        Trigger::Woken => "woken early",
+    };
+    let stopped = report.phase.map_or_else(String::new, |p| format!(" in phase {}", p.as_str()));
+    let error = report.error.as_deref().map(words::without_stop);
+    let problem = error.filter(|error| !told_elsewhere(error, short, report.basis.as_ref()));
+    let problem = problem.map_or_else(String::new, |error| format!(" Problem: {error}."));
+    format!(
+        "Cycle number {}, {trigger}, began {} and ended {}{stopped} after {:.2} s.{problem}",
+        report.number,
+        words::at(report.started_at, now),
+        report.status.as_str(),
+        report.duration_seconds
+    )
+}
+
+/// The error of a cycle is mostly that of one source, which is told with it.
+fn told_elsewhere(error: &str, short: &[String], basis: Option<&Basis>) -> bool {
+    let by_basis = basis.is_some_and(|basis| {
+        let sources = basis.sources.iter().filter_map(|s| s.error.as_ref());
+        sources
+            .chain(&basis.charter_error)
+            .chain(&basis.rule_problems)
+            .any(|told| told.contains(error))
+    });
+    by_basis || short.iter().any(|told| told.contains(error))
+}
+
+fn seen(page: &mut Page, report: &CycleReport, basis: &Basis) {
+    let read: Vec<&str> =
+        basis.sources.iter().filter(|s| s.error.is_none()).map(|s| s.source.as_str()).collect();
+    let charter = match (&basis.charter, &basis.charter_error) {
+        (Some(state), _) => {
+            format!(
+                "Charter answered: {} of {} replicas healthy.",
+                state.healthy_nodes, state.replicas
+            )
+        }
+        (None, Some(error)) => format!("Charter did not answer: {}.", words::without_stop(error)),
+        (None, None) => "Charter was not asked.".to_owned(),
+    };
+    let good = if basis.rules_good == basis.rules {
+        "all".to_owned()
+    } else {
+        basis.rules_good.to_string()
+    };
+    page.say(&format!(
+        "Read {}: of {} {good} well, {} of {} expected series. {charter}",
+        if read.is_empty() { "nothing".to_owned() } else { words::list(&read) },
+        words::count(basis.rules, "rule"),
+        basis.series_seen,
+        basis.series_expected
+    ));
+    for source in &basis.sources {
+        if let Some(error) = &source.error {
+            let error = words::without_stop(error);
+            page.item(&format!("{} could not be read: {error}.", source.source.as_str()));
+        }
+    }
+    for problem in &basis.rule_problems {
+        page.item(&format!("rule {}.", words::without_stop(problem)));
+    }
+    if let Some(pause) = &basis.paused {
+        page.say(&format!("The loop was {}.", words::without_stop(&pause.to_string())));
+    }
+    let all = report.violations;
+    let active = match all {
+        0 => "No violation is active".to_owned(),
+        n => format!(
+            "{} {} active, {} to be acted on",
+            words::count(n, "violation"),
+            words::are(n),
+            report.actionable
+        ),
+    };
+    let changes = match (report.opened, report.cleared) {
+        (0, 0) => "none began or cleared in this cycle".to_owned(),
+        (opened, cleared) => format!("{opened} began and {cleared} cleared in this cycle"),
+    };
+    page.say(&format!("{active}; {changes}."));
+    for active in &basis.violations {
+        page.item(&violation(active, report.started_at));
+    }
+    let untold = all.saturating_sub(basis.violations.len());
+    if untold > 0 {
+        page.item(&format!("… and {untold} more."));
+    }
+}
+
+fn violation(active: &ActiveViolation, at: Time) -> String {
+    let value = words::reading(active.value, active.comparison, active.threshold);
+    let value = value.map_or_else(String::new, |v| format!(", {v}"));
+    let left_out = left_out(active.severity, active.actionable, active.flapping, active.confirmed);
+    let notes = left_out.map_or_else(String::new, |why| format!("; no evidence: {why}"));
+    let length = words::span(since(at, active.active_since));
+    // A warning is the rule; what is more or less than that is said.
+    let severity = match active.severity {
+        Severity::Warning => "",
+        Severity::Critical => ", critical",
+        Severity::Info => ", info",
+    };
+    let id = words::short(&active.fingerprint);
+    format!("{}{severity}{value}, for {length}{notes} [{id}]", active.name)
+}
+
+fn conclusions(page: &mut Page, basis: &Basis) {
+    // The same cause on several components, equally sure, is one line.
+    let mut groups: Vec<Vec<&Concluded>> = Vec::new();
+    for cause in &basis.causes {
+        let alike = |a: &Concluded| {
+            (&a.cause, &a.patterns, a.critical) == (&cause.cause, &cause.patterns, cause.critical)
+                && a.confidence.total_cmp(&cause.confidence).is_eq()
+        };
+        match groups.iter_mut().find(|group| group.iter().all(|a| alike(a))) {
+            Some(group) => group.push(cause),
+            None => groups.push(vec![cause]),
+        }
+    }
+    for group in &groups {
+        page.item(&conclusion(group));
+    }
+    let untold = basis.causes_total.saturating_sub(basis.causes.len());
+    if untold > 0 {
+        page.item(&format!("… and {untold} more."));
+    }
+    if basis.causes.is_empty() {
+        page.say("Nothing.");
+    }
+}
+
+fn conclusion(group: &[&Concluded]) -> String {
+    let first = group[0];
+    let places: Vec<&str> = group.iter().map(|cause| cause.component.as_str()).collect();
+    let patterns: Vec<&str> = first.patterns.iter().map(|p| p.as_str()).collect();
+    let critical = if first.critical { ", critical" } else { "" };
+    format!(
+        "{} at {}, confidence {:.2} ({}){critical}: {} behind it, seen {}.",
+        first.cause,
+        words::list(&places),
+        first.confidence,
+        words::list(&patterns),
+        words::count(group.iter().map(|cause| cause.evidence).sum(), "violation"),
+        words::times(group.iter().map(|cause| cause.occurrences).sum())
+    )
+}
+
+fn done(page: &mut Page, facts: &CycleFacts<'_>) {
+    let report = facts.report;
+    let Some(id) = report.execution_id else {
+        if why::begun_without_result(report) {
+            page.say("What was sent stands in the journal: /api/v1/executions.");
+        } else {
+            page.say("Nothing that changes Charter was sent.");
+        }
+        return;
+    };
+    match facts.execution {
+        Some(execution) => {
+            for record in &execution.actions {
+                page.item(&judged::record(record));
+            }
+        }
+        None => page.say("The journal of it is no longer kept."),
+    }
+    for outcome in facts.verdicts {
+        page.item(&judged::outcome(outcome, facts.now));
+    }
+    if let Some(judging) = facts.judging {
+        page.say(&judged::judging(judging, facts.now));
+    }
+    page.say(&format!("More: mape-k explain action {id}"));
+}
+
+fn told(page: &mut Page, facts: &CycleFacts<'_>) {
+    for record in facts.told {
+        page.item(&escalation(record));
+    }
+    let opened = facts.report.escalations_opened.len();
+    let untold = opened.saturating_sub(facts.told.len());
+    if untold > 0 {
+        page.item(&format!("… and {untold} more that began in this cycle (/api/v1/escalations)."));
+    }
+    let closed = facts.report.escalations_closed.len();
+    if closed > 0 {
+        page.say(&format!("{} closed.", words::count(closed, "escalation")));
+    }
+}
+
+pub(super) fn escalation(record: &Escalation) -> String {
+    let place = record.component.as_ref().map(|c| format!(" at {c}")).unwrap_or_default();
+    format!(
+        "{} ({}{place}): {}.",
+        record.reason.as_str(),
+        record.subject,
+        words::without_stop(&record.detail)
+    )
+}

@@ -1,0 +1,140 @@
+//! The page of one policy: why it was proposed, who decided, what became of it.
+
+use serde_json::json;
+
+use super::{Explanation, Kind, Page, judged, words};
+use crate::domain::action::Risk;
+use crate::domain::execution::Execution;
+use crate::domain::outcome::{Judging, Outcome};
+use crate::domain::policy::{Approval, Policy, Priority};
+use crate::domain::time::Time;
+
+#[derive(Debug)]
+pub struct PolicyFacts<'a> {
+    pub now: Time,
+    pub policy: &'a Policy,
+    /// Of it, if it came to that and is still kept.
+    pub execution: Option<&'a Execution>,
+    pub judging: Option<&'a Judging>,
+    pub verdicts: &'a [Outcome],
+}
+
+#[must_use]
+pub fn policy(facts: &PolicyFacts<'_>) -> Explanation {
+    let policy = facts.policy;
+    let mut page = Page::begin(&in_short(facts));
+    page.section("Why it was proposed");
+    proposed(&mut page, facts);
+    page.section("Who decided");
+    page.say(&decided(policy, facts.now));
+    page.section("What became of it");
+    match facts.execution {
+        Some(execution) => {
+            for record in &execution.actions {
+                page.item(&judged::record(record));
+            }
+            page.say(&format!("More: mape-k explain action {}", execution.id));
+        }
+        None => page.say("Nothing of it was sent, so far as is kept."),
+    }
+    for verdict in facts.verdicts {
+        page.item(&judged::outcome(verdict, facts.now));
+    }
+    if let Some(judging) = facts.judging {
+        page.say(&judged::judging(judging, facts.now));
+    }
+    let title = format!("Policy {}: {}", policy.id, policy.approval.as_str());
+    let raw = json!({
+        "policy": policy,
+        "execution": facts.execution,
+        "judging": facts.judging,
+        "verdicts": facts.verdicts,
+    });
+    page.end(Kind::Policy, policy.id.to_string(), title, raw)
+}
+
+fn in_short(facts: &PolicyFacts<'_>) -> Vec<String> {
+    let policy = facts.policy;
+    let what =
+        format!("{} for {} at {}", words::actions(&policy.actions), policy.cause, policy.component);
+    let text = match policy.approval {
+        Approval::Pending => {
+            format!(
+                "{what} waits for a person's word. mape-k approve {0} or mape-k reject {0}",
+                policy.id
+            )
+        }
+        Approval::Approved => {
+            format!("{what} is approved, and carried out in the next cycle that admits it.")
+        }
+        Approval::Rejected => format!("{what} was rejected: nothing of it is done."),
+        Approval::Expired => format!(
+            "{what} expired: nobody decided in time, or what it was for had gone. Nothing of it is done."
+        ),
+        Approval::Superseded => {
+            format!("{what} gave way to another remedy for the same cause. Nothing of it is done.")
+        }
+        Approval::Executed => match facts.execution {
+            Some(execution) => format!("{what} was {}.", judged::status(execution.status)),
+            None => format!(
+                "{what} was handed over to be carried out; its journal is not among those read."
+            ),
+        },
+    };
+    vec![text]
+}
+
+fn proposed(page: &mut Page, facts: &PolicyFacts<'_>) {
+    let policy = facts.policy;
+    page.say(&format!(
+        "Proposed {}, revision {}.",
+        words::at(policy.created_at, facts.now),
+        policy.revision
+    ));
+    page.say(&format!("{}.", words::without_stop(&policy.expected_impact)));
+    let effectiveness = if policy.cause_confidence > 0.0 {
+        format!(" × effectiveness {:.2}", policy.benefit / policy.cause_confidence)
+    } else {
+        String::new()
+    };
+    page.say(&format!(
+        "Benefit {:.2} (confidence {:.2}{effectiveness}) − cost {:.2} = score {:.2}. Risk {}, priority {}; {} behind it.",
+        policy.benefit,
+        policy.cause_confidence,
+        policy.cost,
+        policy.score,
+        risk(policy.risk),
+        priority(policy.priority),
+        words::count(policy.evidence.len(), "violation")
+    ));
+}
+
+fn decided(policy: &Policy, now: Time) -> String {
+    let at = policy.decided_at.map(|at| format!(" {}", words::at(at, now))).unwrap_or_default();
+    match (policy.decided_by.as_deref(), policy.approval) {
+        (Some("auto"), _) => {
+            format!("orchestrator.auto_approve is on: it was approved without a person{at}.")
+        }
+        (Some(by), Approval::Rejected) => format!("{by} rejected it{at}."),
+        (Some(by), _) => format!("{by} approved it{at}."),
+        (None, Approval::Expired | Approval::Superseded) => format!("Nobody; it was over{at}."),
+        (None, _) => "Nobody yet.".to_owned(),
+    }
+}
+
+fn risk(risk: Risk) -> &'static str {
+    match risk {
+        Risk::Low => "low",
+        Risk::Medium => "medium",
+        Risk::High => "high",
+    }
+}
+
+fn priority(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Low => "low",
+        Priority::Medium => "medium",
+        Priority::High => "high",
+        Priority::Critical => "critical",
+    }
+}

@@ -1,0 +1,218 @@
+//! The page of one violation: since when, whether it counts, what it is evidence for, and what was done about it.
+
+use serde_json::json;
+
+use super::cycle::escalation;
+use super::weighed::{by_nearness, name, sentence};
+use super::{Explanation, Kind, Page, judged, weighed, words};
+use crate::domain::analysis::{Analysis, RootCause};
+use crate::domain::cycle::{CandidateReport, CycleReport, Verdict};
+use crate::domain::escalation::Escalation;
+use crate::domain::incident::Incident;
+use crate::domain::outcome::Judging;
+use crate::domain::rule::Severity;
+use crate::domain::time::{Time, since};
+use crate::domain::violation::Violation;
+use crate::domain::{CHARTER, Cause};
+
+/// Tries of an incident told; an incident has a few at most.
+const ATTEMPTS: usize = 8;
+const ESCALATIONS: usize = 5;
+
+#[derive(Debug)]
+pub struct ViolationFacts<'a> {
+    pub now: Time,
+    pub violation: &'a Violation,
+    /// The latest cycle, and its analysis if it is still kept.
+    pub report: Option<&'a CycleReport>,
+    pub analysis: Option<&'a Analysis>,
+    /// The newest first.
+    pub incidents: &'a [Incident],
+    pub judgings: &'a [Judging],
+    /// Open ones whose evidence it is.
+    pub escalations: &'a [Escalation],
+}
+
+/// Why an active violation is no evidence for anything; `None` when it is.
+pub(super) fn left_out(
+    severity: Severity,
+    actionable: bool,
+    flapping: bool,
+    confirmed: bool,
+) -> Option<&'static str> {
+    if !actionable {
+        Some("it is only shown, for its cause is not known or it is another system's")
+    } else if severity < Severity::Warning {
+        Some("it is for information only")
+    } else if flapping {
+        Some("it comes and goes (flapping), and is left alone until it holds still")
+    } else if !confirmed {
+        Some("it was not read as broken in that cycle (unconfirmed)")
+    } else {
+        None
+    }
+}
+
+#[must_use]
+pub fn violation(facts: &ViolationFacts<'_>) -> Explanation {
+    let violation = facts.violation;
+    let roots = roots(facts);
+    let candidates = candidates(facts, &roots);
+    let mut page = Page::begin(&in_short(facts, &roots, &candidates));
+    page.section("Seen");
+    seen(&mut page, facts);
+    page.section("Concluded");
+    for root in &roots {
+        conclusion(&mut page, root, facts.analysis);
+    }
+    page.section("Weighed in the latest cycle");
+    let policies = facts.report.and_then(|r| r.basis.as_ref()).map(|b| b.policies.as_slice());
+    let told = by_nearness(&candidates).first().map(|c| &c.verdict);
+    weighed::tell(&mut page, &candidates, policies.unwrap_or_default(), told);
+    page.section("Done before in this incident");
+    let incidents = incidents(facts, &roots);
+    for incident in &incidents {
+        attempts(&mut page, incident, facts);
+    }
+    page.section("Told to people");
+    for record in facts.escalations.iter().take(ESCALATIONS) {
+        page.item(&escalation(record));
+    }
+    let untold = facts.escalations.len().saturating_sub(ESCALATIONS);
+    if untold > 0 {
+        page.item(&format!("… and {untold} more (/api/v1/escalations)."));
+    }
+    let raw = json!({
+        "violation": violation,
+        "root_causes": roots,
+        "candidates": candidates,
+        "incidents": incidents,
+        "escalations": facts.escalations,
+        "cycle_id": facts.report.map(|r| &r.id),
+    });
+    let state = if violation.cleared_at.is_some() { "cleared" } else { "active" };
+    let place = violation.component.as_ref().map(|c| format!(" at {c}")).unwrap_or_default();
+    let title = format!("Violation {}{place}: {state}", violation.rule);
+    page.end(Kind::Violation, violation.fingerprint.clone(), title, raw)
+}
+
+fn roots<'a>(facts: &ViolationFacts<'a>) -> Vec<&'a RootCause> {
+    let own = &facts.violation.fingerprint;
+    let roots = facts.analysis.into_iter().flat_map(|a| &a.root_causes);
+    roots.filter(|r| r.evidence.contains(own)).collect()
+}
+
+/// The remedies that were weighed for what it is evidence for, there or for Charter as a whole.
+fn candidates(facts: &ViolationFacts<'_>, roots: &[&RootCause]) -> Vec<CandidateReport> {
+    let candidates = facts.report.into_iter().flat_map(|r| &r.candidates);
+    let about = |c: &&CandidateReport| {
+        roots
+            .iter()
+            .any(|r| r.cause == c.cause && (r.component == c.component || c.component == CHARTER))
+    };
+    candidates.filter(about).cloned().collect()
+}
+
+/// The newest of each of its causes.
+fn incidents<'a>(facts: &ViolationFacts<'a>, roots: &[&RootCause]) -> Vec<&'a Incident> {
+    let mut causes: Vec<&Cause> = roots.iter().map(|r| &r.cause).collect();
+    causes.extend(facts.violation.cause.as_ref());
+    causes.sort_unstable();
+    causes.dedup();
+    // One that ended before it began is another story.
+    let began = facts.violation.detected_at;
+    let newest =
+        |cause| facts.incidents.iter().find(|i| &i.cause == cause && i.last_evidence_at >= began);
+    causes.into_iter().filter_map(newest).collect()
+}
+
+fn in_short(
+    facts: &ViolationFacts<'_>,
+    roots: &[&RootCause],
+    candidates: &[CandidateReport],
+) -> Vec<String> {
+    let violation = facts.violation;
+    if let Some(cleared) = violation.cleared_at {
+        let lasted = words::span(since(cleared, violation.active_since));
+        let text = format!("It cleared {}, after {lasted}.", words::at(cleared, facts.now));
+        return vec![text];
+    }
+    let lasted = words::span(since(facts.now, violation.active_since));
+    let value = words::reading(violation.value, violation.comparison, violation.threshold);
+    let value = value.map_or_else(String::new, |v| format!(" ({v})"));
+    let mut said = vec![format!("It has been active for {lasted}{value}.")];
+    let left_out =
+        left_out(violation.severity, violation.actionable, violation.flapping, violation.confirmed);
+    said.push(match (left_out, roots, by_nearness(candidates).first()) {
+        (Some(why), _, _) => format!("Nothing is done about it because {why}."),
+        (None, [], _) => "It counts, but is evidence for no cause yet: one that is not critical has to last \
+                          some scheduled cycles first."
+            .to_owned(),
+        (None, [root, ..], None) => format!(
+            "It is evidence for {}, for which no remedy was weighed in the latest cycle: none is configured \
+             (plan.strategies), or the cycle could not plan.",
+            root.cause
+        ),
+        (None, _, Some(nearest)) => match &nearest.verdict {
+            Verdict::Chosen => format!("In the latest cycle {} was chosen.", name(nearest)),
+            Verdict::Outranked { .. }
+            | Verdict::Held { .. }
+            | Verdict::Impossible { .. }
+            | Verdict::Ineligible { .. } => {
+                format!("The nearest remedy is {}. {}", name(nearest), sentence(nearest))
+            }
+        },
+    });
+    said
+}
+
+fn seen(page: &mut Page, facts: &ViolationFacts<'_>) {
+    let violation = facts.violation;
+    page.say(&format!("{}.", words::without_stop(&violation.description)));
+    page.say(&format!(
+        "Severity {}, from {}; first read as broken {}, active since {}.",
+        violation.severity.as_str(),
+        violation.source.as_str(),
+        words::at(violation.detected_at, facts.now),
+        words::when(violation.active_since)
+    ));
+    let cause = violation.cause.as_ref().filter(|c| !c.is_unknown());
+    page.say(&match cause {
+        Some(cause) => format!("It names its own cause: {cause}."),
+        None => "It names no cause.".to_owned(),
+    });
+    page.say(&format!("Fingerprint {}, id {}.", violation.fingerprint, violation.id));
+}
+
+fn conclusion(page: &mut Page, root: &RootCause, analysis: Option<&Analysis>) {
+    let patterns: Vec<&str> = root.patterns.iter().map(|p| p.as_str()).collect();
+    page.item(&format!(
+        "Evidence for {} at {}, confidence {:.2} ({}), with {}, seen {}.",
+        root.cause,
+        root.component,
+        root.confidence,
+        words::list(&patterns),
+        words::count(root.evidence.len(), "violation"),
+        words::times(root.occurrences)
+    ));
+    let patterns = analysis.into_iter().flat_map(|a| &a.patterns);
+    let own = patterns.filter(|p| p.cause == root.cause && p.component == root.component);
+    for pattern in own.take(root.patterns.len()) {
+        page.under(&format!("{}: {}.", pattern.kind.as_str(), pattern.hypothesis));
+    }
+}
+
+fn attempts(page: &mut Page, incident: &Incident, facts: &ViolationFacts<'_>) {
+    let exhausted = if incident.exhausted { "; no remedy is left, a person has it" } else { "" };
+    page.say(&format!(
+        "Incident {} began {}{exhausted}.",
+        incident.cause,
+        words::at(incident.opened_at, facts.now)
+    ));
+    for attempt in incident.attempts.iter().rev().take(ATTEMPTS) {
+        page.item(&judged::attempt(attempt, facts.judgings, facts.now));
+    }
+    if incident.attempts.is_empty() {
+        page.item("Nothing was tried yet.");
+    }
+}

@@ -1,0 +1,255 @@
+//! One weighed remedy in sentences: what it would be, its numbers, what each guard said, what became of it.
+
+use std::collections::BTreeSet;
+
+use super::verdict::{hold, impossibility, ineligibility};
+use super::words;
+use super::{Meaning, Page};
+use crate::domain::cycle::basis::Proposed;
+use crate::domain::cycle::{CandidateReport, Verdict};
+use crate::domain::guard::GuardReading;
+
+/// Remedies told in full, those that share their fate as one; a typical cycle weighs one to four.
+const IN_FULL: usize = 4;
+/// Those told in one line each after them; the rest is counted.
+const IN_A_LINE: usize = 4;
+/// Components named of remedies that share their fate.
+const NAMED: usize = 4;
+
+/// `scale_up to 6 replicas for validation_latency at charter`.
+pub(super) fn name(candidate: &CandidateReport) -> String {
+    let action = words::action(candidate.planned.as_ref(), candidate.action);
+    format!("{action} for {} at {}", candidate.cause, candidate.component)
+}
+
+/// The remedies in the order of how near they were to being done.
+pub(super) fn by_nearness(candidates: &[CandidateReport]) -> Vec<&CandidateReport> {
+    let rank = |c: &CandidateReport| match c.verdict {
+        Verdict::Chosen => 0,
+        Verdict::Outranked { .. } => 1,
+        Verdict::Held { .. } => 2,
+        Verdict::Ineligible { .. } => 3,
+        Verdict::Impossible { .. } => 4,
+    };
+    let mut sorted: Vec<&CandidateReport> = candidates.iter().collect();
+    sorted.sort_by(|a, b| rank(a).cmp(&rank(b)).then(b.score.total_cmp(&a.score)));
+    sorted
+}
+
+/// The same remedy for the same cause on several components, with the same fate. Never empty.
+struct Group<'a>(Vec<&'a CandidateReport>);
+
+impl<'a> Group<'a> {
+    fn all(candidates: &'a [CandidateReport]) -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        for candidate in by_nearness(candidates) {
+            let same = |group: &&mut Self| fate(group.0[0]) == fate(candidate);
+            match groups.iter_mut().find(same) {
+                Some(group) => group.0.push(candidate),
+                None => groups.push(Self(vec![candidate])),
+            }
+        }
+        groups
+    }
+
+    fn name(&self) -> String {
+        let first = self.0[0];
+        if self.0.len() == 1 {
+            return name(first);
+        }
+        let mut places: Vec<String> =
+            self.0.iter().take(NAMED).map(|c| c.component.clone()).collect();
+        if self.0.len() > NAMED {
+            places.push(format!("{} more", self.0.len() - NAMED));
+        }
+        format!("{} for {} at {}", first.action, first.cause, words::list(&places))
+    }
+}
+
+/// What became of a remedy, but for the name of its component.
+fn fate(candidate: &CandidateReport) -> Vec<String> {
+    let CandidateReport { cause, component, action, guards, score, .. } = candidate;
+    let nameless = |text: String| text.replace(component.as_str(), "…");
+    let mut fate = vec![action.to_string(), cause.to_string(), format!("{score:.2}")];
+    fate.extend([word(&candidate.verdict).to_owned(), nameless(detail(candidate))]);
+    fate.extend(guards.iter().map(|guard| nameless(reading(guard))));
+    fate
+}
+
+/// `told`: the reason that the page has explained already; each is explained once.
+pub(super) fn tell(
+    page: &mut Page,
+    candidates: &[CandidateReport],
+    policies: &[Proposed],
+    told: Option<&Verdict>,
+) {
+    let groups = Group::all(candidates);
+    let mut explained: BTreeSet<&str> = told.map(word).into_iter().collect();
+    let mut guards_told: Vec<String> = Vec::new();
+    for (position, group) in groups.iter().enumerate() {
+        let candidate = group.0[0];
+        if position < IN_FULL {
+            page.item(&format!("{}: {}.", group.name(), numbers(candidate)));
+            let first = explained.insert(word(&candidate.verdict));
+            let mut verdict = verdict(candidate, first);
+            let policy = policy_of(candidate, policies);
+            if let Some(policy) = policy.filter(|p| !verdict.contains(&p.id.to_string())) {
+                verdict = format!("{verdict} Policy {} revision {}.", policy.id, policy.revision);
+            }
+            page.under(&verdict);
+            let guards = guards(candidate);
+            if !guards.is_empty() && guards == guards_told {
+                page.under("Its guards said the same.");
+            } else {
+                for line in &guards {
+                    page.under(line);
+                }
+                guards_told = guards;
+            }
+        } else if position < IN_FULL + IN_A_LINE {
+            page.item(&format!(
+                "{}: benefit {:.2} − cost {:.2} = score {:.2}, {}.",
+                group.name(),
+                candidate.benefit,
+                candidate.cost,
+                candidate.score,
+                word(&candidate.verdict)
+            ));
+        }
+    }
+    let untold: usize = groups.iter().skip(IN_FULL + IN_A_LINE).map(|group| group.0.len()).sum();
+    if untold > 0 {
+        page.item(&format!("… and {untold} more; /api/v1/cycles has all of them."));
+    }
+}
+
+fn numbers(candidate: &CandidateReport) -> String {
+    let CandidateReport { cause_confidence, effectiveness, benefit, cost, score, .. } = candidate;
+    let capped = if cause_confidence * effectiveness > benefit + 0.005 {
+        format!(", at most {benefit:.2}")
+    } else {
+        String::new()
+    };
+    format!(
+        "benefit {benefit:.2} (confidence {cause_confidence:.2} × effectiveness {effectiveness:.2}{capped}) − cost \
+         {cost:.2} = score {score:.2}"
+    )
+}
+
+pub(super) fn policy_of<'a>(
+    candidate: &CandidateReport,
+    policies: &'a [Proposed],
+) -> Option<&'a Proposed> {
+    policies.iter().find(|p| {
+        p.cause == candidate.cause
+            && p.component == candidate.component
+            && p.action == candidate.action
+    })
+}
+
+/// A verdict in one word of the API.
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Chosen => "chosen",
+        Verdict::Outranked { .. } => "outranked",
+        Verdict::Held { reason, .. } => reason.as_str(),
+        Verdict::Impossible { reason, .. } => reason.as_str(),
+        Verdict::Ineligible { reason, .. } => reason.as_str(),
+    }
+}
+
+/// What became of it, with its detail; with `first` also what that means and what would change it.
+fn verdict(candidate: &CandidateReport, first: bool) -> String {
+    let (lead, detail) = match &candidate.verdict {
+        Verdict::Chosen | Verdict::Outranked { .. } => return sentence(candidate),
+        Verdict::Held { .. } => ("Held back", detail(candidate)),
+        Verdict::Impossible { .. } => ("Impossible", detail(candidate)),
+        Verdict::Ineligible { .. } => ("Not now", detail(candidate)),
+    };
+    let plain = format!("{lead} ({}): {detail}.", word(&candidate.verdict));
+    if first || detail.is_empty() { sentence(candidate) } else { plain }
+}
+
+/// What a verdict means with its detail, and what would change it.
+pub(super) fn sentence(candidate: &CandidateReport) -> String {
+    let detail = detail(candidate);
+    let said = |lead: &str, word: &str, meaning: Meaning| {
+        format!("{lead} ({word}): {}. {}", because(meaning, &detail), meaning.changes)
+    };
+    match &candidate.verdict {
+        Verdict::Chosen => "Chosen: the one policy of this cycle.".to_owned(),
+        Verdict::Outranked { by, score } => format!(
+            "Outranked: {by} scored higher ({score:.2}), and a cycle carries out one policy. It is weighed again \
+             in the next cycle."
+        ),
+        Verdict::Held { reason, .. } => said("Held back", reason.as_str(), hold(*reason)),
+        Verdict::Impossible { reason, .. } => {
+            said("Impossible", reason.as_str(), impossibility(*reason))
+        }
+        Verdict::Ineligible { reason, .. } => {
+            said("Not now", reason.as_str(), ineligibility(*reason))
+        }
+    }
+}
+
+/// The verdict's detail, with the number and the limit of the guard that it comes from.
+pub(super) fn detail(candidate: &CandidateReport) -> String {
+    let detail = match &candidate.verdict {
+        Verdict::Chosen | Verdict::Outranked { .. } => "",
+        Verdict::Held { detail, .. }
+        | Verdict::Impossible { detail, .. }
+        | Verdict::Ineligible { detail, .. } => words::without_stop(detail),
+    };
+    let numbers = decisive(candidate).and_then(against).filter(|_| !detail.is_empty());
+    numbers.map_or_else(|| detail.to_owned(), |numbers| format!("{detail}; {numbers}"))
+}
+
+/// The guard that the verdict comes from: the first that holds for that reason.
+fn decisive(candidate: &CandidateReport) -> Option<&GuardReading> {
+    let Verdict::Held { reason, .. } = &candidate.verdict else { return None };
+    candidate.guards.iter().find(|reading| reading.held == Some(*reason))
+}
+
+fn against(reading: &GuardReading) -> Option<String> {
+    let (value, limit) = (reading.value?, reading.limit?);
+    Some(format!("{}, limit {}", words::number(value), words::number(limit)))
+}
+
+/// The meaning with its numbers, as it follows "because".
+pub(super) fn because(meaning: Meaning, detail: &str) -> String {
+    let detail = words::without_stop(detail);
+    if detail.is_empty() {
+        meaning.because.to_owned()
+    } else {
+        format!("{} ({detail})", meaning.because)
+    }
+}
+
+/// Each guard with what it looked at; the one that the verdict comes from has been told with it.
+fn guards(candidate: &CandidateReport) -> Vec<String> {
+    let told = decisive(candidate);
+    let others = |held: bool| -> Vec<String> {
+        let readings = candidate.guards.iter().filter(|r| told != Some(*r));
+        readings.filter(|r| r.held.is_some() == held).map(reading).collect()
+    };
+    let (holding, passed) = (others(true), others(false));
+    let mut lines = Vec::new();
+    if !holding.is_empty() {
+        lines.push(format!("Held back as well by {}.", holding.join("; ")));
+    }
+    if !passed.is_empty() {
+        let lead = if told.is_none() && holding.is_empty() {
+            "All guards passed"
+        } else {
+            "Guards passed"
+        };
+        lines.push(format!("{lead}: {}.", passed.join("; ")));
+    }
+    lines
+}
+
+fn reading(reading: &GuardReading) -> String {
+    let numbers = against(reading).map(|numbers| format!("; {numbers}")).unwrap_or_default();
+    let detail = words::without_stop(&reading.detail);
+    format!("{} ({detail}{numbers})", reading.guard.as_str())
+}

@@ -1,0 +1,241 @@
+//! The first sentences of a cycle's page: what was done, or why nothing was.
+
+use super::cycle::CycleFacts;
+use super::verdict::{hold, impossibility, ineligibility};
+use super::weighed::{because, by_nearness, detail, name, policy_of};
+use super::{Meaning, judged, words};
+use crate::domain::cycle::basis::Basis;
+use crate::domain::cycle::{
+    CandidateReport, CycleReport, CycleStatus, Hold, Ineligibility, Phase, Verdict,
+};
+use crate::domain::execution::ExecutionStatus;
+
+/// The title's verdict, and the sentences under it.
+pub(super) fn in_short(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
+    let report = facts.report;
+    if report.execution_id.is_some() {
+        return done(facts);
+    }
+    if begun_without_result(report) {
+        let text = "The cycle broke off while it carried out its policy: what was sent stands in the journal \
+                    (/api/v1/executions), and the next cycle settles it before it plans."
+            .to_owned();
+        return ("broke off while acting".to_owned(), vec![text, problem(report)]);
+    }
+    let mut said = vec![format!("Nothing was done because {}.", reason(report))];
+    said.extend(more(report));
+    ("nothing was done".to_owned(), said)
+}
+
+fn done(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
+    let chosen = chosen(facts.report);
+    let what = facts
+        .execution
+        .map(judged::actions)
+        .or_else(|| chosen.map(|c| words::action(c.planned.as_ref(), c.action)));
+    let what = what.unwrap_or_else(|| "an action".to_owned());
+    let why = chosen.map_or_else(String::new, |c| {
+        let among = match facts.report.candidates.len() {
+            1 => "the only remedy weighed".to_owned(),
+            n => format!("the best of {n} remedies"),
+        };
+        format!(" for {} at {}, {among} (score {:.2})", c.cause, c.component, c.score)
+    });
+    let Some(execution) = facts.execution else {
+        let text = format!("{what} was begun{why}. Its journal is no longer kept.");
+        return (format!("{what} was begun"), vec![text]);
+    };
+    let error = || {
+        let error = execution.error.as_deref().unwrap_or("no reason was recorded");
+        words::without_stop(error).to_owned()
+    };
+    let (title, text) = match execution.status {
+        ExecutionStatus::Completed => {
+            (format!("{what} was done"), format!("{what} was done{why}."))
+        }
+        ExecutionStatus::Failed => {
+            (format!("{what} failed"), format!("{what} was tried{why}, and failed: {}.", error()))
+        }
+        ExecutionStatus::RolledBack => (
+            format!("{what} was undone"),
+            format!("{what} was tried{why}, failed and was undone: {}.", error()),
+        ),
+        ExecutionStatus::Pending | ExecutionStatus::InProgress => {
+            (format!("{what} is under way"), format!("{what} is under way{why}."))
+        }
+    };
+    (title, vec![text])
+}
+
+fn chosen(report: &CycleReport) -> Option<&CandidateReport> {
+    report.candidates.iter().find(|c| c.verdict == Verdict::Chosen)
+}
+
+/// The store failed between the decision and the result.
+pub(super) fn begun_without_result(report: &CycleReport) -> bool {
+    report.status == CycleStatus::Error
+        && report.phase == Some(Phase::Knowledge)
+        && chosen(report).is_some()
+        && report.phases.iter().any(|(phase, _)| *phase == Phase::Execute)
+}
+
+fn problem(report: &CycleReport) -> String {
+    let error = report.error.as_deref().unwrap_or("no error was recorded");
+    format!("The error was: {}.", words::without_stop(error))
+}
+
+/// As it follows "Nothing was done because".
+fn reason(report: &CycleReport) -> String {
+    let error = words::without_stop(report.error.as_deref().unwrap_or("no error was recorded"));
+    match (report.status, report.phase) {
+        (CycleStatus::Failed, _) => {
+            format!("the metrics could not be read, and blind nothing is planned: {error}")
+        }
+        (CycleStatus::Error, Some(Phase::Plan)) => error.to_owned(),
+        (CycleStatus::Error, Some(Phase::Monitor)) => format!("the cycle was cut short: {error}"),
+        (CycleStatus::Error, Some(Phase::Knowledge)) => format!(
+            "the store could not be read or written, and what cannot be recorded is not done: {error}"
+        ),
+        (CycleStatus::Error, Some(Phase::Analyze | Phase::Execute) | None) => {
+            format!("the cycle broke off: {error}")
+        }
+        (CycleStatus::Healthy | CycleStatus::Completed, _) => undecided(report),
+    }
+}
+
+fn undecided(report: &CycleReport) -> String {
+    if chosen(report).is_some() {
+        return "its policy was not begun: the daemon was stopping, or a person had decided on it meanwhile"
+            .to_owned();
+    }
+    match deciding(&report.candidates) {
+        Some(candidate) => waits(candidate),
+        None => unweighed(report),
+    }
+}
+
+/// Whose verdict says best why nothing was done: the nearest to being done; among those that are not eligible, that a
+/// person has it says more than whose turn it is.
+fn deciding(candidates: &[CandidateReport]) -> Option<&CandidateReport> {
+    let weight = |candidate: &CandidateReport| match &candidate.verdict {
+        Verdict::Ineligible { reason, .. } => match reason {
+            Ineligibility::RemediesExhausted => 0,
+            Ineligibility::AmbiguousScope => 1,
+            Ineligibility::TooFewOccurrences
+            | Ineligibility::LowConfidence
+            | Ineligibility::Unconfirmed => 2,
+            Ineligibility::LowScore => 3,
+            Ineligibility::TriedOut => 4,
+            Ineligibility::OverTheLimit => 5,
+            Ineligibility::NotItsTurn => 6,
+        },
+        Verdict::Chosen
+        | Verdict::Outranked { .. }
+        | Verdict::Held { .. }
+        | Verdict::Impossible { .. } => 0,
+    };
+    let sorted = by_nearness(candidates);
+    let nearest = *sorted.first()?;
+    if !matches!(nearest.verdict, Verdict::Ineligible { .. }) {
+        return Some(nearest);
+    }
+    sorted
+        .into_iter()
+        .filter(|c| matches!(c.verdict, Verdict::Ineligible { .. }))
+        .min_by_key(|c| weight(c))
+}
+
+/// The verdict that the first sentences explain.
+pub(super) fn explained(report: &CycleReport) -> Option<&Verdict> {
+    let ran = matches!(report.status, CycleStatus::Healthy | CycleStatus::Completed);
+    let deciding = deciding(&report.candidates).filter(|_| ran && report.execution_id.is_none());
+    deciding.map(|candidate| &candidate.verdict)
+}
+
+fn waits(candidate: &CandidateReport) -> String {
+    let detail = detail(candidate);
+    match &candidate.verdict {
+        // Never without a chosen one.
+        Verdict::Chosen | Verdict::Outranked { .. } => "another remedy came first".to_owned(),
+        Verdict::Held { reason, .. } => because(hold(*reason), &detail),
+        Verdict::Impossible { reason, .. } => {
+            format!("no remedy is possible: {}", because(impossibility(*reason), &detail))
+        }
+        Verdict::Ineligible { reason, .. } => because(ineligibility(*reason), &detail),
+    }
+}
+
+/// Nothing was weighed at all.
+fn unweighed(report: &CycleReport) -> String {
+    if report.violations == 0 {
+        let blind = report
+            .error
+            .as_deref()
+            .map(|error| format!(", so far as could be seen: {}", words::without_stop(error)));
+        return format!("nothing is wrong: no violation is active{}", blind.unwrap_or_default());
+    }
+    if report.actionable == 0 {
+        return match report.violations {
+            1 => "the one active violation does not count: it is for information only, or not ours"
+                .to_owned(),
+            n => format!(
+                "none of the {n} active violations counts: each is for information only, or not ours"
+            ),
+        };
+    }
+    let Some(basis) = &report.basis else {
+        return "no remedy was weighed for what is active".to_owned();
+    };
+    if basis.causes.is_empty() { inconclusive(report, basis) } else { untreated(basis) }
+}
+
+fn inconclusive(report: &CycleReport, basis: &Basis) -> String {
+    let counted: Vec<_> = basis.violations.iter().filter(|v| v.counts()).collect();
+    let n = words::count(report.actionable, "violation");
+    if !counted.is_empty() && counted.iter().all(|v| v.flapping) {
+        return format!(
+            "what is active comes and goes ({n}); it is left alone until it holds still"
+        );
+    }
+    if !counted.is_empty() && counted.iter().all(|v| !v.confirmed) {
+        return format!("nothing of what is active ({n}) could be read as broken in this cycle");
+    }
+    format!(
+        "it is too early: {n} {} active and ours to treat, but no detector sees a pattern yet. One that is not \
+         critical has to last some cycles first (analyze.algorithms.sustained)",
+        words::are(report.actionable)
+    )
+}
+
+fn untreated(basis: &Basis) -> String {
+    let mut causes: Vec<&str> = basis.causes.iter().map(|c| c.cause.0.as_str()).collect();
+    causes.sort_unstable();
+    causes.dedup();
+    format!(
+        "no remedy is configured for {} (plan.strategies); people are told instead",
+        words::list(&causes)
+    )
+}
+
+/// What waits, and what would change that.
+fn more(report: &CycleReport) -> Option<String> {
+    let candidate = deciding(&report.candidates)?;
+    match &candidate.verdict {
+        Verdict::Chosen | Verdict::Outranked { .. } => None,
+        Verdict::Held { reason, .. } => {
+            let policies = report.basis.as_ref().map(|b| b.policies.as_slice()).unwrap_or_default();
+            let policy =
+                policy_of(candidate, policies).filter(|_| *reason == Hold::ApprovalPending);
+            let commands = policy.map_or_else(String::new, |policy| {
+                format!(" mape-k approve {0} or mape-k reject {0}", policy.id)
+            });
+            Some(format!("What waits is {}. {}{commands}", name(candidate), hold(*reason).changes))
+        }
+        Verdict::Impossible { reason, .. } => Some(nearest(candidate, impossibility(*reason))),
+        Verdict::Ineligible { reason, .. } => Some(nearest(candidate, ineligibility(*reason))),
+    }
+}
+
+fn nearest(candidate: &CandidateReport, meaning: Meaning) -> String {
+    format!("The nearest remedy is {}. {}", name(candidate), meaning.changes)
+}

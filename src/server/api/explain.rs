@@ -1,0 +1,225 @@
+//! Explanations: reads what a page is written from and lets [`crate::explain`] write it. Decides no wording but of what
+//! was not found.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use uuid::Uuid;
+
+use crate::domain::analysis::Analysis;
+use crate::domain::cycle::CycleReport;
+use crate::domain::escalation::Escalation;
+use crate::domain::execution::Execution;
+use crate::domain::incident::Incident;
+use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
+use crate::domain::policy::Policy;
+use crate::domain::violation::{TrackedViolation, Violation};
+use crate::explain::{self, ActionFacts, CycleFacts, Explanation, PolicyFacts, ViolationFacts};
+use crate::knowledge::{Document, Knowledge, StoreError, documents};
+use crate::server::Context;
+use crate::server::reply::ApiError;
+
+type Answer = Result<Json<Explanation>, ApiError>;
+
+/// The name of the newest cycle, whatever its id.
+const LATEST: &str = "latest";
+
+/// Records looked through, newest first, where no key leads to one: executions of a policy or a key, cleared violations.
+/// At six actions an hour these are two weeks of executions.
+const LOOKED_THROUGH: usize = 2_000;
+
+/// As the cycle itself reads them: open incidents are always among these.
+const INCIDENTS: usize = 200;
+
+/// Records that a page shows of one kind at most; the page says how many more there are.
+const SHOWN: usize = 5;
+
+/// Characters of a fingerprint that are enough to name it, if only one begins so.
+const SHORTEST_PREFIX: usize = 8;
+
+pub(super) async fn latest(State(context): State<Context>) -> Answer {
+    explain_cycle(&context, LATEST).await
+}
+
+pub(super) async fn cycle(State(context): State<Context>, Path(id): Path<String>) -> Answer {
+    explain_cycle(&context, &id).await
+}
+
+async fn explain_cycle(context: &Context, id: &str) -> Answer {
+    let knowledge = &context.knowledge;
+    let report = if id == LATEST {
+        newest_cycle(knowledge).await?.ok_or_else(|| {
+            ApiError::NotFound(
+                "no cycle is kept yet: the first one ends soon after the start".to_owned(),
+            )
+        })?
+    } else {
+        get::<CycleReport>(knowledge, id).await?.ok_or_else(|| {
+            ApiError::NotFound(format!("no cycle {id} is kept; GET /api/v1/cycles lists them"))
+        })?
+    };
+    let (mut execution, mut judging, mut verdicts) = (None, None, Vec::new());
+    if let Some(id) = report.execution_id {
+        execution = get::<Execution>(knowledge, &id.to_string()).await?;
+        judging = get::<Judging>(knowledge, &id.to_string()).await?;
+        verdicts = verdicts_on(knowledge, id).await?;
+    }
+    let judged: Vec<Outcome> = get_all(knowledge, &report.outcomes).await?;
+    let told: Vec<Escalation> = get_all(knowledge, &report.escalations_opened).await?;
+    Ok(Json(explain::cycle(&CycleFacts {
+        now: context.handle.now(),
+        report: &report,
+        execution: execution.as_ref(),
+        judging: judging.as_ref(),
+        verdicts: &verdicts,
+        judged: &judged,
+        told: &told,
+    })))
+}
+
+pub(super) async fn violation(State(context): State<Context>, Path(id): Path<String>) -> Answer {
+    let knowledge = &context.knowledge;
+    let violation = find_violation(&context, &id).await?;
+    let report = newest_cycle(knowledge).await?;
+    let analysis = match report.as_ref().and_then(|r| r.analysis_id) {
+        Some(id) => get::<Analysis>(knowledge, &id.to_string()).await?,
+        None => None,
+    };
+    let incidents = knowledge.page::<Incident>(None, None, INCIDENTS).await?.items;
+    let judgings = knowledge.all::<Judging>(None).await?;
+    let mut escalations = knowledge.all::<Escalation>(Some(documents::OPEN)).await?;
+    escalations.retain(|e| e.evidence.contains(&violation.fingerprint));
+    Ok(Json(explain::violation(&ViolationFacts {
+        now: context.handle.now(),
+        violation: &violation,
+        report: report.as_ref(),
+        analysis: analysis.as_ref(),
+        incidents: &incidents,
+        judgings: &judgings,
+        escalations: &escalations,
+    })))
+}
+
+/// By id, fingerprint, or an unambiguous beginning of a fingerprint; the active ones first, then the cleared ones.
+async fn find_violation(context: &Context, id: &str) -> Result<Violation, ApiError> {
+    let view = context.handle.view();
+    if let Some(found) = the_one(view.violations.iter(), id)? {
+        return Ok(found.clone());
+    }
+    if let Some(tracked) = get::<TrackedViolation>(&context.knowledge, id).await? {
+        return Ok(tracked.violation);
+    }
+    let kept = context.knowledge.page::<TrackedViolation>(None, None, LOOKED_THROUGH).await?.items;
+    match the_one(kept.iter().map(|tracked| &tracked.violation), id)? {
+        Some(found) => Ok(found.clone()),
+        None => Err(ApiError::NotFound(format!(
+            "no violation whose id is {id}, or whose fingerprint is or begins with it ({SHORTEST_PREFIX} characters at \
+             least), is active or among the newest {LOOKED_THROUGH} that cleared; GET /api/v1/violations lists the \
+             active ones"
+        ))),
+    }
+}
+
+fn the_one<'a>(
+    violations: impl Iterator<Item = &'a Violation> + Clone,
+    id: &str,
+) -> Result<Option<&'a Violation>, ApiError> {
+    let whole = |v: &&Violation| v.fingerprint == id || v.id.to_string() == id;
+    if let Some(found) = violations.clone().find(whole) {
+        return Ok(Some(found));
+    }
+    if id.chars().count() < SHORTEST_PREFIX {
+        return Ok(None);
+    }
+    let mut found = violations.filter(|v| v.fingerprint.starts_with(id));
+    match (found.next(), found.next()) {
+        (Some(one), Some(other)) => Err(ApiError::Parameter(format!(
+            "{id} begins the fingerprints of several violations, {} and {} among them: name more of it",
+            one.fingerprint, other.fingerprint
+        ))),
+        (one, _) => Ok(one),
+    }
+}
+
+pub(super) async fn policy(State(context): State<Context>, Path(id): Path<String>) -> Answer {
+    let knowledge = &context.knowledge;
+    let policy = get::<Policy>(knowledge, &id).await?.ok_or_else(|| {
+        ApiError::NotFound(format!("no policy {id} is kept; GET /api/v1/policies lists them"))
+    })?;
+    let executions = knowledge.page::<Execution>(None, None, LOOKED_THROUGH).await?.items;
+    let execution = executions.into_iter().find(|e| e.policy_id == policy.id);
+    let (mut judging, mut verdicts) = (None, Vec::new());
+    if let Some(execution) = &execution {
+        judging = get::<Judging>(knowledge, &execution.id.to_string()).await?;
+        verdicts = verdicts_on(knowledge, execution.id).await?;
+    }
+    Ok(Json(explain::policy(&PolicyFacts {
+        now: context.handle.now(),
+        policy: &policy,
+        execution: execution.as_ref(),
+        judging: judging.as_ref(),
+        verdicts: &verdicts,
+    })))
+}
+
+pub(super) async fn action(State(context): State<Context>, Path(id): Path<String>) -> Answer {
+    let knowledge = &context.knowledge;
+    let (execution, key) = match get::<Execution>(knowledge, &id).await? {
+        Some(execution) => (execution, None),
+        None => by_key(knowledge, &id).await?,
+    };
+    let mut learned: Vec<ActionStatistics> = knowledge.statistics().await?;
+    learned.retain(|s| {
+        s.cause == execution.cause && execution.actions.iter().any(|a| a.action.kind() == s.action)
+    });
+    let policy = get::<Policy>(knowledge, &execution.policy_id.to_string()).await?;
+    let judging = get::<Judging>(knowledge, &execution.id.to_string()).await?;
+    let verdicts = verdicts_on(knowledge, execution.id).await?;
+    Ok(Json(explain::action(&ActionFacts {
+        now: context.handle.now(),
+        execution: &execution,
+        key,
+        policy: policy.as_ref(),
+        judging: judging.as_ref(),
+        verdicts: &verdicts,
+        learned: &learned,
+    })))
+}
+
+async fn by_key(knowledge: &Knowledge, id: &str) -> Result<(Execution, Option<Uuid>), ApiError> {
+    let key: Option<Uuid> = id.parse().ok();
+    let executions = match key {
+        Some(_) => knowledge.page::<Execution>(None, None, LOOKED_THROUGH).await?.items,
+        None => Vec::new(),
+    };
+    let has = |e: &Execution| e.actions.iter().any(|a| Some(a.key) == key);
+    match executions.into_iter().find(has) {
+        Some(execution) => Ok((execution, key)),
+        None => Err(ApiError::NotFound(format!(
+            "no execution {id} is kept, and none of the newest {LOOKED_THROUGH} has an action with that idempotency \
+             key; GET /api/v1/executions lists them"
+        ))),
+    }
+}
+
+async fn newest_cycle(knowledge: &Knowledge) -> Result<Option<CycleReport>, StoreError> {
+    Ok(knowledge.page(None, None, 1).await?.items.pop())
+}
+
+/// Outcomes are bounded by `knowledge.outcome_history_limit`, 1,000 by default.
+async fn verdicts_on(knowledge: &Knowledge, execution: Uuid) -> Result<Vec<Outcome>, StoreError> {
+    let mut outcomes = knowledge.page::<Outcome>(None, None, LOOKED_THROUGH).await?.items;
+    outcomes.retain(|o| o.execution_id == execution);
+    Ok(outcomes)
+}
+
+async fn get<T: Document>(knowledge: &Knowledge, key: &str) -> Result<Option<T>, StoreError> {
+    Ok(knowledge.get(key).await?.map(|(document, _)| document))
+}
+
+async fn get_all<T: Document>(knowledge: &Knowledge, ids: &[Uuid]) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::new();
+    for id in ids.iter().take(SHOWN) {
+        found.extend(get(knowledge, &id.to_string()).await?);
+    }
+    Ok(found)
+}
