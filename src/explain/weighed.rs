@@ -192,27 +192,20 @@ pub(super) fn sentence(candidate: &CandidateReport) -> String {
     }
 }
 
-/// The verdict's detail, with the number and the limit of the guard that it comes from.
+/// The verdict's detail, in the words of the guard or rule that it comes from.
 pub(super) fn detail(candidate: &CandidateReport) -> String {
-    let detail = match &candidate.verdict {
-        Verdict::Chosen | Verdict::Outranked { .. } => "",
+    match &candidate.verdict {
+        Verdict::Chosen | Verdict::Outranked { .. } => String::new(),
         Verdict::Held { detail, .. }
         | Verdict::Impossible { detail, .. }
-        | Verdict::Ineligible { detail, .. } => words::without_stop(detail),
-    };
-    let numbers = decisive(candidate).and_then(against).filter(|_| !detail.is_empty());
-    numbers.map_or_else(|| detail.to_owned(), |numbers| format!("{detail}; {numbers}"))
+        | Verdict::Ineligible { detail, .. } => words::without_stop(detail).to_owned(),
+    }
 }
 
 /// The guard that the verdict comes from: the first that holds for that reason.
 fn decisive(candidate: &CandidateReport) -> Option<&GuardReading> {
     let Verdict::Held { reason, .. } = &candidate.verdict else { return None };
     candidate.guards.iter().find(|reading| reading.held == Some(*reason))
-}
-
-fn against(reading: &GuardReading) -> Option<String> {
-    let (value, limit) = (reading.value?, reading.limit?);
-    Some(format!("{}, limit {}", words::number(value), words::number(limit)))
 }
 
 /// The meaning with its numbers, as it follows "because".
@@ -249,7 +242,6 @@ fn guards(candidate: &CandidateReport) -> Vec<String> {
 }
 
 fn reading(reading: &GuardReading) -> String {
-    let numbers = against(reading).map(|numbers| format!("; {numbers}")).unwrap_or_default();
-    let detail = words::without_stop(&reading.detail);
-    format!("{} ({detail}{numbers})", reading.guard.as_str())
+    // Its words carry number and limit; the bare figures are among the facts.
+    format!("{} ({})", reading.guard.as_str(), words::without_stop(&reading.detail))
 }

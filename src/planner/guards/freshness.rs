@@ -20,7 +20,10 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
     let share = read as f64 / all as f64;
     let oldest = behind().filter_map(|v| age(input, v)).max();
     let age = oldest.map(|age| format!(", the oldest sample {age} s old")).unwrap_or_default();
-    let detail = format!("{read} of {all} violations behind it were read in this cycle{age}");
+    let least = input.settings.min_coverage * 100.0;
+    let detail = format!(
+        "{read} of {all} violations behind it were read in this cycle, at least {least:.0} %{age}"
+    );
     let reading = if share >= input.settings.min_coverage {
         GuardReading::passed(Guard::Freshness, detail)
     } else {

@@ -52,7 +52,12 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
             );
         }
         let share = fleet.sick.len() as f64 / fleet.components as f64;
-        let detail = format!("{} of {} components sick", fleet.sick.len(), fleet.components);
+        let detail = format!(
+            "{} of {} components sick, a storm above {:.0} %",
+            fleet.sick.len(),
+            fleet.components,
+            settings.unhealthy * 100.0
+        );
         return GuardReading::passed(Guard::Storm, detail).with(share, settings.unhealthy);
     };
     let lasts = since(input.now, storm.since);

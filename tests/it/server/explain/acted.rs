@@ -28,7 +28,7 @@ async fn it_scaled_up_and_waits_for_the_verdict() {
         batch.put(&judging());
     })
     .await;
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: scale_up to 6 replicas was done
 
     In short
@@ -52,10 +52,9 @@ async fn it_scaled_up_and_waits_for_the_verdict() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
         All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
-        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
-        actions in the last hour; 2, limit 6); conflict (nothing is taking effect); approval (approved
-        by auto).
+        series fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10
+        verdicts); cooldown (not done here before); budget (2 actions in the last hour); conflict
+        (nothing is taking effect); approval (approved by auto).
 
     Done
       - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
@@ -83,7 +82,7 @@ async fn two_remedies_were_admitted_and_one_was_outranked() {
         batch.put(&verdict);
     })
     .await;
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: scale_up to 6 replicas was done
 
     In short
@@ -110,10 +109,9 @@ async fn two_remedies_were_admitted_and_one_was_outranked() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
         All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
-        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
-        actions in the last hour; 2, limit 6); conflict (nothing is taking effect); approval (approved
-        by auto).
+        series fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10
+        verdicts); cooldown (not done here before); budget (2 actions in the last hour); conflict
+        (nothing is taking effect); approval (approved by auto).
       - rebalance_load least_loaded for system_overload at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.25 = score 0.50.
         Outranked: scale_up scored higher (0.60), and a cycle carries out one policy. It is weighed
@@ -141,7 +139,7 @@ async fn charter_refused_it() {
         batch.put::<Execution>(&refused);
     })
     .await;
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: scale_up to 6 replicas failed
 
     In short
@@ -165,10 +163,9 @@ async fn charter_refused_it() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
         All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
-        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
-        actions in the last hour; 2, limit 6); conflict (nothing is taking effect); approval (approved
-        by auto).
+        series fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10
+        verdicts); cooldown (not done here before); budget (2 actions in the last hour); conflict
+        (nothing is taking effect); approval (approved by auto).
 
     Done
       - scale_up to 6 replicas: refused: it did not take effect, 2 tries. Charter or the way there

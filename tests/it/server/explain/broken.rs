@@ -65,7 +65,7 @@ async fn the_plan_was_refused_by_its_own_check() {
         ..weighed(vec![scale_up(Verdict::Chosen, &[])])
     };
     let page = latest(|batch| batch.put(&report)).await;
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: nothing was done
 
     In short
@@ -89,10 +89,9 @@ async fn the_plan_was_refused_by_its_own_check() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle.
         All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
-        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
-        actions in the last hour; 2, limit 6); conflict (nothing is taking effect); approval (approved
-        by auto).
+        series fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10
+        verdicts); cooldown (not done here before); budget (2 actions in the last hour); conflict
+        (nothing is taking effect); approval (approved by auto).
 
     Done
       Nothing that changes Charter was sent.
@@ -145,7 +144,7 @@ async fn the_store_failed_while_acting() {
     };
     let page = latest(|batch| batch.put(&report)).await;
     assert!(!page.contains("Nothing was done") && !page.contains("Nothing that changes"), "{page}");
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: broke off while acting
 
     In short
@@ -170,10 +169,9 @@ async fn the_store_failed_while_acting() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle.
         All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
-        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
-        actions in the last hour; 2, limit 6); conflict (nothing is taking effect); approval (approved
-        by auto).
+        series fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10
+        verdicts); cooldown (not done here before); budget (2 actions in the last hour); conflict
+        (nothing is taking effect); approval (approved by auto).
 
     Done
       What was sent stands in the journal: /api/v1/executions.

@@ -22,7 +22,7 @@ async fn a_person_has_paused_it() {
     let mut report = weighed(vec![scale_up_held(reading)]);
     report.basis.as_mut().expect("a basis").paused = Some(pause);
     let page = latest(|batch| batch.put(&report)).await;
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: nothing was done
 
     In short
@@ -48,10 +48,10 @@ async fn a_person_has_paused_it() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (paused): paused by anna until 2026-11-18 11:46:40 UTC: migration of the ledger.
-        Guards passed: mode (act); charter (answered); freshness (12 of 12 series fresh; 1, limit
-        0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0 degradations in the last
-        10 verdicts; 0, limit 2); cooldown (not done here before); budget (2 actions in the last hour;
-        2, limit 6); conflict (nothing is taking effect); approval (approved by auto).
+        Guards passed: mode (act); charter (answered); freshness (12 of 12 series fresh); storm (1 of
+        6 components sick); breaker (0 degradations in the last 10 verdicts); cooldown (not done here
+        before); budget (2 actions in the last hour); conflict (nothing is taking effect); approval
+        (approved by auto).
 
     Done
       Nothing that changes Charter was sent.
@@ -68,12 +68,12 @@ async fn a_cooldown_holds_it_with_its_numbers() {
     );
     let report = weighed(vec![scale_up_held(reading.with(120.0, 300.0))]);
     let page = latest(|batch| batch.put(&report)).await;
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: nothing was done
 
     In short
       Nothing was done because the same was done on this ground not long ago (scale_up was done on
-      charter 120 s ago, 300 s must pass; 120, limit 300).
+      charter 120 s ago, 300 s must pass).
       What waits is scale_up to 6 replicas for validation_latency at charter. It may be done again
       when the cooldown is over (guardrails.cooldown).
 
@@ -92,11 +92,11 @@ async fn a_cooldown_holds_it_with_its_numbers() {
     Weighed
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
-        Held back (cooldown): scale_up was done on charter 120 s ago, 300 s must pass; 120, limit 300.
+        Held back (cooldown): scale_up was done on charter 120 s ago, 300 s must pass.
         Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
-        degradations in the last 10 verdicts; 0, limit 2); budget (2 actions in the last hour; 2,
-        limit 6); conflict (nothing is taking effect); approval (approved by auto).
+        fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10 verdicts);
+        budget (2 actions in the last hour); conflict (nothing is taking effect); approval (approved
+        by auto).
 
     Done
       Nothing that changes Charter was sent.
@@ -112,12 +112,12 @@ async fn the_budget_is_used_up() {
     );
     let report = weighed(vec![scale_up_held(reading.with(6.0, 6.0))]);
     let page = latest(|batch| batch.put(&report)).await;
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: nothing was done
 
     In short
       Nothing was done because as much has been done lately as guardrails.budget allows (6 actions in
-      the last hour, at most 6; the next is free in 11 min; 6, limit 6).
+      the last hour, at most 6; the next is free in 11 min).
       What waits is scale_up to 6 replicas for validation_latency at charter. It may be done when
       earlier actions are old enough not to count any more, or with a larger budget.
 
@@ -137,11 +137,11 @@ async fn the_budget_is_used_up() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (budget_exhausted): 6 actions in the last hour, at most 6; the next is free in 11
-        min; 6, limit 6.
+        min.
         Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
-        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); conflict
-        (nothing is taking effect); approval (approved by auto).
+        fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10 verdicts);
+        cooldown (not done here before); conflict (nothing is taking effect); approval (approved by
+        auto).
 
     Done
       Nothing that changes Charter was sent.
@@ -157,12 +157,12 @@ async fn a_storm_holds_it() {
     );
     let report = weighed(vec![scale_up_held(reading.with(0.667, 0.55))]);
     let page = latest(|batch| batch.put(&report)).await;
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: nothing was done
 
     In short
       Nothing was done because most of the system is sick at once, and acting on single parts would
-      make it worse (4 of 6 components are sick, more than 55 % of them; 0.667, limit 0.55).
+      make it worse (4 of 6 components are sick, more than 55 % of them).
       What waits is scale_up to 6 replicas for validation_latency at charter. It goes on when few
       enough have been sick for a while (guardrails.storm); until then a person has it.
 
@@ -181,11 +181,11 @@ async fn a_storm_holds_it() {
     Weighed
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
-        Held back (storm): 4 of 6 components are sick, more than 55 % of them; 0.667, limit 0.55.
+        Held back (storm): 4 of 6 components are sick, more than 55 % of them.
         Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh; 1, limit 0.8); breaker (0 degradations in the last 10 verdicts; 0, limit 2); cooldown
-        (not done here before); budget (2 actions in the last hour; 2, limit 6); conflict (nothing is
-        taking effect); approval (approved by auto).
+        fresh); breaker (0 degradations in the last 10 verdicts); cooldown (not done here before);
+        budget (2 actions in the last hour); conflict (nothing is taking effect); approval (approved
+        by auto).
 
     Done
       Nothing that changes Charter was sent.
@@ -199,7 +199,7 @@ async fn an_earlier_action_is_still_being_judged_and_its_rival_waits_too() {
     let rival = CandidateReport { guards: Vec::new(), ..throttle(held(Hold::Judging, detail)) };
     let report = weighed(vec![rival, scale_up_held(reading)]);
     let page = latest(|batch| batch.put(&report)).await;
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: nothing was done
 
     In short
@@ -225,9 +225,9 @@ async fn an_earlier_action_is_still_being_judged_and_its_rival_waits_too() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (judging): scale_up is being judged, 75 s of its settle time left.
         Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
-        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
-        actions in the last hour; 2, limit 6); approval (approved by auto).
+        fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10 verdicts);
+        cooldown (not done here before); budget (2 actions in the last hour); approval (approved by
+        auto).
       - throttle_requests to 400 ops/s for 900 s for validation_latency at charter: benefit 0.75
         (confidence 0.75 × effectiveness 1.00) − cost 0.40 = score 0.35.
         Held back (judging): scale_up is being judged, 75 s of its settle time left.
@@ -246,7 +246,7 @@ async fn it_waits_for_a_person() {
     report.policies_generated = 1;
     report.basis.as_mut().expect("a basis").policies = vec![proposed(Approval::Pending)];
     let page = latest(|batch| batch.put(&report)).await;
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: nothing was done
 
     In short
@@ -274,9 +274,9 @@ async fn it_waits_for_a_person() {
         Held back (approval_pending): policy 00000000-0000-0000-0000-00000000000b revision 1 waits for
         a person.
         Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh; 1, limit 0.8); storm (1 of 6 components sick; 0.167, limit 0.55); breaker (0
-        degradations in the last 10 verdicts; 0, limit 2); cooldown (not done here before); budget (2
-        actions in the last hour; 2, limit 6); conflict (nothing is taking effect).
+        fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10 verdicts);
+        cooldown (not done here before); budget (2 actions in the last hour); conflict (nothing is
+        taking effect).
 
     Done
       Nothing that changes Charter was sent.
