@@ -69,6 +69,9 @@ enum Command {
         /// Run one cycle, print its report and leave
         #[arg(long)]
         once: bool,
+        /// Read, conclude, plan and report, and send nothing that changes Charter (guardrails.mode: observe)
+        #[arg(long)]
+        dry_run: bool,
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
@@ -181,10 +184,17 @@ struct Decide {
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let common = cli.common;
     match cli.command {
-        Command::Run { once: true, output } => {
-            run::once(common.read()?, common.logs(), output).await
+        Command::Run { once, dry_run, output } => {
+            let (mut config, warnings) = common.read()?;
+            if dry_run {
+                config.only_observe();
+            }
+            if once {
+                run::once((config, warnings), common.logs(), output).await
+            } else {
+                run::daemon((config, warnings), common.logs()).await
+            }
         }
-        Command::Run { once: false, .. } => run::daemon(common.read()?, common.logs()).await,
         Command::CheckConfig { output } => Ok(check_config::run(common.config.as_deref(), output)),
         Command::Observe { output } => observe::run(common.load()?, common.logs(), output).await,
         Command::Demo { duration, seed, output } => {

@@ -111,6 +111,12 @@ impl Config {
         if errors.is_empty() { Ok((config, warnings)) } else { Err(refused(errors)) }
     }
 
+    /// `guardrails.mode: observe`, whatever the file says.
+    pub fn only_observe(&mut self) {
+        self.plan.guardrails.mode = Mode::Observe;
+        self.execute.rails.observe = true;
+    }
+
     fn read(mut root: Section<'_>) -> Self {
         let orchestrator = orchestrator::read(root.section("orchestrator"));
         let interval = orchestrator.loop_interval;

@@ -85,6 +85,35 @@ async fn a52_run_once_runs_one_cycle_and_leaves() {
     assert_eq!(failed.status.code(), Some(1), "a cycle that read nothing is a failure");
 }
 
+/// S10: what would be done is told, and nothing is done; without the flag it is.
+#[tokio::test]
+async fn s10_a_dry_run_tells_what_would_be_done_and_calls_nothing() {
+    let charter = FakeCharter::start().await;
+    let target = Target::start(1.5, 0.0, 2).await;
+    let mut settings = Settings::scraping(&target.url, &charter.base, SPEED);
+    settings.file["orchestrator"]["auto_approve"] = json!(true);
+    // Critical: one look is enough.
+    settings.file["monitor"]["metrics"] = json!([{
+        "name": "validation_latency", "metric": "westworld_charter_validation_latency_seconds",
+        "labels": {"quantile": "0.95"}, "aggregate": "max", "by": ["validation_type"], "comparison": "gt",
+        "threshold": 1.0, "severity": "critical", "component": "charter", "cause": "validation_latency",
+    }, {
+        "name": "failure_rate", "metric": "westworld_charter_failure_rate", "comparison": "gt", "threshold": 0.1,
+        "cause": "system_overload",
+    }]);
+    let file = settings.write();
+    let file = file.to_str().expect("a plain path");
+    let dry = run(&["run", "--once", "--dry-run", "-o", "json", "--config", file]).await;
+    let report: Value = serde_json::from_str(&dry.stdout).expect("JSON and nothing else");
+    let candidates = report["candidates"].as_array().expect("candidates");
+    let weighed = candidates.iter().find(|c| c["action"] == "scale_up").expect("weighed");
+    assert_eq!(weighed["planned"]["action"], "scale_up", "{weighed}");
+    assert_eq!(weighed["verdict"]["reason"], "mode_observe", "{weighed}");
+    assert_eq!(charter.changes(), Vec::<String>::new());
+    run(&["run", "--once", "--config", file]).await;
+    assert_eq!(charter.changes().len(), 1, "{:?}", charter.changes());
+}
+
 /// "Why did nothing happen?" is answered by one command, as a page for people and as data.
 #[tokio::test]
 async fn explain_prints_the_latest_cycle_of_a_running_daemon() {
