@@ -16,6 +16,7 @@ mod interrupted;
 mod inverse;
 mod journal;
 mod look;
+mod resume;
 mod retry;
 mod transaction;
 mod undo;

@@ -10,12 +10,14 @@ use super::Cycle;
 use super::escalate::{announce, failed, tell};
 use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS, took_effect};
+use super::temporary;
 use crate::domain::Cause;
 use crate::domain::action::{Action, Scope};
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::{Attempt, Incident};
 use crate::domain::outcome::Judging;
 use crate::domain::policy::Policy;
+use crate::domain::temporary::Temporary;
 use crate::domain::time::{Time, after, since};
 use crate::domain::violation::Violation;
 use crate::executor::{Journal, JournalError};
@@ -23,7 +25,7 @@ use crate::knowledge::{Fact, Knowledge, StoreError, When, Written};
 use crate::planner::{Plan, Surplus};
 
 /// The executor's journal: the store.
-struct StoreJournal<'a>(&'a Knowledge);
+pub(super) struct StoreJournal<'a>(pub &'a Knowledge);
 
 #[async_trait]
 impl Journal for StoreJournal<'_> {
@@ -73,7 +75,9 @@ impl Cycle {
             batch.put(judging);
             // With the decision: if the process dies on the next line, it is known what was not sent.
             let (mode, now) = (self.config.execute.execution_mode, self.clock.now());
-            batch.put(&Execution::intended(policy, execution_id, &keys, mode, now));
+            let intended = Execution::intended(policy, execution_id, &keys, mode, now);
+            batch.put(&intended);
+            temporary::intend(&intended, after(now, self.config.execute.policy_timeout), &mut batch);
         }
         self.memory.in_hand = chosen.is_some();
         let written = self.knowledge.commit(batch).await?;
@@ -83,7 +87,7 @@ impl Cycle {
         };
         if written.get(position) != Some(&Written::Done) {
             tracing::info!(policy = %policy.id, "policy was decided by a person meanwhile; left alone");
-            self.abandon(&judging, plan).await?;
+            self.abandon(&judging, plan, &keys).await?;
             self.memory.in_hand = false;
             return Ok(None);
         }
@@ -173,11 +177,8 @@ impl Cycle {
             let applied: Vec<_> =
                 execution.actions.iter().filter(|a| a.state == ActionState::Applied).collect();
             judging.actions = applied.iter().map(|a| a.action.kind()).collect();
-            let settle = judging.actions.iter().map(|a| self.config.execute.settle(*a)).max();
-            judging.applied_at = execution.ended_at.unwrap_or_else(|| self.clock.now());
-            judging.settled_at =
-                after(judging.applied_at, settle.unwrap_or(self.config.execute.settle_default));
-            judging.judge_by = after(judging.settled_at, self.config.knowledge.judge_limit);
+            let applied_at = execution.ended_at.unwrap_or_else(|| self.clock.now());
+            self.settles_from(&mut judging, applied_at);
             for record in execution.actions.iter_mut().filter(|a| a.state == ActionState::Applied) {
                 record.advance(ActionState::Judging).expect("applied may be judged");
             }
@@ -185,9 +186,10 @@ impl Cycle {
             if let Some(fact) = self.surplus(&execution, recalled) {
                 batch.put(&fact);
             }
-        } else {
+        } else if !execution.is_open() {
             batch.delete::<Judging>(judging.execution_id.to_string());
         }
+        temporary::follow(&execution, &mut batch);
         let incomplete = execution.status != ExecutionStatus::Completed;
         if let Some(incident) =
             plan.incidents.iter().find(|i| incomplete && i.cause == policy.cause)
@@ -214,19 +216,36 @@ impl Cycle {
         Ok(execution)
     }
 
+    /// When its actions are to be judged, if they took effect then.
+    pub(super) fn settles_from(&self, judging: &mut Judging, applied_at: Time) {
+        let settings = &self.config.execute;
+        let settle = judging.actions.iter().map(|a| settings.settle(*a)).max();
+        judging.applied_at = applied_at;
+        judging.settled_at = after(applied_at, settle.unwrap_or(settings.settle_default));
+        judging.judge_by = after(judging.settled_at, self.config.knowledge.judge_limit);
+    }
+
     /// Takes back what was stored for a policy that was not begun.
-    async fn abandon(&self, judging: &Judging, plan: &Plan) -> Result<(), StoreError> {
+    async fn abandon(
+        &self,
+        judging: &Judging,
+        plan: &Plan,
+        keys: &[Uuid],
+    ) -> Result<(), StoreError> {
         let mut batch = self.knowledge.batch();
         for incident in &plan.incidents {
             batch.put(incident);
         }
         batch.delete::<Judging>(judging.execution_id.to_string());
         batch.delete::<Execution>(judging.execution_id.to_string());
+        for key in keys {
+            batch.delete::<Temporary>(key.to_string());
+        }
         self.knowledge.commit(batch).await.map(|_| ())
     }
 
     /// What our own scaling has added so far: given back later, if `plan.give_back` says so.
-    fn surplus(&self, execution: &Execution, recalled: &Recalled) -> Option<Fact> {
+    pub(super) fn surplus(&self, execution: &Execution, recalled: &Recalled) -> Option<Fact> {
         let scaled = execution.actions.iter().rev().find_map(|a| {
             let size = size_of(&a.action)?;
             Some((a.prior_replicas?, size))

@@ -7,6 +7,7 @@ use crate::domain::charter::{CharterView, CommitteeStatus};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use crate::domain::reading::Source;
 use crate::domain::time::{Time, since};
+use crate::escalation::Wanted;
 use crate::planner::Resize;
 
 /// Good cycles over which the served rate is averaged.
@@ -36,6 +37,8 @@ pub(super) struct Memory {
     pub policies_executed: u64,
     /// An execution was begun and its end is not known to be in the store: it is settled before anything is recalled.
     pub in_hand: bool,
+    /// What Charter has in force against our journal, as last seen.
+    pub leftovers: Vec<Wanted>,
 }
 
 impl Memory {
@@ -57,6 +60,7 @@ impl Memory {
             policies_generated: 0,
             policies_executed: 0,
             in_hand: false,
+            leftovers: Vec::new(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The nine actions, their parameters as Charter reads them, their risk, cost and reach.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -148,6 +150,24 @@ impl Action {
             Self::RestartService { service: None, .. }
             | Self::ActivateEmergencyOverride { .. }
             | Self::BypassValidation { .. } => Risk::High,
+        }
+    }
+
+    /// How long it is meant to be in force, where it ends by itself.
+    #[must_use]
+    pub fn lasts(&self) -> Option<Duration> {
+        match self {
+            Self::BypassValidation { duration_seconds, .. }
+            | Self::ThrottleRequests { duration_seconds, .. }
+            | Self::ActivateEmergencyOverride { duration_seconds } => {
+                Some(Duration::from_secs(*duration_seconds))
+            }
+            Self::ScaleUp { .. }
+            | Self::ScaleDown { .. }
+            | Self::RestartService { .. }
+            | Self::ApplyPolicy { .. }
+            | Self::RebalanceLoad { .. }
+            | Self::UpdateConfiguration { .. } => None,
         }
     }
 

@@ -256,6 +256,7 @@ pub(super) fn execution() -> Execution {
         error: None,
         started_at: noon(),
         ended_at: None,
+        interrupted: false,
     }
 }
 
