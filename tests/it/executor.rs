@@ -2,6 +2,7 @@
 
 mod failures;
 mod reference;
+mod resume;
 mod retries;
 mod stop;
 mod wire;

@@ -15,6 +15,7 @@ mod escalation;
 mod executor;
 mod fake_charter;
 mod inbox;
+mod journal;
 mod judging;
 mod knowledge_facade;
 mod learning;

@@ -8,4 +8,4 @@ mod eligibility;
 mod exhaustion;
 mod holds;
 mod parameters;
-mod world;
+pub mod world;

@@ -6,10 +6,13 @@
 mod alerts;
 mod charter_bad_days;
 mod crash_lines;
+mod crash_points;
 mod cycles;
 mod deciding;
 mod fakes;
 mod overload;
+mod resolved;
+mod temporary;
 mod verdicts;
 mod waking;
 mod world;
