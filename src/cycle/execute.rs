@@ -77,7 +77,11 @@ impl Cycle {
             let (mode, now) = (self.config.execute.execution_mode, self.clock.now());
             let intended = Execution::intended(policy, execution_id, &keys, mode, now);
             batch.put(&intended);
-            temporary::intend(&intended, after(now, self.config.execute.policy_timeout), &mut batch);
+            temporary::intend(
+                &intended,
+                after(now, self.config.execute.policy_timeout),
+                &mut batch,
+            );
         }
         self.memory.in_hand = chosen.is_some();
         let written = self.knowledge.commit(batch).await?;

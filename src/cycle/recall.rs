@@ -96,10 +96,7 @@ pub(super) fn execution_of(record: &Escalation) -> Option<Uuid> {
 }
 
 /// The ground of every open `outcome_unknown` that names an execution.
-pub(super) fn blocked(
-    executions: &BTreeMap<Uuid, Execution>,
-    open: &[Escalation],
-) -> Vec<Scope> {
+pub(super) fn blocked(executions: &BTreeMap<Uuid, Execution>, open: &[Escalation]) -> Vec<Scope> {
     let named: BTreeSet<Uuid> = open.iter().filter_map(execution_of).collect();
     let executions = named.iter().filter_map(|id| executions.get(id));
     executions.flat_map(Execution::unknown_actions).map(|a| a.action.scope()).collect()

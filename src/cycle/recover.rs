@@ -66,11 +66,15 @@ pub(super) async fn settle(
             let stored = knowledge.get::<Execution>(&judging.execution_id.to_string()).await?;
             execution = stored.map(|(execution, _)| execution);
             // Its end may have been written without what follows from it.
-            execution.iter().for_each(|e| temporary::follow(e, &mut batch));
+            if let Some(execution) = &execution {
+                temporary::follow(execution, &mut batch);
+            }
         }
         let in_effect = execution.as_ref().is_some_and(took_effect);
         let untold = |e: &Execution| {
-            !in_effect || e.has_unknown() || e.actions.iter().any(|a| a.state == ActionState::Applied)
+            !in_effect
+                || e.has_unknown()
+                || e.actions.iter().any(|a| a.state == ActionState::Applied)
         };
         if let Some(execution) = execution.as_ref().filter(|e| untold(e)) {
             let evidence: Vec<String> = judging.before.iter().cloned().collect();

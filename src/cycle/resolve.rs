@@ -40,10 +40,8 @@ impl Cycle {
             recalled.executions.values().filter(|e| e.is_open()).cloned().collect();
         for before in open {
             let (clock, journal) = (self.clock, StoreJournal(&self.knowledge));
-            let mut after = self
-                .executor
-                .resume(before.clone(), &journal, stop, &move || clock.now())
-                .await;
+            let mut after =
+                self.executor.resume(before.clone(), &journal, stop, &move || clock.now()).await;
             after.interrupted &= !after.is_known();
             if after != before {
                 changed = true;
@@ -95,10 +93,14 @@ impl Cycle {
         }
         let completed = after.status == ExecutionStatus::Completed;
         for incident in &mut recalled.incidents {
-            let own = incident.attempts.iter_mut().filter(|a| a.policy_id == after.policy_id);
-            let wrong: Vec<_> = own.filter(|a| a.failed == completed).collect();
-            if !wrong.is_empty() {
-                wrong.into_iter().for_each(|a| a.failed = !completed);
+            let mut corrected = false;
+            for attempt in &mut incident.attempts {
+                if attempt.policy_id == after.policy_id && attempt.failed == completed {
+                    attempt.failed = !completed;
+                    corrected = true;
+                }
+            }
+            if corrected {
                 batch.put(incident);
             }
         }
@@ -207,16 +209,13 @@ fn retell(
     };
     let (mut closed, mut told) = (Vec::new(), Vec::new());
     for mut record in open.extract_if(.., |e| about(e)).collect::<Vec<_>>() {
-        match wanted.iter().find(|w| w.reason == record.reason) {
-            Some(want) => {
-                record.detail.clone_from(&want.detail);
-                told.push(record.clone());
-                open.push(record);
-            }
-            None => {
-                record.closed_at = Some(now);
-                closed.push(record);
-            }
+        if let Some(want) = wanted.iter().find(|w| w.reason == record.reason) {
+            record.detail.clone_from(&want.detail);
+            told.push(record.clone());
+            open.push(record);
+        } else {
+            record.closed_at = Some(now);
+            closed.push(record);
         }
     }
     (closed, told)

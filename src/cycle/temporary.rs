@@ -39,11 +39,7 @@ pub(super) fn follow(execution: &Execution, batch: &mut Batch) {
             (
                 ActionState::Applied | ActionState::Judging | ActionState::Judged,
                 Some(expires_at),
-            ) => batch.put(&Temporary {
-                key: record.key,
-                execution_id: execution.id,
-                expires_at,
-            }),
+            ) => batch.put(&Temporary { key: record.key, execution_id: execution.id, expires_at }),
             (
                 ActionState::Refused
                 | ActionState::Closed

@@ -28,7 +28,8 @@ pub fn settle_interrupted(mut execution: Execution, now: Time) -> Execution {
             ),
             ActionState::UndoSent => {
                 record.error = Some(
-                    "the process stopped while it was being undone; that is gone on with".to_owned(),
+                    "the process stopped while it was being undone; that is gone on with"
+                        .to_owned(),
                 );
                 continue;
             }

@@ -72,11 +72,11 @@ async fn what_is_not_there_never_arrived_and_the_rest_of_a_transaction_is_taken_
 
 #[tokio::test]
 async fn what_cannot_be_told_stays_unknown_and_nothing_is_written_or_undone() {
+    type Change = fn(&mut ActionRecord);
     let young = |record: &mut ActionRecord| record.sent_at = Some(now());
     let unlisted = |record: &mut ActionRecord| record.listed_before = None;
     let sizeless = |record: &mut ActionRecord| record.prior_replicas = None;
     let nothing = |_: &mut ActionRecord| {};
-    type Change = fn(&mut ActionRecord);
     let cases: [(&str, Action, Change, u32); 6] = [
         ("it may still arrive", throttle(), young, 5),
         ("the list was not read before", throttle(), unlisted, 5),

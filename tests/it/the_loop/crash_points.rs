@@ -18,7 +18,7 @@ use mape_k::domain::action::Scope;
 use mape_k::domain::cycle::Trigger;
 use mape_k::domain::escalation::Escalation;
 use mape_k::domain::execution::ActionState as S;
-use mape_k::domain::execution::{Execution, ExecutionMode, ExecutionStatus};
+use mape_k::domain::execution::{ActionRecord, Execution, ExecutionMode, ExecutionStatus};
 use mape_k::domain::outcome::Judging;
 use mape_k::domain::policy::Policy;
 use mape_k::domain::temporary::Temporary;
@@ -213,9 +213,10 @@ async fn ends_well(world: &World, setting: Setting, crash: Crash) {
     };
     let there =
         [world.charter.replicas() == 5, active("apply_policy"), active("throttle_requests")];
-    let said: Vec<bool> = execution.actions.iter().map(|a| a.in_effect()).collect();
+    let said: Vec<bool> = execution.actions.iter().map(ActionRecord::in_effect).collect();
     assert_eq!(said, there, "what is in effect: {what}");
-    let ended = |state| !matches!(state, S::Intent | S::Validated | S::Sent | S::Unknown | S::UndoSent);
+    let ended =
+        |state| !matches!(state, S::Intent | S::Validated | S::Sent | S::Unknown | S::UndoSent);
     assert!(execution.actions.iter().all(|a| ended(a.state)), "{what}");
     match execution.status {
         ExecutionStatus::Completed => assert_eq!(there, [true; 3], "{what}"),
@@ -242,7 +243,8 @@ async fn evidence(setting: Setting) -> Vec<String> {
     let mut parts = assemble(&config, Clock::start()).await.expect("the parts");
     let stop = CancellationToken::new();
     once(&mut parts.cycle, &parts.publisher, Trigger::Scheduled, &stop).await.expect("a cycle");
-    let seen = parts.handle.view().violations.iter().map(|v: &Violation| v.fingerprint.clone()).collect();
+    let seen =
+        parts.handle.view().violations.iter().map(|v: &Violation| v.fingerprint.clone()).collect();
     parts.knowledge.close().await;
     seen
 }
@@ -275,7 +277,7 @@ async fn every_point(setting: Setting) {
 async fn s01_s02_a_transaction_is_cut_at_every_point() {
     for honours_keys in [true, false] {
         let mode = ExecutionMode::Transactional;
-        every_point(Setting { mode, honours_keys, refuses_third: false }).await;
+        Box::pin(every_point(Setting { mode, honours_keys, refuses_third: false })).await;
     }
 }
 
@@ -283,7 +285,7 @@ async fn s01_s02_a_transaction_is_cut_at_every_point() {
 async fn s01_s02_a_best_effort_is_cut_at_every_point() {
     for honours_keys in [true, false] {
         let mode = ExecutionMode::BestEffort;
-        every_point(Setting { mode, honours_keys, refuses_third: false }).await;
+        Box::pin(every_point(Setting { mode, honours_keys, refuses_third: false })).await;
     }
 }
 
@@ -291,6 +293,6 @@ async fn s01_s02_a_best_effort_is_cut_at_every_point() {
 async fn s01_s02_a_transaction_that_is_being_undone_is_cut_at_every_point() {
     for honours_keys in [true, false] {
         let mode = ExecutionMode::Transactional;
-        every_point(Setting { mode, honours_keys, refuses_third: true }).await;
+        Box::pin(every_point(Setting { mode, honours_keys, refuses_third: true })).await;
     }
 }

@@ -53,9 +53,7 @@ async fn s02_what_is_not_there_is_called_lost_only_when_its_time_is_over() {
     world.stop().await;
     world.config.execute.timeout_seconds = Duration::from_secs(1);
     world.start().await;
-    world
-        .until("lost", async || execution(&world).await["actions"][0]["state"] == "refused")
-        .await;
+    world.until("lost", async || execution(&world).await["actions"][0]["state"] == "refused").await;
     let error = execution(&world).await["actions"][0]["error"].to_string();
     assert!(error.contains("never arrived"), "{error}");
     assert!(!world.is_open("outcome_unknown").await);

@@ -8,6 +8,7 @@ use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::pause::Pause;
 use mape_k::domain::temporary::Temporary;
+use mape_k::domain::time::Time;
 use mape_k::executor::{Call, undo_key};
 use mape_k::knowledge::Fact;
 use mape_k::planner::guardrails::Mode;
@@ -17,7 +18,7 @@ use super::world::World;
 use crate::fake_charter::Turn;
 
 /// Longer than settling and judging take here, by far.
-const LASTS: Duration = Duration::from_secs(5);
+const LASTS: Duration = Duration::from_secs(12);
 
 /// A world whose one remedy for latency is this temporary action. Its Charter ends nothing by itself.
 async fn world(kind: ActionKind, lasts: Duration) -> World {
@@ -30,8 +31,7 @@ async fn world(kind: ActionKind, lasts: Duration) -> World {
     remedy.action = kind;
     remedy.after = None;
     remedy.duration_seconds = Some(lasts);
-    remedy.validation_type =
-        (kind == ActionKind::BypassValidation).then(|| "schema".to_owned());
+    remedy.validation_type = (kind == ActionKind::BypassValidation).then(|| "schema".to_owned());
     strategies.insert(Cause::new(Cause::VALIDATION_LATENCY), vec![remedy]);
     world
 }
@@ -63,7 +63,8 @@ async fn followed(world: &World) -> usize {
 
 /// Rolled back once, under the undo's own key, and at its time.
 fn rolled_back_once(world: &World) {
-    let (applied, undone) = (world.charter.seen_of(Call::Apply), world.charter.seen_of(Call::Rollback));
+    let (applied, undone) =
+        (world.charter.seen_of(Call::Apply), world.charter.seen_of(Call::Rollback));
     assert_eq!((applied.len(), undone.len()), (1, 1));
     let key = applied[0].key.as_ref().expect("a key").parse().expect("a UUID");
     assert_eq!(undone[0].key, Some(undo_key(key).to_string()));
@@ -81,13 +82,12 @@ async fn s09_each_is_ended_at_its_expiry_by_us_if_charter_does_not() {
         let mut world = world(kind, LASTS).await;
         world.start().await;
         applied(&world).await;
-        let applied_at = Utc::now();
         judged(&world).await;
         assert_eq!(world.changes(), [name], "before its time nothing is sent");
         state_is(&world, "undone").await;
-        let lasted = (Utc::now() - applied_at).to_std().expect("a while");
-        println!("{name} of {LASTS:?} was over after {lasted:?}");
-        assert!(lasted > LASTS - Duration::from_secs(1), "too early");
+        let action = action(&world).await;
+        let time = |key: &str| action[key].as_str().and_then(|at| at.parse::<Time>().ok());
+        assert!(time("ended_at") >= time("expires_at"), "too early: {action}");
         rolled_back_once(&world);
         world.cycles(3).await;
         assert_eq!(followed(&world).await, 0);
@@ -150,7 +150,6 @@ async fn s09_one_that_a_dead_process_left_unknown_is_found_and_ended() {
     rolled_back_once(&world);
     world.cycles(2).await;
     assert_eq!(followed(&world).await, 0);
-    assert!(!world.is_open("outcome_unknown").await || world.items("outcomes").await.len() == 1);
     world.stop().await;
 }
 
