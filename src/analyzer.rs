@@ -7,6 +7,7 @@ mod alerts;
 mod broken;
 mod coverage;
 mod detectors;
+mod fleet;
 mod root_cause;
 mod series;
 pub mod settings;

@@ -109,12 +109,15 @@ enum Command {
 /// Where the running daemon is.
 #[derive(Debug, Args)]
 struct Api {
-    /// The daemon's API [default: http://localhost:<api.port>]
+    /// The daemon's API [default: http://localhost:<api.port>, https with api.tls]
     #[arg(long, value_name = "URL")]
     url: Option<Url>,
-    /// Token for POSTs [default: api.token of the configuration]
+    /// Token to send [default: api.token of the configuration, else api.read_token or $MAPE_K_API_READ_TOKEN]
     #[arg(long, env = "MAPE_K_API_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// PEM file of certificates to trust for https [default: api.tls.cert of the configuration]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -160,13 +163,20 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 impl Common {
     /// The daemon that the configuration would start, unless the command names another.
     fn client(&self, api: Api) -> anyhow::Result<Client> {
-        let token = api.token.map(Secret::new);
-        if let Some(url) = api.url {
-            return Ok(Client::new(url.as_str(), token));
-        }
-        let settings = self.load()?.api;
-        let token = token.or_else(|| settings.token.clone());
-        Ok(Client::of(&server::Settings { token, ..settings }))
+        // Compose files pass on variables that are set but empty.
+        let token = api.token.filter(|token| !token.is_empty());
+        let client = if let Some(url) = api.url {
+            let read = std::env::var("MAPE_K_API_READ_TOKEN").ok().filter(|t| !t.is_empty());
+            Client::new(url.as_str(), token.map(Secret::new)).reading_with(read.map(Secret::new))
+        } else {
+            let settings = self.load()?.api;
+            let token = token.map(Secret::new).or_else(|| settings.token.clone());
+            Client::of(&server::Settings { token, ..settings })?
+        };
+        Ok(match api.ca {
+            Some(ca) => client.trusting(&ca)?,
+            None => client,
+        })
     }
 
     async fn decide(&self, arguments: Decide, decision: Decision) -> anyhow::Result<ExitCode> {

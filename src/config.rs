@@ -48,7 +48,7 @@ pub const DEFAULT_PATH: &str = "./config/mape_k_config.yaml";
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The validated configuration. Each section's settings live beside the stage that reads them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Config {
     pub orchestrator: control_loop::Settings,
     pub monitor: crate::monitor::Settings,
@@ -140,6 +140,8 @@ impl Config {
         self.plan.saturation = self.knowledge.confidence_saturation_point;
         self.plan.learning = self.knowledge.pattern_learning_enabled;
         self.plan.resize_settle = self.execute.settle(ActionKind::ScaleUp);
+        self.plan.settle = ActionKind::ALL.map(|kind| (kind, self.execute.settle(kind))).into();
+        self.plan.min_coverage = self.monitor.min_coverage;
         if let Some(level) = &self.orchestrator.log_level {
             self.logging.level.clone_from(level);
         }

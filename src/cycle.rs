@@ -8,7 +8,9 @@
 
 mod escalate;
 mod execute;
+mod guarded;
 mod judge;
+mod ledger;
 mod memory;
 mod narrate;
 mod observe;
@@ -132,16 +134,21 @@ impl Cycle {
         run.enter(Phase::Plan);
         let resolved = self.resolve(&mut recalled, &mut seen, stop).await?;
         let active: Vec<Violation> = self.tracker.active().cloned().collect();
+        // Blind, nothing is planned: alerts alone may confirm what nobody can measure any more.
+        let blind = run.report.status == CycleStatus::Failed;
+        let fleet = self.tracker.fleet(now, self.config.plan.guardrails.storm.within);
+        self.keep_ledger(&mut recalled, &fleet, !blind, now).await?;
         let rulings = self.judge(&mut recalled, &seen, &active, &changes).await?;
         run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
         let by_fingerprint: BTreeMap<&str, &Violation> =
             active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
-        // Blind, nothing is planned: alerts alone may confirm what nobody can measure any more.
-        let blind = run.report.status == CycleStatus::Failed;
         let input = PlanInput {
             now,
             settings: &self.config.plan,
             pause: recalled.pause.as_ref(),
+            ledger: &recalled.ledger,
+            fleet: &fleet,
+            rules: &changes.rules,
             root_causes: if blind { &[] } else { &analysis.root_causes },
             violations: &by_fingerprint,
             statistics: &recalled.statistics,
@@ -180,6 +187,7 @@ impl Cycle {
             rulings: &rulings,
             active: &active,
             by_fingerprint: &by_fingerprint,
+            blind,
         };
         let told = self.escalate(&recalled, &left).await?;
         run.escalated(&told);

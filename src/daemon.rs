@@ -34,6 +34,8 @@ pub enum Error {
     )]
     Listen { address: String, key: &'static str, cause: std::io::Error },
     #[error(transparent)]
+    Tls(#[from] server::tls::Error),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Charter(#[from] SetupError),
@@ -140,6 +142,7 @@ pub struct Daemon {
 impl Daemon {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, Error> {
         let config = Arc::new(config);
+        let tls = config.api.tls.as_ref().map(server::tls::Tls::load).transpose()?;
         // Listening comes first: a port that is taken must be said before anything is touched.
         let api = listen(&config.api.host, config.api.port, "api.port").await?;
         let shared = config.alertmanager.webhook_port == config.api.port && config.api.port != 0;
@@ -175,6 +178,7 @@ impl Daemon {
                 parts.knowledge.clone(),
                 parts.metrics.clone(),
             );
+            let intake = intake.with_rate_limit(config.api.rate_limit);
             tasks.spawn(async move {
                 writer.run().await;
                 ("intake writer", Ok(()))
@@ -182,7 +186,7 @@ impl Daemon {
             match webhook {
                 Some(listener) => {
                     let router = server::webhook_router(intake);
-                    spawn_server(&mut tasks, "webhook", listener, router, &stop);
+                    spawn_server(&mut tasks, "webhook", listener, router, tls.clone(), &stop);
                     server::api_router(context)
                 }
                 None => server::combined_router(context, intake),
@@ -190,7 +194,7 @@ impl Daemon {
         } else {
             server::api_router(context)
         };
-        spawn_server(&mut tasks, "api", api, router, &stop);
+        spawn_server(&mut tasks, "api", api, router, tls, &stop);
         let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
         let (stopped, cycle, publisher) = (stop.clone(), parts.cycle, parts.publisher);
         tasks.spawn(async move {
@@ -198,7 +202,7 @@ impl Daemon {
             ("loop", ended.map_err(Error::from))
         });
         tracing::info!(
-            api = %api_address, webhook = webhook_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"),
+            api = %api_address, tls = config.api.tls.is_some(), webhook = webhook_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"),
             interval_seconds = interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"
         );
         Ok(Self {
@@ -256,11 +260,15 @@ fn spawn_server(
     name: &'static str,
     listener: TcpListener,
     router: axum::Router,
+    tls: Option<server::tls::Tls>,
     stop: &CancellationToken,
 ) {
     let stop = stop.clone();
     tasks.spawn(async move {
-        server::serve(listener, router, stop).await;
+        match tls {
+            Some(tls) => server::serve_tls(listener, router, tls, stop).await,
+            None => server::serve(listener, router, stop).await,
+        }
         (name, Ok(()))
     });
 }

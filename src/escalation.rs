@@ -32,6 +32,11 @@ pub struct Situation<'a> {
     pub missing: &'a BTreeSet<String>,
     /// (cause, component) of executions that completed in this cycle.
     pub succeeded: &'a [(Cause, String)],
+    /// The metrics could not be read in this cycle.
+    pub blind: bool,
+    pub storm: bool,
+    /// Open or half-open.
+    pub breaker: bool,
     /// `monitor.scope` is set.
     pub scoped: bool,
     /// How long the evidence must be clear for records that close only then (10 minutes).
@@ -147,7 +152,8 @@ fn is_over(
         // A flapping violation counts as active until it has been clear for that long.
         | Reason::Flapping => !active && !told_now,
         Reason::ApprovalNeeded => !told_now,
-        Reason::ActionFailed => {
+        // Nothing can be said of what keeps the loop from acting before it has acted, or there is nothing to do.
+        Reason::ActionFailed | Reason::HandsTied | Reason::Budget => {
             let succeeded = situation.succeeded.iter().any(|(cause, component)| {
                 record.cause.as_ref() == Some(cause) && record.component.as_ref() == Some(component)
             });
@@ -164,6 +170,9 @@ fn is_over(
         }
         Reason::RemediesExhausted => clear_for_long,
         Reason::AmbiguousScope => situation.scoped,
+        Reason::Blind => !situation.blind,
+        Reason::Storm => !situation.storm,
+        Reason::Breaker => !situation.breaker,
         Reason::DataMissing => !told_now && !situation.missing.contains(&record.subject),
     }
 }

@@ -27,6 +27,8 @@ mod retention;
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use crate::domain::outcome::{ActionStatistics, Insight, Outcome};
 use crate::domain::time::Time;
 
@@ -34,6 +36,7 @@ pub use approval::{Decision, DecisionError};
 pub use batch::Batch;
 pub use documents::{Document, Fact};
 pub use inbox::{Intake, MAX_ALERTS};
+pub use retention::Pruned;
 pub use settings::{Database, Settings};
 pub use store::{StoreError, When, Written};
 
@@ -105,6 +108,17 @@ impl Knowledge {
         }
     }
 
+    /// A single fact's value. One that cannot be read is an error, never the same as none.
+    pub async fn fact<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        let Some((fact, _)) = self.get::<Fact>(name).await? else { return Ok(None) };
+        serde_json::from_value(fact.value).map_err(|error| StoreError::Corrupt {
+            store: self.name.to_string(),
+            collection: Fact::COLLECTION.as_str(),
+            key: name.to_owned(),
+            cause: error.to_string(),
+        })
+    }
+
     /// Newest first; `after` is the `next` of the page before.
     pub async fn page<T: Document>(
         &self,
@@ -162,10 +176,6 @@ impl Knowledge {
             }
         }
         Ok(self.commit(batch).await?.len())
-    }
-
-    async fn newest<T: Document>(&self, tag: &str, limit: usize) -> Result<Vec<T>, StoreError> {
-        Ok(self.page(Some(tag), None, limit).await?.items)
     }
 
     fn read<T: Document>(&self, record: &Record) -> Result<T, StoreError> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use prometheus::{Registry, TextEncoder};
 
 use crate::domain::analysis::Analysis;
-use crate::domain::cycle::{CycleReport, Trigger};
+use crate::domain::cycle::{CycleReport, Trigger, Verdict};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::outcome::Outcome;
@@ -78,6 +78,9 @@ impl Metrics {
         }
         for candidate in &report.candidates {
             self.cycle.candidates.add((&candidate.verdict).into(), 1);
+            if let Verdict::Held { reason, .. } = &candidate.verdict {
+                self.cycle.blocked.add(*reason, 1);
+            }
         }
     }
 
@@ -169,6 +172,11 @@ impl Metrics {
 
     pub fn alerts_processed(&self, count: u64) {
         self.intake.alerts_processed.inc_by(count);
+    }
+
+    /// Alerts that the store gave up while they fired or before a cycle had seen them.
+    pub fn alerts_lost(&self, count: u64) {
+        self.intake.alerts_lost.inc_by(count);
     }
 
     #[must_use]

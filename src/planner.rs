@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! root causes ─▶ candidates (eligible? possible? held back?) ─▶ one per cause ─▶ ranked ─▶ the one policy
-//!                    ▲ parameters, cost_benefit, incident so far                  └─▶ the rest, each with its reason
+//!                    ▲ parameters, cost_benefit, guards, incident so far                  └─▶ the rest, each with its reason
 //! ```
 
 mod candidate;
@@ -12,7 +12,7 @@ mod check;
 mod cost_benefit;
 mod give_back;
 pub mod guardrails;
-mod hold;
+pub mod guards;
 mod incident;
 mod parameters;
 mod policy;
@@ -35,10 +35,13 @@ use crate::domain::action::Scope;
 use crate::domain::analysis::RootCause;
 use crate::domain::charter::CharterView;
 use crate::domain::cycle::CandidateReport;
+use crate::domain::fleet::Fleet;
 use crate::domain::incident::Incident;
+use crate::domain::ledger::Ledger;
 use crate::domain::outcome::{ActionStatistics, Judging};
 use crate::domain::pause::Pause;
 use crate::domain::policy::Policy;
+use crate::domain::reading::RuleStatus;
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 
@@ -64,6 +67,11 @@ pub struct PlanInput<'a> {
     pub settings: &'a Settings,
     /// A person's pause, as the store has it; it may be over.
     pub pause: Option<&'a Pause>,
+    /// Actions of the last day, breaker and storm.
+    pub ledger: &'a Ledger,
+    pub fleet: &'a Fleet,
+    /// What each rule's reading was worth in this cycle.
+    pub rules: &'a [RuleStatus],
     pub root_causes: &'a [RootCause],
     /// Active violations by fingerprint.
     pub violations: &'a BTreeMap<&'a str, &'a Violation>,

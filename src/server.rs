@@ -14,8 +14,10 @@ mod access;
 mod api;
 mod health;
 mod intake;
+mod limits;
 mod listen;
 mod reply;
+pub mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +31,7 @@ use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 
 pub use intake::{Intake, Writer};
-pub use listen::serve;
+pub use listen::{serve, serve_tls};
 pub use settings::Settings;
 
 /// What every handler reads. Cheap to clone.

@@ -9,6 +9,8 @@ use mape_k::analyzer::{self, Tracker, analyze};
 use mape_k::domain::alert::AlertView;
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::Trigger;
+use mape_k::domain::fleet::Fleet;
+use mape_k::domain::ledger::Ledger;
 use mape_k::domain::reading::{Point, RuleReading, Snapshot, Source, SourceReading};
 use mape_k::domain::rule::{Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity};
 use mape_k::domain::time::{Time, after};
@@ -58,10 +60,14 @@ pub fn stages(c: &mut Criterion) {
             active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
         let settings = planner::Settings::default();
         let charter = charter(now);
+        let (ledger, fleet) = (Ledger::default(), Fleet::default());
         let input = PlanInput {
             now,
             settings: &settings,
             pause: None,
+            ledger: &ledger,
+            fleet: &fleet,
+            rules: &[],
             root_causes: &analysis.root_causes,
             violations: &violations,
             statistics: &[],

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::broken;
 use super::coverage::{RuleMemory, Weighed};
+use super::fleet::Components;
 use super::series::CausalSeries;
 use super::settings::Settings;
 use super::tracked::{Beginning, Origin, Tracked};
@@ -56,6 +57,7 @@ pub struct Tracker {
     unsaved: BTreeSet<String>,
     /// The last snapshot taken in.
     observed_at: Option<Time>,
+    pub(super) components: Components,
 }
 
 /// Onsets kept at most: far above any threshold, and a bound under a storm.
@@ -83,6 +85,7 @@ impl Tracker {
             scheduled: 0,
             unsaved: BTreeSet::new(),
             observed_at: None,
+            components: Components::default(),
         }
     }
 
@@ -105,6 +108,7 @@ impl Tracker {
             tracked.record.violation.confirmed = false;
         }
         let mut changes = Changes::default();
+        self.components.observe(snapshot, self.settings.forget_after);
         let source = snapshot.metrics_source();
         for reading in &snapshot.readings {
             let status = self.observe_rule(source, reading, now, &mut changes, new_id);

@@ -1,12 +1,14 @@
 //! Speaks to a running daemon's API for the commands that only ask or decide.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Certificate, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::domain::address;
 use crate::domain::secret::Secret;
 use crate::server;
 
@@ -23,6 +25,10 @@ pub enum ClientError {
     Refused { url: String, status: StatusCode, text: String },
     #[error("{url} did not answer as mape-k does: {cause}. Is another program listening there?")]
     Nonsense { url: String, cause: String },
+    #[error(
+        "{} cannot be trusted: {cause}. Name a PEM file with certificates, by --ca or as api.tls.cert", .path.display()
+    )]
+    Certificates { path: PathBuf, cause: String },
     #[error("no policy {0} is kept; `mape-k status` lists those that wait for a decision")]
     NoSuchPolicy(String),
     #[error("who decides must be named: pass --by, or set USER")]
@@ -32,29 +38,63 @@ pub enum ClientError {
 }
 
 /// One running daemon.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     base: String,
     token: Option<Secret>,
+    /// Sent with GETs while there is no other: with a POST it would only be refused, and this machine may need none.
+    read_token: Option<Secret>,
     http: reqwest::Client,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("base", &self.base()).finish_non_exhaustive()
+    }
 }
 
 impl Client {
     #[must_use]
     pub fn new(base: &str, token: Option<Secret>) -> Self {
         let base = base.trim_end_matches('/').to_owned();
-        Self { base, token, http: reqwest::Client::new() }
+        Self { base, token, read_token: None, http: reqwest::Client::new() }
     }
 
-    /// The daemon that this configuration would start on this machine.
-    #[must_use]
-    pub fn of(settings: &server::Settings) -> Self {
-        Self::new(&local_url(settings), settings.token.clone())
+    /// The daemon that this configuration would start on this machine. Its own certificate is trusted.
+    pub fn of(settings: &server::Settings) -> Result<Self, ClientError> {
+        let client = Self::new(&local_url(settings), settings.token.clone())
+            .reading_with(settings.read_token.clone());
+        match &settings.tls {
+            Some(tls) => client.trusting(&tls.cert),
+            None => Ok(client),
+        }
     }
 
     #[must_use]
-    pub fn base(&self) -> &str {
-        &self.base
+    pub fn reading_with(self, read_token: Option<Secret>) -> Self {
+        Self { read_token, ..self }
+    }
+
+    /// Trusts the certificates of this PEM file, too: the daemon's own when it signs itself, else its authority's.
+    pub fn trusting(self, path: &Path) -> Result<Self, ClientError> {
+        let failed = |cause: String| ClientError::Certificates { path: path.to_owned(), cause };
+        let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let certificates =
+            Certificate::from_pem_bundle(&pem).map_err(|error| failed(root_cause(&error)))?;
+        if certificates.is_empty() {
+            return Err(failed("it holds no certificate".to_owned()));
+        }
+        let http = reqwest::Client::builder()
+            .tls_certs_merge(certificates)
+            .build()
+            .map_err(|error| failed(root_cause(&error)))?;
+        Ok(Self { http, ..self })
+    }
+
+    /// Its address without a password.
+    #[must_use]
+    pub fn base(&self) -> String {
+        address::redact(&self.base)
     }
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
@@ -100,22 +140,23 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> Result<(String, StatusCode, String), ClientError> {
-        let url = format!("{}/{path}", self.base);
-        let mut request = self.http.request(method, &url).timeout(TIMEOUT);
-        if let Some(token) = &self.token {
+        let read_token = self.read_token.as_ref().filter(|_| method == Method::GET);
+        let mut request =
+            self.http.request(method, format!("{}/{path}", self.base)).timeout(TIMEOUT);
+        if let Some(token) = self.token.as_ref().or(read_token) {
             request = request.bearer_auth(token.expose());
         }
         if let Some(body) = body {
             request = request.json(&body);
         }
         let unreachable = |error: &reqwest::Error| ClientError::Unreachable {
-            url: self.base.clone(),
+            url: self.base(),
             cause: root_cause(error),
         };
         let response = request.send().await.map_err(|error| unreachable(&error))?;
         let status = response.status();
         let text = response.text().await.map_err(|error| unreachable(&error))?;
-        Ok((url, status, text))
+        Ok((format!("{}/{path}", self.base()), status, text))
     }
 }
 
@@ -123,10 +164,11 @@ impl Client {
 #[must_use]
 pub fn local_url(settings: &server::Settings) -> String {
     let port = settings.port;
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
     match settings.host.parse::<IpAddr>() {
-        Ok(ip) if ip.is_unspecified() => format!("http://localhost:{port}"),
-        Ok(ip) => format!("http://{}", SocketAddr::new(ip, port)),
-        Err(_) => format!("http://{}:{port}", settings.host),
+        Ok(ip) if ip.is_unspecified() => format!("{scheme}://localhost:{port}"),
+        Ok(ip) => format!("{scheme}://{}", SocketAddr::new(ip, port)),
+        Err(_) => format!("{scheme}://{}:{port}", settings.host),
     }
 }
 

@@ -11,7 +11,7 @@ pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
 pub const PATH: &str = "MAPE_K_CONFIG";
 
 /// Every variable with the section and the key it stands for. Of two for one key the later one wins.
-pub const VARIABLES: [(&str, &str, &str); 11] = [
+pub const VARIABLES: [(&str, &str, &str); 14] = [
     ("ORCHESTRATOR_MODE", "orchestrator", "mode"),
     ("MAPE_K_INTERVAL", "orchestrator", "loop_interval"),
     ("MAPE_K_THRESHOLD", "orchestrator", "plan_threshold"),
@@ -23,6 +23,9 @@ pub const VARIABLES: [(&str, &str, &str); 11] = [
     ("CHARTER_API_KEY", "execute", "charter_api_key"),
     ("ALERTMANAGER_URL", "alertmanager", "url"),
     ("WEBHOOK_PORT", "alertmanager", "webhook_port"),
+    ("MAPE_K_WEBHOOK_TOKEN", "alertmanager", "webhook_token"),
+    ("MAPE_K_API_TOKEN", "api", "token"),
+    ("MAPE_K_API_READ_TOKEN", "api", "read_token"),
 ];
 
 /// A variable that is set but empty counts as not set: compose files pass such ones on.

@@ -2,6 +2,7 @@
 //!
 //! Secrets and passwords in URLs are printed as `***`, which loading refuses.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::ser::SerializeStruct;
@@ -22,6 +23,13 @@ impl Config {
     /// The effective configuration as a configuration file. Fails only for a path that is not Unicode.
     pub fn to_yaml(&self) -> Result<String, serde_yaml::SerializeError> {
         serde_yaml::to_string(self)
+    }
+}
+
+/// As it is printed: the URLs within would show their passwords.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_yaml().map_err(|_| fmt::Error)?)
     }
 }
 

@@ -54,7 +54,17 @@ impl Config {
         scale_execute(execute, pace);
         scale_knowledge(knowledge, pace);
         scale_alertmanager(alertmanager, pace);
-        let server::Settings { host: _, port: _, token: _, stall_after } = api;
+        let server::Settings {
+            host: _,
+            port: _,
+            token: _,
+            read_token: _,
+            // Of peers, which live in the world's time.
+            rate_limit: _,
+            cors_origins: _,
+            tls: _,
+            stall_after,
+        } = api;
         pace.apply(stall_after);
         let telemetry::Settings { level: _, format: _, file: _, max_bytes: _, backup_count: _ } =
             logging;
@@ -168,7 +178,10 @@ fn scale_plan(settings: &mut planner::Settings, pace: Pace) {
         incident_gap,
         rejection_holds,
         resize_settle,
+        settle,
+        min_coverage: _,
     } = settings;
+    pace.apply_all(settle.values_mut());
     pace.apply_all([approval_ttl, incident_gap, rejection_holds, resize_settle]);
     pace.apply_all(after);
     scale_guardrails(guardrails, pace);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::Cycle;
+use super::guarded::only_the_storm;
 use super::judge::Ruled;
 use super::observe::Seen;
 use super::recall::Recalled;
@@ -36,6 +37,8 @@ pub(super) struct Left<'a> {
     pub rulings: &'a [Ruled],
     pub active: &'a [Violation],
     pub by_fingerprint: &'a BTreeMap<&'a str, &'a Violation>,
+    /// The metrics could not be read.
+    pub blind: bool,
 }
 
 impl<'a> Left<'a> {
@@ -46,7 +49,7 @@ impl<'a> Left<'a> {
 
 impl Cycle {
     pub(super) async fn escalate(
-        &self,
+        &mut self,
         recalled: &Recalled,
         left: &Left<'_>,
     ) -> Result<Changes, StoreError> {
@@ -62,6 +65,10 @@ impl Cycle {
         let active: BTreeSet<String> = left.active.iter().map(|v| v.fingerprint.clone()).collect();
         let interval = self.config.orchestrator.loop_interval;
         wanted.extend(unknown_alerts(left.seen, &active, interval));
+        wanted.extend(self.guarded(&recalled.ledger, left));
+        if recalled.ledger.storm.is_some() {
+            only_the_storm(&mut wanted, &recalled.escalations);
+        }
         let completed = left.execution.filter(|e| e.status == ExecutionStatus::Completed);
         let succeeded: Vec<(Cause, String)> =
             completed.map(|e| (e.cause.clone(), e.component.clone())).into_iter().collect();
@@ -76,6 +83,9 @@ impl Cycle {
             active: &active,
             missing: &missing,
             succeeded: &succeeded,
+            blind: left.blind,
+            storm: recalled.ledger.storm.is_some(),
+            breaker: recalled.ledger.breaker.tripped.is_some(),
             scoped: !self.config.monitor.scope.is_empty(),
             quiet: self.config.plan.incident_gap,
         };

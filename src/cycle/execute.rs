@@ -1,6 +1,7 @@
 //! Carries out the chosen policy: intent into the store, then the calls, then the result into the store.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use crate::domain::Cause;
 use crate::domain::action::{Action, Scope};
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::{Attempt, Incident};
+use crate::domain::ledger::Ledger;
 use crate::domain::outcome::Judging;
 use crate::domain::policy::Policy;
 use crate::domain::temporary::Temporary;
@@ -25,14 +27,27 @@ use crate::knowledge::{Fact, Knowledge, StoreError, When, Written};
 use crate::planner::{Plan, Surplus};
 
 /// The executor's journal: the store.
-pub(super) struct StoreJournal<'a>(pub &'a Knowledge);
+pub(super) struct StoreJournal<'a> {
+    knowledge: &'a Knowledge,
+    /// Records begun and not known to be durable: one that failed or was not waited for stays among them.
+    unwritten: AtomicUsize,
+}
+
+impl<'a> StoreJournal<'a> {
+    pub(super) fn over(knowledge: &'a Knowledge) -> Self {
+        Self { knowledge, unwritten: AtomicUsize::new(0) }
+    }
+}
 
 #[async_trait]
 impl Journal for StoreJournal<'_> {
     async fn record(&self, execution: &Execution) -> Result<(), JournalError> {
-        let mut batch = self.0.batch();
+        self.unwritten.fetch_add(1, Ordering::Relaxed);
+        let mut batch = self.knowledge.batch();
         batch.put(execution);
-        self.0.commit(batch).await.map(|_| ()).map_err(|e| JournalError(e.to_string()))
+        self.knowledge.commit(batch).await.map_err(|e| JournalError(e.to_string()))?;
+        self.unwritten.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -73,15 +88,15 @@ impl Cycle {
             chosen.iter().flat_map(|p| &p.actions).map(|_| Uuid::new_v4()).collect();
         if let (Some(judging), Some(policy)) = (&judging, chosen) {
             batch.put(judging);
+            let now = self.clock.now();
+            Self::enter(&mut recalled.ledger, policy, execution_id, now);
+            self.put_ledger(&mut recalled.ledger, &mut batch, now);
             // With the decision: if the process dies on the next line, it is known what was not sent.
-            let (mode, now) = (self.config.execute.execution_mode, self.clock.now());
+            let mode = self.config.execute.execution_mode;
             let intended = Execution::intended(policy, execution_id, &keys, mode, now);
             batch.put(&intended);
-            temporary::intend(
-                &intended,
-                after(now, self.config.execute.policy_timeout),
-                &mut batch,
-            );
+            let latest_start = after(now, self.config.execute.policy_timeout);
+            temporary::intend(&intended, latest_start, &mut batch);
         }
         self.memory.in_hand = chosen.is_some();
         let written = self.knowledge.commit(batch).await?;
@@ -91,16 +106,21 @@ impl Cycle {
         };
         if written.get(position) != Some(&Written::Done) {
             tracing::info!(policy = %policy.id, "policy was decided by a person meanwhile; left alone");
-            self.abandon(&judging, plan, &keys).await?;
+            self.abandon(&judging, plan, &keys, &mut recalled.ledger).await?;
             self.memory.in_hand = false;
             return Ok(None);
         }
-        let journal = StoreJournal(&self.knowledge);
+        self.memory.begun = true;
+        let journal = StoreJournal::over(&self.knowledge);
         let clock = self.clock;
         let execution = self
             .executor
             .execute(policy, execution_id, keys, &journal, stop, &move || clock.now())
             .await;
+        if journal.unwritten.load(Ordering::Relaxed) > 0 {
+            let why = format!("the journal of {} could not be written", policy.actions[0]);
+            self.memory.journal_failed = Some(why);
+        }
         if let Some(arrived) = seen.woken_by {
             self.metrics.webhook_to_call(since(execution.started_at, arrived));
         }
@@ -115,7 +135,7 @@ impl Cycle {
         let execution = self
             .record_result(execution, judging, policy, recalled, plan, seen.snapshot.at)
             .await?;
-        self.memory.in_hand = false;
+        (self.memory.in_hand, self.memory.begun) = (false, false);
         Ok(Some(execution))
     }
 
@@ -207,6 +227,8 @@ impl Cycle {
             incident.impossible.extend(invalid.map(|a| a.action.kind()));
             batch.put(&incident);
         }
+        self.settle_ledger(&mut recalled.ledger, &execution, took_effect(&execution), now);
+        self.put_ledger(&mut recalled.ledger, &mut batch, now);
         batch.put(&execution);
         // With the result: what blocks its ground, and tells people, must not be lost between two batches.
         let told = tell(&mut recalled.escalations, failed(&execution, &policy.evidence), now);
@@ -235,8 +257,11 @@ impl Cycle {
         judging: &Judging,
         plan: &Plan,
         keys: &[Uuid],
+        ledger: &mut Ledger,
     ) -> Result<(), StoreError> {
         let mut batch = self.knowledge.batch();
+        ledger.entries.retain(|e| e.execution_id != judging.execution_id);
+        self.put_ledger(ledger, &mut batch, self.clock.now());
         for incident in &plan.incidents {
             batch.put(incident);
         }

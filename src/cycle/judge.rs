@@ -84,6 +84,9 @@ impl Cycle {
             }
         }
         // With the verdict: a crash on the next line must not leave a failure that nobody was told of.
+        if !ruled.is_empty() {
+            self.put_ledger(&mut recalled.ledger, &mut batch, seen.snapshot.at);
+        }
         let wanted = ruled.iter().filter_map(|r| verdict(r, active)).collect();
         let told = tell(&mut recalled.escalations, wanted, seen.snapshot.at);
         for record in &told {
@@ -111,6 +114,8 @@ impl Cycle {
         batch: &mut Batch,
     ) -> Result<Ruled, StoreError> {
         let success = ruling.outcome == OutcomeType::Success;
+        let (id, now) = (judging.execution_id, seen.snapshot.at);
+        self.judge_ledger(&mut recalled.ledger, id, ruling.outcome, now);
         let effect = judging.clear_at.filter(|_| success);
         let mut outcome_ids = Vec::new();
         for action in &judging.actions {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::domain::Cause;
 use crate::domain::charter::{CharterView, CommitteeStatus};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use crate::domain::reading::Source;
@@ -35,10 +36,18 @@ pub(super) struct Memory {
     pub last_read: BTreeMap<Source, Time>,
     pub policies_generated: u64,
     pub policies_executed: u64,
+    /// Since when the metrics cannot be read.
+    pub blind_since: Option<Time>,
+    /// Since when a cause's remedy has been held by one reason.
+    pub held_since: BTreeMap<(Cause, &'static str), Time>,
     /// An execution was begun and its end is not known to be in the store: it is settled before anything is recalled.
     pub in_hand: bool,
     /// What Charter has in force against our journal, as last seen.
     pub leftovers: Vec<Wanted>,
+    /// Its intent was durable: what fails from then on is the journal's failure.
+    pub begun: bool,
+    /// Why the journal of the last execution cannot be relied on; opens the breaker.
+    pub journal_failed: Option<String>,
 }
 
 impl Memory {
@@ -59,8 +68,12 @@ impl Memory {
             last_read: BTreeMap::new(),
             policies_generated: 0,
             policies_executed: 0,
+            blind_since: None,
+            held_since: BTreeMap::new(),
             in_hand: false,
             leftovers: Vec::new(),
+            begun: false,
+            journal_failed: None,
         }
     }
 

@@ -82,6 +82,10 @@ impl Cycle {
         if self.memory.in_hand {
             settle(&self.knowledge, &self.metrics, self.clock.now()).await?;
             self.memory.in_hand = false;
+            if std::mem::take(&mut self.memory.begun) {
+                let why = "an execution's end could not be written to the journal";
+                self.memory.journal_failed = Some(why.to_owned());
+            }
         }
         Recalled::read(&self.knowledge).await
     }

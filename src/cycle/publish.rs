@@ -10,9 +10,10 @@ use crate::domain::alert::AlertClass;
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::{CycleReport, CycleStatus, Phase};
 use crate::domain::reading::{RuleStatus, Source};
+use crate::domain::time::Time;
 use crate::domain::view::{LoopView, RuleHealth, ShownAlert, SourceStatus};
 use crate::domain::violation::TrackedViolation;
-use crate::knowledge::StoreError;
+use crate::knowledge::{MAX_ALERTS, Pruned, StoreError};
 
 /// Insights are refreshed every so many cycles (loop.md).
 const INSIGHTS_EVERY: u64 = 5;
@@ -20,6 +21,8 @@ const INSIGHTS_EVERY: u64 = 5;
 const PRUNE_EVERY: u64 = 20;
 /// Evidence kept with a stored analysis; the loop itself works on all of it.
 const STORED_EVIDENCE: usize = 200;
+/// Violations stored in one transaction: some ten milliseconds of the one writer, and then deliveries get in between.
+const SAVED_AT_ONCE: usize = 500;
 /// Alerts shown at most.
 const SHOWN_ALERTS: usize = 1_000;
 
@@ -30,16 +33,22 @@ impl Cycle {
         seen: &Seen,
         analysis: &Analysis,
     ) -> Result<(), StoreError> {
-        let mut batch = self.knowledge.batch();
-        for (fingerprint, record) in self.tracker.unsaved() {
-            match record {
-                Some(record) => batch.put(record),
-                None => batch.delete::<TrackedViolation>(fingerprint),
+        // Each record stands for itself. After a failure all are written again, after a crash the next reading finds
+        // what is missing or over.
+        for records in self.tracker.unsaved().chunks(SAVED_AT_ONCE) {
+            let mut batch = self.knowledge.batch();
+            for (fingerprint, record) in records {
+                match record {
+                    Some(record) => batch.put(*record),
+                    None => batch.delete::<TrackedViolation>(fingerprint),
+                }
             }
+            self.knowledge.commit(batch).await?;
         }
+        self.tracker.saved();
+        let mut batch = self.knowledge.batch();
         batch.put(&shortened(analysis));
         self.knowledge.commit(batch).await?;
-        self.tracker.saved();
         self.metrics.analysis(analysis);
         let processed = self.knowledge.mark_processed(&seen.inbox).await?;
         self.metrics.alerts_processed(processed as u64);
@@ -47,11 +56,25 @@ impl Cycle {
             self.knowledge.refresh_insights(seen.snapshot.at).await?;
         }
         if self.memory.number % PRUNE_EVERY == 1 {
-            self.knowledge
-                .prune(seen.snapshot.at, self.config.analyze.pattern_history_limit)
-                .await?;
+            self.prune(seen.snapshot.at).await?;
         }
         Ok(())
+    }
+
+    /// Applies the store's bounds and tells of alerts that were given up for them, also when it then failed.
+    async fn prune(&self, now: Time) -> Result<(), StoreError> {
+        let limit = self.config.analyze.pattern_history_limit;
+        let mut pruned = Pruned::default();
+        let done = self.knowledge.prune(now, limit, &mut pruned).await;
+        self.metrics.alerts_lost(pruned.alerts_lost);
+        if pruned.alerts_lost > 0 {
+            tracing::warn!(
+                alerts = pruned.alerts_lost,
+                kept = MAX_ALERTS,
+                "alerts were dropped that still fired or that no cycle had seen: there are more than the store keeps"
+            );
+        }
+        done
     }
 
     /// Closes the report, stores it, and makes the view that everybody else sees.

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use super::ledger::LEDGER;
 use crate::domain::action::Scope;
 use crate::domain::alert::InboxAlert;
 use crate::domain::escalation::{Escalation, EscalationReason};
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::Incident;
+use crate::domain::ledger::Ledger;
 use crate::domain::outcome::{ActionStatistics, Judging};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
@@ -41,6 +43,7 @@ pub(super) struct Recalled {
     pub blocked: Vec<Scope>,
     pub surplus: Option<Surplus>,
     pub pause: Option<Pause>,
+    pub ledger: Ledger,
 }
 
 impl Recalled {
@@ -77,6 +80,7 @@ impl Recalled {
             statistics: knowledge.statistics().await?,
             executions,
             surplus: surplus.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
+            ledger: knowledge.fact::<Ledger>(LEDGER).await?.unwrap_or_default(),
             pause: pause.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
             policies,
             escalations,

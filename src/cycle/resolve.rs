@@ -14,6 +14,7 @@ use super::recall::{Recalled, blocked, execution_of, took_effect};
 use super::temporary;
 use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
+use crate::domain::ledger::End;
 use crate::domain::outcome::Judging;
 use crate::domain::time::Time;
 use crate::knowledge::{Batch, StoreError};
@@ -39,7 +40,7 @@ impl Cycle {
         let open: Vec<Execution> =
             recalled.executions.values().filter(|e| e.is_open()).cloned().collect();
         for before in open {
-            let (clock, journal) = (self.clock, StoreJournal(&self.knowledge));
+            let (clock, journal) = (self.clock, StoreJournal::over(&self.knowledge));
             let mut after =
                 self.executor.resume(before.clone(), &journal, stop, &move || clock.now()).await;
             after.interrupted &= !after.is_known();
@@ -104,6 +105,14 @@ impl Cycle {
                 batch.put(incident);
             }
         }
+        let in_effect = took_effect(&after);
+        if in_effect {
+            // It was called failed while nobody knew; its verdict decides.
+            let own = recalled.ledger.entries.iter_mut().filter(|e| e.execution_id == after.id);
+            own.filter(|e| e.end == End::Failed).for_each(|e| e.end = End::Open);
+        }
+        self.settle_ledger(&mut recalled.ledger, &after, in_effect, now);
+        self.put_ledger(&mut recalled.ledger, &mut batch, now);
         temporary::follow(&after, &mut batch);
         batch.put(&after);
         let (closed, mut told) = retell(&mut recalled.escalations, &after, now);

@@ -133,7 +133,7 @@ impl Cycle {
                 _ => false,
             };
             if changed {
-                let (clock, journal) = (self.clock, StoreJournal(&self.knowledge));
+                let (clock, journal) = (self.clock, StoreJournal::over(&self.knowledge));
                 let now = move || clock.now();
                 match self.executor.end(execution, key, &journal, stop, &now).await {
                     Ok(ended) => execution = ended,
@@ -149,7 +149,12 @@ impl Cycle {
                 }
                 tracing::info!(execution = %id, action = %record.action, %key, state = ?record.state, "temporary action is over");
             }
-            told = tell(&mut recalled.escalations, unknown(&execution, &[]), self.clock.now());
+            let now = self.clock.now();
+            told = tell(&mut recalled.escalations, unknown(&execution, &[]), now);
+            if !told.is_empty() {
+                self.settle_ledger(&mut recalled.ledger, &execution, true, now);
+                self.put_ledger(&mut recalled.ledger, &mut batch, now);
+            }
             batch.put(&execution);
             recalled.executions.entry(id).and_modify(|e| e.clone_from(&execution));
         }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::CHARTER;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionKind {
@@ -44,6 +46,49 @@ impl ActionKind {
             Self::ActivateEmergencyOverride => "activate_emergency_override",
             Self::RebalanceLoad => "rebalance_load",
             Self::UpdateConfiguration => "update_configuration",
+        }
+    }
+
+    /// How long an action takes to show what it does, when the configuration says nothing else (`execute.settle`).
+    #[must_use]
+    pub fn default_settle(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::ApplyPolicy
+            | Self::UpdateConfiguration
+            | Self::ThrottleRequests
+            | Self::BypassValidation
+            | Self::ActivateEmergencyOverride => 60,
+            Self::RestartService => 120,
+            Self::RebalanceLoad | Self::ScaleUp => 180,
+            Self::ScaleDown => 300,
+        })
+    }
+
+    /// Can what it did be taken back?
+    #[must_use]
+    pub fn is_reversible(self) -> bool {
+        self != Self::RestartService
+    }
+
+    /// It ends by itself, and widens what Charter lets pass meanwhile.
+    #[must_use]
+    pub fn is_override(self) -> bool {
+        matches!(self, Self::BypassValidation | Self::ActivateEmergencyOverride)
+    }
+
+    /// The action that undoes it by doing the opposite.
+    #[must_use]
+    pub fn opposite(self) -> Option<Self> {
+        match self {
+            Self::ScaleUp => Some(Self::ScaleDown),
+            Self::ScaleDown => Some(Self::ScaleUp),
+            Self::RestartService
+            | Self::ApplyPolicy
+            | Self::BypassValidation
+            | Self::ThrottleRequests
+            | Self::ActivateEmergencyOverride
+            | Self::RebalanceLoad
+            | Self::UpdateConfiguration => None,
         }
     }
 
@@ -224,6 +269,15 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// The component it stands for.
+    #[must_use]
+    pub fn component(&self) -> &str {
+        match self {
+            Self::Charter => CHARTER,
+            Self::Service(service) => service,
+        }
+    }
+
     /// Does a violation of this component lie on this ground?
     #[must_use]
     pub fn covers(&self, component: Option<&str>) -> bool {

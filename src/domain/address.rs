@@ -36,8 +36,19 @@ pub fn redact(text: &str) -> String {
         (Some((scheme, rest)), Some((_, host))) if rest.contains('@') => {
             format!("{scheme}://{}@{host}", Secret::REDACTED)
         }
+        // The scheme was forgotten.
+        (None, Some((user, host))) if user.contains(':') => {
+            format!("{}@{host}", Secret::REDACTED)
+        }
         _ => text.to_owned(),
     }
+}
+
+/// What of a URL must not be repeated: its password, or the user name that stands alone for a token.
+#[must_use]
+pub fn password(url: &Url) -> Option<Secret> {
+    let alone = Some(url.username()).filter(|name| !name.is_empty());
+    url.password().or(alone).map(|text| Secret::new(text.to_owned()))
 }
 
 /// Does it hold what [`redacted`] prints instead of a user or password?

@@ -20,10 +20,17 @@ pub enum EscalationReason {
     Flapping,
     AmbiguousScope,
     DataMissing,
+    /// The metrics cannot be read at all.
+    Blind,
+    /// There is a remedy, and something keeps the loop from it for too long.
+    HandsTied,
+    Breaker,
+    Storm,
+    Budget,
 }
 
 impl EscalationReason {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::UnknownCause,
         Self::UnknownAlert,
         Self::ApprovalNeeded,
@@ -36,6 +43,11 @@ impl EscalationReason {
         Self::Flapping,
         Self::AmbiguousScope,
         Self::DataMissing,
+        Self::Blind,
+        Self::HandsTied,
+        Self::Breaker,
+        Self::Storm,
+        Self::Budget,
     ];
 
     #[must_use]
@@ -53,6 +65,11 @@ impl EscalationReason {
             Self::Flapping => "flapping",
             Self::AmbiguousScope => "ambiguous_scope",
             Self::DataMissing => "data_missing",
+            Self::Blind => "blind",
+            Self::HandsTied => "hands_tied",
+            Self::Breaker => "breaker",
+            Self::Storm => "storm",
+            Self::Budget => "budget",
         }
     }
 }

@@ -22,12 +22,13 @@ pub enum Guard {
     Storm,
     /// Our own actions have done harm, or no good.
     Breaker,
+    /// Something is still taking effect on this ground. Before the cooldown, which is never shorter: what is being
+    /// judged is held as such.
+    Conflict,
     /// The same action on the same ground, or its opposite, not long ago.
     Cooldown,
     /// Actions in the last hour and day, in all and on this ground.
     Budget,
-    /// Something is still taking effect on this ground.
-    Conflict,
     /// Risk, and a person's word.
     Approval,
 }
@@ -41,9 +42,9 @@ impl Guard {
         Self::Freshness,
         Self::Storm,
         Self::Breaker,
+        Self::Conflict,
         Self::Cooldown,
         Self::Budget,
-        Self::Conflict,
         Self::Approval,
     ];
 

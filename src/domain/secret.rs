@@ -19,6 +19,12 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// A text of the other side that may quote what it was sent, without it.
+    #[must_use]
+    pub fn hidden_in(&self, text: String) -> String {
+        if self.0.is_empty() { text } else { text.replace(&self.0, Self::REDACTED) }
+    }
 }
 
 impl std::fmt::Debug for Secret {

@@ -1,9 +1,10 @@
 //! The client of Charter's control API: every call of the contract, typed, tried once.
 //!
 //! It says of each failure whether the call may have taken effect ([`Error`]); when a call is sent again is decided
-//! above, in [`crate::executor`]. Wire shapes are private to this file.
+//! above, in [`crate::executor`]. The shapes of answers are private to `decode`, those of requests to this file.
 
 mod call;
+pub mod decode;
 mod error;
 mod transport;
 
@@ -21,10 +22,7 @@ use super::settings::Settings;
 use crate::domain::action::Action;
 use crate::domain::charter::CommitteeState;
 use crate::domain::time::Time;
-use transport::{Answer, Transport, excerpt};
-
-/// An id is a path segment of ours and a column of the store.
-const MAX_POLICY_ID: usize = 256;
+use transport::{Answer, Transport};
 
 pub struct Client {
     transport: Transport,
@@ -95,61 +93,40 @@ impl Client {
     }
 
     pub async fn health(&self) -> Result<(), Error> {
-        #[derive(Deserialize)]
-        struct Health {
-            status: String,
-        }
         let request = self.transport.request(Method::GET, &["health"]);
-        self.transport
-            .exchange(Call::Health, request, None, |answer| match answer.json::<Health>()? {
-                health if health.status == "ok" => Ok(()),
-                _ => Err(answer.nonsense("its health is not ok")),
-            })
-            .await
+        let health = |answer: &Answer| answer.read(decode::health);
+        self.transport.exchange(Call::Health, request, None, health).await
     }
 
     pub async fn policies(&self) -> Result<Vec<ListedPolicy>, Error> {
         let request = self.transport.request(Method::GET, &["api", "v1", "policies"]);
-        self.transport.exchange(Call::Policies, request, None, Answer::json).await
+        self.transport
+            .exchange(Call::Policies, request, None, |answer| answer.read(decode::policies))
+            .await
     }
 
     pub async fn violations(&self) -> Result<Vec<ReportedViolation>, Error> {
         let request = self.transport.request(Method::GET, &["api", "v1", "violations"]);
-        self.transport.exchange(Call::Violations, request, None, Answer::json).await
+        self.transport
+            .exchange(Call::Violations, request, None, |answer| answer.read(decode::violations))
+            .await
     }
 
     pub async fn committee_state(&self) -> Result<CommitteeState, Error> {
         let request = self.transport.request(Method::GET, &["api", "v1", "committee", "state"]);
-        self.transport.exchange(Call::CommitteeState, request, None, Answer::json).await
+        self.transport
+            .exchange(Call::CommitteeState, request, None, |answer| {
+                answer.read(decode::committee_state)
+            })
+            .await
     }
 
     pub async fn validate(&self, action: &Action) -> Result<Verdict, Error> {
-        #[derive(Deserialize)]
-        struct Opinion {
-            valid: bool,
-            error: Option<String>,
-            code: Option<String>,
-        }
         let path = ["api", "v1", "policies", "validate"];
         let request = self.transport.request(Method::POST, &path).json(action);
         self.transport
             .exchange(Call::Validate, request, None, |answer| {
-                let opinion = answer.json::<Opinion>();
-                let unprocessable = answer.status.as_u16() == 422;
-                match opinion {
-                    Ok(opinion) if opinion.valid && !unprocessable => Ok(Verdict::Valid),
-                    Ok(opinion) => Ok(Verdict::Invalid {
-                        error: opinion.error.map_or_else(
-                            || "Charter gives no reason".to_owned(),
-                            |error| excerpt(error.as_bytes()),
-                        ),
-                        code: opinion.code,
-                    }),
-                    Err(_) if unprocessable => {
-                        Ok(Verdict::Invalid { error: excerpt(&answer.body), code: None })
-                    }
-                    Err(error) => Err(error),
-                }
+                answer.read(|body| decode::verdict(answer.status.as_u16(), body))
             })
             .await
     }
@@ -162,23 +139,11 @@ impl Client {
             timestamp: Time,
             source: &'static str,
         }
-        #[derive(Deserialize)]
-        struct Applied {
-            policy_id: String,
-        }
         let body = Body { policy: action, timestamp: at, source: "mape_k_executor" };
         let path = ["api", "v1", "policies", "apply"];
         let request = self.transport.request(Method::POST, &path).json(&body);
-        self.transport
-            .exchange(Call::Apply, request, Some(key), |answer| {
-                let id = answer.json::<Applied>()?.policy_id;
-                // An id that is no path segment could not be rolled back.
-                if id.is_empty() || id.len() > MAX_POLICY_ID || id == "." || id == ".." {
-                    return Err(answer.nonsense("its policy_id cannot be used"));
-                }
-                Ok(id)
-            })
-            .await
+        let applied = |answer: &Answer| answer.read(decode::applied);
+        self.transport.exchange(Call::Apply, request, Some(key), applied).await
     }
 
     pub async fn rollback(&self, policy_id: &str, key: Uuid) -> Result<(), Error> {
@@ -218,10 +183,6 @@ impl Client {
     }
 }
 
-/// The right status with an empty body or any JSON; a page of a proxy in between is no acknowledgement.
 fn acknowledged(answer: &Answer) -> Result<(), Error> {
-    if answer.body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(());
-    }
-    answer.json::<Value>().map(|_| ())
+    answer.read(decode::acknowledged)
 }

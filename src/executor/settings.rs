@@ -60,17 +60,6 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let settle = [
-            (ActionKind::ApplyPolicy, 60),
-            (ActionKind::UpdateConfiguration, 60),
-            (ActionKind::ThrottleRequests, 60),
-            (ActionKind::BypassValidation, 60),
-            (ActionKind::ActivateEmergencyOverride, 60),
-            (ActionKind::RestartService, 120),
-            (ActionKind::RebalanceLoad, 180),
-            (ActionKind::ScaleUp, 180),
-            (ActionKind::ScaleDown, 300),
-        ];
         Self {
             charter_url: Url::parse("http://localhost:8000").expect("a constant URL"),
             charter_api_key: None,
@@ -81,7 +70,7 @@ impl Default for Settings {
             execution_mode: ExecutionMode::Transactional,
             idempotent_charter: Idempotency::Auto,
             settle_default: Duration::from_secs(120),
-            settle: settle.map(|(kind, secs)| (kind, Duration::from_secs(secs))).into(),
+            settle: ActionKind::ALL.map(|kind| (kind, kind.default_settle())).into(),
         }
     }
 }

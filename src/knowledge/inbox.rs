@@ -23,6 +23,9 @@ pub const MAX_ALERTS: usize = 100_000;
 /// all of its alerts.
 const MARKED_AT_ONCE: usize = 100;
 
+/// A few milliseconds of decoding, and then other tasks get their turn; no more than these are held twice.
+const READ_AT_ONCE: usize = 1_000;
+
 impl Knowledge {
     /// Stores delivered alerts in one transaction; once this returns they survive a crash. One answer an alert.
     pub async fn take_in(&self, alerts: &[InboxAlert]) -> Result<Vec<Intake>, StoreError> {
@@ -58,10 +61,24 @@ impl Knowledge {
 
     /// Every alert that is firing, and every resolved one that no cycle has taken in; in order of arrival.
     pub async fn inbox(&self) -> Result<Vec<InboxAlert>, StoreError> {
-        let mut alerts = self.newest::<InboxAlert>(FIRING, MAX_ALERTS).await?;
-        alerts.extend(self.newest::<InboxAlert>(RESOLVED, MAX_ALERTS - alerts.len()).await?);
+        let mut alerts = self.newest(FIRING, MAX_ALERTS).await?;
+        alerts.extend(self.newest(RESOLVED, MAX_ALERTS - alerts.len()).await?);
         alerts.reverse();
         alerts.sort_by_key(|alert| alert.received_at);
+        Ok(alerts)
+    }
+
+    async fn newest(&self, tag: &str, limit: usize) -> Result<Vec<InboxAlert>, StoreError> {
+        let (mut alerts, mut after) = (Vec::new(), None);
+        while alerts.len() < limit {
+            let at_once = READ_AT_ONCE.min(limit - alerts.len());
+            let page = self.page(Some(tag), after, at_once).await?;
+            alerts.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
         Ok(alerts)
     }
 

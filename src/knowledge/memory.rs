@@ -44,10 +44,10 @@ impl Table {
         }
     }
 
-    fn prune(&mut self, bound: &Bound) -> u64 {
+    fn prune(&mut self, bound: &Bound, at_most: usize) -> BTreeMap<String, u64> {
         let bounded = |record: &&Record| bound.tag.as_ref().is_none_or(|tag| record.tag == *tag);
         let not_before = bound.not_before.map(to_microsecond);
-        let doomed: Vec<String> = self
+        let doomed: Vec<(String, String)> = self
             .records
             .values()
             .rev()
@@ -56,12 +56,15 @@ impl Table {
             .filter(|(place, record)| {
                 *place >= bound.newest || not_before.is_some_and(|time| record.at < time)
             })
-            .map(|(_, record)| record.key.clone())
+            .map(|(_, record)| (record.key.clone(), record.tag.clone()))
+            .take(at_most)
             .collect();
-        for key in &doomed {
-            self.remove(key);
+        let mut dropped = BTreeMap::new();
+        for (key, tag) in doomed {
+            self.remove(&key);
+            *dropped.entry(tag).or_default() += 1;
         }
-        doomed.len() as u64
+        dropped
     }
 }
 
@@ -156,9 +159,12 @@ impl Store for MemoryStore {
             .collect())
     }
 
-    async fn prune(&self, bounds: Vec<Bound>) -> Result<u64, StoreError> {
-        let mut tables = self.tables();
-        Ok(bounds.iter().map(|bound| tables.table(bound.collection).prune(bound)).sum())
+    async fn prune(
+        &self,
+        bound: &Bound,
+        at_most: usize,
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        Ok(self.tables().table(bound.collection).prune(bound, at_most))
     }
 
     async fn check(&self) -> Result<(), StoreError> {

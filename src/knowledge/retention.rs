@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::Knowledge;
-use super::documents::{CLEARED, CLOSED, DONE, FIRING, RESOLVED, execution_tag};
+use super::documents::{CLEARED, CLOSED, DONE, FIRING, execution_tag};
 use super::inbox::MAX_ALERTS;
 use super::settings::Settings;
 use super::store::{Bound, Collection, StoreError};
@@ -17,10 +17,39 @@ use crate::domain::time::Time;
 /// and at some 10 kB each they stay near 100 MB.
 const HISTORY: usize = 10_000;
 
+/// Records deleted in one transaction: some ten milliseconds of the one writer, and then deliveries get in between.
+const DROPPED_AT_ONCE: usize = 500;
+
+/// What a prune has dropped so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    pub records: u64,
+    /// Of them alerts that still fired or that no cycle had seen, given up because more than [`MAX_ALERTS`] were kept.
+    pub alerts_lost: u64,
+}
+
 impl Knowledge {
-    /// Applies every bound; returns how many records were dropped.
-    pub async fn prune(&self, now: Time, pattern_history_limit: usize) -> Result<u64, StoreError> {
-        self.store.prune(bounds(&self.settings, now, pattern_history_limit)).await
+    /// Applies every bound and counts as it goes, so that what was dropped before a failure can be told too.
+    pub async fn prune(
+        &self,
+        now: Time,
+        pattern_history_limit: usize,
+        pruned: &mut Pruned,
+    ) -> Result<(), StoreError> {
+        for bound in bounds(&self.settings, now, pattern_history_limit) {
+            loop {
+                let dropped = self.store.prune(&bound, DROPPED_AT_ONCE).await?;
+                if dropped.is_empty() {
+                    break;
+                }
+                pruned.records += dropped.values().sum::<u64>();
+                if bound.collection == Collection::Alerts && bound.not_before.is_none() {
+                    let lost = dropped.iter().filter(|(tag, _)| *tag != DONE);
+                    pruned.alerts_lost += lost.map(|(_, count)| count).sum::<u64>();
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -38,19 +67,15 @@ fn bounds(settings: &Settings, now: Time, pattern_history_limit: usize) -> Vec<B
             // Keys are needed as long as Alertmanager may repeat itself. By tag, and what nobody has taken in yet is
             // not dropped for its age: it was acknowledged.
             Collection::Alerts => {
-                let stale = Some(before(now, settings.alert_retention));
-                let alerts = |tag: Option<&str>, not_before| Bound {
+                let stale = |tag: &str| Bound {
                     collection,
-                    tag: tag.map(str::to_owned),
-                    newest: MAX_ALERTS,
-                    not_before,
+                    tag: Some(tag.to_owned()),
+                    newest: usize::MAX,
+                    not_before: Some(before(now, settings.alert_retention)),
                 };
-                vec![
-                    alerts(Some(DONE), stale),
-                    alerts(Some(FIRING), stale),
-                    alerts(Some(RESOLVED), None),
-                    alerts(None, None),
-                ]
+                let too_many =
+                    Bound { collection, tag: None, newest: MAX_ALERTS, not_before: None };
+                vec![stale(DONE), stale(FIRING), too_many]
             }
             // As many cleared ones as there may be series; an active one is there until seen clear.
             Collection::Violations => vec![Bound {

@@ -3,6 +3,7 @@
 //! Write-ahead log with `synchronous = FULL`: a commit is on disk before anything is sent to Charter, and a process
 //! that is killed at any moment leaves whole transactions only. SQL stays in this file.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -273,29 +274,39 @@ async fn apply(connection: &mut SqliteConnection, write: Write) -> Result<Writte
     Ok(if changed == 0 { Written::Skipped } else { Written::Done })
 }
 
-async fn prune(connection: &mut SqliteConnection, bound: Bound) -> Result<u64, sqlx::Error> {
+/// Deletes at most `at_most` of what a bound leaves out; the tag of each.
+async fn prune(
+    connection: &mut SqliteConnection,
+    bound: &Bound,
+    at_most: usize,
+) -> Result<Vec<String>, sqlx::Error> {
     let sql = if bound.tag.is_some() {
         "DELETE FROM records WHERE sequence IN (
-             SELECT sequence FROM records WHERE collection = ?1 AND tag = ?4 AND at < ?2
+             SELECT sequence FROM records WHERE collection = ?1 AND tag = ?5 AND at < ?2
              UNION ALL
-             SELECT sequence FROM (SELECT sequence FROM records WHERE collection = ?1 AND tag = ?4
-                                   ORDER BY sequence DESC LIMIT -1 OFFSET ?3))"
+             SELECT sequence FROM (SELECT sequence FROM records WHERE collection = ?1 AND tag = ?5
+                                   ORDER BY sequence DESC LIMIT -1 OFFSET ?3)
+             LIMIT ?4)
+         RETURNING tag"
     } else {
         "DELETE FROM records WHERE sequence IN (
              SELECT sequence FROM records WHERE collection = ?1 AND at < ?2
              UNION ALL
              SELECT sequence FROM (SELECT sequence FROM records WHERE collection = ?1
-                                   ORDER BY sequence DESC LIMIT -1 OFFSET ?3))"
+                                   ORDER BY sequence DESC LIMIT -1 OFFSET ?3)
+             LIMIT ?4)
+         RETURNING tag"
     };
-    let query = sqlx::query(sql)
+    let query = sqlx::query_scalar(sql)
         .bind(bound.collection.as_str())
         .bind(bound.not_before.map_or(i64::MIN, |time| time.timestamp_micros()))
-        .bind(count(bound.newest));
-    let query = match bound.tag {
+        .bind(count(bound.newest))
+        .bind(count(at_most));
+    let query = match &bound.tag {
         Some(tag) => query.bind(tag),
         None => query,
     };
-    Ok(query.execute(connection).await?.rows_affected())
+    query.fetch_all(connection).await
 }
 
 fn count(value: usize) -> i64 {
@@ -375,19 +386,18 @@ impl Store for SqliteStore {
             .collect()
     }
 
-    async fn prune(&self, bounds: Vec<Bound>) -> Result<u64, StoreError> {
+    async fn prune(
+        &self,
+        bound: &Bound,
+        at_most: usize,
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
         let mut connection = self.writer.acquire().await.map_err(|error| self.writing(&error))?;
-        let all = async {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let mut dropped = 0;
-            for bound in bounds {
-                dropped += prune(&mut transaction, bound).await?;
-            }
-            transaction.commit().await?;
-            Ok(dropped)
-        };
-        let dropped = all.await;
-        self.keep(connection, dropped)
+        let tags = prune(&mut connection, bound, at_most).await;
+        let mut dropped = BTreeMap::new();
+        for tag in self.keep(connection, tags)? {
+            *dropped.entry(tag).or_default() += 1;
+        }
+        Ok(dropped)
     }
 
     // A real commit: only that meets a full disk, a file made read-only or a lock that does not go away.

@@ -3,6 +3,8 @@
 //! Deliberately small, so that memory, SQLite and later PostgreSQL can be held to one contract suite. What a record
 //! means is said by the domain types; which of them are kept for how long is said by [`super::Knowledge`].
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use crate::domain::time::Time;
@@ -170,7 +172,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Newest first.
     async fn list(&self, collection: Collection, query: Query) -> Result<Vec<Record>, StoreError>;
 
-    async fn prune(&self, bounds: Vec<Bound>) -> Result<u64, StoreError>;
+    /// Deletes what the bound leaves out, at most so many records, so that other writes get in between; says how many
+    /// there were of each tag. Nothing is left out any more when it says nothing.
+    async fn prune(
+        &self,
+        bound: &Bound,
+        at_most: usize,
+    ) -> Result<BTreeMap<String, u64>, StoreError>;
 
     /// Can it still be written? Asked before anything is sent to Charter and by /health.
     async fn check(&self) -> Result<(), StoreError>;

@@ -34,6 +34,7 @@ macro_rules! domain_labels {
 
 domain_labels!(
     ActionKind,
+    Hold,
     PatternKind,
     Phase,
     EscalationReason,

@@ -9,7 +9,7 @@ use super::labels::{
 };
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::PatternKind;
-use crate::domain::cycle::Phase;
+use crate::domain::cycle::{Hold, Phase};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::outcome::OutcomeType;
 use crate::domain::reading::{FailureKind, Source};
@@ -35,6 +35,7 @@ pub(super) struct LoopSeries {
     pub violations: Gauges<Severity>,
     pub patterns: Counters<PatternKind>,
     pub candidates: Counters<CandidateVerdict>,
+    pub blocked: Counters<Hold>,
     pub store_errors: Counters<StoreOperation>,
 }
 
@@ -76,6 +77,11 @@ impl LoopSeries {
                 "mape_k_candidates_total",
                 "Candidates by what became of them and why.",
                 "verdict",
+            ),
+            blocked: f.counters(
+                "mape_k_blocked_total",
+                "Remedies that a guard held, by what held them, in every cycle in which it did.",
+                "reason",
             ),
             store_errors: f.counters(
                 "mape_k_store_errors_total",
@@ -187,6 +193,7 @@ impl SourceSeries {
 pub(super) struct IntakeSeries {
     pub alerts_received: IntCounter,
     pub alerts_processed: IntCounter,
+    pub alerts_lost: IntCounter,
     pub alerts: Counters<AlertOutcome>,
     pub intake_rejections: Counters<IntakeRejection>,
     pub webhook_requests: Counters<WebhookStatus>,
@@ -204,6 +211,10 @@ impl IntakeSeries {
             alerts_processed: f.counter(
                 "mape_k_alerts_processed_total",
                 "Accepted alerts that a cycle has taken in.",
+            ),
+            alerts_lost: f.counter(
+                "mape_k_alerts_lost_total",
+                "Accepted alerts dropped while firing or before a cycle had seen them, the store's bound being full.",
             ),
             alerts: f.counters(
                 "mape_k_alerts_total",

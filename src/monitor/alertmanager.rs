@@ -74,36 +74,47 @@ impl Alertmanager {
         let mut pairs = vec![("active", "true"), ("silenced", "false"), ("inhibited", "false")];
         pairs.extend(self.receiver.as_deref().map(|name| ("receiver", name)));
         let request = self.peer.get("api/v2/alerts", &pairs);
-        let (_, listed) =
-            self.ask::<Vec<Gettable>>(request, "GET /api/v2/alerts", &budget, deadline).await?;
+        let (_, alerts) =
+            self.ask(request, "GET /api/v2/alerts", &budget, deadline, decode_list).await?;
         let request = self.peer.get("api/v2/status", &[]);
-        let (reply, status) =
-            self.ask::<Status>(request, "GET /api/v2/status", &budget, deadline).await?;
+        let (reply, started) =
+            self.ask(request, "GET /api/v2/status", &budget, deadline, decode_start).await?;
         // Both of its own clock, so that no skew makes it look older than it is.
         let now = reply.date.unwrap_or_else(|| self.clock.now());
-        let up_for: Duration = since(now, status.uptime);
-        let alerts = listed.into_iter().filter(Gettable::is_active).map(Gettable::into).collect();
+        let up_for: Duration = since(now, started);
         Ok(AlertListing { asked_at, up_for, alerts })
     }
 
-    async fn ask<T: serde::de::DeserializeOwned>(
+    async fn ask<T>(
         &self,
         request: RequestBuilder,
         asked: &str,
         budget: &Budget,
         deadline: Instant,
+        decode: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Result<(Reply, T), ReadFailure> {
         let reply = self.peer.fetch(request, asked, budget, deadline).await?;
         if !reply.status.is_success() {
             let said = String::from_utf8_lossy(&reply.body);
             return Err(self.peer.refused(reply.status, &said, asked));
         }
-        let answer = serde_json::from_slice(&reply.body).map_err(|error| {
+        let answer = decode(&reply.body).map_err(|error| {
             let what = format!("the answer is not that of Alertmanager's API v2: {error}");
             self.peer.failure(FailureKind::Nonsense, asked, &what)
         })?;
         Ok((reply, answer))
     }
+}
+
+/// The active alerts of an answer to `GET /api/v2/alerts`. Pure.
+pub fn decode_list(body: &[u8]) -> Result<Vec<ListedAlert>, serde_json::Error> {
+    let listed: Vec<Gettable> = serde_json::from_slice(body)?;
+    Ok(listed.into_iter().filter(Gettable::is_active).map(Gettable::into).collect())
+}
+
+/// When it started, from an answer to `GET /api/v2/status`. Pure.
+pub fn decode_start(body: &[u8]) -> Result<Time, serde_json::Error> {
+    serde_json::from_slice::<Status>(body).map(|status| status.uptime)
 }
 
 impl Gettable {

@@ -5,12 +5,13 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use reqwest::header::{DATE, HeaderMap};
+use reqwest::header::{AUTHORIZATION, DATE, HeaderMap};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::Error;
+use crate::domain::address;
 use crate::domain::reading::{FailureKind, ReadFailure, Source};
 use crate::domain::secret::Secret;
 use crate::domain::time::Time;
@@ -58,6 +59,8 @@ pub(super) struct Peer {
     /// The configuration key that names it, for the advice in error texts.
     key: &'static str,
     token: Option<Secret>,
+    /// What it is sent and must not be repeated when it quotes us.
+    secrets: Vec<Secret>,
 }
 
 impl Peer {
@@ -73,7 +76,8 @@ impl Peer {
             .user_agent(concat!("mape-k/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Error::Client { source_name: source.as_str(), cause: chain(error) })?;
-        Ok(Self { client, source, base, key, token })
+        let secrets = token.iter().cloned().chain(credentials(&client, &base)).collect();
+        Ok(Self { client, source, base, key, token, secrets })
     }
 
     /// GET of the base URL itself.
@@ -142,6 +146,10 @@ impl Peer {
                 }
                 body.extend_from_slice(&chunk);
             }
+            if !status.is_success() {
+                // Before anything is cut: half a secret would not be found any more.
+                body = self.hide(String::from_utf8_lossy(&body).into_owned()).into_bytes();
+            }
             Ok(Reply { status, body, date })
         };
         timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(self.late(asked)))
@@ -190,7 +198,11 @@ impl Peer {
             self.shown(),
             shorten(asked)
         );
-        ReadFailure { kind, text }
+        ReadFailure { kind, text: self.hide(text) }
+    }
+
+    fn hide(&self, text: String) -> String {
+        self.secrets.iter().fold(text, |text, secret| secret.hidden_in(text))
     }
 
     /// The URL without credentials: its query may carry some too.
@@ -203,6 +215,16 @@ impl Peer {
         let _ = url.set_password(None);
         url.as_str().trim_end_matches('/').to_owned()
     }
+}
+
+/// The user and password of a URL, as they stand in it and as the client codes them into a header.
+fn credentials(client: &Client, url: &Url) -> Vec<Secret> {
+    let request = client.get(url.clone()).build().ok();
+    let coded = request.and_then(|request| {
+        let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+        Some(Secret::new(header.split_once(' ')?.1.to_owned()))
+    });
+    address::password(url).into_iter().chain(coded).collect()
 }
 
 fn date(headers: &HeaderMap) -> Option<Time> {

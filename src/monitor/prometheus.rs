@@ -4,7 +4,7 @@
 //! two clocks is the skew. What is broken or missing is concluded elsewhere.
 
 mod client;
-mod wire;
+pub mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! not in the present scrape is absent.
 
 mod evaluate;
-mod exposition;
+pub mod exposition;
 mod ring;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,9 @@ const MAX_ANNOTATIONS: usize = 32;
 const MAX_ANNOTATION_BYTES: usize = 4 * 1024;
 const MAX_ANNOTATION_BYTES_IN_ALL: usize = 16 * 1024;
 
+/// Every alert carries it: uncut, a name of 2 MiB beside 30,000 small alerts would be 60 GB.
+const MAX_RECEIVER_BYTES: usize = 1024;
+
 /// One payload, taken apart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
@@ -72,7 +75,7 @@ struct WireAlert {
 /// Decodes a payload that arrived at `received_at`.
 pub fn decode(body: &[u8], received_at: Time) -> Result<Delivery, DecodeError> {
     let payload: Payload = serde_json::from_slice(body)?;
-    let receiver = unquoted(&payload.receiver.unwrap_or_default());
+    let receiver = cut(unquoted(&payload.receiver.unwrap_or_default()), MAX_RECEIVER_BYTES);
     let seen = payload.alerts.len();
     let alerts: Vec<InboxAlert> = payload
         .alerts

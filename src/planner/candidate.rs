@@ -1,10 +1,10 @@
 //! One cause's candidates: which of them may be executed, which wait, which are out and why.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::cost_benefit::order;
-use super::hold::{Held, hold, settling};
+use super::guards::{self, Held, Subject, failures_in_a_row, settling};
 use super::policy::is_approved_by_person;
 use super::settings::Strategy;
 use super::turn::{Turn, turn};
@@ -13,7 +13,8 @@ use super::{Concern, Plan, PlanInput};
 use crate::domain::action::{Action, ActionKind, Scope};
 use crate::domain::analysis::RootCause;
 use crate::domain::cycle::{CandidateReport, Hold, Impossibility, Ineligibility, Verdict};
-use crate::domain::incident::Incident;
+use crate::domain::guard::GuardReading;
+use crate::domain::incident::{Attempt, Incident};
 use crate::domain::policy::Policy;
 use crate::domain::{CHARTER, Cause};
 
@@ -77,9 +78,9 @@ pub(super) fn weigh_cause<'a>(
                 plan.concerns.extend(concern(input, &verdict, &weighed));
                 plan.candidates.push(weighed.report(verdict));
             }
-            Standing::Admitted(action, held) => {
+            Standing::Admitted(action, readings) => {
                 viable = true;
-                contenders.push(weighed.contender(input, action, held));
+                contenders.push(weighed.contender(input, action, readings));
             }
         }
     }
@@ -99,20 +100,24 @@ fn impossible(
     let mut impossible = incident.impossible.clone();
     // Without Charter's state nothing can be computed and nothing sent either: that is held, not impossible.
     if input.charter.state.is_ok() {
+        let forbidden = &input.settings.guardrails.forbidden_actions;
+        let can = |w: &Weighed<'_>| w.computed.is_ok() && !forbidden.contains(&w.kind);
         let possible: BTreeSet<ActionKind> =
-            weighed.iter().filter(|(_, w)| w.computed.is_ok()).map(|(s, _)| s.action).collect();
+            weighed.iter().filter(|(_, w)| can(w)).map(|(s, _)| s.action).collect();
         impossible.extend(weighed.iter().map(|(s, _)| s.action).filter(|k| !possible.contains(k)));
     }
     impossible
 }
 
-/// The best of the cause stands; if it is held back its rivals wait too.
+/// The best of the cause stands; if it is held back its rivals wait too. A storm is no waiting: it picks among them.
 fn hold_rivals<'a>(
     input: &PlanInput<'_>,
     mut contenders: Vec<Contender<'a>>,
 ) -> Vec<Contender<'a>> {
     contenders.sort_by(|a, b| precedence(input, a, b));
-    if let Some(held) = contenders.first().and_then(|best| best.held.clone()) {
+    let stormed = |c: &&Contender<'_>| matches!(c.held, Some((Hold::Storm, _)));
+    let best = contenders.iter().find(|c| !stormed(c));
+    if let Some(held) = best.and_then(|best| best.held.clone()) {
         for rival in &mut contenders {
             rival.held.get_or_insert_with(|| held.clone());
         }
@@ -126,7 +131,7 @@ enum Standing {
     Out(Verdict),
     /// Not now, but it may still come to be executed in this incident.
     Waits(Verdict),
-    Admitted(Action, Option<Held>),
+    Admitted(Action, Vec<GuardReading>),
 }
 
 fn stand(
@@ -142,6 +147,26 @@ fn stand(
     }
     if let Turn::TriedOut(detail) = turn {
         return Standing::Out(ineligible(Ineligibility::TriedOut, detail.clone()));
+    }
+    let rails = &input.settings.guardrails;
+    if incident.attempts.len() >= rails.actions_per_incident as usize {
+        let detail = format!(
+            "{} actions in this incident, at most {}: a person has it",
+            incident.attempts.len(),
+            rails.actions_per_incident
+        );
+        return Standing::Out(ineligible(Ineligibility::TriedOut, detail));
+    }
+    if let Some(failures) = worn_out(input, weighed) {
+        let detail = format!(
+            "failed {failures} times in a row for this cause within a day, at most {}",
+            rails.failures_per_remedy
+        );
+        return Standing::Out(ineligible(Ineligibility::TriedOut, detail));
+    }
+    if rails.forbidden_actions.contains(&weighed.kind) {
+        let detail = "guardrails.forbidden_actions names it".to_owned();
+        return Standing::Out(Verdict::Impossible { reason: Impossibility::Forbidden, detail });
     }
     if incident.impossible.contains(&weighed.kind) {
         let detail = "Charter refused it as invalid in this incident".to_owned();
@@ -165,9 +190,10 @@ fn stand(
     }
     match &weighed.computed {
         Ok(action) => {
+            let evidence = weighed.evidence();
             let component = &weighed.ground.component;
-            let held = hold(input, &weighed.cause, component, &action.scope());
-            Standing::Admitted(action.clone(), held)
+            let subject = Subject { cause: &weighed.cause, component, action, evidence: &evidence };
+            Standing::Admitted(action.clone(), guards::read(input, &subject))
         }
         // Only without Charter's state: see above.
         Err((_, detail)) => Standing::Waits(Verdict::Held {
@@ -175,6 +201,13 @@ fn stand(
             detail: detail.clone(),
         }),
     }
+}
+
+/// How often in a row it has failed, if that is too often: across incidents, revisions and restarts.
+fn worn_out(input: &PlanInput<'_>, weighed: &Weighed<'_>) -> Option<u32> {
+    let action = weighed.computed.as_ref().ok()?;
+    let failures = failures_in_a_row(input, &weighed.cause, action);
+    (failures >= input.settings.guardrails.failures_per_remedy).then_some(failures)
 }
 
 /// What people must be told of a candidate that is out. Scaling at its limit is news once nothing that is still
@@ -204,20 +237,25 @@ fn concern(input: &PlanInput<'_>, verdict: &Verdict, weighed: &Weighed<'_>) -> O
     }
 }
 
+/// One try in words: the person who takes over needs the whole history.
+fn history(attempt: &Attempt) -> String {
+    let end = match attempt.verdict {
+        Some(verdict) => verdict.as_str(),
+        None if attempt.failed => "failed",
+        None => "without a verdict",
+    };
+    format!("{} at {} UTC: {end}", attempt.action, attempt.at.format("%H:%M"))
+}
+
 fn exhaust(cause: &Cause, incident: &Incident, roots: &[&RootCause], plan: &mut Plan) {
     if let Some(stored) = plan.incidents.iter_mut().find(|i| i.id == incident.id) {
         stored.exhausted = true;
     }
-    let tried: BTreeMap<ActionKind, usize> =
-        incident.attempts.iter().fold(BTreeMap::new(), |mut tried, attempt| {
-            *tried.entry(attempt.action).or_default() += 1;
-            tried
-        });
+    let tried: Vec<String> = incident.attempts.iter().map(history).collect();
     let tried = if tried.is_empty() {
         "nothing could be tried".to_owned()
     } else {
-        let parts: Vec<String> = tried.iter().map(|(a, n)| format!("{a} {n}×")).collect();
-        format!("tried {}", parts.join(", "))
+        format!("tried {}", tried.join(", "))
     };
     plan.concerns.push(Concern::RemediesExhausted {
         cause: cause.clone(),

@@ -5,10 +5,12 @@
 //! ```text
 //! plan ─▶ records: the policies, incidents and reports as they would be stored agree with each other
 //!      └▶ chosen ─▶ action: the one policy may go out, and each of its actions fits what Charter is now
+//!                 └▶ guards: nothing that bounds the loop is overstepped by it
 //! ```
 
 mod action;
 mod chosen;
+mod guards;
 mod records;
 
 use super::{Plan, PlanInput};
@@ -23,6 +25,7 @@ pub fn check(input: &PlanInput<'_>, plan: &Plan) -> Vec<String> {
         chosen::check(input, plan, policy, &mut broken);
         for action in &policy.actions {
             action::check(input, plan, policy, action, &mut broken);
+            guards::check(input, plan, policy, action, &mut broken);
         }
     }
     broken.rules

@@ -4,7 +4,7 @@
 use super::PlanInput;
 use super::candidate::Contender;
 use super::cost_benefit::benefit;
-use super::hold::hold;
+use super::guards::{self, Subject};
 use super::policy::open_policy;
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::cycle::{CandidateReport, Verdict};
@@ -32,6 +32,9 @@ pub(super) fn candidate<'a>(input: &PlanInput<'a>) -> Option<Contender<'a>> {
     if benefit - cost <= input.settings.min_score {
         return None;
     }
+    let subject = Subject { cause: &cause, component: CHARTER, action: &action, evidence: &[] };
+    let guards = guards::read(input, &subject);
+    let held = guards::first_held(&guards);
     Some(Contender {
         report: CandidateReport {
             component: CHARTER.to_owned(),
@@ -43,11 +46,11 @@ pub(super) fn candidate<'a>(input: &PlanInput<'a>) -> Option<Contender<'a>> {
             cost,
             score: benefit - cost,
             occurrences: 0,
-            guards: Vec::new(),
+            guards,
             verdict: Verdict::Chosen,
             cause: cause.clone(),
         },
-        held: hold(input, &cause, CHARTER, &action.scope()),
+        held,
         action,
         evidence: Vec::new(),
         critical: false,

@@ -9,6 +9,7 @@ use super::policy;
 use super::{Plan, PlanInput};
 use crate::domain::Cause;
 use crate::domain::cycle::{CandidateReport, Hold, Ineligibility, Verdict};
+use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::policy::{Approval, Policy};
 
 pub(super) fn choose(
@@ -22,6 +23,7 @@ pub(super) fn choose(
     // At most one policy is open per cause and component: that of its best candidate.
     let mut proposed: BTreeMap<(Cause, String), Verdict> = BTreeMap::new();
     for contender in contenders {
+        let mut guards = contender.report.guards.clone();
         let pair = (contender.report.cause.clone(), contender.report.component.clone());
         let verdict = if let Some((reason, detail)) = &contender.held {
             policy::refresh(input, &contender, plan);
@@ -35,11 +37,28 @@ pub(super) fn choose(
             }
         } else {
             let policy = policy::propose(input, &contender, plan, new_id);
+            let reading = approval(&policy);
+            guards.retain(|g| g.guard != reading.guard);
+            guards.push(reading);
             let verdict = admit(input, policy, contender.own(), plan);
             proposed.insert(pair, verdict.clone());
             verdict
         };
-        plan.candidates.push(CandidateReport { verdict, ..contender.report });
+        plan.candidates.push(CandidateReport { verdict, guards, ..contender.report });
+    }
+}
+
+/// The last guard: a person's word, or the mode's.
+fn approval(policy: &Policy) -> GuardReading {
+    match (policy.approval, policy.decided_by.as_deref()) {
+        (Approval::Approved, Some(by)) => {
+            GuardReading::passed(Guard::Approval, format!("approved by {by}"))
+        }
+        _ => {
+            let (id, revision) = (policy.id, policy.revision);
+            let detail = format!("policy {id} revision {revision} waits for a person");
+            GuardReading::held(Guard::Approval, Hold::ApprovalPending, detail)
+        }
     }
 }
 

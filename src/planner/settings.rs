@@ -49,6 +49,12 @@ pub struct Settings {
     /// healthy_nodes below replicas holds planning back this long after a change of size: the settle time of scale_up.
     #[serde(skip)]
     pub resize_settle: Duration,
+    /// `execute.settle` of every action: the least of its cooldown.
+    #[serde(skip)]
+    pub settle: BTreeMap<ActionKind, Duration>,
+    /// `monitor.min_coverage`: the share of the evidence that must have been read in this cycle.
+    #[serde(skip)]
+    pub min_coverage: f64,
 }
 
 impl Settings {
@@ -78,6 +84,8 @@ impl Default for Settings {
             incident_gap: Duration::from_secs(600),
             rejection_holds: Duration::from_secs(3600),
             resize_settle: Duration::from_secs(180),
+            settle: ActionKind::ALL.map(|kind| (kind, kind.default_settle())).into(),
+            min_coverage: 0.8,
         }
     }
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use super::PlanInput;
 use super::candidate::Contender;
 use super::cost_benefit::{benefit, effectiveness};
-use super::hold::Held;
+use super::guards;
 use super::parameters::{Computed, compute};
 use super::policy::open_policy;
 use super::settings::Strategy;
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::analysis::RootCause;
 use crate::domain::cycle::{CandidateReport, Ineligibility, Verdict};
+use crate::domain::guard::GuardReading;
 use crate::domain::rule::IDENTITY_LABELS;
 use crate::domain::{CHARTER, Cause};
 
@@ -156,14 +157,14 @@ impl Weighed<'_> {
         &self,
         input: &PlanInput<'p>,
         action: Action,
-        held: Option<Held>,
+        readings: Vec<GuardReading>,
     ) -> Contender<'p> {
         Contender {
-            report: self.report(Verdict::Chosen),
+            held: guards::first_held(&readings),
+            report: CandidateReport { guards: readings, ..self.report(Verdict::Chosen) },
             action,
             evidence: self.evidence(),
             critical: self.ground.critical,
-            held,
             open: open_policy(input, &self.cause, &self.ground.component),
         }
     }

@@ -1,6 +1,8 @@
-//! Who may change something: bearer tokens, and without one only peers on this very machine.
+//! Who may read and who may change something: bearer tokens of two scopes, and without one for changes only peers on
+//! this very machine. Also how often one may ask at all.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -9,7 +11,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
-use super::Context;
+use super::Settings;
+use super::limits::{Limits, Wait};
 use super::reply::ApiError;
 use crate::domain::secret::Secret;
 
@@ -27,21 +30,73 @@ pub fn carries(headers: &HeaderMap, token: &Secret) -> bool {
         && bool::from(given.trim().as_bytes().ct_eq(token.expose().as_bytes()))
 }
 
-/// Lets reading pass and asks of everything else for `api.token`, or for a loopback peer where none is configured.
-pub async fn guard(State(context): State<Context>, request: Request, next: Next) -> Response {
-    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        return next.run(request).await;
+/// What stands before everything under `/api/v1`.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    settings: Arc<Settings>,
+    limits: Arc<Limits>,
+}
+
+impl Door {
+    pub fn new(settings: Arc<Settings>) -> Self {
+        let limits = Arc::new(Limits::new(settings.rate_limit));
+        Self { settings, limits }
     }
-    match &context.settings.token {
-        Some(token) if carries(request.headers(), token) => next.run(request).await,
-        Some(_) => {
-            ApiError::Unauthorized("this needs the header Authorization: Bearer <api.token>".to_owned()).into_response()
+
+    fn admit(&self, request: &Request) -> Result<(), ApiError> {
+        let Settings { token, read_token, rate_limit, .. } = &*self.settings;
+        self.limits.request(request).map_err(|wait| {
+            let text = format!(
+                "more than {rate_limit} requests a second from one address (api.rate_limit)"
+            );
+            too_many(text, wait)
+        })?;
+        let has = |token: &Option<Secret>| {
+            token.as_ref().is_some_and(|token| carries(request.headers(), token))
+        };
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        if reads && (read_token.is_none() || has(read_token) || has(token)) {
+            return Ok(());
         }
-        None if is_local(&request) => next.run(request).await,
-        None => ApiError::Forbidden(
-            "without api.token this is served to the daemon's own machine only: configure api.token (or api.token_file) and send it as Authorization: Bearer <token>",
-        )
-        .into_response(),
+        if reads {
+            return Err(self.unauthorized(request, "api.read_token or api.token"));
+        }
+        match token {
+            _ if has(read_token) => Err(ApiError::Forbidden(
+                "this token may only read: send the operate token (api.token) as Authorization: Bearer <token>",
+            )),
+            Some(_) if has(token) => Ok(()),
+            Some(_) => Err(self.unauthorized(request, "api.token")),
+            None if is_local(request) => Ok(()),
+            None => Err(ApiError::Forbidden(
+                "without api.token this is served to the daemon's own machine only: configure api.token (or api.token_file) and send it as Authorization: Bearer <token>",
+            )),
+        }
+    }
+
+    fn unauthorized(&self, request: &Request, wanted: &str) -> ApiError {
+        if let Err(wait) = self.limits.failure(request) {
+            let text = format!("too many requests from one address without {wanted}");
+            return too_many(text, wait);
+        }
+        // As many lines as there may be failures: the limit bounds the log, too.
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map(|ConnectInfo(peer)| tracing::field::display(peer.ip()));
+        let (method, path) = (request.method(), request.uri().path());
+        tracing::warn!(peer, %method, path, wanted, "a request without the right token was turned away");
+        ApiError::Unauthorized(format!("this needs the header Authorization: Bearer <{wanted}>"))
+    }
+}
+
+fn too_many(text: String, Wait(wait): Wait) -> ApiError {
+    ApiError::TooMany { text, wait }
+}
+
+/// Lets through whom the tokens and the limits admit.
+pub(super) async fn guard(State(door): State<Door>, request: Request, next: Next) -> Response {
+    match door.admit(&request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
     }
 }
 

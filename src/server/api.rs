@@ -11,12 +11,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::reply::ApiError;
+use super::reply::{self, ApiError};
 use super::{Context, access};
 use crate::knowledge::Page;
 
@@ -27,7 +30,9 @@ const MAX_BODY: usize = 16 * 1024;
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 pub(super) fn routes(context: &Context) -> Router<Context> {
-    Router::new()
+    let door = access::Door::new(context.settings.clone());
+    // The layers stand behind the last route: whatever is added above is guarded like the rest.
+    let routes = Router::new()
         .route("/api/v1/state", get(state::state))
         .route("/api/v1/statistics", get(state::statistics))
         .route("/api/v1/violations", get(violations::list))
@@ -41,9 +46,25 @@ pub(super) fn routes(context: &Context) -> Router<Context> {
         .route("/api/v1/escalations", get(records::escalations))
         .route("/api/v1/cycles", get(records::cycles))
         .route("/api/v1/cycles/{id}", get(records::cycle))
+        // Set here so that a wrong method meets the same door, and a preflight the CORS layer.
+        .method_not_allowed_fallback(reply::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(context.clone(), access::guard))
         .layer(middleware::from_fn(bounded))
+        .layer(middleware::from_fn_with_state(door, access::guard));
+    if context.settings.cors_origins.is_empty() {
+        return routes;
+    }
+    // Outside the guard: a preflight carries no token, and a page should be able to read its 401.
+    routes.layer(cors(&context.settings.cors_origins))
+}
+
+/// Pages of these origins may read; what changes something stays with people and their tools.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET])
+        .allow_headers([AUTHORIZATION])
 }
 
 async fn bounded(request: Request, next: Next) -> Response {

@@ -7,6 +7,7 @@ mod body;
 mod sort;
 mod writer;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,9 @@ use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::access;
+use super::limits::Limits;
 use super::reply::ApiError;
+use super::settings::RATE_LIMIT;
 use crate::control_loop::handle::LoopHandle;
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
@@ -44,7 +47,8 @@ const LARGEST_BODIES: usize = 16;
 /// What the smallest request counts for, so that the number of requests is bounded too: 256 with the shipped limit.
 const SMALLEST_CHARGE: usize = 256 * 1024;
 
-/// Decoded payloads that wait for the writer; each still holds its room, so this never fills first.
+/// Decoded payloads that wait for the writer; each holds its room until it is stored, whether or not its sender still
+/// waits, so this never fills first.
 const QUEUE: usize = 1024;
 
 /// The receiving end of the webhook. Cheap to clone; [`Writer`] ends when all clones are gone.
@@ -55,6 +59,7 @@ pub struct Intake {
     handle: LoopHandle,
     metrics: Arc<Metrics>,
     room: Arc<Semaphore>,
+    limits: Arc<Limits>,
     deliveries: mpsc::Sender<Delivery>,
 }
 
@@ -71,30 +76,44 @@ impl Intake {
         let (sender, deliveries) = mpsc::channel(QUEUE);
         let room =
             settings.max_body_bytes.saturating_mul(LARGEST_BODIES).min(Semaphore::MAX_PERMITS);
-        let writer =
-            Writer { deliveries, knowledge, handle: handle.clone(), metrics: metrics.clone() };
+        let writer = Writer {
+            deliveries,
+            knowledge,
+            handle: handle.clone(),
+            metrics: metrics.clone(),
+            told_full: false,
+        };
         let intake = Self {
             settings: Arc::new(settings.clone()),
             monitor: Arc::new(monitor.clone()),
             handle,
             metrics,
             room: Arc::new(Semaphore::new(room)),
+            limits: Arc::new(Limits::new(RATE_LIMIT)),
             deliveries: sender,
         };
         (intake, writer)
     }
 
+    /// Takes so many requests a second from one address instead of the default.
+    #[must_use]
+    pub fn with_rate_limit(self, requests_per_second: NonZeroU32) -> Self {
+        Self { limits: Arc::new(Limits::new(requests_per_second)), ..self }
+    }
+
     /// Takes in one request; returns once all of its alerts are stored.
     async fn take(&self, request: Request) -> Result<(), Refusal> {
-        let (parts, body) = request.into_parts();
+        self.limits.request(&request).map_err(|_| Refusal::TooOften)?;
         if let Some(token) = &self.settings.webhook_token
-            && !access::carries(&parts.headers, token)
+            && !access::carries(request.headers(), token)
         {
+            self.limits.failure(&request).map_err(|_| Refusal::TooOften)?;
             return Err(Refusal::Unauthorized);
         }
+        let (parts, body) = request.into_parts();
         let max = self.settings.max_body_bytes;
         let charge = charge(&parts.headers, max);
-        let _room =
+        let room =
             self.room.clone().try_acquire_many_owned(charge).map_err(|_| Refusal::TooMuch)?;
         let body = body::read(body, max, BODY_TIME).await.map_err(|error| match error {
             BodyError::TooLarge => Refusal::TooLarge { max },
@@ -111,7 +130,9 @@ impl Intake {
         drop(body);
         self.metrics.alerts_received(sorted.received());
         let (answer, answered) = oneshot::channel();
-        self.deliveries.try_send(sorted.into_delivery(answer)).map_err(|_| Refusal::TooMuch)?;
+        self.deliveries
+            .try_send(sorted.into_delivery(room, answer))
+            .map_err(|_| Refusal::TooMuch)?;
         match tokio::time::timeout(STORE_TIME, answered).await {
             Ok(Ok(stored)) => stored.map_err(Refusal::Store),
             Ok(Err(_)) => Err(Refusal::Store("the daemon is stopping".to_owned())),
@@ -145,6 +166,11 @@ enum Refusal {
     TooSlow,
     #[error("too many payloads are being stored; try again")]
     TooMuch,
+    /// Answered 503 and never 429, which Alertmanager takes for final and drops the alerts.
+    #[error(
+        "too many requests from one address, or without the token: over api.rate_limit; try again"
+    )]
+    TooOften,
     #[error("the alerts could not be stored: {0}")]
     Store(String),
 }
@@ -156,7 +182,9 @@ impl Refusal {
             Self::Malformed(_) => (IntakeRejection::Malformed, WebhookStatus::BadRequest),
             Self::TooLarge { .. } => (IntakeRejection::TooLarge, WebhookStatus::TooLarge),
             Self::TooSlow => (IntakeRejection::TooSlow, WebhookStatus::TooSlow),
-            Self::TooMuch => (IntakeRejection::TooMuch, WebhookStatus::Unavailable),
+            Self::TooMuch | Self::TooOften => {
+                (IntakeRejection::TooMuch, WebhookStatus::Unavailable)
+            }
             Self::Store(_) => (IntakeRejection::StoreFailed, WebhookStatus::Unavailable),
         }
     }
@@ -170,7 +198,7 @@ impl From<Refusal> for ApiError {
             Refusal::Malformed(_) => Self::Body(text, StatusCode::BAD_REQUEST),
             Refusal::TooLarge { .. } => Self::TooLarge(text),
             Refusal::TooSlow => Self::TooSlow(text),
-            Refusal::TooMuch | Refusal::Store(_) => Self::Unavailable(text),
+            Refusal::TooMuch | Refusal::TooOften | Refusal::Store(_) => Self::Unavailable(text),
         }
     }
 }
@@ -191,7 +219,12 @@ async fn receive(State(intake): State<Intake>, request: Request) -> Response {
     let (reason, status) = refusal.reason();
     intake.metrics.intake_rejected(reason);
     intake.metrics.webhook_answered(status);
-    tracing::warn!(error = %refusal, "a webhook request was turned away");
+    if matches!(refusal, Refusal::TooOften) {
+        // The counter tells; a line for each would let whoever sends too much fill the log.
+        tracing::debug!(error = %refusal, "a webhook request was turned away");
+    } else {
+        tracing::warn!(error = %refusal, "a webhook request was turned away");
+    }
     if reason == IntakeRejection::TooLarge {
         // Its alerts are known to Alertmanager's list, which the cycle reads.
         intake.metrics.woken(WakeReason::OversizePayload);

@@ -1,5 +1,7 @@
 //! Errors as the HTTP surface answers them: a status and `{"error": …}`, and the parameters that lead to them.
 
+use std::time::Duration;
+
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Json, Query, Request};
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -14,6 +16,9 @@ use crate::knowledge::{DecisionError, StoreError};
 
 /// Seconds after which a turned-away caller may try again: longer than a commit, shorter than a cycle.
 const RETRY_AFTER_SECONDS: &str = "5";
+
+/// From the head of a POST to the end of its few bytes; shorter than the time for the whole answer.
+const BODY_TIME: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -35,6 +40,8 @@ pub enum ApiError {
     TooSlow(String),
     #[error("{0}")]
     TooLarge(String),
+    #[error("{text}")]
+    TooMany { text: String, wait: Duration },
     #[error("{method} is not served at {path}; see the Allow header")]
     Method { method: String, path: String },
 }
@@ -52,6 +59,7 @@ impl ApiError {
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
@@ -61,14 +69,21 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
         let error = self.to_string();
+        let retry_after = match &self {
+            Self::TooMany { wait, .. } => Some(HeaderValue::from(wait.as_secs() + 1)),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                Some(HeaderValue::from_static(RETRY_AFTER_SECONDS))
+            }
+            _ => None,
+        };
         let body = match self {
             Self::Conflict { present, .. } => json!({"error": error, "present": present}),
             _ => json!({"error": error}),
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, seconds);
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -119,8 +134,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let Json(body) =
-            Json::from_request(request, state).await.map_err(|rejection: JsonRejection| {
+        let read = tokio::time::timeout(BODY_TIME, Json::from_request(request, state));
+        let Json(body) = read
+            .await
+            .map_err(|_| {
+                ApiError::TooSlow(format!(
+                    "the body did not arrive within {} s",
+                    BODY_TIME.as_secs()
+                ))
+            })?
+            .map_err(|rejection: JsonRejection| {
                 // 422 says that JSON was read and a field is wrong: a bad parameter like any other.
                 let status = match rejection.status() {
                     StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,

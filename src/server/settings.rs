@@ -1,10 +1,16 @@
 //! The `api` section of the configuration with its defaults.
 
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::domain::secret::Secret;
+
+/// A dashboard, Prometheus and `mape-k status` ask some 10 times a second together, and Alertmanager delivers 12,000
+/// alerts a second in 120 payloads of 100: this is four times as much.
+pub(super) const RATE_LIMIT: NonZeroU32 = NonZeroU32::new(500).unwrap();
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -12,9 +18,25 @@ pub struct Settings {
     pub port: u16,
     /// Guards POSTs; without one they are served to loopback only.
     pub token: Option<Secret>,
+    /// Guards GETs under /api/v1, together with `token`; without one they are open.
+    pub read_token: Option<Secret>,
+    /// Requests a second from one address, to the API and to the webhook each.
+    pub rate_limit: NonZeroU32,
+    /// Web pages of these origins may read the API; none: no page of another origin may.
+    pub cors_origins: Vec<String>,
+    /// Both listeners speak TLS with these.
+    pub tls: Option<TlsFiles>,
     /// /health answers 503 when the loop's heartbeat is older than this.
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub stall_after: Duration,
+}
+
+/// Paths of PEM files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TlsFiles {
+    /// The certificate, followed by those in between up to the authority.
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }
 
 impl Default for Settings {
@@ -23,6 +45,10 @@ impl Default for Settings {
             host: "0.0.0.0".to_owned(),
             port: 8001,
             token: None,
+            read_token: None,
+            rate_limit: RATE_LIMIT,
+            cors_origins: Vec::new(),
+            tls: None,
             stall_after: Duration::from_secs(300),
         }
     }

@@ -52,7 +52,7 @@ logging: {file: "logs/a b.log"}
 fn secrets_and_passwords_are_never_printed_and_their_stars_never_loaded() {
     let config = accepted(
         "monitor: {bearer_token: hunter1, prometheus_url: 'http://me:hunter2@prom:9090'}\n\
-         execute: {charter_api_key: hunter3}\nalertmanager: {webhook_token: hunter4}\napi: {token: hunter5}",
+         execute: {charter_api_key: hunter3}\nalertmanager: {webhook_token: hunter4}\napi: {token: hunter5, read_token: hunter6}",
     );
     assert_eq!(config.monitor.bearer_token.as_ref().map(Secret::expose), Some("hunter1"));
     assert_eq!(config.monitor.prometheus_url.password(), Some("hunter2"));
@@ -66,6 +66,7 @@ fn secrets_and_passwords_are_never_printed_and_their_stars_never_loaded() {
         "execute.charter_api_key",
         "alertmanager.webhook_token",
         "api.token",
+        "api.read_token",
     ];
     assert_eq!(paths, secrets, "{errors}");
 }

@@ -13,13 +13,14 @@ use mape_k::domain::escalation::EscalationReason;
 use mape_k::metrics::Metrics;
 use mape_k::metrics::labels::{CandidateVerdict, Label as _};
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/BENCHMARKS.md",
     "docs/OPERATIONS.md",
+    "docs/SAFETY.md",
 ];
 
 fn root() -> PathBuf {
@@ -308,4 +309,31 @@ fn the_architecture_lists_every_module_in_the_order_of_the_library() {
         .filter_map(|line| line.split('`').next().map(str::to_owned))
         .collect();
     assert_eq!(listed, modules);
+}
+
+/// A promise names the test that holds it: one that is gone holds nothing.
+#[test]
+fn every_test_that_safety_names_is_there() {
+    fn sources(folder: &Path, into: &mut String) {
+        for entry in fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()) {
+            if entry.is_dir() {
+                sources(&entry, into);
+            } else if entry.extension().is_some_and(|e| e == "rs") {
+                into.push_str(&fs::read_to_string(&entry).expect("a source"));
+            }
+        }
+    }
+    let mut tests = String::new();
+    sources(&root().join("tests/it"), &mut tests);
+    let safety = read("docs/SAFETY.md");
+    let is_test = |word: &&str| {
+        word.matches('_').count() >= 3
+            && !word.starts_with("mape_k_")
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    let named: Vec<&str> = safety.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() > 50, "{}", named.len());
+    for name in named {
+        assert!(tests.contains(&format!("fn {name}(")), "docs/SAFETY.md names {name}");
+    }
 }

@@ -8,6 +8,7 @@ mod commands;
 mod daemon;
 mod demo;
 mod heals;
+mod killed;
 mod kills;
 mod load;
 mod outage;

@@ -8,9 +8,9 @@ use chrono::TimeDelta;
 use mape_k::domain::Cause;
 use mape_k::domain::escalation::Escalation;
 use mape_k::domain::escalation::EscalationReason::{
-    self, ActionFailed, AmbiguousScope, ApprovalNeeded, CapacityExhausted, DataMissing,
-    Degradation, Flapping, Ineffective, OutcomeUnknown, RemediesExhausted, UnknownAlert,
-    UnknownCause,
+    self, ActionFailed, AmbiguousScope, ApprovalNeeded, Blind, Breaker, Budget, CapacityExhausted,
+    DataMissing, Degradation, Flapping, HandsTied, Ineffective, OutcomeUnknown, RemediesExhausted,
+    Storm, UnknownAlert, UnknownCause,
 };
 use mape_k::domain::time::Time;
 use mape_k::escalation::{Changes, Situation, Wanted, reconcile};
@@ -35,6 +35,9 @@ struct Desk {
     missing: BTreeSet<String>,
     succeeded: Vec<(Cause, String)>,
     scoped: bool,
+    blind: bool,
+    storm: bool,
+    breaker: bool,
     ids: u128,
 }
 
@@ -47,6 +50,9 @@ impl Desk {
             missing: BTreeSet::new(),
             succeeded: Vec::new(),
             scoped: false,
+            blind: true,
+            storm: true,
+            breaker: true,
             ids: 0,
         }
     }
@@ -69,6 +75,9 @@ impl Desk {
             active: &self.active,
             missing: &self.missing,
             succeeded: &self.succeeded,
+            blind: self.blind,
+            storm: self.storm,
+            breaker: self.breaker,
             scoped: self.scoped,
             quiet: Duration::from_secs(600),
         };
@@ -154,8 +163,23 @@ fn what_is_told_no_more_but_still_active_stays_open() {
 }
 
 #[test]
+fn blind_storm_and_breaker_close_when_they_are_over() {
+    for reason in [Blind, Storm, Breaker] {
+        let mut desk = Desk::with(reason);
+        desk.clear();
+        desk.cycle(Vec::new());
+        assert!(desk.is_open(), "{reason:?}");
+        (desk.blind, desk.storm, desk.breaker) = (false, false, false);
+        desk.cycle(Vec::new());
+        assert!(!desk.is_open(), "{reason:?}");
+    }
+}
+
+#[test]
 fn these_close_when_none_of_their_evidence_is_active() {
     for reason in [
+        HandsTied,
+        Budget,
         UnknownCause,
         UnknownAlert,
         CapacityExhausted,

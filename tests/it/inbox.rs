@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use mape_k::domain::Labels;
 use mape_k::domain::alert::{AlertStatus, InboxAlert};
 use mape_k::domain::time::{Time, after};
-use mape_k::knowledge::{Database, Intake, Knowledge};
+use mape_k::knowledge::{Database, Intake, Knowledge, MAX_ALERTS, Pruned};
 
-use crate::knowledge_facade::{DAY, on_both, settings};
+use crate::knowledge_facade::{DAY, on_both, pruned, settings};
 use crate::store_contract::time;
 
 pub fn alert(fingerprint: &str, status: AlertStatus, received_at: Time) -> InboxAlert {
@@ -139,14 +139,34 @@ async fn alert_keys_are_kept_a_day_from_when_they_were_last_heard_of() {
         seen.retain(|alert| alert.fingerprint != "unseen");
         assert_eq!(knowledge.mark_processed(&seen).await.unwrap(), 3);
         knowledge.take_in(&[alert("repeated", Firing, time(DAY / 2))]).await.unwrap();
-        assert_eq!(knowledge.prune(time(DAY), 100).await.unwrap(), 0, "a day is not over");
-        assert_eq!(knowledge.prune(time(DAY + 1), 100).await.unwrap(), 2);
+        assert_eq!(pruned(&knowledge, time(DAY)).await, 0, "a day is not over");
+        assert_eq!(pruned(&knowledge, time(DAY + 1)).await, 2);
         let mut left: Vec<_> =
             knowledge.inbox().await.unwrap().into_iter().map(|a| a.fingerprint).collect();
         left.sort();
         assert_eq!(left, ["repeated", "unseen"]);
     })
     .await;
+}
+
+/// More than the store keeps: the oldest go, and those that were still of use are counted.
+#[tokio::test]
+async fn alerts_beyond_the_bound_are_dropped_oldest_first_and_counted() {
+    use AlertStatus::{Firing, Resolved};
+    let knowledge = Knowledge::in_memory();
+    let seen = [alert("seen", Resolved, time(0))];
+    knowledge.take_in(&seen).await.unwrap();
+    assert_eq!(knowledge.mark_processed(&seen).await.unwrap(), 1);
+    let old = [alert("unseen", Resolved, time(0)), alert("firing", Firing, time(0))];
+    knowledge.take_in(&old).await.unwrap();
+    let storm: Vec<_> = (0..MAX_ALERTS).map(|n| alert(&n.to_string(), Firing, time(1))).collect();
+    knowledge.take_in(&storm).await.unwrap();
+    let mut pruned = Pruned::default();
+    knowledge.prune(time(2), 100, &mut pruned).await.unwrap();
+    assert_eq!(pruned, Pruned { records: 3, alerts_lost: 2 });
+    let left = knowledge.inbox().await.unwrap();
+    assert_eq!(left.len(), MAX_ALERTS);
+    assert!(left.iter().all(|alert| alert.received_at == time(1)), "the newest are kept");
 }
 
 /// Nothing is asserted of the rate; it is printed.
@@ -179,9 +199,6 @@ async fn alerts_are_taken_in_by_the_hundred_and_none_is_lost() {
     assert_eq!(knowledge.mark_processed(&inbox).await.unwrap(), 10_000);
     println!("10000 alerts marked in {:?}", start.elapsed());
     let start = Instant::now();
-    assert_eq!(
-        knowledge.prune(after(time(0), Duration::from_secs(25 * 3600)), 100).await.unwrap(),
-        10_000
-    );
+    assert_eq!(pruned(&knowledge, after(time(0), Duration::from_secs(25 * 3600))).await, 10_000);
     println!("10000 alerts pruned in {:?}", start.elapsed());
 }

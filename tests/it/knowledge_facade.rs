@@ -10,7 +10,7 @@ use mape_k::domain::outcome::{Insight, Outcome, OutcomeType};
 use mape_k::domain::policy::{Approval, Policy, Priority};
 use mape_k::domain::time::Time;
 use mape_k::knowledge::{
-    Database, Decision, DecisionError, Fact, Intake, Knowledge, Settings, When, Written,
+    Database, Decision, DecisionError, Fact, Intake, Knowledge, Pruned, Settings, When, Written,
 };
 use uuid::Uuid;
 
@@ -22,6 +22,14 @@ pub const DAY: i64 = 24 * 3600;
 
 pub fn settings(database: Database, folder: &Path) -> Settings {
     Settings { database, sqlite_path: folder.join("knowledge.db"), ..Settings::default() }
+}
+
+/// How many records the bounds dropped.
+pub async fn pruned(knowledge: &Knowledge, now: Time) -> u64 {
+    let mut pruned = Pruned::default();
+    knowledge.prune(now, 100, &mut pruned).await.unwrap();
+    assert_eq!(pruned.alerts_lost, 0);
+    pruned.records
 }
 
 pub async fn on_both(test: impl AsyncFn(Knowledge)) {
@@ -204,8 +212,8 @@ async fn what_is_open_outlives_the_retention_and_what_is_over_does_not() {
         save(&knowledge, &all).await;
         save(&knowledge, &[escalation(1, None), escalation(2, Some(time(5)))]).await;
         save(&knowledge, &[outcome(1, ActionKind::ScaleUp, OutcomeType::Success)]).await;
-        assert_eq!(knowledge.prune(time(29 * DAY), 100).await.unwrap(), 0);
-        assert_eq!(knowledge.prune(time(31 * DAY), 100).await.unwrap(), 5);
+        assert_eq!(pruned(&knowledge, time(29 * DAY)).await, 0);
+        assert_eq!(pruned(&knowledge, time(31 * DAY)).await, 5);
         let open: Vec<_> =
             knowledge.all::<Policy>(None).await.unwrap().into_iter().map(|p| p.approval).collect();
         assert_eq!(open, [Approval::Approved, Approval::Pending]);
@@ -227,12 +235,12 @@ async fn a35_the_1001st_outcome_evicts_the_oldest() {
         let cured = (1..=1000).map(|n| outcome(n, ActionKind::ScaleUp, OutcomeType::Success));
         let all: Vec<_> = std::iter::once(failed.clone()).chain(cured).collect();
         save(&knowledge, &all[..1000]).await;
-        assert_eq!(knowledge.prune(time(0), 100).await.unwrap(), 0);
+        assert_eq!(pruned(&knowledge, time(0)).await, 0);
         assert_eq!(knowledge.statistics().await.unwrap()[0].successes, 999);
         save(&knowledge, &all[1000..]).await;
         let before = knowledge.statistics().await.unwrap();
         assert_eq!((before[0].runs, before[0].successes), (1000, 1000));
-        assert_eq!(knowledge.prune(time(0), 100).await.unwrap(), 1);
+        assert_eq!(pruned(&knowledge, time(0)).await, 1);
         assert_eq!(knowledge.get::<Outcome>(&failed.id.to_string()).await.unwrap(), None);
         assert_eq!(knowledge.statistics().await.unwrap(), before);
     })

@@ -1,6 +1,7 @@
 //! The black-box tests, one binary: everything here goes through public doors (HTTP, command line, library) and meets
 //! real servers where they exist.
 
+mod access;
 mod actions;
 mod analyzer;
 mod charter_contract;
@@ -9,6 +10,7 @@ mod config;
 mod config_keys;
 mod config_printed;
 mod config_refused;
+mod decoders;
 mod documents;
 mod end_to_end;
 mod escalation;

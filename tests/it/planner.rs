@@ -6,6 +6,7 @@ mod choice;
 mod constancy;
 mod eligibility;
 mod exhaustion;
+mod guards;
 mod holds;
 mod parameters;
 pub mod world;

@@ -1,10 +1,13 @@
 //! The HTTP surface in this process on port 0, with real HTTP: a loop's handle and a store, and nothing behind them.
 
+mod access;
 mod api;
+mod bounds;
 mod decisions;
 mod health;
 mod intake;
 mod metrics;
+mod overload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -76,6 +79,7 @@ impl Setup {
     async fn serve(self) -> Surface {
         let (publisher, handle) = handle::channel(self.clock);
         let metrics = Metrics::new(self.clock.now());
+        let rate_limit = self.api.rate_limit;
         let context = Context {
             handle: handle.clone(),
             knowledge: self.knowledge.clone(),
@@ -90,6 +94,7 @@ impl Setup {
             self.knowledge.clone(),
             metrics.clone(),
         );
+        let intake = intake.with_rate_limit(rate_limit);
         let shutdown = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run());

@@ -44,6 +44,10 @@ async fn keys(store: &dyn Store, query: Query) -> Vec<String> {
     store.list(PLACE, query).await.unwrap().into_iter().map(|record| record.key).collect()
 }
 
+async fn dropped(store: &dyn Store, bound: &Bound) -> u64 {
+    store.prune(bound, 100).await.unwrap().values().sum()
+}
+
 fn everything() -> Query {
     Query { limit: 1000, ..Query::default() }
 }
@@ -163,12 +167,34 @@ async fn prune_keeps_the_newest_and_the_young(store: Arc<dyn Store>) {
     let writes = (0..10).map(|n| put_at(&n.to_string(), "t", time(n))).collect();
     store.write(writes).await.unwrap();
     let bound = |newest, not_before| Bound { collection: PLACE, tag: None, newest, not_before };
-    assert_eq!(store.prune(vec![bound(8, None)]).await.unwrap(), 2);
-    assert_eq!(store.prune(vec![bound(100, Some(time(5)))]).await.unwrap(), 3);
+    assert_eq!(dropped(&*store, &bound(8, None)).await, 2);
+    assert_eq!(dropped(&*store, &bound(100, Some(time(5)))).await, 3);
     assert_eq!(keys(&*store, everything()).await, ["9", "8", "7", "6", "5"]);
-    assert_eq!(store.prune(vec![bound(3, Some(time(6)))]).await.unwrap(), 2);
+    assert_eq!(dropped(&*store, &bound(3, Some(time(6)))).await, 2);
     assert_eq!(keys(&*store, everything()).await, ["9", "8", "7"]);
-    assert_eq!(store.prune(vec![bound(3, Some(time(6)))]).await.unwrap(), 0);
+    assert_eq!(dropped(&*store, &bound(3, Some(time(6)))).await, 0);
+}
+
+async fn prune_drops_in_steps_and_says_what_it_dropped(store: Arc<dyn Store>) {
+    let tags = ["even", "odd"].into_iter().cycle();
+    let writes = (0..9).zip(tags).map(|(n, tag)| put_at(&n.to_string(), tag, time(n))).collect();
+    store.write(writes).await.unwrap();
+    let bound = Bound { collection: PLACE, tag: None, newest: 2, not_before: Some(time(4)) };
+    let mut steps = Vec::new();
+    let mut tags = std::collections::BTreeMap::new();
+    loop {
+        let step = store.prune(&bound, 3).await.unwrap();
+        if step.is_empty() {
+            break;
+        }
+        steps.push(step.values().sum::<u64>());
+        for (tag, count) in step {
+            *tags.entry(tag).or_insert(0) += count;
+        }
+    }
+    assert!(steps.iter().all(|step| *step <= 3), "{steps:?}");
+    assert_eq!(tags, [("even".to_owned(), 4), ("odd".to_owned(), 3)].into());
+    assert_eq!(keys(&*store, everything()).await, ["8", "7"]);
 }
 
 async fn prune_touches_no_other_tag_and_no_other_collection(store: Arc<dyn Store>) {
@@ -193,7 +219,7 @@ async fn prune_touches_no_other_tag_and_no_other_collection(store: Arc<dyn Store
         newest: 0,
         not_before: Some(time(100)),
     };
-    assert_eq!(store.prune(vec![bound]).await.unwrap(), 1);
+    assert_eq!(dropped(&*store, &bound).await, 1);
     assert_eq!(keys(&*store, everything()).await, ["open"]);
     assert!(store.get(Collection::Outcomes, "other").await.unwrap().is_some());
 }
@@ -284,6 +310,7 @@ contract!(
     lists_are_newest_first_by_first_insertion,
     a_list_may_be_filtered_by_tag_and_read_page_by_page,
     prune_keeps_the_newest_and_the_young,
+    prune_drops_in_steps_and_says_what_it_dropped,
     prune_touches_no_other_tag_and_no_other_collection,
     of_many_that_compare_and_set_at_once_exactly_one_wins,
     a_batch_is_seen_whole_or_not_at_all,

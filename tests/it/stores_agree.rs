@@ -74,7 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
 async fn answer(store: &dyn Store, step: Step) -> String {
     match step {
         Step::Write(writes) => format!("{:?}", store.write(writes).await.unwrap()),
-        Step::Prune(bound) => format!("{} dropped", store.prune(vec![bound]).await.unwrap()),
+        Step::Prune(bound) => format!("{:?} dropped", store.prune(&bound, 100).await.unwrap()),
         Step::List(collection, tag, place) => {
             let all = Query { tag, after: None, limit: 100 };
             let whole = store.list(collection, all.clone()).await.unwrap();

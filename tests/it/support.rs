@@ -5,9 +5,12 @@
 
 pub mod alertmanager;
 pub mod config;
+pub mod disk;
 pub mod eventually;
+pub mod ledger;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod routes;
 pub mod server;
 pub mod tools;

@@ -10,6 +10,7 @@ mod crash_points;
 mod cycles;
 mod deciding;
 mod fakes;
+mod guarded;
 mod overload;
 mod resolved;
 mod temporary;

@@ -10,12 +10,13 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use url::Url;
 use uuid::Uuid;
 
 use super::call::{Call, CallObserver, CallStatus, Stopwatch};
 use super::error::{Error, SetupError};
+use crate::domain::address;
+use crate::domain::secret::Secret;
 use crate::executor::settings::{Idempotency, Settings};
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -32,7 +33,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Transport {
     http: reqwest::Client,
     base: Url,
-    key: Option<String>,
+    /// What Charter is sent and must not be repeated when it quotes us.
+    secrets: Vec<Secret>,
     authorization: Option<HeaderValue>,
     idempotency: Idempotency,
     /// Did Charter's last accepted keyed answer carry the key back? Written by [`Transport::exchange`] only.
@@ -49,7 +51,7 @@ pub(super) struct Answer {
 
 impl Answer {
     /// The answer has the right status and says something that the contract does not know.
-    pub(super) fn nonsense(&self, why: &str) -> Error {
+    fn nonsense(&self, why: &str) -> Error {
         Error::Unclear {
             call: self.call,
             url: self.url.clone(),
@@ -59,8 +61,11 @@ impl Answer {
         }
     }
 
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|e| self.nonsense(&e.to_string()))
+    pub(super) fn read<T>(
+        &self,
+        decode: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        decode(&self.body).map_err(|why| self.nonsense(&why))
     }
 }
 
@@ -92,10 +97,12 @@ impl Transport {
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|e| SetupError::Http(e.to_string()))?;
+        let key = settings.charter_api_key.iter().cloned();
+        let secrets = key.chain(credentials(&http, &settings.charter_url)).collect();
         Ok(Self {
             http,
             base: settings.charter_url.clone(),
-            key: settings.charter_api_key.as_ref().map(|key| key.expose().to_owned()),
+            secrets,
             authorization,
             idempotency: settings.idempotent_charter,
             carried_back: AtomicBool::new(false),
@@ -143,7 +150,7 @@ impl Transport {
             Ok(answer) => parse(&answer),
             Err(error) => Err(error),
         };
-        let result = result.map_err(|error| self.without_key(error));
+        let result = result.map_err(|error| self.without_secrets(error));
         stopwatch.end(result.as_ref().map_or_else(Error::label, |_| CallStatus::Ok));
         result
     }
@@ -171,7 +178,9 @@ impl Transport {
         let answered = call.accepts(status.as_u16())
             || (call == Call::Validate && status == StatusCode::UNPROCESSABLE_ENTITY);
         if !answered {
-            let body = body.unwrap_or_default();
+            // Before anything is cut: half a secret would not be found any more.
+            let body = self.hide(String::from_utf8_lossy(&body.unwrap_or_default()).into_owned());
+            let body = body.into_bytes();
             return Err(self.rejection(call, url, status, location, &body));
         }
         let body = body.map_err(|detail| Error::Unclear {
@@ -248,10 +257,13 @@ impl Transport {
         Error::Unclear { call, url, detail, timed_out: error.is_timeout(), may_still_land: true }
     }
 
-    /// An answer may quote our own header; the key must not travel on into logs and the API.
-    fn without_key(&self, error: Error) -> Error {
-        let Some(key) = self.key.as_deref().filter(|key| !key.is_empty()) else { return error };
-        let hide = |text: String| text.replace(key, "***");
+    fn hide(&self, text: String) -> String {
+        self.secrets.iter().fold(text, |text, secret| secret.hidden_in(text))
+    }
+
+    /// An answer may quote our own header; what is in it must not travel on into logs and the API.
+    fn without_secrets(&self, error: Error) -> Error {
+        let hide = |text: String| self.hide(text);
         match error {
             Error::NotSent { call, url, detail } => {
                 Error::NotSent { call, url, detail: hide(detail) }
@@ -270,6 +282,16 @@ impl Transport {
             }
         }
     }
+}
+
+/// The user and password of a URL, as they stand in it and as the client codes them into a header.
+fn credentials(http: &reqwest::Client, url: &Url) -> Vec<Secret> {
+    let request = http.get(url.clone()).build().ok();
+    let coded = request.and_then(|request| {
+        let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+        Some(Secret::new(header.split_once(' ')?.1.to_owned()))
+    });
+    address::password(url).into_iter().chain(coded).collect()
 }
 
 fn carries(headers: &HeaderMap, key: Uuid) -> bool {

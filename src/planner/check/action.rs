@@ -67,6 +67,9 @@ fn turn(
 
 /// Could this remedy be had at all, as far as its parameters and Charter's size say?
 fn is_possible(input: &PlanInput<'_>, policy: &Policy, kind: ActionKind) -> bool {
+    if input.settings.guardrails.forbidden_actions.contains(&kind) {
+        return false;
+    }
     let size = input.charter.state.as_ref().map_or(0, |s| s.replicas);
     let roots: Vec<_> = input.root_causes.iter().filter(|r| r.cause == policy.cause).collect();
     let strategies = input.settings.strategies.get(&policy.cause);

@@ -15,6 +15,9 @@ use crate::server::reply::{ApiError, Body, Params};
 /// A name is kept in the record of the policy for ever.
 const MAX_NAME: usize = 200;
 
+/// As the planner signs what it may approve without a person.
+const DAEMON: &str = "auto";
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PolicyParams {
@@ -72,6 +75,11 @@ async fn decide(
     if by.is_empty() || by.len() > MAX_NAME || by.chars().any(char::is_control) {
         return Err(ApiError::Parameter(format!(
             "by: who decides must be named, in 1 to {MAX_NAME} bytes without control characters"
+        )));
+    }
+    if by.eq_ignore_ascii_case(DAEMON) {
+        return Err(ApiError::Parameter(format!(
+            "by: {by} is the daemon's own name for what it approves by itself; give yours"
         )));
     }
     let now = context.handle.now();

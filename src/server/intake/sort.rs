@@ -1,6 +1,6 @@
 //! Sorts a payload's alerts: those to store, those that ask for a cycle at once, and those that go no further.
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::writer::Delivery;
 use crate::domain::alert::InboxAlert;
@@ -26,7 +26,11 @@ impl Sorted {
         self.alerts.len() as u64 + self.invalid + self.own + self.ignored
     }
 
-    pub fn into_delivery(self, answer: oneshot::Sender<Result<(), String>>) -> Delivery {
+    pub fn into_delivery(
+        self,
+        room: OwnedSemaphorePermit,
+        answer: oneshot::Sender<Result<(), String>>,
+    ) -> Delivery {
         Delivery {
             alerts: self.alerts,
             urgent: self.urgent,
@@ -37,6 +41,7 @@ impl Sorted {
                 (AlertOutcome::Own, self.own),
                 (AlertOutcome::Ignored, self.ignored),
             ],
+            room,
             answer,
         }
     }

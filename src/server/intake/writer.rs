@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::control_loop::handle::LoopHandle;
 use crate::domain::alert::InboxAlert;
@@ -32,6 +32,8 @@ pub(super) struct Delivery {
     pub truncated: bool,
     /// Alerts of the payload that are not stored, by why.
     pub left_out: [(AlertOutcome, u64); 3],
+    /// Given back when this is dropped: what waits counts for its room.
+    pub room: OwnedSemaphorePermit,
     pub answer: oneshot::Sender<Result<(), String>>,
 }
 
@@ -42,6 +44,8 @@ pub struct Writer {
     pub(super) knowledge: Knowledge,
     pub(super) handle: LoopHandle,
     pub(super) metrics: Arc<Metrics>,
+    /// It was said that [`MAX_RECEIVERS`] is reached; once a process is enough.
+    pub(super) told_full: bool,
 }
 
 impl Writer {
@@ -61,8 +65,9 @@ impl Writer {
                 Err(error) => {
                     self.metrics.store_error(StoreOperation::Write);
                     tracing::warn!(%error, payloads = group.len(), "alerts could not be stored");
-                    for delivery in group.drain(..) {
-                        let _ = delivery.answer.send(Err(error.to_string()));
+                    for Delivery { room, answer, .. } in group.drain(..) {
+                        drop(room);
+                        let _ = answer.send(Err(error.to_string()));
                     }
                 }
             }
@@ -77,7 +82,7 @@ impl Writer {
 
     /// Keeps the names of receivers that accepted payloads carried: by them the cycle knows which alerts are routed to us.
     async fn learn(
-        &self,
+        &mut self,
         known: &mut Option<BTreeSet<String>>,
         group: &[Delivery],
     ) -> Result<(), StoreError> {
@@ -89,6 +94,13 @@ impl Writer {
         for delivery in group.iter().filter(|delivery| !delivery.receiver.is_empty()) {
             if names.len() < MAX_RECEIVERS {
                 names.insert(delivery.receiver.clone());
+            } else if !self.told_full && !names.contains(&delivery.receiver) {
+                self.told_full = true;
+                tracing::warn!(
+                    kept = MAX_RECEIVERS,
+                    receiver = delivery.receiver,
+                    "no more receivers are learnt: alerts that only such a receiver lists are shown, not acted on"
+                );
             }
         }
         if names == *known {
@@ -132,6 +144,7 @@ impl Writer {
             for (outcome, count) in delivery.left_out {
                 self.metrics.alerts_ended(outcome, count);
             }
+            drop(delivery.room);
             waiting.push(delivery.answer);
         }
         for (asked, reason) in

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::SOON;
 use crate::support::config::{shipped, write};
+use crate::support::disk::Disk;
 use crate::support::eventually::eventually;
 use crate::support::ports::free_port;
 use crate::support::process::{Finished, Process};
@@ -124,6 +125,27 @@ impl Daemon {
         daemon
     }
 
+    /// Starts the daemon where it sees `disk`.
+    pub async fn start_on(settings: Settings, disk: &Disk) -> Self {
+        let mut daemon = Self::new(settings);
+        daemon.start_again_on(disk).await;
+        daemon
+    }
+
+    pub async fn start_again_on(&mut self, disk: &Disk) {
+        assert!(self.process.is_none(), "the daemon runs already");
+        let mut command = self.command_on(disk);
+        self.process = Some(Process::start("mape-k run, on a disk of its own", &mut command));
+        self.answers().await;
+    }
+
+    pub fn command_on(&self, disk: &Disk) -> Command {
+        let mut command = disk.command(env!("CARGO_BIN_EXE_mape-k"));
+        command.args(["run", "--config"]).arg(self.settings.write()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+    }
+
     fn new(settings: Settings) -> Self {
         let http = reqwest::Client::builder().timeout(SOON).build().expect("an HTTP client");
         Self { settings, process: None, http }
@@ -194,10 +216,14 @@ impl Daemon {
 
     /// Posts a webhook; the status, and the body as text.
     pub async fn webhook(&self, body: Vec<u8>) -> (u16, String) {
-        let request = self.http.post(&self.settings.webhook).body(body);
-        let answer = request.header("content-type", "application/json").send().await;
-        let answer = answer.expect("the webhook answers");
+        let answer = self.deliver(body).await.expect("the webhook answers");
         (answer.status().as_u16(), answer.text().await.expect("text"))
+    }
+
+    /// Posts a webhook; the whole answer.
+    pub async fn deliver(&self, body: Vec<u8>) -> reqwest::Result<reqwest::Response> {
+        let request = self.http.post(&self.settings.webhook).body(body);
+        request.header("content-type", "application/json").send().await
     }
 
     /// Waits until `wanted` more cycles have ended.

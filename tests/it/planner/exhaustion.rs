@@ -49,7 +49,7 @@ fn inconclusive_results_end_after_three_tries_and_call_nothing_stronger() {
         assert!(exhausted(&world.plan()));
     }
     let mut world = World::with(OVERLOAD, "ingest");
-    assert_eq!(world.actions(5, Success), [Some(RebalanceLoad); 5]);
+    assert_eq!(world.actions(3, Success), [Some(RebalanceLoad); 3]);
     assert!(!exhausted(&world.plan()));
 }
 

@@ -9,11 +9,13 @@ use mape_k::domain::action::{ActionKind, Scope};
 use mape_k::domain::analysis::{PatternKind, RootCause};
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::{CandidateReport, Verdict};
+use mape_k::domain::fleet::Fleet;
 use mape_k::domain::incident::{Attempt, Incident};
+use mape_k::domain::ledger::Ledger;
 use mape_k::domain::outcome::{ActionStatistics, Judging, OutcomeType};
 use mape_k::domain::pause::Pause;
 use mape_k::domain::policy::{Approval, Policy};
-use mape_k::domain::reading::Source;
+use mape_k::domain::reading::{RuleStatus, Source};
 use mape_k::domain::rule::{Comparison, Severity};
 use mape_k::domain::time::Time;
 use mape_k::domain::violation::Violation;
@@ -28,6 +30,9 @@ pub const OVERLOAD: &str = Cause::SYSTEM_OVERLOAD;
 #[derive(Clone, Debug)]
 pub struct World {
     pub pause: Option<Pause>,
+    pub ledger: Ledger,
+    pub fleet: Fleet,
+    pub rules: Vec<RuleStatus>,
     pub now: Time,
     pub settings: Settings,
     pub roots: Vec<RootCause>,
@@ -56,6 +61,10 @@ impl World {
     pub fn new() -> Self {
         Self {
             pause: None,
+            ledger: Ledger::default(),
+            // Large enough that its share never matters where a test is about something else.
+            fleet: Fleet { components: 100, ..Fleet::default() },
+            rules: Vec::new(),
             now: start(),
             settings: Settings { auto_approve: true, ..Settings::default() },
             roots: Vec::new(),
@@ -143,6 +152,9 @@ impl World {
             now: self.now,
             settings: &self.settings,
             pause: self.pause.as_ref(),
+            ledger: &self.ledger,
+            fleet: &self.fleet,
+            rules: &self.rules,
             root_causes: &self.roots,
             violations: &violations,
             statistics: &self.statistics,

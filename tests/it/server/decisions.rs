@@ -200,23 +200,28 @@ async fn command(
     Ok(String::from_utf8(out).expect("a text"))
 }
 
-async fn decide_on(surface: &Surface, id: Uuid, verb: &str, body: Value) -> (StatusCode, Value) {
+pub(super) async fn decide_on(
+    surface: &Surface,
+    id: Uuid,
+    verb: &str,
+    body: Value,
+) -> (StatusCode, Value) {
     let url = surface.url(&format!("/api/v1/policies/{id}/{verb}"));
     read(surface.http.post(url).json(&body).send().await.expect("an answer")).await
 }
 
-async fn store(knowledge: &Knowledge, policy: Policy) -> Uuid {
+pub(super) async fn store(knowledge: &Knowledge, policy: Policy) -> Uuid {
     let mut batch = knowledge.batch();
     batch.put(&policy);
     knowledge.commit(batch).await.expect("stored");
     policy.id
 }
 
-async fn kept(knowledge: &Knowledge, id: Uuid) -> Policy {
+pub(super) async fn kept(knowledge: &Knowledge, id: Uuid) -> Policy {
     knowledge.get::<Policy>(&id.to_string()).await.expect("read").expect("kept").0
 }
 
-fn policy(number: u128, approval: Approval) -> Policy {
+pub(super) fn policy(number: u128, approval: Approval) -> Policy {
     Policy {
         id: Uuid::from_u128(number),
         revision: 2,

@@ -291,6 +291,23 @@ async fn the_receiver_of_an_accepted_payload_is_learnt() {
     assert_eq!(fact.value, json!(["mape-k", "truncating"]));
 }
 
+/// A sender that makes receivers up cannot fill the store with them; its alerts are stored all the same.
+#[tokio::test]
+async fn no_more_than_50_receivers_are_learnt() {
+    let surface = Surface::start().await;
+    for number in 0..60 {
+        let mut payload: Value =
+            serde_json::from_slice(&fixture("webhook_critical_firing.json")).expect("a payload");
+        payload["receiver"] = format!("receiver-{number:02}").into();
+        payload["alerts"][0]["fingerprint"] = format!("{number:016x}").into();
+        assert_eq!(surface.post_alerts(payload.to_string()).await.0, StatusCode::OK);
+    }
+    let fact =
+        surface.knowledge.get::<Fact>(Fact::RECEIVERS).await.expect("read").expect("learnt").0;
+    assert_eq!(fact.value.as_array().expect("a list").len(), 50);
+    assert_eq!(surface.knowledge.inbox().await.expect("the inbox").len(), 60);
+}
+
 /// Batches of 100 posted by many senders at once: each alert is stored once and counted once.
 #[tokio::test]
 async fn a_storm_of_batches_is_stored_whole() {
@@ -339,13 +356,13 @@ fn handler(pattern: &str) -> Handler {
     }
 }
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(super) fn fixture(name: &str) -> Vec<u8> {
     let path = root().join("tests/fixtures/alertmanager").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Another process that holds the file's write lock.
-async fn hold(path: &Path) -> SqliteConnection {
+pub async fn hold(path: &Path) -> SqliteConnection {
     let url = format!("sqlite://{}", path.display());
     let mut holder = SqliteConnection::connect(&url).await.expect("a second connection");
     holder.execute("BEGIN IMMEDIATE").await.expect("the write lock");

@@ -71,6 +71,7 @@ async fn reported_values_move_their_series() {
     metrics.alerts_accepted(3);
     metrics.alerts_processed(2);
     metrics.inbox_depth(1);
+    metrics.alerts_lost(5);
     for (series, value) in [
         ("mape_k_policy_executions_total{status=\"success\"}", 1),
         ("mape_k_policy_executions_total{status=\"failed\"}", 2),
@@ -87,6 +88,7 @@ async fn reported_values_move_their_series() {
         ("mape_k_source_series_expected{source=\"prometheus\"}", 9),
         ("mape_k_alerts_processed_total", 2),
         ("mape_k_inbox_depth", 1),
+        ("mape_k_alerts_lost_total", 5),
     ] {
         assert_eq!(surface.metric(series).await, value, "{series}");
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -9,6 +10,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -33,6 +35,8 @@ pub struct Fake<S> {
     port: u16,
     state: Arc<Mutex<S>>,
     mood: Arc<Mutex<Mood>>,
+    /// Told of every request that gets no answer.
+    hanging: Arc<Notify>,
     serving: Option<JoinHandle<()>>,
 }
 
@@ -52,6 +56,7 @@ impl<S: Answers> Fake<S> {
             port,
             state: Arc::new(Mutex::new(state)),
             mood: Arc::new(Mutex::new(Mood::Gone)),
+            hanging: Arc::default(),
             serving: None,
         };
         fake.be(Mood::Well).await;
@@ -60,6 +65,12 @@ impl<S: Answers> Fake<S> {
 
     pub fn state(&self) -> MutexGuard<'_, S> {
         self.state.lock().expect("no test panicked while holding it")
+    }
+
+    /// Until a request has come that gets no answer.
+    pub async fn hangs(&self) {
+        let come = tokio::time::timeout(Duration::from_mins(1), self.hanging.notified());
+        come.await.expect("nobody asks a fake that hangs");
     }
 
     pub async fn be(&mut self, mood: Mood) {
@@ -73,9 +84,13 @@ impl<S: Answers> Fake<S> {
             let listener = tokio::net::TcpListener::bind(("127.0.0.1", self.port))
                 .await
                 .expect("its own port again");
-            let (state, mood) = (self.state.clone(), self.mood.clone());
+            let (state, mood, hanging) =
+                (self.state.clone(), self.mood.clone(), self.hanging.clone());
             let app = Router::new().fallback(move |uri: Uri, body: Bytes| {
                 let (state, mood) = (state.clone(), *mood.lock().expect("no panic before"));
+                if mood == Mood::Hangs {
+                    hanging.notify_one();
+                }
                 async move { respond(&state, mood, &uri, &body).await }
             });
             self.serving = Some(tokio::spawn(async move {

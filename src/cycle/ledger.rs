@@ -1,0 +1,99 @@
+//! What the guards remember, kept in step with what is done: written in one batch with the deed itself.
+
+use uuid::Uuid;
+
+use super::Cycle;
+use super::recall::Recalled;
+use crate::domain::execution::{ActionState, Execution};
+use crate::domain::fleet::Fleet;
+use crate::domain::ledger::{End, Entry, Ledger};
+use crate::domain::outcome::OutcomeType;
+use crate::domain::policy::Policy;
+use crate::domain::time::{Time, since};
+use crate::knowledge::{Batch, Fact, StoreError};
+use crate::planner::guards;
+
+/// The name under which the ledger is kept.
+pub(super) const LEDGER: &str = "ledger";
+
+impl Cycle {
+    /// Puts the ledger into the batch, without what is older than any guard asks for.
+    pub(super) fn put_ledger(&self, ledger: &mut Ledger, batch: &mut Batch, now: Time) {
+        let day = self.config.plan.guardrails.budget.day;
+        ledger.entries.retain(|e| since(now, e.at) < day);
+        let value = serde_json::to_value(&*ledger).expect("a ledger has text keys only");
+        batch.put(&Fact { name: LEDGER.to_owned(), value, at: now });
+    }
+
+    /// What happened since the last cycle without a deed: the journal failed in the middle of one; a storm came or went.
+    pub(super) async fn keep_ledger(
+        &mut self,
+        recalled: &mut Recalled,
+        fleet: &Fleet,
+        readable: bool,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let before = recalled.ledger.clone();
+        let rails = &self.config.plan.guardrails;
+        let ledger = &mut recalled.ledger;
+        if let Some(why) = &self.memory.journal_failed {
+            guards::trip(ledger, &rails.breaker, why.clone(), now);
+        }
+        if readable {
+            ledger.storm = guards::storm(ledger.storm.take(), fleet, &rails.storm, now);
+        }
+        if ledger != &before {
+            let mut batch = self.knowledge.batch();
+            self.put_ledger(ledger, &mut batch, now);
+            self.knowledge.commit(batch).await?;
+        }
+        self.memory.journal_failed = None;
+        Ok(())
+    }
+
+    /// Counts every action of the policy before anything is sent.
+    pub(super) fn enter(ledger: &mut Ledger, policy: &Policy, execution_id: Uuid, now: Time) {
+        ledger.entries.extend(policy.actions.iter().map(|action| Entry {
+            execution_id,
+            at: now,
+            action: action.kind(),
+            target: action.scope().component().to_owned(),
+            cause: policy.cause.clone(),
+            end: End::Open,
+        }));
+    }
+
+    /// What came of an execution: what surely was not sent does not count, what failed counts as failed, and a change
+    /// that could not be undone stops everything.
+    pub(super) fn settle_ledger(
+        &self,
+        ledger: &mut Ledger,
+        execution: &Execution,
+        in_effect: bool,
+        now: Time,
+    ) {
+        let unsent = execution.actions.iter().all(|a| a.tries == 0);
+        if unsent {
+            ledger.entries.retain(|e| e.execution_id != execution.id);
+        } else if !in_effect {
+            let own = ledger.entries.iter_mut().filter(|e| e.execution_id == execution.id);
+            own.for_each(|entry| entry.end = End::Failed);
+        }
+        let not_undone = execution.actions.iter().find(|a| a.state == ActionState::UndoFailed);
+        if let Some(record) = not_undone {
+            let why = format!("{} could not be undone", record.action);
+            guards::trip(ledger, &self.config.plan.guardrails.breaker, why, now);
+        }
+    }
+
+    pub(super) fn judge_ledger(
+        &self,
+        ledger: &mut Ledger,
+        execution_id: Uuid,
+        verdict: OutcomeType,
+        now: Time,
+    ) {
+        let settings = &self.config.plan.guardrails.breaker;
+        guards::judged(ledger, settings, execution_id, verdict, now);
+    }
+}

@@ -1,0 +1,87 @@
+//! What the guards remember: actions of the last day, the breaker, the storm. In the store, so that a restart neither
+//! refills a budget nor closes a breaker.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::action::ActionKind;
+use super::outcome::{Judging, OutcomeType};
+use super::{Cause, time::Time};
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Oldest first; written with the intent, so that what may have been sent is counted whatever happens next.
+    pub entries: Vec<Entry>,
+    pub breaker: Breaker,
+    pub storm: Option<Storm>,
+}
+
+/// One action that was sent, or may have been.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub execution_id: Uuid,
+    pub at: Time,
+    pub action: ActionKind,
+    /// The ground it changed: a service, or Charter as a whole.
+    pub target: String,
+    pub cause: Cause,
+    pub end: End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Not known yet; see [`Entry::has_failed`].
+    Open,
+    /// The execution failed, was undone or cut off.
+    Failed,
+    Judged(OutcomeType),
+}
+
+impl Entry {
+    /// Did it end without a good word? An end that nobody will ever judge is one; an inconclusive verdict too.
+    #[must_use]
+    pub fn has_failed(&self, judgings: &[Judging]) -> bool {
+        match self.end {
+            End::Open => judgings.iter().all(|j| j.execution_id != self.execution_id),
+            End::Failed => true,
+            End::Judged(verdict) => match verdict {
+                OutcomeType::Ineffective | OutcomeType::Degradation | OutcomeType::Unknown => true,
+                OutcomeType::Success | OutcomeType::Partial => false,
+            },
+        }
+    }
+
+    #[must_use]
+    pub fn has_succeeded(&self) -> bool {
+        self.end == End::Judged(OutcomeType::Success)
+    }
+}
+
+/// Stops everything when our own actions do harm, or no good.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Breaker {
+    /// Entries before this do not count: they opened it once already.
+    pub counts_from: Option<Time>,
+    pub tripped: Option<Tripped>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tripped {
+    pub at: Time,
+    /// Half-open from then on: one action that can be taken back may go out, and its verdict decides.
+    pub until: Time,
+    pub why: String,
+}
+
+/// Most of the system is sick at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Storm {
+    pub since: Time,
+    /// In the last cycle that could be read.
+    pub components: usize,
+    pub sick: usize,
+    pub firing: usize,
+    /// Since when both shares have been below half of their limit.
+    pub calm_since: Option<Time>,
+}

@@ -1,0 +1,96 @@
+//! What the guards would have held may not be chosen: counted afresh from the ledger, not from the guards' readings.
+
+use super::super::guardrails::Mode;
+use super::super::{Plan, PlanInput};
+use super::Broken;
+use crate::domain::action::{Action, ActionKind, Scope};
+use crate::domain::guard::Guard;
+use crate::domain::ledger::Entry;
+use crate::domain::policy::Policy;
+
+pub(super) fn check(
+    input: &PlanInput<'_>,
+    plan: &Plan,
+    policy: &Policy,
+    action: &Action,
+    broken: &mut Broken,
+) {
+    let rails = &input.settings.guardrails;
+    let kind = action.kind();
+    broken.unless(input.pause.is_none_or(|p| p.until <= input.now), "somebody has paused the loop");
+    broken.unless(rails.mode != Mode::Observe, "the mode is observe");
+    broken.unless(!rails.forbidden_actions.contains(&kind), "it is forbidden");
+    read_guards(plan, policy, broken);
+    if let Some(storm) = &input.ledger.storm {
+        let throttled = input
+            .ledger
+            .entries
+            .iter()
+            .any(|e| e.action == ActionKind::ThrottleRequests && e.at >= storm.since);
+        broken.unless(
+            kind == ActionKind::ThrottleRequests && !throttled,
+            "in a storm only one throttle goes out",
+        );
+    }
+    if let Some(tripped) = &input.ledger.breaker.tripped {
+        broken.unless(input.now >= tripped.until, "the breaker is open");
+        let reversible = !matches!(action, Action::RestartService { .. });
+        broken.unless(reversible, "half-open, it could not be taken back");
+    }
+    counts(input, action, broken);
+    if let Some(incident) = plan.incidents.iter().find(|i| i.cause == policy.cause) {
+        let room = incident.attempts.len() < rails.actions_per_incident as usize;
+        broken.unless(room, "its incident has had its actions");
+    }
+    if let Scope::Service(service) = action.scope() {
+        let busy =
+            |name: &str| input.judgings.iter().any(|j| j.scope == Scope::Service(name.to_owned()));
+        let groups = rails.fleet.redundancy_groups.iter().filter(|g| g.contains(&service));
+        let sibling = groups.flatten().any(|name| busy(name));
+        broken.unless(!sibling, "another of its redundancy group is in hand");
+    }
+}
+
+/// The report shows every guard, and none that holds.
+fn read_guards(plan: &Plan, policy: &Policy, broken: &mut Broken) {
+    let chosen = plan.candidates.iter().find(|c| {
+        c.verdict == crate::domain::cycle::Verdict::Chosen && c.component == policy.component
+    });
+    let Some(report) = chosen else { return };
+    let read: Vec<Guard> = report.guards.iter().map(|g| g.guard).collect();
+    broken.unless(read == Guard::ALL, "not every guard was asked");
+    broken.unless(report.guards.iter().all(|g| g.held.is_none()), "a guard holds it");
+}
+
+fn counts(input: &PlanInput<'_>, action: &Action, broken: &mut Broken) {
+    let (rails, kind, scope) = (&input.settings.guardrails, action.kind(), action.scope());
+    let young = |entry: &&Entry, window| entry.at + window > input.now;
+    let entries = || input.ledger.entries.iter();
+    let hour = || entries().filter(|e| young(e, rails.budget.hour));
+    broken.unless(hour().count() < rails.budget.per_hour as usize, "the hour's budget is spent");
+    let there = hour().filter(|e| e.target == scope.component()).count();
+    broken
+        .unless(there < rails.budget.per_target_per_hour as usize, "its ground's budget is spent");
+    let is_override =
+        |k| matches!(k, ActionKind::BypassValidation | ActionKind::ActivateEmergencyOverride);
+    if is_override(kind) {
+        let set = || entries().filter(|e| is_override(e.action));
+        let gap = set().any(|e| young(&e, rails.budget.override_gap));
+        broken.unless(!gap, "an override was set a moment ago");
+        let day = set().filter(|e| young(e, rails.budget.day)).count();
+        broken
+            .unless(day < rails.budget.overrides_per_day as usize, "the day's overrides are spent");
+    }
+    let same = |e: &&Entry| e.action == kind && e.target == scope.component();
+    let again = entries().filter(same).any(|e| young(&e, rails.cooldown.shortest));
+    broken.unless(!again, "the same was done there a moment ago");
+    let opposite = match kind {
+        ActionKind::ScaleUp => Some(ActionKind::ScaleDown),
+        ActionKind::ScaleDown => Some(ActionKind::ScaleUp),
+        _ => None,
+    };
+    let back = entries()
+        .filter(|e| Some(e.action) == opposite)
+        .any(|e| young(&e, rails.cooldown.opposite));
+    broken.unless(!back, "its opposite was done a moment ago");
+}

@@ -1,0 +1,117 @@
+//! The breaker: our own actions have done harm, or no good, or could not be undone or written down: nothing more.
+//!
+//! ```text
+//! closed ─(2 degradations of 10, 5 without effect in a row, failed undo, journal error)─▶ open ─(30 min)─▶ half-open
+//!    ▲                                                                                     ▲                  │
+//!    └──────────── one reversible action judged success or partial ────────────────────────┼──────────────────┤
+//!                                                                  ineffective, degradation └──────────────────┘
+//! ```
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Subject, spell};
+use crate::domain::cycle::Hold;
+use crate::domain::guard::{Guard, GuardReading};
+use crate::domain::ledger::{Breaker, End, Ledger, Tripped};
+use crate::domain::outcome::OutcomeType;
+use crate::domain::time::{Time, after, since};
+use crate::planner::PlanInput;
+use crate::planner::guardrails;
+
+/// Opens the breaker, or keeps it open for longer.
+pub fn trip(ledger: &mut Ledger, settings: &guardrails::Breaker, why: String, now: Time) {
+    ledger.breaker = Breaker {
+        counts_from: Some(now),
+        tripped: Some(Tripped { at: now, until: after(now, settings.open_for), why }),
+    };
+}
+
+/// Takes one verdict in: an execution's entries end, and the breaker opens or closes by it.
+pub fn judged(
+    ledger: &mut Ledger,
+    settings: &guardrails::Breaker,
+    execution_id: Uuid,
+    verdict: OutcomeType,
+    now: Time,
+) {
+    let mut probed = false;
+    let half_open_since = ledger.breaker.tripped.as_ref().map(|t| t.until);
+    for entry in ledger.entries.iter_mut().filter(|e| e.execution_id == execution_id) {
+        entry.end = End::Judged(verdict);
+        probed |= half_open_since.is_some_and(|since| entry.at >= since);
+    }
+    match verdict {
+        OutcomeType::Success | OutcomeType::Partial if probed => {
+            ledger.breaker = Breaker { counts_from: Some(now), tripped: None };
+        }
+        OutcomeType::Ineffective | OutcomeType::Degradation if probed => {
+            let why =
+                format!("the one action tried while half-open was judged {}", verdict.as_str());
+            trip(ledger, settings, why, now);
+        }
+        OutcomeType::Success
+        | OutcomeType::Partial
+        | OutcomeType::Ineffective
+        | OutcomeType::Degradation
+        | OutcomeType::Unknown => {
+            if ledger.breaker.tripped.is_none()
+                && let Some(why) = too_bad(ledger, settings)
+            {
+                trip(ledger, settings, why, now);
+            }
+        }
+    }
+}
+
+/// Do the last verdicts open it?
+fn too_bad(ledger: &Ledger, settings: &guardrails::Breaker) -> Option<String> {
+    let counts = |at| ledger.breaker.counts_from.is_none_or(|from| at > from);
+    let verdicts = || {
+        ledger.entries.iter().rev().filter(|e| counts(e.at)).filter_map(|e| match e.end {
+            End::Judged(OutcomeType::Unknown) | End::Open | End::Failed => None,
+            End::Judged(verdict) => Some(verdict),
+        })
+    };
+    let last = verdicts().take(settings.of);
+    let degraded = last.filter(|v| *v == OutcomeType::Degradation).count();
+    if degraded >= settings.degradations {
+        return Some(format!("{degraded} of the last {} verdicts were degradation", settings.of));
+    }
+    let in_vain = verdicts()
+        .take_while(|v| matches!(v, OutcomeType::Ineffective | OutcomeType::Degradation))
+        .count();
+    (in_vain >= settings.ineffective).then(|| format!("{in_vain} actions in a row did not help"))
+}
+
+pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
+    let held = |detail| GuardReading::held(Guard::Breaker, Hold::BreakerOpen, detail);
+    let Some(tripped) = &input.ledger.breaker.tripped else {
+        return GuardReading::passed(Guard::Breaker, "closed");
+    };
+    let why = &tripped.why;
+    let left = since(tripped.until, input.now);
+    if left > Duration::ZERO {
+        let open = since(input.now, tripped.at).as_secs_f64();
+        let limit = since(tripped.until, tripped.at).as_secs_f64();
+        return held(format!("open for {} more: {why}", spell(left))).with(open, limit);
+    }
+    let probing = input.ledger.entries.iter().any(|e| {
+        e.at >= tripped.until
+            && e.end == End::Open
+            && input.judgings.iter().any(|j| j.execution_id == e.execution_id)
+    });
+    if probing {
+        return held(format!(
+            "half-open, and its one action is still being judged; opened by: {why}"
+        ));
+    }
+    if !subject.action.kind().is_reversible() {
+        return held(format!("half-open: only what can be taken back; opened by: {why}"));
+    }
+    GuardReading::passed(
+        Guard::Breaker,
+        format!("half-open: one reversible action; opened by: {why}"),
+    )
+}

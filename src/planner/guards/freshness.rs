@@ -1,0 +1,47 @@
+//! Enough of what is behind a remedy was read in this very cycle: half blind, nothing is done.
+
+use super::Subject;
+use crate::domain::cycle::Hold;
+use crate::domain::guard::{Guard, GuardReading};
+use crate::domain::time::since;
+use crate::domain::violation::Violation;
+use crate::planner::PlanInput;
+
+pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
+    let behind = || {
+        let found = subject.evidence.iter().filter_map(|fp| input.violations.get(fp.as_str()));
+        found.copied().filter(|v| v.counts() && !v.flapping)
+    };
+    let all = behind().count();
+    if all == 0 {
+        return nothing_behind(input);
+    }
+    let read = behind().filter(|v| v.confirmed).count();
+    let share = read as f64 / all as f64;
+    let oldest = behind().filter_map(|v| age(input, v)).max();
+    let age = oldest.map(|age| format!(", the oldest sample {age} s old")).unwrap_or_default();
+    let detail = format!("{read} of {all} violations behind it were read in this cycle{age}");
+    let reading = if share >= input.settings.min_coverage {
+        GuardReading::passed(Guard::Freshness, detail)
+    } else {
+        GuardReading::held(Guard::Freshness, Hold::StaleData, detail)
+    };
+    reading.with(share, input.settings.min_coverage)
+}
+
+/// A reason that is the absence of violations needs every rule to have been read: missing data never shrinks anything.
+fn nothing_behind(input: &PlanInput<'_>) -> GuardReading {
+    match input.rules.iter().find(|rule| !rule.good) {
+        None => GuardReading::passed(Guard::Freshness, "every rule was read whole"),
+        Some(bad) => GuardReading::held(
+            Guard::Freshness,
+            Hold::StaleData,
+            format!("rule {} was not read whole", bad.rule),
+        ),
+    }
+}
+
+fn age(input: &PlanInput<'_>, violation: &Violation) -> Option<u64> {
+    let rule = input.rules.iter().find(|r| r.rule == violation.rule)?;
+    rule.oldest_sample.map(|at| since(input.now, at).as_secs())
+}

@@ -1,0 +1,257 @@
+//! S14: TLS on both listeners with a certificate of a test's own, and what the commands make of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mape_k::config::Config;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::config::{shipped, write};
+use crate::support::eventually::eventually;
+use crate::support::ports::free_port;
+use crate::support::process::{Finished, Process};
+use crate::support::tools::root;
+
+/// Ten times what a start or a command needs.
+const SOON: Duration = Duration::from_secs(60);
+
+const TOKEN: &str = "operate-0123456789abcdef";
+
+/// A certificate of its own for `names` and its key, as PEM files in `folder`.
+fn certificate(folder: &Path, name: &str, names: &[&str]) -> (PathBuf, PathBuf) {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(names).expect("a certificate");
+    let (crt, key) = (folder.join(format!("{name}.crt")), folder.join(format!("{name}.key")));
+    fs::write(&crt, cert.pem()).expect("written");
+    fs::write(&key, signing_key.serialize_pem()).expect("written");
+    (crt, key)
+}
+
+/// A daemon that speaks TLS and has nothing around it.
+struct Encrypted {
+    process: Process,
+    folder: TempDir,
+    config: PathBuf,
+    cert: PathBuf,
+    api: u16,
+    webhook: u16,
+}
+
+impl Encrypted {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (cert, key) = certificate(folder.path(), "own", &["localhost", "127.0.0.1"]);
+        let (api, webhook) = (free_port(), free_port());
+        let mut file = shipped("mape_k_config.yaml");
+        file["api"]["port"] = json!(api);
+        file["api"]["token"] = json!(TOKEN);
+        file["api"]["read_token"] = json!("read-0123456789abcdef");
+        file["api"]["tls"] = json!({"cert": cert, "key": key});
+        file["alertmanager"]["webhook_port"] = json!(webhook);
+        for (section, key) in
+            [("alertmanager", "url"), ("monitor", "prometheus_url"), ("execute", "charter_url")]
+        {
+            file[section][key] = json!("http://127.0.0.1:9");
+        }
+        file["knowledge"]["database"] = json!("memory");
+        let config = write(&folder.path().join("mape_k_config.yaml"), &file);
+        let text = config.to_str().expect("a plain path");
+        let mut process = Process::start_mape_k(&["run", "--config", text], &[]);
+        let http = trusting(&cert);
+        let url = format!("https://localhost:{api}/health");
+        eventually(SOON, "the daemon answers over TLS", async || {
+            if let Some(status) = process.ended() {
+                panic!("the daemon ended at its start ({status})\n{}", process.tail());
+            }
+            http.get(&url).send().await.map(drop)
+        })
+        .await;
+        Self { process, folder, config, cert, api, webhook }
+    }
+}
+
+fn trusting(cert: &Path) -> reqwest::Client {
+    let pem = fs::read(cert).expect("the certificate");
+    let cert = reqwest::Certificate::from_pem(&pem).expect("a certificate");
+    reqwest::Client::builder().tls_certs_only([cert]).timeout(SOON).build().expect("an HTTP client")
+}
+
+async fn mape_k(args: &[&str], env: &[(&str, &str)]) -> Finished {
+    Process::start_mape_k(args, env).finished(SOON).await
+}
+
+#[tokio::test]
+async fn s14_both_listeners_speak_tls_and_the_commands_find_and_trust_them() {
+    let mut daemon = Encrypted::start().await;
+    let config = daemon.config.to_str().expect("a plain path");
+
+    // By the configuration alone: address, certificate and token.
+    let status = mape_k(&["status", "--config", config], &[]).await;
+    assert!(status.status.success(), "{status:?}");
+    assert!(status.stdout.contains(&format!("at https://localhost:{}", daemon.api)), "{status:?}");
+
+    // From elsewhere: by address, token and a certificate to trust.
+    let url = format!("https://127.0.0.1:{}", daemon.api);
+    let ca = daemon.cert.to_str().expect("a plain path");
+    let by_read_token = [("MAPE_K_API_READ_TOKEN", "read-0123456789abcdef")];
+    let status = mape_k(&["status", "--url", &url, "--ca", ca], &by_read_token).await;
+    assert!(status.status.success(), "{status:?}");
+    let token = [("MAPE_K_API_TOKEN", TOKEN), ("MAPE_K_API_READ_TOKEN", "")];
+    let decided = mape_k(&["approve", "7", "--by", "ada", "--url", &url, "--ca", ca], &token).await;
+    assert!(
+        decided.stderr.contains("no policy 7") || decided.stderr.contains("UUID"),
+        "{decided:?}"
+    );
+
+    // Neither without trust nor without a token.
+    let untrusted = mape_k(&["status", "--url", &url], &token).await;
+    assert!(!untrusted.status.success(), "{untrusted:?}");
+    let (other, _) = certificate(daemon.folder.path(), "other", &["localhost", "127.0.0.1"]);
+    let other = other.to_str().expect("a plain path");
+    let untrusted = mape_k(&["status", "--url", &url, "--ca", other], &token).await;
+    assert!(!untrusted.status.success(), "{untrusted:?}");
+    let nameless = mape_k(&["status", "--url", &url, "--ca", ca], &[]).await;
+    assert!(!nameless.status.success() && nameless.stderr.contains("401"), "{nameless:?}");
+    let missing = mape_k(&["status", "--url", &url, "--ca", "/nowhere.pem"], &token).await;
+    assert!(missing.stderr.contains("/nowhere.pem"), "{missing:?}");
+
+    // The webhook, as Alertmanager sends it.
+    let http = trusting(&daemon.cert);
+    let payload = fs::read(root().join("tests/fixtures/alertmanager/webhook_critical_firing.json"));
+    let url = format!("https://localhost:{}/webhooks/alerts", daemon.webhook);
+    let answer = http.post(url).body(payload.expect("a fixture")).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+
+    daemon.process.terminate();
+    assert!(daemon.process.finished(SOON).await.status.success());
+}
+
+/// A handshake is the peer's time and nobody else's: whoever speaks plain HTTP, or nothing, is hung up on.
+#[tokio::test]
+async fn s14_who_does_not_shake_hands_is_hung_up_on_and_holds_up_nobody() {
+    let daemon = Encrypted::start().await;
+    let address = ("127.0.0.1", daemon.api);
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(TcpStream::connect(address).await.expect("a connection"));
+    }
+    let health = format!("https://localhost:{}/health", daemon.api);
+    let answer = trusting(&daemon.cert).get(health).send().await.expect("an answer meanwhile");
+    assert_eq!(answer.status(), 200);
+
+    for (port, head) in [
+        (daemon.api, "GET /health HTTP/1.1\r\nhost: mape-k\r\n\r\n"),
+        (
+            daemon.webhook,
+            "POST /webhooks/alerts HTTP/1.1\r\nhost: mape-k\r\ncontent-length: 2\r\n\r\n{}",
+        ),
+    ] {
+        let mut plain = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
+        plain.write_all(head.as_bytes()).await.expect("sent");
+        let mut said = Vec::new();
+        let read = plain.read_to_end(&mut said);
+        // A reset is an end as well.
+        let _ = tokio::time::timeout(SOON, read).await.expect("hung up on");
+        assert!(!String::from_utf8_lossy(&said).contains("HTTP/"), "{said:?}");
+    }
+    for mut stream in silent {
+        let mut said = Vec::new();
+        let ended = tokio::time::timeout(SOON, stream.read_to_end(&mut said)).await;
+        ended.expect("a handshake ends in bounded time").expect("closed");
+        assert!(said.is_empty());
+    }
+}
+
+#[test]
+fn s14_tls_needs_both_files_and_names_the_one_that_is_wrong() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (cert, key) = certificate(folder.path(), "own", &["localhost"]);
+    let (_, foreign) = certificate(folder.path(), "foreign", &["localhost"]);
+    let empty = folder.path().join("empty.pem");
+    fs::write(&empty, "no PEM").expect("written");
+    let missing = folder.path().join("missing.pem");
+    let parsed = |tls: Value| {
+        Config::parse(&json!({"api": {"tls": tls}}).to_string(), &|_| None)
+            .map(|(config, _)| config)
+            .map_err(|errors| errors.to_string())
+    };
+    let config = parsed(json!({"cert": cert, "key": key})).expect("accepted");
+    let yaml = config.to_yaml().expect("prints");
+    let printed = Config::parse(&yaml, &|_| None).expect("what is printed loads again").0;
+    assert_eq!(printed.api.tls.as_ref().map(|tls| &tls.cert), Some(&cert));
+    assert_eq!(parsed(json!(null)).expect("accepted").api.tls, None);
+    assert_eq!(parsed(json!({})).expect("accepted").api.tls, None);
+
+    for (tls, path, named) in [
+        (json!({"cert": cert}), "api.tls.key", "both or none"),
+        (json!({"key": key}), "api.tls.cert", "both or none"),
+        (json!({"cert": missing, "key": key}), "api.tls.cert", "missing.pem"),
+        (json!({"cert": cert, "key": missing}), "api.tls.key", "missing.pem"),
+        (json!({"cert": empty, "key": key}), "api.tls.cert", "empty.pem"),
+        (json!({"cert": cert, "key": empty}), "api.tls.key", "empty.pem"),
+        (json!({"cert": key, "key": cert}), "api.tls.cert", "own.key"),
+        (json!({"cert": cert, "key": foreign}), "api.tls.key", "foreign.key"),
+        (json!({"cert": cert, "key": key, "ca": cert}), "api.tls.ca", "unknown key"),
+    ] {
+        let error = parsed(tls.clone()).expect_err("refused");
+        assert!(error.contains(path) && error.contains(named), "{tls}: {error}");
+        assert!(!error.contains("PRIVATE KEY"), "{error}");
+    }
+}
+
+/// Found by `check-config` and refused at the start alike, with the file's name.
+#[tokio::test]
+async fn s14_a_key_that_does_not_fit_never_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (cert, _) = certificate(folder.path(), "own", &["localhost"]);
+    let (_, foreign) = certificate(folder.path(), "foreign", &["localhost"]);
+    let file = json!({"api": {"port": 0, "tls": {"cert": cert, "key": foreign}}});
+    let config = write(&folder.path().join("wrong.yaml"), &file);
+    let config = config.to_str().expect("a plain path");
+    for command in ["check-config", "run"] {
+        let finished = mape_k(&[command, "--config", config], &[]).await;
+        assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+        let said = finished.stdout + &finished.stderr;
+        assert!(said.contains("foreign.key") && said.contains("does not fit"), "{said}");
+    }
+}
+
+/// The scopes and origins as the configuration takes them.
+#[test]
+fn s14_tokens_and_origins_are_checked_before_they_are_believed() {
+    let parsed = |api: Value| Config::parse(&json!({"api": api}).to_string(), &|_| None);
+    let same = parsed(json!({"token": TOKEN, "read_token": TOKEN})).expect_err("refused");
+    assert!(same.to_string().contains("api.read_token"), "{same}");
+    let (_, warnings) = parsed(json!({"token": "short"})).expect("accepted");
+    assert!(warnings[0].to_string().contains("openssl rand"), "{warnings:?}");
+    for origin in [
+        "*",
+        "null",
+        "dashboard.example",
+        "https://a.example/",
+        "https://a.example/path",
+        "ftp://a.example",
+        "https://a.example:443",
+    ] {
+        let refused = parsed(json!({"cors_origins": [origin]})).expect_err(origin);
+        assert!(refused.to_string().contains("api.cors_origins[0]"), "{refused}");
+    }
+    let refused = parsed(json!({"rate_limit": 0})).expect_err("refused");
+    assert!(refused.to_string().contains("api.rate_limit"), "{refused}");
+    let env = |name: &str| match name {
+        "MAPE_K_API_TOKEN" => Some("from-env-operate".to_owned()),
+        "MAPE_K_API_READ_TOKEN" => Some("from-env-read".to_owned()),
+        "MAPE_K_WEBHOOK_TOKEN" => Some("from-env-webhook".to_owned()),
+        _ => None,
+    };
+    let (config, _) = Config::parse("api: {token: of-the-file}", &env).expect("accepted");
+    let exposed = [config.api.token, config.api.read_token, config.alertmanager.webhook_token]
+        .map(|secret| secret.map(|secret| secret.expose().to_owned()).unwrap_or_default());
+    assert_eq!(exposed, ["from-env-operate", "from-env-read", "from-env-webhook"]);
+}
