@@ -23,6 +23,7 @@ const LASTS: Duration = Duration::from_secs(12);
 /// A world whose one remedy for latency is this temporary action. Its Charter ends nothing by itself.
 async fn world(kind: ActionKind, lasts: Duration) -> World {
     let mut world = World::new().await;
+    world.charter.world().ends_temporary = false;
     world.on_disk();
     world.config.plan.guardrails.auto_approve_high_risk = true;
     let strategies = &mut world.config.plan.strategies;
