@@ -17,6 +17,8 @@ mod observe;
 mod publish;
 mod recall;
 mod recover;
+mod resolve;
+mod temporary;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -112,7 +114,7 @@ impl Cycle {
     async fn phases(&mut self, run: &mut Run<'_>, stop: &CancellationToken) -> Result<(), Failure> {
         run.enter(Phase::Monitor);
         // Reading changes nothing, so a stop need not wait for a source that hangs.
-        let (seen, recalled) = tokio::select! {
+        let (mut seen, recalled) = tokio::select! {
             biased;
             () = stop.cancelled() => return Err(Failure::Stopped),
             both = self.observe(run.report.trigger) => both,
@@ -130,6 +132,7 @@ impl Cycle {
         let mut recalled = recalled.map_err(Failure::Recall)?;
 
         run.enter(Phase::Plan);
+        let resolved = self.resolve(&mut recalled, &mut seen, stop).await?;
         let active: Vec<Violation> = self.tracker.active().cloned().collect();
         // Blind, nothing is planned: alerts alone may confirm what nobody can measure any more.
         let blind = run.report.status == CycleStatus::Failed;
@@ -188,6 +191,7 @@ impl Cycle {
         };
         let told = self.escalate(&recalled, &left).await?;
         run.escalated(&told);
+        run.report.escalations_closed.extend(resolved);
         self.save(&seen, &analysis).await?;
         Ok(())
     }

@@ -17,6 +17,7 @@ mod interrupted;
 mod inverse;
 mod journal;
 mod look;
+mod resume;
 mod retry;
 mod transaction;
 mod undo;
@@ -96,7 +97,7 @@ impl Executor {
         Transaction {
             client: &self.client,
             settings: &self.settings,
-            policy,
+            policy: Some(policy),
             journal,
             now,
             window,

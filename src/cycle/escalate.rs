@@ -9,7 +9,7 @@ use super::Cycle;
 use super::guarded::only_the_storm;
 use super::judge::Ruled;
 use super::observe::Seen;
-use super::recall::{Recalled, unknown_actions};
+use super::recall::Recalled;
 use crate::analyzer::alert_fingerprint;
 use crate::domain::Cause;
 use crate::domain::alert::{Alert, AlertClass, AlertState};
@@ -61,6 +61,7 @@ impl Cycle {
         wanted.extend(left.rulings.iter().filter_map(|r| verdict(r, left.active)));
         wanted.extend(left.active.iter().filter(|v| v.flapping && v.counts()).map(flapping));
         wanted.extend(missing(left.rules));
+        wanted.extend(self.memory.leftovers.iter().cloned());
         let active: BTreeSet<String> = left.active.iter().map(|v| v.fingerprint.clone()).collect();
         let interval = self.config.orchestrator.loop_interval;
         wanted.extend(unknown_alerts(left.seen, &active, interval));
@@ -100,6 +101,7 @@ impl Cycle {
         for record in changes.opened.iter().chain(&changes.refreshed).chain(&changes.closed) {
             batch.put(record);
         }
+        self.give_up(&changes.closed, &mut batch).await?;
         self.knowledge.commit(batch).await?;
         for record in &changes.opened {
             announce(&self.metrics, record);
@@ -292,31 +294,42 @@ fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<Wanted> {
 }
 
 pub(super) fn failed(execution: &Execution, evidence: &[String]) -> Vec<Wanted> {
-    let want = |reason, subject: String, detail: String| Wanted {
-        reason,
-        cause: Some(execution.cause.clone()),
-        component: Some(execution.component.clone()),
-        subject,
-        detail,
-        evidence: evidence.to_vec(),
-    };
     let mut wanted = Vec::new();
     match execution.status {
         ExecutionStatus::Failed | ExecutionStatus::RolledBack => {
             let error = execution.error.clone();
-            let detail = error.unwrap_or_else(|| "the execution failed".to_owned());
-            wanted.push(want(Reason::ActionFailed, execution.cause.0.clone(), detail));
+            wanted.push(Wanted {
+                reason: Reason::ActionFailed,
+                cause: Some(execution.cause.clone()),
+                component: Some(execution.component.clone()),
+                subject: execution.cause.0.clone(),
+                detail: error.unwrap_or_else(|| "the execution failed".to_owned()),
+                evidence: evidence.to_vec(),
+            });
         }
         ExecutionStatus::Pending | ExecutionStatus::InProgress | ExecutionStatus::Completed => {}
     }
-    let unknown: Vec<String> = unknown_actions(execution)
+    wanted.extend(unknown(execution, evidence));
+    wanted
+}
+
+/// What only Charter can tell of this execution.
+pub(super) fn unknown(execution: &Execution, evidence: &[String]) -> Vec<Wanted> {
+    let unknown: Vec<String> = execution
+        .unknown_actions()
         .map(|a| format!("{}: {}", a.action, a.error.as_deref().unwrap_or("its end is not known")))
         .collect();
-    if !unknown.is_empty() {
-        let detail = unknown.join("; ");
-        wanted.push(want(Reason::OutcomeUnknown, execution.id.to_string(), detail));
+    if unknown.is_empty() {
+        return Vec::new();
     }
-    wanted
+    vec![Wanted {
+        reason: Reason::OutcomeUnknown,
+        cause: Some(execution.cause.clone()),
+        component: Some(execution.component.clone()),
+        subject: execution.id.to_string(),
+        detail: unknown.join("; "),
+        evidence: evidence.to_vec(),
+    }]
 }
 
 pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {

@@ -11,6 +11,7 @@ use super::Cycle;
 use super::escalate::{announce, failed, tell};
 use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS, took_effect};
+use super::temporary;
 use crate::clock::Clock;
 use crate::domain::Cause;
 use crate::domain::action::{Action, Scope};
@@ -19,6 +20,7 @@ use crate::domain::incident::{Attempt, Incident};
 use crate::domain::ledger::Ledger;
 use crate::domain::outcome::Judging;
 use crate::domain::policy::Policy;
+use crate::domain::temporary::Temporary;
 use crate::domain::time::{Time, after, since};
 use crate::domain::violation::Violation;
 use crate::executor::{Journal, JournalError};
@@ -26,11 +28,17 @@ use crate::knowledge::{Fact, Knowledge, StoreError, When, Written};
 use crate::planner::{Plan, Surplus};
 
 /// The executor's journal: the store.
-struct StoreJournal<'a> {
+pub(super) struct StoreJournal<'a> {
     knowledge: &'a Knowledge,
     clock: Clock,
     /// Records begun and not known to be durable: one that failed or was not waited for stays among them.
     unwritten: AtomicUsize,
+}
+
+impl<'a> StoreJournal<'a> {
+    pub(super) fn over(knowledge: &'a Knowledge, clock: Clock) -> Self {
+        Self { knowledge, clock, unwritten: AtomicUsize::new(0) }
+    }
 }
 
 #[async_trait]
@@ -99,7 +107,10 @@ impl Cycle {
             self.put_ledger(&mut recalled.ledger, &mut batch, now);
             // With the decision: if the process dies on the next line, it is known what was not sent.
             let mode = self.config.execute.execution_mode;
-            batch.put(&Execution::intended(policy, execution_id, &keys, mode, now));
+            let intended = Execution::intended(policy, execution_id, &keys, mode, now);
+            batch.put(&intended);
+            let latest_start = after(now, self.config.execute.policy_timeout);
+            temporary::intend(&intended, latest_start, &mut batch);
         }
         self.memory.in_hand = chosen.is_some();
         let written = self.knowledge.commit(batch).await?;
@@ -109,14 +120,13 @@ impl Cycle {
         };
         if written.get(position) != Some(&Written::Done) {
             tracing::info!(policy = %policy.id, "policy was decided by a person meanwhile; left alone");
-            self.abandon(&judging, plan, &mut recalled.ledger).await?;
+            self.abandon(&judging, plan, &keys, &mut recalled.ledger).await?;
             self.memory.in_hand = false;
             return Ok(None);
         }
         self.memory.begun = true;
         let clock = self.clock;
-        let unwritten = AtomicUsize::new(0);
-        let journal = StoreJournal { knowledge: &self.knowledge, clock, unwritten };
+        let journal = StoreJournal::over(&self.knowledge, clock);
         let execution = self
             .executor
             .execute(policy, execution_id, keys, &journal, stop, &move || clock.now())
@@ -205,11 +215,8 @@ impl Cycle {
             let applied: Vec<_> =
                 execution.actions.iter().filter(|a| a.state == ActionState::Applied).collect();
             judging.actions = applied.iter().map(|a| a.action.kind()).collect();
-            let settle = judging.actions.iter().map(|a| self.config.execute.settle(*a)).max();
-            judging.applied_at = execution.ended_at.unwrap_or_else(|| self.clock.now());
-            judging.settled_at =
-                after(judging.applied_at, settle.unwrap_or(self.config.execute.settle_default));
-            judging.judge_by = after(judging.settled_at, self.config.knowledge.judge_limit);
+            let applied_at = execution.ended_at.unwrap_or_else(|| self.clock.now());
+            self.settles_from(&mut judging, applied_at);
             for record in execution.actions.iter_mut().filter(|a| a.state == ActionState::Applied) {
                 record.advance(ActionState::Judging).expect("applied may be judged");
             }
@@ -217,9 +224,10 @@ impl Cycle {
             if let Some(fact) = self.surplus(&execution, recalled) {
                 batch.put(&fact);
             }
-        } else {
+        } else if !execution.is_open() {
             batch.delete::<Judging>(judging.execution_id.to_string());
         }
+        temporary::follow(&execution, &mut batch);
         let incomplete = execution.status != ExecutionStatus::Completed;
         if let Some(incident) =
             plan.incidents.iter().find(|i| incomplete && i.cause == policy.cause)
@@ -248,11 +256,21 @@ impl Cycle {
         Ok(execution)
     }
 
+    /// When its actions are to be judged, if they took effect then.
+    pub(super) fn settles_from(&self, judging: &mut Judging, applied_at: Time) {
+        let settings = &self.config.execute;
+        let settle = judging.actions.iter().map(|a| settings.settle(*a)).max();
+        judging.applied_at = applied_at;
+        judging.settled_at = after(applied_at, settle.unwrap_or(settings.settle_default));
+        judging.judge_by = after(judging.settled_at, self.config.knowledge.judge_limit);
+    }
+
     /// Takes back what was stored for a policy that was not begun.
     async fn abandon(
         &self,
         judging: &Judging,
         plan: &Plan,
+        keys: &[Uuid],
         ledger: &mut Ledger,
     ) -> Result<(), StoreError> {
         let mut batch = self.knowledge.batch();
@@ -263,11 +281,14 @@ impl Cycle {
         }
         batch.delete::<Judging>(judging.execution_id.to_string());
         batch.delete::<Execution>(judging.execution_id.to_string());
+        for key in keys {
+            batch.delete::<Temporary>(key.to_string());
+        }
         self.knowledge.commit(batch).await.map(|_| ())
     }
 
     /// What our own scaling has added so far: given back later, if `plan.give_back` says so.
-    fn surplus(&self, execution: &Execution, recalled: &Recalled) -> Option<Fact> {
+    pub(super) fn surplus(&self, execution: &Execution, recalled: &Recalled) -> Option<Fact> {
         let scaled = execution.actions.iter().rev().find_map(|a| {
             let size = size_of(&a.action)?;
             Some((a.prior_replicas?, size))

@@ -8,6 +8,7 @@ use super::Cycle;
 use super::escalate::{announce, tell, verdict};
 use super::observe::Seen;
 use super::recall::Recalled;
+use super::temporary::overtaken;
 use crate::analyzer::Changes;
 use crate::domain::cycle::Trigger;
 use crate::domain::execution::{ActionState, Execution};
@@ -60,6 +61,16 @@ impl Cycle {
         let mut ruled = Vec::new();
         let mut kept = Vec::new();
         for judging in std::mem::take(&mut recalled.judgings) {
+            let execution = recalled.executions.get(&judging.execution_id);
+            if execution.is_some_and(Execution::is_open) {
+                // What is in effect of it is known only when it has been brought to its end.
+                kept.push(judging);
+                continue;
+            }
+            if let Some(ruling) = execution.and_then(|e| overtaken(e, sight.now)) {
+                ruled.push(self.rule(judging, ruling, recalled, seen, &mut batch).await?);
+                continue;
+            }
             match look(&judging, &sight) {
                 Look::Waiting(updated) => {
                     if updated != judging {
@@ -140,14 +151,21 @@ impl Cycle {
             self.knowledge.get::<Execution>(&judging.execution_id.to_string()).await?
         {
             for record in &mut execution.actions {
+                // A temporary action is closed when it is over.
+                let lasts = recalled.temporaries.iter().any(|t| t.key == record.key);
                 // Applied is what a process that stopped right after the call left behind.
                 for state in [ActionState::Judging, ActionState::Judged, ActionState::Closed] {
-                    if record.state.may_become(state) && record.state != ActionState::Unknown {
+                    let closes = state == ActionState::Closed && lasts;
+                    if record.state.may_become(state)
+                        && record.state != ActionState::Unknown
+                        && !closes
+                    {
                         record.advance(state).expect("just asked");
                     }
                 }
             }
             batch.put(&execution);
+            recalled.executions.insert(execution.id, execution);
         }
         for incident in recalled.incidents.iter_mut().filter(|i| i.cause == judging.cause) {
             let mut changed = false;

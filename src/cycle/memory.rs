@@ -8,6 +8,7 @@ use crate::domain::charter::{CharterView, CommitteeStatus};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use crate::domain::reading::Source;
 use crate::domain::time::{Time, since};
+use crate::escalation::Wanted;
 use crate::planner::Resize;
 
 /// Good cycles over which the served rate is averaged.
@@ -41,6 +42,8 @@ pub(super) struct Memory {
     pub held_since: BTreeMap<(Cause, &'static str), Time>,
     /// An execution was begun and its end is not known to be in the store: it is settled before anything is recalled.
     pub in_hand: bool,
+    /// What Charter has in force against our journal, as last seen.
+    pub leftovers: Vec<Wanted>,
     /// Its intent was durable: what fails from then on is the journal's failure.
     pub begun: bool,
     /// Why the journal of the last execution cannot be relied on; opens the breaker.
@@ -68,6 +71,7 @@ impl Memory {
             blind_since: None,
             held_since: BTreeMap::new(),
             in_hand: false,
+            leftovers: Vec::new(),
             begun: false,
             journal_failed: None,
         }

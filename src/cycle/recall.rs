@@ -1,6 +1,6 @@
 //! What the store knows, read afresh in every cycle.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -8,12 +8,13 @@ use super::ledger::LEDGER;
 use crate::domain::action::Scope;
 use crate::domain::alert::InboxAlert;
 use crate::domain::escalation::{Escalation, EscalationReason};
-use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionStatus};
+use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::Incident;
 use crate::domain::ledger::Ledger;
 use crate::domain::outcome::{ActionStatistics, Judging};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
+use crate::domain::temporary::Temporary;
 use crate::domain::time::Time;
 use crate::knowledge::{Fact, Knowledge, StoreError};
 use crate::planner::Surplus;
@@ -32,6 +33,11 @@ pub(super) struct Recalled {
     pub policies: Vec<Policy>,
     pub incidents: Vec<Incident>,
     pub judgings: Vec<Judging>,
+    /// Of executions that may or may not have taken effect: not judged before that is known.
+    pub suspended: Vec<Judging>,
+    /// Those that are being judged, and those that an open `outcome_unknown` names.
+    pub executions: BTreeMap<Uuid, Execution>,
+    pub temporaries: Vec<Temporary>,
     pub statistics: Vec<ActionStatistics>,
     pub escalations: Vec<Escalation>,
     /// Ground on which an execution ended without a known result.
@@ -51,13 +57,28 @@ impl Recalled {
         let escalations = knowledge.all::<Escalation>(Some("open")).await?;
         let receivers = knowledge.get::<Fact>(Fact::RECEIVERS).await?;
         let surplus = knowledge.get::<Fact>(SURPLUS).await?;
+        let named = escalations.iter().filter_map(execution_of);
+        let judged = knowledge.all::<Judging>(None).await?;
+        let ids: BTreeSet<Uuid> = named.chain(judged.iter().map(|j| j.execution_id)).collect();
+        let mut executions = BTreeMap::new();
+        for id in ids {
+            let found = knowledge.get::<Execution>(&id.to_string()).await?;
+            executions.extend(found.map(|(execution, _)| (id, execution)));
+        }
+        let (suspended, judgings) = judged.into_iter().partition(|judging| {
+            let execution = executions.get(&judging.execution_id);
+            execution.is_some_and(|e| e.is_open() && !took_effect(e))
+        });
         Ok(Self {
             inbox: knowledge.inbox().await?,
             receivers: receivers.map(|(fact, _)| strings(&fact)).unwrap_or_default(),
-            blocked: blocked(knowledge, &escalations).await?,
+            blocked: blocked(&executions, &escalations),
             incidents: knowledge.page::<Incident>(None, None, RECENT).await?.items,
-            judgings: knowledge.all::<Judging>(None).await?,
+            judgings,
+            suspended,
+            temporaries: knowledge.all::<Temporary>(None).await?,
             statistics: knowledge.statistics().await?,
+            executions,
             surplus: surplus.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
             ledger: knowledge.fact::<Ledger>(LEDGER).await?.unwrap_or_default(),
             pause: knowledge.paused(now).await?,
@@ -72,21 +93,17 @@ fn strings(fact: &Fact) -> BTreeSet<String> {
     list.filter_map(|v| v.as_str()).map(str::to_owned).collect()
 }
 
-/// The ground of every open `outcome_unknown` that names an execution.
-async fn blocked(knowledge: &Knowledge, open: &[Escalation]) -> Result<Vec<Scope>, StoreError> {
-    let mut blocked = Vec::new();
-    for record in open.iter().filter(|e| e.reason == EscalationReason::OutcomeUnknown) {
-        let Ok(id) = record.subject.parse::<Uuid>() else { continue };
-        if let Some((execution, _)) = knowledge.get::<Execution>(&id.to_string()).await? {
-            blocked.extend(unknown_actions(&execution).map(|a| a.action.scope()));
-        }
-    }
-    Ok(blocked)
+/// The execution that an `outcome_unknown` is about; one about a verdict names none.
+pub(super) fn execution_of(record: &Escalation) -> Option<Uuid> {
+    let unknown = record.reason == EscalationReason::OutcomeUnknown;
+    record.subject.parse().ok().filter(|_| unknown)
 }
 
-pub(super) fn unknown_actions(execution: &Execution) -> impl Iterator<Item = &ActionRecord> {
-    let unknown = |state| matches!(state, ActionState::Unknown | ActionState::UndoFailed);
-    execution.actions.iter().filter(move |a| unknown(a.state))
+/// The ground of every open `outcome_unknown` that names an execution.
+pub(super) fn blocked(executions: &BTreeMap<Uuid, Execution>, open: &[Escalation]) -> Vec<Scope> {
+    let named: BTreeSet<Uuid> = open.iter().filter_map(execution_of).collect();
+    let executions = named.iter().filter_map(|id| executions.get(id));
+    executions.flat_map(Execution::unknown_actions).map(|a| a.action.scope()).collect()
 }
 
 /// At least one action is in effect, so far as is known.

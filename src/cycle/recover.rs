@@ -1,5 +1,6 @@
 //! Puts the store in order after an execution whose end was not recorded: the process died, a panic was caught, or the
-//! store could not be written. Only the journal is believed, and no plan is made before this is done.
+//! store could not be written. Only the journal is believed here, since Charter may be down; what that leaves open is
+//! [`super::resolve`]'s. No plan is made before this is done.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,9 +8,10 @@ use uuid::Uuid;
 
 use super::escalate::{announce, failed, tell};
 use super::recall::{RECENT, took_effect};
+use super::temporary;
 use crate::domain::alert::InboxAlert;
 use crate::domain::escalation::Escalation;
-use crate::domain::execution::Execution;
+use crate::domain::execution::{ActionState, Execution};
 use crate::domain::incident::Incident;
 use crate::domain::outcome::Judging;
 use crate::domain::time::Time;
@@ -51,6 +53,7 @@ pub(super) async fn settle(
             let execution = settle_interrupted(execution, now);
             tracing::warn!(execution = %execution.id, status = ?execution.status, "settled an interrupted execution");
             batch.put(&execution);
+            temporary::follow(&execution, &mut batch);
             settled.insert(execution.id, execution);
         }
     }
@@ -62,15 +65,26 @@ pub(super) async fn settle(
         if execution.is_none() {
             let stored = knowledge.get::<Execution>(&judging.execution_id.to_string()).await?;
             execution = stored.map(|(execution, _)| execution);
+            // Its end may have been written without what follows from it.
+            if let Some(execution) = &execution {
+                temporary::follow(execution, &mut batch);
+            }
         }
         let in_effect = execution.as_ref().is_some_and(took_effect);
-        if let Some(execution) = execution.filter(|e| !in_effect || e.has_unknown()) {
+        let untold = |e: &Execution| {
+            !in_effect
+                || e.has_unknown()
+                || e.actions.iter().any(|a| a.state == ActionState::Applied)
+        };
+        if let Some(execution) = execution.as_ref().filter(|e| untold(e)) {
             let evidence: Vec<String> = judging.before.iter().cloned().collect();
-            told.extend(tell(&mut open, failed(&execution, &evidence), now));
+            told.extend(tell(&mut open, failed(execution, &evidence), now));
         }
         if !in_effect {
-            batch.delete::<Judging>(judging.execution_id.to_string());
             fail_attempts(&mut incidents, judging.policy_id, &mut batch);
+        }
+        if !in_effect && !execution.is_some_and(|e| e.is_open()) {
+            batch.delete::<Judging>(judging.execution_id.to_string());
         }
     }
     for execution in settled.values() {

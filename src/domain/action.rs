@@ -209,6 +209,24 @@ impl Action {
         }
     }
 
+    /// How long it is meant to be in force, where it ends by itself.
+    #[must_use]
+    pub fn lasts(&self) -> Option<Duration> {
+        match self {
+            Self::BypassValidation { duration_seconds, .. }
+            | Self::ThrottleRequests { duration_seconds, .. }
+            | Self::ActivateEmergencyOverride { duration_seconds } => {
+                Some(Duration::from_secs(*duration_seconds))
+            }
+            Self::ScaleUp { .. }
+            | Self::ScaleDown { .. }
+            | Self::RestartService { .. }
+            | Self::ApplyPolicy { .. }
+            | Self::RebalanceLoad { .. }
+            | Self::UpdateConfiguration { .. } => None,
+        }
+    }
+
     /// The ground it changes: every action changes Charter as a whole except the restart of one named service.
     #[must_use]
     pub fn scope(&self) -> Scope {

@@ -5,6 +5,9 @@
 //!   │           │              ├▶ refused        (undo) applied|judging ─▶ undo_sent ─┬▶ undone
 //!   └───────────┴▶ refused     └▶ unknown ─▶ applied | refused | closed               └▶ undo_failed
 //! ```
+//! A temporary action waits at `judged` until it is over: `closed` when it ended by itself, `undone` when we ended it.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -72,10 +75,19 @@ pub struct ActionRecord {
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub tries: u32,
+    /// When it was last sent: what is not at Charter well after that never arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Time>,
     /// Replicas read just before a change of size: what undo restores.
     pub prior_replicas: Option<u32>,
+    /// Ids that Charter listed just before it was sent: a new one like it is ours. Until it is known what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_before: Option<BTreeSet<String>>,
     /// Charter's id of what was applied: what undo rolls back.
     pub charter_policy_id: Option<String>,
+    /// When a temporary action that took effect has to be over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
 }
 
 impl ActionRecord {
@@ -90,8 +102,11 @@ impl ActionRecord {
             started_at: None,
             ended_at: None,
             tries: 0,
+            sent_at: None,
             prior_replicas: None,
+            listed_before: None,
             charter_policy_id: None,
+            expires_at: None,
         }
     }
 
@@ -101,7 +116,19 @@ impl ActionRecord {
             return Err(IllegalTransition { key: self.key, from: self.state, to });
         }
         self.state = to;
+        if !matches!(to, ActionState::Validated | ActionState::Sent | ActionState::Unknown) {
+            self.listed_before = None;
+        }
         Ok(())
+    }
+
+    /// In effect, so far as is known.
+    #[must_use]
+    pub fn in_effect(&self) -> bool {
+        matches!(
+            self.state,
+            ActionState::Applied | ActionState::Judging | ActionState::Judged | ActionState::Closed
+        )
     }
 }
 
@@ -139,6 +166,10 @@ pub struct Execution {
     /// Who allowed it; `auto` where the configuration did.
     #[serde(default)]
     pub approved_by: Option<String>,
+    /// Its process died in the middle: what it left in effect may still have to be taken back, and what follows from its
+    /// end is not all recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
 }
 
 impl Execution {
@@ -165,14 +196,35 @@ impl Execution {
             started_at: at,
             ended_at: None,
             approved_by: policy.grant.as_ref().map(|grant| grant.by.clone()),
+            interrupted: false,
         }
+    }
+
+    /// Actions that ended without a known result: what is in effect of them only Charter can tell.
+    pub fn unknown_actions(&self) -> impl Iterator<Item = &ActionRecord> {
+        self.actions.iter().filter(|a| match a.state {
+            ActionState::Unknown | ActionState::UndoFailed => true,
+            // A temporary action of an execution that went well is ended by a sweep of its own.
+            ActionState::UndoSent => self.status == ExecutionStatus::Failed,
+            _ => false,
+        })
     }
 
     /// Did any action end without a known result?
     #[must_use]
     pub fn has_unknown(&self) -> bool {
-        self.actions
-            .iter()
-            .any(|a| matches!(a.state, ActionState::Unknown | ActionState::UndoFailed))
+        self.unknown_actions().next().is_some()
+    }
+
+    /// Has it an end that is still to be found out at Charter, or brought about there?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.interrupted || !self.is_known()
+    }
+
+    /// Is it known of every action whether it is in effect, or that this cannot be known?
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.unknown_actions().all(|a| a.state == ActionState::UndoFailed)
     }
 }

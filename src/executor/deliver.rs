@@ -175,7 +175,7 @@ impl Transaction<'_> {
             doubt = doubt.max(setback.doubt);
             last = setback.text;
             if doubt > Doubt::None {
-                let sight = self.look(step, seed).await;
+                let sight = self.look(&step.trace, seed).await;
                 let by_key = self.client.honours_keys() && !setback.is_final;
                 if let Some(delivery) = settled(sight, &last, by_key) {
                     return Ok(delivery);
@@ -187,12 +187,14 @@ impl Transaction<'_> {
             if let Err(cut) = self.window.within(Phase::Prepare, tokio::time::sleep(pause)).await {
                 return Ok(end(doubt, not_again(&last, &cut), None));
             }
-            // What was not there a moment ago may have landed during the pause.
-            if doubt == Doubt::UnderWay
+            // What was not there a moment ago may have landed during the pause; and a size that is taken back may have
+            // been changed by somebody else.
+            let landed = doubt == Doubt::UnderWay
                 && !step.change.may_be_repeated()
-                && !self.client.honours_keys()
-            {
-                let sight = self.look(step, seed).await;
+                && !self.client.honours_keys();
+            let undoing = self.execution.actions[index].state == ActionState::UndoSent;
+            if landed || (undoing && matches!(step.change, Change::Scale { .. })) {
+                let sight = self.look(&step.trace, seed).await;
                 if let Some(delivery) = settled(sight, &last, false) {
                     return Ok(delivery);
                 }
@@ -200,9 +202,9 @@ impl Transaction<'_> {
         }
     }
 
-    async fn look(&self, step: &Step, seed: u64) -> Sight {
+    pub(super) async fn look(&self, trace: &Trace, seed: u64) -> Sight {
         let tries = self.settings.max_retries;
-        match self.window.within(Phase::Look, look(self.client, &step.trace, tries, seed)).await {
+        match self.window.within(Phase::Look, look(self.client, trace, tries, seed)).await {
             Ok(sight) => sight,
             Err(cut) => Sight::Hidden(format!("no time to look at Charter's state: {cut}")),
         }
@@ -213,6 +215,7 @@ impl Transaction<'_> {
         let record = &mut self.execution.actions[index];
         if record.state == ActionState::Sent {
             record.tries += 1;
+            record.sent_at = Some((self.now)());
         }
         self.write().await
     }
@@ -222,6 +225,9 @@ impl Transaction<'_> {
         let record = &mut self.execution.actions[index];
         if record.state == ActionState::Sent {
             record.tries -= 1;
+            if record.tries == 0 {
+                record.sent_at = None;
+            }
         }
     }
 }

@@ -74,6 +74,9 @@ impl Transaction<'_> {
             // Who allowed an action has allowed taking it back, also a minute too late.
             return Ok(None);
         }
-        Ok(refusal(&self.settings.rails, self.policy, &record.action, (self.now)()))
+        let Some(policy) = self.policy else {
+            return Ok(Some("what was left behind is only taken back, never done anew".to_owned()));
+        };
+        Ok(refusal(&self.settings.rails, policy, &record.action, (self.now)()))
     }
 }

@@ -1,11 +1,11 @@
 //! Executions that the store still calls running when the daemon starts: the process died in the middle.
 //!
-//! Says only what the journal can say without asking Charter.
+//! Says only what the journal can say without asking Charter; what that leaves open is [`super::resume`]'s.
 
-use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
+use crate::domain::execution::{ActionState, Execution, ExecutionMode, ExecutionStatus};
 use crate::domain::time::Time;
 
-use super::transaction::success_rate;
+use super::transaction::{outcome, success_rate};
 
 /// What such an execution has come to. One that had ended is returned as it is.
 #[must_use]
@@ -24,12 +24,15 @@ pub fn settle_interrupted(mut execution: Execution, now: Time) -> Execution {
             }
             ActionState::Sent => (
                 ActionState::Unknown,
-                "the process stopped while it was being sent; look at Charter whether it took effect",
+                "the process stopped while it was being sent; Charter's state is looked at whether it took effect",
             ),
-            ActionState::UndoSent => (
-                ActionState::UndoFailed,
-                "the process stopped while it was being undone; look at Charter whether it was",
-            ),
+            ActionState::UndoSent => {
+                record.error = Some(
+                    "the process stopped while it was being undone; that is gone on with"
+                        .to_owned(),
+                );
+                continue;
+            }
             ActionState::Applied => {
                 in_effect += 1;
                 continue;
@@ -48,13 +51,17 @@ pub fn settle_interrupted(mut execution: Execution, now: Time) -> Execution {
             record.ended_at = Some(now);
         }
     }
-    let note = match in_effect {
-        0 => String::new(),
-        n => format!("; {n} of its actions took effect and were not undone"),
-    };
     execution.success_rate = success_rate(&execution);
-    execution.status = ExecutionStatus::Failed;
-    execution.error = Some(format!("the process stopped in the middle of this execution{note}"));
+    execution.status = outcome(&execution);
     execution.ended_at = Some(now);
+    if execution.status != ExecutionStatus::Completed {
+        let note = match in_effect {
+            0 => String::new(),
+            n => format!("; {n} of its actions took effect and were not undone"),
+        };
+        execution.error =
+            Some(format!("the process stopped in the middle of this execution{note}"));
+        execution.interrupted = in_effect > 0 && execution.mode == ExecutionMode::Transactional;
+    }
     execution
 }

@@ -14,13 +14,16 @@ use super::settings::Settings;
 use super::window::{Cut, Phase, Window};
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::execution::{
-    ActionState, Execution, ExecutionMode, ExecutionStatus, IllegalTransition,
+    ActionRecord, ActionState, Execution, ExecutionMode, ExecutionStatus, IllegalTransition,
 };
 use crate::domain::policy::Policy;
-use crate::domain::time::Time;
+use crate::domain::time::{Time, after};
 
 /// A store that has not taken one record by then cannot be relied on for the next.
 pub(super) const JOURNAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Ids kept with an intent, some 40 bytes each. With more of them a lost answer cannot be looked up by a later process.
+const MAX_LISTED: usize = 1_000;
 
 /// What ends an execution at once, without another call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +53,8 @@ pub(super) struct Transaction<'a> {
     pub(super) client: &'a Client,
     pub(super) settings: &'a Settings,
     /// With the grant under which all of it is sent.
-    pub(super) policy: &'a Policy,
+    /// What is carried out; `None` where only what was done before is looked for and taken back.
+    pub(super) policy: Option<&'a Policy>,
     pub(super) journal: &'a dyn Journal,
     pub(super) now: &'a (dyn Fn() -> Time + Send + Sync),
     pub(super) window: Window,
@@ -139,6 +143,7 @@ impl Transaction<'_> {
         let to = match delivery {
             Delivery::Done { policy_id } => {
                 record.charter_policy_id = policy_id;
+                record.expires_at = record.action.lasts().map(|lasts| after(ended, lasts));
                 ActionState::Applied
             }
             Delivery::Refused { why, status } => {
@@ -201,6 +206,8 @@ impl Transaction<'_> {
                 let known = listed
                     .ok()
                     .map(|listed| listed.into_iter().map(|p| p.policy_id).collect::<BTreeSet<_>>());
+                self.execution.actions[index].listed_before =
+                    known.clone().filter(|known| known.len() <= MAX_LISTED);
                 Ok(Step {
                     change: Change::Apply { action: action.clone(), at: (self.now)() },
                     trace: Trace::Listed { action, known },
@@ -284,11 +291,11 @@ impl Transaction<'_> {
         }
     }
 
-    fn all_applied(&self) -> bool {
-        self.execution.actions.iter().all(|record| record.state == ActionState::Applied)
+    pub(super) fn all_applied(&self) -> bool {
+        self.execution.actions.iter().all(ActionRecord::in_effect)
     }
 
-    async fn finish(mut self, halt: Option<Halt>) -> Execution {
+    pub(super) async fn finish(mut self, halt: Option<Halt>) -> Execution {
         if halt.is_some() {
             for index in 0..self.execution.actions.len() {
                 self.abandon(index, true);
@@ -321,9 +328,9 @@ impl Transaction<'_> {
 }
 
 /// Completed when all took effect; rolled back when something was taken back and nothing is, or may be, left of it.
-fn outcome(execution: &Execution) -> ExecutionStatus {
+pub(super) fn outcome(execution: &Execution) -> ExecutionStatus {
     let states = || execution.actions.iter().map(|record| record.state);
-    if states().all(|state| state == ActionState::Applied) {
+    if execution.actions.iter().all(ActionRecord::in_effect) {
         ExecutionStatus::Completed
     } else if states().any(|state| state == ActionState::Undone)
         && states().all(|state| matches!(state, ActionState::Undone | ActionState::Refused))

@@ -14,7 +14,8 @@ impl Transaction<'_> {
     pub(super) async fn take_back(&mut self) -> Result<(), Halt> {
         self.window = self.window.for_undo(self.settings.policy_timeout);
         for index in (0..self.execution.actions.len()).rev() {
-            if self.execution.actions[index].state != ActionState::Applied {
+            let state = self.execution.actions[index].state;
+            if !matches!(state, ActionState::Applied | ActionState::Judging) {
                 continue;
             }
             if let Some(why) = self.halted().await? {
@@ -28,7 +29,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    async fn undo(&mut self, index: usize) -> Result<(), Halt> {
+    /// Takes one action back, or goes on where a process died while doing so: under the same key.
+    pub(super) async fn undo(&mut self, index: usize) -> Result<(), Halt> {
         let step = match inverse(&self.execution.actions[index]) {
             Inverse::Impossible { why } => {
                 self.leave(index, &format!("in effect, not undone: {why}"));
@@ -41,7 +43,7 @@ impl Transaction<'_> {
             Inverse::Scale { only_if, back_to } => {
                 match self.read(index, Client::committee_state).await {
                     Ok(state) if state.replicas == back_to => {
-                        self.advance(index, ActionState::UndoSent)?;
+                        self.begin_undo(index)?;
                         return self
                             .undone(index, "undone: Charter already has the size before it")
                             .await;
@@ -52,11 +54,11 @@ impl Transaction<'_> {
                             "Charter has {} replicas, not the {only_if} set here: somebody else changed the size since",
                             state.replicas
                         );
-                        self.advance(index, ActionState::UndoSent)?;
+                        self.begin_undo(index)?;
                         return self.undo_failed(index, &why).await;
                     }
                     Err(error) => {
-                        self.advance(index, ActionState::UndoSent)?;
+                        self.begin_undo(index)?;
                         let why = format!("the present size could not be read: {error}");
                         return self.undo_failed(index, &why).await;
                     }
@@ -68,7 +70,7 @@ impl Transaction<'_> {
             }
         };
         let key = undo_key(self.execution.actions[index].key);
-        self.advance(index, ActionState::UndoSent)?;
+        self.begin_undo(index)?;
         match self.deliver(index, &step, key).await? {
             Delivery::Done { .. } => self.undone(index, "undone").await,
             Delivery::Refused { status: Some(CONFLICT), .. }
@@ -81,6 +83,13 @@ impl Transaction<'_> {
                 self.undo_failed(index, &format!("not known whether it was undone: {why}")).await
             }
         }
+    }
+
+    fn begin_undo(&mut self, index: usize) -> Result<(), Halt> {
+        if self.execution.actions[index].state == ActionState::UndoSent {
+            return Ok(());
+        }
+        self.advance(index, ActionState::UndoSent)
     }
 
     async fn undone(&mut self, index: usize, note: &str) -> Result<(), Halt> {

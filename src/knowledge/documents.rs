@@ -14,6 +14,7 @@ use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::incident::Incident;
 use crate::domain::outcome::{Insight, Judging, Outcome};
 use crate::domain::policy::Policy;
+use crate::domain::temporary::Temporary;
 use crate::domain::time::Time;
 use crate::domain::violation::TrackedViolation;
 
@@ -168,6 +169,22 @@ impl Document for Judging {
 
     fn at(&self) -> Time {
         self.intent_at
+    }
+}
+
+impl Document for Temporary {
+    const COLLECTION: Collection = Collection::Temporaries;
+
+    fn key(&self) -> String {
+        self.key.to_string()
+    }
+
+    fn tag(&self) -> &'static str {
+        ""
+    }
+
+    fn at(&self) -> Time {
+        self.expires_at
     }
 }
 

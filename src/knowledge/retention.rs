@@ -111,9 +111,9 @@ fn bounds(settings: &Settings, now: Time, pattern_history_limit: usize) -> Vec<B
                     .map(|status| history(collection, Some(execution_tag(status))))
                     .collect()
             }
-            // Never: one for each ground, deleted with its verdict. A lost one would be an action that is
-            // neither judged nor waited for.
-            Collection::Judgings => vec![],
+            // Never: one for each ground, deleted with its verdict, and one for each temporary action until it is over. A
+            // lost one would be an action that is neither judged nor waited for, or one that nobody ends.
+            Collection::Judgings | Collection::Temporaries => vec![],
             // Open ones are one for each (reason, cause, component, subject).
             Collection::Escalations => vec![history(collection, Some(CLOSED))],
             // Insights are one for each (cause, action), facts one for each name in the code: the count only guards.

@@ -18,6 +18,7 @@ pub enum Collection {
     Policies,
     Executions,
     Judgings,
+    Temporaries,
     Outcomes,
     Insights,
     Incidents,
@@ -28,13 +29,14 @@ pub enum Collection {
 }
 
 impl Collection {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Alerts,
         Self::Violations,
         Self::Analyses,
         Self::Policies,
         Self::Executions,
         Self::Judgings,
+        Self::Temporaries,
         Self::Outcomes,
         Self::Insights,
         Self::Incidents,
@@ -52,6 +54,7 @@ impl Collection {
             Self::Policies => "policies",
             Self::Executions => "executions",
             Self::Judgings => "judgings",
+            Self::Temporaries => "temporaries",
             Self::Outcomes => "outcomes",
             Self::Insights => "insights",
             Self::Incidents => "incidents",

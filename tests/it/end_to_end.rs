@@ -10,6 +10,7 @@ mod demo;
 mod heals;
 mod kill_switch;
 mod killed;
+mod kills;
 mod load;
 mod outage;
 mod stack;

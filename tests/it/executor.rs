@@ -3,6 +3,7 @@
 mod failures;
 mod gate;
 mod reference;
+mod resume;
 mod retries;
 mod stop;
 mod wire;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use mape_k::executor::Call;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// How one call is treated; calls without a turn are answered as the contract says.
@@ -47,13 +48,26 @@ pub struct Seen {
     pub authorization: Option<String>,
 }
 
+/// What one keyed call really changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Effect {
+    pub key: String,
+    pub call: Call,
+}
+
 pub struct World {
     pub replicas: u32,
     pub policies: Vec<Value>,
     pub restarts: Vec<String>,
     pub seen: Vec<Seen>,
+    pub effects: Vec<Effect>,
     pub honours_keys: bool,
     pub api_key: Option<String>,
+    /// Does it end temporary policies itself when their time is over?
+    pub ends_temporary: bool,
+    begun: HashMap<String, Instant>,
+    /// The n-th of all calls, counted from 0, is treated so, whatever it asks for.
+    pub nth: HashMap<usize, Turn>,
     answers: HashMap<String, (u16, Value)>,
     script: HashMap<Call, VecDeque<Turn>>,
 }
@@ -61,6 +75,7 @@ pub struct World {
 pub struct FakeCharter {
     pub base: String,
     world: Arc<Mutex<World>>,
+    hanging: Arc<Notify>,
     server: JoinHandle<()>,
 }
 
@@ -77,18 +92,28 @@ impl FakeCharter {
             policies: Vec::new(),
             restarts: Vec::new(),
             seen: Vec::new(),
+            effects: Vec::new(),
             honours_keys: true,
             api_key: None,
+            ends_temporary: false,
+            begun: HashMap::new(),
+            nth: HashMap::new(),
             answers: HashMap::new(),
             script: HashMap::new(),
         }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
-        let app = Router::new().fallback(serve).with_state(world.clone());
+        let hanging = Arc::new(Notify::new());
+        let app = Router::new().fallback(serve).with_state((world.clone(), hanging.clone()));
         let server = tokio::spawn(async move {
             axum::serve(listener, app).await.expect("the fake serves");
         });
-        Self { base, world, server }
+        Self { base, world, hanging, server }
+    }
+
+    /// A call from now on has come to where it is never answered.
+    pub async fn hangs(&self) {
+        self.hanging.notified().await;
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -156,7 +181,9 @@ fn call_of(method: &str, path: &str) -> Option<Call> {
     })
 }
 
-async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request<Body>) -> Response {
+type Shared = (Arc<Mutex<World>>, Arc<Notify>);
+
+async fn serve(State((world, hanging)): State<Shared>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.expect("a small body");
     let body = String::from_utf8(body.to_vec()).expect("text");
@@ -182,7 +209,11 @@ async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request<Body>) -
             key: header(&head.headers, "idempotency-key"),
             authorization: header(&head.headers, "authorization"),
         });
-        world.script.get_mut(&call).and_then(VecDeque::pop_front).unwrap_or(Turn::Normal)
+        let nth = world.seen.len() - 1;
+        let scripted = world.nth.remove(&nth);
+        scripted
+            .or_else(|| world.script.get_mut(&call).and_then(VecDeque::pop_front))
+            .unwrap_or(Turn::Normal)
     };
     let act = || world.lock().unwrap().answer(call, path, &head.headers, &body);
     match turn {
@@ -191,10 +222,14 @@ async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request<Body>) -
         Turn::Nonsense(status) => {
             (StatusCode::from_u16(status).unwrap(), "<html>welcome</html>").into_response()
         }
-        Turn::Hang => std::future::pending().await,
+        Turn::Hang => {
+            hanging.notify_one();
+            std::future::pending().await
+        }
         Turn::Reset => hang_up(),
         Turn::DoThenHang => {
             act();
+            hanging.notify_one();
             std::future::pending().await
         }
         Turn::DoThenReset => {
@@ -253,7 +288,16 @@ impl World {
         if let Some((status, body)) = key.as_ref().and_then(|key| self.answers.get(key)) {
             return keyed(answer(*status, body), key.as_deref());
         }
+        let replicas = self.replicas;
         let (status, said) = self.act(call, path, body);
+        let changes = match call {
+            Call::Scale => self.replicas != replicas,
+            Call::Apply | Call::Rollback | Call::Restart => status < 300,
+            _ => false,
+        };
+        if let Some(key) = header(headers, "idempotency-key").filter(|_| changes) {
+            self.effects.push(Effect { key, call });
+        }
         if let Some(key) = &key {
             self.answers.insert(key.clone(), (status, said.clone()));
         }
@@ -261,6 +305,14 @@ impl World {
     }
 
     fn act(&mut self, call: Call, path: &str, body: &str) -> (u16, Value) {
+        if self.ends_temporary {
+            let begun = &self.begun;
+            self.policies.retain(|policy| {
+                let lasts = policy["duration_seconds"].as_u64().map(Duration::from_secs);
+                let since = policy["policy_id"].as_str().and_then(|id| begun.get(id));
+                lasts.zip(since).is_none_or(|(lasts, since)| since.elapsed() < lasts)
+            });
+        }
         let body: Value = serde_json::from_str(body).unwrap_or(Value::Null);
         match call {
             Call::Health => (200, json!({"status": "ok"})),
@@ -284,6 +336,7 @@ impl World {
                     return (400, refusal("invalid_body", "policy is missing"));
                 };
                 let id = format!("p-{}", self.policies.len() + 1);
+                self.begun.insert(id.clone(), Instant::now());
                 policy.insert("policy_id".into(), json!(id));
                 policy.insert("status".into(), json!("active"));
                 self.policies.push(Value::Object(policy));

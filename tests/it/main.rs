@@ -18,6 +18,7 @@ mod executor;
 mod explained;
 mod fake_charter;
 mod inbox;
+mod journal;
 mod judging;
 mod knowledge_facade;
 mod learning;

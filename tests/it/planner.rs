@@ -10,4 +10,4 @@ mod guards;
 mod high_risk;
 mod holds;
 mod parameters;
-mod world;
+pub mod world;

@@ -6,6 +6,7 @@
 mod alerts;
 mod charter_bad_days;
 mod crash_lines;
+mod crash_points;
 mod cycles;
 mod deciding;
 mod explained;
@@ -13,6 +14,8 @@ mod fakes;
 mod guarded;
 mod overload;
 mod paused;
+mod resolved;
+mod temporary;
 mod verdicts;
 mod waking;
 mod world;

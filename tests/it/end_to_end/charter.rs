@@ -53,13 +53,17 @@ impl Charter {
 
     /// Every call that changes something, in order, each as `path body`.
     pub async fn changes(&self) -> Vec<String> {
-        let audit = self.get("/sandbox/audit").await;
-        let calls = audit.as_array().cloned().unwrap_or_default();
-        calls
+        self.audit()
+            .await
             .iter()
             .filter(|call| call["method"] == "POST" && call["path"] != "/api/v1/policies/validate")
             .map(|call| format!("{} {}", call["path"].as_str().unwrap_or_default(), call["body"]))
             .collect()
+    }
+
+    /// Every call of the contract, in order.
+    pub async fn audit(&self) -> Vec<Value> {
+        self.get("/sandbox/audit").await.as_array().cloned().unwrap_or_default()
     }
 
     async fn get(&self, path: &str) -> Value {

@@ -189,13 +189,17 @@ async fn what_a_dead_process_left_running_is_settled_from_the_journal() {
         [S::Applied, S::Refused],
         [S::Applied, S::Unknown],
         [S::Applied, S::Refused],
-        [S::UndoFailed, S::Refused],
+        [S::UndoSent, S::Refused],
         [S::Undone, S::Refused],
     ];
     for (index, expected) in expected.into_iter().enumerate() {
         let execution = settled(index);
         assert_eq!(states(&execution), expected, "crashed after record {index}");
-        assert_eq!(execution.status, ExecutionStatus::Failed);
+        let undone = expected[0] == S::Undone;
+        let status = if undone { ExecutionStatus::RolledBack } else { ExecutionStatus::Failed };
+        assert_eq!(execution.status, status);
+        // What is in effect of half a transaction, or may be, is brought to an end with a look at Charter.
+        assert_eq!(execution.is_open(), (2..=7).contains(&index), "crashed after record {index}");
         assert!(execution.error.is_some() && execution.ended_at.is_some());
     }
     let ended = ledger.records.lock().unwrap().last().cloned().expect("a record");

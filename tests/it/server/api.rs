@@ -257,6 +257,7 @@ pub(super) fn execution() -> Execution {
         started_at: noon(),
         ended_at: None,
         approved_by: Some("ada".to_owned()),
+        interrupted: false,
     }
 }
 

@@ -58,7 +58,7 @@ async fn stubborn(what: &str, turn: &Turn) {
     world
         .until("a person is told", async || {
             let open = world.open_escalations().await;
-            let last = open.iter().any(|r| r == "remedies_exhausted" || r == "outcome_unknown");
+            let last = open.iter().any(|r| r == "remedies_exhausted");
             last && open.iter().any(|r| r == "action_failed")
         })
         .await;

@@ -20,10 +20,11 @@ use tokio_util::sync::CancellationToken;
 use super::world::World;
 use crate::fake_charter::Turn;
 
-/// Killed while the change was on its way: not known, told, and not sent again.
+/// Killed while the change was on its way, and somebody else has changed the size since: not known, told, not sent again.
 #[tokio::test]
-async fn a_crash_while_sending_ends_as_unknown_and_is_not_repeated() {
+async fn a_crash_while_sending_that_cannot_be_told_ends_as_unknown_and_is_not_repeated() {
     let mut world = crashed_while_sending(Turn::DoThenHang).await;
+    world.charter.world().replicas = 4;
     world.start().await;
     world.cycles(6).await;
     assert_eq!(world.changes(), ["scale 5"], "sent again after the crash");
@@ -49,6 +50,9 @@ async fn a_crash_while_sending_ends_as_unknown_and_is_not_repeated() {
     world.cycles(1).await;
     assert_eq!(world.metric("mape_k_escalations_open{reason=\"outcome_unknown\"}").await, 0);
     assert!(world.items("outcomes").await.is_empty());
+    let execution = &world.items("executions").await[0];
+    assert_eq!(execution["actions"][0]["state"], "closed", "with its escalation");
+    assert!(world.knowledge().all::<Judging>(None).await.expect("the store").is_empty());
     world.stop().await;
 }
 
@@ -56,6 +60,7 @@ async fn a_crash_while_sending_ends_as_unknown_and_is_not_repeated() {
 #[tokio::test]
 async fn a_crash_before_the_result_is_recorded_leaves_nobody_untold() {
     let mut world = crashed_while_sending(Turn::Hang).await;
+    world.charter.world().replicas = 4;
     let knowledge = Knowledge::open(&world.config.knowledge).await.expect("the store");
     let mut execution = knowledge.all::<Execution>(None).await.expect("the store").remove(0);
     execution.actions[0].advance(ActionState::Unknown).expect("sent may become unknown");
@@ -93,7 +98,7 @@ async fn a_crash_right_after_the_intent_is_done_afresh() {
     world.stop().await;
 }
 
-async fn crashed_while_sending(turn: Turn) -> World {
+pub async fn crashed_while_sending(turn: Turn) -> World {
     let mut world = World::new().await;
     world.on_disk();
     world.config.plan.incident_gap = Duration::from_secs(3);

@@ -46,6 +46,7 @@ impl World {
         let prometheus = Fake::start(Series::default()).await;
         let alertmanager = Fake::start(Alerts::default()).await;
         let charter = FakeCharter::start().await;
+        charter.world().ends_temporary = true;
         let mut config = Config::default();
         config.orchestrator.mode = Mode::Staging;
         config.plan.auto_approve = true;

@@ -227,6 +227,7 @@ pub fn execution() -> Execution {
         success_rate: 1.0,
         error: None,
         approved_by: Some("ada".to_owned()),
+        interrupted: false,
         started_at: noon(),
         ended_at: Some(noon() + TimeDelta::milliseconds(400)),
     }

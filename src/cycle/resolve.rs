@@ -1,0 +1,231 @@
+//! Brings what a process left without a known end to one, by Charter's real state, before anything is planned.
+//!
+//! [`super::recover`] believes the journal alone, since Charter may be down when a process starts; this looks at Charter
+//! in every cycle in which it answers. What even that cannot tell is a person's until its escalation closes.
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Cycle;
+use super::escalate::{announce, failed, tell, unknown};
+use super::execute::StoreJournal;
+use super::observe::Seen;
+use super::recall::{Recalled, blocked, execution_of, took_effect};
+use super::temporary;
+use crate::domain::escalation::{Escalation, EscalationReason as Reason};
+use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
+use crate::domain::ledger::End;
+use crate::domain::outcome::Judging;
+use crate::domain::time::Time;
+use crate::knowledge::{Batch, StoreError};
+use crate::planner::guardrails::Mode;
+
+impl Cycle {
+    /// Returns the escalations that it closed. A look may lead to an undo, so that nothing is done while the loop may not
+    /// change Charter.
+    pub(super) async fn resolve(
+        &mut self,
+        recalled: &mut Recalled,
+        seen: &mut Seen,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let now = self.clock.now();
+        let paused = recalled.pause.as_ref().is_some_and(|pause| pause.holds(now));
+        let observes = self.config.plan.guardrails.mode == Mode::Observe;
+        if seen.charter.state.is_err() || paused || observes || stop.is_cancelled() {
+            return Ok(Vec::new());
+        }
+        let mut closed = Vec::new();
+        let mut changed = false;
+        let open: Vec<Execution> =
+            recalled.executions.values().filter(|e| e.is_open()).cloned().collect();
+        for before in open {
+            let (clock, journal) = (self.clock, StoreJournal::over(&self.knowledge, self.clock));
+            let mut after =
+                self.executor.resume(before.clone(), &journal, stop, &move || clock.now()).await;
+            after.interrupted &= !after.is_known();
+            if after != before {
+                changed = true;
+                closed.extend(self.resolved(&before, after, recalled).await?);
+            }
+        }
+        changed |= self.end_temporaries(recalled, stop).await?;
+        if changed {
+            // What is planned next rests on what is true now.
+            seen.charter = self.executor.observe(self.clock.now()).await;
+            self.memory.saw_charter(&seen.charter, self.clock.now());
+            recalled.blocked = blocked(&recalled.executions, &recalled.escalations);
+        }
+        Ok(closed)
+    }
+
+    /// Everything that follows from what was found, in one batch.
+    async fn resolved(
+        &self,
+        before: &Execution,
+        mut after: Execution,
+        recalled: &mut Recalled,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let now = self.clock.now();
+        let mut batch = self.knowledge.batch();
+        let mut evidence = Vec::new();
+        let held = |judgings: &mut Vec<Judging>| {
+            judgings.extract_if(.., |j| j.execution_id == after.id).next()
+        };
+        let judging = held(&mut recalled.suspended).or_else(|| held(&mut recalled.judgings));
+        if let Some(mut judging) = judging {
+            evidence.extend(judging.before.iter().cloned());
+            let found = before
+                .actions
+                .iter()
+                .zip(&after.actions)
+                .any(|(b, a)| b.state == ActionState::Unknown && a.in_effect());
+            let suspended = after.is_open() && !took_effect(&after);
+            if self.judged_from(&mut judging, &mut after, found.then_some(now), &mut batch) {
+                recalled.judgings.push(judging);
+            } else if suspended {
+                recalled.suspended.push(judging);
+            }
+        }
+        if took_effect(&after)
+            && let Some(fact) = self.surplus(&after, recalled)
+        {
+            batch.put(&fact);
+        }
+        let completed = after.status == ExecutionStatus::Completed;
+        for incident in &mut recalled.incidents {
+            let mut corrected = false;
+            for attempt in &mut incident.attempts {
+                if attempt.policy_id == after.policy_id && attempt.failed == completed {
+                    attempt.failed = !completed;
+                    corrected = true;
+                }
+            }
+            if corrected {
+                batch.put(incident);
+            }
+        }
+        let in_effect = took_effect(&after);
+        if in_effect {
+            // It was called failed while nobody knew; its verdict decides.
+            let own = recalled.ledger.entries.iter_mut().filter(|e| e.execution_id == after.id);
+            own.filter(|e| e.end == End::Failed).for_each(|e| e.end = End::Open);
+        }
+        self.settle_ledger(&mut recalled.ledger, &after, in_effect, now);
+        self.put_ledger(&mut recalled.ledger, &mut batch, now);
+        temporary::follow(&after, &mut batch);
+        batch.put(&after);
+        let (closed, mut told) = retell(&mut recalled.escalations, &after, now);
+        let news = tell(&mut recalled.escalations, unknown(&after, &evidence), now);
+        told.extend(news.iter().cloned());
+        for record in closed.iter().chain(&told) {
+            batch.put(record);
+        }
+        self.knowledge.commit(batch).await?;
+        for record in &news {
+            announce(&self.metrics, record);
+        }
+        for record in &closed {
+            tracing::info!(
+                escalation = %record.id, reason = record.reason.as_str(), subject = record.subject,
+                "escalation closed: what became of the execution is known"
+            );
+        }
+        recalled.executions.insert(after.id, after);
+        Ok(closed.iter().map(|e| e.id).collect())
+    }
+
+    /// Judges what is in effect, from `found` on where that is not known better; otherwise there is nothing to judge.
+    /// Says whether there is.
+    fn judged_from(
+        &self,
+        judging: &mut Judging,
+        execution: &mut Execution,
+        found: Option<Time>,
+        batch: &mut Batch,
+    ) -> bool {
+        if !took_effect(execution) {
+            if !execution.is_open() {
+                batch.delete::<Judging>(judging.execution_id.to_string());
+            }
+            return false;
+        }
+        // What was given up is closed, and perhaps in effect: nothing is learned of it.
+        let known = execution
+            .actions
+            .iter()
+            .filter(|a| a.in_effect() && a.state != ActionState::Closed)
+            .map(|a| a.action.kind());
+        judging.actions = known.collect();
+        if let Some(found) = found {
+            self.settles_from(judging, found);
+            (judging.first_look, judging.clear_at) = (None, None);
+        }
+        for record in execution.actions.iter_mut().filter(|a| a.state == ActionState::Applied) {
+            record.advance(ActionState::Judging).expect("applied may be judged");
+        }
+        batch.put(judging);
+        true
+    }
+
+    /// Nobody will say any more what became of executions whose escalation closes: their records close with it, and what
+    /// is known to be in effect is judged.
+    pub(super) async fn give_up(
+        &self,
+        closed: &[Escalation],
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
+        for id in closed.iter().filter_map(execution_of) {
+            let stored = self.knowledge.get::<Execution>(&id.to_string()).await?;
+            let Some((mut execution, _)) = stored.filter(|(execution, _)| execution.is_open())
+            else {
+                continue;
+            };
+            for record in &mut execution.actions {
+                let to = match record.state {
+                    ActionState::Unknown => ActionState::Closed,
+                    ActionState::UndoSent => ActionState::UndoFailed,
+                    _ => continue,
+                };
+                record.advance(to).expect("both may end so");
+            }
+            execution.interrupted = false;
+            let judging = self.knowledge.get::<Judging>(&id.to_string()).await?;
+            if let Some((mut judging, _)) = judging {
+                let now = Some(self.clock.now());
+                self.judged_from(&mut judging, &mut execution, now, batch);
+            }
+            temporary::follow(&execution, batch);
+            batch.put(&execution);
+        }
+        Ok(())
+    }
+}
+
+/// Brings what people were told of an execution in line with what is known by now: the closed records, and those that
+/// say something else.
+fn retell(
+    open: &mut Vec<Escalation>,
+    execution: &Execution,
+    now: Time,
+) -> (Vec<Escalation>, Vec<Escalation>) {
+    let wanted = failed(execution, &[]);
+    let about = |e: &Escalation| {
+        let failure = e.reason == Reason::ActionFailed
+            && e.cause.as_ref() == Some(&execution.cause)
+            && e.component.as_ref() == Some(&execution.component);
+        failure || execution_of(e) == Some(execution.id)
+    };
+    let (mut closed, mut told) = (Vec::new(), Vec::new());
+    for mut record in open.extract_if(.., |e| about(e)).collect::<Vec<_>>() {
+        if let Some(want) = wanted.iter().find(|w| w.reason == record.reason) {
+            record.detail.clone_from(&want.detail);
+            told.push(record.clone());
+            open.push(record);
+        } else {
+            record.closed_at = Some(now);
+            closed.push(record);
+        }
+    }
+    (closed, told)
+}

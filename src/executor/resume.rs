@@ -1,0 +1,170 @@
+//! What a later look at Charter brings to an end: executions that a process left without one, and temporary actions whose
+//! time is over. Nothing is ever sent forward here: an intent of then is not carried out now.
+//!
+//! ```text
+//! undo_sent ─▶ undone again, same key     unknown ─▶ look ─┬ there ──────────▶ applied
+//!                                                          ├ surely not there ▶ refused
+//!                                                          └ cannot tell ────▶ unknown, as before
+//! all known, mode transactional, not all in effect: what is in effect is taken back
+//! ```
+
+use std::collections::BTreeSet;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::charter::{self, PolicyStatus};
+use super::journal::{Journal, JournalError};
+use super::look::{Sight, Trace};
+use super::transaction::{Halt, Transaction};
+use super::window::Window;
+use super::{Executor, retry};
+use crate::domain::action::Action;
+use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionMode};
+use crate::domain::time::{Time, after, since};
+
+impl Executor {
+    /// Brings an execution that was left without a known end as far to one as Charter's present state allows; one of
+    /// which nothing new can be said is returned as it was, and nothing is written. It stays `interrupted` until whoever
+    /// called has drawn the conclusions.
+    pub async fn resume(
+        &self,
+        execution: Execution,
+        journal: &dyn Journal,
+        stop: &CancellationToken,
+        now: &(dyn Fn() -> Time + Send + Sync),
+    ) -> Execution {
+        if !execution.is_open() || stop.is_cancelled() {
+            return execution;
+        }
+        let before = execution.clone();
+        let mut transaction = self.taking_up(execution, journal, stop, now);
+        // With its first write: whoever called has to draw its conclusions, also when this process dies before that.
+        transaction.execution.interrupted = true;
+        let marked = transaction.execution.clone();
+        let halt = transaction.conclude().await.err();
+        if halt.is_none() && transaction.execution == marked {
+            return before;
+        }
+        transaction.finish(halt).await
+    }
+
+    /// Ends a temporary action that is in force although its time is over; also one whose undo a process did not finish.
+    pub async fn end(
+        &self,
+        execution: Execution,
+        key: Uuid,
+        journal: &dyn Journal,
+        stop: &CancellationToken,
+        now: &(dyn Fn() -> Time + Send + Sync),
+    ) -> Result<Execution, JournalError> {
+        let index = execution.actions.iter().position(|record| record.key == key);
+        let mut transaction = self.taking_up(execution, journal, stop, now);
+        if let Some(index) = index {
+            transaction.undo(index).await.map_err(|halt| JournalError(halt.to_string()))?;
+        }
+        Ok(transaction.execution)
+    }
+
+    /// The ids of all that Charter lists as in force, or on its way there.
+    pub async fn in_force(&self, seed: u64) -> Result<BTreeSet<String>, charter::Error> {
+        let tries = self.settings.max_retries;
+        let listed = retry::read(tries, seed, || self.client.policies()).await?;
+        let in_force = listed.into_iter().filter(|policy| match policy.status {
+            PolicyStatus::Pending | PolicyStatus::Approved | PolicyStatus::Active => true,
+            PolicyStatus::Failed | PolicyStatus::RolledBack => false,
+        });
+        Ok(in_force.map(|policy| policy.policy_id).collect())
+    }
+
+    fn taking_up<'a>(
+        &'a self,
+        execution: Execution,
+        journal: &'a dyn Journal,
+        stop: &CancellationToken,
+        now: &'a (dyn Fn() -> Time + Send + Sync),
+    ) -> Transaction<'a> {
+        let window = Window::open(self.settings.policy_timeout, stop.clone());
+        Transaction {
+            client: &self.client,
+            settings: &self.settings,
+            policy: None,
+            hands_off: None,
+            journal,
+            now,
+            window: window.for_undo(self.settings.policy_timeout),
+            execution,
+        }
+    }
+}
+
+impl Transaction<'_> {
+    async fn conclude(&mut self) -> Result<(), Halt> {
+        let states = |this: &Self, state| -> Vec<usize> {
+            let records = this.execution.actions.iter().enumerate().rev();
+            records.filter(|(_, record)| record.state == state).map(|(index, _)| index).collect()
+        };
+        for index in states(self, ActionState::UndoSent) {
+            self.undo(index).await?;
+        }
+        for index in states(self, ActionState::Unknown) {
+            self.find(index).await?;
+        }
+        if !states(self, ActionState::Unknown).is_empty() {
+            return Ok(());
+        }
+        if self.execution.mode == ExecutionMode::Transactional && !self.all_applied() {
+            self.take_back().await?;
+        }
+        Ok(())
+    }
+
+    /// Did it take effect? Moves the record on if Charter's state can tell.
+    async fn find(&mut self, index: usize) -> Result<(), Halt> {
+        let now = (self.now)();
+        let record = &self.execution.actions[index];
+        let sent_at = record.sent_at.or(record.started_at).unwrap_or(self.execution.started_at);
+        let seed = record.key.as_u64_pair().1;
+        let sight = self.look(&trace(record), seed).await;
+        let record = &mut self.execution.actions[index];
+        let to = match sight {
+            Sight::Found { policy_id } => {
+                record.charter_policy_id = policy_id;
+                record.error = None;
+                // From the earliest moment at which it can have begun: it never outlives what was asked for.
+                record.expires_at = record.action.lasts().map(|lasts| after(sent_at, lasts));
+                ActionState::Applied
+            }
+            // Sooner the request of then may still be worked on.
+            Sight::Absent if since(now, sent_at) >= self.settings.timeout_seconds => {
+                record.error = Some(match record.action.lasts() {
+                    Some(_) => "not in force at Charter: it never arrived, or is over".to_owned(),
+                    None => "not at Charter: it never arrived".to_owned(),
+                });
+                ActionState::Refused
+            }
+            Sight::Ended(what) => {
+                record.error = Some(what);
+                ActionState::Refused
+            }
+            Sight::Absent | Sight::Foreign(_) | Sight::Hidden(_) => return Ok(()),
+        };
+        record.ended_at = Some(now);
+        self.advance(index, to)?;
+        self.write().await
+    }
+}
+
+/// Where the effect of an action would show, as far as the journal kept what that needs.
+fn trace(record: &ActionRecord) -> Trace {
+    match &record.action {
+        Action::ScaleUp { replicas } | Action::ScaleDown { replicas } => {
+            match record.prior_replicas {
+                Some(from) => Trace::Size { from, to: *replicas },
+                None => Trace::Nowhere,
+            }
+        }
+        Action::RestartService { .. } => Trace::Nowhere,
+        action => Trace::Listed { action: action.clone(), known: record.listed_before.clone() },
+    }
+}
