@@ -122,7 +122,7 @@ impl Config {
         let interval = orchestrator.loop_interval;
         let monitor = monitor::read(root.section("monitor"), interval);
         let analyze = analyze::read(root.section("analyze"), &monitor.rules, interval);
-        let mut plan = plan::read(root.section("plan"));
+        let mut plan = plan::read(root.section("plan"), interval);
         plan.guardrails = guardrails::read(root.section("guardrails"), &plan);
         let execute = execute::read(root.section("execute"));
         let knowledge = knowledge::read(root.section("knowledge"));

@@ -188,6 +188,7 @@ impl Cycle {
             active: &active,
             by_fingerprint: &by_fingerprint,
             blind,
+            refused: &refused,
         };
         let told = self.escalate(&recalled, &left).await?;
         run.escalated(&told);

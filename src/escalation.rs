@@ -142,15 +142,18 @@ fn is_over(
         Reason::UnknownCause
         | Reason::UnknownAlert
         | Reason::CapacityExhausted
+        // The next free slot is no end of it: only the cause's end is.
+        | Reason::Budget
         | Reason::Ineffective
         | Reason::Degradation
         // A flapping violation counts as active until it has been clear for that long.
         | Reason::Flapping => !active && !told_now,
         Reason::ApprovalNeeded => !told_now,
         // Nothing can be said of what keeps the loop from acting before it has acted, or there is nothing to do.
-        Reason::ActionFailed | Reason::HandsTied | Reason::Budget => {
+        Reason::ActionFailed | Reason::HandsTied => {
             let succeeded = situation.succeeded.iter().any(|(cause, component)| {
-                record.cause.as_ref() == Some(cause) && record.component.as_ref() == Some(component)
+                record.cause.as_ref() == Some(cause)
+                    && record.component.as_ref().is_none_or(|own| own == component)
             });
             !told_now && (succeeded || !active)
         }

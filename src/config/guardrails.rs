@@ -1,9 +1,17 @@
 //! The `guardrails` section.
 
+use std::time::Duration;
+
 use super::reader::Section;
 use super::values::{action, boolean, count, duration_or_zero, one_of, positive, share, text};
 use crate::planner::Settings;
 use crate::planner::guardrails::{Guardrails, Mode};
+
+/// What the ledger remembers.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// For how long the tracker knows beginnings at least.
+const ONSETS: Duration = Duration::from_secs(300);
 
 pub(super) fn read(mut section: Section<'_>, plan: &Settings) -> Guardrails {
     let mut rails = Guardrails::default();
@@ -17,6 +25,11 @@ pub(super) fn read(mut section: Section<'_>, plan: &Settings) -> Guardrails {
         rails.forbidden_actions.extend(item.parse(action));
     }
     section.read("actions_per_incident", &mut rails.actions_per_incident, count(1..=100));
+    section.read(
+        "actions_per_cause_per_day",
+        &mut rails.actions_per_cause_per_day,
+        count(1..=1000),
+    );
     section.read("failures_per_remedy", &mut rails.failures_per_remedy, count(1..=100));
     section.read("temporary_limit", &mut rails.temporary_limit, positive);
     for (cause, strategies) in &plan.strategies {
@@ -34,6 +47,12 @@ pub(super) fn read(mut section: Section<'_>, plan: &Settings) -> Guardrails {
     cooldown.read("shortest", &mut rails.cooldown.shortest, duration_or_zero);
     cooldown.read("longest", &mut rails.cooldown.longest, positive);
     cooldown.read("opposite", &mut rails.cooldown.opposite, duration_or_zero);
+    for (key, lasts) in [("longest", rails.cooldown.longest), ("opposite", rails.cooldown.opposite)]
+    {
+        if lasts > DAY {
+            cooldown.error(key, "longer than the day that is remembered");
+        }
+    }
     if rails.cooldown.longest < rails.cooldown.shortest {
         cooldown.error("longest", "shorter than shortest");
     }
@@ -41,6 +60,9 @@ pub(super) fn read(mut section: Section<'_>, plan: &Settings) -> Guardrails {
     budget.read("per_hour", &mut rails.budget.per_hour, count(1..=1000));
     budget.read("per_target_per_hour", &mut rails.budget.per_target_per_hour, count(1..=1000));
     budget.read("override_gap", &mut rails.budget.override_gap, duration_or_zero);
+    if rails.budget.override_gap > DAY {
+        budget.error("override_gap", "longer than the day that is remembered");
+    }
     budget.read("overrides_per_day", &mut rails.budget.overrides_per_day, count(0..=1000));
     let mut fleet = section.section("fleet");
     fleet.read("share", &mut rails.fleet.share, share);
@@ -60,6 +82,9 @@ pub(super) fn read(mut section: Section<'_>, plan: &Settings) -> Guardrails {
     let mut storm = section.section("storm");
     storm.read("firing", &mut rails.storm.firing, share);
     storm.read("within", &mut rails.storm.within, positive);
+    if rails.storm.within > ONSETS {
+        storm.error("within", "longer than beginnings are remembered (5 min)");
+    }
     storm.read("unhealthy", &mut rails.storm.unhealthy, share);
     storm.read("min_components", &mut rails.storm.min_components, count(1..=100_000));
     storm.read("min_sick", &mut rails.storm.min_sick, count(1..=100_000));

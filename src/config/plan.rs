@@ -1,11 +1,13 @@
 //! The `plan` section.
 
+use std::time::Duration;
+
 use super::reader::Section;
 use super::strategies;
 use super::values::{action_named, count, number, positive, share};
 use crate::planner::settings::{Scaling, Settings};
 
-pub(super) fn read(mut section: Section<'_>) -> Settings {
+pub(super) fn read(mut section: Section<'_>, interval: Duration) -> Settings {
     let mut settings = Settings::default();
     for (name, item) in section.map("cost_model").unwrap_or_default() {
         match action_named(name) {
@@ -27,6 +29,12 @@ pub(super) fn read(mut section: Section<'_>) -> Settings {
         count(1..=100),
     );
     section.read("approval_ttl", &mut settings.approval_ttl, positive);
+    if settings.approval_ttl < interval * 3 {
+        section.error(
+            "approval_ttl",
+            "shorter than three of orchestrator.loop_interval: an approval would be over before a cycle could use it",
+        );
+    }
     scaling(section.section("scaling"), &mut settings.scaling);
     let mut give_back = section.section("give_back");
     give_back.optional("after", &mut settings.give_back.after, positive);

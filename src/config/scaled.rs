@@ -209,6 +209,7 @@ fn scale_guardrails(rails: &mut Guardrails, pace: Pace) {
         auto_approve_high_risk: _,
         forbidden_actions: _,
         actions_per_incident: _,
+        actions_per_cause_per_day: _,
         failures_per_remedy: _,
         temporary_limit,
         cooldown: Cooldown { shortest, longest, opposite },

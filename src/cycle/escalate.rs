@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::Cycle;
-use super::guarded::only_the_storm;
+use super::guarded::{INTERVALS, only_the_storm};
 use super::judge::Ruled;
 use super::observe::Seen;
 use super::recall::Recalled;
@@ -39,6 +39,8 @@ pub(super) struct Left<'a> {
     pub by_fingerprint: &'a BTreeMap<&'a str, &'a Violation>,
     /// The metrics could not be read.
     pub blind: bool,
+    /// What the plan's own check found broken.
+    pub refused: &'a [String],
 }
 
 impl<'a> Left<'a> {
@@ -67,7 +69,9 @@ impl Cycle {
         wanted.extend(unknown_alerts(left.seen, &active, interval));
         wanted.extend(self.guarded(&recalled.ledger, left));
         if recalled.ledger.storm.is_some() {
-            only_the_storm(&mut wanted, &recalled.escalations);
+            let within = self.config.plan.guardrails.storm.within;
+            let fleet = self.tracker.fleet(left.seen.snapshot.at, within);
+            only_the_storm(&mut wanted, &fleet.sick, &recalled.escalations);
         }
         let completed = left.execution.filter(|e| e.status == ExecutionStatus::Completed);
         let succeeded: Vec<(Cause, String)> =
@@ -80,7 +84,7 @@ impl Cycle {
             .collect();
         let lasting: BTreeSet<Reason> = [
             (Reason::AmbiguousScope, self.config.monitor.scope.is_empty()),
-            (Reason::Blind, left.blind),
+            (Reason::Blind, self.memory.readable_cycles < INTERVALS),
             (Reason::Storm, recalled.ledger.storm.is_some()),
             (Reason::Breaker, recalled.ledger.breaker.tripped.is_some()),
         ]

@@ -232,7 +232,10 @@ impl Cycle {
         if let Some(incident) =
             plan.incidents.iter().find(|i| incomplete && i.cause == policy.cause)
         {
-            let mut incident = with_attempts(incident, Some(policy), judging.intent_at);
+            // What surely was not sent was not tried, unless Charter called it invalid: that will not change.
+            let tried = execution.actions.iter().any(|a| a.tries > 0 || a.invalid);
+            let attempted = tried.then_some(policy);
+            let mut incident = with_attempts(incident, attempted, judging.intent_at);
             for attempt in incident.attempts.iter_mut().filter(|a| a.policy_id == policy.id) {
                 attempt.failed = true;
             }

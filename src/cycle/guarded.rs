@@ -6,40 +6,51 @@ use std::time::Duration;
 use super::Cycle;
 use super::escalate::Left;
 use crate::domain::Cause;
-use crate::domain::cycle::{Hold, Verdict};
+use crate::domain::cycle::{Hold, Ineligibility, Verdict};
 use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::ledger::Ledger;
-use crate::domain::time::{Time, since};
+use crate::domain::time::{Time, after, since};
 use crate::escalation::Wanted;
 
 /// Components named in one page.
 const NAMED: usize = 20;
 
 /// Something that has gone on for so many intervals is no passing thing.
-const INTERVALS: u32 = 3;
+pub(super) const INTERVALS: u32 = 3;
 
 impl Cycle {
     pub(super) fn guarded(&mut self, ledger: &Ledger, left: &Left<'_>) -> Vec<Wanted> {
         let now = left.seen.snapshot.at;
         let soon = self.config.orchestrator.loop_interval * INTERVALS;
         let mut wanted = Vec::new();
-        if left.blind {
+        self.memory.readable_cycles =
+            if left.blind { 0 } else { self.memory.readable_cycles.saturating_add(1) };
+        if self.memory.readable_cycles >= INTERVALS {
+            self.memory.blind_since = None;
+        } else if left.blind {
             let from = *self.memory.blind_since.get_or_insert(now);
             if since(now, from) >= soon {
                 wanted.push(whole(Reason::Blind, "metrics", said_blind(left, from)));
             }
-        } else {
-            self.memory.blind_since = None;
+        }
+        if !left.refused.is_empty() {
+            let detail = format!(
+                "its own check refused the plan, and nothing is done while it does: {}. Please report this",
+                left.refused.join("; ")
+            );
+            wanted.push(whole(Reason::HandsTied, "plan_refused", detail));
         }
         wanted.extend(self.storm(ledger, left));
         if let Some(tripped) = &ledger.breaker.tripped {
             let until = tripped.until.format("%H:%M:%S");
-            let why = &tripped.why;
-            wanted.push(whole(
-                Reason::Breaker,
-                "breaker",
-                format!("nothing is done any more: {why}; from {until} UTC on one action that can be taken back is tried"),
-            ));
+            let over = after(tripped.until, self.config.plan.guardrails.breaker.open_for);
+            let over = over.format("%H:%M:%S");
+            let detail = format!(
+                "nothing was done from {} UTC on: {}; from {until} on one action that can be taken back is tried, and without another bad word everything goes on at {over}",
+                tripped.at.format("%H:%M:%S"),
+                tripped.why
+            );
+            wanted.push(whole(Reason::Breaker, "breaker", detail));
         }
         wanted.extend(self.held_for_long(left, now, soon));
         wanted
@@ -70,12 +81,28 @@ impl Cycle {
         let mut held = BTreeSet::new();
         let mut wanted = Vec::new();
         for candidate in &left.plan.candidates {
-            let Verdict::Held { reason, detail } = &candidate.verdict else { continue };
+            if candidate.cause.0 == Cause::GIVE_BACK {
+                // Nothing is wrong that somebody would have to see to.
+                continue;
+            }
+            let (reason, detail) = match &candidate.verdict {
+                Verdict::Held { reason, detail } => (*reason, detail),
+                // Unread for as long as missing data may be: a remedy is due, and nobody can see whether it still is.
+                Verdict::Ineligible { reason: Ineligibility::Unconfirmed, detail } => {
+                    (Hold::StaleData, detail)
+                }
+                Verdict::Chosen
+                | Verdict::Outranked { .. }
+                | Verdict::Impossible { .. }
+                | Verdict::Ineligible { .. } => continue,
+            };
+            let unread = self.config.analyze.missing_after;
             let (escalated, patience) = match reason {
                 Hold::BudgetExhausted => (Reason::Budget, Duration::ZERO),
-                Hold::Paused | Hold::ModeObserve | Hold::CharterUnreachable | Hold::StaleData => {
+                Hold::Paused | Hold::ModeObserve | Hold::CharterUnreachable => {
                     (Reason::HandsTied, soon)
                 }
+                Hold::StaleData => (Reason::HandsTied, unread),
                 Hold::Cooldown | Hold::OppositeDirection | Hold::FleetLimit | Hold::InFlight => {
                     (Reason::HandsTied, long)
                 }
@@ -102,7 +129,8 @@ impl Cycle {
             wanted.push(Wanted {
                 reason: escalated,
                 cause: Some(candidate.cause.clone()),
-                component: Some(candidate.component.clone()),
+                // One record for a cause, whichever of its components comes first.
+                component: None,
                 subject: reason.as_str().to_owned(),
                 detail: format!("{remedy} would be due, and is held: {detail}"),
                 evidence: evidence(left, &candidate.cause),
@@ -113,12 +141,22 @@ impl Cycle {
     }
 }
 
-/// In a storm every component has something to say: one page is opened, and nothing new beside it.
-pub(super) fn only_the_storm(wanted: &mut Vec<Wanted>, open: &[Escalation]) {
+/// In a storm every sick component has something to say: one page is opened, and nothing new of theirs beside it.
+pub(super) fn only_the_storm(
+    wanted: &mut Vec<Wanted>,
+    sick: &BTreeSet<String>,
+    open: &[Escalation],
+) {
     let known: BTreeSet<_> = open.iter().map(Escalation::key).collect();
     wanted.retain(|w| match w.reason {
         Reason::UnknownCause | Reason::UnknownAlert | Reason::Flapping => {
-            known.contains(&(w.reason, w.cause.clone(), w.component.clone(), w.subject.clone()))
+            !w.component.as_ref().is_some_and(|name| sick.contains(name))
+                || known.contains(&(
+                    w.reason,
+                    w.cause.clone(),
+                    w.component.clone(),
+                    w.subject.clone(),
+                ))
         }
         _ => true,
     });

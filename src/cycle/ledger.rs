@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::Cycle;
 use super::recall::Recalled;
+use crate::domain::action::{Action, ActionKind};
 use crate::domain::execution::{ActionState, Execution};
 use crate::domain::fleet::Fleet;
 use crate::domain::ledger::{End, Entry, Ledger};
@@ -20,7 +21,10 @@ impl Cycle {
     /// Puts the ledger into the batch, without what is older than any guard asks for.
     pub(super) fn put_ledger(&self, ledger: &mut Ledger, batch: &mut Batch, now: Time) {
         let day = self.config.plan.guardrails.budget.day;
-        ledger.entries.retain(|e| since(now, e.at) < day);
+        // The breaker looks at the last verdicts, however old they are.
+        let last = ledger.entries.len().saturating_sub(self.config.plan.guardrails.breaker.of);
+        let mut place = 0..;
+        ledger.entries.retain(|e| place.next() >= Some(last) || since(now, e.at) < day);
         let value = serde_json::to_value(&*ledger).expect("a ledger has text keys only");
         batch.put(&Fact { name: LEDGER.to_owned(), value, at: now });
     }
@@ -39,8 +43,12 @@ impl Cycle {
         if let Some(why) = &self.memory.journal_failed {
             guards::trip(ledger, &rails.breaker, why.clone(), now);
         }
+        guards::relax(ledger, &rails.breaker, now);
         if readable {
             ledger.storm = guards::storm(ledger.storm.take(), fleet, &rails.storm, now);
+        } else if let Some(storm) = &mut ledger.storm {
+            // What nobody could look at was not calm.
+            storm.calm_since = None;
         }
         if ledger != &before {
             let mut batch = self.knowledge.batch();
@@ -53,6 +61,11 @@ impl Cycle {
 
     /// Counts every action of the policy before anything is sent.
     pub(super) fn enter(ledger: &mut Ledger, policy: &Policy, execution_id: Uuid, now: Time) {
+        let throttles = |a: &Action| a.kind() == ActionKind::ThrottleRequests;
+        if let Some(storm) = ledger.storm.as_mut().filter(|_| policy.actions.iter().any(throttles))
+        {
+            storm.throttled_at.get_or_insert(now);
+        }
         ledger.entries.extend(policy.actions.iter().map(|action| Entry {
             execution_id,
             at: now,
@@ -73,11 +86,14 @@ impl Cycle {
         now: Time,
     ) {
         let unsent = execution.actions.iter().all(|a| a.tries == 0);
-        if unsent {
-            ledger.entries.retain(|e| e.execution_id != execution.id);
-        } else if !in_effect {
+        if unsent || !in_effect {
+            let end = if unsent { End::Unsent } else { End::Failed };
             let own = ledger.entries.iter_mut().filter(|e| e.execution_id == execution.id);
-            own.for_each(|entry| entry.end = End::Failed);
+            own.for_each(|entry| entry.end = end);
+            if unsent && let Some(storm) = &mut ledger.storm {
+                // A throttle that was not sent is still to be had.
+                storm.throttled_at = storm.throttled_at.filter(|at| *at < execution.started_at);
+            }
         }
         let not_undone = execution.actions.iter().find(|a| a.state == ActionState::UndoFailed);
         if let Some(record) = not_undone {

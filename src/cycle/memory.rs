@@ -36,8 +36,9 @@ pub(super) struct Memory {
     pub last_read: BTreeMap<Source, Time>,
     pub policies_generated: u64,
     pub policies_executed: u64,
-    /// Since when the metrics cannot be read.
+    /// Since when the metrics cannot be read; over after a few cycles in which they could.
     pub blind_since: Option<Time>,
+    pub readable_cycles: u32,
     /// Since when a cause's remedy has been held by one reason.
     pub held_since: BTreeMap<(Cause, &'static str), Time>,
     /// An execution was begun and its end is not known to be in the store: it is settled before anything is recalled.
@@ -69,6 +70,7 @@ impl Memory {
             policies_generated: 0,
             policies_executed: 0,
             blind_since: None,
+            readable_cycles: 0,
             held_since: BTreeMap::new(),
             in_hand: false,
             leftovers: Vec::new(),

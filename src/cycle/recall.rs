@@ -73,19 +73,34 @@ impl Recalled {
             inbox: knowledge.inbox().await?,
             receivers: receivers.map(|(fact, _)| strings(&fact)).unwrap_or_default(),
             blocked: blocked(&executions, &escalations),
-            incidents: knowledge.page::<Incident>(None, None, RECENT).await?.items,
+            incidents: incidents(knowledge, now).await?,
             judgings,
             suspended,
             temporaries: knowledge.all::<Temporary>(None).await?,
             statistics: knowledge.statistics().await?,
             executions,
             surplus: surplus.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
-            ledger: knowledge.fact::<Ledger>(LEDGER).await?.unwrap_or_default(),
+            ledger: ledger(knowledge, now).await?,
             pause: knowledge.paused(now).await?,
             policies,
             escalations,
         })
     }
+}
+
+/// The clock may have been set back since it was written.
+async fn ledger(knowledge: &Knowledge, now: Time) -> Result<Ledger, StoreError> {
+    let mut ledger = knowledge.fact::<Ledger>(LEDGER).await?.unwrap_or_default();
+    ledger.not_after(now);
+    Ok(ledger)
+}
+
+async fn incidents(knowledge: &Knowledge, now: Time) -> Result<Vec<Incident>, StoreError> {
+    let mut incidents = knowledge.page::<Incident>(None, None, RECENT).await?.items;
+    for incident in &mut incidents {
+        incident.last_evidence_at = incident.last_evidence_at.min(now);
+    }
+    Ok(incidents)
 }
 
 fn strings(fact: &Fact) -> BTreeSet<String> {

@@ -33,6 +33,8 @@ pub struct Entry {
 pub enum End {
     /// Not known yet; see [`Entry::has_failed`].
     Open,
+    /// Surely nothing was sent: no failure of the action's, and no part of any budget.
+    Unsent,
     /// The execution failed, was undone or cut off.
     Failed,
     Judged(OutcomeType),
@@ -44,7 +46,10 @@ impl Entry {
     pub fn has_failed(&self, judgings: &[Judging]) -> bool {
         match self.end {
             End::Open => judgings.iter().all(|j| j.execution_id != self.execution_id),
+            End::Unsent => false,
             End::Failed => true,
+            // Giving back treats nothing, so that nobody can say that it helped.
+            End::Judged(OutcomeType::Unknown) => self.cause.0 != Cause::GIVE_BACK,
             End::Judged(verdict) => match verdict {
                 OutcomeType::Ineffective | OutcomeType::Degradation | OutcomeType::Unknown => true,
                 OutcomeType::Success | OutcomeType::Partial => false,
@@ -78,10 +83,39 @@ pub struct Tripped {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Storm {
     pub since: Time,
-    /// In the last cycle that could be read.
+    /// The most that were known in it; with far fewer nobody can say that it is over.
     pub components: usize,
     pub sick: usize,
     pub firing: usize,
     /// Since when both shares have been below half of their limit.
     pub calm_since: Option<Time>,
+    /// When it was throttled: once in a storm.
+    #[serde(default)]
+    pub throttled_at: Option<Time>,
+}
+
+impl Ledger {
+    /// The wall clock may have been set back since it was written: nothing in it lies after `now`, and the breaker is
+    /// open for no longer than it was meant to be.
+    pub fn not_after(&mut self, now: Time) {
+        for entry in &mut self.entries {
+            entry.at = entry.at.min(now);
+        }
+        self.breaker.counts_from = self.breaker.counts_from.map(|at| at.min(now));
+        if let Some(tripped) = &mut self.breaker.tripped
+            && tripped.at > now
+        {
+            tripped.until = now + (tripped.until - tripped.at);
+            tripped.at = now;
+        }
+        if let Some(storm) = &mut self.storm {
+            storm.since = storm.since.min(now);
+            storm.calm_since = storm.calm_since.map(|at| at.min(now));
+        }
+    }
+
+    /// What may have been sent, oldest first.
+    pub fn sent(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter().filter(|e| e.end != End::Unsent)
+    }
 }

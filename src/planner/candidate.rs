@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::cost_benefit::order;
-use super::guards::{self, Held, Subject, failures_in_a_row, settling};
+use super::guards::{self, Held, Subject, failures_in_a_row, for_the_cause, settling};
 use super::policy::is_approved_by_person;
 use super::settings::Strategy;
 use super::turn::{Turn, turn};
@@ -109,14 +109,20 @@ fn impossible(
     impossible
 }
 
-/// The best of the cause stands; if it is held back its rivals wait too. A storm is no waiting: it picks among them.
+/// The best of the cause stands; if it is held back its rivals wait too. A storm and a half-open breaker are no waiting:
+/// they pick among them.
 fn hold_rivals<'a>(
     input: &PlanInput<'_>,
     mut contenders: Vec<Contender<'a>>,
 ) -> Vec<Contender<'a>> {
     contenders.sort_by(|a, b| precedence(input, a, b));
-    let stormed = |c: &&Contender<'_>| matches!(c.held, Some((Hold::Storm, _)));
-    let best = contenders.iter().find(|c| !stormed(c));
+    let half_open = guards::is_half_open(input);
+    let passed_over = |c: &&Contender<'_>| match c.held {
+        Some((Hold::Storm, _)) => true,
+        Some((Hold::BreakerOpen, _)) => half_open,
+        _ => false,
+    };
+    let best = contenders.iter().find(|c| !passed_over(c));
     if let Some(held) = best.and_then(|best| best.held.clone()) {
         for rival in &mut contenders {
             rival.held.get_or_insert_with(|| held.clone());
@@ -157,11 +163,7 @@ fn stand(
         );
         return Standing::Out(ineligible(Ineligibility::TriedOut, detail));
     }
-    if let Some(failures) = worn_out(input, weighed) {
-        let detail = format!(
-            "failed {failures} times in a row for this cause within a day, at most {}",
-            rails.failures_per_remedy
-        );
+    if let Some(detail) = worn_out(input, weighed) {
         return Standing::Out(ineligible(Ineligibility::TriedOut, detail));
     }
     if rails.forbidden_actions.contains(&weighed.kind) {
@@ -203,11 +205,22 @@ fn stand(
     }
 }
 
-/// How often in a row it has failed, if that is too often: across incidents, revisions and restarts.
-fn worn_out(input: &PlanInput<'_>, weighed: &Weighed<'_>) -> Option<u32> {
+/// It has failed, or the cause has been treated, too often within a day: across incidents, revisions and restarts.
+fn worn_out(input: &PlanInput<'_>, weighed: &Weighed<'_>) -> Option<String> {
+    let rails = &input.settings.guardrails;
     let action = weighed.computed.as_ref().ok()?;
     let failures = failures_in_a_row(input, &weighed.cause, action);
-    (failures >= input.settings.guardrails.failures_per_remedy).then_some(failures)
+    if failures >= rails.failures_per_remedy {
+        let most = rails.failures_per_remedy;
+        return Some(format!(
+            "failed {failures} times in a row for this cause within a day, at most {most}"
+        ));
+    }
+    let treated = for_the_cause(input, &weighed.cause, action);
+    let most = rails.actions_per_cause_per_day;
+    (treated >= most as usize).then(|| {
+        format!("{treated} actions for this cause here within a day, at most {most}: it does not stay healed")
+    })
 }
 
 /// What people must be told of a candidate that is out. Scaling at its limit is news once nothing that is still

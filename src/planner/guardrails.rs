@@ -28,6 +28,9 @@ pub struct Guardrails {
     pub forbidden_actions: BTreeSet<ActionKind>,
     /// Actions an incident may have; then a person has it.
     pub actions_per_incident: u32,
+    /// So many actions for one cause on one ground within a day, whatever came of them: what helps only for a while does
+    /// not heal it.
+    pub actions_per_cause_per_day: u32,
     /// So many failures in a row of one action for one cause on one ground within a day end it for that day.
     pub failures_per_remedy: u32,
     /// The longest that a bypass, throttle or override may be asked for.
@@ -47,6 +50,7 @@ impl Default for Guardrails {
             auto_approve_high_risk: false,
             forbidden_actions: BTreeSet::new(),
             actions_per_incident: 4,
+            actions_per_cause_per_day: 8,
             failures_per_remedy: 3,
             temporary_limit: Duration::from_secs(900),
             cooldown: Cooldown::default(),
@@ -146,7 +150,7 @@ pub struct Storm {
     pub firing: f64,
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub within: Duration,
-    /// Share of the known components that is sick, however long, with no named cause in common.
+    /// Share of the known components that is sick, however long and whatever they name.
     pub unhealthy: f64,
     /// With fewer known components the guard is off, and says so.
     pub min_components: usize,

@@ -23,9 +23,10 @@ use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::ledger::Entry;
 use crate::domain::time::since;
 
-pub use breaker::{judged, trip};
+pub(super) use breaker::is_half_open;
+pub use breaker::{judged, relax, trip};
 pub(super) use conflict::settling;
-pub(super) use cooldown::failures_in_a_row;
+pub(super) use cooldown::{failures_in_a_row, for_the_cause};
 pub use storm::step as storm;
 
 /// Why something is held, in words.
@@ -95,7 +96,7 @@ fn charter(input: &PlanInput<'_>) -> GuardReading {
 /// Entries of the last `window`.
 fn lately<'a>(input: &PlanInput<'a>, window: Duration) -> impl Iterator<Item = &'a Entry> {
     let now = input.now;
-    input.ledger.entries.iter().filter(move |e| since(now, e.at) < window)
+    input.ledger.sent().filter(move |e| since(now, e.at) < window)
 }
 
 /// 90 s, 15 min, 2 h: as people say it.

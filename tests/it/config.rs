@@ -152,11 +152,11 @@ fn what_one_section_takes_from_another_is_filled_in() {
         "orchestrator: {loop_interval: 7, plan_threshold: 5, log_level: debug}\n\
          monitor: {poll_interval: 11, min_coverage: 0.5}\n\
          execute: {settle: {scale_up: 77}}\n\
-         plan: {approval_ttl: 13}\n\
+         plan: {approval_ttl: 33}\n\
          guardrails: {mode: suggest, auto_approve_high_risk: true, forbidden_actions: [scale_down]}\n\
          knowledge: {confidence_saturation_point: 9, pattern_learning_enabled: false}",
     );
-    assert_eq!(config.knowledge.approval_ttl, Duration::from_secs(13));
+    assert_eq!(config.knowledge.approval_ttl, Duration::from_secs(33));
     let rails = &config.execute.rails;
     assert!(rails.suggest && !rails.observe && rails.auto_approve_high_risk);
     assert_eq!(rails.forbidden, [ActionKind::ScaleDown].into());

@@ -58,6 +58,7 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("guardrails.auto_approve_high_risk", "true"),
     ("guardrails.forbidden_actions", "[restart_service]"),
     ("guardrails.actions_per_incident", "3"),
+    ("guardrails.actions_per_cause_per_day", "5"),
     ("guardrails.failures_per_remedy", "2"),
     ("guardrails.budget.per_hour", "4"),
     ("guardrails.budget.per_target_per_hour", "2"),

@@ -1,7 +1,9 @@
 //! The planner through its two doors, `plan` and `check`: what is chosen, what is not and why, for every rule.
 
 mod approval;
+mod breaker;
 mod checked;
+mod checked_guards;
 mod choice;
 mod constancy;
 mod eligibility;

@@ -22,13 +22,8 @@ pub(super) fn check(
     broken.unless(!rails.forbidden_actions.contains(&kind), "it is forbidden");
     read_guards(plan, policy, broken);
     if let Some(storm) = &input.ledger.storm {
-        let throttled = input
-            .ledger
-            .entries
-            .iter()
-            .any(|e| e.action == ActionKind::ThrottleRequests && e.at >= storm.since);
         broken.unless(
-            kind == ActionKind::ThrottleRequests && !throttled,
+            kind == ActionKind::ThrottleRequests && storm.throttled_at.is_none(),
             "in a storm only one throttle goes out",
         );
     }
@@ -36,6 +31,10 @@ pub(super) fn check(
         broken.unless(input.now >= tripped.until, "the breaker is open");
         let reversible = !matches!(action, Action::RestartService { .. });
         broken.unless(reversible, "half-open, it could not be taken back");
+        let probe =
+            |id| input.ledger.entries.iter().any(|e| e.execution_id == id && e.at >= tripped.until);
+        let out = input.judgings.iter().any(|j| probe(j.execution_id));
+        broken.unless(!out, "half-open, and the one action is out already");
     }
     counts(input, action, broken);
     if let Some(incident) = plan.incidents.iter().find(|i| i.cause == policy.cause) {
@@ -65,7 +64,7 @@ fn read_guards(plan: &Plan, policy: &Policy, broken: &mut Broken) {
 fn counts(input: &PlanInput<'_>, action: &Action, broken: &mut Broken) {
     let (rails, kind, scope) = (&input.settings.guardrails, action.kind(), action.scope());
     let young = |entry: &&Entry, window| entry.at + window > input.now;
-    let entries = || input.ledger.entries.iter();
+    let entries = || input.ledger.sent();
     let hour = || entries().filter(|e| young(e, rails.budget.hour));
     broken.unless(hour().count() < rails.budget.per_hour as usize, "the hour's budget is spent");
     let there = hour().filter(|e| e.target == scope.component()).count();

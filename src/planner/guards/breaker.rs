@@ -3,6 +3,7 @@
 //! ```text
 //! closed ─(2 degradations of 10, 5 without effect in a row, failed undo, journal error)─▶ open ─(30 min)─▶ half-open
 //!    ▲                                                                                     ▲                  │
+//!    ├──────────── half-open for 30 min without a bad word ────────────────────────────────┼──────────────────┤
 //!    └──────────── one reversible action judged success or partial ────────────────────────┼──────────────────┤
 //!                                                                  ineffective, degradation └──────────────────┘
 //! ```
@@ -26,6 +27,18 @@ pub fn trip(ledger: &mut Ledger, settings: &guardrails::Breaker, why: String, no
         counts_from: Some(now),
         tripped: Some(Tripped { at: now, until: after(now, settings.open_for), why }),
     };
+}
+
+/// Half-open for as long again without a bad word, it closes: nothing stays open for ever.
+pub fn relax(ledger: &mut Ledger, settings: &guardrails::Breaker, now: Time) {
+    let closes = |t: &Tripped| now >= after(t.until, settings.open_for);
+    if ledger.breaker.tripped.as_ref().is_some_and(closes) {
+        ledger.breaker = Breaker { counts_from: Some(now), tripped: None };
+    }
+}
+
+pub(in crate::planner) fn is_half_open(input: &PlanInput<'_>) -> bool {
+    input.ledger.breaker.tripped.as_ref().is_some_and(|t| input.now >= t.until)
 }
 
 /// Takes one verdict in: an execution's entries end, and the breaker opens or closes by it.
@@ -70,14 +83,14 @@ fn too_bad(ledger: &Ledger, settings: &guardrails::Breaker) -> Option<String> {
     let counts = |at| ledger.breaker.counts_from.is_none_or(|from| at > from);
     let verdicts = || {
         ledger.entries.iter().rev().filter(|e| counts(e.at)).filter_map(|e| match e.end {
-            End::Judged(OutcomeType::Unknown) | End::Open | End::Failed => None,
+            End::Judged(OutcomeType::Unknown) | End::Open | End::Unsent | End::Failed => None,
             End::Judged(verdict) => Some(verdict),
         })
     };
-    let last = verdicts().take(settings.of);
-    let degraded = last.filter(|v| *v == OutcomeType::Degradation).count();
+    let last: Vec<OutcomeType> = verdicts().take(settings.of).collect();
+    let degraded = last.iter().filter(|v| **v == OutcomeType::Degradation).count();
     if degraded >= settings.degradations {
-        return Some(format!("{degraded} of the last {} verdicts were degradation", settings.of));
+        return Some(format!("{degraded} of the last {} verdicts were degradation", last.len()));
     }
     let in_vain = verdicts()
         .take_while(|v| matches!(v, OutcomeType::Ineffective | OutcomeType::Degradation))

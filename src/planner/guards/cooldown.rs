@@ -1,6 +1,6 @@
 //! The same action on the same ground not too soon again, later after every failure; and not its opposite either.
 
-use super::{Subject, spell};
+use super::{Subject, lately, spell};
 use crate::domain::Cause;
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::cycle::Hold;
@@ -33,7 +33,8 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
     let failures = streak(input, entries(input, subject.action, kind));
     let settle = input.settings.settle.get(&kind).copied().unwrap_or_else(|| kind.default_settle());
     // 2^12 of the shortest is far beyond the longest.
-    let wait = settle.max(rails.shortest).saturating_mul(1 << failures.min(12)).min(rails.longest);
+    let wait = rails.shortest.max(settle).saturating_mul(1 << failures.min(12));
+    let wait = wait.min(rails.longest.max(settle));
     let gone = since(input.now, last.at);
     let after = match failures {
         0 => String::new(),
@@ -56,6 +57,17 @@ pub(in crate::planner) fn failures_in_a_row(
     action: &Action,
 ) -> u32 {
     streak(input, entries(input, action, action.kind()).filter(|e| &e.cause == cause))
+}
+
+/// How many actions this cause has had on this ground within a day, whatever came of them.
+pub(in crate::planner) fn for_the_cause(
+    input: &PlanInput<'_>,
+    cause: &Cause,
+    action: &Action,
+) -> usize {
+    let scope = action.scope();
+    let own = |e: &&Entry| &e.cause == cause && e.target == scope.component();
+    lately(input, input.settings.guardrails.budget.day).filter(own).count()
 }
 
 /// Newest first, on the ground of `action`.

@@ -19,7 +19,9 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
     let read = behind().filter(|v| v.confirmed).count();
     let share = read as f64 / all as f64;
     let oldest = behind().filter_map(|v| age(input, v)).max();
-    let age = oldest.map(|age| format!(", the oldest sample {age} s old")).unwrap_or_default();
+    let age = oldest
+        .map(|age| format!(", the oldest sample of their rules {age} s old"))
+        .unwrap_or_default();
     let least = input.settings.min_coverage * 100.0;
     let detail = format!(
         "{read} of {all} violations behind it were read in this cycle, at least {least:.0} %{age}"
@@ -34,7 +36,8 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
 
 /// A reason that is the absence of violations needs every rule to have been read: missing data never shrinks anything.
 fn nothing_behind(input: &PlanInput<'_>) -> GuardReading {
-    match input.rules.iter().find(|rule| !rule.good) {
+    // A bare condition that answers nothing has no reading that could be good, and none that is missing.
+    match input.rules.iter().find(|rule| !rule.good && rule.problem.is_some()) {
         None => GuardReading::passed(Guard::Freshness, "every rule was read whole"),
         Some(bad) => GuardReading::held(
             Guard::Freshness,

@@ -11,6 +11,9 @@ use crate::domain::time::{Time, since};
 use crate::planner::PlanInput;
 use crate::planner::guardrails;
 
+/// So much of the storm's fleet must be known for it to be called calm.
+const SEEN_AGAIN: f64 = 0.8;
+
 /// The storm after a cycle that saw this fleet.
 #[must_use]
 pub fn step(
@@ -26,13 +29,19 @@ pub fn step(
     let scattered = share(firing) > settings.firing && fleet.common_cause.is_none();
     let rages =
         enough && sick >= settings.min_sick && (scattered || share(sick) > settings.unhealthy);
-    let calm = share(firing) < settings.firing / 2.0 && share(sick) < settings.unhealthy / 2.0;
     let mut storm = match storm {
-        None if rages => Storm { since: now, components: 0, sick, firing, calm_since: None },
+        None if rages => {
+            Storm { since: now, components: 0, sick, firing, calm_since: None, throttled_at: None }
+        }
         None => return None,
         Some(storm) => storm,
     };
-    (storm.components, storm.sick, storm.firing) = (fleet.components, sick, firing);
+    storm.components = storm.components.max(fleet.components);
+    (storm.sick, storm.firing) = (sick, firing);
+    // What has vanished has not recovered.
+    let seen = fleet.components as f64 >= storm.components as f64 * SEEN_AGAIN;
+    let calm = share(firing) < settings.firing / 2.0 && share(sick) < settings.unhealthy / 2.0;
+    let calm = calm && seen;
     storm.calm_since = if calm { storm.calm_since.or(Some(now)) } else { None };
     let over = storm.calm_since.is_some_and(|at| since(now, at) >= settings.leave_after);
     (!over).then_some(storm)
@@ -69,12 +78,7 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
     );
     let share = storm.sick as f64 / storm.components.max(1) as f64;
     let is_throttle = subject.action.kind() == ActionKind::ThrottleRequests;
-    let throttled = input
-        .ledger
-        .entries
-        .iter()
-        .any(|e| e.action == ActionKind::ThrottleRequests && e.at >= storm.since);
-    let reading = match (is_throttle, throttled) {
+    let reading = match (is_throttle, storm.throttled_at.is_some()) {
         (true, false) => {
             GuardReading::passed(Guard::Storm, format!("{what}; throttling is let pass, once"))
         }

@@ -26,8 +26,8 @@ async fn a66_useless_remedies_are_given_up_and_told() {
     assert!(outcomes.iter().all(|o| o["outcome_type"] == "ineffective"), "{outcomes:?}");
     assert_eq!(
         world.open_escalations().await,
-        ["ineffective", "ineffective", "remedies_exhausted"],
-        "one for each action, and one for the end"
+        ["budget", "ineffective", "ineffective", "remedies_exhausted"],
+        "one for each action, one for the hour's budget, and one for the end"
     );
     let opened = "mape_k_escalations_total{reason=\"ineffective\"}";
     assert_eq!(world.metric(opened).await, 2);

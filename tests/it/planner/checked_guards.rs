@@ -1,0 +1,104 @@
+//! S05: the linter counts by itself what the guards would have held.
+
+use chrono::TimeDelta;
+use mape_k::domain::CHARTER;
+use mape_k::domain::action::ActionKind;
+use mape_k::domain::cycle::Verdict;
+use mape_k::domain::incident::Attempt;
+use mape_k::domain::ledger::{Breaker, End, Storm, Tripped};
+use mape_k::domain::outcome::OutcomeType::Success;
+use mape_k::domain::pause::Pause;
+use mape_k::planner::check;
+use mape_k::planner::guardrails::Mode;
+use uuid::Uuid;
+
+use super::guards::did;
+use super::world::{LATENCY, World};
+
+/// The linter shares none of the guards' code: a plan that was sound is refused where one of them would have held.
+#[test]
+fn s05_the_linter_refuses_what_a_guard_would_have_held() {
+    let world = World::with(LATENCY, CHARTER);
+    let plan = world.plan();
+    let refuses = |change: &dyn Fn(&mut World), why: &str| {
+        let mut later = world.clone();
+        change(&mut later);
+        let refused = later.ask(|input| check(input, &plan));
+        assert!(refused.iter().any(|text| text.ends_with(why)), "not for {why:?}: {refused:?}");
+    };
+    refuses(
+        &|w| {
+            let (since, until) = (w.now, w.now + TimeDelta::seconds(1));
+            let (by, reason) = ("ada".to_owned(), "x".to_owned());
+            w.pause = Some(Pause { by, reason, since, until });
+        },
+        "somebody has paused the loop",
+    );
+    refuses(&|w| w.settings.guardrails.mode = Mode::Observe, "the mode is observe");
+    refuses(
+        &|w| w.settings.guardrails.forbidden_actions = [ActionKind::ScaleUp].into(),
+        "it is forbidden",
+    );
+    refuses(
+        &|w| {
+            let storm = Storm {
+                since: w.now,
+                components: 9,
+                sick: 9,
+                firing: 9,
+                calm_since: None,
+                throttled_at: None,
+            };
+            w.ledger.storm = Some(storm);
+        },
+        "in a storm only one throttle goes out",
+    );
+    refuses(
+        &|w| {
+            let (at, until) = (w.now, w.now + TimeDelta::seconds(9));
+            let tripped = Some(Tripped { at, until, why: "x".to_owned() });
+            w.ledger.breaker = Breaker { counts_from: Some(at), tripped };
+        },
+        "the breaker is open",
+    );
+    refuses(
+        &|w| did(w, ActionKind::ScaleUp, CHARTER, "x", 299, End::Judged(Success)),
+        "the same was done there a moment ago",
+    );
+    refuses(
+        &|w| did(w, ActionKind::ScaleDown, CHARTER, "x", 599, End::Judged(Success)),
+        "its opposite was done a moment ago",
+    );
+    refuses(
+        &|w| {
+            for n in 0..6 {
+                did(w, ActionKind::RestartService, &n.to_string(), "x", 600, End::Open);
+            }
+        },
+        "the hour's budget is spent",
+    );
+    refuses(
+        &|w| {
+            for n in 0..3 {
+                did(w, ActionKind::ApplyPolicy, CHARTER, "x", 600 + n, End::Judged(Success));
+            }
+        },
+        "its ground's budget is spent",
+    );
+    let mut full = plan.clone();
+    let attempts = &mut full.incidents[0].attempts;
+    attempts.extend((0..4).map(|_| Attempt {
+        action: ActionKind::ThrottleRequests,
+        policy_id: Uuid::nil(),
+        at: world.now,
+        verdict: Some(Success),
+        failed: false,
+    }));
+    let refused = world.ask(|input| check(input, &full));
+    assert!(refused.iter().any(|text| text.ends_with("its incident has had its actions")));
+    let mut doctored = plan.clone();
+    let chosen = doctored.candidates.iter_mut().find(|c| c.verdict == Verdict::Chosen);
+    chosen.expect("chosen").guards.pop();
+    let refused = world.ask(|input| check(input, &doctored));
+    assert!(refused.iter().any(|text| text.ends_with("not every guard was asked")), "{refused:?}");
+}
