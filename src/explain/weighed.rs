@@ -7,7 +7,7 @@ use super::words;
 use super::{Meaning, Page};
 use crate::domain::cycle::basis::Proposed;
 use crate::domain::cycle::{CandidateReport, Verdict};
-use crate::domain::guard::GuardReading;
+use crate::domain::guard::{Guard, GuardReading};
 
 /// Remedies told in full, those that share their fate as one; a typical cycle weighs one to four.
 const IN_FULL: usize = 4;
@@ -218,25 +218,42 @@ pub(super) fn because(meaning: Meaning, detail: &str) -> String {
     }
 }
 
-/// Each guard with what it looked at; the one that the verdict comes from has been told with it.
-fn guards(candidate: &CandidateReport) -> Vec<String> {
+/// Those that hold it beside the one that the verdict comes from.
+fn holding(candidate: &CandidateReport) -> Vec<String> {
     let told = decisive(candidate);
-    let others = |held: bool| -> Vec<String> {
-        let readings = candidate.guards.iter().filter(|r| told != Some(*r));
-        readings.filter(|r| r.held.is_some() == held).map(reading).collect()
-    };
-    let (holding, passed) = (others(true), others(false));
+    let others = candidate.guards.iter().filter(|r| r.held.is_some() && told != Some(*r));
+    others.map(reading).collect()
+}
+
+/// What still holds it when the verdict's own reason has gone, as a sentence of its own after another.
+pub(super) fn even_then(candidate: &CandidateReport) -> String {
+    let holding = holding(candidate);
+    let held = matches!(candidate.verdict, Verdict::Held { .. }) && !holding.is_empty();
+    if held {
+        format!(" And then it is still held by {}.", holding.join("; "))
+    } else {
+        String::new()
+    }
+}
+
+/// The guards but the one that the verdict comes from, which has been told with it. Those that let it pass are named; of
+/// the budget it matters how much is left.
+fn guards(candidate: &CandidateReport) -> Vec<String> {
+    let holding = holding(candidate);
+    let passed: Vec<String> = candidate
+        .guards
+        .iter()
+        .filter(|r| r.held.is_none())
+        .map(|r| if r.guard == Guard::Budget { reading(r) } else { r.guard.as_str().to_owned() })
+        .collect();
     let mut lines = Vec::new();
     if !holding.is_empty() {
         lines.push(format!("Held back as well by {}.", holding.join("; ")));
     }
     if !passed.is_empty() {
-        let lead = if told.is_none() && holding.is_empty() {
-            "All guards passed"
-        } else {
-            "Guards passed"
-        };
-        lines.push(format!("{lead}: {}.", passed.join("; ")));
+        let all = passed.len() == candidate.guards.len();
+        let lead = if all { "All guards passed" } else { "Guards passed" };
+        lines.push(format!("{lead}: {}.", passed.join(", ")));
     }
     lines
 }
