@@ -50,7 +50,7 @@ pub(super) fn left_out(
         "it comes and goes (flapping), and is left alone until it holds still"
     } else if !confirmed {
         return Some(unread.unwrap_or_else(|| {
-            "it was read, and not as broken, in that cycle (unconfirmed)".to_owned()
+            "it was not read as broken in that cycle (unconfirmed)".to_owned()
         }));
     } else {
         return None;
