@@ -75,7 +75,7 @@ impl Standing {
             .storm_since
             .map_or_else(|| "no storm".to_owned(), |since| format!("storm since {}", clock(since)));
         format!(
-            "mode {}, auto_approve {}; breaker {breaker}, {storm}; budget used: {} of {} actions in the last hour",
+            "mode {}, auto_approve {}; breaker {breaker}, {storm}; {} of {} actions used in the last hour",
             self.mode.as_str(),
             if self.auto_approve { "on" } else { "off" },
             self.actions_in_hour,

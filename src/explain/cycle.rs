@@ -255,7 +255,7 @@ fn stands(page: &mut Page, report: &CycleReport) {
         page.say(&format!("Still in force: {}.", in_force.join("; ")));
     }
     if let Some(standing) = &basis.standing {
-        page.say(&format!("The loop: {}.", standing.said(report.started_at)));
+        page.say(&format!("In {}.", standing.said(report.started_at)));
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) fn tell(
 ) {
     let groups = Group::all(candidates);
     let mut explained: BTreeSet<&str> = told.map(word).into_iter().collect();
-    let mut guards_told: Vec<String> = Vec::new();
+    let mut passed_told = false;
     for (position, group) in groups.iter().enumerate() {
         let candidate = group.0[0];
         if position < IN_FULL {
@@ -97,14 +97,15 @@ pub(super) fn tell(
                 verdict = format!("{verdict} Policy {} revision {}.", policy.id, policy.revision);
             }
             page.under(&verdict);
-            let guards = guards(candidate);
-            if !guards.is_empty() && guards == guards_told {
-                page.under("Its guards said the same.");
-            } else {
-                for line in &guards {
-                    page.under(line);
-                }
-                guards_told = guards;
+            // The first sentences of the page have said what holds the nearest one as well.
+            let holding = holding(candidate).join("; ");
+            let in_short = position == 0 && told == Some(&candidate.verdict);
+            if !holding.is_empty() && !in_short {
+                page.under(&format!("Held back as well by {holding}."));
+            }
+            if let Some(passed) = passed(candidate).filter(|_| !passed_told) {
+                page.under(&passed);
+                passed_told = true;
             }
         } else if position < IN_FULL + IN_A_LINE {
             page.item(&format!(
@@ -236,26 +237,18 @@ pub(super) fn even_then(candidate: &CandidateReport) -> String {
     }
 }
 
-/// The guards but the one that the verdict comes from, which has been told with it. Those that let it pass are named; of
-/// the budget it matters how much is left.
-fn guards(candidate: &CandidateReport) -> Vec<String> {
-    let holding = holding(candidate);
+/// The guards that let it pass, by name; of the budget it matters how much is left. Told of the nearest remedy alone:
+/// those of the others are among the facts.
+fn passed(candidate: &CandidateReport) -> Option<String> {
     let passed: Vec<String> = candidate
         .guards
         .iter()
         .filter(|r| r.held.is_none())
         .map(|r| if r.guard == Guard::Budget { reading(r) } else { r.guard.as_str().to_owned() })
         .collect();
-    let mut lines = Vec::new();
-    if !holding.is_empty() {
-        lines.push(format!("Held back as well by {}.", holding.join("; ")));
-    }
-    if !passed.is_empty() {
-        let all = passed.len() == candidate.guards.len();
-        let lead = if all { "All guards passed" } else { "Guards passed" };
-        lines.push(format!("{lead}: {}.", passed.join(", ")));
-    }
-    lines
+    let all = passed.len() == candidate.guards.len();
+    let lead = if all { "All guards passed" } else { "Guards passed" };
+    (!passed.is_empty()).then(|| format!("{lead}: {}.", passed.join(", ")))
 }
 
 fn reading(reading: &GuardReading) -> String {

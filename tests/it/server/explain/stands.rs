@@ -79,8 +79,7 @@ async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is
     Done
       Nothing that changes Charter was sent.
       Still in force: throttle_requests to 1212 ops/s for 900 s, until 11:21:40 UTC.
-      The loop: mode act, auto_approve on; breaker closed, no storm; budget used: 0 of 6 actions in
-      the last hour.
+      In mode act, auto_approve on; breaker closed, no storm; 0 of 6 actions used in the last hour.
 
     Told to people
       Told earlier and still open: hands_tied (cooldown 0 at charter) since 2026-11-18 11:06:40 UTC;
@@ -138,7 +137,7 @@ async fn s09_status_and_state_say_what_is_in_force_and_how_the_loop_stands() {
     status::run(&client, Output::Text, &mut printed).await.expect("printed");
     let printed = String::from_utf8(printed).expect("text");
     for line in [
-        "mode act, auto_approve on; breaker open until 11:30:00 UTC, no storm; budget used: 0 of 6 actions in the last hour",
+        "mode act, auto_approve on; breaker open until 11:30:00 UTC, no storm; 0 of 6 actions used in the last hour",
         "in force: throttle_requests to 1212 ops/s for 900 s, until 11:21:40 UTC; `mape-k explain action 00000000-0000-0000-0000-00000000000e`",
     ] {
         assert!(printed.lines().any(|l| l == line), "{line}: {printed}");
