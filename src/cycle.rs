@@ -18,6 +18,7 @@ mod publish;
 mod recall;
 mod recover;
 mod resolve;
+mod standing;
 mod temporary;
 
 use std::collections::BTreeMap;
@@ -125,7 +126,7 @@ impl Cycle {
         let changes = self.tracker.observe(&seen.snapshot, run.report.trigger, &mut new_id);
         let now = seen.snapshot.at;
         let analysis = analyzer::analyze(&self.tracker, new_id(), &run.report.id, now);
-        run.saw(&self.tracker, &seen, &changes, &analysis);
+        run.saw(&self.tracker, &seen, &changes, &analysis, &self.memory);
         self.remember(&seen, &changes);
         run.show(&seen, &changes, &self.memory);
         // Without the store nothing is decided: what cannot be recalled could be done twice.
@@ -174,8 +175,8 @@ impl Cycle {
         }
 
         run.enter(Phase::Execute);
-        let execution = self.carry_out(&plan, &mut recalled, &seen, &active, stop).await?;
-        run.executed(execution.as_ref());
+        let carried = self.carry_out(&plan, &mut recalled, &seen, &active, stop).await?;
+        run.executed(&carried);
 
         run.enter(Phase::Knowledge);
         let left = Left {
@@ -183,7 +184,7 @@ impl Cycle {
             rules: &changes.rules,
             analysis: &analysis,
             plan: &plan,
-            execution: execution.as_ref(),
+            execution: carried.execution(),
             rulings: &rulings,
             active: &active,
             by_fingerprint: &by_fingerprint,
@@ -193,6 +194,7 @@ impl Cycle {
         let told = self.escalate(&recalled, &left).await?;
         run.escalated(&told);
         run.report.escalations_closed.extend(resolved);
+        self.stands(run, &recalled.ledger, &told).await?;
         self.save(&seen, &analysis).await?;
         Ok(())
     }

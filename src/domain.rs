@@ -21,6 +21,7 @@ pub mod policy;
 pub mod reading;
 pub mod rule;
 pub mod secret;
+pub mod standing;
 pub mod temporary;
 pub mod time;
 pub mod view;

@@ -8,6 +8,7 @@ mod action;
 mod cycle;
 mod judged;
 mod policy;
+mod unread;
 mod verdict;
 mod violation;
 mod weighed;

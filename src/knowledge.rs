@@ -22,6 +22,7 @@ pub mod verdict;
 
 mod approval;
 mod batch;
+mod in_force;
 mod inbox;
 mod pause;
 mod retention;

@@ -11,6 +11,9 @@ use super::decide::shown;
 use crate::domain::escalation::Escalation;
 use crate::domain::pause::Pause;
 use crate::domain::policy::Policy;
+use crate::domain::standing::Standing;
+use crate::domain::temporary::InForce;
+use crate::domain::time::Time;
 
 /// Asks the daemon and prints its answers.
 pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Result<(), ClientError> {
@@ -88,6 +91,16 @@ fn print_state(state: &Value, statistics: &Value, out: &mut impl Write) -> std::
     )?;
     if let Ok(pause) = serde_json::from_value::<Pause>(state["paused"].clone()) {
         writeln!(out, "{pause}; `mape-k resume` ends it")?;
+    }
+    let last: Option<Time> = serde_json::from_value(state["last_update"].clone()).ok();
+    let standing: Option<Standing> = serde_json::from_value(state["standing"].clone()).ok();
+    if let (Some(standing), Some(last)) = (standing, last) {
+        writeln!(out, "{}", standing.said(last))?;
+    }
+    let in_force: Vec<InForce> =
+        serde_json::from_value(state["in_force"].clone()).unwrap_or_default();
+    for temporary in in_force {
+        writeln!(out, "in force: {temporary}; `mape-k explain action {}`", temporary.execution_id)?;
     }
     let by = &statistics["violations"]["by_severity"];
     writeln!(

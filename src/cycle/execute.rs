@@ -15,6 +15,7 @@ use super::temporary;
 use crate::clock::Clock;
 use crate::domain::Cause;
 use crate::domain::action::{Action, Scope};
+use crate::domain::cycle::Hold;
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::{Attempt, Incident};
 use crate::domain::ledger::Ledger;
@@ -26,6 +27,24 @@ use crate::domain::violation::Violation;
 use crate::executor::{Journal, JournalError};
 use crate::knowledge::{Fact, Knowledge, StoreError, When, Written};
 use crate::planner::{Plan, Surplus};
+
+/// What became of a plan.
+pub(super) enum Carried {
+    /// It has no policy to carry out.
+    Nothing,
+    Out(Execution),
+    /// Its policy was left as it was decided, and nothing of it sent.
+    Left(Hold, String),
+}
+
+impl Carried {
+    pub(super) fn execution(&self) -> Option<&Execution> {
+        match self {
+            Self::Out(execution) => Some(execution),
+            Self::Nothing | Self::Left(..) => None,
+        }
+    }
+}
 
 /// The executor's journal: the store.
 pub(super) struct StoreJournal<'a> {
@@ -68,17 +87,17 @@ impl Cycle {
         seen: &Seen,
         active: &[Violation],
         stop: &CancellationToken,
-    ) -> Result<Option<Execution>, StoreError> {
+    ) -> Result<Carried, StoreError> {
         if stop.is_cancelled() {
             // A policy that is not carried out must not be called executed: it stays as it was decided.
-            return Ok(None);
+            return Ok(Carried::Left(Hold::NotBegun, "the daemon was stopping".to_owned()));
         }
         if let (Some(policy), Some(pause)) =
             (&plan.chosen, self.knowledge.paused(self.clock.now()).await?)
         {
             // Paused since it was planned: not begun, so that its incident does not count it as a failed attempt.
             tracing::info!(policy = %policy.id, %pause, "the chosen policy is left as it was decided");
-            return Ok(None);
+            return Ok(Carried::Left(Hold::Paused, pause.to_string()));
         }
         let mut batch = self.knowledge.batch();
         let mut chosen_at = None;
@@ -116,13 +135,14 @@ impl Cycle {
         let written = self.knowledge.commit(batch).await?;
         self.memory.policies_generated += plan.generated as u64;
         let (Some(policy), Some(judging), Some(position)) = (chosen, judging, chosen_at) else {
-            return Ok(None);
+            return Ok(Carried::Nothing);
         };
         if written.get(position) != Some(&Written::Done) {
             tracing::info!(policy = %policy.id, "policy was decided by a person meanwhile; left alone");
             self.abandon(&judging, plan, &keys, &mut recalled.ledger).await?;
             self.memory.in_hand = false;
-            return Ok(None);
+            let why = "a person had decided on it meanwhile";
+            return Ok(Carried::Left(Hold::NotBegun, why.to_owned()));
         }
         self.memory.begun = true;
         let clock = self.clock;
@@ -150,7 +170,7 @@ impl Cycle {
             .record_result(execution, judging, policy, recalled, plan, seen.snapshot.at)
             .await?;
         (self.memory.in_hand, self.memory.begun) = (false, false);
-        Ok(Some(execution))
+        Ok(Carried::Out(execution))
     }
 
     /// What is true at the intent and needed for the verdict, durable before anything is sent.

@@ -112,7 +112,8 @@ impl Cycle {
                 | Hold::Judging
                 | Hold::OutcomeUnknown
                 | Hold::Rejected
-                | Hold::ApprovalPending => continue,
+                | Hold::ApprovalPending
+                | Hold::NotBegun => continue,
             };
             let key = (candidate.cause.clone(), reason.as_str());
             if !held.insert(key.clone()) {

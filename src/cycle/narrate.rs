@@ -4,12 +4,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::Run;
+use super::execute::Carried;
+use super::memory::Memory;
 use super::observe::Seen;
 use crate::analyzer::{Changes, Tracker};
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded, Proposed, SourceRead};
 use crate::domain::cycle::{CandidateReport, CycleStatus, Hold, Phase, Verdict};
-use crate::domain::execution::Execution;
+use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::reading::Source;
@@ -27,6 +29,7 @@ impl Run<'_> {
         seen: &Seen,
         changes: &Changes,
         analysis: &Analysis,
+        memory: &Memory,
     ) {
         let report = &mut self.report;
         report.violations = tracker.active().count();
@@ -43,7 +46,7 @@ impl Run<'_> {
             .collect();
         report.cleared_examples = changes.cleared.iter().take(EXAMPLES).map(describe).collect();
         report.analysis_id = Some(analysis.id);
-        report.basis = Some(basis(tracker, seen, changes, analysis));
+        report.basis = Some(basis(tracker, seen, changes, analysis, memory));
         let unread = seen.snapshot.sources.iter().filter(|s| s.result.is_err());
         let mut healthy = report.actionable == 0;
         for source in unread {
@@ -93,8 +96,18 @@ impl Run<'_> {
         self.report.error = Some(error);
     }
 
-    pub(super) fn executed(&mut self, execution: Option<&Execution>) {
-        self.report.execution_id = execution.map(|e| e.id);
+    pub(super) fn executed(&mut self, carried: &Carried) {
+        self.report.execution_id = carried.execution().map(|e| e.id);
+        let Carried::Left(reason, detail) = carried else { return };
+        // Chosen is what was begun: whoever reads the report must not believe that this was.
+        let chosen = self.report.candidates.iter_mut().filter(|c| c.verdict == Verdict::Chosen);
+        for candidate in chosen {
+            candidate.verdict = Verdict::Held { reason: *reason, detail: detail.clone() };
+            let since = candidate.guards.iter_mut().filter(|r| r.guard == Guard::Pause);
+            for reading in since.filter(|_| *reason == Hold::Paused) {
+                *reading = GuardReading::held(Guard::Pause, *reason, detail.clone());
+            }
+        }
     }
 
     pub(super) fn escalated(&mut self, changes: &escalation::Changes) {
@@ -104,7 +117,13 @@ impl Run<'_> {
 }
 
 /// What a page about this cycle needs beyond the report's own numbers.
-fn basis(tracker: &Tracker, seen: &Seen, changes: &Changes, analysis: &Analysis) -> Basis {
+fn basis(
+    tracker: &Tracker,
+    seen: &Seen,
+    changes: &Changes,
+    analysis: &Analysis,
+    memory: &Memory,
+) -> Basis {
     let rules = &changes.rules;
     let mut violations: Vec<&Violation> = tracker.active().collect();
     violations.sort_by_key(|v| (Reverse(v.counts()), Reverse(v.severity), v.active_since));
@@ -118,6 +137,7 @@ fn basis(tracker: &Tracker, seen: &Seen, changes: &Changes, analysis: &Analysis)
             .map(|s| SourceRead {
                 source: s.source,
                 error: s.result.as_ref().err().map(|e| e.text.clone()),
+                last_read: memory.last_read.get(&s.source).copied().filter(|_| s.result.is_err()),
             })
             .collect(),
         rules: rules.len(),
@@ -131,11 +151,10 @@ fn basis(tracker: &Tracker, seen: &Seen, changes: &Changes, analysis: &Analysis)
             .collect(),
         charter: seen.charter.state.as_ref().ok().cloned(),
         charter_error: seen.charter.state.as_ref().err().cloned(),
-        paused: None,
         violations: violations.into_iter().take(Basis::VIOLATIONS).map(active).collect(),
         causes_total: causes.len(),
         causes: causes.into_iter().take(Basis::CAUSES).map(concluded).collect(),
-        policies: Vec::new(),
+        ..Basis::default()
     }
 }
 

@@ -88,10 +88,6 @@ impl Cycle {
         };
         let in_force =
             |a: &ActionRecord| a.charter_policy_id.as_ref().is_some_and(|id| listed.contains(id));
-        let mut changed = false;
-        for temporary in due {
-            changed |= self.end_temporary(&temporary, &in_force, recalled, stop).await?;
-        }
         if sweep {
             let executions = self.knowledge.page::<Execution>(None, None, RECENT).await?.items;
             self.memory.leftovers = executions
@@ -100,6 +96,11 @@ impl Cycle {
                 .filter(|(_, a)| in_force(a) && is_over(a))
                 .map(|(execution, record)| leftover(execution, record))
                 .collect();
+        }
+        // After the comparison: what is ended here still stands in the list that was read before.
+        let mut changed = false;
+        for temporary in due {
+            changed |= self.end_temporary(&temporary, &in_force, recalled, stop).await?;
         }
         Ok(changed)
     }

@@ -104,10 +104,12 @@ pub enum Hold {
     OutcomeUnknown,
     Rejected,
     ApprovalPending,
+    /// Chosen, and then not begun after all: a stop or a person came in between.
+    NotBegun,
 }
 
 impl Hold {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Paused,
         Self::ModeObserve,
         Self::CharterUnreachable,
@@ -123,6 +125,7 @@ impl Hold {
         Self::OutcomeUnknown,
         Self::Rejected,
         Self::ApprovalPending,
+        Self::NotBegun,
     ];
 
     #[must_use]
@@ -143,6 +146,7 @@ impl Hold {
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Rejected => "rejected",
             Self::ApprovalPending => "approval_pending",
+            Self::NotBegun => "not_begun",
         }
     }
 }

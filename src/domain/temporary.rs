@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::action::Action;
+use super::execution::{ActionRecord, ActionState, Execution};
 use super::time::Time;
 
 /// Points into the journal, which says what became of the action; in the store from the intent to the end of its effect.
@@ -13,4 +15,52 @@ pub struct Temporary {
     pub execution_id: Uuid,
     /// The latest possible end until the action's own is known.
     pub expires_at: Time,
+}
+
+/// A temporary action that is at work at Charter, as people are shown it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InForce {
+    pub execution_id: Uuid,
+    pub action: Action,
+    pub until: Time,
+    /// Its effect is known; otherwise it may or may not be in force.
+    pub certain: bool,
+}
+
+impl InForce {
+    /// More are no normal state: one ground has one action at a time.
+    pub const SHOWN: usize = 10;
+
+    /// `None` when the journal says that it had no effect, or has none any more.
+    #[must_use]
+    pub fn of(temporary: &Temporary, execution: &Execution) -> Option<Self> {
+        let record = execution.actions.iter().find(|a| a.key == temporary.key)?;
+        Some(Self {
+            execution_id: execution.id,
+            action: record.action.clone(),
+            until: record.expires_at.unwrap_or(temporary.expires_at),
+            certain: at_work(record)?,
+        })
+    }
+}
+
+/// Is it at work, and is that known? `None`: it is not.
+fn at_work(record: &ActionRecord) -> Option<bool> {
+    match record.state {
+        ActionState::Applied | ActionState::Judging | ActionState::Judged => Some(true),
+        ActionState::Sent | ActionState::Unknown | ActionState::UndoSent => Some(false),
+        ActionState::Intent
+        | ActionState::Validated
+        | ActionState::Refused
+        | ActionState::Closed
+        | ActionState::Undone
+        | ActionState::UndoFailed => None,
+    }
+}
+
+impl std::fmt::Display for InForce {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let maybe = if self.certain { "" } else { " (or not: its effect is not known)" };
+        write!(f, "{}, until {}{maybe}", self.action, self.until.format("%H:%M:%S UTC"))
+    }
 }

@@ -10,6 +10,7 @@ use super::cycle::CycleStatus;
 use super::outcome::ActionStatistics;
 use super::reading::Source;
 use super::rule::Severity;
+use super::standing::Standing;
 use super::time::Time;
 use super::violation::Violation;
 
@@ -64,6 +65,8 @@ pub struct LoopView {
     pub rules: Vec<RuleHealth>,
     pub charter: Option<CharterView>,
     pub statistics: Vec<ActionStatistics>,
+    /// `None` before the first cycle, and when the last one broke off.
+    pub standing: Option<Standing>,
     /// Why the store could not be read or written in the last cycle.
     pub store_error: Option<String>,
     pub interval: Duration,

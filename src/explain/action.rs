@@ -99,7 +99,7 @@ fn journal(page: &mut Page, record: &ActionRecord, now: Time) {
     page.item(&judged::record(record));
     page.under(&format!("Idempotency key {}, the same for every try.", record.key));
     if let Some(started) = record.started_at {
-        page.under(&format!("It was {}.", times(started, record.ended_at, now)));
+        page.under(&format!("The call was {}.", times(started, record.ended_at, now)));
     }
     if let Some(id) = &record.charter_policy_id {
         page.under(&format!("Charter knows it as {id}; an undo rolls that back."));

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
+use super::unread::{Unread, sees_nothing, unread};
 use super::violation::left_out;
 use super::{Explanation, Kind, Page, judged, weighed, why, words};
-use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded};
+use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded, StillOpen};
 use crate::domain::cycle::{CycleReport, Trigger};
 use crate::domain::escalation::Escalation;
 use crate::domain::execution::Execution;
@@ -36,7 +37,7 @@ pub fn cycle(facts: &CycleFacts<'_>) -> Explanation {
     page.section("Seen");
     page.say(&header(report, &short, facts.now));
     match &report.basis {
-        Some(basis) => seen(&mut page, report, basis),
+        Some(basis) => seen(&mut page, report, basis, &short),
         None => page.say(&format!(
             "{} active. What it read is not kept: it broke off too early, or an older version wrote it.",
             words::count(report.violations, "violation")
@@ -54,6 +55,7 @@ pub fn cycle(facts: &CycleFacts<'_>) -> Explanation {
     weighed::tell(&mut page, &report.candidates, policies, why::explained(report));
     page.section("Done");
     done(&mut page, facts);
+    stands(&mut page, report);
     page.section("Told to people");
     told(&mut page, facts);
     let title = format!("Cycle {}: {verdict}", report.id);
@@ -101,7 +103,7 @@ fn told_elsewhere(error: &str, short: &[String], basis: Option<&Basis>) -> bool 
     by_basis || short.iter().any(|told| told.contains(error))
 }
 
-fn seen(page: &mut Page, report: &CycleReport, basis: &Basis) {
+fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) {
     let read: Vec<&str> =
         basis.sources.iter().filter(|s| s.error.is_none()).map(|s| s.source.as_str()).collect();
     let charter = match (&basis.charter, &basis.charter_error) {
@@ -129,18 +131,33 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis) {
     for source in &basis.sources {
         if let Some(error) = &source.error {
             let error = words::without_stop(error);
-            page.item(&format!("{} could not be read: {error}.", source.source.as_str()));
+            let known = short.iter().any(|told| told.contains(error));
+            let error = if known { ", as said above".to_owned() } else { format!(": {error}") };
+            page.item(&format!("{} could not be read{error}.", source.source.as_str()));
         }
     }
-    for problem in &basis.rule_problems {
+    // A source that is away is the problem of each of its rules: told once.
+    let of_source = |problem: &&String| {
+        basis.sources.iter().filter_map(|s| s.error.as_ref()).any(|e| problem.contains(e.as_str()))
+    };
+    for problem in basis.rule_problems.iter().filter(|problem| !of_source(problem)) {
         page.item(&format!("rule {}.", words::without_stop(problem)));
     }
     if let Some(pause) = &basis.paused {
         page.say(&format!("The loop was {}.", words::without_stop(&pause.to_string())));
     }
     let all = report.violations;
+    let blind = sees_nothing(report);
     let active = match all {
+        0 if blind => "Whether any violation is active cannot be known".to_owned(),
+        0 if basis.rules_good < basis.rules => {
+            "No violation is active, so far as could be read".to_owned()
+        }
         0 => "No violation is active".to_owned(),
+        n if blind => format!(
+            "{} counted as active when last read; what is wrong now cannot be known",
+            words::count(n, "violation")
+        ),
         n => format!(
             "{} {} active, {} to be acted on",
             words::count(n, "violation"),
@@ -149,12 +166,13 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis) {
         ),
     };
     let changes = match (report.opened, report.cleared) {
-        (0, 0) => "none began or cleared in this cycle".to_owned(),
-        (opened, cleared) => format!("{opened} began and {cleared} cleared in this cycle"),
+        (0, 0) if blind => String::new(),
+        (0, 0) => "; none began or cleared in this cycle".to_owned(),
+        (opened, cleared) => format!("; {opened} began and {cleared} cleared in this cycle"),
     };
-    page.say(&format!("{active}; {changes}."));
+    page.say(&format!("{active}{changes}."));
     for active in &basis.violations {
-        page.item(&violation(active, report.started_at));
+        page.item(&violation(active, report));
     }
     let untold = all.saturating_sub(basis.violations.len());
     if untold > 0 {
@@ -162,12 +180,22 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis) {
     }
 }
 
-fn violation(active: &ActiveViolation, at: Time) -> String {
+fn violation(active: &ActiveViolation, report: &CycleReport) -> String {
+    let unread = unread(report, active.source, &active.rule).filter(|_| !active.confirmed);
     let value = words::reading(active.value, active.comparison, active.threshold);
-    let value = value.map_or_else(String::new, |v| format!(", {v}"));
-    let left_out = left_out(active.severity, active.actionable, active.flapping, active.confirmed);
+    let value = value.map_or_else(String::new, |value| match &unread {
+        Some(unread) => format!(", was {value} when last read{}", unread.when()),
+        None => format!(", {value}"),
+    });
+    // The page has said above what could not be read.
+    let why = unread.map(|unread| match unread {
+        Unread::Source { source, .. } => format!("{} could not be read", source.as_str()),
+        Unread::Rule { .. } => "its rule was not read well".to_owned(),
+    });
+    let ActiveViolation { severity, actionable, flapping, confirmed, .. } = *active;
+    let left_out = left_out(severity, actionable, flapping, confirmed, why);
     let notes = left_out.map_or_else(String::new, |why| format!("; no evidence: {why}"));
-    let length = words::span(since(at, active.active_since));
+    let length = words::span(since(report.started_at, active.active_since));
     // A warning is the rule; what is more or less than that is said.
     let severity = match active.severity {
         Severity::Warning => "",
@@ -219,6 +247,18 @@ fn conclusion(group: &[&Concluded]) -> String {
     )
 }
 
+/// What goes on at Charter when the cycle is over, and how free the loop is.
+fn stands(page: &mut Page, report: &CycleReport) {
+    let Some(basis) = &report.basis else { return };
+    if !basis.in_force.is_empty() {
+        let in_force: Vec<String> = basis.in_force.iter().map(ToString::to_string).collect();
+        page.say(&format!("Still in force: {}.", in_force.join("; ")));
+    }
+    if let Some(standing) = &basis.standing {
+        page.say(&format!("In {}.", standing.said(report.started_at)));
+    }
+}
+
 fn done(page: &mut Page, facts: &CycleFacts<'_>) {
     let report = facts.report;
     let Some(id) = report.execution_id else {
@@ -255,10 +295,24 @@ fn told(page: &mut Page, facts: &CycleFacts<'_>) {
     if untold > 0 {
         page.item(&format!("… and {untold} more that began in this cycle (/api/v1/escalations)."));
     }
+    if let Some(basis) = facts.report.basis.as_ref().filter(|basis| basis.open_total > 0) {
+        let mut open: Vec<String> = basis.open.iter().map(still_open).collect();
+        let untold = basis.open_total.saturating_sub(open.len());
+        if untold > 0 {
+            open.push(format!("{untold} more"));
+        }
+        page.say(&format!("Told earlier and still open: {}.", open.join("; ")));
+    }
     let closed = facts.report.escalations_closed.len();
     if closed > 0 {
         page.say(&format!("{} closed.", words::count(closed, "escalation")));
     }
+}
+
+fn still_open(record: &StillOpen) -> String {
+    let place = record.component.as_ref().map(|c| format!(" at {c}")).unwrap_or_default();
+    let since = words::when(record.opened_at);
+    format!("{} ({}{place}) since {since}", record.reason.as_str(), record.subject)
 }
 
 pub(super) fn escalation(record: &Escalation) -> String {

@@ -54,7 +54,33 @@ pub(super) fn record(record: &ActionRecord) -> String {
         tries => format!(", {}", words::count(tries as usize, "try").replace("trys", "tries")),
     };
     let error = record.error.as_deref().map(|e| format!(" Charter or the way there said: {e}"));
-    format!("{}: {}{tries}.{}", record.action, state(record.state), error.unwrap_or_default())
+    format!(
+        "{}: {}{}{tries}.{}",
+        record.action,
+        state(record.state),
+        in_force(record),
+        error.unwrap_or_default()
+    )
+}
+
+/// A call ends at once, what it set does not.
+fn in_force(record: &ActionRecord) -> String {
+    let Some(until) = record.expires_at.map(words::when) else { return String::new() };
+    match record.state {
+        ActionState::Applied | ActionState::Judging | ActionState::Judged => {
+            format!(", in force until {until}")
+        }
+        ActionState::Closed => format!(", was in force until {until}"),
+        ActionState::UndoSent | ActionState::UndoFailed => {
+            format!(", in force until {until} if it was not undone")
+        }
+        ActionState::Intent
+        | ActionState::Validated
+        | ActionState::Sent
+        | ActionState::Refused
+        | ActionState::Unknown
+        | ActionState::Undone => String::new(),
+    }
 }
 
 pub(super) fn actions(execution: &Execution) -> String {

@@ -71,6 +71,10 @@ pub fn hold(reason: Hold) -> Meaning {
             "the remedy waits for a person's word",
             "Approve or reject it; without a word it expires (plan.approval_ttl) and is proposed again.",
         ),
+        Hold::NotBegun => meaning(
+            "what was chosen was not begun after all, and nothing of it was sent",
+            "The next cycle weighs it again.",
+        ),
     }
 }
 
@@ -96,7 +100,7 @@ pub fn impossibility(reason: Impossibility) -> Meaning {
         ),
         Impossibility::NotConfined => meaning(
             "the cause shows on more than one component, and the remedy would treat one alone",
-            "It is possible again when the cause shows on that one component only.",
+            "It is possible again when the cause shows on that one component only, unless the incident has been given up.",
         ),
         Impossibility::Forbidden => meaning(
             "guardrails.forbidden_actions names the action",
@@ -142,7 +146,7 @@ pub fn ineligibility(reason: Ineligibility) -> Meaning {
             "It is weighed again in the next cycle (plan.max_policies_per_analysis).",
         ),
         Ineligibility::RemediesExhausted => meaning(
-            "every remedy of this incident was tried or is impossible; a person has it now",
+            "a person has it: when the incident was given up, every remedy had been tried or was impossible",
             "A new incident, 10 min after the last evidence, starts afresh.",
         ),
     }

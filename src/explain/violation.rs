@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::cycle::escalation;
-use super::weighed::{by_nearness, name, sentence};
+use super::unread::{Unread, unread};
+use super::weighed::{by_nearness, even_then, name, sentence};
 use super::{Explanation, Kind, Page, judged, weighed, words};
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::cycle::{CandidateReport, CycleReport, Verdict};
@@ -33,24 +34,28 @@ pub struct ViolationFacts<'a> {
     pub escalations: &'a [Escalation],
 }
 
-/// Why an active violation is no evidence for anything; `None` when it is.
+/// Why an active violation is no evidence for anything; `None` when it is. `unread`: why it could not be read.
 pub(super) fn left_out(
     severity: Severity,
     actionable: bool,
     flapping: bool,
     confirmed: bool,
-) -> Option<&'static str> {
-    if !actionable {
-        Some("it is only shown, for its cause is not known or it is another system's")
+    unread: Option<String>,
+) -> Option<String> {
+    let why = if !actionable {
+        "it is only shown, for its cause is not known or it is another system's"
     } else if severity < Severity::Warning {
-        Some("it is for information only")
+        "it is for information only"
     } else if flapping {
-        Some("it comes and goes (flapping), and is left alone until it holds still")
+        "it comes and goes (flapping), and is left alone until it holds still"
     } else if !confirmed {
-        Some("it was not read as broken in that cycle (unconfirmed)")
+        return Some(unread.unwrap_or_else(|| {
+            "it was not read as broken in that cycle (unconfirmed)".to_owned()
+        }));
     } else {
-        None
-    }
+        return None;
+    };
+    Some(why.to_owned())
 }
 
 #[must_use]
@@ -96,6 +101,13 @@ pub fn violation(facts: &ViolationFacts<'_>) -> Explanation {
     page.end(Kind::Violation, violation.fingerprint.clone(), title, raw)
 }
 
+/// Why an active one was not read in the latest cycle, if it was not.
+fn not_read<'a>(facts: &ViolationFacts<'a>) -> Option<Unread<'a>> {
+    let violation = facts.violation;
+    let waits = violation.cleared_at.is_none() && !violation.confirmed;
+    facts.report.filter(|_| waits).and_then(|r| unread(r, violation.source, &violation.rule))
+}
+
 fn roots<'a>(facts: &ViolationFacts<'a>) -> Vec<&'a RootCause> {
     let own = &facts.violation.fingerprint;
     let roots = facts.analysis.into_iter().flat_map(|a| &a.root_causes);
@@ -138,11 +150,29 @@ fn in_short(
         return vec![text];
     }
     let lasted = words::span(since(facts.now, violation.active_since));
+    let unread = not_read(facts);
     let value = words::reading(violation.value, violation.comparison, violation.threshold);
-    let value = value.map_or_else(String::new, |v| format!(" ({v})"));
-    let mut said = vec![format!("It has been active for {lasted}{value}.")];
-    let left_out =
-        left_out(violation.severity, violation.actionable, violation.flapping, violation.confirmed);
+    let mut said = vec![match &unread {
+        None => {
+            let value = value.map_or_else(String::new, |v| format!(" ({v})"));
+            format!("It has been active for {lasted}{value}.")
+        }
+        Some(unread) => {
+            let when = unread.when();
+            let value =
+                value.map_or_else(String::new, |v| format!(" (was {v} when last read{when})"));
+            format!(
+                "It has counted as active for {lasted}{value}; whether it still is cannot be known."
+            )
+        }
+    }];
+    let left_out = left_out(
+        violation.severity,
+        violation.actionable,
+        violation.flapping,
+        violation.confirmed,
+        unread.map(|unread| unread.why()),
+    );
     said.push(match (left_out, roots, by_nearness(candidates).first()) {
         (Some(why), _, _) => format!("Nothing is done about it because {why}."),
         (None, [], _) => "It counts, but is evidence for no cause yet: one that is not critical has to last \
@@ -159,7 +189,12 @@ fn in_short(
             | Verdict::Held { .. }
             | Verdict::Impossible { .. }
             | Verdict::Ineligible { .. } => {
-                format!("The nearest remedy is {}. {}", name(nearest), sentence(nearest))
+                format!(
+                    "The nearest remedy is {}. {}{}",
+                    name(nearest),
+                    sentence(nearest),
+                    even_then(nearest)
+                )
             }
         },
     });
@@ -168,7 +203,12 @@ fn in_short(
 
 fn seen(page: &mut Page, facts: &ViolationFacts<'_>) {
     let violation = facts.violation;
-    page.say(&format!("{}.", words::without_stop(&violation.description)));
+    let tense = match (violation.cleared_at, not_read(facts)) {
+        (Some(_), _) => "When last read as broken: ".to_owned(),
+        (None, Some(unread)) => format!("When last read{}: ", unread.when()),
+        (None, None) => String::new(),
+    };
+    page.say(&format!("{tense}{}.", words::without_stop(&violation.description)));
     page.say(&format!(
         "Severity {}, from {}; first read as broken {}, active since {}.",
         violation.severity.as_str(),

@@ -7,7 +7,7 @@ use super::words;
 use super::{Meaning, Page};
 use crate::domain::cycle::basis::Proposed;
 use crate::domain::cycle::{CandidateReport, Verdict};
-use crate::domain::guard::GuardReading;
+use crate::domain::guard::{Guard, GuardReading};
 
 /// Remedies told in full, those that share their fate as one; a typical cycle weighs one to four.
 const IN_FULL: usize = 4;
@@ -85,7 +85,7 @@ pub(super) fn tell(
 ) {
     let groups = Group::all(candidates);
     let mut explained: BTreeSet<&str> = told.map(word).into_iter().collect();
-    let mut guards_told: Vec<String> = Vec::new();
+    let mut passed_told = false;
     for (position, group) in groups.iter().enumerate() {
         let candidate = group.0[0];
         if position < IN_FULL {
@@ -97,14 +97,15 @@ pub(super) fn tell(
                 verdict = format!("{verdict} Policy {} revision {}.", policy.id, policy.revision);
             }
             page.under(&verdict);
-            let guards = guards(candidate);
-            if !guards.is_empty() && guards == guards_told {
-                page.under("Its guards said the same.");
-            } else {
-                for line in &guards {
-                    page.under(line);
-                }
-                guards_told = guards;
+            // The first sentences of the page have said what holds the nearest one as well.
+            let holding = holding(candidate).join("; ");
+            let in_short = position == 0 && told == Some(&candidate.verdict);
+            if !holding.is_empty() && !in_short {
+                page.under(&format!("Held back as well by {holding}."));
+            }
+            if let Some(passed) = passed(candidate).filter(|_| !passed_told) {
+                page.under(&passed);
+                passed_told = true;
             }
         } else if position < IN_FULL + IN_A_LINE {
             page.item(&format!(
@@ -218,27 +219,36 @@ pub(super) fn because(meaning: Meaning, detail: &str) -> String {
     }
 }
 
-/// Each guard with what it looked at; the one that the verdict comes from has been told with it.
-fn guards(candidate: &CandidateReport) -> Vec<String> {
+/// Those that hold it beside the one that the verdict comes from.
+fn holding(candidate: &CandidateReport) -> Vec<String> {
     let told = decisive(candidate);
-    let others = |held: bool| -> Vec<String> {
-        let readings = candidate.guards.iter().filter(|r| told != Some(*r));
-        readings.filter(|r| r.held.is_some() == held).map(reading).collect()
-    };
-    let (holding, passed) = (others(true), others(false));
-    let mut lines = Vec::new();
-    if !holding.is_empty() {
-        lines.push(format!("Held back as well by {}.", holding.join("; ")));
+    let others = candidate.guards.iter().filter(|r| r.held.is_some() && told != Some(*r));
+    others.map(reading).collect()
+}
+
+/// What still holds it when the verdict's own reason has gone, as a sentence of its own after another.
+pub(super) fn even_then(candidate: &CandidateReport) -> String {
+    let holding = holding(candidate);
+    let held = matches!(candidate.verdict, Verdict::Held { .. }) && !holding.is_empty();
+    if held {
+        format!(" And then it is still held by {}.", holding.join("; "))
+    } else {
+        String::new()
     }
-    if !passed.is_empty() {
-        let lead = if told.is_none() && holding.is_empty() {
-            "All guards passed"
-        } else {
-            "Guards passed"
-        };
-        lines.push(format!("{lead}: {}.", passed.join("; ")));
-    }
-    lines
+}
+
+/// The guards that let it pass, by name; of the budget it matters how much is left. Told of the nearest remedy alone:
+/// those of the others are among the facts.
+fn passed(candidate: &CandidateReport) -> Option<String> {
+    let passed: Vec<String> = candidate
+        .guards
+        .iter()
+        .filter(|r| r.held.is_none())
+        .map(|r| if r.guard == Guard::Budget { reading(r) } else { r.guard.as_str().to_owned() })
+        .collect();
+    let all = passed.len() == candidate.guards.len();
+    let lead = if all { "All guards passed" } else { "Guards passed" };
+    (!passed.is_empty()).then(|| format!("{lead}: {}.", passed.join(", ")))
 }
 
 fn reading(reading: &GuardReading) -> String {

@@ -1,8 +1,9 @@
 //! The first sentences of a cycle's page: what was done, or why nothing was.
 
 use super::cycle::CycleFacts;
+use super::unread::sees_nothing;
 use super::verdict::{hold, impossibility, ineligibility};
-use super::weighed::{because, by_nearness, detail, name, policy_of};
+use super::weighed::{because, by_nearness, detail, even_then, name, policy_of};
 use super::{Meaning, judged, words};
 use crate::domain::cycle::basis::Basis;
 use crate::domain::cycle::{
@@ -168,11 +169,13 @@ fn waits(candidate: &CandidateReport) -> String {
 /// Nothing was weighed at all.
 fn unweighed(report: &CycleReport) -> String {
     if report.violations == 0 {
-        let blind = report
-            .error
-            .as_deref()
-            .map(|error| format!(", so far as could be seen: {}", words::without_stop(error)));
-        return format!("nothing is wrong: no violation is active{}", blind.unwrap_or_default());
+        let error = report.error.as_deref().map(words::without_stop);
+        if sees_nothing(report) {
+            let error = error.map_or_else(String::new, |error| format!(": {error}"));
+            return format!("no rule was read well, so nobody can know what is wrong{error}");
+        }
+        let limited = error.map(|error| format!(", so far as could be seen: {error}"));
+        return format!("nothing is wrong: no violation is active{}", limited.unwrap_or_default());
     }
     if report.actionable == 0 {
         return match report.violations {
@@ -229,7 +232,12 @@ fn more(report: &CycleReport) -> Option<String> {
             let commands = policy.map_or_else(String::new, |policy| {
                 format!(" mape-k approve {0} or mape-k reject {0}", policy.id)
             });
-            Some(format!("What waits is {}. {}{commands}", name(candidate), hold(*reason).changes))
+            Some(format!(
+                "What waits is {}. {}{}{commands}",
+                name(candidate),
+                hold(*reason).changes,
+                even_then(candidate)
+            ))
         }
         Verdict::Impossible { reason, .. } => Some(nearest(candidate, impossibility(*reason))),
         Verdict::Ineligible { reason, .. } => Some(nearest(candidate, ineligibility(*reason))),

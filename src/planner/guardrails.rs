@@ -6,18 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::domain::action::ActionKind;
-
-/// How far the loop goes by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Reads, concludes, plans and reports; nothing that changes Charter is ever sent.
-    Observe,
-    /// Every action waits for a person, whatever `orchestrator.auto_approve` says.
-    Suggest,
-    /// `orchestrator.auto_approve` decides whether an action waits for a person.
-    Act,
-}
+pub use crate::domain::standing::Mode;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Guardrails {

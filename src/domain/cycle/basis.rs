@@ -8,10 +8,13 @@ use crate::domain::Cause;
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::PatternKind;
 use crate::domain::charter::CommitteeState;
+use crate::domain::escalation::EscalationReason;
 use crate::domain::pause::Pause;
 use crate::domain::policy::Approval;
 use crate::domain::reading::Source;
 use crate::domain::rule::{Comparison, Severity};
+use crate::domain::standing::Standing;
+use crate::domain::temporary::InForce;
 use crate::domain::time::Time;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,17 @@ pub struct Basis {
     pub causes_total: usize,
     /// The policies that the weighed remedies belong to, at most [`Self::POLICIES`].
     pub policies: Vec<Proposed>,
+    /// How the loop stood when it had done its work.
+    #[serde(default)]
+    pub standing: Option<Standing>,
+    /// Temporary actions at work then, at most [`InForce::SHOWN`].
+    #[serde(default)]
+    pub in_force: Vec<InForce>,
+    /// What people were told in earlier cycles and was still open, oldest first, at most [`Self::OPEN`] of `open_total`.
+    #[serde(default)]
+    pub open: Vec<StillOpen>,
+    #[serde(default)]
+    pub open_total: usize,
 }
 
 impl Basis {
@@ -44,6 +58,7 @@ impl Basis {
     pub const CAUSES: usize = 5;
     /// More are not proposed in one cycle by default.
     pub const POLICIES: usize = 10;
+    pub const OPEN: usize = 5;
     /// Characters of a violation's name: labels are somebody else's.
     pub const NAME: usize = 160;
 }
@@ -52,6 +67,9 @@ impl Basis {
 pub struct SourceRead {
     pub source: Source,
     pub error: Option<String>,
+    /// When it was last read well, if not now and so far as this process knows.
+    #[serde(default)]
+    pub last_read: Option<Time>,
 }
 
 /// One active violation as the cycle saw it.
@@ -95,6 +113,15 @@ pub struct Proposed {
     pub component: String,
     pub action: ActionKind,
     pub approval: Approval,
+}
+
+/// A record for people that an earlier cycle opened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StillOpen {
+    pub reason: EscalationReason,
+    pub subject: String,
+    pub component: Option<String>,
+    pub opened_at: Time,
 }
 
 impl ActiveViolation {

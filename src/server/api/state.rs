@@ -12,6 +12,8 @@ use crate::domain::outcome::ActionStatistics;
 use crate::domain::pause::Pause;
 use crate::domain::reading::Source;
 use crate::domain::rule::Severity;
+use crate::domain::standing::Standing;
+use crate::domain::temporary::InForce;
 use crate::domain::time::Time;
 use crate::domain::view::{RuleHealth, ShownAlert, SourceStatus};
 use crate::domain::{charter::CommitteeState, violation::Violation};
@@ -38,6 +40,10 @@ pub(super) struct LoopState {
     last_status: Option<CycleStatus>,
     /// Who paused it, why and until when; null while it may act.
     paused: Option<Pause>,
+    /// Mode, breaker, storm and budget after the last cycle; null before the first and when it broke off.
+    standing: Option<Standing>,
+    /// Throttles, bypasses and overrides at work at Charter now, so far as the journal knows.
+    in_force: Vec<InForce>,
     interval_seconds: f64,
     sources: Vec<SourceStatus>,
     /// Rules without good data; all others are well.
@@ -58,6 +64,7 @@ struct Charter {
 pub(super) async fn state(State(context): State<Context>) -> Result<Json<LoopState>, ApiError> {
     // From the store and not from the view: a pause shows as soon as it is set.
     let paused = context.knowledge.paused(context.handle.now()).await?;
+    let in_force = context.knowledge.in_force().await?;
     let view = context.handle.view();
     let charter = view.charter.as_ref().map(|charter| Charter {
         at: charter.at,
@@ -75,6 +82,8 @@ pub(super) async fn state(State(context): State<Context>) -> Result<Json<LoopSta
         last_error: view.last_error.clone(),
         last_status: view.last_status,
         paused,
+        standing: view.standing.clone(),
+        in_force,
         interval_seconds: view.interval.as_secs_f64(),
         sources: view.sources.clone(),
         rules_without_good_data: view.rules.iter().filter(|rule| !rule.good).cloned().collect(),

@@ -6,6 +6,7 @@ mod broken;
 mod held;
 mod nothing;
 mod recorded;
+mod stands;
 mod subjects;
 
 use chrono::TimeDelta;

@@ -7,7 +7,7 @@ use mape_k::knowledge::Fact;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::world::{World, verdict_on};
 use crate::fake_charter::Turn;
 
 async fn pause(world: &World, seconds: u64) -> Value {
@@ -135,5 +135,30 @@ async fn s04_a_damaged_pause_stops_everything_until_somebody_says_it_anew() {
     assert_eq!(world.ask("/api/v1/resume", &json!({"by": "bob"})).await.0, StatusCode::OK);
     world.until("it acts", async || !world.changes().is_empty()).await;
     assert_eq!(world.changes(), ["scale 5"]);
+    world.stop().await;
+}
+
+/// Paused between the plan and its policy: the report does not call chosen what was never begun.
+#[tokio::test]
+async fn s04_what_was_chosen_before_the_pause_is_reported_as_held_by_it() {
+    let mut world = World::new().await;
+    world.config.analyze.algorithms.sustained.cycles = 1;
+    world.config.plan.plan_threshold = 1;
+    world.latency(1.5);
+    // The first cycle looks at Charter's list when it has read everything else, the pause included.
+    world.charter.script(Call::Policies, [Turn::Hang]);
+    world.start().await;
+    world.charter.hangs().await;
+    pause(&world, 3600).await;
+    world.cycles(1).await;
+    let reports = world.reports().await;
+    let verdict = verdict_on(&reports[0], "scale_up");
+    assert_eq!((&verdict["verdict"], &verdict["reason"]), (&json!("held"), &json!("paused")));
+    assert!(verdict["detail"].as_str().is_some_and(|said| said.contains("ada")), "{verdict}");
+    assert_eq!(reports[0].execution_id, None);
+    let (_, page) = world.get(&format!("/api/v1/explain/cycles/{}", reports[0].id)).await;
+    let text = page["text"].as_str().expect("a text");
+    assert!(text.contains("Nothing was done because a person has paused the loop"), "{text}");
+    no_call_may_happen(&world);
     world.stop().await;
 }

@@ -51,10 +51,8 @@ async fn it_scaled_up_and_waits_for_the_verdict() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
-        All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10
-        verdicts); cooldown (not done here before); budget (2 actions in the last hour); conflict
-        (nothing is taking effect); approval (approved by auto).
+        All guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, budget (2
+        actions in the last hour), conflict, approval.
 
     Done
       - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
@@ -108,10 +106,8 @@ async fn two_remedies_were_admitted_and_one_was_outranked() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
-        All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10
-        verdicts); cooldown (not done here before); budget (2 actions in the last hour); conflict
-        (nothing is taking effect); approval (approved by auto).
+        All guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, budget (2
+        actions in the last hour), conflict, approval.
       - rebalance_load least_loaded for system_overload at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.25 = score 0.50.
         Outranked: scale_up scored higher (0.60), and a cycle carries out one policy. It is weighed
@@ -162,10 +158,8 @@ async fn charter_refused_it() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
-        All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10
-        verdicts); cooldown (not done here before); budget (2 actions in the last hour); conflict
-        (nothing is taking effect); approval (approved by auto).
+        All guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, budget (2
+        actions in the last hour), conflict, approval.
 
     Done
       - scale_up to 6 replicas: refused: it did not take effect, 2 tries. Charter or the way there

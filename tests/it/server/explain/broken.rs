@@ -28,7 +28,7 @@ async fn the_metrics_could_not_be_read() {
     unseen.confirmed = false;
     basis.violations = vec![unseen];
     let page = latest(|batch| batch.put(&report)).await;
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: nothing was done
 
     In short
@@ -40,11 +40,10 @@ async fn the_metrics_could_not_be_read() {
       phase monitor after 0.12 s.
       Read alertmanager: of 4 rules 0 well, 0 of 12 expected series. Charter answered: 4 of 4 replicas
       healthy.
-      - prometheus could not be read: http://prometheus:9090 did not answer: connection refused; check
-        monitor.prometheus_url.
-      1 violation is active, 1 to be acted on; none began or cleared in this cycle.
-      - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min; no evidence: it
-        was not read as broken in that cycle (unconfirmed) [3fa2b1c0]
+      - prometheus could not be read, as said above.
+      1 violation counted as active when last read; what is wrong now cannot be known.
+      - validation_latency at charter (validation_type policy), was 1.8 > 1 when last read, for 4 min;
+        no evidence: prometheus could not be read [3fa2b1c0]
 
     Concluded
       Nothing.
@@ -52,6 +51,42 @@ async fn the_metrics_could_not_be_read() {
     Done
       Nothing that changes Charter was sent.
     ");
+}
+
+/// B02: the outage of one source is told once, however many rules it has, and nobody reads that nothing is wrong.
+#[tokio::test]
+async fn blind_nobody_can_know_what_is_wrong_and_the_reason_is_said_once() {
+    let error = "http://prometheus:9090 did not answer: connection refused";
+    let mut report = CycleReport {
+        status: CycleStatus::Failed,
+        phase: Some(Phase::Monitor),
+        error: Some(error.to_owned()),
+        ..quiet()
+    };
+    let basis = report.basis.as_mut().expect("a basis");
+    basis.sources[0].error = Some(error.to_owned());
+    basis.rule_problems =
+        ["failure_rate", "throughput"].map(|rule| format!("{rule}: {error}")).to_vec();
+    (basis.rules_good, basis.series_seen) = (0, 0);
+    let page = latest(|batch| batch.put(&report)).await;
+    let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(flowed.matches("connection refused").count(), 1, "{page}");
+    assert!(flowed.contains("Whether any violation is active cannot be known."), "{page}");
+    assert!(!flowed.contains("No violation is active"), "{page}");
+
+    // The source answers, and has nothing to say.
+    let empty = "no series of westworld_charter_failure_rate";
+    report.status = CycleStatus::Completed;
+    report.error = Some(empty.to_owned());
+    let basis = report.basis.as_mut().expect("a basis");
+    basis.sources[0].error = None;
+    basis.rule_problems = vec![format!("failure_rate: {empty}")];
+    let page = latest(|batch| batch.put(&report)).await;
+    let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        flowed.contains("Nothing was done because no rule was read well, so nobody can know what is wrong: no series"),
+        "{page}"
+    );
 }
 
 #[tokio::test]
@@ -88,10 +123,8 @@ async fn the_plan_was_refused_by_its_own_check() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle.
-        All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10
-        verdicts); cooldown (not done here before); budget (2 actions in the last hour); conflict
-        (nothing is taking effect); approval (approved by auto).
+        All guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, budget (2
+        actions in the last hour), conflict, approval.
 
     Done
       Nothing that changes Charter was sent.
@@ -168,10 +201,8 @@ async fn the_store_failed_while_acting() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Chosen: the one policy of this cycle.
-        All guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12
-        series fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10
-        verdicts); cooldown (not done here before); budget (2 actions in the last hour); conflict
-        (nothing is taking effect); approval (approved by auto).
+        All guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, budget (2
+        actions in the last hour), conflict, approval.
 
     Done
       What was sent stands in the journal: /api/v1/executions.

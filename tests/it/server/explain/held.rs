@@ -48,10 +48,8 @@ async fn a_person_has_paused_it() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (paused): paused by anna until 2026-11-18 11:46:40 UTC: migration of the ledger.
-        Guards passed: mode (act); charter (answered); freshness (12 of 12 series fresh); storm (1 of
-        6 components sick); breaker (0 degradations in the last 10 verdicts); cooldown (not done here
-        before); budget (2 actions in the last hour); conflict (nothing is taking effect); approval
-        (approved by auto).
+        Guards passed: mode, charter, freshness, storm, breaker, cooldown, budget (2 actions in the
+        last hour), conflict, approval.
 
     Done
       Nothing that changes Charter was sent.
@@ -93,10 +91,8 @@ async fn a_cooldown_holds_it_with_its_numbers() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (cooldown): scale_up was done on charter 120 s ago, 300 s must pass.
-        Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10 verdicts);
-        budget (2 actions in the last hour); conflict (nothing is taking effect); approval (approved
-        by auto).
+        Guards passed: pause, mode, charter, freshness, storm, breaker, budget (2 actions in the last
+        hour), conflict, approval.
 
     Done
       Nothing that changes Charter was sent.
@@ -138,14 +134,42 @@ async fn the_budget_is_used_up() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (budget_exhausted): 6 actions in the last hour, at most 6; the next is free in 11
         min.
-        Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10 verdicts);
-        cooldown (not done here before); conflict (nothing is taking effect); approval (approved by
-        auto).
+        Guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, conflict, approval.
 
     Done
       Nothing that changes Charter was sent.
     ");
+}
+
+/// The cooldown is over in a second: that is not when it will be done.
+#[tokio::test]
+async fn of_two_guards_that_hold_the_second_is_no_surprise() {
+    let cooldown = GuardReading::held(
+        Guard::Cooldown,
+        Hold::Cooldown,
+        "scale_up was done on charter 299 s ago, 300 s must pass",
+    );
+    let budget = GuardReading::held(
+        Guard::Budget,
+        Hold::BudgetExhausted,
+        "3 of 3 actions on charter in the last hour",
+    );
+    let verdict = held(Hold::Cooldown, &cooldown.detail);
+    let report = weighed(vec![scale_up(verdict, &[cooldown, budget])]);
+    let page = latest(|batch| batch.put(&report)).await;
+    let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        flowed.contains(
+            "It may be done again when the cooldown is over (guardrails.cooldown). And then it is still held by \
+             budget (3 of 3 actions on charter in the last hour)."
+        ),
+        "{page}"
+    );
+    assert!(
+        flowed
+            .contains("Guards passed: pause, mode, charter, freshness, storm, breaker, conflict,"),
+        "{page}"
+    );
 }
 
 #[tokio::test]
@@ -182,10 +206,8 @@ async fn a_storm_holds_it() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (storm): 4 of 6 components are sick, more than 55 % of them.
-        Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh); breaker (0 degradations in the last 10 verdicts); cooldown (not done here before);
-        budget (2 actions in the last hour); conflict (nothing is taking effect); approval (approved
-        by auto).
+        Guards passed: pause, mode, charter, freshness, breaker, cooldown, budget (2 actions in the
+        last hour), conflict, approval.
 
     Done
       Nothing that changes Charter was sent.
@@ -224,10 +246,8 @@ async fn an_earlier_action_is_still_being_judged_and_its_rival_waits_too() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (judging): scale_up is being judged, 75 s of its settle time left.
-        Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10 verdicts);
-        cooldown (not done here before); budget (2 actions in the last hour); approval (approved by
-        auto).
+        Guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, budget (2 actions in
+        the last hour), approval.
       - throttle_requests to 400 ops/s for 900 s for validation_latency at charter: benefit 0.75
         (confidence 0.75 × effectiveness 1.00) − cost 0.40 = score 0.35.
         Held back (judging): scale_up is being judged, 75 s of its settle time left.
@@ -273,10 +293,8 @@ async fn it_waits_for_a_person() {
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (approval_pending): policy 00000000-0000-0000-0000-00000000000b revision 1 waits for
         a person.
-        Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10 verdicts);
-        cooldown (not done here before); budget (2 actions in the last hour); conflict (nothing is
-        taking effect).
+        Guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, budget (2 actions in
+        the last hour), conflict.
 
     Done
       Nothing that changes Charter was sent.

@@ -250,12 +250,12 @@ async fn every_remedy_is_exhausted() {
     };
     let scale_up = CandidateReport { guards: Vec::new(), ..scale_up(verdict(), &[]) };
     let page = latest(|batch| batch.put(&weighed(vec![scale_up, throttle(verdict())]))).await;
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because every remedy of this incident was tried or is impossible; a person has
-      it now (no candidate is left in this incident; a person has been told).
+      Nothing was done because a person has it: when the incident was given up, every remedy had been
+      tried or was impossible (no candidate is left in this incident; a person has been told).
       The nearest remedy is scale_up to 6 replicas for validation_latency at charter. A new incident,
       10 min after the last evidence, starts afresh.
 

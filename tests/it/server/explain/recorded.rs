@@ -34,7 +34,9 @@ pub fn quiet() -> CycleReport {
         duration_seconds: 0.12,
         phases: Phase::ALL.map(|phase| (phase, 0.02)).to_vec(),
         basis: Some(Basis {
-            sources: sources.map(|source| SourceRead { source, error: None }).to_vec(),
+            sources: sources
+                .map(|source| SourceRead { source, error: None, last_read: None })
+                .to_vec(),
             rules: 4,
             rules_good: 4,
             series_expected: 12,

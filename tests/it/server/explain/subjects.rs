@@ -6,7 +6,7 @@ use mape_k::cli::client::Client;
 use mape_k::cli::explain::{self, About};
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::analysis::{Analysis, Pattern, PatternKind, RootCause};
-use mape_k::domain::cycle::{CycleReport, Hold, Verdict};
+use mape_k::domain::cycle::{CycleReport, CycleStatus, Hold, Verdict};
 use mape_k::domain::escalation::{Escalation, EscalationReason};
 use mape_k::domain::guard::{Guard, GuardReading};
 use mape_k::domain::incident::{Attempt, Incident};
@@ -162,10 +162,8 @@ async fn a_violation_with_what_was_weighed_tried_and_told() {
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
         Held back (cooldown): scale_up was done on charter 120 s ago, 300 s must pass.
-        Guards passed: pause (not paused); mode (act); charter (answered); freshness (12 of 12 series
-        fresh); storm (1 of 6 components sick); breaker (0 degradations in the last 10 verdicts);
-        budget (2 actions in the last hour); conflict (nothing is taking effect); approval (approved
-        by auto).
+        Guards passed: pause, mode, charter, freshness, storm, breaker, budget (2 actions in the last
+        hour), conflict, approval.
 
     Done before in this incident
       Incident validation_latency began 2026-11-18 10:57:40 UTC (12 min ago).
@@ -195,6 +193,32 @@ async fn a_violation_that_counts_for_nothing_says_why() {
     }
 }
 
+/// What was read before an outage is no present.
+#[tokio::test]
+async fn a_violation_that_cannot_be_read_any_more_says_when_it_was_and_why_not() {
+    let mut report = weighed(Vec::new());
+    report.status = CycleStatus::Failed;
+    let source = &mut report.basis.as_mut().expect("a basis").sources[0];
+    source.error = Some("http://prometheus:9090 did not answer: connection refused".to_owned());
+    source.last_read = Some(noon() - TimeDelta::minutes(1));
+    let kept = Kept::new(|batch| batch.put(&report)).await;
+    let mut view = healthy_view(kept.surface.handle.now());
+    view.violations = vec![Violation { confirmed: false, ..slow() }];
+    kept.surface.publish(view);
+    let page = kept.page(About::Violation, Some(LATENCY)).await;
+    let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in [
+        "It has counted as active for 7 min (was 1.8 > 1 when last read at 2026-11-18 11:05:40 UTC); whether it still \
+         is cannot be known.",
+        "Nothing is done about it because prometheus could not be read in that cycle: http://prometheus:9090 did not \
+         answer: connection refused.",
+        "When last read at 2026-11-18 11:05:40 UTC: validation_latency at charter",
+    ] {
+        assert!(flowed.contains(said), "{said}: {page}");
+    }
+    kept.surface.stop().await;
+}
+
 #[tokio::test]
 async fn a_violation_that_cleared_is_still_known() {
     let cleared = Violation { cleared_at: Some(noon()), ..slow() };
@@ -206,6 +230,7 @@ async fn a_violation_that_cleared_is_still_known() {
             page.contains("It cleared 2026-11-18 11:06:40 UTC (3 min ago), after 4 min."),
             "{page}"
         );
+        assert!(page.contains("When last read as broken: validation_latency at charter"), "{page}");
     }
     kept.surface.stop().await;
 }
@@ -289,7 +314,7 @@ async fn an_action_with_its_journal_key_and_verdict() {
     .await;
     let page = kept.page(About::Action, Some(&EXECUTION.to_string())).await;
     assert_eq!(kept.page(About::Action, Some(&KEY.to_string())).await, page, "named by its key");
-    insta::assert_snapshot!(page, @r"
+    insta::assert_snapshot!(page, @"
     Action 00000000-0000-0000-0000-00000000000e: carried out
 
     In short
@@ -302,7 +327,7 @@ async fn an_action_with_its_journal_key_and_verdict() {
       0.40 s.
       - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
         Idempotency key 00000000-0000-0000-0000-000000000004, the same for every try.
-        It was begun 2026-11-18 11:06:40 UTC (3 min ago), ended after 0.35 s.
+        The call was begun 2026-11-18 11:06:40 UTC (3 min ago), ended after 0.35 s.
         Before it Charter had 4 replicas; an undo goes back to that.
 
     Why

@@ -1,0 +1,48 @@
+//! How the loop stands at the end of a cycle: for the report's basis, and for the view that everybody else sees.
+
+use super::{Cycle, Run};
+use crate::domain::cycle::basis::{Basis, StillOpen};
+use crate::domain::escalation::Escalation;
+use crate::domain::ledger::Ledger;
+use crate::domain::standing::Standing;
+use crate::escalation::Changes;
+use crate::knowledge::StoreError;
+
+impl Cycle {
+    pub(super) async fn stands(
+        &self,
+        run: &mut Run<'_>,
+        ledger: &Ledger,
+        told: &Changes,
+    ) -> Result<(), StoreError> {
+        let in_force = self.knowledge.in_force().await?;
+        let plan = &self.config.plan;
+        let budget = &plan.guardrails.budget;
+        let standing = Standing::of(
+            ledger,
+            plan.guardrails.mode,
+            plan.auto_approve,
+            (budget.per_hour, budget.hour),
+            self.clock.now(),
+        );
+        run.view.standing = Some(standing.clone());
+        if let Some(basis) = &mut run.report.basis {
+            basis.standing = Some(standing);
+            basis.in_force = in_force;
+            let mut open: Vec<&Escalation> = told.refreshed.iter().chain(&told.unchanged).collect();
+            open.sort_by_key(|record| record.opened_at);
+            basis.open_total = open.len();
+            basis.open = open.into_iter().take(Basis::OPEN).map(still_open).collect();
+        }
+        Ok(())
+    }
+}
+
+fn still_open(record: &Escalation) -> StillOpen {
+    StillOpen {
+        reason: record.reason,
+        subject: record.subject.chars().take(Basis::NAME).collect(),
+        component: record.component.clone(),
+        opened_at: record.opened_at,
+    }
+}

@@ -1,0 +1,159 @@
+//! What goes on when a cycle is over: temporary actions in force, how free the loop is, what people were told before.
+
+use chrono::TimeDelta;
+use mape_k::cli::client::Client;
+use mape_k::cli::{Output, explain::About, status};
+use mape_k::domain::action::Action;
+use mape_k::domain::cycle::basis::{Basis, StillOpen};
+use mape_k::domain::escalation::EscalationReason;
+use mape_k::domain::execution::{ActionState, Execution};
+use mape_k::domain::ledger::{Breaker, Ledger, Tripped};
+use mape_k::domain::standing::{Mode, Standing};
+use mape_k::domain::temporary::{InForce, Temporary};
+use mape_k::domain::time::Time;
+use serde_json::{Value, json};
+
+use super::recorded::{EXECUTION, KEY, execution, quiet};
+use super::{Kept, later, latest};
+use crate::server::{healthy_view, noon};
+
+fn throttle() -> Action {
+    Action::ThrottleRequests { rate_limit: 1212.0, duration_seconds: 900 }
+}
+
+/// `execution` with a throttle, applied and in force until a quarter past.
+fn throttled(state: ActionState) -> Execution {
+    let mut execution = execution();
+    let record = &mut execution.actions[0];
+    (record.action, record.state, record.prior_replicas) = (throttle(), state, None);
+    record.expires_at = Some(ends());
+    execution
+}
+
+fn ends() -> Time {
+    noon() + TimeDelta::seconds(900)
+}
+
+fn followed() -> Temporary {
+    Temporary { key: KEY, execution_id: EXECUTION, expires_at: ends() }
+}
+
+fn standing(ledger: &Ledger) -> Standing {
+    let hour = std::time::Duration::from_secs(3600);
+    Standing::of(ledger, Mode::Act, true, (6, hour), noon())
+}
+
+#[tokio::test]
+async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is_open() {
+    let mut report = quiet();
+    let basis = report.basis.as_mut().expect("a basis");
+    basis.in_force =
+        vec![InForce { execution_id: EXECUTION, action: throttle(), until: ends(), certain: true }];
+    basis.standing = Some(standing(&Ledger::default()));
+    let open = |n: i64| StillOpen {
+        reason: EscalationReason::HandsTied,
+        subject: format!("cooldown {n}"),
+        component: Some("charter".to_owned()),
+        opened_at: noon() - TimeDelta::minutes(n),
+    };
+    basis.open = (0..5).map(open).collect();
+    basis.open_total = 7;
+    assert_eq!(basis.open.len(), Basis::OPEN);
+    let page = latest(|batch| batch.put(&report)).await;
+    insta::assert_snapshot!(page, @"
+    Cycle 20261118_112640: nothing was done
+
+    In short
+      Nothing was done because nothing is wrong: no violation is active.
+
+    Seen
+      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended healthy after
+      0.12 s.
+      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      answered: 4 of 4 replicas healthy.
+      No violation is active; none began or cleared in this cycle.
+
+    Concluded
+      Nothing.
+
+    Done
+      Nothing that changes Charter was sent.
+      Still in force: throttle_requests to 1212 ops/s for 900 s, until 11:21:40 UTC.
+      In mode act, auto_approve on; breaker closed, no storm; 0 of 6 actions used in the last hour.
+
+    Told to people
+      Told earlier and still open: hands_tied (cooldown 0 at charter) since 2026-11-18 11:06:40 UTC;
+      hands_tied (cooldown 1 at charter) since 2026-11-18 11:05:40 UTC; hands_tied (cooldown 2 at
+      charter) since 2026-11-18 11:04:40 UTC; hands_tied (cooldown 3 at charter) since 2026-11-18
+      11:03:40 UTC; hands_tied (cooldown 4 at charter) since 2026-11-18 11:02:40 UTC; 2 more.
+    ");
+}
+
+#[tokio::test]
+async fn s09_the_page_of_an_action_says_until_when_it_is_in_force() {
+    let said = [
+        (ActionState::Judged, "judged, in force until 2026-11-18 11:21:40 UTC"),
+        (ActionState::Closed, "was in force until 2026-11-18 11:21:40 UTC"),
+        (ActionState::UndoFailed, "in force until 2026-11-18 11:21:40 UTC if it was not undone"),
+    ];
+    for (state, said) in said {
+        let kept = Kept::new(|batch| batch.put(&throttled(state))).await;
+        let page = kept.page(About::Action, Some(&EXECUTION.to_string())).await;
+        let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flowed.contains(said), "{page}");
+        assert!(flowed.contains("The call was begun"), "that ended, not its effect: {page}");
+        kept.surface.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn s09_status_and_state_say_what_is_in_force_and_how_the_loop_stands() {
+    let kept = Kept::new(|batch| {
+        batch.put(&followed());
+        batch.put(&throttled(ActionState::Judged));
+    })
+    .await;
+    let (_, state) = kept.get("/api/v1/state").await;
+    assert_eq!(state["standing"], Value::Null, "not known before the first cycle");
+    let action =
+        json!({"action": "throttle_requests", "rate_limit": 1212.0, "duration_seconds": 900});
+    assert_eq!(state["in_force"][0]["action"], action, "known from the start on: {state}");
+    assert_eq!(state["in_force"][0]["certain"], true);
+
+    let tripped = Tripped {
+        at: noon(),
+        until: later() + TimeDelta::minutes(20),
+        why: "2 of the last 10 verdicts were degradation".to_owned(),
+    };
+    let ledger = Ledger {
+        breaker: Breaker { counts_from: None, tripped: Some(tripped) },
+        ..Ledger::default()
+    };
+    let mut view = healthy_view(later());
+    view.standing = Some(standing(&ledger));
+    kept.surface.publish(view);
+    let client = Client::new(&kept.surface.url(""), None);
+    let mut printed = Vec::new();
+    status::run(&client, Output::Text, &mut printed).await.expect("printed");
+    let printed = String::from_utf8(printed).expect("text");
+    for line in [
+        "mode act, auto_approve on; breaker open until 11:30:00 UTC, no storm; 0 of 6 actions used in the last hour",
+        "in force: throttle_requests to 1212 ops/s for 900 s, until 11:21:40 UTC; `mape-k explain action 00000000-0000-0000-0000-00000000000e`",
+    ] {
+        assert!(printed.lines().any(|l| l == line), "{line}: {printed}");
+    }
+    kept.surface.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_no_effect_any_more_is_not_in_force() {
+    for state in [ActionState::Closed, ActionState::Undone, ActionState::Refused] {
+        let kept = Kept::new(|batch| {
+            batch.put(&followed());
+            batch.put(&throttled(state));
+        })
+        .await;
+        assert_eq!(kept.get("/api/v1/state").await.1["in_force"], json!([]), "{state:?}");
+        kept.surface.stop().await;
+    }
+}
