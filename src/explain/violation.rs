@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::cycle::escalation;
 use super::unread::{Unread, unread};
-use super::weighed::{by_nearness, even_then, name, sentence};
+use super::weighed::{as_well, by_nearness, name, sentence};
 use super::{Explanation, Kind, Page, judged, weighed, words};
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::cycle::{CandidateReport, CycleReport, Verdict};
@@ -193,7 +193,7 @@ fn in_short(
                     "The nearest remedy is {}. {}{}",
                     name(nearest),
                     sentence(nearest),
-                    even_then(nearest)
+                    as_well(nearest)
                 )
             }
         },

@@ -226,12 +226,16 @@ fn holding(candidate: &CandidateReport) -> Vec<String> {
     others.map(reading).collect()
 }
 
-/// What still holds it when the verdict's own reason has gone, as a sentence of its own after another.
-pub(super) fn even_then(candidate: &CandidateReport) -> String {
+/// What holds it beside the verdict's own reason, as a sentence of its own after what would change that: none may be
+/// taken for the whole answer.
+pub(super) fn as_well(candidate: &CandidateReport) -> String {
     let holding = holding(candidate);
     let held = matches!(candidate.verdict, Verdict::Held { .. }) && !holding.is_empty();
     if held {
-        format!(" And then it is still held by {}.", holding.join("; "))
+        format!(
+            " It is held as well by {}, and not done before each lets it pass.",
+            holding.join("; ")
+        )
     } else {
         String::new()
     }

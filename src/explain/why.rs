@@ -3,7 +3,7 @@
 use super::cycle::CycleFacts;
 use super::unread::sees_nothing;
 use super::verdict::{hold, impossibility, ineligibility};
-use super::weighed::{because, by_nearness, detail, even_then, name, policy_of};
+use super::weighed::{as_well, because, by_nearness, detail, name, policy_of};
 use super::{Meaning, judged, words};
 use crate::domain::cycle::basis::Basis;
 use crate::domain::cycle::{
@@ -236,7 +236,7 @@ fn more(report: &CycleReport) -> Option<String> {
                 "What waits is {}. {}{}{commands}",
                 name(candidate),
                 hold(*reason).changes,
-                even_then(candidate)
+                as_well(candidate)
             ))
         }
         Verdict::Impossible { reason, .. } => Some(nearest(candidate, impossibility(*reason))),

@@ -160,8 +160,8 @@ async fn of_two_guards_that_hold_the_second_is_no_surprise() {
     let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         flowed.contains(
-            "It may be done again when the cooldown is over (guardrails.cooldown). And then it is still held by \
-             budget (3 of 3 actions on charter in the last hour)."
+            "It may be done again when the cooldown is over (guardrails.cooldown). It is held as well by \
+             budget (3 of 3 actions on charter in the last hour), and not done before each lets it pass."
         ),
         "{page}"
     );
