@@ -20,13 +20,13 @@ use super::world::{LATENCY, World};
 fn s05_the_linter_refuses_what_a_guard_would_have_held() {
     let world = World::with(LATENCY, CHARTER);
     let plan = world.plan();
-    let refuses = |change: &dyn Fn(&mut World), why: &str| {
+    let must_refuse = |change: &dyn Fn(&mut World), why: &str| {
         let mut later = world.clone();
         change(&mut later);
         let refused = later.ask(|input| check(input, &plan));
         assert!(refused.iter().any(|text| text.ends_with(why)), "not for {why:?}: {refused:?}");
     };
-    refuses(
+    must_refuse(
         &|w| {
             let (since, until) = (w.now, w.now + TimeDelta::seconds(1));
             let (by, reason) = ("ada".to_owned(), "x".to_owned());
@@ -34,12 +34,12 @@ fn s05_the_linter_refuses_what_a_guard_would_have_held() {
         },
         "somebody has paused the loop",
     );
-    refuses(&|w| w.settings.guardrails.mode = Mode::Observe, "the mode is observe");
-    refuses(
+    must_refuse(&|w| w.settings.guardrails.mode = Mode::Observe, "the mode is observe");
+    must_refuse(
         &|w| w.settings.guardrails.forbidden_actions = [ActionKind::ScaleUp].into(),
         "it is forbidden",
     );
-    refuses(
+    must_refuse(
         &|w| {
             let storm = Storm {
                 since: w.now,
@@ -53,7 +53,7 @@ fn s05_the_linter_refuses_what_a_guard_would_have_held() {
         },
         "in a storm only one throttle goes out",
     );
-    refuses(
+    must_refuse(
         &|w| {
             let (at, until) = (w.now, w.now + TimeDelta::seconds(9));
             let tripped = Some(Tripped { at, until, why: "x".to_owned() });
@@ -61,15 +61,15 @@ fn s05_the_linter_refuses_what_a_guard_would_have_held() {
         },
         "the breaker is open",
     );
-    refuses(
+    must_refuse(
         &|w| did(w, ActionKind::ScaleUp, CHARTER, "x", 299, End::Judged(Success)),
         "the same was done there a moment ago",
     );
-    refuses(
+    must_refuse(
         &|w| did(w, ActionKind::ScaleDown, CHARTER, "x", 599, End::Judged(Success)),
         "its opposite was done a moment ago",
     );
-    refuses(
+    must_refuse(
         &|w| {
             for n in 0..6 {
                 did(w, ActionKind::RestartService, &n.to_string(), "x", 600, End::Open);
@@ -77,7 +77,7 @@ fn s05_the_linter_refuses_what_a_guard_would_have_held() {
         },
         "the hour's budget is spent",
     );
-    refuses(
+    must_refuse(
         &|w| {
             for n in 0..3 {
                 did(w, ActionKind::ApplyPolicy, CHARTER, "x", 600 + n, End::Judged(Success));
