@@ -53,10 +53,7 @@ pub async fn pause(
         return Ok(writeln!(out, "{answer}")?);
     }
     let Answer { paused, replaced, later_end_kept, under_way } = serde_json::from_value(answer)
-        .map_err(|e| ClientError::Nonsense {
-            url: client.base().to_owned(),
-            cause: e.to_string(),
-        })?;
+        .map_err(|e| ClientError::Nonsense { url: client.base(), cause: e.to_string() })?;
     writeln!(out, "{paused}")?;
     if let Some(before) = replaced {
         writeln!(out, "  in the place of: {before}")?;
@@ -93,7 +90,7 @@ pub async fn resume(
         Ok(Some(pause)) => writeln!(out, "resumed by {by}; it was {pause}")?,
         Ok(None) => writeln!(out, "it was not paused; nothing was changed")?,
         Err(error) => {
-            let (url, cause) = (client.base().to_owned(), error.to_string());
+            let (url, cause) = (client.base(), error.to_string());
             return Err(ClientError::Nonsense { url, cause });
         }
     }

@@ -46,12 +46,15 @@ pub(super) fn trusting(pem: &[u8]) -> Result<ClientConfig, String> {
 pub(super) fn failed(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        // What an io::Error carries is not among its sources.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>() {
             return true;
         }
-        next = error.source();
+        // What an io::Error carries is not among its sources.
+        let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match carried {
+            Some(carried) => Some(carried as &(dyn Error + 'static)),
+            None => error.source(),
+        };
     }
     false
 }

@@ -96,7 +96,7 @@ mod tests {
         let mut patient = Patient::new(stream, Duration::from_millis(50));
         let endless = async {
             loop {
-                if let Err(error) = patient.write_all(&[0; 65_536]).await {
+                if let Err(error) = patient.write_all(&[0; 8_192]).await {
                     return error.kind();
                 }
             }
