@@ -10,6 +10,7 @@ pub mod observe;
 pub mod pause;
 pub mod run;
 pub mod status;
+mod trust;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,7 +23,6 @@ use self::client::Client;
 use crate::config::{Config, Warning};
 use crate::domain::secret::Secret;
 use crate::knowledge::Decision;
-use crate::server;
 use crate::telemetry::{self, LogFormat};
 
 /// Keeps a distributed system healthy by itself, and says why.
@@ -128,6 +128,9 @@ enum Command {
         /// It ends by itself after this time: 90s, 30m, 1h, up to 7d
         #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = pause::duration)]
         lasts: Duration,
+        /// End a longer pause that holds at the time asked here; without it the later end stands
+        #[arg(long)]
+        replace: bool,
         #[command(flatten)]
         person: Person,
     },
@@ -213,10 +216,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Approve(arguments) => common.decide(arguments, Decision::Approve).await,
         Command::Reject(arguments) => common.decide(arguments, Decision::Reject).await,
-        Command::Pause { reason, lasts, person: Person { by, api, output } } => {
+        Command::Pause { reason, lasts, replace, person: Person { by, api, output } } => {
             let by = decide::decider(by)?;
             let (client, out) = (common.client(api)?, &mut std::io::stdout());
-            pause::pause(&client, &reason, lasts, &by, output, out).await?;
+            pause::pause(&client, &reason, lasts, replace, &by, output, out).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Resume(Person { by, api, output }) => {
@@ -229,19 +232,27 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 impl Common {
-    /// The daemon that the configuration would start, unless the command names another.
+    /// The daemon that the configuration would start, unless the command names another; its token and certificate in
+    /// either case. Of the configuration nothing else is read: whatever is wrong in it, a person can stop the daemon.
     fn client(&self, api: Api) -> anyhow::Result<Client> {
-        // Compose files pass on variables that are set but empty.
-        let token = api.token.filter(|token| !token.is_empty());
-        let client = if let Some(url) = api.url {
-            let read = std::env::var("MAPE_K_API_READ_TOKEN").ok().filter(|t| !t.is_empty());
-            Client::new(url.as_str(), token.map(Secret::new)).reading_with(read.map(Secret::new))
-        } else {
-            let settings = self.load()?.api;
-            let token = token.map(Secret::new).or_else(|| settings.token.clone());
-            Client::of(&server::Settings { token, ..settings })?
+        let env = |name: &str| std::env::var(name).ok();
+        let (settings, warnings) = match Config::load_client(self.config.as_deref(), &env) {
+            Ok(read) => read,
+            Err(errors) if api.url.is_some() => {
+                eprintln!("mape-k: warning: going by the command line alone: {errors}");
+                Config::parse_client("", &env)?
+            }
+            Err(errors) => return Err(errors.into()),
         };
-        Ok(match api.ca {
+        for warning in warnings {
+            eprintln!("mape-k: warning: {warning}");
+        }
+        let url = api.url.map_or_else(|| client::local_url(&settings), |url| url.to_string());
+        // Compose files pass on variables that are set but empty.
+        let token = api.token.filter(|token| !token.is_empty()).map(Secret::new);
+        let client = Client::new(&url, token.or(settings.token)).reading_with(settings.read_token);
+        let own = settings.tls.map(|tls| tls.cert).filter(|_| url.starts_with("https:"));
+        Ok(match api.ca.or(own) {
             Some(ca) => client.trusting(&ca)?,
             None => client,
         })

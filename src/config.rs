@@ -6,7 +6,8 @@
 //!                                  └▶ every error at once       └▶ printed (secrets left out)
 //! ```
 //!
-//! There is one door: whatever starts a daemon loads through [`Config::load`] or [`Config::parse`]. Each section's
+//! There is one door: whatever starts a daemon loads through [`Config::load`] or [`Config::parse`]; what only speaks to one
+//! reads no more than [`Config::load_client`]. Each section's
 //! settings and defaults live beside the stage that reads them; here is only what is accepted for them.
 
 mod alertmanager;
@@ -75,13 +76,7 @@ impl Config {
         path: Option<&Path>,
         env: &Environment<'_>,
     ) -> Result<(Self, Vec<Warning>), Errors> {
-        let named = path.map(|path| (path.to_owned(), Origin::Default)).or_else(|| {
-            let path = environment::get(env, PATH_VARIABLE)?;
-            Some((PathBuf::from(path), Origin::Env(PATH_VARIABLE)))
-        });
-        let is_named = named.is_some();
-        let (file, origin) =
-            named.unwrap_or_else(|| (PathBuf::from(DEFAULT_PATH), Origin::Default));
+        let (file, origin, is_named) = locate(path, env);
         match read_file(&file) {
             Ok(text) => {
                 Self::parse(&text, env).map_err(|errors| Errors { file: Some(file), ..errors })
@@ -92,12 +87,42 @@ impl Config {
                 warnings.insert(0, Warning { path: String::new(), origin, text });
                 Ok((config, warnings))
             }
-            Err(error) => {
-                let text = format!("cannot be read: {error}");
-                let problems = vec![Problem { path: String::new(), origin, text }];
-                Err(Errors { file: Some(file), problems })
-            }
+            Err(error) => Err(unread(file, origin, &error)),
         }
+    }
+
+    /// The `api` section alone, as far as a command needs it to speak to the daemon. What is wrong elsewhere, or can be
+    /// read by the daemon's own user only, must not keep a person from stopping it.
+    pub fn load_client(
+        path: Option<&Path>,
+        env: &Environment<'_>,
+    ) -> Result<(server::Settings, Vec<Warning>), Errors> {
+        let (file, origin, is_named) = locate(path, env);
+        let text = match read_file(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => {
+                String::new()
+            }
+            Err(error) => return Err(unread(file, origin, &error)),
+        };
+        Self::parse_client(&text, env).map_err(|errors| Errors { file: Some(file), ..errors })
+    }
+
+    /// [`Config::load_client`] of a text. An error is only what leaves open where the daemon is.
+    pub fn parse_client(
+        text: &str,
+        env: &Environment<'_>,
+    ) -> Result<(server::Settings, Vec<Warning>), Errors> {
+        let refused = |problems| Errors { file: None, problems };
+        let mut tree = tree::parse(text).map_err(|problem| refused(vec![problem]))?;
+        let problems = Problems::default();
+        environment::lay_over(&mut tree, env, &problems);
+        let settings = api::read_client(Section::root(&tree, &problems).section("api"));
+        let (mut errors, _) = problems.into_sorted();
+        let mut warnings = errors.clone();
+        errors.retain(|problem| api::FINDS_IT.contains(&problem.path.as_str()));
+        warnings.retain(|problem| api::OPENS_IT.contains(&problem.path.as_str()));
+        if errors.is_empty() { Ok((settings, warnings)) } else { Err(refused(errors)) }
     }
 
     /// Reads the text of a configuration file, with the environment over it.
@@ -169,6 +194,21 @@ impl Config {
         }
         self
     }
+}
+
+/// The file that is named, and by what; else the default one.
+fn locate(path: Option<&Path>, env: &Environment<'_>) -> (PathBuf, Origin, bool) {
+    let variable = || environment::get(env, PATH_VARIABLE).map(PathBuf::from);
+    match (path, variable()) {
+        (Some(path), _) => (path.to_owned(), Origin::Default, true),
+        (None, Some(path)) => (path, Origin::Env(PATH_VARIABLE), true),
+        (None, None) => (PathBuf::from(DEFAULT_PATH), Origin::Default, false),
+    }
+}
+
+fn unread(file: PathBuf, origin: Origin, error: &std::io::Error) -> Errors {
+    let text = format!("cannot be read: {error}");
+    Errors { file: Some(file), problems: vec![Problem { path: String::new(), origin, text }] }
 }
 
 fn read_file(path: &Path) -> std::io::Result<String> {

@@ -170,15 +170,22 @@ impl Daemon {
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
         };
+        if let Some(address) = webhook_address.filter(|a| !a.ip().is_loopback())
+            && config.alertmanager.webhook_token.is_none()
+        {
+            tracing::warn!(
+                %address, "the webhook is open to other machines and has no token: whoever reaches it can deliver alerts. Set alertmanager.webhook_token, or alertmanager.webhook_host to 127.0.0.1"
+            );
+        }
         let router = if config.alertmanager.enabled {
             let (intake, writer) = server::Intake::new(
                 &config.alertmanager,
                 &config.monitor,
+                config.api.rate_limit,
                 parts.handle.clone(),
                 parts.knowledge.clone(),
                 parts.metrics.clone(),
             );
-            let intake = intake.with_rate_limit(config.api.rate_limit);
             tasks.spawn(async move {
                 writer.run().await;
                 ("intake writer", Ok(()))

@@ -28,6 +28,7 @@ mod pause;
 mod retention;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use serde::de::DeserializeOwned;
 
@@ -61,6 +62,8 @@ pub struct Knowledge {
     store: Arc<dyn Store>,
     settings: Arc<Settings>,
     name: Arc<str>,
+    /// Alerts that may be taken in before the inbox is counted again.
+    alerts_left: Arc<AtomicUsize>,
 }
 
 impl Knowledge {
@@ -86,7 +89,8 @@ impl Knowledge {
     }
 
     fn over(store: Arc<dyn Store>, settings: &Settings, name: &str) -> Self {
-        Self { store, settings: Arc::new(settings.clone()), name: name.into() }
+        let alerts_left = Arc::default();
+        Self { store, settings: Arc::new(settings.clone()), name: name.into(), alerts_left }
     }
 
     pub fn batch(&self) -> Batch {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use mape_k::cli::{Cli, run};
+use mape_k::cli::{Cli, client, run};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -16,6 +16,8 @@ fn main() -> ExitCode {
     };
     match runtime.block_on(run(cli)) {
         Ok(code) => code,
+        // Whoever read the output has read enough: `mape-k explain | head`.
+        Err(error) if client::is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mape-k: {error:#}");
             ExitCode::FAILURE

@@ -16,6 +16,8 @@ mod health;
 mod intake;
 mod limits;
 mod listen;
+mod patience;
+mod places;
 mod reply;
 pub mod tls;
 

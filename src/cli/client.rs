@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Certificate, Method, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::trust;
 use crate::domain::address;
 use crate::domain::secret::Secret;
 use crate::server;
@@ -21,6 +22,10 @@ pub enum ClientError {
         "no daemon answers at {url}: {cause}. Start one with `mape-k run`, or name the address of a running one"
     )]
     Unreachable { url: String, cause: String },
+    #[error(
+        "something answers at {url}, but not with TLS that can be trusted: {cause}. Name the daemon's own certificate by --ca FILE or api.tls.cert; a daemon without api.tls is at http://"
+    )]
+    Tls { url: String, cause: String },
     #[error("{url} answered {status}: {text}")]
     Refused { url: String, status: StatusCode, text: String },
     #[error("{url} did not answer as mape-k does: {cause}. Is another program listening there?")]
@@ -60,32 +65,17 @@ impl Client {
         Self { base, token, read_token: None, http: reqwest::Client::new() }
     }
 
-    /// The daemon that this configuration would start on this machine. Its own certificate is trusted.
-    pub fn of(settings: &server::Settings) -> Result<Self, ClientError> {
-        let client = Self::new(&local_url(settings), settings.token.clone())
-            .reading_with(settings.read_token.clone());
-        match &settings.tls {
-            Some(tls) => client.trusting(&tls.cert),
-            None => Ok(client),
-        }
-    }
-
     #[must_use]
     pub fn reading_with(self, read_token: Option<Secret>) -> Self {
         Self { read_token, ..self }
     }
 
-    /// Trusts the certificates of this PEM file, too: the daemon's own when it signs itself, else its authority's.
+    /// Trusts the certificates of this PEM file, too: the daemon's own, whatever it says of itself, or its authority's.
     pub fn trusting(self, path: &Path) -> Result<Self, ClientError> {
         let failed = |cause: String| ClientError::Certificates { path: path.to_owned(), cause };
         let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-        let certificates =
-            Certificate::from_pem_bundle(&pem).map_err(|error| failed(root_cause(&error)))?;
-        if certificates.is_empty() {
-            return Err(failed("it holds no certificate".to_owned()));
-        }
         let http = reqwest::Client::builder()
-            .tls_certs_merge(certificates)
+            .tls_backend_preconfigured(trust::trusting(&pem).map_err(failed)?)
             .build()
             .map_err(|error| failed(root_cause(&error)))?;
         Ok(Self { http, ..self })
@@ -149,15 +139,25 @@ impl Client {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let unreachable = |error: &reqwest::Error| ClientError::Unreachable {
-            url: self.base(),
-            cause: root_cause(error),
+        let unreachable = |error: &reqwest::Error| {
+            let (url, cause) = (self.base(), root_cause(error));
+            if trust::failed(error) {
+                ClientError::Tls { url, cause }
+            } else {
+                ClientError::Unreachable { url, cause }
+            }
         };
         let response = request.send().await.map_err(|error| unreachable(&error))?;
         let status = response.status();
         let text = response.text().await.map_err(|error| unreachable(&error))?;
         Ok((format!("{}/{path}", self.base()), status, text))
     }
+}
+
+/// Did printing fail because nobody reads on?
+#[must_use]
+pub fn is_unread(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ClientError::Print(cause)) if cause.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Where a daemon with these settings is reached from its own machine.

@@ -16,7 +16,9 @@ use crate::domain::pause::Pause;
 struct Answer {
     paused: Pause,
     replaced: Option<Pause>,
-    under_way: Vec<Uuid>,
+    #[serde(default)]
+    later_end_kept: bool,
+    under_way: Option<Vec<Uuid>>,
 }
 
 /// `--for`: whole seconds, in the forms of the configuration.
@@ -36,22 +38,33 @@ pub async fn pause(
     client: &Client,
     reason: &str,
     lasts: Duration,
+    replace: bool,
     by: &str,
     format: Output,
     out: &mut impl Write,
 ) -> Result<(), ClientError> {
-    let body = json!({"by": by, "reason": reason, "duration_seconds": lasts.as_secs()});
+    let seconds = lasts.as_secs();
+    let mut body = json!({"by": by, "reason": reason, "duration_seconds": seconds});
+    if replace {
+        body["replace"] = true.into();
+    }
     let answer: Value = client.post("api/v1/pause", body).await?;
     if format == Output::Json {
         return Ok(writeln!(out, "{answer}")?);
     }
-    let Answer { paused, replaced, under_way } = serde_json::from_value(answer)
+    let Answer { paused, replaced, later_end_kept, under_way } = serde_json::from_value(answer)
         .map_err(|e| ClientError::Nonsense { url: client.base(), cause: e.to_string() })?;
     writeln!(out, "{paused}")?;
     if let Some(before) = replaced {
         writeln!(out, "  in the place of: {before}")?;
     }
-    for id in under_way {
+    if later_end_kept {
+        writeln!(out, "  its later end stands; --replace makes it end as asked")?;
+    }
+    if under_way.is_none() {
+        writeln!(out, "  which executions have begun could not be read: see `mape-k status`")?;
+    }
+    for id in under_way.into_iter().flatten() {
         writeln!(
             out,
             "  execution {id} has begun: its call under way is finished, nothing follows"

@@ -15,12 +15,7 @@ use crate::server::tls::Tls;
 const SHORTEST_TOKEN: usize = 16;
 
 pub(super) fn read(mut section: Section<'_>, loop_interval: std::time::Duration) -> Settings {
-    let mut settings = Settings::default();
-    section.read("host", &mut settings.host, host);
-    // Port 0 takes any free port.
-    section.read("port", &mut settings.port, count(0..=u16::MAX));
-    section.secret("token", "token_file", &mut settings.token);
-    section.secret("read_token", "read_token_file", &mut settings.read_token);
+    let mut settings = reach(&mut section);
     check_tokens(&section, &settings);
     section.read("rate_limit", &mut settings.rate_limit, per_second);
     if let Some(items) = section.list("cors_origins") {
@@ -37,11 +32,36 @@ pub(super) fn read(mut section: Section<'_>, loop_interval: std::time::Duration)
     settings
 }
 
+/// Keys that say where the daemon is: a command must not guess them.
+pub(super) const FINDS_IT: [&str; 7] =
+    ["", "api", "api.host", "api.port", "api.tls", "api.tls.cert", "api.tls.key"];
+
+/// Keys that say what to show it: the command line and the environment may have it, too.
+pub(super) const OPENS_IT: [&str; 4] =
+    ["api.token", "api.token_file", "api.read_token", "api.read_token_file"];
+
+/// Neither file of TLS is opened.
+pub(super) fn read_client(mut section: Section<'_>) -> Settings {
+    let mut settings = reach(&mut section);
+    settings.tls = tls_files(&mut section.section("tls"));
+    settings
+}
+
+fn reach(section: &mut Section<'_>) -> Settings {
+    let mut settings = Settings::default();
+    section.read("host", &mut settings.host, host);
+    // Port 0 takes any free port.
+    section.read("port", &mut settings.port, count(0..=u16::MAX));
+    section.secret("token", "token_file", &mut settings.token);
+    section.secret("read_token", "read_token_file", &mut settings.read_token);
+    settings
+}
+
 fn per_second(value: &Value) -> Result<NonZeroU32, Accepted> {
-    // More than one machine answers.
-    let most = 1_000_000;
-    let number = count(1..=most)(value)?;
-    NonZeroU32::new(number).ok_or_else(|| format!("a whole number from 1 to {most}"))
+    // A page of `mape-k status` is five requests at once, beside a dashboard; the most is more than one machine answers.
+    let (least, most) = (20, 1_000_000);
+    let number = count(least..=most)(value)?;
+    NonZeroU32::new(number).ok_or_else(|| format!("a whole number from {least} to {most}"))
 }
 
 fn check_tokens(section: &Section<'_>, settings: &Settings) {
@@ -70,17 +90,24 @@ fn origin(value: &Value) -> Result<String, Accepted> {
 
 /// Read here too, so that `check-config` finds what the start would refuse.
 fn tls(mut section: Section<'_>) -> Option<TlsFiles> {
+    let files = tls_files(&mut section)?;
+    match Tls::load(&files) {
+        Ok(tls) => {
+            if let Some(expiry) = tls.expires_soon() {
+                section.warn("cert", format!("{expiry}: renew it"));
+            }
+        }
+        Err(error) => section.error(error.key(), error.to_string()),
+    }
+    Some(files)
+}
+
+fn tls_files(section: &mut Section<'_>) -> Option<TlsFiles> {
     let (mut cert, mut key) = (None, None);
     section.optional("cert", &mut cert, path);
     section.optional("key", &mut key, path);
     match (cert, key) {
-        (Some(cert), Some(key)) => {
-            let files = TlsFiles { cert, key };
-            if let Err(error) = Tls::load(&files) {
-                section.error(error.key(), error.to_string());
-            }
-            Some(files)
-        }
+        (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
         (None, None) => None,
         (Some(_), None) => {
             section.error("key", "missing beside cert; accepted: both or none");

@@ -38,7 +38,7 @@ fn done(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
     let why = chosen.map_or_else(String::new, |c| {
         let among = match facts.report.candidates.len() {
             1 => "the only remedy weighed".to_owned(),
-            n => format!("the best of {n} remedies"),
+            n => format!("the best in turn of {n} remedies"),
         };
         format!(" for {} at {}, {among} (score {:.2})", c.cause, c.component, c.score)
     });

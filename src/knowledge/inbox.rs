@@ -2,9 +2,11 @@
 //!
 //! Identity is fingerprint + `starts_at`; resolved is final for it. What an alert means is the monitor's business.
 
+use std::sync::atomic::Ordering;
+
 use super::Knowledge;
 use super::documents::{Document, FIRING, RESOLVED};
-use super::store::{StoreError, When, Written};
+use super::store::{Collection, StoreError, When, Written};
 use crate::domain::alert::{AlertStatus, InboxAlert};
 
 /// What became of one delivered alert.
@@ -16,7 +18,8 @@ pub enum Intake {
     Duplicate,
 }
 
-/// Keys of alerts that are kept at most, and read at most by one cycle.
+/// Keys of alerts that fire or that no cycle has seen: kept at most, and read at most by one cycle. As many that are done
+/// are kept beside them.
 pub const MAX_ALERTS: usize = 100_000;
 
 /// A few milliseconds of the one writer, as one delivery takes: those that wait beside a cycle are not kept waiting for
@@ -28,7 +31,13 @@ const READ_AT_ONCE: usize = 1_000;
 
 impl Knowledge {
     /// Stores delivered alerts in one transaction; once this returns they survive a crash. One answer an alert.
+    ///
+    /// With [`MAX_ALERTS`] kept that are still of use, what is said of known ones is stored and a new one is an error:
+    /// nothing that was acknowledged is ever dropped for one that comes later.
     pub async fn take_in(&self, alerts: &[InboxAlert]) -> Result<Vec<Intake>, StoreError> {
+        if !self.has_room(alerts.len()).await? {
+            return self.take_in_known(alerts).await;
+        }
         // Two writes for each alert, of which at most one takes effect and makes it accepted. The second write of a
         // firing one only keeps its key young: an alert that fires for days must not be taken for a new one.
         let mut batch = self.batch();
@@ -57,6 +66,41 @@ impl Knowledge {
                 if accepted { Intake::Accepted } else { Intake::Duplicate }
             })
             .collect())
+    }
+
+    /// Counts only when what was left at the last count is used up: each alert takes one place at most, and places only
+    /// become free meanwhile. There is one writer, so nobody else uses them.
+    async fn has_room(&self, wanted: usize) -> Result<bool, StoreError> {
+        let left = &self.alerts_left;
+        if left.load(Ordering::Relaxed) < wanted {
+            let open = self.store.count(Collection::Alerts, FIRING).await?
+                + self.store.count(Collection::Alerts, RESOLVED).await?;
+            left.store(MAX_ALERTS.saturating_sub(open), Ordering::Relaxed);
+        }
+        let taken = |left: usize| left.checked_sub(wanted);
+        Ok(left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok())
+    }
+
+    async fn take_in_known(&self, alerts: &[InboxAlert]) -> Result<Vec<Intake>, StoreError> {
+        let mut batch = self.batch();
+        for alert in alerts {
+            let alert = InboxAlert { processed: false, ..alert.clone() };
+            match alert.status {
+                AlertStatus::Firing => batch.touch(&alert, FIRING),
+                AlertStatus::Resolved => batch.put_if(&alert, When::Tag(FIRING.to_owned())),
+            }
+        }
+        let mut taken = Vec::with_capacity(alerts.len());
+        for (alert, written) in alerts.iter().zip(self.commit(batch).await?) {
+            let known = written == Written::Done
+                || self.store.get(Collection::Alerts, &Document::key(alert)).await?.is_some();
+            if !known {
+                return Err(StoreError::Full { store: self.name.to_string(), kept: MAX_ALERTS });
+            }
+            let news = written == Written::Done && alert.status == AlertStatus::Resolved;
+            taken.push(if news { Intake::Accepted } else { Intake::Duplicate });
+        }
+        Ok(taken)
     }
 
     /// Every alert that is firing, and every resolved one that no cycle has taken in; in order of arrival.

@@ -159,6 +159,11 @@ impl Store for MemoryStore {
             .collect())
     }
 
+    async fn count(&self, collection: Collection, tag: &str) -> Result<usize, StoreError> {
+        let mut tables = self.tables();
+        Ok(tables.table(collection).records.values().filter(|record| record.tag == tag).count())
+    }
+
     async fn prune(
         &self,
         bound: &Bound,

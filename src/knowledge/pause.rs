@@ -6,15 +6,46 @@ use super::store::{StoreError, When, Written};
 use crate::domain::pause::Pause;
 use crate::domain::time::Time;
 
+/// Of people who pause in the same few milliseconds.
+const TRIES: usize = 5;
+
 impl Knowledge {
     /// The pause that holds now. One that cannot be read is an error: nothing may be done while nobody knows.
     pub async fn paused(&self, now: Time) -> Result<Option<Pause>, StoreError> {
         Ok(self.stored_pause().await?.map(|(pause, _)| pause).filter(|pause| pause.holds(now)))
     }
 
-    /// Takes the place of any other pause, a damaged one too; returns the one that held until now.
-    pub async fn pause(&self, pause: &Pause) -> Result<Option<Pause>, StoreError> {
-        self.replace(Some(pause), pause.since).await
+    /// Takes the place of any other pause, a damaged one too; returns what holds now and what held until now.
+    ///
+    /// One that ends later keeps its end unless it is to be replaced: who pauses for an hour need not know that somebody
+    /// else has for two.
+    pub async fn pause(
+        &self,
+        pause: Pause,
+        replace: bool,
+    ) -> Result<(Pause, Option<Pause>), StoreError> {
+        // As often as others may come between; then it stands as it was asked for, for pausing must not fail.
+        for _ in 0..TRIES {
+            let present = self.get::<Fact>(Fact::PAUSE).await?;
+            let (fact_now, when) = match present {
+                Some((fact, version)) => (Some(fact.value), When::Version(version)),
+                None => (None, When::Absent),
+            };
+            // A damaged one says nothing of its end.
+            let before = fact_now
+                .and_then(|value| serde_json::from_value::<Option<Pause>>(value).ok().flatten())
+                .filter(|before| before.holds(pause.since));
+            let kept =
+                before.as_ref().filter(|_| !replace).map_or(pause.until, |before| before.until);
+            let now = Pause { until: kept.max(pause.until), ..pause.clone() };
+            let mut batch = self.batch();
+            batch.put_if(&fact(Some(&now), now.since)?, when);
+            if self.commit(batch).await? == [Written::Done] {
+                return Ok((now, before));
+            }
+        }
+        let before = self.replace(Some(&pause), pause.since).await?;
+        Ok((pause, before))
     }
 
     /// Ends any pause, a damaged one too; returns the one that held until now.

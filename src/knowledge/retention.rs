@@ -24,7 +24,7 @@ const DROPPED_AT_ONCE: usize = 500;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     pub records: u64,
-    /// Of them alerts that still fired or that no cycle had seen, given up because more than [`MAX_ALERTS`] were kept.
+    /// Of them alerts that still fired or that no cycle had seen, given up because more than the store keeps were there.
     pub alerts_lost: u64,
 }
 
@@ -65,7 +65,7 @@ fn bounds(settings: &Settings, now: Time, pattern_history_limit: usize) -> Vec<B
         .into_iter()
         .flat_map(|collection| match collection {
             // Keys are needed as long as Alertmanager may repeat itself. By tag, and what nobody has taken in yet is
-            // not dropped for its age: it was acknowledged.
+            // not dropped for its age: it was acknowledged. (Of the firing ones the cycle has just marked all it read.)
             Collection::Alerts => {
                 let stale = |tag: &str| Bound {
                     collection,
@@ -73,9 +73,15 @@ fn bounds(settings: &Settings, now: Time, pattern_history_limit: usize) -> Vec<B
                     newest: usize::MAX,
                     not_before: Some(before(now, settings.alert_retention)),
                 };
-                let too_many =
-                    Bound { collection, tag: None, newest: MAX_ALERTS, not_before: None };
-                vec![stale(DONE), stale(FIRING), too_many]
+                let newest = |tag: Option<&str>, newest| Bound {
+                    collection,
+                    tag: tag.map(str::to_owned),
+                    newest,
+                    not_before: None,
+                };
+                // The intake refuses what would pass the second; it guards against a store that somebody else filled.
+                let too_many = [newest(Some(DONE), MAX_ALERTS), newest(None, 2 * MAX_ALERTS)];
+                [stale(DONE), stale(FIRING)].into_iter().chain(too_many).collect()
             }
             // As many cleared ones as there may be series; an active one is there until seen clear.
             Collection::Violations => vec![Bound {

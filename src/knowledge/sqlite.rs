@@ -386,6 +386,13 @@ impl Store for SqliteStore {
             .collect()
     }
 
+    async fn count(&self, collection: Collection, tag: &str) -> Result<usize, StoreError> {
+        let sql = "SELECT COUNT(*) FROM records WHERE collection = ?1 AND tag = ?2";
+        let query = sqlx::query_scalar::<_, i64>(sql).bind(collection.as_str()).bind(tag);
+        let rows = query.fetch_one(&self.readers).await.map_err(|error| self.reading(&error))?;
+        Ok(usize::try_from(rows).unwrap_or_default())
+    }
+
     async fn prune(
         &self,
         bound: &Bound,

@@ -159,6 +159,10 @@ pub enum StoreError {
         "{collection} record {key} cannot be written down: {cause}. This is a defect of mape-k, please report it"
     )]
     Unwritable { collection: &'static str, key: String, cause: String },
+    #[error(
+        "knowledge store {store} keeps {kept} alerts that fire or that no cycle has seen, and takes no new ones until some of them end. Find what sends so many, and group it or route it elsewhere"
+    )]
+    Full { store: String, kept: usize },
 }
 
 /// One embedded or shared database. Implementations: memory, SQLite.
@@ -171,6 +175,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Newest first.
     async fn list(&self, collection: Collection, query: Query) -> Result<Vec<Record>, StoreError>;
+
+    /// How many records of the collection have this tag.
+    async fn count(&self, collection: Collection, tag: &str) -> Result<usize, StoreError>;
 
     /// Deletes what the bound leaves out, at most so many records, so that other writes get in between; says how many
     /// there were of each tag. Nothing is left out any more when it says nothing.

@@ -88,6 +88,7 @@ labels! {
         TooLarge = "too_large",
         TooSlow = "too_slow",
         TooMuch = "too_much",
+        TooOften = "too_often",
         StoreFailed = "store_failed",
     }
 
@@ -96,7 +97,6 @@ labels! {
         Ok = "200",
         BadRequest = "400",
         Unauthorized = "401",
-        TooSlow = "408",
         TooLarge = "413",
         Unavailable = "503",
     }

@@ -1,11 +1,12 @@
 //! Who may read and who may change something: bearer tokens of two scopes, and without one for changes only peers on
 //! this very machine. Also how often one may ask at all.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -43,35 +44,46 @@ impl Door {
         Self { settings, limits }
     }
 
+    /// Tokens first, rates after: whoever may operate is counted apart from what others send from the same address.
     fn admit(&self, request: &Request) -> Result<(), ApiError> {
         let Settings { token, read_token, rate_limit, .. } = &*self.settings;
-        self.limits.request(request).map_err(|wait| {
+        let too_often = |wait| {
             let text = format!(
                 "more than {rate_limit} requests a second from one address (api.rate_limit)"
             );
             too_many(text, wait)
-        })?;
+        };
         let has = |token: &Option<Secret>| {
             token.as_ref().is_some_and(|token| carries(request.headers(), token))
         };
+        if has(token) {
+            return self.limits.operator(request).map_err(too_often);
+        }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if reads && (read_token.is_none() || has(read_token) || has(token)) {
-            return Ok(());
+        if reads && (read_token.is_none() || has(read_token)) {
+            return self.limits.request(request).map_err(too_often);
         }
         if reads {
             return Err(self.unauthorized(request, "api.read_token or api.token"));
         }
-        match token {
-            _ if has(read_token) => Err(ApiError::Forbidden(
+        if has(read_token) {
+            self.limits.request(request).map_err(too_often)?;
+            return Err(ApiError::Forbidden(
                 "this token may only read: send the operate token (api.token) as Authorization: Bearer <token>",
-            )),
-            Some(_) if has(token) => Ok(()),
-            Some(_) => Err(self.unauthorized(request, "api.token")),
-            None if is_local(request) => Ok(()),
-            None => Err(ApiError::Forbidden(
-                "without api.token this is served to the daemon's own machine only: configure api.token (or api.token_file) and send it as Authorization: Bearer <token>",
-            )),
+            ));
         }
+        if token.is_some() {
+            return Err(self.unauthorized(request, "api.token"));
+        }
+        if is_local(request) && addresses_this_machine(request) {
+            return self.limits.operator(request).map_err(too_often);
+        }
+        self.limits.request(request).map_err(too_often)?;
+        Err(ApiError::Forbidden(if is_local(request) {
+            "without api.token a change must be sent to localhost or a loopback address and by no web page of another origin: configure api.token (or api.token_file) and send it as Authorization: Bearer <token>"
+        } else {
+            "without api.token this is served to the daemon's own machine only: configure api.token (or api.token_file) and send it as Authorization: Bearer <token>"
+        }))
     }
 
     fn unauthorized(&self, request: &Request, wanted: &str) -> ApiError {
@@ -105,4 +117,22 @@ fn is_local(request: &Request) -> bool {
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
         .is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback())
+}
+
+/// A web page whose name somebody has pointed at 127.0.0.1 is local, too, and a browser on this machine would send what
+/// it asks for: but with that name as `Host`, and every page's POST with its `Origin`.
+fn addresses_this_machine(request: &Request) -> bool {
+    let text = |name| request.headers().get_all(name).iter().map(|value| value.to_str().ok());
+    let mut hosts = text(HOST);
+    let (Some(Some(host)), None) = (hosts.next(), hosts.next()) else { return false };
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let own = [format!("http://{host}"), format!("https://{host}")];
+    is_loopback(authority.host())
+        && request.uri().host().is_none_or(is_loopback)
+        && text(ORIGIN).all(|origin| origin.is_some_and(|o| own.iter().any(|own| own == o)))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
 }

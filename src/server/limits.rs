@@ -27,6 +27,8 @@ pub(super) struct Wait(pub Duration);
 #[derive(Debug)]
 pub(super) struct Limits {
     requests: Peers,
+    /// Apart, so that nothing that others send from the same address holds up whoever may stop the daemon.
+    operators: Peers,
     failures: Peers,
 }
 
@@ -35,6 +37,7 @@ impl Limits {
     pub fn new(requests_per_second: NonZeroU32) -> Self {
         Self {
             requests: Peers::new(Quota::per_second(requests_per_second)),
+            operators: Peers::new(Quota::per_second(requests_per_second)),
             failures: Peers::new(
                 Quota::per_second(FAILURES_PER_SECOND).allow_burst(FAILURES_AT_ONCE),
             ),
@@ -44,6 +47,11 @@ impl Limits {
     /// Counts a request; an error says that its peer asks too often.
     pub fn request(&self, request: &Request) -> Result<(), Wait> {
         self.requests.count(peer(request))
+    }
+
+    /// Counts a request of one who may operate.
+    pub fn operator(&self, request: &Request) -> Result<(), Wait> {
+        self.operators.count(peer(request))
     }
 
     /// Counts a wrong or missing token. One that is right is never held up by others' wrong ones: behind a proxy or
@@ -80,18 +88,42 @@ impl Peers {
 /// has a whole /64 to choose from.
 fn peer(request: &Request) -> IpAddr {
     let info = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    match info.map(|ConnectInfo(peer)| peer.ip().to_canonical()) {
-        Some(IpAddr::V6(ip)) => {
+    info.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |ConnectInfo(peer)| network(peer.ip()))
+}
+
+/// One who may have many addresses, as one.
+pub(super) fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) if !ip.is_loopback() => {
             IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)))
         }
-        Some(ip) => ip,
-        None => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        ip => ip,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// S14: one host has a whole /64 of IPv6 to choose from, and an IPv4 address is the same in its mapped form.
+    #[test]
+    fn s14_a_network_of_ipv6_is_one_peer_and_a_mapped_address_is_its_ipv4_one() {
+        let of = |ip: &str| network(ip.parse().expect("an address"));
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+        assert_eq!(of("::ffff:192.0.2.7"), of("192.0.2.7"));
+        assert_ne!(of("192.0.2.7"), of("192.0.2.8"));
+    }
+
+    /// S14: the bound on wrong tokens is its own, and far below that on requests.
+    #[test]
+    fn s14_wrong_tokens_are_counted_by_their_own_bound() {
+        let limits = Limits::new(NonZeroU32::new(1_000_000).expect("above zero"));
+        let request = Request::new(axum::body::Body::empty());
+        let passed = (0..30).filter(|_| limits.failure(&request).is_ok()).count();
+        assert!((10..30).contains(&passed), "{passed}");
+        assert!(limits.request(&request).is_ok() && limits.operator(&request).is_ok());
+    }
 
     /// S14: whoever comes from ever new addresses fills no memory and is held all the same.
     #[test]

@@ -1,32 +1,34 @@
-//! Accepts connections for one router, with TLS or without, and bounds everything a peer can hold: how many connections,
-//! how long a handshake or a header may take and how large one may be, how long a connection may live, how long closing
-//! may last.
+//! Accepts connections for one router, with TLS or without, and bounds everything a peer can hold: how long a handshake or
+//! a header may take and how large one may be, how long a connection may live, how long closing may last.
 //!
-//! Leaves out what is answered (the routers) and who binds the listener and starts this (the daemon).
+//! Leaves out how many connections there may be (`places`), how long a write may wait (`patience`), what is answered (the routers) and who binds the listener and starts this (the daemon).
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::map_request;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::patience::Patient;
+use super::places::Places;
 use super::tls::Tls;
-
-/// Connections open at once on one listener: a few per Alertmanager, Prometheus and person, far below the usual 1,024
-/// file descriptors. Beyond it new ones wait in the kernel's backlog.
-const MAX_CONNECTIONS: usize = 512;
 
 /// For a whole request head; also how long a kept-alive connection may idle. Longer than Prometheus' usual 15 s.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// For the first head of a connection, which whoever connects has at hand; a handshake comes before it.
+const FIRST_HEAD: Duration = Duration::from_secs(5);
+
+/// Nothing could be written for so long: the peer does not read.
+const WRITE_TIME: Duration = Duration::from_secs(30);
 
 /// A browser behind two proxies sends some 30. Beyond it the answer is 431.
 const MAX_HEADERS: usize = 64;
@@ -38,7 +40,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// Two round trips and some arithmetic.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// A connection is asked to close after this, so that a peer that never reads an answer does not hold its place.
+/// A connection is asked to close after this, so that one that reads ever so slowly does not hold its place.
 const CONNECTION_LIFE: Duration = Duration::from_secs(600);
 
 /// How long a closing connection may finish what it has in hand: less than the 10 s that stopping may take.
@@ -68,7 +70,7 @@ async fn serve_all(
     tls: Option<Tls>,
     shutdown: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::default();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -77,10 +79,16 @@ async fn serve_all(
                 note(ended);
                 continue;
             }
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener) => accepted,
         };
         match accepted {
-            Ok((stream, peer, place)) => {
+            Ok((stream, peer)) => {
+                // Closed at once: whoever waited here would keep a file descriptor all the same.
+                let Some(place) = places.take(peer.ip()) else {
+                    tracing::debug!(%peer, "a connection over the bound was closed");
+                    continue;
+                };
+                let stream = Patient::new(stream, WRITE_TIME);
                 let router = router.clone().layer(Extension(ConnectInfo(peer)));
                 let (tls, shutdown) = (tls.clone(), shutdown.clone());
                 connections.spawn(async move {
@@ -103,18 +111,15 @@ async fn serve_all(
     }
 }
 
-type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
-
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<Accepted> {
-    let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+async fn accept(listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, peer, place))
+    Ok((stream, peer))
 }
 
 /// Shakes hands first. That is the peer's time, so it is spent in the connection's own task.
-async fn encrypted(stream: TcpStream, tls: &Tls, router: Router, shutdown: CancellationToken) {
-    let handshake = tokio::time::timeout(HANDSHAKE_TIME, tls.0.accept(stream));
+async fn encrypted(stream: Patient, tls: &Tls, router: Router, shutdown: CancellationToken) {
+    let handshake = tokio::time::timeout(HANDSHAKE_TIME, tls.acceptor.accept(stream));
     let shaken = tokio::select! {
         shaken = handshake => shaken,
         () = shutdown.cancelled() => return,
@@ -139,10 +144,26 @@ where
         .header_read_timeout(HEADER_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(BUFFER_BYTES);
+    // Cancelled by the first request whose head has been read.
+    let asked = CancellationToken::new();
+    let router = router.layer(map_request({
+        let asked = asked.clone();
+        move |request: Request| {
+            asked.cancel();
+            std::future::ready(request)
+        }
+    }));
     let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut served = std::pin::pin!(served);
+    let silent = async {
+        tokio::time::sleep(FIRST_HEAD).await;
+        if asked.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
+    };
     let ended = tokio::select! {
         ended = served.as_mut() => Some(ended),
+        () = silent => return,
         () = shutdown.cancelled() => None,
         () = tokio::time::sleep(CONNECTION_LIFE) => None,
     };

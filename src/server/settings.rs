@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use crate::domain::secret::Secret;
 
-/// A dashboard, Prometheus and `mape-k status` ask some 10 times a second together, and Alertmanager delivers 12,000
-/// alerts a second in 120 payloads of 100: this is four times as much.
-pub(super) const RATE_LIMIT: NonZeroU32 = NonZeroU32::new(500).unwrap();
+/// A dashboard, Prometheus and `mape-k status` ask some 10 times a second together: this is fifty times as much. The
+/// webhook has its own multiple of it.
+const RATE_LIMIT: NonZeroU32 = NonZeroU32::new(500).unwrap();
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -20,7 +20,7 @@ pub struct Settings {
     pub token: Option<Secret>,
     /// Guards GETs under /api/v1, together with `token`; without one they are open.
     pub read_token: Option<Secret>,
-    /// Requests a second from one address, to the API and to the webhook each.
+    /// Requests a second from one address to the API; the webhook takes 24 times as many.
     pub rate_limit: NonZeroU32,
     /// Web pages of these origins may read the API; none: no page of another origin may.
     pub cors_origins: Vec<String>,

@@ -5,17 +5,24 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use chrono::TimeDelta;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::settings::TlsFiles;
+use crate::domain::time::Time;
 
 /// A chain of ten certificates is 20 kB; this bounds what a wrong path can make us read.
 const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Public authorities renew theirs 30 days before; who has not done it by now has forgotten it.
+const RENEW_WITHIN: TimeDelta = TimeDelta::days(14);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,6 +36,8 @@ pub enum Error {
         "{} (api.tls.key) does not fit the first certificate of {} (api.tls.cert): {cause}", .key.display(), .cert.display()
     )]
     Mismatch { cert: PathBuf, key: PathBuf, cause: rustls::Error },
+    #[error("{} (api.tls.cert) has expired at {at}: no client accepts it. Renew it", .path.display())]
+    Expired { path: PathBuf, at: Time },
     #[error("TLS could not be set up: {0}")]
     Setup(rustls::Error),
 }
@@ -39,7 +48,7 @@ impl Error {
     pub fn key(&self) -> &'static str {
         match self {
             Self::Unread { key, .. } => key,
-            Self::NoCertificate(_) | Self::Setup(_) => "cert",
+            Self::NoCertificate(_) | Self::Expired { .. } | Self::Setup(_) => "cert",
             Self::NoKey(_) | Self::Mismatch { .. } => "key",
         }
     }
@@ -47,7 +56,10 @@ impl Error {
 
 /// Certificate and key, ready to accept connections.
 #[derive(Clone)]
-pub struct Tls(pub(super) TlsAcceptor);
+pub struct Tls {
+    pub(super) acceptor: TlsAcceptor,
+    expires_at: Option<Time>,
+}
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -64,6 +76,10 @@ impl Tls {
         if chain.is_empty() {
             return Err(Error::NoCertificate(files.cert.clone()));
         }
+        // rustls has a certificate of its own reading; what only this one cannot read has no expiry to be told.
+        let expires_at = X509Certificate::from_der(&chain[0]).ok().and_then(|(_, certificate)| {
+            Time::from_timestamp(certificate.validity().not_after.timestamp(), 0)
+        });
         let key = PrivateKeyDer::from_pem_slice(&read("key", &files.key)?)
             .map_err(|_| Error::NoKey(files.key.clone()))?;
         // Named instead of taken from the process: another library may have set another one.
@@ -79,7 +95,18 @@ impl Tls {
                 cause,
             })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        if let Some(at) = expires_at.filter(|at| *at < Time::from(SystemTime::now())) {
+            return Err(Error::Expired { path: files.cert.clone(), at });
+        }
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), expires_at })
+    }
+
+    /// What there is to say of a certificate that was about to expire when it was read.
+    #[must_use]
+    pub fn expires_soon(&self) -> Option<String> {
+        let at = self.expires_at?;
+        let left = at - Time::from(SystemTime::now());
+        (left < RENEW_WITHIN).then(|| format!("it expires at {at}, in {} days", left.num_days()))
     }
 }
 

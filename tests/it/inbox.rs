@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mape_k::domain::Labels;
 use mape_k::domain::alert::{AlertStatus, InboxAlert};
 use mape_k::domain::time::{Time, after};
-use mape_k::knowledge::{Database, Intake, Knowledge, MAX_ALERTS, Pruned};
+use mape_k::knowledge::{Database, Intake, Knowledge, MAX_ALERTS, StoreError};
 
 use crate::knowledge_facade::{DAY, on_both, pruned, settings};
 use crate::store_contract::time;
@@ -149,24 +149,29 @@ async fn alert_keys_are_kept_a_day_from_when_they_were_last_heard_of() {
     .await;
 }
 
-/// More than the store keeps: the oldest go, and those that were still of use are counted.
+/// S12: what was acknowledged is never dropped for what comes later: a full inbox takes in what is said of known alerts
+/// and refuses new ones, until some have ended.
 #[tokio::test]
-async fn alerts_beyond_the_bound_are_dropped_oldest_first_and_counted() {
+async fn s12_a_full_inbox_refuses_new_alerts_and_drops_none() {
     use AlertStatus::{Firing, Resolved};
+    use Intake::{Accepted, Duplicate};
     let knowledge = Knowledge::in_memory();
-    let seen = [alert("seen", Resolved, time(0))];
-    knowledge.take_in(&seen).await.unwrap();
-    assert_eq!(knowledge.mark_processed(&seen).await.unwrap(), 1);
-    let old = [alert("unseen", Resolved, time(0)), alert("firing", Firing, time(0))];
-    knowledge.take_in(&old).await.unwrap();
     let storm: Vec<_> = (0..MAX_ALERTS).map(|n| alert(&n.to_string(), Firing, time(1))).collect();
     knowledge.take_in(&storm).await.unwrap();
-    let mut pruned = Pruned::default();
-    knowledge.prune(time(2), 100, &mut pruned).await.unwrap();
-    assert_eq!(pruned, Pruned { records: 3, alerts_lost: 2 });
-    let left = knowledge.inbox().await.unwrap();
-    assert_eq!(left.len(), MAX_ALERTS);
-    assert!(left.iter().all(|alert| alert.received_at == time(1)), "the newest are kept");
+    let new = [alert("new", Firing, time(2))];
+    for refused in [&new[..], &[alert("7", Firing, time(2)), new[0].clone()]] {
+        let error = knowledge.take_in(refused).await.expect_err("full");
+        assert!(matches!(error, StoreError::Full { kept: MAX_ALERTS, .. }), "{error}");
+    }
+    let known = [alert("7", Firing, time(3)), alert("8", Resolved, time(3))];
+    assert_eq!(knowledge.take_in(&known).await.unwrap(), [Duplicate, Accepted]);
+    assert!(knowledge.take_in(&new).await.is_err(), "no cycle has seen the resolution");
+    assert_eq!(pruned(&knowledge, time(4)).await, 0);
+    let seen = knowledge.inbox().await.unwrap();
+    assert_eq!(seen.len(), MAX_ALERTS);
+    knowledge.mark_processed(&seen).await.unwrap();
+    assert_eq!(knowledge.take_in(&new).await.unwrap(), [Accepted]);
+    assert!(knowledge.take_in(&[alert("newer", Firing, time(5))]).await.is_err());
 }
 
 /// Nothing is asserted of the rate; it is printed.

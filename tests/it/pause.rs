@@ -26,14 +26,17 @@ async fn s04_a_pause_holds_until_its_end_and_is_put_away_once() {
         assert_eq!(store.paused(time(0)).await.expect("read"), None);
         assert_eq!(store.end_pause(time(0)).await.expect("read"), None);
         let (first, second) = (pause("ada", 0, 10), pause("bob", 5, 20));
-        assert_eq!(store.pause(&first).await.expect("stored"), None);
+        assert_eq!(store.pause(first.clone(), false).await.expect("stored"), (first.clone(), None));
         assert_eq!(store.paused(time(9)).await.expect("read"), Some(first.clone()));
         assert_eq!(store.paused(time(10)).await.expect("read"), None, "over at its end");
-        assert_eq!(store.pause(&second).await.expect("stored"), Some(first));
+        assert_eq!(
+            store.pause(second.clone(), false).await.expect("stored"),
+            (second.clone(), Some(first))
+        );
         assert_eq!(store.end_pause(time(19)).await.expect("read"), None, "it holds");
         assert_eq!(store.end_pause(time(20)).await.expect("written"), Some(second.clone()));
         assert_eq!(store.end_pause(time(21)).await.expect("read"), None, "once");
-        store.pause(&second).await.expect("stored");
+        store.pause(second.clone(), false).await.expect("stored");
         assert_eq!(store.resume(time(6)).await.expect("written"), Some(second));
         assert_eq!(store.resume(time(7)).await.expect("written"), None);
         assert_eq!(store.paused(time(8)).await.expect("read"), None);
@@ -55,7 +58,7 @@ async fn s04_a_damaged_pause_is_an_error_until_it_is_said_anew() {
                 assert!(store.end_pause(time(1)).await.is_err(), "{damaged}");
                 if anew {
                     let pause = pause("ada", 1, 2);
-                    assert_eq!(store.pause(&pause).await.expect("stored"), None);
+                    assert_eq!(store.pause(pause.clone(), false).await.expect("stored").1, None);
                     assert_eq!(store.paused(time(1)).await.expect("read"), Some(pause));
                 } else {
                     assert_eq!(store.resume(time(1)).await.expect("stored"), None);
@@ -63,6 +66,27 @@ async fn s04_a_damaged_pause_is_an_error_until_it_is_said_anew() {
                 }
             }
         }
+    })
+    .await;
+}
+
+/// Who pauses for an hour need not know that somebody else has for two.
+#[tokio::test]
+async fn s04_a_shorter_pause_leaves_the_later_end_unless_it_is_to_replace_it() {
+    over_both(async |store| {
+        let (long, short) = (pause("ada", 0, 100), pause("bob", 5, 20));
+        store.pause(long.clone(), false).await.expect("stored");
+        let kept = Pause { until: long.until, ..short.clone() };
+        let answer = store.pause(short.clone(), false).await.expect("stored");
+        assert_eq!(answer, (kept.clone(), Some(long)));
+        assert_eq!(store.paused(time(50)).await.expect("read"), Some(kept.clone()));
+        let answer = store.pause(short.clone(), true).await.expect("stored");
+        assert_eq!(answer, (short.clone(), Some(kept)));
+        assert_eq!(store.paused(time(50)).await.expect("read"), None);
+        // One that is over has no end to keep.
+        let again = pause("ada", 30, 40);
+        let answer = store.pause(again.clone(), false).await.expect("stored");
+        assert_eq!(answer, (again, None));
     })
     .await;
 }

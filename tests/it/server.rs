@@ -6,12 +6,13 @@ mod bounds;
 mod decisions;
 mod explain;
 mod health;
+mod hostile;
 mod intake;
 mod metrics;
 mod overload;
 mod pausing;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,11 +93,11 @@ impl Setup {
         let (intake, writer) = Intake::new(
             &self.alertmanager,
             &self.monitor,
+            rate_limit,
             handle.clone(),
             self.knowledge.clone(),
             metrics.clone(),
         );
-        let intake = intake.with_rate_limit(rate_limit);
         let shutdown = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run());
@@ -191,6 +192,12 @@ impl Surface {
             async { while tasks.join_next().await.transpose().expect("no panic").is_some() {} };
         tokio::time::timeout(ANSWER_WITHIN, all).await.expect("server and writer end");
     }
+}
+
+/// A client at 127.0.0.`last`: to the server another machine.
+fn from_address(last: u8) -> reqwest::Client {
+    let client = reqwest::Client::builder().local_address(IpAddr::from([127, 0, 0, last]));
+    client.timeout(ANSWER_WITHIN).build().expect("an HTTP client")
 }
 
 async fn read(response: Response) -> (StatusCode, Value) {

@@ -25,6 +25,9 @@ pub(super) struct PauseBody {
     by: String,
     reason: String,
     duration_seconds: u64,
+    /// Without it a pause that ends later keeps its end.
+    #[serde(default)]
+    replace: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -32,8 +35,11 @@ pub(super) struct Answer {
     paused: Pause,
     /// The pause whose place it took.
     replaced: Option<Pause>,
-    /// Executions that have begun: a call that was under way is finished, what comes after it is not sent.
-    under_way: Vec<Uuid>,
+    /// The end of the pause before stands, because it is later than what was asked.
+    later_end_kept: bool,
+    /// Executions that have begun: a call that was under way is finished, what comes after it is not sent. Null when
+    /// they could not be read; the pause holds all the same.
+    under_way: Option<Vec<Uuid>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,13 +69,20 @@ pub(super) async fn pause(
         )));
     }
     let since = context.handle.now();
-    let pause = Pause { by, reason, since, until: after(since, lasts) };
-    let replaced = context.knowledge.pause(&pause).await?;
+    let until = after(since, lasts);
+    let asked = Pause { by, reason, since, until };
+    let (pause, replaced) = context.knowledge.pause(asked, body.replace).await?;
     context.metrics.paused(true);
     tracing::info!(by = pause.by, reason = pause.reason, until = %pause.until, "paused: nothing more is sent to charter");
-    let running = context.knowledge.all::<Execution>(Some("in_progress")).await?;
-    let under_way = running.iter().map(|execution| execution.id).collect();
-    Ok(Json(Answer { paused: pause, replaced, under_way }))
+    let under_way = match context.knowledge.all::<Execution>(Some("in_progress")).await {
+        Ok(running) => Some(running.iter().map(|execution| execution.id).collect()),
+        Err(error) => {
+            tracing::warn!(%error, "paused; which executions have begun could not be read");
+            None
+        }
+    };
+    let later_end_kept = pause.until > until;
+    Ok(Json(Answer { paused: pause, replaced, later_end_kept, under_way }))
 }
 
 pub(super) async fn resume(

@@ -4,8 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::Datelike;
 use mape_k::config::Config;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair, date_time_ymd,
+    generate_simple_self_signed,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -47,11 +51,20 @@ impl Encrypted {
     async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (cert, key) = certificate(folder.path(), "own", &["localhost", "127.0.0.1"]);
+        Self::start_in(folder, cert, &key).await
+    }
+
+    async fn start_with(cert: &Path, key: &Path) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder"), cert.to_owned(), key).await
+    }
+
+    async fn start_in(folder: TempDir, cert: PathBuf, key: &Path) -> Self {
         let (api, webhook) = (free_port(), free_port());
         let mut file = shipped("mape_k_config.yaml");
         file["api"]["port"] = json!(api);
         file["api"]["token"] = json!(TOKEN);
         file["api"]["read_token"] = json!("read-0123456789abcdef");
+        file["api"]["rate_limit"] = json!(20);
         file["api"]["tls"] = json!({"cert": cert, "key": key});
         file["alertmanager"]["webhook_port"] = json!(webhook);
         for (section, key) in
@@ -63,7 +76,9 @@ impl Encrypted {
         let config = write(&folder.path().join("mape_k_config.yaml"), &file);
         let text = config.to_str().expect("a plain path");
         let mut process = Process::start_mape_k(&["run", "--config", text], &[]);
-        let http = trusting(&cert);
+        // Whether its certificate can be trusted is what some tests are about.
+        let http = reqwest::Client::builder().tls_danger_accept_invalid_certs(true);
+        let http = http.timeout(SOON).build().expect("an HTTP client");
         let url = format!("https://localhost:{api}/health");
         eventually(SOON, "the daemon answers over TLS", async || {
             if let Some(status) = process.ended() {
@@ -168,6 +183,108 @@ async fn s14_who_does_not_shake_hands_is_hung_up_on_and_holds_up_nobody() {
     }
 }
 
+/// A certificate of its own as people make them: `openssl req -x509` marks it as an authority; and one for another name.
+#[tokio::test]
+async fn s14_the_daemons_own_certificate_is_trusted_whatever_it_says_of_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (crt, key) = (folder.path().join("x509.crt"), folder.path().join("x509.key"));
+    let mut params = CertificateParams::new(vec!["mape-k.example".to_owned()]).expect("names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pair = KeyPair::generate().expect("a key");
+    fs::write(&crt, params.self_signed(&pair).expect("signed").pem()).expect("written");
+    fs::write(&key, pair.serialize_pem()).expect("written");
+    let daemon = Encrypted::start_with(&crt, &key).await;
+    let config = daemon.config.to_str().expect("a plain path");
+    let status = mape_k(&["status", "--config", config], &[]).await;
+    assert!(status.status.success(), "{status:?}");
+
+    // An address of one's own takes neither token nor certificate of the configuration away.
+    let url = format!("https://127.0.0.1:{}", daemon.api);
+    let status = mape_k(&["status", "--config", config, "--url", &url], &[]).await;
+    assert!(status.status.success(), "{status:?}");
+
+    // What fails is told as what it is.
+    let (other, _) = certificate(daemon.folder.path(), "other", &["localhost", "127.0.0.1"]);
+    let other = other.to_str().expect("a plain path");
+    let wrong = mape_k(&["status", "--config", config, "--ca", other], &[]).await;
+    assert!(!wrong.status.success() && wrong.stderr.contains("TLS"), "{wrong:?}");
+    assert!(!wrong.stderr.contains("no daemon answers"), "{wrong:?}");
+}
+
+/// The kill switch works with what its user may read, whatever is wrong in the rest of the file.
+#[tokio::test]
+async fn s04_a_configuration_that_would_not_start_does_not_keep_a_person_from_pausing() {
+    let daemon = Encrypted::start().await;
+    let mut file: Value =
+        serde_json::from_str(&fs::read_to_string(&daemon.config).expect("the configuration"))
+            .expect("as it was written");
+    // What the operator may not read is to the command the same as what is not there.
+    file["api"]["tls"]["key"] = json!("/nowhere/only-root-reads-this.key");
+    file["api"]["rate_limt"] = json!(7);
+    file["plan"]["min_scroe"] = json!(0.5);
+    file["monitor"]["poll_interval"] = json!("soon");
+    let config = write(&daemon.folder.path().join("broken.yaml"), &file);
+    let config = config.to_str().expect("a plain path");
+    let checked = mape_k(&["check-config", "--config", config], &[]).await;
+    assert!(!checked.status.success(), "{checked:?}");
+    for command in [
+        &["pause", "--reason", "x", "--by", "ada"][..],
+        &["status"],
+        &["explain"],
+        &["resume", "--by", "ada"],
+    ] {
+        let done = mape_k(&[command, &["--config", config]].concat(), &[]).await;
+        let answered = done.status.success() || done.stderr.contains("404");
+        assert!(answered, "{command:?}: {done:?}");
+    }
+    // Where the daemon is, is never guessed.
+    file["api"]["port"] = json!("the usual");
+    let config = write(&daemon.folder.path().join("lost.yaml"), &file);
+    let lost = mape_k(&["status", "--config", config.to_str().expect("a path")], &[]).await;
+    assert!(!lost.status.success() && lost.stderr.contains("api.port"), "{lost:?}");
+}
+
+/// Found where it can still be mended: an expired certificate never starts, one that soon will is a warning.
+#[test]
+fn s14_the_end_of_a_certificate_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let until = |name: &str, days: i64| {
+        let (crt, key) = (folder.path().join(name), folder.path().join(format!("{name}.key")));
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("names");
+        let end = chrono::Utc::now() + chrono::TimeDelta::days(days);
+        params.not_after = date_time_ymd(
+            end.year(),
+            u8::try_from(end.month()).expect("a month"),
+            u8::try_from(end.day()).expect("a day"),
+        );
+        let pair = KeyPair::generate().expect("a key");
+        fs::write(&crt, params.self_signed(&pair).expect("signed").pem()).expect("written");
+        fs::write(&key, pair.serialize_pem()).expect("written");
+        let file = json!({"api": {"tls": {"cert": crt, "key": key}}});
+        Config::parse(&file.to_string(), &|_| None)
+    };
+    let expired = until("expired.crt", -2).expect_err("refused").to_string();
+    assert!(expired.contains("api.tls.cert") && expired.contains("expired.crt"), "{expired}");
+    let (_, warnings) = until("soon.crt", 7).expect("accepted");
+    assert!(warnings.iter().any(|w| w.to_string().contains("expires at")), "{warnings:?}");
+    let (_, warnings) = until("fresh.crt", 60).expect("accepted");
+    assert!(!warnings.iter().any(|w| w.to_string().contains("expires")), "{warnings:?}");
+}
+
+/// That of the webhook cannot be left out where it is made.
+#[tokio::test]
+async fn s14_the_running_daemon_holds_the_configured_limits() {
+    let daemon = Encrypted::start().await;
+    let http = trusting(&daemon.cert);
+    let url = format!("https://localhost:{}/api/v1/resume", daemon.api);
+    let asked =
+        (0..60).map(|_| http.post(&url).bearer_auth(TOKEN).json(&json!({"by": "a"})).send());
+    let answers = futures::future::join_all(asked).await;
+    let codes: Vec<u16> =
+        answers.into_iter().map(|a| a.expect("an answer").status().into()).collect();
+    assert!(codes.contains(&200) && codes.contains(&429), "{codes:?}");
+}
+
 #[test]
 fn s14_tls_needs_both_files_and_names_the_one_that_is_wrong() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -242,7 +359,7 @@ fn s14_tokens_and_origins_are_checked_before_they_are_believed() {
         let refused = parsed(json!({"cors_origins": [origin]})).expect_err(origin);
         assert!(refused.to_string().contains("api.cors_origins[0]"), "{refused}");
     }
-    let refused = parsed(json!({"rate_limit": 0})).expect_err("refused");
+    let refused = parsed(json!({"rate_limit": 19})).expect_err("refused");
     assert!(refused.to_string().contains("api.rate_limit"), "{refused}");
     let env = |name: &str| match name {
         "MAPE_K_API_TOKEN" => Some("from-env-operate".to_owned()),

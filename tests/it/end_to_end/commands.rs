@@ -175,8 +175,7 @@ async fn a_wrong_configuration_never_starts_and_names_every_error_at_once() {
     );
     fs::write(&path, text).expect("a file");
     let path = path.to_str().expect("a plain path");
-    for command in [&["run"][..], &["run", "--once"], &["observe"], &["status"], &["check-config"]]
-    {
+    for command in [&["run"][..], &["run", "--once"], &["observe"], &["check-config"]] {
         let finished = run(&[command, &["--config", path]].concat()).await;
         assert_eq!(finished.status.code(), Some(1), "{command:?}");
         let said = if command == ["check-config"] { finished.stdout } else { finished.stderr };
@@ -192,6 +191,9 @@ async fn a_wrong_configuration_never_starts_and_names_every_error_at_once() {
         assert_eq!(said.matches("is refused").count(), 1, "said once: {said}");
         assert!(!store.exists(), "{command:?} leaves nothing behind");
     }
+    // What only asks a running daemon needs to know where that is, and nothing else.
+    let said = run(&["status", "--config", path]).await.stderr;
+    assert!(said.contains("api.port, line 6:") && said.contains("1 error"), "{said}");
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ async fn exchange(surface: &Surface, pieces: &[&[u8]]) -> String {
 fn approve(headers: &str) -> String {
     let id = uuid::Uuid::from_u128(1);
     format!(
-        "POST /api/v1/policies/{id}/approve HTTP/1.1\r\nhost: mape-k\r\nconnection: close\r\n\
+        "POST /api/v1/policies/{id}/approve HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/json\r\n{headers}\r\n"
     )
 }

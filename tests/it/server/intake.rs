@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::{Setup, Surface, read};
+use crate::support::eventually::eventually;
 use crate::support::tools::root;
 
 /// A36: recorded payloads of version 4 are answered with 200 once they are stored, and counted exactly.
@@ -172,7 +173,7 @@ async fn a_body_over_the_limit_is_a_413_and_asks_for_an_api_read() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_a_408() {
+async fn a_body_that_does_not_come_is_a_503_which_alertmanager_repeats() {
     let surface = Surface::start().await;
     let mut stream = TcpStream::connect(surface.address).await.expect("a connection");
     let head =
@@ -184,8 +185,9 @@ async fn a_body_that_does_not_come_is_a_408() {
         .await
         .expect("an answer in bounded time")
         .expect("a text");
-    println!("a slow body: 408 after {:.1} s", began.elapsed().as_secs_f64());
-    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    println!("a slow body: answered after {:.1} s", began.elapsed().as_secs_f64());
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
+    assert_eq!(surface.metric("mape_k_intake_rejections_total{reason=\"too_slow\"}").await, 1);
     // Meanwhile and afterwards others are served.
     assert_eq!(
         surface.post_alerts(fixture("webhook_critical_firing.json")).await.0,
@@ -248,27 +250,57 @@ async fn a_store_failure_is_a_503_and_a_retry_is_stored() {
     assert!(surface.woken());
 }
 
+/// Sockets that name a length and send nothing take the room of what they sent.
+#[tokio::test]
+async fn s12_a_length_that_is_only_said_takes_no_room() {
+    let surface = Surface::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..16 {
+        silent.push(begun(&surface, 4_194_304).await);
+    }
+    let (status, said) = surface.post_alerts(fixture("webhook_critical_firing.json")).await;
+    assert_eq!(status, StatusCode::OK, "{said}");
+}
+
+/// A request that has begun: the daemon asks for its body once there is room for one.
+async fn begun(surface: &Surface, length: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(surface.address).await.expect("a connection");
+    let head = format!(
+        "POST /webhooks/alerts HTTP/1.1\r\nhost: mape-k\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("a head");
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).await.expect("100 Continue");
+    assert!(asked.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&asked));
+    stream
+}
+
 /// More at once than there is room for is 503 with Retry-After, never 429, and room comes back.
 #[tokio::test]
 async fn more_than_there_is_room_for_is_a_503() {
-    let surface = Surface::start().await;
+    let max_body_bytes = 100_000;
+    let alertmanager = AlertmanagerSettings { max_body_bytes, ..AlertmanagerSettings::default() };
+    let surface = Setup { alertmanager, ..Setup::default() }.serve().await;
     let mut slow = Vec::new();
     for _ in 0..16 {
-        let mut stream = TcpStream::connect(surface.address).await.expect("a connection");
-        let head = "POST /webhooks/alerts HTTP/1.1\r\nhost: mape-k\r\ncontent-length: 4194304\r\nexpect: 100-continue\r\n\r\n";
-        stream.write_all(head.as_bytes()).await.expect("a head");
-        // The daemon asks for the body once it has made room for it.
-        let mut asked = [0; 21];
-        stream.read_exact(&mut asked).await.expect("100 Continue");
-        assert!(asked.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&asked));
+        let mut stream = begun(&surface, max_body_bytes).await;
+        stream.write_all(&vec![b' '; max_body_bytes - 1]).await.expect("all but the last byte");
         slow.push(stream);
     }
-    let request = surface.alerts_request(fixture("webhook_critical_firing.json"));
-    let response = request.send().await.expect("an answer");
-    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(response.headers().contains_key("retry-after"));
+    eventually(Duration::from_secs(5), "what was sent has taken the room", async || {
+        let request = surface.alerts_request(fixture("webhook_critical_firing.json"));
+        let response = request.send().await.expect("an answer");
+        match response.status() {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                assert!(response.headers().contains_key("retry-after"));
+                Ok(())
+            }
+            status => Err(status),
+        }
+    })
+    .await;
     drop(slow);
-    crate::support::eventually::eventually(Duration::from_secs(10), "room again", async || {
+    eventually(Duration::from_secs(10), "room again", async || {
         match surface.post_alerts(fixture("webhook_critical_firing.json")).await {
             (StatusCode::OK, _) => Ok(()),
             (status, _) => Err(status),

@@ -8,15 +8,27 @@ use sqlx::Connection;
 use tokio::time::Instant;
 
 use super::intake::hold;
-use super::{ANSWER_WITHIN, Setup, Surface, read};
+use super::{ANSWER_WITHIN, Setup, Surface, from_address, read};
 use crate::support::eventually::eventually;
 use crate::support::ledger::Ledger;
 
 /// More small requests than the 256 there is room for, fewer than the 512 connections.
 const SENDERS: usize = 300;
 
+/// Fewer than the 128 connections that one address may hold.
+const OF_ONE: usize = 100;
+
 async fn offer(surface: &Surface, body: Vec<u8>) -> (StatusCode, String) {
-    let answer = surface.alerts_request(body).send().await.expect("an answer in bounded time");
+    offer_by(&surface.http, surface, body).await
+}
+
+async fn offer_by(
+    http: &reqwest::Client,
+    surface: &Surface,
+    body: Vec<u8>,
+) -> (StatusCode, String) {
+    let request = http.post(surface.url("/webhooks/alerts")).body(body);
+    let answer = request.send().await.expect("an answer in bounded time");
     let again = answer.headers().contains_key("retry-after");
     let (status, said) = read(answer).await;
     let said = said["error"].as_str().unwrap_or_default().to_owned();
@@ -39,9 +51,10 @@ async fn s12_more_than_a_slow_store_can_take_is_a_503_and_a_200_is_always_stored
 
     let holder = hold(&path).await;
     let began = Instant::now();
-    let offers = (0..SENDERS).map(|_| {
+    let machines: Vec<reqwest::Client> = (2..).take(SENDERS / OF_ONE).map(from_address).collect();
+    let offers = (0..SENDERS).map(|number| {
         let (_, body) = ledger.payload();
-        offer(&surface, body)
+        offer_by(&machines[number / OF_ONE], &surface, body)
     });
     let mut said = BTreeMap::new();
     for (status, text) in futures::future::join_all(offers).await {

@@ -6,9 +6,11 @@ use mape_k::cli::client::{Client, ClientError};
 use mape_k::cli::{Cli, Output, pause, status};
 use mape_k::domain::policy::Approval;
 use mape_k::domain::secret::Secret;
+use mape_k::knowledge::{Knowledge, Settings as KnowledgeSettings};
 use mape_k::server::Settings;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, SqliteConnection};
 
 use super::decisions::{kept, policy, store};
 use super::{Setup, Surface, read};
@@ -42,6 +44,53 @@ async fn s04_a_pause_says_who_why_and_until_when_and_a_second_replaces_it() {
     assert_eq!(surface.get("/api/v1/state").await.1["paused"], Value::Null);
     let (status, again) = post(&surface, "/api/v1/resume", json!({"by": "ada"})).await;
     assert_eq!((status, &again["resumed"]), (StatusCode::OK, &Value::Null));
+}
+
+/// The end that is later stands, and the answer says so, over the API and by the command.
+#[tokio::test]
+async fn s04_a_second_and_shorter_pause_does_not_shorten_the_first() {
+    let surface = Surface::start().await;
+    let (_, first) = post(&surface, "/api/v1/pause", asked("ada", "deploying", 7200)).await;
+    assert_eq!(first["later_end_kept"], false);
+    let (status, second) = post(&surface, "/api/v1/pause", asked("bob", "looking", 60)).await;
+    assert_eq!((status, &second["later_end_kept"]), (StatusCode::OK, &json!(true)), "{second}");
+    assert_eq!(second["paused"]["until"], first["paused"]["until"]);
+    assert_eq!(second["paused"]["by"], "bob");
+    let client = Client::new(&surface.url(""), None);
+    let minute = Duration::from_secs(60);
+    let mut out = Vec::new();
+    pause::pause(&client, "x", minute, false, "eve", Output::Text, &mut out).await.expect("paused");
+    let said = String::from_utf8(out).expect("a text");
+    assert!(said.contains("later end stands") && said.contains("--replace"), "{said}");
+    let mut out = Vec::new();
+    pause::pause(&client, "x", minute, true, "eve", Output::Json, &mut out).await.expect("paused");
+    let replaced: Value = serde_json::from_slice(&out).expect("JSON");
+    assert_eq!(replaced["later_end_kept"], false);
+    assert_ne!(replaced["paused"]["until"], first["paused"]["until"]);
+}
+
+/// The pause is what was asked for; a record beside it that cannot be read does not make it fail.
+#[tokio::test]
+async fn s04_a_pause_is_answered_although_the_executions_cannot_be_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("knowledge.db");
+    let settings = KnowledgeSettings { sqlite_path: path.clone(), ..KnowledgeSettings::default() };
+    let knowledge = Knowledge::open(&settings).await.expect("a store");
+    let surface = Setup { knowledge, ..Setup::default() }.serve().await;
+    let url = format!("sqlite://{}", path.display());
+    let mut by_hand = SqliteConnection::connect(&url).await.expect("a second connection");
+    let damaged = "INSERT INTO records (collection, key, tag, at, version, body)
+                   VALUES ('executions', 'x', 'in_progress', 0, 1, 'damaged')";
+    by_hand.execute(damaged).await.expect("written");
+    by_hand.close().await.expect("closed");
+    let (status, answer) = post(&surface, "/api/v1/pause", asked("ada", "x", 60)).await;
+    assert_eq!((status, &answer["under_way"]), (StatusCode::OK, &Value::Null), "{answer}");
+    assert_eq!(surface.get("/api/v1/state").await.1["paused"], answer["paused"]);
+    let client = Client::new(&surface.url(""), None);
+    let (minute, mut out) = (Duration::from_secs(60), Vec::new());
+    pause::pause(&client, "x", minute, false, "eve", Output::Text, &mut out).await.expect("paused");
+    assert!(String::from_utf8(out).expect("a text").contains("could not be read"));
+    surface.stop().await;
 }
 
 #[tokio::test]
@@ -87,7 +136,7 @@ async fn the_pause_and_resume_commands_say_what_holds() {
     let hour = pause::duration("1h").expect("an hour");
     let paused = async |reason: &str, format| {
         let mut out = Vec::new();
-        pause::pause(&client, reason, hour, "ada", format, &mut out).await.expect("paused");
+        pause::pause(&client, reason, hour, false, "ada", format, &mut out).await.expect("paused");
         String::from_utf8(out).expect("a text")
     };
     let said = paused("deploying", Output::Text).await;
@@ -119,7 +168,7 @@ async fn the_pause_and_resume_commands_say_what_holds() {
 fn the_command_line_takes_whole_times_within_bounds_and_asks_for_a_reason() {
     use clap::Parser as _;
     let parsed = |args: &[&str]| Cli::try_parse_from([&["mape-k"], args].concat());
-    assert!(parsed(&["pause", "--reason", "x"]).is_ok());
+    assert!(parsed(&["pause", "--reason", "x", "--replace"]).is_ok());
     assert!(parsed(&["pause", "--reason", "x", "--for", "30m", "--by", "ada"]).is_ok());
     assert!(parsed(&["resume", "--by", "ada", "--url", "http://localhost:1"]).is_ok());
     assert!(parsed(&["pause"]).is_err(), "why is asked");

@@ -51,7 +51,7 @@ async fn a_cycle_that_acts_and_the_next_that_is_held_say_why() {
     says(
         &page(&world, &format!("/cycles/{}", acted.id)).await,
         &[
-            "scale_up to 5 replicas was done for validation_latency at charter, the best of",
+            "scale_up to 5 replicas was done for validation_latency at charter, the best in turn of",
             "Read prometheus and alertmanager: of 4 rules all well",
             "1.8 > 1, for",
             "validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it",
