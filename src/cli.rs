@@ -190,7 +190,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 config.only_observe();
             }
             if once {
-                run::once((config, warnings), common.logs(), output).await
+                Box::pin(run::once((config, warnings), common.logs(), output)).await
             } else {
                 run::daemon((config, warnings), common.logs()).await
             }

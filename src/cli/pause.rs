@@ -45,9 +45,8 @@ pub async fn pause(
     if format == Output::Json {
         return Ok(writeln!(out, "{answer}")?);
     }
-    let Answer { paused, replaced, under_way } = serde_json::from_value(answer).map_err(|e| {
-        ClientError::Nonsense { url: client.base().to_owned(), cause: e.to_string() }
-    })?;
+    let Answer { paused, replaced, under_way } = serde_json::from_value(answer)
+        .map_err(|e| ClientError::Nonsense { url: client.base().clone(), cause: e.to_string() })?;
     writeln!(out, "{paused}")?;
     if let Some(before) = replaced {
         writeln!(out, "  in the place of: {before}")?;
@@ -78,7 +77,7 @@ pub async fn resume(
         Ok(Some(pause)) => writeln!(out, "resumed by {by}; it was {pause}")?,
         Ok(None) => writeln!(out, "it was not paused; nothing was changed")?,
         Err(error) => {
-            let (url, cause) = (client.base().to_owned(), error.to_string());
+            let (url, cause) = (client.base().clone(), error.to_string());
             return Err(ClientError::Nonsense { url, cause });
         }
     }

@@ -204,13 +204,13 @@ impl Cycle {
             }
             execution.interrupted = false;
             let judging = self.knowledge.get::<Judging>(&id.to_string()).await?;
-            if let Some((mut judging, _)) = judging {
-                if self.judged_from(&mut judging, &mut execution, None, batch) {
-                    // With one of its actions unknown nobody can say what the others have done.
-                    judging.settled_at = judging.settled_at.min(now);
-                    judging.judge_by = judging.judge_by.min(now);
-                    batch.put(&judging);
-                }
+            if let Some((mut judging, _)) = judging
+                && self.judged_from(&mut judging, &mut execution, None, batch)
+            {
+                // With one of its actions unknown nobody can say what the others have done.
+                judging.settled_at = judging.settled_at.min(now);
+                judging.judge_by = judging.judge_by.min(now);
+                batch.put(&judging);
             }
             temporary::follow(&execution, batch);
             batch.put(&execution);

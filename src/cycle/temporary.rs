@@ -86,7 +86,7 @@ impl Cycle {
             Ok(listed) => (Some(listed), None),
             Err(error) => {
                 tracing::warn!(%error, due = due.len(), "charter's policies not listed; temporary actions wait for the next cycle");
-                (None, Some(error.to_string()))
+                (None, Some(error))
             }
         };
         let mut changed = false;

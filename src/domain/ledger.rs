@@ -115,6 +115,7 @@ impl Ledger {
     }
 
     /// What may have been sent, oldest first.
+    #[must_use]
     pub fn sent(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.iter().filter(|e| e.end != End::Unsent)
     }

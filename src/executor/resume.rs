@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! undo_sent ─▶ undone again, same key     unknown ─▶ look ─┬ there ──────────▶ applied
-//!                                                          ├ surely not there ▶ refused
+//!                                                          ├ twice not there ─▶ refused
 //!                                                          └ cannot tell ────▶ unknown, as before
 //! all known, mode transactional, not all in effect: what is in effect is taken back
 //! ```
@@ -11,7 +11,6 @@
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::charter;
 use super::journal::{Journal, JournalError};
 use super::look::{InForce, Sight, Trace};
 use super::transaction::{Halt, Transaction};
@@ -72,10 +71,18 @@ impl Executor {
         Ok(transaction.execution)
     }
 
-    /// What Charter lists at this moment.
-    pub async fn in_force(&self, seed: u64) -> Result<InForce, charter::Error> {
-        let tries = self.settings.max_retries;
-        retry::read(tries, seed, || self.client.policies()).await.map(InForce)
+    /// What Charter lists at this moment, within one call's time: a cycle waits for it.
+    pub async fn in_force(&self, seed: u64) -> Result<InForce, String> {
+        let (tries, limit) = (self.settings.max_retries, self.settings.timeout_seconds);
+        let reading = retry::read(tries, seed, || self.client.policies());
+        match tokio::time::timeout(limit, reading).await {
+            Ok(listed) => listed.map(InForce).map_err(|error| error.to_string()),
+            Err(_) => Err(format!(
+                "Charter at {} did not list its policies within {} s; check that it runs there and that execute.charter_url names it",
+                self.client.address(),
+                limit.as_secs_f64(),
+            )),
+        }
     }
 
     fn taking_up<'a>(

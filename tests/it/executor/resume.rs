@@ -256,3 +256,30 @@ async fn s01_an_id_that_names_another_policy_by_now_is_not_rolled_back() {
     }
     assert_eq!((fake.policies(), fake.changes()), (vec![theirs], Vec::<String>::new()));
 }
+
+/// Stopped while Charter works on the rollback: the next process goes on with it.
+#[tokio::test]
+async fn s09_a_stop_while_an_undo_hangs_ends_no_undo() {
+    let fake = FakeCharter::start().await;
+    fake.world().policies.push(listed("p-1", "active"));
+    fake.script(Call::Rollback, [Turn::Hang]);
+    let half = vec![(throttle(), S::Applied), (baseline(), S::Refused)];
+    let mut execution = left(ExecutionMode::Transactional, half);
+    execution.actions[0].charter_policy_id = Some("p-1".into());
+    let stop = CancellationToken::new();
+    let patient = Settings {
+        timeout_seconds: Duration::from_secs(30),
+        policy_timeout: Duration::from_secs(60),
+        ..settings(&fake.base)
+    };
+    let (executor, ledger) = (executor(patient), Ledger::new());
+    let stopping = async {
+        fake.hangs().await;
+        stop.cancel();
+    };
+    let (after, ()) = tokio::join!(executor.resume(execution, &ledger, &stop, &now), stopping);
+    assert_eq!(states(&after), [S::UndoSent, S::Refused]);
+    assert!(after.interrupted);
+    let ended = resumed_under(&fake, after, None).await;
+    assert_eq!((states(&ended), ended.interrupted), (vec![S::Undone, S::Refused], false));
+}
