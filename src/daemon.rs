@@ -74,7 +74,7 @@ pub async fn assemble(config: &Arc<Config>, clock: Clock) -> Result<Parts, Error
         config.orchestrator.loop_interval,
         clock,
     )?;
-    let recovered = recover(&knowledge, &metrics, clock.now()).await?;
+    let recovered = recover(&knowledge, &metrics, &config.plan.guardrails, clock.now()).await?;
     let cycle = Cycle::new(
         config.clone(),
         clock,

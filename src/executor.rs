@@ -34,6 +34,7 @@ pub use gate::Rails;
 pub use interrupted::settle_interrupted;
 pub use inverse::{Inverse, inverse, undo_key};
 pub use journal::{Journal, JournalError};
+pub use look::InForce;
 pub use settings::{Idempotency, Settings};
 
 use crate::domain::charter::{CharterView, CommitteeState};
@@ -103,6 +104,7 @@ impl Executor {
             window,
             execution,
             hands_off: None,
+            unfinished: false,
         }
         .run()
         .await

@@ -64,6 +64,7 @@ impl Cycle {
         wanted.extend(left.active.iter().filter(|v| v.flapping && v.counts()).map(flapping));
         wanted.extend(missing(left.rules));
         wanted.extend(self.memory.leftovers.iter().cloned());
+        wanted.append(&mut self.memory.unresolved);
         let active: BTreeSet<String> = left.active.iter().map(|v| v.fingerprint.clone()).collect();
         let interval = self.config.orchestrator.loop_interval;
         wanted.extend(unknown_alerts(left.seen, &active, interval));

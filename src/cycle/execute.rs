@@ -11,6 +11,7 @@ use super::Cycle;
 use super::escalate::{announce, failed, tell};
 use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS, took_effect};
+use super::resolve::has_undo_failed;
 use super::temporary;
 use crate::clock::Clock;
 use crate::domain::Cause;
@@ -158,6 +159,7 @@ impl Cycle {
         if let Some(arrived) = seen.woken_by {
             self.metrics.webhook_to_call(since(execution.started_at, arrived));
         }
+        self.memory.sweep_due |= has_undo_failed(&execution);
         self.metrics.execution(&execution);
         if execution.status == ExecutionStatus::Completed {
             self.memory.policies_executed += 1;
@@ -241,7 +243,8 @@ impl Cycle {
                 record.advance(ActionState::Judging).expect("applied may be judged");
             }
             batch.put(&judging);
-            if let Some(fact) = self.surplus(&execution, recalled) {
+            let known = recalled.surplus.as_ref();
+            if let Some(fact) = surplus(&execution, known, self.clock.now()) {
                 batch.put(&fact);
             }
         } else if !execution.is_open() {
@@ -309,19 +312,18 @@ impl Cycle {
         }
         self.knowledge.commit(batch).await.map(|_| ())
     }
+}
 
-    /// What our own scaling has added so far: given back later, if `plan.give_back` says so.
-    pub(super) fn surplus(&self, execution: &Execution, recalled: &Recalled) -> Option<Fact> {
-        let scaled = execution.actions.iter().rev().find_map(|a| {
-            let size = size_of(&a.action)?;
-            Some((a.prior_replicas?, size))
-        });
-        let (prior, ours) = scaled?;
-        let original =
-            recalled.surplus.as_ref().filter(|s| s.ours == prior).map_or(prior, |s| s.original);
-        let value = serde_json::to_value(Surplus { original, ours }).ok()?;
-        Some(Fact { name: SURPLUS.to_owned(), value, at: self.clock.now() })
-    }
+/// What our own scaling has added so far: given back later, if `plan.give_back` says so.
+pub(super) fn surplus(execution: &Execution, known: Option<&Surplus>, now: Time) -> Option<Fact> {
+    let scaled = execution.actions.iter().rev().find_map(|a| {
+        let size = size_of(&a.action)?;
+        Some((a.prior_replicas?, size))
+    });
+    let (prior, ours) = scaled?;
+    let original = known.filter(|s| s.ours == prior).map_or(prior, |s| s.original);
+    let value = serde_json::to_value(Surplus { original, ours }).ok()?;
+    Some(Fact { name: SURPLUS.to_owned(), value, at: now })
 }
 
 fn excess(violation: &Violation) -> f64 {

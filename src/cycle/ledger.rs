@@ -12,6 +12,7 @@ use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Policy;
 use crate::domain::time::{Time, since};
 use crate::knowledge::{Batch, Fact, StoreError};
+use crate::planner::guardrails::Guardrails;
 use crate::planner::guards;
 
 /// The name under which the ledger is kept.
@@ -20,13 +21,7 @@ pub(super) const LEDGER: &str = "ledger";
 impl Cycle {
     /// Puts the ledger into the batch, without what is older than any guard asks for.
     pub(super) fn put_ledger(&self, ledger: &mut Ledger, batch: &mut Batch, now: Time) {
-        let day = self.config.plan.guardrails.budget.day;
-        // The breaker looks at the last verdicts, however old they are.
-        let last = ledger.entries.len().saturating_sub(self.config.plan.guardrails.breaker.of);
-        let mut place = 0..;
-        ledger.entries.retain(|e| place.next() >= Some(last) || since(now, e.at) < day);
-        let value = serde_json::to_value(&*ledger).expect("a ledger has text keys only");
-        batch.put(&Fact { name: LEDGER.to_owned(), value, at: now });
+        put(ledger, &self.config.plan.guardrails, batch, now);
     }
 
     /// What happened since the last cycle without a deed: the journal failed in the middle of one; a storm came or went.
@@ -76,8 +71,6 @@ impl Cycle {
         }));
     }
 
-    /// What came of an execution: what surely was not sent does not count, what failed counts as failed, and a change
-    /// that could not be undone stops everything.
     pub(super) fn settle_ledger(
         &self,
         ledger: &mut Ledger,
@@ -85,21 +78,7 @@ impl Cycle {
         in_effect: bool,
         now: Time,
     ) {
-        let unsent = execution.actions.iter().all(|a| a.tries == 0);
-        if unsent || !in_effect {
-            let end = if unsent { End::Unsent } else { End::Failed };
-            let own = ledger.entries.iter_mut().filter(|e| e.execution_id == execution.id);
-            own.for_each(|entry| entry.end = end);
-            if unsent && let Some(storm) = &mut ledger.storm {
-                // A throttle that was not sent is still to be had.
-                storm.throttled_at = storm.throttled_at.filter(|at| *at < execution.started_at);
-            }
-        }
-        let not_undone = execution.actions.iter().find(|a| a.state == ActionState::UndoFailed);
-        if let Some(record) = not_undone {
-            let why = format!("{} could not be undone", record.action);
-            guards::trip(ledger, &self.config.plan.guardrails.breaker, why, now);
-        }
+        settle(ledger, &self.config.plan.guardrails, execution, in_effect, now);
     }
 
     pub(super) fn judge_ledger(
@@ -111,5 +90,41 @@ impl Cycle {
     ) {
         let settings = &self.config.plan.guardrails.breaker;
         guards::judged(ledger, settings, execution_id, verdict, now);
+    }
+}
+
+pub(super) fn put(ledger: &mut Ledger, rails: &Guardrails, batch: &mut Batch, now: Time) {
+    let day = rails.budget.day;
+    // The breaker looks at the last verdicts, however old they are.
+    let last = ledger.entries.len().saturating_sub(rails.breaker.of);
+    let mut place = 0..;
+    ledger.entries.retain(|e| place.next() >= Some(last) || since(now, e.at) < day);
+    let value = serde_json::to_value(&*ledger).expect("a ledger has text keys only");
+    batch.put(&Fact { name: LEDGER.to_owned(), value, at: now });
+}
+
+/// What came of an execution: what surely was not sent does not count, what failed counts as failed, and a change
+/// that could not be undone stops everything.
+pub(super) fn settle(
+    ledger: &mut Ledger,
+    rails: &Guardrails,
+    execution: &Execution,
+    in_effect: bool,
+    now: Time,
+) {
+    let unsent = execution.actions.iter().all(|a| a.tries == 0);
+    if unsent || !in_effect {
+        let end = if unsent { End::Unsent } else { End::Failed };
+        let own = ledger.entries.iter_mut().filter(|e| e.execution_id == execution.id);
+        own.for_each(|entry| entry.end = end);
+        if unsent && let Some(storm) = &mut ledger.storm {
+            // A throttle that was not sent is still to be had.
+            storm.throttled_at = storm.throttled_at.filter(|at| *at < execution.started_at);
+        }
+    }
+    let not_undone = execution.actions.iter().find(|a| a.state == ActionState::UndoFailed);
+    if let Some(record) = not_undone {
+        let why = format!("{} could not be undone", record.action);
+        guards::trip(ledger, &rails.breaker, why, now);
     }
 }

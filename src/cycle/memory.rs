@@ -45,6 +45,10 @@ pub(super) struct Memory {
     pub in_hand: bool,
     /// What Charter has in force against our journal, as last seen.
     pub leftovers: Vec<Wanted>,
+    /// Charter's list is still to be held against the journal.
+    pub sweep_due: bool,
+    /// What this cycle could not find out or end, so that people must go on being told of it.
+    pub unresolved: Vec<Wanted>,
     /// Its intent was durable: what fails from then on is the journal's failure.
     pub begun: bool,
     /// Why the journal of the last execution cannot be relied on; opens the breaker.
@@ -74,6 +78,8 @@ impl Memory {
             held_since: BTreeMap::new(),
             in_hand: false,
             leftovers: Vec::new(),
+            sweep_due: true,
+            unresolved: Vec::new(),
             begun: false,
             journal_failed: None,
         }

@@ -80,7 +80,8 @@ impl Cycle {
 
     async fn recall(&mut self) -> Result<Recalled, StoreError> {
         if self.memory.in_hand {
-            settle(&self.knowledge, &self.metrics, self.clock.now()).await?;
+            let rails = &self.config.plan.guardrails;
+            settle(&self.knowledge, &self.metrics, rails, self.clock.now()).await?;
             self.memory.in_hand = false;
             if std::mem::take(&mut self.memory.begun) {
                 let why = "an execution's end could not be written to the journal";

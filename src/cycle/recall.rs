@@ -80,7 +80,7 @@ impl Recalled {
             statistics: knowledge.statistics().await?,
             executions,
             surplus: surplus.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
-            ledger: ledger(knowledge, now).await?,
+            ledger: recalled_ledger(knowledge, now).await?,
             pause: knowledge.paused(now).await?,
             policies,
             escalations,
@@ -89,7 +89,10 @@ impl Recalled {
 }
 
 /// The clock may have been set back since it was written.
-async fn ledger(knowledge: &Knowledge, now: Time) -> Result<Ledger, StoreError> {
+pub(super) async fn recalled_ledger(
+    knowledge: &Knowledge,
+    now: Time,
+) -> Result<Ledger, StoreError> {
     let mut ledger = knowledge.fact::<Ledger>(LEDGER).await?.unwrap_or_default();
     ledger.not_after(now);
     Ok(ledger)

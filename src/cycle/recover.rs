@@ -7,12 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::escalate::{announce, failed, tell};
-use super::recall::{RECENT, took_effect};
+use super::execute::surplus;
+use super::ledger;
+use super::recall::{RECENT, SURPLUS, execution_of, recalled_ledger, took_effect};
+use super::resolve::has_undo_failed;
 use super::temporary;
 use crate::domain::alert::InboxAlert;
 use crate::domain::escalation::Escalation;
-use crate::domain::execution::{ActionState, Execution};
+use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::Incident;
+use crate::domain::ledger::{End, Ledger};
 use crate::domain::outcome::Judging;
 use crate::domain::time::Time;
 use crate::domain::violation::TrackedViolation;
@@ -20,6 +24,8 @@ use crate::executor::settle_interrupted;
 use crate::knowledge::documents::OPEN;
 use crate::knowledge::{Batch, Knowledge, StoreError};
 use crate::metrics::Metrics;
+use crate::planner::Surplus;
+use crate::planner::guardrails::Guardrails;
 
 /// What a start takes up from the store.
 #[derive(Debug, Default)]
@@ -32,9 +38,10 @@ pub struct Recovered {
 pub async fn recover(
     knowledge: &Knowledge,
     metrics: &Metrics,
+    rails: &Guardrails,
     now: Time,
 ) -> Result<Recovered, StoreError> {
-    settle(knowledge, metrics, now).await?;
+    settle(knowledge, metrics, rails, now).await?;
     let known_alerts = knowledge.inbox().await?.iter().map(InboxAlert::key).collect();
     Ok(Recovered { violations: knowledge.all::<TrackedViolation>(None).await?, known_alerts })
 }
@@ -44,9 +51,13 @@ pub async fn recover(
 pub(super) async fn settle(
     knowledge: &Knowledge,
     metrics: &Metrics,
+    rails: &Guardrails,
     now: Time,
 ) -> Result<(), StoreError> {
     let mut batch = knowledge.batch();
+    let mut ledger = recalled_ledger(knowledge, now).await?;
+    let ledger_before = ledger.clone();
+    let known_surplus = knowledge.fact::<Surplus>(SURPLUS).await?;
     let mut settled: BTreeMap<Uuid, Execution> = BTreeMap::new();
     for tag in ["pending", "in_progress"] {
         for execution in knowledge.all::<Execution>(Some(tag)).await? {
@@ -54,6 +65,11 @@ pub(super) async fn settle(
             tracing::warn!(execution = %execution.id, status = ?execution.status, "settled an interrupted execution");
             batch.put(&execution);
             temporary::follow(&execution, &mut batch);
+            let in_effect = took_effect(&execution);
+            ledger::settle(&mut ledger, rails, &execution, in_effect, now);
+            if in_effect && let Some(fact) = surplus(&execution, known_surplus.as_ref(), now) {
+                batch.put(&fact);
+            }
             settled.insert(execution.id, execution);
         }
     }
@@ -68,9 +84,20 @@ pub(super) async fn settle(
             // Its end may have been written without what follows from it.
             if let Some(execution) = &execution {
                 temporary::follow(execution, &mut batch);
+                if !followed_up(execution, &ledger, &open) {
+                    ledger::settle(&mut ledger, rails, execution, took_effect(execution), now);
+                }
+                if execution.actions.iter().any(|a| a.state == ActionState::Applied)
+                    && let Some(fact) = surplus(execution, known_surplus.as_ref(), now)
+                {
+                    batch.put(&fact);
+                }
             }
         }
-        let in_effect = execution.as_ref().is_some_and(took_effect);
+        // One that was over before its verdict has taken effect too: the verdict will be that nobody can tell.
+        let in_effect = execution
+            .as_ref()
+            .is_some_and(|e| took_effect(e) || e.status == ExecutionStatus::Completed);
         let untold = |e: &Execution| {
             !in_effect
                 || e.has_unknown()
@@ -81,7 +108,7 @@ pub(super) async fn settle(
             told.extend(tell(&mut open, failed(execution, &evidence), now));
         }
         if !in_effect {
-            fail_attempts(&mut incidents, judging.policy_id, &mut batch);
+            fail_attempts(&mut incidents, &judging, execution.as_ref(), &mut batch);
         }
         if !in_effect && !execution.is_some_and(|e| e.is_open()) {
             batch.delete::<Judging>(judging.execution_id.to_string());
@@ -89,6 +116,9 @@ pub(super) async fn settle(
     }
     for execution in settled.values() {
         told.extend(tell(&mut open, failed(execution, &[]), now));
+    }
+    if ledger != ledger_before {
+        ledger::put(&mut ledger, rails, &mut batch, now);
     }
     for record in &mut told {
         record.times_seen = 1;
@@ -101,14 +131,32 @@ pub(super) async fn settle(
     Ok(())
 }
 
-fn fail_attempts(incidents: &mut [Incident], policy_id: Uuid, batch: &mut Batch) {
+/// Was what its end means for the guards stored with it? Entries of one that is in effect stay open until its verdict.
+fn followed_up(execution: &Execution, ledger: &Ledger, open: &[Escalation]) -> bool {
+    if has_undo_failed(execution) {
+        return open.iter().any(|e| execution_of(e) == Some(execution.id));
+    }
+    let mut own = ledger.entries.iter().filter(|e| e.execution_id == execution.id);
+    took_effect(execution)
+        || execution.status == ExecutionStatus::Completed
+        || own.all(|e| e.end != End::Open)
+}
+
+fn fail_attempts(
+    incidents: &mut [Incident],
+    judging: &Judging,
+    execution: Option<&Execution>,
+    batch: &mut Batch,
+) {
     for incident in incidents {
         let mut changed = false;
-        for attempt in incident.attempts.iter_mut().filter(|a| a.policy_id == policy_id) {
+        for attempt in incident.attempts.iter_mut().filter(|a| a.policy_id == judging.policy_id) {
             changed |= !attempt.failed;
             attempt.failed = true;
         }
         if changed {
+            let actions = execution.iter().flat_map(|e| &e.actions);
+            incident.impossible.extend(actions.filter(|a| a.invalid).map(|a| a.action.kind()));
             batch.put(incident);
         }
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Cycle;
 use super::escalate::{announce, failed, tell, unknown};
-use super::execute::StoreJournal;
+use super::execute::{StoreJournal, surplus};
 use super::observe::Seen;
 use super::recall::{Recalled, blocked, execution_of, took_effect};
 use super::temporary;
@@ -21,7 +21,7 @@ use crate::knowledge::{Batch, StoreError};
 use crate::planner::guardrails::Mode;
 
 impl Cycle {
-    /// Returns the escalations that it closed. A look may lead to an undo, so that nothing is done while the loop may not
+    /// Returns the escalations that it closed. A look may lead to an undo, so that none is made while the loop may not
     /// change Charter.
     pub(super) async fn resolve(
         &mut self,
@@ -29,27 +29,40 @@ impl Cycle {
         seen: &mut Seen,
         stop: &CancellationToken,
     ) -> Result<Vec<Uuid>, StoreError> {
-        let now = self.clock.now();
-        let paused = recalled.pause.as_ref().is_some_and(|pause| pause.holds(now));
-        let observes = self.config.plan.guardrails.mode == Mode::Observe;
-        if seen.charter.state.is_err() || paused || observes || stop.is_cancelled() {
+        self.memory.unresolved.clear();
+        if stop.is_cancelled() {
             return Ok(Vec::new());
         }
+        let now = self.clock.now();
+        let observes = self.config.plan.guardrails.mode == Mode::Observe;
+        let barred = match &recalled.pause {
+            Some(pause) if pause.holds(now) => Some(pause.to_string()),
+            _ => observes.then(|| "guardrails.mode is observe".to_owned()),
+        };
         let mut closed = Vec::new();
         let mut changed = false;
+        let looks = seen.charter.state.is_ok() && barred.is_none();
         let open: Vec<Execution> =
             recalled.executions.values().filter(|e| e.is_open()).cloned().collect();
-        for before in open {
+        for before in open.iter().filter(|_| looks) {
             let (clock, journal) = (self.clock, StoreJournal::over(&self.knowledge, self.clock));
-            let mut after =
+            let after =
                 self.executor.resume(before.clone(), &journal, stop, &move || clock.now()).await;
-            after.interrupted &= !after.is_known();
-            if after != before {
+            if &after != before {
                 changed = true;
-                closed.extend(self.resolved(&before, after, recalled).await?);
+                // What could not be taken back is told for as long as Charter lists it.
+                self.memory.sweep_due |= has_undo_failed(&after);
+                closed.extend(self.resolved(before, after, recalled).await?);
             }
         }
-        changed |= self.end_temporaries(recalled, stop).await?;
+        // Time runs for the rest only while it is looked for: nobody has given up what nobody could look at. And an
+        // undo that was begun is never given up.
+        let stays = |e: &&Execution| {
+            e.is_open() && (!looks || e.actions.iter().any(|a| a.state == ActionState::UndoSent))
+        };
+        let waiting = recalled.executions.values().filter(stays);
+        self.memory.unresolved.extend(waiting.flat_map(|e| unknown(e, &[])));
+        changed |= self.end_temporaries(recalled, barred.as_deref(), stop).await?;
         if changed {
             // What is planned next rests on what is true now.
             seen.charter = self.executor.observe(self.clock.now()).await;
@@ -79,16 +92,18 @@ impl Cycle {
                 .actions
                 .iter()
                 .zip(&after.actions)
-                .any(|(b, a)| b.state == ActionState::Unknown && a.in_effect());
+                .filter(|(b, a)| b.state == ActionState::Unknown && a.in_effect())
+                .map(|(_, a)| a.sent_at.unwrap_or(after.started_at))
+                .max();
             let suspended = after.is_open() && !took_effect(&after);
-            if self.judged_from(&mut judging, &mut after, found.then_some(now), &mut batch) {
+            if self.judged_from(&mut judging, &mut after, found, &mut batch) {
                 recalled.judgings.push(judging);
             } else if suspended {
                 recalled.suspended.push(judging);
             }
         }
         if took_effect(&after)
-            && let Some(fact) = self.surplus(&after, recalled)
+            && let Some(fact) = surplus(&after, recalled.surplus.as_ref(), now)
         {
             batch.put(&fact);
         }
@@ -135,8 +150,8 @@ impl Cycle {
         Ok(closed.iter().map(|e| e.id).collect())
     }
 
-    /// Judges what is in effect, from `found` on where that is not known better; otherwise there is nothing to judge.
-    /// Says whether there is.
+    /// Judges what is in effect, as of when what was `found` had been sent: how long ago it took effect is not known
+    /// better, and one found too late is judged unknown. Says whether there is anything to judge.
     fn judged_from(
         &self,
         judging: &mut Judging,
@@ -168,13 +183,14 @@ impl Cycle {
         true
     }
 
-    /// Nobody will say any more what became of executions whose escalation closes: their records close with it, and what
-    /// is known to be in effect is judged.
+    /// Nobody will say any more what became of executions whose escalation closes: their records close with it, and the
+    /// verdict on what is known to be in effect is that nobody can tell.
     pub(super) async fn give_up(
         &self,
         closed: &[Escalation],
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
+        let now = self.clock.now();
         for id in closed.iter().filter_map(execution_of) {
             let stored = self.knowledge.get::<Execution>(&id.to_string()).await?;
             let Some((mut execution, _)) = stored.filter(|(execution, _)| execution.is_open())
@@ -182,24 +198,29 @@ impl Cycle {
                 continue;
             };
             for record in &mut execution.actions {
-                let to = match record.state {
-                    ActionState::Unknown => ActionState::Closed,
-                    ActionState::UndoSent => ActionState::UndoFailed,
-                    _ => continue,
-                };
-                record.advance(to).expect("both may end so");
+                if record.state == ActionState::Unknown {
+                    record.advance(ActionState::Closed).expect("unknown may be closed");
+                }
             }
             execution.interrupted = false;
             let judging = self.knowledge.get::<Judging>(&id.to_string()).await?;
-            if let Some((mut judging, _)) = judging {
-                let now = Some(self.clock.now());
-                self.judged_from(&mut judging, &mut execution, now, batch);
+            if let Some((mut judging, _)) = judging
+                && self.judged_from(&mut judging, &mut execution, None, batch)
+            {
+                // With one of its actions unknown nobody can say what the others have done.
+                judging.settled_at = judging.settled_at.min(now);
+                judging.judge_by = judging.judge_by.min(now);
+                batch.put(&judging);
             }
             temporary::follow(&execution, batch);
             batch.put(&execution);
         }
         Ok(())
     }
+}
+
+pub(super) fn has_undo_failed(execution: &Execution) -> bool {
+    execution.actions.iter().any(|a| a.state == ActionState::UndoFailed)
 }
 
 /// Brings what people were told of an execution in line with what is known by now: the closed records, and those that

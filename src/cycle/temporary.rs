@@ -5,13 +5,15 @@ use tokio_util::sync::CancellationToken;
 use super::Cycle;
 use super::escalate::{announce, tell, unknown};
 use super::execute::StoreJournal;
+use super::guarded::INTERVALS;
 use super::recall::{RECENT, Recalled};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{ActionRecord, ActionState, Execution};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::temporary::Temporary;
-use crate::domain::time::{Time, after};
+use crate::domain::time::{Time, after, since};
 use crate::escalation::Wanted;
+use crate::executor::InForce;
 use crate::knowledge::judge::Ruling;
 use crate::knowledge::{Batch, StoreError};
 
@@ -66,74 +68,110 @@ pub(super) fn overtaken(execution: &Execution, now: Time) -> Option<Ruling> {
 
 impl Cycle {
     /// Ends what is over its time: closed if Charter no longer lists it, rolled back if it does. Touches only ids that our
-    /// journal holds. Returns whether Charter was changed.
+    /// journal holds. While `barred` it only looks. Returns whether Charter was changed.
     pub(super) async fn end_temporaries(
         &mut self,
         recalled: &mut Recalled,
+        barred: Option<&str>,
         stop: &CancellationToken,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let due: Vec<Temporary> =
             recalled.temporaries.iter().filter(|t| t.expires_at <= now).cloned().collect();
-        let sweep = self.memory.number % LEFTOVERS_EVERY == 1;
-        if due.is_empty() && !sweep {
+        self.memory.sweep_due |= self.memory.number % LEFTOVERS_EVERY == 1;
+        if due.is_empty() && !self.memory.sweep_due {
             return Ok(false);
         }
-        let listed = match self.executor.in_force(self.memory.number).await {
-            Ok(listed) => listed,
+        let (listed, unread) = match self.executor.in_force(self.memory.number).await {
+            Ok(listed) => (Some(listed), None),
             Err(error) => {
                 tracing::warn!(%error, due = due.len(), "charter's policies not listed; temporary actions wait for the next cycle");
-                return Ok(false);
+                (None, Some(error))
             }
         };
-        let in_force =
-            |a: &ActionRecord| a.charter_policy_id.as_ref().is_some_and(|id| listed.contains(id));
-        if sweep {
-            let executions = self.knowledge.page::<Execution>(None, None, RECENT).await?.items;
-            self.memory.leftovers = executions
+        // Before anything is ended here: what is still stands in the list that was just read.
+        if let Some(listed) = listed.as_ref().filter(|_| self.memory.sweep_due) {
+            let recent = self.knowledge.page::<Execution>(None, None, RECENT).await?.items;
+            // Also those that are older, while somebody is told of them.
+            let told = recalled.executions.values().filter(|e| recent.iter().all(|r| r.id != e.id));
+            self.memory.leftovers = recent
                 .iter()
+                .chain(told)
                 .flat_map(|e| e.actions.iter().map(move |a| (e, a)))
-                .filter(|(_, a)| in_force(a) && is_over(a))
+                .filter(|(_, a)| in_force(listed, a) && is_over(a))
                 .map(|(execution, record)| leftover(execution, record))
                 .collect();
+            self.memory.sweep_due = false;
         }
-        // After the comparison: what is ended here still stands in the list that was read before.
         let mut changed = false;
         for temporary in due {
-            changed |= self.end_temporary(&temporary, &in_force, recalled, stop).await?;
+            let kept = match (&listed, barred) {
+                (Some(listed), None) => {
+                    self.end_temporary(&temporary, listed, recalled, stop, &mut changed).await?
+                }
+                (_, why) => Some(why.map(str::to_owned).or(unread.clone()).unwrap_or_default()),
+            };
+            if let Some(why) = kept {
+                self.overdue(&temporary, &why).await?;
+            }
         }
         Ok(changed)
     }
 
+    /// Something that should be over and is not, for longer than a passing thing takes, is told for as long.
+    async fn overdue(&mut self, temporary: &Temporary, why: &str) -> Result<(), StoreError> {
+        let soon = self.config.orchestrator.loop_interval * INTERVALS;
+        if since(self.clock.now(), temporary.expires_at) <= soon {
+            return Ok(());
+        }
+        let id = temporary.execution_id.to_string();
+        let Some((execution, _)) = self.knowledge.get::<Execution>(&id).await? else {
+            return Ok(());
+        };
+        let Some(record) = execution.actions.iter().find(|a| a.key == temporary.key) else {
+            return Ok(());
+        };
+        let detail = format!(
+            "{} ({}) should have been over at {} UTC and could not be ended yet: {why}",
+            record.action,
+            record.charter_policy_id.as_deref().unwrap_or("no id of it is known"),
+            temporary.expires_at.format("%H:%M:%S")
+        );
+        self.memory.unresolved.push(wanted(&execution, detail));
+        Ok(())
+    }
+
+    /// Says why it is still to be ended, if it is.
     async fn end_temporary(
-        &self,
+        &mut self,
         temporary: &Temporary,
-        in_force: &(dyn Fn(&ActionRecord) -> bool + Sync),
+        listed: &InForce,
         recalled: &mut Recalled,
         stop: &CancellationToken,
-    ) -> Result<bool, StoreError> {
+        changed: &mut bool,
+    ) -> Result<Option<String>, StoreError> {
         let (id, key) = (temporary.execution_id, temporary.key);
         let stored = self.knowledge.get::<Execution>(&id.to_string()).await?;
         let mut batch = self.knowledge.batch();
         let mut told = Vec::new();
-        let mut changed = false;
         if let Some((mut execution, _)) = stored {
             let state = execution.actions.iter().find(|a| a.key == key).map(|a| a.state);
-            changed = match state {
+            let ends = match state {
                 // What became of it is looked for elsewhere, or given up with its escalation.
                 Some(
                     ActionState::Intent
                     | ActionState::Validated
                     | ActionState::Sent
                     | ActionState::Unknown,
-                ) => return Ok(false),
+                ) => return Ok(None),
                 Some(ActionState::UndoSent) => true,
                 Some(ActionState::Applied | ActionState::Judging | ActionState::Judged) => {
-                    execution.actions.iter().any(|a| a.key == key && in_force(a))
+                    execution.actions.iter().any(|a| a.key == key && in_force(listed, a))
                 }
                 _ => false,
             };
-            if changed {
+            if ends {
+                *changed = true;
                 let (clock, journal) =
                     (self.clock, StoreJournal::over(&self.knowledge, self.clock));
                 let now = move || clock.now();
@@ -141,8 +179,15 @@ impl Cycle {
                     Ok(ended) => execution = ended,
                     Err(error) => {
                         tracing::warn!(%key, %error, "temporary action not ended yet: the store was not written");
-                        return Ok(true);
+                        return Ok(Some(error.to_string()));
                     }
+                }
+                let record = execution.actions.iter().find(|a| a.key == key);
+                let over = [ActionState::Undone, ActionState::UndoFailed];
+                if let Some(record) = record.filter(|a| !over.contains(&a.state)) {
+                    let why = record.error.clone().unwrap_or_default();
+                    tracing::warn!(execution = %id, action = %record.action, %key, why, "temporary action not ended yet");
+                    return Ok(Some(why));
                 }
             }
             for record in execution.actions.iter_mut().filter(|a| a.key == key) {
@@ -152,8 +197,15 @@ impl Cycle {
                 tracing::info!(execution = %id, action = %record.action, %key, state = ?record.state, "temporary action is over");
             }
             let now = self.clock.now();
-            told = tell(&mut recalled.escalations, unknown(&execution, &[]), now);
-            if !told.is_empty() {
+            let failed = execution
+                .actions
+                .iter()
+                .find(|a| a.key == key && a.state == ActionState::UndoFailed);
+            if let Some(record) = failed {
+                if in_force(listed, record) {
+                    self.memory.leftovers.push(leftover(&execution, record));
+                }
+                told = tell(&mut recalled.escalations, unknown(&execution, &[]), now);
                 self.settle_ledger(&mut recalled.ledger, &execution, true, now);
                 self.put_ledger(&mut recalled.ledger, &mut batch, now);
             }
@@ -169,14 +221,18 @@ impl Cycle {
         for record in &told {
             announce(&self.metrics, record);
         }
-        Ok(changed)
+        Ok(None)
     }
 }
 
-/// Does the journal say that it is not in force any more?
+fn in_force(listed: &InForce, record: &ActionRecord) -> bool {
+    record.charter_policy_id.as_ref().is_some_and(|id| listed.holds(id, &record.action))
+}
+
+/// Does the journal say that nothing more is done about it?
 fn is_over(record: &ActionRecord) -> bool {
     match record.state {
-        ActionState::Undone => true,
+        ActionState::Undone | ActionState::UndoFailed => true,
         ActionState::Closed => record.action.lasts().is_some(),
         _ => false,
     }
@@ -184,16 +240,25 @@ fn is_over(record: &ActionRecord) -> bool {
 
 /// A second call under the undo's key would change nothing, and one under another would be nobody's decision.
 fn leftover(execution: &Execution, record: &ActionRecord) -> Wanted {
+    let said = match (record.state, &record.error) {
+        (ActionState::UndoFailed, Some(error)) => error.as_str(),
+        _ => "the journal says that it is over",
+    };
+    let detail = format!(
+        "Charter lists {} ({}) as in force: roll it back at Charter; {said}",
+        record.action,
+        record.charter_policy_id.as_deref().unwrap_or_default()
+    );
+    wanted(execution, detail)
+}
+
+fn wanted(execution: &Execution, detail: String) -> Wanted {
     Wanted {
         reason: EscalationReason::OutcomeUnknown,
         cause: Some(execution.cause.clone()),
         component: Some(execution.component.clone()),
         subject: execution.id.to_string(),
-        detail: format!(
-            "Charter lists {} ({}) as in force, and the journal says that it is over: roll it back at Charter",
-            record.action,
-            record.charter_policy_id.as_deref().unwrap_or_default()
-        ),
+        detail,
         evidence: Vec::new(),
     }
 }

@@ -75,9 +75,12 @@ pub struct ActionRecord {
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub tries: u32,
-    /// When it was last sent: what is not at Charter well after that never arrived.
+    /// When it was last sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Time>,
+    /// Since when it is known not to be at Charter: what is not there either well after that never arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent_since: Option<Time>,
     /// Replicas read just before a change of size: what undo restores.
     pub prior_replicas: Option<u32>,
     /// Ids that Charter listed just before it was sent: a new one like it is ours. Until it is known what became of it.
@@ -103,6 +106,7 @@ impl ActionRecord {
             ended_at: None,
             tries: 0,
             sent_at: None,
+            absent_since: None,
             prior_replicas: None,
             listed_before: None,
             charter_policy_id: None,

@@ -74,6 +74,10 @@ pub(super) enum Delivery {
     Unknown {
         why: String,
     },
+    /// Somebody else has changed the same thing; what became of ours is not known either.
+    Foreign {
+        why: String,
+    },
 }
 
 /// How much of what was sent may have taken effect unseen.
@@ -242,9 +246,8 @@ fn settled(sight: Sight, last: &str, by_key: bool) -> Option<Delivery> {
         }
         // The key answers what the look cannot: a repeat changes nothing.
         Sight::Hidden(_) if by_key => None,
-        Sight::Foreign(what) | Sight::Hidden(what) => {
-            Some(Delivery::Unknown { why: format!("{last}; {what}") })
-        }
+        Sight::Hidden(what) => Some(Delivery::Unknown { why: format!("{last}; {what}") }),
+        Sight::Foreign(what) => Some(Delivery::Foreign { why: format!("{last}; {what}") }),
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) enum Trace {
     /// As a new entry of the list of policies; `known` are the ids listed before, if the list could be read.
     Listed { action: Action, known: Option<BTreeSet<String>> },
     /// By the entry no longer being in force.
-    Gone { policy_id: String },
+    Gone { policy_id: String, action: Action },
     /// Nowhere: a restart leaves nothing to compare.
     Nowhere,
 }
@@ -57,10 +57,13 @@ pub(super) async fn look(client: &Client, trace: &Trace, tries: u32, seed: u64) 
                 Err(error) => hidden(&error),
             }
         }
-        Trace::Gone { policy_id } => match retry::read(tries, seed, || client.policies()).await {
-            Ok(listed) => gone(&listed, policy_id),
-            Err(error) => hidden(&error),
-        },
+        Trace::Gone { policy_id, action } => {
+            match retry::read(tries, seed, || client.policies()).await.map(InForce) {
+                Ok(listed) if listed.holds(policy_id, action) => Sight::Absent,
+                Ok(_) => Sight::Found { policy_id: None },
+                Err(error) => hidden(&error),
+            }
+        }
         Trace::Nowhere => Sight::Hidden("a restart leaves nothing at Charter to see it by".into()),
     }
 }
@@ -98,14 +101,26 @@ fn appeared(listed: &[ListedPolicy], action: &Action, known: &BTreeSet<String>) 
     }
 }
 
-fn gone(listed: &[ListedPolicy], policy_id: &str) -> Sight {
-    match listed.iter().find(|policy| policy.policy_id == policy_id).map(|policy| policy.status) {
-        None | Some(PolicyStatus::RolledBack | PolicyStatus::Failed) => {
-            Sight::Found { policy_id: None }
-        }
-        Some(PolicyStatus::Pending | PolicyStatus::Approved | PolicyStatus::Active) => {
-            Sight::Absent
-        }
+/// Charter's list of policies, as it was read.
+#[derive(Debug)]
+pub struct InForce(pub(super) Vec<ListedPolicy>);
+
+impl InForce {
+    /// Is this action in force, or on its way there, under that id? An id that names something else by now was given
+    /// anew by a Charter that has forgotten ours. What an entry does not say speaks for neither.
+    #[must_use]
+    pub fn holds(&self, policy_id: &str, action: &Action) -> bool {
+        let Ok(Value::Object(ours)) = serde_json::to_value(action) else { return false };
+        self.0.iter().any(|policy| {
+            let is_ours = ours
+                .iter()
+                .all(|(name, value)| policy.body.get(name).is_none_or(|there| same(there, value)));
+            let in_force = match policy.status {
+                PolicyStatus::Pending | PolicyStatus::Approved | PolicyStatus::Active => true,
+                PolicyStatus::Failed | PolicyStatus::RolledBack => false,
+            };
+            policy.policy_id == policy_id && in_force && is_ours
+        })
     }
 }
 

@@ -3,19 +3,16 @@
 //!
 //! ```text
 //! undo_sent ─▶ undone again, same key     unknown ─▶ look ─┬ there ──────────▶ applied
-//!                                                          ├ surely not there ▶ refused
+//!                                                          ├ twice not there ─▶ refused
 //!                                                          └ cannot tell ────▶ unknown, as before
 //! all known, mode transactional, not all in effect: what is in effect is taken back
 //! ```
 
-use std::collections::BTreeSet;
-
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::charter::{self, PolicyStatus};
 use super::journal::{Journal, JournalError};
-use super::look::{Sight, Trace};
+use super::look::{InForce, Sight, Trace};
 use super::transaction::{Halt, Transaction};
 use super::window::Window;
 use super::{Executor, retry};
@@ -25,8 +22,8 @@ use crate::domain::time::{Time, after, since};
 
 impl Executor {
     /// Brings an execution that was left without a known end as far to one as Charter's present state allows; one of
-    /// which nothing new can be said is returned as it was, and nothing is written. It stays `interrupted` until whoever
-    /// called has drawn the conclusions.
+    /// which nothing new can be said is returned as it was, and nothing is written. It is `interrupted` no more only when
+    /// nothing is left to be done or found out; in the store it stays so until whoever called has drawn the conclusions.
     pub async fn resume(
         &self,
         execution: Execution,
@@ -43,10 +40,18 @@ impl Executor {
         transaction.execution.interrupted = true;
         let marked = transaction.execution.clone();
         let halt = transaction.conclude().await.err();
+        let concluded = halt.is_none()
+            && !transaction.unfinished
+            && transaction.hands_off.is_none()
+            && !stop.is_cancelled()
+            && transaction.execution.actions.iter().all(|record| {
+                !matches!(record.state, ActionState::Unknown | ActionState::UndoSent)
+            });
         if halt.is_none() && transaction.execution == marked {
-            return before;
+            return Execution { interrupted: before.interrupted && !concluded, ..before };
         }
-        transaction.finish(halt).await
+        let after = transaction.finish(halt).await;
+        Execution { interrupted: !concluded, ..after }
     }
 
     /// Ends a temporary action that is in force although its time is over; also one whose undo a process did not finish.
@@ -66,15 +71,18 @@ impl Executor {
         Ok(transaction.execution)
     }
 
-    /// The ids of all that Charter lists as in force, or on its way there.
-    pub async fn in_force(&self, seed: u64) -> Result<BTreeSet<String>, charter::Error> {
-        let tries = self.settings.max_retries;
-        let listed = retry::read(tries, seed, || self.client.policies()).await?;
-        let in_force = listed.into_iter().filter(|policy| match policy.status {
-            PolicyStatus::Pending | PolicyStatus::Approved | PolicyStatus::Active => true,
-            PolicyStatus::Failed | PolicyStatus::RolledBack => false,
-        });
-        Ok(in_force.map(|policy| policy.policy_id).collect())
+    /// What Charter lists at this moment, within one call's time: a cycle waits for it.
+    pub async fn in_force(&self, seed: u64) -> Result<InForce, String> {
+        let (tries, limit) = (self.settings.max_retries, self.settings.timeout_seconds);
+        let reading = retry::read(tries, seed, || self.client.policies());
+        match tokio::time::timeout(limit, reading).await {
+            Ok(listed) => listed.map(InForce).map_err(|error| error.to_string()),
+            Err(_) => Err(format!(
+                "Charter at {} did not list its policies within {} s; check that it runs there and that execute.charter_url names it",
+                self.client.address(),
+                limit.as_secs_f64(),
+            )),
+        }
     }
 
     fn taking_up<'a>(
@@ -90,6 +98,7 @@ impl Executor {
             settings: &self.settings,
             policy: None,
             hands_off: None,
+            unfinished: false,
             journal,
             now,
             window: window.for_undo(self.settings.policy_timeout),
@@ -135,8 +144,16 @@ impl Transaction<'_> {
                 record.expires_at = record.action.lasts().map(|lasts| after(sent_at, lasts));
                 ActionState::Applied
             }
-            // Sooner the request of then may still be worked on.
-            Sight::Absent if since(now, sent_at) >= self.settings.timeout_seconds => {
+            // The request of then may still be worked on; and how long ago that was nobody knows who did not look.
+            Sight::Absent if record.absent_since.is_none() => {
+                record.absent_since = Some(now);
+                return self.write().await;
+            }
+            Sight::Absent
+                if record
+                    .absent_since
+                    .is_some_and(|at| since(now, at) >= self.settings.timeout_seconds) =>
+            {
                 record.error = Some(match record.action.lasts() {
                     Some(_) => "not in force at Charter: it never arrived, or is over".to_owned(),
                     None => "not at Charter: it never arrived".to_owned(),

@@ -61,6 +61,8 @@ pub(super) struct Transaction<'a> {
     pub(super) execution: Execution,
     /// Why nothing more is sent in this execution, once somebody has said so.
     pub(super) hands_off: Option<String>,
+    /// An undo is due that could not be made, or brought to its end, now.
+    pub(super) unfinished: bool,
 }
 
 impl Transaction<'_> {
@@ -151,7 +153,7 @@ impl Transaction<'_> {
                 record.invalid = status.is_some_and(is_about_the_request);
                 ActionState::Refused
             }
-            Delivery::Unknown { why } => {
+            Delivery::Unknown { why } | Delivery::Foreign { why } => {
                 record.error = Some(format!(
                     "not known whether it took effect, look at Charter's state: {why}"
                 ));
@@ -272,8 +274,9 @@ impl Transaction<'_> {
             ActionState::Intent | ActionState::Validated | ActionState::Sent => {
                 ActionState::Refused
             }
-            ActionState::UndoSent => ActionState::UndoFailed,
-            ActionState::Applied
+            // An undo that was begun is gone on with when the store works again.
+            ActionState::UndoSent
+            | ActionState::Applied
             | ActionState::Refused
             | ActionState::Unknown
             | ActionState::Judging
@@ -304,6 +307,7 @@ impl Transaction<'_> {
         let ended_at = Some((self.now)());
         let execution = &mut self.execution;
         execution.ended_at = ended_at;
+        execution.interrupted |= self.unfinished;
         execution.success_rate = success_rate(execution);
         execution.status =
             if halt.is_some() { ExecutionStatus::Failed } else { outcome(execution) };

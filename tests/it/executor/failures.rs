@@ -113,17 +113,21 @@ async fn undo_leaves_alone_what_somebody_else_has_changed_since() {
 }
 
 #[tokio::test]
-async fn a_refused_undo_is_said_so_and_one_already_ended_counts_as_undone() {
+async fn a_refused_undo_is_said_so_and_what_is_not_in_force_counts_as_undone() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Apply, [Turn::Normal, Turn::Normal, refusal()]);
+    fake.script(Call::Apply, [Turn::Normal, Turn::Normal, Turn::Normal, refusal()]);
     let expired = Turn::Answer(409, json!({"error": "expired", "code": "not_active"}));
     fake.script(
         Call::Rollback,
-        [Turn::Answer(404, json!({"error": "gone", "code": "x"})), expired],
+        [
+            Turn::Answer(403, json!({"error": "frozen", "code": "x"})),
+            Turn::Answer(404, json!({"error": "gone", "code": "x"})),
+            expired,
+        ],
     );
     let executor = executor(settings(&fake.base));
-    let execution = run(&executor, vec![throttle(), baseline(), baseline()]).await;
-    assert_eq!(states(&execution), [S::Undone, S::UndoFailed, S::Refused]);
+    let execution = run(&executor, vec![throttle(), baseline(), baseline(), throttle()]).await;
+    assert_eq!(states(&execution), [S::Undone, S::Undone, S::UndoFailed, S::Refused]);
     assert_eq!(execution.status, ExecutionStatus::Failed);
     assert!(execution.error.expect("an error").contains("undo failed"));
 }

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::*;
+use crate::fake_charter::Turn;
 
 /// As the journal has it after the settling at a start; sent long ago.
 fn left(mode: ExecutionMode, actions: Vec<(Action, ActionState)>) -> Execution {
@@ -17,6 +18,7 @@ fn left(mode: ExecutionMode, actions: Vec<(Action, ActionState)>) -> Execution {
     for (record, (_, state)) in execution.actions.iter_mut().zip(actions) {
         record.state = state;
         record.sent_at = Some(now() - TimeDelta::minutes(5));
+        record.absent_since = (state == S::Unknown).then(|| now() - TimeDelta::minutes(4));
         record.prior_replicas = Some(3);
         record.listed_before = (state == S::Unknown).then(|| ["old".to_owned()].into());
     }
@@ -73,7 +75,7 @@ async fn what_is_not_there_never_arrived_and_the_rest_of_a_transaction_is_taken_
 #[tokio::test]
 async fn what_cannot_be_told_stays_unknown_and_nothing_is_written_or_undone() {
     type Change = fn(&mut ActionRecord);
-    let young = |record: &mut ActionRecord| record.sent_at = Some(now());
+    let young = |record: &mut ActionRecord| record.absent_since = Some(now());
     let unlisted = |record: &mut ActionRecord| record.listed_before = None;
     let sizeless = |record: &mut ActionRecord| record.prior_replicas = None;
     let nothing = |_: &mut ActionRecord| {};
@@ -130,7 +132,7 @@ async fn what_somebody_else_has_changed_since_is_not_touched() {
     assert!(after.error.expect("an error").contains("somebody else changed the size"));
     assert_eq!(fake.replicas(), 9);
     assert_eq!(fake.policies()[1]["status"], "active");
-    assert_eq!(fake.changes(), ["/api/v1/policies/ours/rollback"]);
+    assert_eq!(fake.changes(), [""; 0], "what is not in force is not rolled back again");
 }
 
 /// Between two tries of an undo somebody else may change the size: it is compared again before each.
@@ -138,7 +140,7 @@ async fn what_somebody_else_has_changed_since_is_not_touched() {
 async fn a_size_is_compared_again_before_an_undo_is_repeated() {
     let fake = FakeCharter::start().await;
     fake.world().replicas = 5;
-    fake.script(Call::Scale, [crate::fake_charter::Turn::Answer(503, json!({}))]);
+    fake.script(Call::Scale, [Turn::Answer(503, json!({}))]);
     let half = vec![(scale_up(5), S::Applied), (baseline(), S::Refused)];
     let execution = left(ExecutionMode::Transactional, half);
     let base = fake.base.clone();
@@ -153,4 +155,131 @@ async fn a_size_is_compared_again_before_an_undo_is_repeated() {
     let after = resuming.await.expect("it runs");
     assert_eq!(states(&after), [S::UndoFailed, S::Refused]);
     assert_eq!((fake.replicas(), fake.seen_of(Call::Scale).len()), (8, 1));
+}
+
+async fn resumed_under(fake: &FakeCharter, execution: Execution, says: Option<&str>) -> Execution {
+    let ledger = says.map_or_else(Ledger::new, |why| Ledger::halting_after(0, Ok(why)));
+    let executor = executor(Settings { max_retries: 1, ..settings(&fake.base) });
+    executor.resume(execution, &ledger, &CancellationToken::new(), &now).await
+}
+
+/// How long ago it was sent says nothing of a time in which nobody looked: the first look is no proof.
+#[tokio::test]
+async fn s02_what_is_not_there_is_lost_only_at_a_second_look_well_after_the_first() {
+    let fake = FakeCharter::start().await;
+    let mut execution = left(ExecutionMode::BestEffort, vec![(scale_up(5), S::Unknown)]);
+    execution.actions[0].absent_since = None;
+    let (after, written) = resumed(&fake, execution).await;
+    assert_eq!(states(&after), [S::Unknown]);
+    assert!(after.actions[0].absent_since.is_some() && !written.is_empty(), "not written down");
+    let (again, written) = resumed(&fake, after.clone()).await;
+    assert_eq!((&again, written.len()), (&after, 0), "too soon after it");
+    let mut later = after;
+    later.actions[0].absent_since = Some(now() - TimeDelta::seconds(2));
+    let (lost, _) = resumed(&fake, later).await;
+    assert_eq!(states(&lost), [S::Refused]);
+}
+
+/// What passes ends no undo: what was not begun stays as it was, what was begun goes on under the same key.
+#[tokio::test]
+async fn s09_a_passing_failure_ends_no_undo() {
+    let busy = || Turn::Answer(503, json!({}));
+    let slow = || Turn::Answer(429, json!({"error": "too many", "code": "rate_limited"}));
+    let lost = || Turn::Answer(401, json!({"error": "no key", "code": "unauthorized"}));
+    let cases: [(&str, Call, Turn, S); 6] = [
+        ("the rollback is not served", Call::Rollback, busy(), S::UndoSent),
+        ("too many calls", Call::Rollback, slow(), S::UndoSent),
+        ("a key to be corrected", Call::Rollback, lost(), S::UndoSent),
+        ("its answer is lost", Call::Rollback, Turn::Reset, S::UndoSent),
+        ("a gateway gave up", Call::Rollback, Turn::Answer(502, json!({})), S::UndoSent),
+        ("the list is not read", Call::Policies, busy(), S::Applied),
+    ];
+    for (why, call, turn, state) in cases {
+        let fake = FakeCharter::start().await;
+        fake.world().policies.push(listed("p-1", "active"));
+        let half = vec![(throttle(), S::Applied), (baseline(), S::Refused)];
+        let mut execution = left(ExecutionMode::Transactional, half);
+        execution.actions[0].charter_policy_id = Some("p-1".into());
+        fake.script(call, [turn]);
+        let put_off = resumed_under(&fake, execution, None).await;
+        assert_eq!(states(&put_off), [state, S::Refused], "{why}: {put_off:?}");
+        assert!(put_off.interrupted && put_off.is_open(), "{why}: forgotten");
+        let ended = resumed_under(&fake, put_off, None).await;
+        assert_eq!(states(&ended), [S::Undone, S::Refused], "{why}");
+        assert!(!ended.interrupted, "{why}");
+        let keys: std::collections::BTreeSet<_> =
+            fake.seen_of(Call::Rollback).into_iter().map(|seen| seen.key).collect();
+        assert_eq!(keys.len(), 1, "{why}: one undo, one key");
+    }
+}
+
+#[tokio::test]
+async fn s09_a_size_that_cannot_be_read_ends_no_undo() {
+    let fake = FakeCharter::start().await;
+    fake.world().replicas = 5;
+    fake.script(Call::CommitteeState, [Turn::Answer(503, json!({}))]);
+    let half = vec![(scale_up(5), S::Applied), (baseline(), S::Refused)];
+    let put_off = resumed_under(&fake, left(ExecutionMode::Transactional, half), None).await;
+    assert_eq!((states(&put_off), fake.replicas()), (vec![S::Applied, S::Refused], 5));
+    assert!(put_off.interrupted);
+    let ended = resumed_under(&fake, put_off, None).await;
+    assert_eq!((states(&ended), fake.replicas()), (vec![S::Undone, S::Refused], 3));
+}
+
+/// A pause leaves what it finds, and what it interrupted is still to be done when it is over.
+#[tokio::test]
+async fn s01_a_pause_or_a_stop_concludes_nothing() {
+    let fake = FakeCharter::start().await;
+    fake.world().replicas = 5;
+    for state in [S::Applied, S::UndoSent] {
+        let half = vec![(scale_up(5), state), (baseline(), S::Refused)];
+        let execution = left(ExecutionMode::Transactional, half);
+        let paused = resumed_under(&fake, execution, Some("paused by alice")).await;
+        assert_eq!(states(&paused), [state, S::Refused]);
+        assert!(paused.interrupted, "{state:?}: taken for concluded");
+    }
+    assert_eq!(fake.changes(), [""; 0]);
+}
+
+/// A Charter that has forgotten its policies gives their ids anew: the one there now is somebody else's.
+#[tokio::test]
+async fn s01_an_id_that_names_another_policy_by_now_is_not_rolled_back() {
+    let fake = FakeCharter::start().await;
+    let theirs = json!({"policy_id": "p-1", "status": "active", "action": "throttle_requests", "rate_limit": 50, "duration_seconds": 900});
+    fake.world().policies.push(theirs.clone());
+    for state in [S::Applied, S::UndoSent] {
+        let half = vec![(throttle(), state), (baseline(), S::Refused)];
+        let mut execution = left(ExecutionMode::Transactional, half);
+        execution.actions[0].charter_policy_id = Some("p-1".into());
+        let (after, _) = resumed(&fake, execution).await;
+        assert_eq!(states(&after), [S::Undone, S::Refused], "ours is gone");
+    }
+    assert_eq!((fake.policies(), fake.changes()), (vec![theirs], Vec::<String>::new()));
+}
+
+/// Stopped while Charter works on the rollback: the next process goes on with it.
+#[tokio::test]
+async fn s09_a_stop_while_an_undo_hangs_ends_no_undo() {
+    let fake = FakeCharter::start().await;
+    fake.world().policies.push(listed("p-1", "active"));
+    fake.script(Call::Rollback, [Turn::Hang]);
+    let half = vec![(throttle(), S::Applied), (baseline(), S::Refused)];
+    let mut execution = left(ExecutionMode::Transactional, half);
+    execution.actions[0].charter_policy_id = Some("p-1".into());
+    let stop = CancellationToken::new();
+    let patient = Settings {
+        timeout_seconds: Duration::from_secs(30),
+        policy_timeout: Duration::from_secs(60),
+        ..settings(&fake.base)
+    };
+    let (executor, ledger) = (executor(patient), Ledger::new());
+    let stopping = async {
+        fake.hangs().await;
+        stop.cancel();
+    };
+    let (after, ()) = tokio::join!(executor.resume(execution, &ledger, &stop, &now), stopping);
+    assert_eq!(states(&after), [S::UndoSent, S::Refused]);
+    assert!(after.interrupted);
+    let ended = resumed_under(&fake, after, None).await;
+    assert_eq!((states(&ended), ended.interrupted), (vec![S::Undone, S::Refused], false));
 }

@@ -94,11 +94,11 @@ fn s05_the_linter_refuses_what_a_guard_would_have_held() {
         verdict: Some(Success),
         failed: false,
     }));
-    let refused = world.ask(|input| check(input, &full));
-    assert!(refused.iter().any(|text| text.ends_with("its incident has had its actions")));
+    let found = world.ask(|input| check(input, &full));
+    assert!(found.iter().any(|text| text.ends_with("its incident has had its actions")));
     let mut doctored = plan.clone();
     let chosen = doctored.candidates.iter_mut().find(|c| c.verdict == Verdict::Chosen);
     chosen.expect("chosen").guards.pop();
-    let refused = world.ask(|input| check(input, &doctored));
-    assert!(refused.iter().any(|text| text.ends_with("not every guard was asked")), "{refused:?}");
+    let found = world.ask(|input| check(input, &doctored));
+    assert!(found.iter().any(|text| text.ends_with("not every guard was asked")), "{found:?}");
 }

@@ -14,18 +14,19 @@ use futures::{StreamExt, stream};
 use mape_k::clock::Clock;
 use mape_k::control_loop::once;
 use mape_k::daemon::{Parts, assemble};
-use mape_k::domain::action::Scope;
+use mape_k::domain::action::{Action, Scope};
 use mape_k::domain::cycle::Trigger;
 use mape_k::domain::escalation::Escalation;
 use mape_k::domain::execution::ActionState as S;
 use mape_k::domain::execution::{ActionRecord, Execution, ExecutionMode, ExecutionStatus};
+use mape_k::domain::ledger::{End, Entry, Ledger};
 use mape_k::domain::outcome::Judging;
 use mape_k::domain::policy::Policy;
 use mape_k::domain::temporary::Temporary;
 use mape_k::domain::time::after;
 use mape_k::domain::violation::Violation;
 use mape_k::executor::{Call, Executor, Journal, JournalError, undo_key};
-use mape_k::knowledge::Knowledge;
+use mape_k::knowledge::{Fact, Knowledge};
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -112,7 +113,7 @@ async fn intend(knowledge: &Knowledge, policy: &Policy, id: Uuid, keys: &[Uuid],
         policy_id: policy.id,
         cause: policy.cause.clone(),
         component: policy.component.clone(),
-        actions: policy.actions.iter().map(mape_k::domain::action::Action::kind).collect(),
+        actions: policy.actions.iter().map(Action::kind).collect(),
         scope: Scope::Charter,
         before: policy.evidence.iter().cloned().collect(),
         rules: ["validation_latency".to_owned()].into(),
@@ -127,6 +128,18 @@ async fn intend(knowledge: &Knowledge, policy: &Policy, id: Uuid, keys: &[Uuid],
         clear_at: None,
     };
     let mut batch = knowledge.batch();
+    let entry = |action: &Action| Entry {
+        execution_id: id,
+        at: now,
+        action: action.kind(),
+        target: action.scope().component().to_owned(),
+        cause: policy.cause.clone(),
+        end: End::Open,
+    };
+    let ledger =
+        Ledger { entries: policy.actions.iter().map(entry).collect(), ..Ledger::default() };
+    let value = serde_json::to_value(ledger).expect("JSON");
+    batch.put(&Fact { name: "ledger".to_owned(), value, at: now });
     batch.put(&judging);
     batch.put(&Execution::intended(policy, id, keys, setting.mode, now));
     batch.put(&Temporary {
@@ -233,6 +246,19 @@ async fn ends_well(world: &World, setting: Setting, crash: Crash) {
         }
         ExecutionStatus::Pending | ExecutionStatus::InProgress => panic!("in progress: {what}"),
     }
+    let ledger = parts.knowledge.fact::<Ledger>("ledger").await.expect("the store").expect("one");
+    let unsent = execution.actions.iter().all(|a| a.tries == 0);
+    let end = if unsent {
+        End::Unsent
+    } else if there.contains(&true) {
+        End::Open
+    } else {
+        End::Failed
+    };
+    let own: Vec<End> = ledger.entries.iter().map(|e| e.end).collect();
+    assert_eq!(own, [end; 3], "what the guards count: {what}");
+    let not_undone = execution.actions.iter().any(|a| a.state == S::UndoFailed);
+    assert_eq!(ledger.breaker.tripped.is_some(), not_undone, "the breaker: {what}");
     let judgings = parts.knowledge.all::<Judging>(None).await.expect("the store");
     assert_eq!(!judgings.is_empty(), there.contains(&true), "judged what is in effect: {what}");
     let followed = parts.knowledge.all::<Temporary>(None).await.expect("the store");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use mape_k::domain::Cause;
+use mape_k::domain::action::ActionKind;
 use mape_k::domain::execution::ActionState as S;
 use mape_k::domain::execution::{Execution, ExecutionMode, ExecutionStatus};
 use mape_k::domain::pause::Pause;
@@ -25,6 +26,8 @@ async fn execution(world: &World) -> Value {
 #[tokio::test]
 async fn s02_what_took_effect_unseen_is_found_after_the_restart_and_judged() {
     let mut world = crashed_while_sending(Turn::DoThenHang).await;
+    // Judged from when it was sent: a slow machine may find it late.
+    world.config.knowledge.judge_limit = Duration::from_mins(1);
     world.start().await;
     world.until("found", async || execution(&world).await["status"] == "completed").await;
     world.latency(0.2);
@@ -62,6 +65,41 @@ async fn s02_what_is_not_there_is_called_lost_only_when_its_time_is_over() {
     let sent = world.charter.seen_of(Call::Scale);
     assert_ne!(sent[0].key, sent[1].key);
     assert_eq!(world.charter.world().effects.len(), 1);
+    world.stop().await;
+}
+
+/// Found so late that what is seen now says nothing of it.
+#[tokio::test]
+async fn s02_what_is_found_too_late_is_no_success() {
+    let mut world = crashed_while_sending(Turn::DoThenHang).await;
+    world.config.knowledge.judge_limit = Duration::ZERO;
+    world.config.execute.settle.insert(ActionKind::ScaleUp, Duration::ZERO);
+    world.latency(0.2);
+    world.start().await;
+    world.until("judged", async || !world.items("outcomes").await.is_empty()).await;
+    assert_eq!(world.items("outcomes").await[0]["outcome_type"], "unknown");
+    assert_eq!(world.changes(), ["scale 5"]);
+    world.stop().await;
+}
+
+/// Ten quiet minutes in which nobody could look are no reason to give up.
+#[tokio::test]
+async fn s02_what_could_not_be_looked_for_is_not_given_up() {
+    let mut world = crashed_while_sending(Turn::DoThenHang).await;
+    world.charter.world().replicas = 4;
+    world.config.plan.incident_gap = Duration::from_secs(1);
+    world.latency(0.2);
+    world.start().await;
+    world.until("told", async || world.is_open("outcome_unknown").await).await;
+    put_pause(&world, &for_an_hour()).await;
+    let quiet = world.now() + TimeDelta::seconds(4);
+    world.until("quiet for long", async || world.now() > quiet).await;
+    assert!(world.is_open("outcome_unknown").await, "given up unseen");
+    assert_eq!(execution(&world).await["actions"][0]["state"], "unknown");
+    world.charter.world().replicas = 5;
+    put_pause(&world, &Value::Null).await;
+    world.until("found", async || execution(&world).await["status"] == "completed").await;
+    assert_eq!(world.changes(), ["scale 5"]);
     world.stop().await;
 }
 
@@ -161,6 +199,7 @@ async fn s01_half_a_transaction_that_somebody_else_has_changed_since_is_a_person
     world.start().await;
     world.until("told", async || world.is_open("outcome_unknown").await).await;
     world.cycles(3).await;
+    assert!(world.is_open("breaker").await, "what cannot be undone stops everything");
     assert_eq!((world.changes(), world.charter.replicas()), (Vec::<String>::new(), 7));
     let execution = execution(&world).await;
     assert_eq!(execution["actions"][0]["state"], "undo_failed");

@@ -1,16 +1,18 @@
 //! S09: bypass, throttle and override end when they were meant to, whatever Charter does and whichever process is there
 //! then; their verdict stands, and nothing that is not ours is touched.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
+use mape_k::domain::outcome::{Judging, Outcome};
 use mape_k::domain::pause::Pause;
 use mape_k::domain::temporary::Temporary;
 use mape_k::domain::time::Time;
 use mape_k::executor::{Call, undo_key};
-use mape_k::knowledge::Fact;
+use mape_k::knowledge::{Fact, Knowledge};
 use mape_k::planner::guardrails::Mode;
 use serde_json::{Value, json};
 
@@ -158,7 +160,7 @@ async fn s09_one_that_a_dead_process_left_unknown_is_found_and_ended() {
 #[tokio::test]
 async fn s09_an_end_that_was_cut_is_gone_on_with() {
     let mut world = world(ActionKind::ThrottleRequests, Duration::from_secs(3)).await;
-    world.charter.script(Call::Rollback, [Turn::DoThenHang]);
+    world.charter.script(Call::Rollback, [Turn::Hang]);
     world.config.execute.timeout_seconds = Duration::from_mins(1);
     world.config.execute.policy_timeout = Duration::from_mins(1);
     world.start().await;
@@ -193,17 +195,125 @@ async fn s09_one_that_is_over_before_its_verdict_spoils_no_statistics() {
     world.stop().await;
 }
 
-/// A rollback that Charter refuses is told once and left to a person.
+/// Its end took effect and the answer was lost with the process: seen in the list, not asked for again.
+#[tokio::test]
+async fn s09_an_end_that_took_effect_unseen_is_not_repeated() {
+    let mut world = world(ActionKind::ThrottleRequests, Duration::from_secs(3)).await;
+    world.charter.script(Call::Rollback, [Turn::DoThenHang]);
+    world.config.execute.timeout_seconds = Duration::from_mins(1);
+    world.config.execute.policy_timeout = Duration::from_mins(1);
+    world.start().await;
+    applied(&world).await;
+    world.until("being ended", async || world.changes().len() == 2).await;
+    world.crash().await;
+    world.start().await;
+    state_is(&world, "undone").await;
+    rolled_back_once(&world);
+    world.stop().await;
+}
+
+/// What passes is no end: told while it lasts, and ended as soon as Charter takes it, under the same key.
+#[tokio::test]
+async fn s09_a_passing_failure_of_its_end_is_gone_on_with() {
+    let mut world = world(ActionKind::ThrottleRequests, LASTS).await;
+    world.charter.script(Call::Rollback, vec![Turn::Answer(503, json!({})); 12]);
+    world.start().await;
+    applied(&world).await;
+    judged(&world).await;
+    world.until("told", async || world.is_open("outcome_unknown").await).await;
+    assert_eq!(action(&world).await["state"], "undo_sent");
+    assert_eq!(followed(&world).await, 1, "forgotten");
+    state_is(&world, "undone").await;
+    world.until("over", async || followed(&world).await == 0).await;
+    let keys: BTreeSet<_> =
+        world.charter.seen_of(Call::Rollback).into_iter().map(|s| s.key).collect();
+    assert_eq!((keys.len(), world.charter.world().effects.len()), (1, 2));
+    assert!(!world.is_open("breaker").await, "a passing failure is no failure");
+    world.stop().await;
+}
+
+/// Paused between the decision to end it and the call.
+#[tokio::test]
+async fn s09_a_pause_while_it_is_being_ended_puts_the_end_off() {
+    let mut world = world(ActionKind::ThrottleRequests, Duration::from_secs(3)).await;
+    world.charter.script(Call::Rollback, [Turn::Answer(503, json!({}))]);
+    world.start().await;
+    applied(&world).await;
+    world.until("being ended", async || !world.charter.seen_of(Call::Rollback).is_empty()).await;
+    put_pause(&world, an_hour()).await;
+    world.cycles(4).await;
+    let sent = world.charter.seen_of(Call::Rollback).len();
+    assert_eq!(action(&world).await["state"], "undo_sent");
+    world.until("told", async || world.is_open("outcome_unknown").await).await;
+    assert_eq!(world.charter.seen_of(Call::Rollback).len(), sent, "sent while paused");
+    put_pause(&world, Value::Null).await;
+    state_is(&world, "undone").await;
+    world.stop().await;
+}
+
+/// A Charter that has forgotten its policies gave the id to somebody else's.
+#[tokio::test]
+async fn s09_an_id_that_is_somebody_else_s_by_now_is_closed_without_a_call() {
+    for theirs in [
+        None,
+        Some(json!({"policy_id": "p-1", "status": "active",
+                                     "action": "rebalance_load", "strategy": "round_robin"})),
+    ] {
+        let mut world = world(ActionKind::ThrottleRequests, LASTS).await;
+        world.start().await;
+        applied(&world).await;
+        judged(&world).await;
+        world.charter.world().policies = theirs.iter().cloned().collect();
+        state_is(&world, "closed").await;
+        world.cycles(2).await;
+        assert_eq!(world.changes(), ["throttle_requests"]);
+        assert_eq!(world.charter.policies(), theirs.into_iter().collect::<Vec<_>>());
+        assert_eq!(followed(&world).await, 0);
+        world.stop().await;
+    }
+}
+
+/// Ended before its verdict, and then a crash: nothing is learned of it, and the verdict is not lost.
+#[tokio::test]
+async fn s09_one_that_was_ended_before_its_verdict_is_judged_after_a_crash() {
+    let mut world = world(ActionKind::ThrottleRequests, Duration::from_secs(3)).await;
+    let settle = &mut world.config.execute.settle;
+    settle.insert(ActionKind::ThrottleRequests, Duration::from_mins(5));
+    world.start().await;
+    applied(&world).await;
+    let judging = world.knowledge().all::<Judging>(None).await.expect("the store").remove(0);
+    state_is(&world, "undone").await;
+    world.until("judged", async || !world.items("outcomes").await.is_empty()).await;
+    world.stop().await;
+    // As the store is when the process dies between the end and the verdict of the next cycle.
+    let knowledge = Knowledge::open(&world.config.knowledge).await.expect("the store");
+    let mut batch = knowledge.batch();
+    for outcome in knowledge.all::<Outcome>(None).await.expect("the store") {
+        batch.delete::<Outcome>(outcome.id.to_string());
+    }
+    batch.put(&judging);
+    knowledge.commit(batch).await.expect("a commit");
+    knowledge.close().await;
+    world.start().await;
+    world.until("judged", async || !world.items("outcomes").await.is_empty()).await;
+    assert_eq!(world.items("outcomes").await[0]["outcome_type"], "unknown");
+    assert!(!world.is_open("action_failed").await, "it did not fail");
+    world.stop().await;
+}
+
+/// A rollback that Charter refuses is told once, for as long as it is in force, and left to a person.
 #[tokio::test]
 async fn s09_an_end_that_fails_is_told_once() {
     let mut world = world(ActionKind::ThrottleRequests, LASTS).await;
     let refusal = Turn::Answer(403, json!({"error": "frozen", "code": "frozen"}));
     world.charter.script(Call::Rollback, vec![refusal; 10]);
-    world.config.plan.incident_gap = Duration::from_mins(1);
+    world.config.plan.incident_gap = Duration::from_secs(1);
     world.start().await;
     applied(&world).await;
     judged(&world).await;
     state_is(&world, "undo_failed").await;
+    let quiet = world.now() + TimeDelta::seconds(3);
+    world.until("quiet for long", async || world.now() > quiet).await;
     world.cycles(6).await;
     assert_eq!(world.changes(), ["throttle_requests", "rollback"]);
     assert_eq!(world.open_escalations().await, ["breaker", "outcome_unknown"]);
@@ -211,6 +321,14 @@ async fn s09_an_end_that_fails_is_told_once() {
     let about = told.iter().find(|e| e["reason"] == "outcome_unknown").expect("just seen");
     assert!(about["detail"].to_string().contains("frozen"), "{about}");
     assert_eq!(world.metric("mape_k_escalations_total{reason=\"outcome_unknown\"}").await, 1);
+    // Told anew by the next process too; over when a person has ended it.
+    world.stop().await;
+    world.start().await;
+    world.cycles(6).await;
+    assert!(world.is_open("outcome_unknown").await, "forgotten by a restart");
+    world.charter.world().policies[0]["status"] = json!("rolled_back");
+    world.until("closed", async || !world.is_open("outcome_unknown").await).await;
+    assert_eq!(world.changes(), ["throttle_requests", "rollback"]);
     world.stop().await;
 }
 
@@ -237,12 +355,11 @@ async fn s09_while_a_person_s_pause_holds_nothing_is_ended() {
     let mut world = world(ActionKind::ThrottleRequests, Duration::from_secs(3)).await;
     world.start().await;
     applied(&world).await;
-    let now = Utc::now();
-    let until = now + TimeDelta::hours(1);
-    let pause = Pause { by: "alice".into(), reason: "look".into(), since: now, until };
-    put_pause(&world, serde_json::to_value(pause).expect("JSON")).await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    world.cycles(2).await;
+    put_pause(&world, an_hour()).await;
+    world.until("told that it is overdue", async || world.is_open("outcome_unknown").await).await;
+    let told = world.items("escalations?open=true").await;
+    let about = told.iter().find(|e| e["reason"] == "outcome_unknown").expect("just seen");
+    assert!(about["detail"].to_string().contains("should have been over"), "{about}");
     assert_eq!(world.changes(), ["throttle_requests"]);
     put_pause(&world, Value::Null).await;
     state_is(&world, "undone").await;
@@ -261,6 +378,13 @@ async fn s09_mode_observe_ends_nothing() {
     world.cycles(4).await;
     assert_eq!(world.changes(), ["throttle_requests"]);
     world.stop().await;
+}
+
+fn an_hour() -> Value {
+    let now = Utc::now();
+    let until = now + TimeDelta::hours(1);
+    let pause = Pause { by: "alice".into(), reason: "look".into(), since: now, until };
+    serde_json::to_value(pause).expect("JSON")
 }
 
 async fn put_pause(world: &World, value: Value) {
