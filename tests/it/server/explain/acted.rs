@@ -84,8 +84,8 @@ async fn two_remedies_were_admitted_and_one_was_outranked() {
     Cycle 20261118_112640: scale_up to 6 replicas was done
 
     In short
-      scale_up to 6 replicas was done for validation_latency at charter, the best of 2 remedies (score
-      0.60).
+      scale_up to 6 replicas was done for validation_latency at charter, the best in turn of 2
+      remedies (score 0.60).
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
