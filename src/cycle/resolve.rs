@@ -62,7 +62,7 @@ impl Cycle {
         };
         let waiting = recalled.executions.values().filter(stays);
         self.memory.unresolved.extend(waiting.flat_map(|e| unknown(e, &[])));
-        changed |= self.end_temporaries(recalled, barred.as_deref(), stop).await?;
+        changed |= self.end_temporaries(recalled, seen, barred.as_deref(), stop).await?;
         if changed {
             // What is planned next rests on what is true now.
             seen.charter = self.executor.observe(self.clock.now()).await;

@@ -6,6 +6,7 @@ use super::Cycle;
 use super::escalate::{announce, tell, unknown};
 use super::execute::StoreJournal;
 use super::guarded::INTERVALS;
+use super::observe::Seen;
 use super::recall::{RECENT, Recalled};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{ActionRecord, ActionState, Execution};
@@ -72,6 +73,7 @@ impl Cycle {
     pub(super) async fn end_temporaries(
         &mut self,
         recalled: &mut Recalled,
+        seen: &Seen,
         barred: Option<&str>,
         stop: &CancellationToken,
     ) -> Result<bool, StoreError> {
@@ -79,7 +81,9 @@ impl Cycle {
         let due: Vec<Temporary> =
             recalled.temporaries.iter().filter(|t| t.expires_at <= now).cloned().collect();
         self.memory.sweep_due |= self.memory.number % LEFTOVERS_EVERY == 1;
-        if due.is_empty() && !self.memory.sweep_due {
+        // What is due cannot wait for a Charter that seems mute; the sweep can.
+        let sweeps = self.memory.sweep_due && seen.charter.state.is_ok();
+        if due.is_empty() && !sweeps {
             return Ok(false);
         }
         let (listed, unread) = match self.executor.in_force(self.memory.number).await {
@@ -90,7 +94,7 @@ impl Cycle {
             }
         };
         // Before anything is ended here: what is still stands in the list that was just read.
-        if let Some(listed) = listed.as_ref().filter(|_| self.memory.sweep_due) {
+        if let Some(listed) = listed.as_ref().filter(|_| sweeps) {
             let recent = self.knowledge.page::<Execution>(None, None, RECENT).await?.items;
             // Also those that are older, while somebody is told of them.
             let told = recalled.executions.values().filter(|e| recent.iter().all(|r| r.id != e.id));
