@@ -1,5 +1,7 @@
 //! Temporary actions: followed from the intent to their end, and ended here when Charter has not done so itself.
 
+use std::collections::BTreeSet;
+
 use tokio_util::sync::CancellationToken;
 
 use super::Cycle;
@@ -98,11 +100,19 @@ impl Cycle {
             let recent = self.knowledge.page::<Execution>(None, None, RECENT).await?.items;
             // Also those that are older, while somebody is told of them.
             let told = recalled.executions.values().filter(|e| recent.iter().all(|r| r.id != e.id));
-            self.memory.leftovers = recent
+            let all: Vec<&Execution> = recent.iter().chain(told).collect();
+            // A Charter that gives an id out again gives it to one that is meant to be in force.
+            let meant: BTreeSet<&String> = all
                 .iter()
-                .chain(told)
+                .flat_map(|e| &e.actions)
+                .filter(|a| a.in_effect() && !is_over(a))
+                .filter_map(|a| a.charter_policy_id.as_ref())
+                .collect();
+            self.memory.leftovers = all
+                .iter()
                 .flat_map(|e| e.actions.iter().map(move |a| (e, a)))
                 .filter(|(_, a)| in_force(listed, a) && is_over(a))
+                .filter(|(_, a)| a.charter_policy_id.as_ref().is_none_or(|id| !meant.contains(id)))
                 .map(|(execution, record)| leftover(execution, record))
                 .collect();
             self.memory.sweep_due = false;

@@ -27,7 +27,8 @@ async fn a66_useless_remedies_are_given_up_and_told() {
     assert_eq!(
         world.open_escalations().await,
         ["budget", "ineffective", "ineffective", "remedies_exhausted"],
-        "one for each action, one for the hour's budget, and one for the end"
+        "one for each action, one for the hour's budget, and one for the end: {:#?}",
+        world.items("escalations?open=true").await
     );
     let opened = "mape_k_escalations_total{reason=\"ineffective\"}";
     assert_eq!(world.metric(opened).await, 2);
