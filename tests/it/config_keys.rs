@@ -81,6 +81,7 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("execute.settle_default", "60"),
     ("knowledge.database", "memory"),
     ("knowledge.sqlite_path", "/tmp/k.db"),
+    ("knowledge.postgres_url", "postgres://db:5432/mape_k?sslmode=verify-full"),
     ("knowledge.pattern_learning_enabled", "false"),
     ("knowledge.confidence_saturation_point", "10"),
     ("knowledge.outcome_history_limit", "10"),
@@ -200,14 +201,13 @@ fn a51_every_key_is_accepted_and_effective() {
     }
 }
 
-/// `plan.strategies` is shown below, `api.tls`, which needs files, in `access::tls`; `knowledge.postgres_url` waits for its
-/// store.
+/// `plan.strategies` is shown below, `api.tls`, which needs files, in `access::tls`.
 #[test]
 fn a51_no_key_is_left_out_of_the_table() {
     let tested: BTreeSet<_> = keys().into_iter().map(|(key, _, _)| key.to_owned()).collect();
     let all = key_paths(&printed(&Config::default()));
     let left_out: Vec<_> = all.difference(&tested).map(String::as_str).collect();
-    assert_eq!(left_out, ["api.tls", "knowledge.postgres_url", "plan.strategies"]);
+    assert_eq!(left_out, ["api.tls", "plan.strategies"]);
     let unknown: Vec<_> = tested.difference(&all).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
@@ -253,12 +253,4 @@ fn queries_stand_beside_the_shipped_rules() {
         ["validation_latency", "failure_rate", "throughput", "critical_policy_violations"];
     assert_eq!(names[..4], shipped);
     assert_eq!(names[4..], ["q"]);
-}
-
-#[test]
-fn postgres_is_refused_until_it_is_there() {
-    let errors = parse("knowledge: {database: postgres}").expect_err("refused");
-    assert!(errors.to_string().contains("does not have postgres yet"), "{errors}");
-    let (_, warnings) = parse("knowledge: {postgres_url: 'postgres://x'}").expect("accepted");
-    assert_eq!(warnings[0].path, "knowledge.postgres_url");
 }
