@@ -1,15 +1,15 @@
 //! The store in a PostgreSQL database: one session writes and holds the lock on the store, a few others read.
 //!
 //! ```text
-//! open ─▶ session: lock ─▶ migrations ─▶ take the next number
-//! write ─▶ session (lost: a new one, lock again) ─▶ one statement: is the number ours? then the batch
+//! open ─▶ session: lock ─▶ migrations ─▶ leave our token
+//! write ─▶ session (lost: a new one, lock again) ─▶ one statement: is the token ours? then the batch
 //! ```
 //!
 //! Two daemons on one store would act twice, so two things keep the second one out. The *lock* is the server's advisory
 //! lock of the writing session: whoever wants to write has it, and when the session ends, however that happens, the lock
-//! is gone with the only way to write. The *number* says who had it last: after a lost session another process may have
-//! held the store and acted, and what this process remembers from before is no base for acting. Every write compares the
-//! number within its own transaction, so a daemon that was out is refused for good, even where the lock says nothing (a
+//! is gone with the only way to write. The *token* says who opened the store last: after a lost session another process
+//! may have held it and acted, and what this process remembers from before is no base for acting. Every write compares
+//! the token within its own transaction, so a daemon that was out is refused for good, even where the lock says nothing (a
 //! pooler that hands out sessions by transaction, a restored server).
 //!
 //! One writer at a time also makes `sequence` rise in the order in which commits become visible: numbers handed out to
@@ -31,6 +31,7 @@ use sqlx::query::QueryScalar;
 use sqlx::{ConnectOptions as _, Connection as _, FromRow};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::settings::PostgresUrl;
 use super::store::{Bound, Collection, Query, Record, Store, StoreError, Write, Written};
@@ -60,14 +61,16 @@ const LOCKED: &str = "55P03";
 
 /// Of every session. The server ends what hangs before [`CALL`] is over, and finds out within half a minute that a
 /// machine has vanished, so that its lock is free for the next one.
-const SESSION: [(&str, &str); 11] = [
+const SESSION: [(&str, &str); 12] = [
     ("application_name", "mape-k"),
     ("search_path", "mape_k"),
     ("client_min_messages", "warning"),
     ("default_transaction_isolation", "read committed"),
     ("statement_timeout", "5s"),
-    // A session of ours that was just cut needs a moment to end and to let go of the lock.
-    ("lock_timeout", "3s"),
+    // A session of ours that was just cut needs a moment to end and to let go of the lock. Within the 2 s of /health.
+    ("lock_timeout", "1s"),
+    // Everything here has its index; a plan made while the store was empty would read all of it for hours.
+    ("enable_seqscan", "off"),
     ("idle_in_transaction_session_timeout", "10s"),
     ("tcp_keepalives_idle", "10"),
     ("tcp_keepalives_interval", "5"),
@@ -83,8 +86,8 @@ pub struct PostgresStore {
     /// What no message may repeat.
     password: Option<Secret>,
     options: PgConnectOptions,
-    /// Taken at the opening.
-    number: i64,
+    /// Who we are to the store: of this process and opening alone.
+    token: String,
     writer: Mutex<Writer>,
     readers: PgPool,
 }
@@ -111,7 +114,7 @@ impl PostgresStore {
             name: url.to_string(),
             password: address::password(url.expose()),
             options: PgConnectOptions::new_without_pgpass(),
-            number: 0,
+            token: Uuid::new_v4().to_string(),
             writer: Mutex::new(Writer::Lost),
             readers: PgPoolOptions::new().connect_lazy_with(PgConnectOptions::new_without_pgpass()),
         };
@@ -122,14 +125,14 @@ impl PostgresStore {
             .acquire_timeout(CALL)
             .connect_lazy_with(store.options.clone());
         let session = store.bounded(OPEN, "opened", store.prepare()).await?;
-        (store.number, *store.writer.get_mut()) = (session.0, Writer::Ready(session.1));
+        *store.writer.get_mut() = Writer::Ready(session);
         // What can be opened but not read or written is told at the start, not at the first fault.
         store.check().await?;
         store.get(Collection::Facts, "").await?;
         Ok(store)
     }
 
-    async fn prepare(&self) -> Result<(i64, PgConnection), StoreError> {
+    async fn prepare(&self) -> Result<PgConnection, StoreError> {
         let opened = |error: sqlx::Error| self.failed("opened", &error);
         let mut session = self.lock().await?;
         let encoding: String = sqlx::query_scalar("SHOW server_encoding")
@@ -154,14 +157,15 @@ impl PostgresStore {
                 error => self.unavailable("brought up to date", error.to_string()),
             },
         )?;
-        let number = sqlx::query_scalar(
-            "INSERT INTO holder (id, number, checks) VALUES (1, 1, 0)
-             ON CONFLICT (id) DO UPDATE SET number = holder.number + 1 RETURNING number",
+        sqlx::query(
+            "INSERT INTO holder (id, token, since, checks) VALUES (1, $1, now(), 0)
+             ON CONFLICT (id) DO UPDATE SET token = excluded.token, since = excluded.since",
         )
-        .fetch_one(&mut session)
+        .bind(&self.token)
+        .execute(&mut session)
         .await
         .map_err(opened)?;
-        Ok((number, session))
+        Ok(session)
     }
 
     /// A new session that holds the lock.
@@ -271,7 +275,7 @@ impl Store for PostgresStore {
         let columns = Columns::of(writes);
         let statement =
             sqlx::query_scalar("SELECT write_batch($1, $2, $3, $4, $5, $6, $7, $8, $9)")
-                .bind(self.number)
+                .bind(&self.token)
                 .bind(&columns.whats)
                 .bind(&columns.collections)
                 .bind(&columns.keys)
@@ -323,7 +327,7 @@ impl Store for PostgresStore {
         at_most: usize,
     ) -> Result<BTreeMap<String, u64>, StoreError> {
         let statement = sqlx::query_scalar("SELECT prune_records($1, $2, $3, $4, $5, $6)")
-            .bind(self.number)
+            .bind(&self.token)
             .bind(bound.collection.as_str())
             .bind(bound.tag.as_deref().map(stored))
             .bind(count(bound.newest))
@@ -339,7 +343,7 @@ impl Store for PostgresStore {
 
     // A real commit: only that meets a full disk, a standby or another process that took the store.
     async fn check(&self) -> Result<(), StoreError> {
-        let statement = sqlx::query_scalar::<_, ()>("SELECT check_write($1)").bind(self.number);
+        let statement = sqlx::query_scalar::<_, ()>("SELECT check_write($1)").bind(&self.token);
         self.write_with(statement).await.map(drop)
     }
 

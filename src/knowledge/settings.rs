@@ -17,9 +17,10 @@ pub enum Database {
     Postgres,
 }
 
-/// Where PostgreSQL is and who we are there; shows itself without user and password.
+/// Where PostgreSQL is and who we are there; shows itself without user and password. Boxed: the settings travel by value
+/// through every start, and few have one.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PostgresUrl(Url);
+pub struct PostgresUrl(Box<Url>);
 
 impl PostgresUrl {
     /// What may stand behind the `?`. A password there would be shown.
@@ -48,7 +49,7 @@ impl PostgresUrl {
         if url.path().len() < 2 {
             return Err("the name of the database is missing: postgres://host/database".to_owned());
         }
-        Ok(Self(url))
+        Ok(Self(Box::new(url)))
     }
 
     /// With the password, for the one place that connects.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use mape_k::config::Config;
 use serde_json::{Value, json};
 
-use crate::config::{accepted, key_paths, parse, printed};
+use crate::config::{accepted, key_paths, printed};
 
 /// A value that is not the default, for every key that is printed as it is given.
 const AS_GIVEN: &[(&str, &str)] = &[

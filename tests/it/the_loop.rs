@@ -13,6 +13,7 @@ mod fakes;
 mod guarded;
 mod overload;
 mod paused;
+mod postgres;
 mod verdicts;
 mod waking;
 mod world;

@@ -4,7 +4,9 @@
 //! PostgreSQL does not run as root. There it runs as nobody, or, where nobody may not reach the programs, as a user of a
 //! user namespace.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
@@ -39,16 +41,16 @@ fn ordinary_user() -> &'static [&'static str] {
         if !is_root() {
             return &[];
         }
-        let mut tried = String::new();
+        let mut tried = Vec::new();
         for way in [NOBODY, NAMESPACE] {
             let mut command = Command::new(way[0]);
             let output = command.args(&way[1..]).arg(&tools().postgres).arg("--version").output();
             match output {
                 Ok(output) if output.status.success() => return way,
-                failed => tried += &format!("{way:?}: {failed:?}\n"),
+                failed => tried.push(format!("{way:?}: {failed:?}")),
             }
         }
-        panic!("PostgreSQL does not run as root, and no other user can run it here:\n{tried}")
+        panic!("PostgreSQL does not run as root, and no other user can run it here: {tried:?}")
     })
 }
 
@@ -67,7 +69,7 @@ fn command(program: &Path) -> Command {
 /// Makes an empty cluster in `folder`, which the server's user then owns; where its data are.
 fn initialize(folder: &Path) -> PathBuf {
     if ordinary_user().first() == Some(&"setpriv") {
-        std::os::unix::fs::chown(folder, Some(NOBODY), Some(NOBODY)).expect("root may give away");
+        chown(folder, Some(NOBODY), Some(NOBODY)).expect("root may give away");
     }
     let data = folder.join("data");
     // The cluster itself need not survive a crash of this machine, so it is not synced.
@@ -191,11 +193,18 @@ impl Postgres {
 
     /// The same database as another user.
     pub fn url_of(&self, user: &str) -> String {
-        self.url().replacen(SUPERUSER, user, 1)
+        self.url().replacen(&format!("{SUPERUSER}@"), &format!("{user}@"), 1)
     }
 
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// Makes a file one that only the server may read, as it demands of its keys.
+    pub fn give(&self, file: &Path) {
+        std::fs::set_permissions(file, Permissions::from_mode(0o600)).expect("permissions");
+        let owner = std::fs::metadata(&self.data).expect("the data").uid();
+        chown(file, Some(owner), None).expect("its owner");
     }
 
     pub async fn start_again(&mut self) {
