@@ -245,6 +245,23 @@ fn a51_a_cause_given_in_strategies_replaces_that_causes_list_only() {
 }
 
 #[test]
+fn a51_the_address_of_postgresql_may_be_in_a_file_and_its_password_is_not_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("url");
+    std::fs::write(&path, "postgres://me:s3cret@db/mape_k?sslmode=require\n").expect("written");
+    let config = accepted(&format!(
+        "knowledge: {{database: postgres, postgres_url_file: {}}}",
+        path.display()
+    ));
+    let url = config.knowledge.postgres_url.as_ref().expect("an address");
+    assert_eq!(url.expose().password(), Some("s3cret"));
+    let shown = "postgres://***@db/mape_k?sslmode=require";
+    assert_eq!(printed(&config)["knowledge"]["postgres_url"], shown);
+    assert!(!format!("{config:?} {:?}", config.knowledge).contains("s3cret"));
+    assert!(format!("{:?}", config.knowledge).contains(shown));
+}
+
+#[test]
 fn queries_stand_beside_the_shipped_rules() {
     let config =
         accepted("monitor: {queries: [{name: q, promql: up, comparison: lt, threshold: 1}]}");

@@ -35,7 +35,8 @@ const NOBODY: u32 = 65_534;
 /// How to become a user whom PostgreSQL accepts; empty for somebody who is one.
 fn ordinary_user() -> &'static [&'static str] {
     const NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
-    const NAMESPACE: &[&str] = &["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"];
+    const NAMESPACE: &[&str] =
+        &["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"];
     static WAY: OnceLock<&[&str]> = OnceLock::new();
     WAY.get_or_init(|| {
         if !is_root() {
@@ -117,7 +118,7 @@ struct Shared {
     _pipe: ChildStdin,
 }
 
-const HOLD: &str = r#"folder=$1; shift
+const HOLD: &str = r#"trap '' INT; folder=$1; shift
 "$@" >"$folder/log" 2>&1 &
 server=$!
 echo started
@@ -131,10 +132,10 @@ pub async fn database() -> String {
     let shared = SHARED.get_or_init(|| {
         let folder =
             tempfile::Builder::new().prefix("mape-k-postgres").tempdir().expect("a folder");
+        let port = free_port();
+        let data = initialize(folder.path());
         // The shell removes it.
         let folder = folder.keep();
-        let port = free_port();
-        let data = initialize(&folder);
         let mut shell = Command::new("sh");
         shell.args(["-c", HOLD, "sh"]).arg(&folder).args(ordinary_user()).arg(&tools().postgres);
         let mut shell = shell
