@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes real prometheus, promtool, alertmanager and amtool available to the tests, at target/tools/bin/.
+# Makes real prometheus, promtool, alertmanager, amtool, postgres and initdb available to the tests, at target/tools/bin/.
 #
 # What is on PATH is used. What is not comes from the distribution's own packages, downloaded and checked by apt, unpacked
 # under target/tools: no root, no service, nothing outside this repository is written. Ready tools make this a no-op.
@@ -17,16 +17,17 @@ bin=$tools/bin
 fail() {
     {
         printf 'fetch-tools: %s\n' "$1"
-        printf 'The tests run real Prometheus and Alertmanager servers. Install both and run again, for example:\n'
-        printf '  sudo apt-get install prometheus prometheus-alertmanager    (Debian, Ubuntu; their services may stay stopped)\n'
-        printf 'or put prometheus, promtool, alertmanager and amtool from https://prometheus.io/download/ on PATH.\n'
+        printf 'The tests run real Prometheus, Alertmanager and PostgreSQL servers. Install them and run again, for example:\n'
+        printf '  sudo apt-get install prometheus prometheus-alertmanager postgresql    (Debian, Ubuntu; their services may stay\n'
+        printf '  stopped) or put prometheus, promtool, alertmanager and amtool from https://prometheus.io/download/ and\n'
+        printf '  postgres and initdb from https://www.postgresql.org/download/ on PATH.\n'
     } >&2
     exit 1
 }
 
 report() {
     local tool
-    for tool in prometheus promtool alertmanager amtool; do
+    for tool in prometheus promtool alertmanager amtool postgres initdb; do
         printf '%s\n' "$bin/$tool"
     done
 }
@@ -41,6 +42,13 @@ link_from_path() {
     checker=$(type -P "$partner") || return 1
     ln -sfn "$server" "$bin/$name"
     ln -sfn "$checker" "$bin/$partner"
+}
+
+# Debian keeps PostgreSQL's programs off PATH, one folder a version; the newest counts.
+link_postgres() {
+    local folders
+    folders=$(compgen -G '/usr/lib/postgresql/*/bin' | sort -V | tac | paste -s -d :) || true
+    PATH=$PATH${folders:+:$folders} link_from_path postgres initdb
 }
 
 apt_private() {
@@ -124,7 +132,49 @@ unpack_package() {
     done
 }
 
-if ready prometheus promtool && ready alertmanager amtool; then
+# The server's own package and the libraries that it needs and this machine lacks; not what it only recommends, its
+# client, or the compiler that just-in-time queries would load (the tests turn that off).
+unpack_postgres() {
+    local package needed name programs
+    package=$(apt-cache -c "$tools/apt/apt.conf" search --names-only '^postgresql-[0-9]+$' | cut -d ' ' -f 1 | sort -V | tail -n 1)
+    [[ -n $package ]] || fail 'apt knows no package postgresql-NN.'
+    printf 'fetch-tools: downloading the package %s\n' "$package" >&2
+    needed=$(apt-get -c "$tools/apt/apt.conf" -q -y --no-install-recommends --print-uris install "$package" 2>>"$tools/apt/log" |
+        awk '/^\047/ { sub(/_.*/, "", $2); print $2 }' | grep -E '^lib' | grep -vE '^lib(c6|c-|llvm|z3|perl|gdbm)|-(common|perl)$') || true
+    rm -rf "${tools:?}/postgresql"
+    mkdir -p "$tools/apt/download" "$tools/postgresql"
+    # shellcheck disable=SC2086 # names without spaces
+    if ! (cd "$tools/apt/download" && apt_private apt-get -q download "$package" $needed); then
+        tail -n 15 "$tools/apt/log" >&2
+        fail "apt could not download the package $package (its output is above)."
+    fi
+    for name in "$package" $needed; do
+        dpkg-deb -x "$tools/apt/download/${name}"_*.deb "$tools/postgresql" ||
+            fail "the downloaded package $name could not be unpacked into $tools/postgresql."
+    done
+    programs=postgresql/usr/lib/postgresql/${package#postgresql-}/bin
+    local said
+    # The server's name appears last: only then does a later run take the pair for ready.
+    for name in initdb postgres; do
+        cat >"$bin/$name.new" <<STARTER
+#!/bin/sh
+here=\$(dirname "\$0")/..
+for libraries in "\$here"/postgresql/usr/lib/*-linux-gnu* "\$here"/postgresql/lib/*-linux-gnu*; do
+    LD_LIBRARY_PATH=\$libraries\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}
+done
+export LD_LIBRARY_PATH
+exec "\$here/$programs/$name" "\$@"
+STARTER
+        chmod +x "$bin/$name.new"
+        if ! said=$("$bin/$name.new" --version 2>&1); then
+            rm -f "$bin/$name.new"
+            fail "$name from the package $package does not run on this machine: $said"
+        fi
+        mv -f "$bin/$name.new" "$bin/$name"
+    done
+}
+
+if ready prometheus promtool && ready alertmanager amtool && ready postgres initdb; then
     report
     exit 0
 fi
@@ -139,10 +189,15 @@ missing=()
 ready prometheus promtool || link_from_path prometheus promtool || missing+=('prometheus prometheus prometheus promtool')
 ready alertmanager amtool || link_from_path alertmanager amtool ||
     missing+=('prometheus-alertmanager prometheus-alertmanager alertmanager amtool')
+ready postgres initdb || link_postgres || missing+=(postgres)
 
 if ((${#missing[@]} > 0)); then
     refresh_package_lists
     for entry in "${missing[@]}"; do
+        if [[ $entry == postgres ]]; then
+            unpack_postgres
+            continue
+        fi
         read -r package server name partner <<<"$entry"
         unpack_package "$package" "$server" "$name" "$partner"
     done

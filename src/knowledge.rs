@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! webhook ─▶ inbox ─▶ cycle ─▶ Batch ─▶ commit ─┐
-//! people ─▶ decide_policy, pause, resume ───────┼─▶ Store: memory | SQLite
+//! people ─▶ decide_policy, pause, resume ───────┼─▶ Store: memory | SQLite | PostgreSQL
 //! API, planner ◀─ get, page, statistics ◀───────┘
 //! ```
 //!
@@ -15,6 +15,7 @@ pub mod insights;
 pub mod judge;
 pub mod learning;
 pub mod memory;
+pub mod postgres;
 pub mod settings;
 pub mod sqlite;
 pub mod store;
@@ -77,6 +78,11 @@ impl Knowledge {
                 let store = sqlite::SqliteStore::open(&settings.sqlite_path).await?;
                 let name = settings.sqlite_path.display().to_string();
                 Ok(Self::over(Arc::new(store), settings, &name))
+            }
+            Database::Postgres => {
+                let url = settings.postgres_url.as_ref().ok_or(StoreError::Unnamed)?;
+                let store = postgres::PostgresStore::open(url).await?;
+                Ok(Self::over(Arc::new(store), settings, &url.to_string()))
             }
         }
     }

@@ -15,9 +15,8 @@ use crate::domain::rule::{
 };
 use crate::domain::secret::Secret;
 use crate::domain::{Cause, Labels, address, time};
-use crate::knowledge::Database;
+use crate::monitor;
 use crate::monitor::MetricsSource;
-use crate::{knowledge, monitor};
 
 impl Config {
     /// The effective configuration as a configuration file. Fails only for a path that is not Unicode.
@@ -53,7 +52,7 @@ impl Serialize for Config {
         file.serialize_field("plan", plan)?;
         file.serialize_field("guardrails", &plan.guardrails)?;
         file.serialize_field("execute", execute)?;
-        file.serialize_field("knowledge", &KnowledgeSection::from(knowledge))?;
+        file.serialize_field("knowledge", knowledge)?;
         file.serialize_field("alertmanager", alertmanager)?;
         file.serialize_field("api", api)?;
         file.serialize_field("logging", logging)?;
@@ -207,50 +206,6 @@ impl<'a> From<&'a Measure> for MeasureEntry<'a> {
             Measure::Condition { promql, present } => {
                 Self::Condition { promql, present: present.as_deref() }
             }
-        }
-    }
-}
-
-/// `knowledge` with the key that this version accepts but does not use.
-#[derive(Serialize)]
-struct KnowledgeSection<'a> {
-    database: Database,
-    sqlite_path: &'a std::path::Path,
-    postgres_url: Option<()>,
-    pattern_learning_enabled: bool,
-    confidence_saturation_point: u32,
-    outcome_history_limit: usize,
-    insight_generation_enabled: bool,
-    #[serde(serialize_with = "time::seconds")]
-    retention: Duration,
-    #[serde(serialize_with = "time::seconds")]
-    judge_limit: Duration,
-}
-
-impl<'a> From<&'a knowledge::Settings> for KnowledgeSection<'a> {
-    fn from(settings: &'a knowledge::Settings) -> Self {
-        let knowledge::Settings {
-            database,
-            sqlite_path,
-            pattern_learning_enabled,
-            confidence_saturation_point,
-            outcome_history_limit,
-            insight_generation_enabled,
-            retention,
-            judge_limit,
-            alert_retention: _,
-            approval_ttl: _,
-        } = settings;
-        Self {
-            database: *database,
-            sqlite_path,
-            postgres_url: None,
-            pattern_learning_enabled: *pattern_learning_enabled,
-            confidence_saturation_point: *confidence_saturation_point,
-            outcome_history_limit: *outcome_history_limit,
-            insight_generation_enabled: *insight_generation_enabled,
-            retention: *retention,
-            judge_limit: *judge_limit,
         }
     }
 }

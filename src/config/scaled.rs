@@ -254,6 +254,7 @@ fn scale_knowledge(settings: &mut knowledge::Settings, pace: Pace) {
     let knowledge::Settings {
         database: _,
         sqlite_path: _,
+        postgres_url: _,
         pattern_learning_enabled: _,
         confidence_saturation_point: _,
         outcome_history_limit: _,

@@ -1,21 +1,88 @@
 //! The `knowledge` section of the configuration with its defaults.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use url::Url;
+
+use crate::domain::address;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Database {
     Memory,
     Sqlite,
+    Postgres,
+}
+
+/// Where PostgreSQL is and who we are there; shows itself without user and password. Boxed: the settings travel by value
+/// through every start, and few have one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl(Box<Url>);
+
+impl PostgresUrl {
+    /// What may stand behind the `?`. A password there would be shown.
+    const PARAMETERS: [&str; 5] = ["host", "sslmode", "sslrootcert", "sslcert", "sslkey"];
+
+    const SSL_MODES: [&str; 6] =
+        ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
+    /// The error says what is accepted and never what was given.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "postgres" | "postgresql"))
+            .ok_or("accepted: postgres://user:password@host:port/database?sslmode=verify-full")?;
+        if address::is_redacted(&url) {
+            return Err("accepted: a URL with its real user and password instead of ***".to_owned());
+        }
+        for (key, value) in url.query_pairs() {
+            if !Self::PARAMETERS.contains(&&*key) {
+                return Err(format!("accepted behind ? are {}", Self::PARAMETERS.join(", ")));
+            }
+            if key == "sslmode" && !Self::SSL_MODES.contains(&&*value) {
+                return Err(format!("accepted for sslmode are {}", Self::SSL_MODES.join(", ")));
+            }
+        }
+        if url.path().len() < 2 {
+            return Err("the name of the database is missing: postgres://host/database".to_owned());
+        }
+        Ok(Self(Box::new(url)))
+    }
+
+    /// With the password, for the one place that connects.
+    #[must_use]
+    pub fn expose(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&address::redacted(&self.0))
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Serialize for PostgresUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     pub database: Database,
     pub sqlite_path: PathBuf,
+    /// Required with [`Database::Postgres`].
+    pub postgres_url: Option<PostgresUrl>,
     pub pattern_learning_enabled: bool,
     pub confidence_saturation_point: u32,
     pub outcome_history_limit: usize,
@@ -37,6 +104,7 @@ impl Default for Settings {
         Self {
             database: Database::Sqlite,
             sqlite_path: PathBuf::from("./data/knowledge.db"),
+            postgres_url: None,
             pattern_learning_enabled: true,
             confidence_saturation_point: 30,
             outcome_history_limit: 1000,

@@ -35,6 +35,9 @@ const LOG_LIMIT: &str = "67108864";
 /// violations in one cycle; more rows than this save next to nothing.
 const ROWS: usize = 50;
 
+const UNAVAILABLE: &str =
+    "Check that the path exists, is writable and has free space (knowledge.sqlite_path)";
+
 #[derive(Debug)]
 pub struct SqliteStore {
     /// The path, for messages.
@@ -55,6 +58,7 @@ impl SqliteStore {
                 store: name.clone(),
                 what: "created",
                 cause: error.to_string(),
+                advice: UNAVAILABLE,
             })?;
         }
         let lock = lock(path, &name)?;
@@ -69,16 +73,17 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full);
         let opened = |error: sqlx::Error| unavailable(&name, "opened", &error);
         let writer = pool(1).connect_with(writing).await.map_err(opened)?;
-        sqlx::migrate!("src/knowledge/migrations").run(&writer).await.map_err(
-            |error| match error {
+        sqlx::migrate!("src/knowledge/migrations/sqlite").run(&writer).await.map_err(|error| {
+            match error {
                 sqlx::migrate::MigrateError::Execute(error) => opened(error),
                 error => StoreError::Unavailable {
                     store: name.clone(),
                     what: "brought up to date",
                     cause: error.to_string(),
+                    advice: UNAVAILABLE,
                 },
-            },
-        )?;
+            }
+        })?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(opened)?;
         let store = Self { name, writer, readers, lock: Mutex::new(Some(lock)) };
         // What can be opened but not written is told at the start, not at the first fault.
@@ -139,6 +144,7 @@ fn lock(path: &Path, name: &str) -> Result<File, StoreError> {
         store: name.to_owned(),
         what: "locked",
         cause: cause.to_string(),
+        advice: UNAVAILABLE,
     };
     let file = File::options()
         .create(true)
@@ -148,7 +154,10 @@ fn lock(path: &Path, name: &str) -> Result<File, StoreError> {
         .map_err(unavailable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { store: name.to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
+            store: name.to_owned(),
+            own: "a file of its own (knowledge.sqlite_path)",
+        }),
         Err(TryLockError::Error(error)) => Err(unavailable(error)),
     }
 }
@@ -175,7 +184,7 @@ fn unavailable(store: &str, what: &'static str, error: &sqlx::Error) -> StoreErr
         }
         error => error.to_string(),
     };
-    StoreError::Unavailable { store: store.to_owned(), what, cause }
+    StoreError::Unavailable { store: store.to_owned(), what, cause, advice: UNAVAILABLE }
 }
 
 /// A put without a condition, which may share a statement with others.

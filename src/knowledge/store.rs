@@ -1,6 +1,6 @@
 //! The store contract: keyed JSON records in collections, written in one transaction, listed newest first.
 //!
-//! Deliberately small, so that memory, SQLite and later PostgreSQL can be held to one contract suite. What a record
+//! Deliberately small, so that memory, SQLite and PostgreSQL can be held to one contract suite. What a record
 //! means is said by the domain types; which of them are kept for how long is said by [`super::Knowledge`].
 
 use std::collections::BTreeMap;
@@ -143,18 +143,22 @@ pub struct Query {
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error(
-        "knowledge store {store} cannot be {what}: {cause}. Check that the path exists, is writable and has free space (knowledge.sqlite_path)"
-    )]
-    Unavailable { store: String, what: &'static str, cause: String },
+    #[error("knowledge store {store} cannot be {what}: {cause}. {advice}")]
+    Unavailable { store: String, what: &'static str, cause: String, advice: &'static str },
     #[error(
         "knowledge store {store} holds a {collection} record {key} that cannot be read: {cause}. It was written by another version or damaged"
     )]
     Corrupt { store: String, collection: &'static str, key: String, cause: String },
     #[error(
-        "knowledge store {store} is in use by another mape-k: two of them on one store would act twice. Stop the other one, or give this one a file of its own (knowledge.sqlite_path)"
+        "knowledge store {store} is in use by another mape-k: two of them on one store would act twice. Stop the other one, or give this one {own}"
     )]
-    InUse { store: String },
+    InUse { store: String, own: &'static str },
+    #[error(
+        "knowledge store {store} was opened by another mape-k while this one had lost its connection: what this one remembers may be out of date, so it writes nothing and does nothing any more. Stop the one that is not wanted; restart this one if it is to go on"
+    )]
+    Superseded { store: String },
+    #[error("knowledge.database is postgres and knowledge.postgres_url names none")]
+    Unnamed,
     #[error(
         "{collection} record {key} cannot be written down: {cause}. This is a defect of mape-k, please report it"
     )]
@@ -165,7 +169,7 @@ pub enum StoreError {
     Full { store: String, kept: usize },
 }
 
-/// One embedded or shared database. Implementations: memory, SQLite.
+/// One embedded or shared database. Implementations: memory, SQLite, PostgreSQL.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// Applies all writes in one durable transaction, in order; a failed condition skips that write alone.

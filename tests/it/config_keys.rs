@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use mape_k::config::Config;
 use serde_json::{Value, json};
 
-use crate::config::{accepted, key_paths, parse, printed};
+use crate::config::{accepted, key_paths, printed};
 
 /// A value that is not the default, for every key that is printed as it is given.
 const AS_GIVEN: &[(&str, &str)] = &[
@@ -82,6 +82,7 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("execute.settle_default", "60"),
     ("knowledge.database", "memory"),
     ("knowledge.sqlite_path", "/tmp/k.db"),
+    ("knowledge.postgres_url", "postgres://db:5432/mape_k?sslmode=verify-full"),
     ("knowledge.pattern_learning_enabled", "false"),
     ("knowledge.confidence_saturation_point", "10"),
     ("knowledge.outcome_history_limit", "10"),
@@ -201,14 +202,13 @@ fn a51_every_key_is_accepted_and_effective() {
     }
 }
 
-/// `plan.strategies` is shown below, `api.tls`, which needs files, in `access::tls`; `knowledge.postgres_url` waits for its
-/// store.
+/// `plan.strategies` is shown below, `api.tls`, which needs files, in `access::tls`.
 #[test]
 fn a51_no_key_is_left_out_of_the_table() {
     let tested: BTreeSet<_> = keys().into_iter().map(|(key, _, _)| key.to_owned()).collect();
     let all = key_paths(&printed(&Config::default()));
     let left_out: Vec<_> = all.difference(&tested).map(String::as_str).collect();
-    assert_eq!(left_out, ["api.tls", "knowledge.postgres_url", "plan.strategies"]);
+    assert_eq!(left_out, ["api.tls", "plan.strategies"]);
     let unknown: Vec<_> = tested.difference(&all).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
@@ -246,6 +246,23 @@ fn a51_a_cause_given_in_strategies_replaces_that_causes_list_only() {
 }
 
 #[test]
+fn a51_the_address_of_postgresql_may_be_in_a_file_and_its_password_is_not_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("url");
+    std::fs::write(&path, "postgres://me:s3cret@db/mape_k?sslmode=require\n").expect("written");
+    let config = accepted(&format!(
+        "knowledge: {{database: postgres, postgres_url_file: {}}}",
+        path.display()
+    ));
+    let url = config.knowledge.postgres_url.as_ref().expect("an address");
+    assert_eq!(url.expose().password(), Some("s3cret"));
+    let shown = "postgres://***@db/mape_k?sslmode=require";
+    assert_eq!(printed(&config)["knowledge"]["postgres_url"], shown);
+    assert!(!format!("{config:?} {:?}", config.knowledge).contains("s3cret"));
+    assert!(format!("{:?}", config.knowledge).contains(shown));
+}
+
+#[test]
 fn queries_stand_beside_the_shipped_rules() {
     let config =
         accepted("monitor: {queries: [{name: q, promql: up, comparison: lt, threshold: 1}]}");
@@ -254,12 +271,4 @@ fn queries_stand_beside_the_shipped_rules() {
         ["validation_latency", "failure_rate", "throughput", "critical_policy_violations"];
     assert_eq!(names[..4], shipped);
     assert_eq!(names[4..], ["q"]);
-}
-
-#[test]
-fn postgres_is_refused_until_it_is_there() {
-    let errors = parse("knowledge: {database: postgres}").expect_err("refused");
-    assert!(errors.to_string().contains("does not have postgres yet"), "{errors}");
-    let (_, warnings) = parse("knowledge: {postgres_url: 'postgres://x'}").expect("accepted");
-    assert_eq!(warnings[0].path, "knowledge.postgres_url");
 }

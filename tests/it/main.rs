@@ -26,6 +26,7 @@ mod logs;
 mod monitor;
 mod pause;
 mod planner;
+mod postgres_bad_days;
 mod real_servers;
 mod server;
 mod shipped_config;

@@ -1,12 +1,15 @@
-//! The store contract: every store answers these tests alike. A new store is one more line at `contract!`.
+//! S13, the store contract: every store answers these tests alike. A new store is one more line at `contract!`.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
 use mape_k::domain::time::Time;
 use mape_k::knowledge::memory::MemoryStore;
+use mape_k::knowledge::postgres::PostgresStore;
 use mape_k::knowledge::sqlite::SqliteStore;
 use mape_k::knowledge::store::{Bound, Collection, Query, Record, Store, When, Write, Written};
+
+use crate::support::postgres::{address, database};
 
 const PLACE: Collection = Collection::Policies;
 
@@ -70,6 +73,94 @@ async fn a_record_comes_back_as_it_was_put(store: Arc<dyn Store>) {
     assert_eq!(found.version, 1);
     assert_eq!(record(&*store, "another").await, None);
     assert_eq!(store.get(Collection::Outcomes, "k\u{e9} '\"").await.unwrap(), None);
+}
+
+/// A sender of alerts chooses their fingerprints, and no store has a character that it may not hold.
+async fn any_text_is_kept_as_it_is(store: Arc<dyn Store>) {
+    let texts = [
+        "\0",
+        "a\0b\u{1}0",
+        "\u{1}",
+        "\u{1}1",
+        "\u{1}0",
+        "\u{fffd}\u{10ffff}",
+        "A",
+        "a",
+        " a ",
+        "\\0",
+    ];
+    let long = "\u{1f525}".repeat(500);
+    let texts = texts.into_iter().chain([long.as_str()]);
+    store.write(texts.clone().map(|t| put(t, t, t, When::Absent)).collect()).await.unwrap();
+    for text in texts {
+        let found = record(&*store, text).await.unwrap();
+        assert_eq!(
+            (found.key.as_str(), found.tag.as_str(), found.body.as_str()),
+            (text, text, text)
+        );
+        let tagged = Query { tag: Some(text.into()), ..everything() };
+        assert_eq!(keys(&*store, tagged).await, [text]);
+        let again = put(text, text, "2", When::Tag(text.into()));
+        assert_eq!(store.write(vec![again]).await.unwrap(), [Written::Done]);
+        let bound =
+            Bound { collection: PLACE, tag: Some(text.into()), newest: 0, not_before: None };
+        assert_eq!(store.prune(&bound, 9).await.unwrap(), [(text.to_owned(), 1)].into());
+    }
+}
+
+async fn a_key_may_come_more_than_once_in_a_batch(store: Arc<dyn Store>) {
+    let batch = |n: usize| -> Vec<Write> {
+        let delete = Write::Delete { collection: PLACE, key: "b".into() };
+        let puts = (0..n).map(|n| put("a", "t", &n.to_string(), When::Always));
+        puts.chain([put("b", "t", "1", When::Always), delete]).collect()
+    };
+    for n in [2, 200] {
+        let before = record(&*store, "a").await.map_or(0, |record| record.version);
+        assert_eq!(store.write(batch(n)).await.unwrap(), vec![Written::Done; n + 2]);
+        let found = record(&*store, "a").await.unwrap();
+        assert_eq!(found.version, before + i64::try_from(n).unwrap());
+        assert_eq!(found.body, (n - 1).to_string());
+        assert_eq!(record(&*store, "b").await, None);
+    }
+    assert_eq!(store.write(Vec::new()).await.unwrap(), []);
+}
+
+/// Whoever reads page by page while others write misses nothing: what is seen later has a larger sequence.
+async fn sequences_rise_in_the_order_in_which_records_are_seen(store: Arc<dyn Store>) {
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for n in 0..20 {
+                    let key = format!("{writer}-{n}");
+                    store.write(vec![put(&key, "t", "{}", When::Absent)]).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    while seen.len() < 160 {
+        let all = store.list(PLACE, everything()).await.unwrap();
+        let now: Vec<i64> = all.iter().rev().map(|record| record.sequence).collect();
+        assert!(now.starts_with(&seen), "one came between those seen before: {seen:?} {now:?}");
+        seen = now;
+        tokio::task::yield_now().await;
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
+
+/// A caller that goes away takes a whole batch with it or none of it, and the store works on.
+async fn a_caller_that_gives_up_leaves_no_half_batch(store: Arc<dyn Store>) {
+    for round in 0..20_u64 {
+        let keys = (0..10).map(|n| put(&format!("{round}-{n}"), "t", "{}", When::Absent));
+        let write = store.write(keys.collect());
+        tokio::time::timeout(std::time::Duration::from_micros(150 * round), write).await.ok();
+    }
+    store.check().await.unwrap();
+    let all = store.list(PLACE, everything()).await.unwrap();
+    assert_eq!(all.len() % 10, 0, "{}", all.len());
 }
 
 async fn every_put_raises_the_version_and_keeps_the_sequence(store: Arc<dyn Store>) {
@@ -298,11 +389,23 @@ macro_rules! contract {
                 super::$behaviour(Arc::new(SqliteStore::open(&path).await.unwrap())).await;
             })*
         }
+        mod postgres {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() {
+                let store = PostgresStore::open(&address(&database().await)).await.unwrap();
+                super::$behaviour(Arc::new(store)).await;
+            })*
+        }
     };
 }
 
 contract!(
     a_record_comes_back_as_it_was_put,
+    any_text_is_kept_as_it_is,
+    a_key_may_come_more_than_once_in_a_batch,
+    sequences_rise_in_the_order_in_which_records_are_seen,
+    a_caller_that_gives_up_leaves_no_half_batch,
     every_put_raises_the_version_and_keeps_the_sequence,
     a_write_whose_condition_fails_is_skipped_alone,
     a_touch_moves_the_time_and_nothing_else,

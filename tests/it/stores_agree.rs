@@ -1,11 +1,14 @@
-//! Memory and SQLite give the same answers to the same random history of writes, prunes and lists.
+//! S13: memory, SQLite and PostgreSQL give the same answers to the same random history of writes, prunes and lists.
 
 use mape_k::knowledge::memory::MemoryStore;
+use mape_k::knowledge::postgres::PostgresStore;
 use mape_k::knowledge::sqlite::SqliteStore;
 use mape_k::knowledge::store::{Bound, Collection, Query, Store, When, Write};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use crate::store_contract::time;
+use crate::support::postgres::{address, database};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -94,24 +97,35 @@ async fn answer(store: &dyn Store, step: Step) -> String {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+#[test]
+fn s13_memory_sqlite_and_postgresql_answer_every_history_alike() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let postgres = runtime.block_on(async {
+        PostgresStore::open(&address(&database().await)).await.expect("opened")
+    });
+    let config =
+        ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
+    let histories = prop::collection::vec(step(), 1..16);
+    let agree = |steps: Vec<Step>| {
+        runtime.block_on(agree(&postgres, steps));
+        Ok(())
+    };
+    TestRunner::new(config).run(&histories, agree).unwrap();
+}
 
-    #[test]
-    fn memory_and_sqlite_answer_every_history_alike(steps in prop::collection::vec(step(), 1..16)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let folder = tempfile::tempdir().unwrap();
-            let sqlite = SqliteStore::open(&folder.path().join("knowledge.db")).await.unwrap();
-            let memory = MemoryStore::default();
-            let look = Collection::ALL.map(|collection| Step::List(collection, None, 1));
-            for step in steps.into_iter().chain(look) {
-                assert_eq!(
-                    answer(&memory, step.clone()).await,
-                    answer(&sqlite, step.clone()).await,
-                    "after {step:?}"
-                );
-            }
-        });
+async fn agree(postgres: &PostgresStore, steps: Vec<Step>) {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = SqliteStore::open(&folder.path().join("knowledge.db")).await.unwrap();
+    let memory = MemoryStore::default();
+    // A server's database is used by one history after the other; a bound of none empties it.
+    for collection in Collection::ALL {
+        let none = Bound { collection, tag: None, newest: 0, not_before: None };
+        postgres.prune(&none, usize::MAX).await.unwrap();
+    }
+    let look = Collection::ALL.map(|collection| Step::List(collection, None, 1));
+    for step in steps.into_iter().chain(look) {
+        let expected = answer(&memory, step.clone()).await;
+        assert_eq!(expected, answer(&sqlite, step.clone()).await, "SQLite after {step:?}");
+        assert_eq!(expected, answer(postgres, step.clone()).await, "PostgreSQL after {step:?}");
     }
 }

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod eventually;
 pub mod ledger;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod routes;

@@ -14,6 +14,7 @@ mod fakes;
 mod guarded;
 mod overload;
 mod paused;
+mod postgres;
 mod resolved;
 mod temporary;
 mod verdicts;

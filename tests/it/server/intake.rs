@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mape_k::domain::Labels;
 use mape_k::domain::secret::Secret;
-use mape_k::knowledge::{Fact, Knowledge, Settings as KnowledgeSettings};
+use mape_k::knowledge::{Database, Fact, Knowledge, Settings as KnowledgeSettings};
 use mape_k::monitor::{self, AlertmanagerSettings, Handler};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::{Setup, Surface, read};
 use crate::support::eventually::eventually;
+use crate::support::postgres;
 use crate::support::tools::root;
 
 /// A36: recorded payloads of version 4 are answered with 200 once they are stored, and counted exactly.
@@ -344,23 +345,31 @@ async fn no_more_than_50_receivers_are_learnt() {
 #[tokio::test]
 async fn a_storm_of_batches_is_stored_whole() {
     let folder = tempfile::tempdir().expect("a folder");
-    let settings = KnowledgeSettings {
+    let sqlite = KnowledgeSettings {
         sqlite_path: folder.path().join("knowledge.db"),
         ..KnowledgeSettings::default()
     };
-    let knowledge = Knowledge::open(&settings).await.expect("a store");
-    let surface = Setup { knowledge, ..Setup::default() }.serve().await;
-    let began = Instant::now();
-    let posts = (0..50).map(|batch| surface.post_alerts(batch_of_100(batch)));
-    for (status, body) in futures::future::join_all(posts).await {
-        assert_eq!(status, StatusCode::OK, "{body}");
+    let postgres = KnowledgeSettings {
+        database: Database::Postgres,
+        postgres_url: Some(postgres::address(&postgres::database().await)),
+        ..KnowledgeSettings::default()
+    };
+    for settings in [sqlite, postgres] {
+        let knowledge = Knowledge::open(&settings).await.expect("a store");
+        let surface = Setup { knowledge, ..Setup::default() }.serve().await;
+        let began = Instant::now();
+        let posts = (0..50).map(|batch| surface.post_alerts(batch_of_100(batch)));
+        for (status, body) in futures::future::join_all(posts).await {
+            assert_eq!(status, StatusCode::OK, "{body}");
+        }
+        let took = began.elapsed().as_secs_f64();
+        println!("{:?}: 50 payloads of 100 alerts, {:.1} a second", settings.database, 50.0 / took);
+        assert_eq!(
+            counted(&surface).await,
+            Counted { received: 5000, accepted: 5000, ..Counted::default() }
+        );
+        assert_eq!(surface.knowledge.inbox().await.expect("the inbox").len(), 5000);
     }
-    println!("5,000 alerts in 50 batches: {:.2} s", began.elapsed().as_secs_f64());
-    assert_eq!(
-        counted(&surface).await,
-        Counted { received: 5000, accepted: 5000, ..Counted::default() }
-    );
-    assert_eq!(surface.knowledge.inbox().await.expect("the inbox").len(), 5000);
 }
 
 fn batch_of_100(batch: usize) -> Vec<u8> {

@@ -1,4 +1,5 @@
-//! The real `prometheus`, `promtool`, `alertmanager` and `amtool`, as `scripts/fetch-tools.sh` provides them.
+//! The real `prometheus`, `promtool`, `alertmanager`, `amtool`, `postgres` and `initdb`, as `scripts/fetch-tools.sh`
+//! provides them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ pub struct Tools {
     pub promtool: PathBuf,
     pub alertmanager: PathBuf,
     pub amtool: PathBuf,
+    pub postgres: PathBuf,
+    pub initdb: PathBuf,
 }
 
 /// The repository's folder.
@@ -17,7 +20,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The four programs, fetched on first use. A machine that cannot have them fails the test, with what to install.
+/// The programs, fetched on first use. A machine that cannot have them fails the test, with what to install.
 pub fn tools() -> &'static Tools {
     static TOOLS: OnceLock<Result<Tools, String>> = OnceLock::new();
     match TOOLS.get_or_init(fetch) {
@@ -37,9 +40,11 @@ fn fetch() -> Result<Tools, String> {
     }
     let paths: Vec<PathBuf> =
         String::from_utf8_lossy(&output.stdout).lines().map(PathBuf::from).collect();
-    let [prometheus, promtool, alertmanager, amtool] = <[PathBuf; 4]>::try_from(paths)
-        .map_err(|paths| format!("{} printed {paths:?} instead of four paths", script.display()))?;
-    Ok(Tools { prometheus, promtool, alertmanager, amtool })
+    let [prometheus, promtool, alertmanager, amtool, postgres, initdb] =
+        <[PathBuf; 6]>::try_from(paths).map_err(|paths| {
+            format!("{} printed {paths:?} instead of six paths", script.display())
+        })?;
+    Ok(Tools { prometheus, promtool, alertmanager, amtool, postgres, initdb })
 }
 
 /// Runs one of the checkers in `folder` and returns whether it accepted, with all it printed.

@@ -21,6 +21,7 @@ use url::Url;
 use super::fakes::{Alerts, Fake, STARTS_AT, Series};
 use crate::fake_charter::FakeCharter;
 use crate::support::eventually::eventually;
+use crate::support::postgres;
 
 /// Ten times what the slowest of these takes on an idle machine.
 pub const PATIENCE: Duration = Duration::from_mins(2);
@@ -99,6 +100,14 @@ impl World {
     pub fn on_disk(&mut self) {
         self.config.knowledge.database = Database::Sqlite;
         self.config.knowledge.sqlite_path = self.folder.path().join("knowledge.db");
+    }
+
+    /// The address of the database.
+    pub async fn on_postgres(&mut self) -> String {
+        let url = postgres::database().await;
+        self.config.knowledge.database = Database::Postgres;
+        self.config.knowledge.postgres_url = Some(postgres::address(&url));
+        url
     }
 
     pub fn interval(&mut self, interval: Duration) {
