@@ -20,6 +20,7 @@ mod recover;
 mod resolve;
 mod standing;
 mod temporary;
+mod yardstick;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

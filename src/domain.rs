@@ -24,6 +24,7 @@ pub mod secret;
 pub mod standing;
 pub mod temporary;
 pub mod time;
+pub mod verification;
 pub mod view;
 pub mod violation;
 

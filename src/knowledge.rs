@@ -7,7 +7,8 @@
 //! ```
 //!
 //! [`Knowledge`] speaks domain values, a [`store::Store`] speaks keyed records; between them stands [`Document`].
-//! Pure functions beside them: [`verdict`] says whether an action helped, [`learning`] what follows from the verdicts,
+//! Pure functions beside them: [`verdict`] says whether an action helped,
+//! [`recovery`] what its score says to that, [`learning`] what follows from the verdicts,
 //! [`insights`] puts that in words.
 
 pub mod documents;
@@ -16,6 +17,7 @@ pub mod judge;
 pub mod learning;
 pub mod memory;
 pub mod postgres;
+pub mod recovery;
 pub mod settings;
 pub mod sqlite;
 pub mod store;

@@ -1,6 +1,6 @@
 //! Judges what has settled, before anything new is planned: the verdict is stored once, with everything it changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -14,6 +14,7 @@ use crate::domain::cycle::Trigger;
 use crate::domain::execution::{ActionState, Execution};
 use crate::domain::outcome::{Judging, Outcome, OutcomeType};
 use crate::domain::time::since;
+use crate::domain::verification::Yardstick;
 use crate::domain::violation::Violation;
 use crate::knowledge::judge::{Look, Ruling, Sight, look};
 use crate::knowledge::{Batch, StoreError};
@@ -46,6 +47,8 @@ impl Cycle {
             .filter(|r| r.increase_over().is_some())
             .map(|r| r.name.clone())
             .collect();
+        let values = self.values_for(&recalled.judgings);
+        let sent = recalled.ledger.entries.clone();
         let sight = Sight {
             now: seen.snapshot.at,
             scheduled: seen.trigger == Trigger::Scheduled,
@@ -56,6 +59,8 @@ impl Cycle {
             alerts_read: seen.snapshot.alerts.failure.is_none(),
             replicas: seen.charter.state.as_ref().ok().map(|s| s.replicas),
             poll_interval: self.config.monitor.poll_interval,
+            values: &values,
+            sent: &sent,
         };
         let mut batch = self.knowledge.batch();
         let mut ruled = Vec::new();
@@ -104,6 +109,21 @@ impl Cycle {
         Ok(ruled)
     }
 
+    /// What this cycle read well of the series that the judgings ask for.
+    fn values_for(&self, judgings: &[Judging]) -> BTreeMap<String, f64> {
+        let asked = judgings.iter().flat_map(|judging| {
+            let score = match &judging.yardstick {
+                Some(Yardstick::Scored(score)) => Some(score),
+                Some(Yardstick::Unscored(_)) | None => None,
+            };
+            let scored = score.into_iter().flat_map(|s| {
+                std::iter::once(&s.series).chain(s.control.iter().map(|c| &c.series))
+            });
+            judging.measured.iter().chain(scored)
+        });
+        asked.filter_map(|fp| Some((fp.clone(), self.tracker.read_now(fp)?))).collect()
+    }
+
     /// Everything that one verdict changes, in one batch.
     async fn rule(
         &self,
@@ -137,6 +157,8 @@ impl Cycle {
                 reason: ruling.reason.clone(),
                 time_to_effect_seconds: effect
                     .map(|at| since(at, judging.applied_at).as_secs_f64()),
+                verification: ruling.verification.clone(),
+                recurred: None,
             };
             tracing::info!(
                 action = action.as_str(), cause = %judging.cause, component = judging.component,

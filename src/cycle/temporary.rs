@@ -66,6 +66,7 @@ pub(super) fn overtaken(execution: &Execution, now: Time) -> Option<Ruling> {
         outcome: OutcomeType::Unknown,
         violations_after: 0,
         reason: format!("{} was over before it could be judged", over.action),
+        verification: None,
     })
 }
 
