@@ -113,8 +113,7 @@ impl Cycle {
         }
         let chosen = plan.chosen.as_ref();
         let execution_id = Uuid::now_v7();
-        let judging =
-            chosen.map(|p| self.judging(p, execution_id, seen, active, &recalled.ledger));
+        let judging = chosen.map(|p| self.judging(p, execution_id, seen, active, &recalled.ledger));
         for incident in &plan.incidents {
             let attempts = chosen.filter(|p| p.cause == incident.cause);
             batch.put(&with_attempts(incident, attempts, seen.snapshot.at));
@@ -339,7 +338,7 @@ fn excess(violation: &Violation) -> f64 {
     }
 }
 
-fn size_of(action: &Action) -> Option<u32> {
+pub(super) fn size_of(action: &Action) -> Option<u32> {
     match action {
         Action::ScaleUp { replicas } | Action::ScaleDown { replicas } => Some(*replicas),
         _ => None,

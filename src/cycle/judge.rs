@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::Cycle;
+use super::aftermath::put;
 use super::escalate::{announce, tell, verdict};
 use super::observe::Seen;
 use super::recall::Recalled;
@@ -25,6 +26,8 @@ pub(super) struct Ruled {
     pub judging: Judging,
     pub ruling: Ruling,
     pub outcome_ids: Vec<Uuid>,
+    /// What becomes of an action that did harm.
+    pub left: Option<String>,
 }
 
 impl Cycle {
@@ -63,6 +66,7 @@ impl Cycle {
             sent: &sent,
         };
         let mut batch = self.knowledge.batch();
+        let aftermath_before = recalled.aftermath.clone();
         let mut ruled = Vec::new();
         let mut kept = Vec::new();
         for judging in std::mem::take(&mut recalled.judgings) {
@@ -91,6 +95,9 @@ impl Cycle {
         // With the verdict: a crash on the next line must not leave a failure that nobody was told of.
         if !ruled.is_empty() {
             self.put_ledger(&mut recalled.ledger, &mut batch, seen.snapshot.at);
+        }
+        if recalled.aftermath != aftermath_before {
+            put(&recalled.aftermath, &mut batch, seen.snapshot.at);
         }
         let wanted = ruled.iter().filter_map(|r| verdict(r, active)).collect();
         let told = tell(&mut recalled.escalations, wanted, seen.snapshot.at);
@@ -169,15 +176,23 @@ impl Cycle {
             batch.put(&outcome);
         }
         batch.delete::<Judging>(judging.execution_id.to_string());
-        if let Some((mut execution, _)) =
-            self.knowledge.get::<Execution>(&judging.execution_id.to_string()).await?
-        {
+        let stored = self.knowledge.get::<Execution>(&judging.execution_id.to_string()).await?;
+        let left = self.follow_verdict(
+            &judging,
+            &ruling,
+            &outcome_ids,
+            stored.as_ref().map(|(execution, _)| execution),
+            &mut recalled.aftermath,
+            now,
+        );
+        let owed = recalled.aftermath.undoings.iter().any(|o| o.execution_id == id);
+        if let Some((mut execution, _)) = stored {
             for record in &mut execution.actions {
                 // A temporary action is closed when it is over.
                 let lasts = recalled.temporaries.iter().any(|t| t.key == record.key);
                 // Applied is what a process that stopped right after the call left behind.
                 for state in [ActionState::Judging, ActionState::Judged, ActionState::Closed] {
-                    let closes = state == ActionState::Closed && lasts;
+                    let closes = state == ActionState::Closed && (lasts || owed);
                     if record.state.may_become(state)
                         && record.state != ActionState::Unknown
                         && !closes
@@ -201,6 +216,6 @@ impl Cycle {
                 batch.put(incident);
             }
         }
-        Ok(Ruled { judging, ruling, outcome_ids })
+        Ok(Ruled { judging, ruling, outcome_ids, left })
     }
 }

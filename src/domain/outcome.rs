@@ -127,6 +127,8 @@ pub struct ActionStatistics {
     pub mean_time_to_effect_seconds: Option<f64>,
     pub confidence: f64,
     pub effectiveness: f64,
+    /// How likely the cause's violations clear by themselves; taken off in `effectiveness`.
+    pub natural_recovery: f64,
 }
 
 /// Something learned, in words; keyed by cause and action and updated in place.

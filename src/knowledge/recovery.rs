@@ -141,7 +141,8 @@ pub fn verify(
     let mut class = counted;
     match yardstick {
         Some(Yardstick::Scored(score)) => {
-            let post = |series: &String| Some(f64::midpoint(*first.get(series)?, *second.get(series)?));
+            let post =
+                |series: &String| Some(f64::midpoint(*first.get(series)?, *second.get(series)?));
             measure(score, &post, touched, &mut verification);
             (class, verification.lowered_by) = lowered(counted, score.rising, &verification);
         }
@@ -251,7 +252,8 @@ impl Verification {
                 format!("rule {rule}, which was not broken there before, is broken now")
             }
             Lowering::Recovery => {
-                let needed = if self.recovery.is_some_and(|r| r < PARTIAL) { PARTIAL } else { SUCCESS };
+                let needed =
+                    if self.recovery.is_some_and(|r| r < PARTIAL) { PARTIAL } else { SUCCESS };
                 let control = self
                     .control
                     .filter(|c| *c > 0.0)
