@@ -23,7 +23,7 @@ fn applied() -> Time {
     "2026-03-01T03:00:00Z".parse().expect("a time")
 }
 
-fn violation(name: &str) -> Violation {
+pub fn violation(name: &str) -> Violation {
     Violation {
         id: Uuid::nil(),
         fingerprint: name.to_owned(),
