@@ -38,7 +38,7 @@ impl Cycle {
             ledger.entries.iter().filter(|e| e.end != End::Unsent).map(|e| e.at).collect();
         judging.yardstick =
             witness.map(|witness| match self.scored(witness, settle, &touched, &judging.scope) {
-                Ok(score) => Yardstick::Scored(score),
+                Ok(kept) => Yardstick::Scored(score),
                 Err(why) => Yardstick::Unscored(why),
             });
         judging
@@ -72,11 +72,11 @@ impl Cycle {
             settle,
             touched,
         };
-        let mut score = score(&witness.fingerprint, &past).ok_or(Unscored::Unread)?;
+        let mut kept = score(&witness.fingerprint, &past).ok_or(Unscored::Unread)?;
         if *scope != Scope::Charter {
-            score.control = self.control(&witness.rule, scope);
+            kept.control = self.control(&witness.rule, scope);
         }
-        Ok(score)
+        Ok(kept)
     }
 
     fn control(&self, rule: &str, scope: &Scope) -> Vec<Control> {

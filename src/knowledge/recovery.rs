@@ -107,8 +107,8 @@ fn placebo(past: &Past<'_>, rising: bool, normal: Normal) -> Vec<f64> {
             continue;
         }
         let Some(before) = level(&readings[..=last]) else { continue };
-        let post = f64::midpoint(looks[0].1, looks[1].1);
-        found.push(gain(rising, before, post) / scale(rising, before, normal));
+        let after = f64::midpoint(looks[0].1, looks[1].1);
+        found.push(gain(rising, before, after) / scale(rising, before, normal));
     }
     found
 }
