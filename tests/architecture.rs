@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use scan::{public_modules, read, rust_files, sources};
 
 /// Who may use whom, in the order of `src/lib.rs`. `cli` reads as "everything".
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("domain", &[]),
-    ("monitor", &["domain", "metrics", "clock"]),
+    ("monitor", &["domain", "metrics", "clock", "wire"]),
     ("analyzer", &["domain"]),
     ("planner", &["domain"]),
-    ("executor", &["domain", "metrics", "clock"]),
+    ("executor", &["domain", "metrics", "clock", "wire"]),
     ("knowledge", &["domain", "metrics", "clock"]),
     ("escalation", &["domain", "metrics", "clock"]),
     (
@@ -55,6 +55,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "config",
             "metrics",
             "telemetry",
+            "wire",
         ],
     ),
     ("cli", &["*"]),
@@ -75,6 +76,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ),
     ("metrics", &["domain"]),
     ("telemetry", &[]),
+    ("wire", &[]),
     ("charter_sandbox", &[]),
 ];
 
