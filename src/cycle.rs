@@ -10,6 +10,7 @@ mod aftermath;
 mod escalate;
 mod execute;
 mod guarded;
+mod ids;
 mod judge;
 mod ledger;
 mod memory;
@@ -29,7 +30,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::analyzer::{self, Tracker};
 use crate::clock::Clock;
@@ -46,6 +46,7 @@ use crate::planner::{self, Plan, PlanInput};
 use escalate::Left;
 use memory::Memory;
 
+pub use ids::Ids;
 pub use recover::{Recovered, recover};
 
 /// Everything one cycle works with.
@@ -59,6 +60,7 @@ pub struct Cycle {
     knowledge: Knowledge,
     metrics: Arc<Metrics>,
     memory: Memory,
+    ids: Ids,
 }
 
 /// Why a cycle could not run to its end.
@@ -82,11 +84,12 @@ impl Cycle {
         knowledge: Knowledge,
         metrics: Arc<Metrics>,
         recovered: Recovered,
+        ids: Ids,
     ) -> Self {
         monitor.remember_alerts(recovered.known_alerts);
         let memory = Memory::new();
         let tracker = Tracker::new(config.analyze.clone(), clock.now(), recovered.violations);
-        Self { config, clock, monitor, tracker, executor, knowledge, metrics, memory }
+        Self { config, clock, monitor, tracker, executor, knowledge, metrics, memory, ids }
     }
 
     /// Runs one cycle to its end and says what came of it. `on_phase` hears of every phase as it begins.
@@ -126,7 +129,8 @@ impl Cycle {
         };
 
         run.enter(Phase::Analyze);
-        let mut new_id = Uuid::now_v7;
+        let ids = self.ids.clone();
+        let mut new_id = || ids.id();
         let changes = self.tracker.observe(&seen.snapshot, run.report.trigger, &mut new_id);
         let now = seen.snapshot.at;
         let analysis = analyzer::analyze(&self.tracker, new_id(), &run.report.id, now);

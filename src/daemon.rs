@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_loop::{self, Heartbeat, LoopHandle, Publisher};
-use crate::cycle::{Cycle, recover};
+use crate::cycle::{Cycle, Ids, recover};
 use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
 use crate::metrics::labels::{CallResult, CharterCall};
 use crate::monitor::{self, Monitor};
 use crate::server;
+use crate::wire::Wire;
 
 /// A stopping daemon that is not done by then is ended anyway: the promise is 10 s in all.
 const STOP_WITHIN: Duration = Duration::from_millis(8_500);
@@ -64,17 +65,42 @@ pub struct Parts {
 /// Opens the store, puts it in order and builds the loop.
 pub async fn assemble(config: &Arc<Config>, clock: Clock) -> Result<Parts, Error> {
     let knowledge = Knowledge::open(&config.knowledge).await?;
+    assemble_in(World::default(), knowledge, config, clock).await
+}
+
+/// What a loop meets; by default the world itself.
+#[derive(Debug, Default)]
+pub struct World {
+    /// Instead of the network.
+    pub wire: Option<Arc<dyn Wire>>,
+    pub ids: Ids,
+}
+
+/// The same on a store that is open already.
+pub async fn assemble_in(
+    world: World,
+    knowledge: Knowledge,
+    config: &Arc<Config>,
+    clock: Clock,
+) -> Result<Parts, Error> {
     let metrics = Metrics::new(clock.now());
     let (publisher, handle) = control_loop::channel(clock);
     let observer = Calls { metrics: metrics.clone(), heartbeat: publisher.heartbeat.clone() };
-    let executor = Executor::new(config.execute.clone(), Arc::new(observer))?;
-    let monitor = Monitor::new(
-        config.monitor.clone(),
-        config.alertmanager.clone(),
-        config.orchestrator.loop_interval,
-        clock,
-    )?;
-    let recovered = recover(&knowledge, &metrics, &config.plan.guardrails, clock.now()).await?;
+    let (execute, observer) = (config.execute.clone(), Arc::new(observer));
+    let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
+    let interval = config.orchestrator.loop_interval;
+    let (executor, monitor) = match world.wire {
+        Some(wire) => (
+            Executor::over(wire.clone(), execute, observer)?,
+            Monitor::over(wire, monitor, alertmanager, interval, clock)?,
+        ),
+        None => (
+            Executor::new(execute, observer)?,
+            Monitor::new(monitor, alertmanager, interval, clock)?,
+        ),
+    };
+    let recovered =
+        recover(&knowledge, &metrics, &config.plan.guardrails, &world.ids, clock.now()).await?;
     let cycle = Cycle::new(
         config.clone(),
         clock,
@@ -83,6 +109,7 @@ pub async fn assemble(config: &Arc<Config>, clock: Clock) -> Result<Parts, Error
         knowledge.clone(),
         metrics.clone(),
         recovered,
+        world.ids,
     );
     Ok(Parts { cycle, publisher, handle, knowledge, metrics })
 }

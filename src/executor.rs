@@ -41,6 +41,7 @@ use crate::domain::charter::{CharterView, CommitteeState};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::policy::Policy;
 use crate::domain::time::Time;
+use crate::wire::Wire;
 use transaction::Transaction;
 use window::Window;
 
@@ -53,6 +54,15 @@ pub struct Executor {
 impl Executor {
     pub fn new(settings: Settings, observer: Arc<dyn CallObserver>) -> Result<Self, SetupError> {
         Ok(Self { client: Client::new(&settings, observer)?, settings })
+    }
+
+    /// The same by another way than the network.
+    pub fn over(
+        wire: Arc<dyn Wire>,
+        settings: Settings,
+        observer: Arc<dyn CallObserver>,
+    ) -> Result<Self, SetupError> {
+        Ok(Self { client: Client::over(wire, &settings, observer)?, settings })
     }
 
     /// The client itself, for whoever only reads.

@@ -98,7 +98,9 @@ impl Knowledge {
         Self::over(Arc::<memory::MemoryStore>::default(), &settings, "memory")
     }
 
-    fn over(store: Arc<dyn Store>, settings: &Settings, name: &str) -> Self {
+    /// On a store that is open already.
+    #[must_use]
+    pub fn over(store: Arc<dyn Store>, settings: &Settings, name: &str) -> Self {
         let alerts_left = Arc::default();
         Self { store, settings: Arc::new(settings.clone()), name: name.into(), alerts_left }
     }

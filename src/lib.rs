@@ -49,5 +49,6 @@ pub mod clock;
 pub mod config;
 pub mod metrics;
 pub mod telemetry;
+pub mod wire;
 
 pub mod charter_sandbox;

@@ -40,11 +40,12 @@ use crate::domain::reading::{
 };
 use crate::domain::rule::Rule;
 use crate::domain::time::Time;
+use crate::wire::Wire;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("no HTTP client for {source_name}: {cause}. Check the system's CA certificates")]
-    Client { source_name: &'static str, cause: String },
+    #[error("no HTTP client to read the sources with: {cause}. Check the system's CA certificates")]
+    Client { cause: String },
     #[error(
         "monitor.source is scrape but monitor.scrape_url is not set: give the URL of Charter's metrics"
     )]
@@ -88,14 +89,24 @@ impl Monitor {
         loop_interval: Duration,
         clock: Clock,
     ) -> Result<Self, Error> {
+        Self::over(http::network()?, settings, alertmanager_settings, loop_interval, clock)
+    }
+
+    /// The same by another way than the network.
+    pub fn over(
+        wire: Arc<dyn Wire>,
+        settings: Settings,
+        alertmanager_settings: AlertmanagerSettings,
+        loop_interval: Duration,
+        clock: Clock,
+    ) -> Result<Self, Error> {
         let source: Box<dyn MetricSource> = match settings.source {
-            MetricsSource::Prometheus => Box::new(Prometheus::new(&settings, clock)?),
-            MetricsSource::Scrape => Box::new(Scrape::new(&settings, clock)?),
+            MetricsSource::Prometheus => Box::new(Prometheus::over(wire.clone(), &settings, clock)),
+            MetricsSource::Scrape => Box::new(Scrape::over(wire.clone(), &settings, clock)?),
         };
         let alertmanager = alertmanager_settings
             .enabled
-            .then(|| Alertmanager::new(&alertmanager_settings, clock))
-            .transpose()?;
+            .then(|| Alertmanager::over(wire, &alertmanager_settings, clock));
         let known = KnownAlerts::new(loop_interval);
         Ok(Self { source, alertmanager, settings, alertmanager_settings, known, clock })
     }

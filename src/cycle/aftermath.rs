@@ -224,7 +224,7 @@ impl Cycle {
             self.settle_ledger(&mut recalled.ledger, &execution, true, now);
             self.put_ledger(&mut recalled.ledger, &mut batch, now);
             batch.put(&execution);
-            told = tell(&mut recalled.escalations, unknown(&execution, &[]), now);
+            told = tell(&self.ids, &mut recalled.escalations, unknown(&execution, &[]), now);
             for record in recalled.escalations.iter_mut().filter(|e| {
                 e.reason == EscalationReason::Degradation
                     && e.cause.as_ref() == Some(&execution.cause)

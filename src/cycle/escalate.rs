@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::Cycle;
+use super::Ids;
 use super::guarded::{INTERVALS, only_the_storm};
 use super::judge::Ruled;
 use super::observe::Seen;
@@ -101,7 +100,7 @@ impl Cycle {
             quiet: self.config.plan.incident_gap,
         };
         let mut changes =
-            reconcile(recalled.escalations.clone(), wanted, &situation, &mut Uuid::now_v7);
+            reconcile(recalled.escalations.clone(), wanted, &situation, &mut || self.ids.id());
         let mut batch = self.knowledge.batch();
         for record in changes.opened.iter().chain(&changes.refreshed).chain(&changes.closed) {
             batch.put(record);
@@ -169,11 +168,16 @@ impl Cycle {
 }
 
 /// Opens what is not open yet and returns it, to be stored in one batch with the fact itself.
-pub(super) fn tell(open: &mut Vec<Escalation>, wanted: Vec<Wanted>, now: Time) -> Vec<Escalation> {
+pub(super) fn tell(
+    ids: &Ids,
+    open: &mut Vec<Escalation>,
+    wanted: Vec<Wanted>,
+    now: Time,
+) -> Vec<Escalation> {
     let mut told = Vec::new();
     for want in wanted {
         let record = Escalation {
-            id: Uuid::now_v7(),
+            id: ids.id(),
             reason: want.reason,
             cause: want.cause,
             component: want.component,

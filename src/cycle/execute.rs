@@ -112,14 +112,14 @@ impl Cycle {
             }
         }
         let chosen = plan.chosen.as_ref();
-        let execution_id = Uuid::now_v7();
+        let execution_id = self.ids.id();
         let judging = chosen.map(|p| self.judging(p, execution_id, seen, active, &recalled.ledger));
         for incident in &plan.incidents {
             let attempts = chosen.filter(|p| p.cause == incident.cause);
             batch.put(&with_attempts(incident, attempts, seen.snapshot.at));
         }
         let keys: Vec<Uuid> =
-            chosen.iter().flat_map(|p| &p.actions).map(|_| Uuid::new_v4()).collect();
+            chosen.iter().flat_map(|p| &p.actions).map(|_| self.ids.key()).collect();
         if let (Some(judging), Some(policy)) = (&judging, chosen) {
             batch.put(judging);
             let now = self.clock.now();
@@ -276,7 +276,8 @@ impl Cycle {
         self.put_ledger(&mut recalled.ledger, &mut batch, now);
         batch.put(&execution);
         // With the result: what blocks its ground, and tells people, must not be lost between two batches.
-        let told = tell(&mut recalled.escalations, failed(&execution, &policy.evidence), now);
+        let told =
+            tell(&self.ids, &mut recalled.escalations, failed(&execution, &policy.evidence), now);
         for record in &told {
             batch.put(record);
         }

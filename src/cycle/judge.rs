@@ -100,7 +100,7 @@ impl Cycle {
             put(&recalled.aftermath, &mut batch, seen.snapshot.at);
         }
         let wanted = ruled.iter().filter_map(|r| verdict(r, active)).collect();
-        let told = tell(&mut recalled.escalations, wanted, seen.snapshot.at);
+        let told = tell(&self.ids, &mut recalled.escalations, wanted, seen.snapshot.at);
         for record in &told {
             batch.put(record);
         }
@@ -147,7 +147,7 @@ impl Cycle {
         let mut outcome_ids = Vec::new();
         for action in &judging.actions {
             let outcome = Outcome {
-                id: Uuid::now_v7(),
+                id: self.ids.id(),
                 policy_id: judging.policy_id,
                 execution_id: judging.execution_id,
                 cause: judging.cause.clone(),

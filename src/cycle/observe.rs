@@ -81,7 +81,7 @@ impl Cycle {
     async fn recall(&mut self) -> Result<Recalled, StoreError> {
         if self.memory.in_hand {
             let rails = &self.config.plan.guardrails;
-            settle(&self.knowledge, &self.metrics, rails, self.clock.now()).await?;
+            settle(&self.knowledge, &self.metrics, rails, &self.ids, self.clock.now()).await?;
             self.memory.in_hand = false;
             if std::mem::take(&mut self.memory.begun) {
                 let why = "an execution's end could not be written to the journal";

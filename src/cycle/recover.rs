@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use super::Ids;
 use super::escalate::{announce, failed, tell};
 use super::execute::surplus;
 use super::ledger;
@@ -39,9 +40,10 @@ pub async fn recover(
     knowledge: &Knowledge,
     metrics: &Metrics,
     rails: &Guardrails,
+    ids: &Ids,
     now: Time,
 ) -> Result<Recovered, StoreError> {
-    settle(knowledge, metrics, rails, now).await?;
+    settle(knowledge, metrics, rails, ids, now).await?;
     let known_alerts = knowledge.inbox().await?.iter().map(InboxAlert::key).collect();
     Ok(Recovered { violations: knowledge.all::<TrackedViolation>(None).await?, known_alerts })
 }
@@ -52,6 +54,7 @@ pub(super) async fn settle(
     knowledge: &Knowledge,
     metrics: &Metrics,
     rails: &Guardrails,
+    ids: &Ids,
     now: Time,
 ) -> Result<(), StoreError> {
     let mut batch = knowledge.batch();
@@ -105,7 +108,7 @@ pub(super) async fn settle(
         };
         if let Some(execution) = execution.as_ref().filter(|e| untold(e)) {
             let evidence: Vec<String> = judging.before.iter().cloned().collect();
-            told.extend(tell(&mut open, failed(execution, &evidence), now));
+            told.extend(tell(ids, &mut open, failed(execution, &evidence), now));
         }
         if !in_effect {
             fail_attempts(&mut incidents, &judging, execution.as_ref(), &mut batch);
@@ -115,7 +118,7 @@ pub(super) async fn settle(
         }
     }
     for execution in settled.values() {
-        told.extend(tell(&mut open, failed(execution, &[]), now));
+        told.extend(tell(ids, &mut open, failed(execution, &[]), now));
     }
     if ledger != ledger_before {
         ledger::put(&mut ledger, rails, &mut batch, now);

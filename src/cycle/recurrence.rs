@@ -95,7 +95,7 @@ impl Cycle {
             subject,
             evidence: watched.evidence.iter().cloned().collect(),
         };
-        let mut told = tell(&mut recalled.escalations, vec![wanted], now);
+        let mut told = tell(&self.ids, &mut recalled.escalations, vec![wanted], now);
         for record in &mut told {
             record.times_seen = 1;
             batch.put(record);

@@ -131,7 +131,7 @@ impl Cycle {
         temporary::follow(&after, &mut batch);
         batch.put(&after);
         let (closed, mut told) = retell(&mut recalled.escalations, &after, now);
-        let news = tell(&mut recalled.escalations, unknown(&after, &evidence), now);
+        let news = tell(&self.ids, &mut recalled.escalations, unknown(&after, &evidence), now);
         told.extend(news.iter().cloned());
         for record in closed.iter().chain(&told) {
             batch.put(record);

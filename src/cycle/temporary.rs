@@ -220,7 +220,7 @@ impl Cycle {
                 if in_force(listed, record) {
                     self.memory.leftovers.push(leftover(&execution, record));
                 }
-                told = tell(&mut recalled.escalations, unknown(&execution, &[]), now);
+                told = tell(&self.ids, &mut recalled.escalations, unknown(&execution, &[]), now);
                 self.settle_ledger(&mut recalled.ledger, &execution, true, now);
                 self.put_ledger(&mut recalled.ledger, &mut batch, now);
             }

@@ -38,7 +38,7 @@ impl Cycle {
             ledger.entries.iter().filter(|e| e.end != End::Unsent).map(|e| e.at).collect();
         judging.yardstick =
             witness.map(|witness| match self.scored(witness, settle, &touched, &judging.scope) {
-                Ok(kept) => Yardstick::Scored(score),
+                Ok(score) => Yardstick::Scored(score),
                 Err(why) => Yardstick::Unscored(why),
             });
         judging

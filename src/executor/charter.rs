@@ -22,6 +22,7 @@ use super::settings::Settings;
 use crate::domain::action::Action;
 use crate::domain::charter::CommitteeState;
 use crate::domain::time::Time;
+use crate::wire::Wire;
 use transport::{Answer, Transport};
 
 pub struct Client {
@@ -74,10 +75,20 @@ pub struct ReportedViolation {
 
 impl Client {
     pub fn new(settings: &Settings, observer: Arc<dyn CallObserver>) -> Result<Self, SetupError> {
-        Ok(Self {
-            transport: Transport::new(settings, observer)?,
-            restart_timeout: settings.timeout_seconds.as_secs().max(1),
-        })
+        Ok(Self::with(Transport::new(settings, observer)?, settings))
+    }
+
+    /// The same calls by another way than the network.
+    pub fn over(
+        wire: Arc<dyn Wire>,
+        settings: &Settings,
+        observer: Arc<dyn CallObserver>,
+    ) -> Result<Self, SetupError> {
+        Ok(Self::with(Transport::over(wire, settings, observer)?, settings))
+    }
+
+    fn with(transport: Transport, settings: &Settings) -> Self {
+        Self { transport, restart_timeout: settings.timeout_seconds.as_secs().max(1) }
     }
 
     /// Is this Charter known to give the first answer again to a repeated key?

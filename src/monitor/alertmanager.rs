@@ -2,20 +2,22 @@
 //!
 //! One entry that cannot be read fails the whole list: left out it would look absent, and absent means clear.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::RequestBuilder;
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use super::AlertmanagerSettings;
 use super::http::{Budget, Peer, Reply};
 use super::webhook::derived_fingerprint;
-use super::{AlertmanagerSettings, Error};
 use crate::clock::Clock;
 use crate::domain::Labels;
 use crate::domain::alert::{AlertListing, ListedAlert};
 use crate::domain::reading::{FailureKind, ReadFailure, Source};
 use crate::domain::time::{Time, since};
+use crate::wire::Wire;
 
 #[derive(Debug)]
 pub struct Alertmanager {
@@ -60,10 +62,12 @@ struct Status {
 }
 
 impl Alertmanager {
-    pub fn new(settings: &AlertmanagerSettings, clock: Clock) -> Result<Self, Error> {
-        let peer = Peer::new(Source::Alertmanager, settings.url.clone(), "alertmanager.url", None)?;
+    #[must_use]
+    pub fn over(wire: Arc<dyn Wire>, settings: &AlertmanagerSettings, clock: Clock) -> Self {
+        let url = settings.url.clone();
+        let peer = Peer::new(Source::Alertmanager, url, "alertmanager.url", None, wire);
         let receiver = settings.receiver.as_deref().map(|name| format!("^{}$", escaped(name)));
-        Ok(Self { peer, receiver, clock })
+        Self { peer, receiver, clock }
     }
 
     /// The list first and the status after it: an Alertmanager that restarts between them is then seen as young, and

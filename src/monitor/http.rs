@@ -3,6 +3,7 @@
 //! It knows nothing of what is asked; prometheus, scrape and alertmanager decode the bytes. It never retries: the next
 //! cycle does.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reqwest::header::{AUTHORIZATION, DATE, HeaderMap};
@@ -15,6 +16,7 @@ use crate::domain::address;
 use crate::domain::reading::{FailureKind, ReadFailure, Source};
 use crate::domain::secret::Secret;
 use crate::domain::time::Time;
+use crate::wire::{self, Http, Wire};
 
 /// 100,000 series of some 300 bytes each are 30 MB; twice that is no answer to a rule any more.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -50,10 +52,21 @@ pub(super) struct Reply {
     pub date: Option<Time>,
 }
 
+/// The network as sources are read over it.
+pub(super) fn network() -> Result<Arc<dyn Wire>, Error> {
+    // A redirect would carry the token to a host that nobody configured.
+    let client = Client::builder()
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("mape-k/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| Error::Client { cause: wire::causes(&error) })?;
+    Ok(Arc::new(Http(client)))
+}
+
 /// One server that is read.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
-    client: Client,
+    wire: Arc<dyn Wire>,
     pub source: Source,
     base: Url,
     /// The configuration key that names it, for the advice in error texts.
@@ -69,33 +82,28 @@ impl Peer {
         base: Url,
         key: &'static str,
         token: Option<Secret>,
-    ) -> Result<Self, Error> {
-        // A redirect would carry the token to a host that nobody configured.
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("mape-k/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Error::Client { source_name: source.as_str(), cause: chain(error) })?;
-        let secrets = token.iter().cloned().chain(credentials(&client, &base)).collect();
-        Ok(Self { client, source, base, key, token, secrets })
+        wire: Arc<dyn Wire>,
+    ) -> Self {
+        let secrets = token.iter().cloned().chain(credentials(wire.client(), &base)).collect();
+        Self { wire, source, base, key, token, secrets }
     }
 
     /// GET of the base URL itself.
     pub(super) fn get_base(&self) -> RequestBuilder {
-        self.with_token(self.client.get(self.base.clone()))
+        self.with_token(self.wire.client().get(self.base.clone()))
     }
 
     pub(super) fn get(&self, path: &str, pairs: &[(&str, &str)]) -> RequestBuilder {
         let mut url = self.at(path);
         url.query_pairs_mut().extend_pairs(pairs);
-        self.with_token(self.client.get(url))
+        self.with_token(self.wire.client().get(url))
     }
 
     /// A form: queries may be longer than a URL may be.
     pub(super) fn post(&self, path: &str, pairs: &[(&str, &str)]) -> RequestBuilder {
         let body =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        self.with_token(self.client.post(self.at(path)))
+        self.with_token(self.wire.client().post(self.at(path)))
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body)
     }
@@ -123,18 +131,24 @@ impl Peer {
         deadline: Instant,
     ) -> Result<Reply, ReadFailure> {
         let exchange = async {
-            let unreachable = |what: &str, error: reqwest::Error| {
-                let what = format!("{what}: {}", chain(error));
-                self.failure(FailureKind::Unreachable, asked, &what)
+            let unreachable = |what: &str, failure: wire::Failure| {
+                let why = match failure {
+                    wire::Failure::NotSent(why) | wire::Failure::Broken(why) => why,
+                    wire::Failure::TimedOut => "no answer in time".to_owned(),
+                };
+                self.failure(FailureKind::Unreachable, asked, &format!("{what}: {why}"))
             };
-            let mut response =
-                request.send().await.map_err(|error| unreachable("no answer", error))?;
+            let sent = match request.build() {
+                Ok(request) => self.wire.send(request).await,
+                Err(error) => Err(wire::failure(&error)),
+            };
+            let mut response = sent.map_err(|failure| unreachable("no answer", failure))?;
             let (status, date) = (response.status(), date(response.headers()));
             let mut body = Vec::new();
             while let Some(chunk) = response
                 .chunk()
                 .await
-                .map_err(|error| unreachable("the answer broke off", error))?
+                .map_err(|error| unreachable("the answer broke off", wire::failure(&error)))?
             {
                 if body.len() + chunk.len() > ANSWER_BYTES || !budget.take(chunk.len()) {
                     let what = format!(
@@ -230,18 +244,6 @@ fn credentials(client: &Client, url: &Url) -> Vec<Secret> {
 fn date(headers: &HeaderMap) -> Option<Time> {
     let text = headers.get(DATE)?.to_str().ok()?;
     chrono::DateTime::parse_from_rfc2822(text).ok().map(|at| at.to_utc())
-}
-
-/// The error and its causes in one line; the URL is left out because it may hold credentials.
-fn chain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// One line of at most [`SHOWN_CHARS`] characters.

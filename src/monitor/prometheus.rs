@@ -19,7 +19,7 @@ use self::wire::Answer;
 use super::http::{self, Peer};
 use super::source::{MetricSource, all_failed};
 use super::window::windows;
-use super::{Error, Settings, promql};
+use super::{Settings, promql};
 use crate::clock::Clock;
 use crate::domain::Labels;
 use crate::domain::reading::{
@@ -28,6 +28,7 @@ use crate::domain::reading::{
 };
 use crate::domain::rule::{Measure, MetricRule, Rule};
 use crate::domain::time::{Time, since};
+use crate::wire::Wire;
 
 #[derive(Debug)]
 pub struct Prometheus {
@@ -55,20 +56,22 @@ struct Moment {
 }
 
 impl Prometheus {
-    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, Error> {
+    #[must_use]
+    pub fn over(wire: Arc<dyn Wire>, settings: &Settings, clock: Clock) -> Self {
         let peer = Peer::new(
             Source::Prometheus,
             settings.prometheus_url.clone(),
             "monitor.prometheus_url",
             settings.bearer_token.clone(),
-        )?;
-        Ok(Self {
+            wire,
+        );
+        Self {
             peer,
             scope: settings.scope.clone(),
             poll_interval: settings.poll_interval,
             max_skew: settings.max_skew,
             clock,
-        })
+        }
     }
 
     async fn moment(&self, batch: &Batch<'_>) -> Result<Moment, ReadFailure> {

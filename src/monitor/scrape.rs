@@ -29,6 +29,7 @@ use crate::domain::reading::{
 };
 use crate::domain::rule::{Measure, MetricRule, Rule};
 use crate::domain::time::{Time, after};
+use crate::wire::Wire;
 
 /// A range of more points than the ring can hold is cut, as a bound of the loop over it.
 const MAX_STEPS: usize = 11_000;
@@ -47,10 +48,10 @@ pub struct Scrape {
 }
 
 impl Scrape {
-    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, Error> {
+    pub fn over(wire: Arc<dyn Wire>, settings: &Settings, clock: Clock) -> Result<Self, Error> {
         let url = settings.scrape_url.clone().ok_or(Error::NoScrapeUrl)?;
-        let peer =
-            Peer::new(Source::Scrape, url, "monitor.scrape_url", settings.bearer_token.clone())?;
+        let token = settings.bearer_token.clone();
+        let peer = Peer::new(Source::Scrape, url, "monitor.scrape_url", token, wire);
         let longest = settings.rules.iter().filter_map(|rule| rule.increase_over()).max();
         Ok(Self {
             peer,

@@ -2,7 +2,6 @@
 //!
 //! Leaves out what the calls mean ([`super`]) and when one is sent again ([`crate::executor`]): nothing here retries.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +17,7 @@ use super::error::{Error, SetupError};
 use crate::domain::address;
 use crate::domain::secret::Secret;
 use crate::executor::settings::{Idempotency, Settings};
+use crate::wire::{self, Http, Wire};
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
@@ -31,8 +31,10 @@ const EXCERPT: usize = 300;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct Transport {
-    http: reqwest::Client,
+    wire: Arc<dyn Wire>,
     base: Url,
+    /// From connecting to the end of the answer.
+    timeout: Duration,
     /// What Charter is sent and must not be repeated when it quotes us.
     secrets: Vec<Secret>,
     authorization: Option<HeaderValue>,
@@ -74,6 +76,23 @@ impl Transport {
         settings: &Settings,
         observer: Arc<dyn CallObserver>,
     ) -> Result<Self, SetupError> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(settings.timeout_seconds.min(CONNECT_TIMEOUT))
+            .redirect(reqwest::redirect::Policy::none())
+            // One owner of retries: a refusal to serve must come back here, not be sent again below.
+            .retry(reqwest::retry::never())
+            // A connection that was closed while idle looks like a lost answer; a few calls a cycle can afford fresh ones.
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|e| SetupError::Http(e.to_string()))?;
+        Self::over(Arc::new(Http(http)), settings, observer)
+    }
+
+    pub(super) fn over(
+        wire: Arc<dyn Wire>,
+        settings: &Settings,
+        observer: Arc<dyn CallObserver>,
+    ) -> Result<Self, SetupError> {
         let authorization = settings
             .charter_api_key
             .as_ref()
@@ -87,21 +106,12 @@ impl Transport {
         if settings.charter_url.cannot_be_a_base() {
             return Err(SetupError::Address(shown(&settings.charter_url)));
         }
-        let http = reqwest::Client::builder()
-            .timeout(settings.timeout_seconds)
-            .connect_timeout(settings.timeout_seconds.min(CONNECT_TIMEOUT))
-            .redirect(reqwest::redirect::Policy::none())
-            // One owner of retries: a refusal to serve must come back here, not be sent again below.
-            .retry(reqwest::retry::never())
-            // A connection that was closed while idle looks like a lost answer; a few calls a cycle can afford fresh ones.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|e| SetupError::Http(e.to_string()))?;
         let key = settings.charter_api_key.iter().cloned();
-        let secrets = key.chain(credentials(&http, &settings.charter_url)).collect();
+        let secrets = key.chain(credentials(wire.client(), &settings.charter_url)).collect();
         Ok(Self {
-            http,
+            wire,
             base: settings.charter_url.clone(),
+            timeout: settings.timeout_seconds,
             secrets,
             authorization,
             idempotency: settings.idempotent_charter,
@@ -128,7 +138,7 @@ impl Transport {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        let request = self.http.request(method, url);
+        let request = self.wire.client().request(method, url).timeout(self.timeout);
         match &self.authorization {
             Some(value) if path.first() == Some(&"api") => {
                 request.header(AUTHORIZATION, value.clone())
@@ -165,8 +175,14 @@ impl Transport {
             Some(key) => request.header(IDEMPOTENCY_KEY, key.to_string()),
             None => request,
         };
-        let response = request.send().await.map_err(|e| self.failure(call, &e))?;
-        let (url, status) = (shown(response.url()), response.status());
+        let request = request.build().map_err(|error| {
+            let url = error.url().map_or_else(|| shown(&self.base), shown);
+            Self::failure(call, url, wire::failure(&error))
+        })?;
+        let url = shown(request.url());
+        let sent = self.wire.send(request).await;
+        let response = sent.map_err(|failure| Self::failure(call, url.clone(), failure))?;
+        let status = response.status();
         let carried = key.is_some_and(|key| carries(response.headers(), key));
         let location = response
             .headers()
@@ -243,18 +259,15 @@ impl Transport {
         }
     }
 
-    fn failure(&self, call: Call, error: &reqwest::Error) -> Error {
-        let url = error.url().map_or_else(|| shown(&self.base), shown);
-        let detail = chain(error);
-        if error.is_connect() || error.is_builder() {
-            return Error::NotSent { call, url, detail };
-        }
-        let detail = if error.is_timeout() {
-            "no answer in time (execute.timeout_seconds)".into()
-        } else {
-            detail
+    fn failure(call: Call, url: String, failure: wire::Failure) -> Error {
+        let (detail, timed_out) = match failure {
+            wire::Failure::NotSent(detail) => return Error::NotSent { call, url, detail },
+            wire::Failure::TimedOut => {
+                ("no answer in time (execute.timeout_seconds)".to_owned(), true)
+            }
+            wire::Failure::Broken(detail) => (detail, false),
         };
-        Error::Unclear { call, url, detail, timed_out: error.is_timeout(), may_still_land: true }
+        Error::Unclear { call, url, detail, timed_out, may_still_land: true }
     }
 
     fn hide(&self, text: String) -> String {
@@ -304,7 +317,7 @@ fn carries(headers: &HeaderMap, key: Uuid) -> bool {
 
 async fn bounded(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| chain(&e))? {
+    while let Some(chunk) = response.chunk().await.map_err(|e| wire::causes(&e))? {
         if body.len() + chunk.len() > MAX_BODY {
             return Err(format!("the answer is larger than {MAX_BODY} bytes"));
         }
@@ -320,18 +333,6 @@ fn shown(url: &Url) -> String {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.to_string()
-}
-
-/// The error and its causes in one line, without the address, which every message names already.
-fn chain(error: &reqwest::Error) -> String {
-    let mut causes = Vec::new();
-    let mut next = error.source();
-    // Sources are a handful deep; the bound is for a chain that turned into a ring.
-    while let Some(cause) = next.filter(|_| causes.len() < 8) {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    if causes.is_empty() { "the request failed".to_owned() } else { causes.join(": ") }
 }
 
 /// The beginning of a text from outside, on one line.

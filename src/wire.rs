@@ -1,0 +1,69 @@
+//! One HTTP exchange with a server outside: the seam between what is asked and how it travels.
+//!
+//! In the daemon it travels by [`Http`]; a simulation puts its own servers behind the same trait. Nothing here retries,
+//! follows a redirect or knows what is asked: that is the business of [`crate::monitor`] and [`crate::executor`].
+
+use std::error::Error as _;
+
+use async_trait::async_trait;
+use reqwest::{Client, Request, Response};
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection, or no request that could be sent: nothing has reached the server.
+    NotSent(String),
+    /// The request's own time-out was over; the server may be working on it.
+    TimedOut,
+    /// The connection broke after it had begun; the server may have had it whole.
+    Broken(String),
+}
+
+/// Sends a request, once, and answers what comes back. The request's own time-out bounds answer and body.
+#[async_trait]
+pub trait Wire: Send + Sync + std::fmt::Debug {
+    /// What requests are built with; it sends none by itself.
+    fn client(&self) -> &Client;
+
+    async fn send(&self, request: Request) -> Result<Response, Failure>;
+}
+
+/// The real network.
+#[derive(Clone, Debug)]
+pub struct Http(pub Client);
+
+#[async_trait]
+impl Wire for Http {
+    fn client(&self) -> &Client {
+        &self.0
+    }
+
+    async fn send(&self, request: Request) -> Result<Response, Failure> {
+        self.0.execute(request).await.map_err(|error| failure(&error))
+    }
+}
+
+/// What a failed request, or a body that broke off, comes to.
+#[must_use]
+pub fn failure(error: &reqwest::Error) -> Failure {
+    if error.is_connect() || error.is_builder() {
+        Failure::NotSent(causes(error))
+    } else if error.is_timeout() {
+        Failure::TimedOut
+    } else {
+        Failure::Broken(causes(error))
+    }
+}
+
+/// The causes of an error in one line, without the address: every message names it already, and it may hold credentials.
+#[must_use]
+pub fn causes(error: &reqwest::Error) -> String {
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    // Sources are a handful deep; the bound is for a chain that turned into a ring.
+    while let Some(cause) = next.filter(|_| causes.len() < 8) {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    if causes.is_empty() { "the request failed".to_owned() } else { causes.join(": ") }
+}
