@@ -150,6 +150,10 @@ impl Cycle {
             match waits {
                 Some(why) if begun || now <= owed.until || cut(&execution) => {
                     tracing::info!(execution = %id, why, "harmful action not undone yet");
+                    if now > owed.until {
+                        let detail = format!("its undo was begun and its end is not known: {why}");
+                        self.memory.unresolved.push(temporary::wanted(&execution, detail));
+                    }
                     recalled.blocked.extend(execution.actions.iter().map(|a| a.action.scope()));
                     recalled.executions.insert(id, execution);
                 }

@@ -267,7 +267,7 @@ fn leftover(execution: &Execution, record: &ActionRecord) -> Wanted {
     wanted(execution, detail)
 }
 
-fn wanted(execution: &Execution, detail: String) -> Wanted {
+pub(super) fn wanted(execution: &Execution, detail: String) -> Wanted {
     Wanted {
         reason: EscalationReason::OutcomeUnknown,
         cause: Some(execution.cause.clone()),
