@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod grant;
 pub mod guard;
 pub mod incident;
+pub mod leader;
 pub mod ledger;
 pub mod outcome;
 pub mod pause;

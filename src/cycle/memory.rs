@@ -85,6 +85,19 @@ impl Memory {
         }
     }
 
+    /// After others may have led: what was counted and named goes on, everything else is from before.
+    pub fn afresh(&self) -> Self {
+        Self {
+            number: self.number,
+            last_second: self.last_second.clone(),
+            in_second: self.in_second,
+            started_at: self.started_at,
+            policies_generated: self.policies_generated,
+            policies_executed: self.policies_executed,
+            ..Self::new()
+        }
+    }
+
     /// The report of the next cycle, with its number and name.
     pub fn next_cycle(&mut self, trigger: Trigger, now: Time) -> CycleReport {
         self.number += 1;
