@@ -103,7 +103,13 @@ impl Knowledge {
     #[must_use]
     pub fn over(store: Arc<dyn Store>, settings: &Settings, name: &str) -> Self {
         let alerts_left = Arc::default();
-        Self { store, settings: Arc::new(settings.clone()), name: name.into(), alerts_left, term: None }
+        Self {
+            store,
+            settings: Arc::new(settings.clone()),
+            name: name.into(),
+            alerts_left,
+            term: None,
+        }
     }
 
     /// The same for the one who leads: all that it writes takes effect only while nobody else has led since.

@@ -153,7 +153,9 @@ impl Elector {
         if let Some(term) = self.terms.borrow().clone() {
             term.end();
             tracing::warn!(
-                epoch = term.epoch(), leader = lease.holder, its_epoch = lease.epoch,
+                epoch = term.epoch(),
+                leader = lease.holder,
+                its_epoch = lease.epoch,
                 "another mape-k leads: this one writes and sends nothing more, and follows"
             );
         } else if self.leader.borrow().epoch != lease.epoch {

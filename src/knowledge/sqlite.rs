@@ -88,7 +88,8 @@ impl SqliteStore {
             }
         })?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(opened)?;
-        let store = Self { name, writer, readers, lock: Mutex::new(Some(lock)), seat: Mutex::default() };
+        let store =
+            Self { name, writer, readers, lock: Mutex::new(Some(lock)), seat: Mutex::default() };
         // What can be opened but not written is told at the start, not at the first fault.
         store.check().await?;
         Ok(store)

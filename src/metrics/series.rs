@@ -68,10 +68,8 @@ impl LoopSeries {
                 "mape_k_paused",
                 "1 while a person's pause holds: nothing is sent to Charter; else 0.",
             ),
-            leader: f.gauge(
-                "mape_k_leader",
-                "1 while this process leads, and alone may act; else 0.",
-            ),
+            leader: f
+                .gauge("mape_k_leader", "1 while this process leads, and alone may act; else 0."),
             wakeups: f.counters(
                 "mape_k_wakeups_total",
                 "Wake-ups asked for, before they were coalesced.",

@@ -59,8 +59,7 @@ impl Server {
     ) -> Result<Self, StoreError> {
         let options_of = PgConnectOptions::new_without_pgpass();
         let mut server = Self { name, password, options: options_of };
-        server.options =
-            options.map_err(|error| server.failed("opened", &error))?.options(SESSION);
+        server.options = options.map_err(|error| server.failed("opened", &error))?.options(SESSION);
         Ok(server)
     }
 

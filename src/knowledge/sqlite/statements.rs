@@ -51,7 +51,10 @@ pub(super) async fn put_rows(
 }
 
 /// Applies one write; its condition is part of the statement.
-pub(super) async fn apply(connection: &mut SqliteConnection, write: Write) -> Result<Written, sqlx::Error> {
+pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    write: Write,
+) -> Result<Written, sqlx::Error> {
     let query = match write {
         Write::Put { collection, key, tag, at, body, when } => {
             let sql = match when {
