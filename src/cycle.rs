@@ -97,11 +97,12 @@ impl Cycle {
         let knowledge = self.knowledge.leading(term.clone());
         let (rails, now) = (&self.config.plan.guardrails, self.clock.now());
         let recovered = recover(&knowledge, &self.metrics, rails, &self.ids, now).await?;
+        let newest = knowledge.page::<CycleReport>(None, None, 1).await?.items.pop();
         self.knowledge = knowledge;
         self.executor.speak_with(term.told());
         self.monitor.remember_alerts(recovered.known_alerts);
         self.tracker = Tracker::new(self.config.analyze.clone(), now, recovered.violations);
-        self.memory = self.memory.afresh();
+        self.memory = self.memory.afresh(newest.as_ref().map(|report| report.id.as_str()));
         Ok(())
     }
 

@@ -85,12 +85,15 @@ impl Memory {
         }
     }
 
-    /// After others may have led: what was counted and named goes on, everything else is from before.
-    pub fn afresh(&self) -> Self {
+    /// After others may have led, of whose cycles `newest` was the last: what was counted goes on, names too, so that none
+    /// is given twice when leaders change within a second. Everything else is from before.
+    pub fn afresh(&self, newest: Option<&str>) -> Self {
+        let (last_second, place) =
+            newest.map_or(("", "1"), |id| id.split_once('-').unwrap_or((id, "1")));
         Self {
             number: self.number,
-            last_second: self.last_second.clone(),
-            in_second: self.in_second,
+            last_second: last_second.to_owned(),
+            in_second: place.parse().unwrap_or(1),
             started_at: self.started_at,
             policies_generated: self.policies_generated,
             policies_executed: self.policies_executed,

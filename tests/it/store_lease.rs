@@ -249,7 +249,7 @@ async fn an_epoch_is_never_below_the_time_at_which_it_was_given() {
     }
     // As an older backup would have it.
     let mut admin = connect(&url).await;
-    sqlx::raw_sql("UPDATE mape_k.lease SET epoch = 3, holder = ''")
+    sqlx::raw_sql("UPDATE mape_k.lease SET epoch = 3, holder = 'gone', expires = now()")
         .execute(&mut admin)
         .await
         .unwrap();

@@ -29,10 +29,13 @@ async fn shared(world: &World) -> (Parts, Arc<MemoryStore>) {
 }
 
 async fn on(world: &World, store: Arc<MemoryStore>) -> Parts {
-    let knowledge = Knowledge::over(store, &Settings::default(), "shared");
+    let knowledge = Knowledge::over(store.clone(), &Settings::default(), "shared");
     let config = Arc::new(world.config.clone());
     let outside = daemon::World::default();
-    assemble_in(outside, knowledge, &config, Clock::start()).await.expect("the parts")
+    let parts = assemble_in(outside, knowledge, &config, Clock::start()).await.expect("the parts");
+    // These tests say who leads.
+    store.resign(&parts.handle.leader().holder).await.expect("resigned");
+    parts
 }
 
 async fn cycle(parts: &mut Parts) -> CycleReport {
@@ -42,7 +45,7 @@ async fn cycle(parts: &mut Parts) -> CycleReport {
 
 /// Cycles until the fault has been seen often enough to be acted on.
 async fn until_ripe(parts: &mut Parts) -> CycleReport {
-    for _ in 0..3 {
+    for _ in 0..2 {
         cycle(parts).await;
     }
     cycle(parts).await
@@ -202,7 +205,8 @@ async fn s03_a_follower_runs_no_cycles_is_ready_and_answers_from_the_store() {
     let labels = json!({"alertname": "Odd", "severity": "critical"});
     follower.deliver("firing", "odd", &labels).await;
     leader.until("woken", async || leader.metric("mape_k_cycles_woken_total").await > woken).await;
-    leader.until("told", async || leader.is_open("unknown_alert").await).await;
+    let shown = async || leader.get("/api/v1/state").await.1["alerts_total"] == 1;
+    leader.until("the alert is seen there", shown).await;
     // And who stops in order hands over at once.
     let began = Instant::now();
     leader.stop().await;
