@@ -45,11 +45,20 @@ pub struct Options {
     pub speed: f64,
     /// Honours `Idempotency-Key`; off, it behaves like a Charter that knows nothing of the header.
     pub honour_keys: bool,
+    /// How many times as long replicas and instances take to come up.
+    pub dead_time: f64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 1, api_key: None, sandbox: false, speed: 1.0, honour_keys: true }
+        Self {
+            seed: 1,
+            api_key: None,
+            sandbox: false,
+            speed: 1.0,
+            honour_keys: true,
+            dead_time: 1.0,
+        }
     }
 }
 
@@ -61,6 +70,7 @@ impl fmt::Debug for Options {
             .field("sandbox", &self.sandbox)
             .field("speed", &self.speed)
             .field("honour_keys", &self.honour_keys)
+            .field("dead_time", &self.dead_time)
             .finish()
     }
 }
@@ -118,8 +128,14 @@ impl Charter {
         if options.api_key.as_ref().is_some_and(String::is_empty) {
             return Err(Error::EmptyApiKey);
         }
+        let size = PlantSettings::default();
+        let size = PlantSettings {
+            boot_seconds: size.boot_seconds * options.dead_time,
+            restart_seconds: size.restart_seconds * options.dead_time,
+            ..size
+        };
         let state = State {
-            plant: Plant::new(options.seed, PlantSettings::default()),
+            plant: Plant::new(options.seed, size),
             keys: Keys::default(),
             audit: Audit::default(),
             highest_epoch: 0,

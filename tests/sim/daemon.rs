@@ -1,0 +1,150 @@
+//! One process of the simulation: the shipped loop and intake on the simulated network, store and clock.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use axum::body::Body;
+use axum::http::Request;
+use mape_k::clock::Clock;
+use mape_k::config::Config;
+use mape_k::control_loop;
+use mape_k::cycle::Ids;
+use mape_k::daemon::{World, assemble_in};
+use mape_k::knowledge::Knowledge;
+use mape_k::knowledge::memory::MemoryStore;
+use mape_k::server;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::outside::{Shared, at_wall};
+use super::store::Disk;
+use super::wire::Network;
+
+pub struct Daemon {
+    /// The loop, and what stores for its intake.
+    tasks: Vec<JoinHandle<()>>,
+    webhook: axum::Router,
+    pub knowledge: Knowledge,
+    stop: CancellationToken,
+    frozen: Arc<Ice>,
+}
+
+/// What lasts longer than a process.
+#[derive(Clone)]
+pub struct Site {
+    pub outside: Shared,
+    pub memory: Arc<MemoryStore>,
+    pub ids: Arc<AtomicU64>,
+    pub config: Arc<Config>,
+}
+
+impl Daemon {
+    /// Starts it with a wall clock that is so much off.
+    pub async fn start(site: &Site, number: u32, clock_off: f64) -> Result<Self, String> {
+        let disk =
+            Disk { memory: site.memory.clone(), outside: site.outside.clone(), daemon: number };
+        let knowledge = Knowledge::over(Arc::new(disk), &site.config.knowledge, "simulated");
+        let network = Network { outside: site.outside.clone(), daemon: number };
+        let world = World { wire: Some(Arc::new(network)), ids: Ids::Counted(site.ids.clone()) };
+        let now = site.outside.lock().now();
+        let clock = Clock::starting_at(at_wall(now + clock_off));
+        let parts = assemble_in(world, knowledge.clone(), &site.config, clock)
+            .await
+            .map_err(|error| error.to_string())?;
+        let settings = &site.config;
+        let (intake, writer) = server::Intake::new(
+            &settings.alertmanager,
+            &settings.monitor,
+            settings.api.rate_limit,
+            parts.handle,
+            knowledge.clone(),
+            parts.metrics.clone(),
+        );
+        let stop = CancellationToken::new();
+        let frozen = Arc::new(Ice::default());
+        let (interval, gap) = (settings.orchestrator.loop_interval, settings.alertmanager.wake_gap);
+        let run = control_loop::run(parts.cycle, parts.publisher, interval, gap, stop.clone());
+        let outside = site.outside.clone();
+        let run = async move {
+            let ended = run.await;
+            let mut outside = outside.lock();
+            outside.say(&format!("daemon {number} ended: {ended:?}"));
+            outside.crashed.notify_one();
+        };
+        let tasks = vec![
+            tokio::spawn(Freezable { inner: Box::pin(run), ice: frozen.clone() }),
+            tokio::spawn(Freezable { inner: Box::pin(writer.run()), ice: frozen.clone() }),
+        ];
+        let webhook = server::webhook_router(intake);
+        Ok(Self { tasks, webhook, knowledge, stop, frozen })
+    }
+
+    /// Alertmanager's POST; true when it is acknowledged.
+    pub async fn post(&self, payload: &Value) -> bool {
+        let request = Request::post("/webhooks/alerts")
+            .header("content-type", "application/json")
+            .body(Body::from(payload.to_string()))
+            .expect("a request");
+        self.webhook.clone().oneshot(request).await.expect("an answer").status().is_success()
+    }
+
+    /// Nothing of it runs on, wherever it was.
+    pub fn kill(self) {
+        for task in self.tasks {
+            task.abort();
+        }
+    }
+
+    pub async fn stop(self) {
+        self.frozen.thaw();
+        self.stop.cancel();
+        let Self { mut tasks, webhook, .. } = self;
+        drop(webhook);
+        tasks.remove(0).await.expect("the loop stops in order");
+        tasks.remove(0).abort();
+    }
+
+    pub fn freeze(&self) {
+        self.frozen.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn thaw(&self) {
+        self.frozen.thaw();
+    }
+}
+
+/// Whether a process stands still, and whom to wake when it goes on.
+#[derive(Default)]
+struct Ice(AtomicBool, Mutex<Vec<Waker>>);
+
+impl Ice {
+    fn thaw(&self) {
+        self.0.store(false, Ordering::Relaxed);
+        for waker in self.1.lock().expect("no panic before").drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+/// A task of a process that may stand still.
+struct Freezable<F> {
+    inner: Pin<Box<F>>,
+    ice: Arc<Ice>,
+}
+
+impl<F: Future<Output = ()>> Future for Freezable<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.ice.0.load(Ordering::Relaxed) {
+            self.ice.1.lock().expect("no panic before").push(context.waker().clone());
+            return Poll::Pending;
+        }
+        self.inner.as_mut().poll(context)
+    }
+}

@@ -1,0 +1,380 @@
+//! One run: the world, the daemon in it, and the script, from the first second to the last.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use mape_k::config::Config;
+use mape_k::control_loop::Mode;
+use mape_k::domain::Labels;
+use mape_k::domain::pause::Pause;
+use mape_k::domain::policy::Policy;
+use mape_k::knowledge::memory::MemoryStore;
+use mape_k::knowledge::{Database, Decision};
+use mape_k::monitor::MetricsSource;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::alertmanager::payload;
+use super::daemon::{Daemon, Site};
+use super::outside::{EPOCH, Shared};
+use super::prometheus::SCRAPE_SECONDS;
+use super::script::{
+    Act, AlertmanagerTrouble, DaemonTrouble, MetricsTrouble, Script, Source, WebhookTrouble, What,
+};
+use super::watch::Broken;
+
+/// What came of a run.
+pub struct Outcome {
+    pub digest: u64,
+    pub broken: Vec<Broken>,
+    pub reached: std::collections::BTreeSet<String>,
+    pub cycles: u64,
+    pub tail: Vec<String>,
+}
+
+/// Runs a script to its end, alone on this thread.
+pub fn run(script: &Script) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async { Run::new(script).to_end().await })
+}
+
+fn config(script: &Script) -> Config {
+    let mut config = Config::default();
+    config.orchestrator.mode = Mode::Staging;
+    config.plan.auto_approve = script.auto_approve;
+    config.orchestrator.auto_approve = script.auto_approve;
+    config.knowledge.database = Database::Memory;
+    let url = |text: &str| text.parse().expect("a URL");
+    config.monitor.source = match script.source {
+        Source::Prometheus => MetricsSource::Prometheus,
+        Source::Scrape => MetricsSource::Scrape,
+    };
+    config.monitor.prometheus_url = url("http://prometheus:9090");
+    config.monitor.scrape_url = Some(url("http://charter:8000/metrics"));
+    config.alertmanager.url = url("http://alertmanager:9093");
+    config.execute.charter_url = url("http://charter:8000");
+    config
+}
+
+struct Run<'a> {
+    script: &'a Script,
+    site: Site,
+    daemon: Option<Daemon>,
+    /// Processes started so far.
+    started: u32,
+    /// A process that ended is started again then.
+    restart_at: Option<Instant>,
+    thaw_at: Option<Instant>,
+    clock_off: f64,
+    began: Instant,
+    /// Payloads that are posted later, or again.
+    posts: Vec<(Instant, Value)>,
+}
+
+impl<'a> Run<'a> {
+    fn new(script: &'a Script) -> Self {
+        let site = Site {
+            outside: Shared::new(script),
+            memory: Arc::<MemoryStore>::default(),
+            ids: Arc::<AtomicU64>::default(),
+            config: Arc::new(config(script)),
+        };
+        let began = Instant::now();
+        Self {
+            script,
+            site,
+            daemon: None,
+            started: 0,
+            restart_at: Some(began),
+            thaw_at: None,
+            clock_off: 0.0,
+            began,
+            posts: Vec::new(),
+        }
+    }
+
+    async fn to_end(mut self) -> Outcome {
+        let end = self.began + self.script.length();
+        let mut events = self.script.events.iter().peekable();
+        let mut scrape_at = self.began;
+        let crashed = self.site.outside.lock().crashed.clone();
+        loop {
+            let event_at =
+                events.peek().map(|event| self.began + Duration::from_secs_f64(event.at));
+            let soonest = [event_at, self.restart_at, self.thaw_at]
+                .into_iter()
+                .flatten()
+                .chain(self.posts.iter().map(|(at, _)| *at))
+                .fold(scrape_at, Instant::min);
+            if soonest >= end {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = crashed.notified() => self.crash(),
+                () = sleep_until(soonest) => {}
+            }
+            let now = Instant::now();
+            if now >= scrape_at {
+                scrape_at += Duration::from_secs_f64(SCRAPE_SECONDS);
+                self.observe(now);
+            }
+            if event_at.is_some_and(|at| now >= at)
+                && let Some(event) = events.next()
+            {
+                self.happens(&event.what).await;
+            }
+            if self.thaw_at.is_some_and(|at| now >= at) {
+                self.thaw_at = None;
+                if let Some(daemon) = &self.daemon {
+                    self.site.outside.lock().say("the daemon goes on");
+                    daemon.thaw();
+                }
+            }
+            if self.restart_at.is_some_and(|at| now >= at) {
+                self.start().await;
+            }
+            self.post(now).await;
+        }
+        sleep_until(end).await;
+        if let Some(daemon) = self.daemon.take() {
+            daemon.kill();
+        }
+        let outside = self.site.outside.lock();
+        Outcome {
+            digest: outside.trace.digest(),
+            broken: outside.watch.broken.clone(),
+            reached: outside.watch.reached.clone(),
+            cycles: outside.watch.cycles,
+            tail: outside.trace.tail().cloned().collect(),
+        }
+    }
+
+    /// Prometheus scrapes, its rules are evaluated, Alertmanager posts.
+    fn observe(&mut self, now: Instant) {
+        let mut outside = self.site.outside.lock();
+        outside.scrape();
+        let at = outside.now();
+        let down = outside.alerts.now(at) == Some(AlertmanagerTrouble::Down)
+            || outside.metrics.now(at) == Some(MetricsTrouble::Down);
+        if down {
+            return;
+        }
+        let outside = &mut *outside;
+        let payloads = outside.alertmanager.evaluate(&outside.prometheus, at, EPOCH);
+        for payload in payloads {
+            let late = |seconds: f64| now + Duration::from_secs_f64(seconds);
+            match outside.webhook.now(at) {
+                Some(WebhookTrouble::Lost) => {}
+                Some(WebhookTrouble::Delayed) => self.posts.push((late(120.0), payload)),
+                Some(WebhookTrouble::Duplicated) => {
+                    self.posts.push((now, payload.clone()));
+                    self.posts.push((late(1.0), payload));
+                }
+                Some(WebhookTrouble::Reordered) => {
+                    let by = 60.0 * outside.chance();
+                    self.posts.push((late(by), payload));
+                }
+                Some(WebhookTrouble::Truncated) => {
+                    let mut payload = payload;
+                    payload["alerts"] = json!([]);
+                    payload["truncatedAlerts"] = json!(7);
+                    self.posts.push((now, payload));
+                }
+                Some(WebhookTrouble::Storm) | None => self.posts.push((now, payload)),
+            }
+        }
+    }
+
+    /// What is due; what is not acknowledged is posted again, as Alertmanager does.
+    async fn post(&mut self, now: Instant) {
+        let (due, later) =
+            std::mem::take(&mut self.posts).into_iter().partition(|(at, _)| *at <= now);
+        self.posts = later;
+        let due: Vec<(Instant, Value)> = due;
+        for (_, payload) in due {
+            let frozen = self.thaw_at.is_some();
+            let taken = match &self.daemon {
+                Some(daemon) if !frozen => daemon.post(&payload).await,
+                _ => false,
+            };
+            if !taken {
+                self.posts.push((now + Duration::from_secs(10), payload));
+            }
+        }
+    }
+
+    async fn start(&mut self) {
+        self.restart_at = None;
+        self.started += 1;
+        // A process that cannot start is started again, as Kubernetes does.
+        match Daemon::start(&self.site, self.started, self.clock_off).await {
+            Ok(daemon) => {
+                self.site.outside.lock().say(&format!("daemon {} started", self.started));
+                self.daemon = Some(daemon);
+            }
+            Err(error) => {
+                self.site.outside.lock().say(&format!("it does not start: {error}"));
+                self.restart_at = Some(Instant::now() + Duration::from_secs(10));
+            }
+        }
+    }
+
+    fn crash(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            daemon.kill();
+            self.site.outside.lock().say("the daemon is dead");
+        }
+        self.thaw_at = None;
+        self.restart_at = Some(Instant::now() + Duration::from_secs(5));
+    }
+
+    async fn happens(&mut self, what: &What) {
+        let line = serde_json::to_string(what).expect("an event");
+        let until = |seconds: f64, outside: &super::outside::Outside| outside.now() + seconds;
+        let mut outside = self.site.outside.lock();
+        outside.say(&format!("event {line}"));
+        outside.watch.reached.insert(format!("event {}", kind(what)));
+        match what {
+            What::Plant { fault, component, magnitude, seconds } => {
+                let mut order = json!({"fault": fault});
+                for (key, value) in [
+                    ("component", component.as_ref().map(|text| json!(text))),
+                    ("magnitude", magnitude.map(|number| json!(number))),
+                    ("duration_seconds", seconds.map(|number| json!(number))),
+                ] {
+                    if let Some(value) = value {
+                        order[key] = value;
+                    }
+                }
+                outside.inject(&order);
+            }
+            What::Mend => outside.mend(),
+            What::Metrics { trouble, seconds } => {
+                let until = until(*seconds, &outside);
+                outside.metrics.begin(*trouble, until);
+            }
+            What::Webhook { trouble, seconds } => {
+                let until = until(*seconds, &outside);
+                outside.webhook.begin(*trouble, until);
+                if *trouble == WebhookTrouble::Storm {
+                    let at = outside.now();
+                    let storm = (0..1000).map(|n| (Instant::now(), strange(n, at)));
+                    self.posts.extend(storm);
+                }
+            }
+            What::Alertmanager { trouble, seconds } => {
+                let until = until(*seconds, &outside);
+                outside.alerts.begin(*trouble, until);
+                if *trouble == AlertmanagerTrouble::Restarted {
+                    let now = outside.now();
+                    outside.alertmanager.restart(now);
+                }
+            }
+            What::Charter { trouble, seconds } => {
+                let until = until(*seconds, &outside);
+                outside.changes.begin(*trouble, until);
+            }
+            What::Store { trouble, seconds } => {
+                let until = until(*seconds, &outside);
+                outside.store.begin(*trouble, until);
+            }
+            What::Foreign { change } => outside.foreign(*change),
+            What::Daemon { trouble } => {
+                drop(outside);
+                self.trouble(*trouble).await;
+            }
+            What::Person { act } => {
+                drop(outside);
+                self.person(*act).await;
+            }
+        }
+    }
+
+    async fn trouble(&mut self, trouble: DaemonTrouble) {
+        match trouble {
+            DaemonTrouble::Crash => self.crash(),
+            DaemonTrouble::CrashAtCall { calls, after } => {
+                self.site.outside.lock().crash_in = Some((calls, after));
+            }
+            DaemonTrouble::Restart => {
+                if let Some(daemon) = self.daemon.take() {
+                    self.thaw_at = None;
+                    daemon.stop().await;
+                }
+                self.restart_at = Some(Instant::now() + Duration::from_secs(2));
+            }
+            DaemonTrouble::Freeze { seconds } => {
+                if let Some(daemon) = &self.daemon {
+                    daemon.freeze();
+                    self.thaw_at = Some(Instant::now() + Duration::from_secs_f64(seconds));
+                }
+            }
+            DaemonTrouble::ClockJump { seconds } => {
+                self.clock_off += seconds;
+                self.crash();
+            }
+        }
+    }
+
+    async fn person(&mut self, act: Act) {
+        let Some(daemon) = &self.daemon else { return };
+        let knowledge = daemon.knowledge.clone();
+        let now = self.site.outside.lock().wall();
+        let line = match act {
+            Act::Pause => {
+                let pause = Pause {
+                    by: "ann".to_owned(),
+                    reason: "a look".to_owned(),
+                    since: now,
+                    until: now + chrono::TimeDelta::minutes(40),
+                };
+                format!("{:?}", knowledge.pause(pause, false).await.map(drop))
+            }
+            Act::Resume => format!("{:?}", knowledge.resume(now).await.map(drop)),
+            Act::Approve | Act::Reject => {
+                let decision =
+                    if act == Act::Approve { Decision::Approve } else { Decision::Reject };
+                let pending = knowledge.all::<Policy>(Some("pending")).await.unwrap_or_default();
+                let mut line = String::new();
+                for policy in pending {
+                    let decided = knowledge
+                        .decide_policy(policy.id, policy.revision, None, decision, "ann", now)
+                        .await;
+                    line = format!("{line} {} {:?}", policy.id, decided.map(drop));
+                }
+                line
+            }
+        };
+        self.site.outside.lock().say(&format!("a person: {act:?}: {line}"));
+        sleep(Duration::ZERO).await;
+    }
+}
+
+/// An alert that nobody knows, from a storm.
+fn strange(number: u32, at: f64) -> Value {
+    let labels = Labels::from([
+        ("alertname".to_owned(), "Strange".to_owned()),
+        ("instance".to_owned(), number.to_string()),
+        ("severity".to_owned(), "warning".to_owned()),
+    ]);
+    payload("firing", &labels, at, EPOCH)
+}
+
+/// The kind of an event, for the account of what was reached.
+fn kind(what: &What) -> String {
+    let value = serde_json::to_value(what).expect("an event");
+    let part = |name: &str| value[name].as_str().map(|text| format!(" {text}"));
+    let kind = [part("fault"), part("trouble"), part("act"), part("change")];
+    let inner = value["trouble"]["kind"].as_str().map(|text| format!(" {text}"));
+    format!(
+        "{}{}",
+        value["do"].as_str().unwrap_or_default(),
+        kind.into_iter().flatten().chain(inner).collect::<String>()
+    )
+}

@@ -1,0 +1,356 @@
+//! What is done to the world of one run, and when: read from a scenario's file, or drawn from a seed.
+
+use std::time::Duration;
+
+use mape_k::charter_sandbox::faults::Fault;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use serde::{Deserialize, Serialize};
+
+/// Everything that is done to one run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    pub seed: u64,
+    pub hours: f64,
+    /// Plant: a multiple of the time that replicas and instances need to come up.
+    #[serde(default = "once")]
+    pub dead_time: f64,
+    /// Does Charter honour idempotency keys?
+    #[serde(default = "yes")]
+    pub honours_keys: bool,
+    /// Does the loop approve what a person need not?
+    #[serde(default = "yes")]
+    pub auto_approve: bool,
+    #[serde(default)]
+    pub source: Source,
+    pub events: Vec<Event>,
+}
+
+fn once() -> f64 {
+    1.0
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    #[default]
+    Prometheus,
+    Scrape,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// Seconds from the start.
+    pub at: f64,
+    #[serde(flatten)]
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum What {
+    /// A fault of the plant; what is not given is the fault's default.
+    Plant {
+        fault: Fault,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        component: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        magnitude: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<f64>,
+    },
+    /// All faults of the plant end, as if somebody had mended their causes.
+    Mend,
+    Metrics {
+        trouble: MetricsTrouble,
+        seconds: f64,
+    },
+    Webhook {
+        trouble: WebhookTrouble,
+        seconds: f64,
+    },
+    Alertmanager {
+        trouble: AlertmanagerTrouble,
+        seconds: f64,
+    },
+    Charter {
+        trouble: CharterTrouble,
+        seconds: f64,
+    },
+    Store {
+        trouble: StoreTrouble,
+        seconds: f64,
+    },
+    Daemon {
+        trouble: DaemonTrouble,
+    },
+    Person {
+        act: Act,
+    },
+    /// Somebody else changes Charter.
+    Foreign {
+        change: Change,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricsTrouble {
+    Down,
+    /// Answers after the cycle's deadline.
+    Slow,
+    /// Half of the series are missing.
+    Partial,
+    /// It answers what it last saw and sees nothing new.
+    Stale,
+    Nan,
+    /// Charter's counters begin again at zero.
+    CounterReset,
+    /// Its clock is 45 s off.
+    Skewed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookTrouble {
+    Duplicated,
+    Reordered,
+    Delayed,
+    Truncated,
+    Lost,
+    /// A thousand times the alerts.
+    Storm,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertmanagerTrouble {
+    Down,
+    /// It begins again with an empty list.
+    Restarted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CharterTrouble {
+    Down,
+    /// A change is made and its answer lost.
+    LosesReplies,
+    /// A change is made well after the caller has given up.
+    ActsLate,
+    /// 500 without any effect.
+    Fails,
+    /// 503 without any effect.
+    Unavailable,
+    /// 502 from a gateway, with the effect.
+    BadGateway,
+    /// 409 to every change.
+    Conflicts,
+    Slow,
+    /// It says yes and does nothing.
+    Lies,
+    /// It forgets the keys it has seen.
+    ForgetsKeys,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreTrouble {
+    /// Nothing can be read or written.
+    Down,
+    /// Reads work, writes do not.
+    Full,
+    /// Writes are made and reported as failed.
+    LosesReplies,
+    Slow,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum DaemonTrouble {
+    /// Its future is dropped where it stands, and a new one starts on the same store.
+    Crash,
+    /// The same in its next so many calls from now, to Charter or the store: before the call or after it.
+    CrashAtCall { calls: u32, after: bool },
+    /// It stops in order and starts again.
+    Restart,
+    /// It stands still while time goes on.
+    Freeze { seconds: f64 },
+    /// The wall clock that it will be started with is off by so much, and it is started anew.
+    ClockJump { seconds: f64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    Pause,
+    Resume,
+    /// Whatever waits for a decision is allowed.
+    Approve,
+    Reject,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    ScaleUp,
+    ScaleDown,
+    Restart,
+    /// Rolls back whatever is in force.
+    Rollback,
+}
+
+impl Script {
+    /// Hours full of trouble, the same for the same seed.
+    pub fn drawn(seed: u64, hours: f64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut events = Vec::new();
+        // Time for a first cycle in peace: what is broken before it has no onset.
+        let mut at = 120.0;
+        let end = hours * 3600.0;
+        loop {
+            at += rng.random_range(60.0..1800.0);
+            // The last hour is quiet, so that what was begun can come to its end.
+            if at > end - 3600.0 {
+                break;
+            }
+            events.push(Event { at, what: any(&mut rng) });
+            // Troubles like company: what is hard is two at once.
+            while rng.random_bool(0.5) {
+                let near = at + rng.random_range(0.0..180.0);
+                events.push(Event { at: near, what: any(&mut rng) });
+            }
+        }
+        let end = end - 3600.0;
+        for what in [What::Mend, What::Person { act: Act::Resume }] {
+            events.push(Event { at: end, what });
+        }
+        events.sort_by(|a, b| a.at.total_cmp(&b.at));
+        Self {
+            seed,
+            hours,
+            dead_time: if rng.random_bool(0.2) { 3.0 } else { 1.0 },
+            honours_keys: rng.random_bool(0.7),
+            auto_approve: rng.random_bool(0.8),
+            source: if rng.random_bool(0.25) { Source::Scrape } else { Source::Prometheus },
+            events,
+        }
+    }
+
+    pub fn length(&self) -> Duration {
+        Duration::from_secs_f64(self.hours * 3600.0)
+    }
+}
+
+fn any(rng: &mut StdRng) -> What {
+    match rng.random_range(0..20) {
+        0..8 => plant(rng),
+        8..10 => What::Metrics {
+            trouble: pick(
+                rng,
+                &[
+                    MetricsTrouble::Down,
+                    MetricsTrouble::Slow,
+                    MetricsTrouble::Partial,
+                    MetricsTrouble::Stale,
+                    MetricsTrouble::Nan,
+                    MetricsTrouble::CounterReset,
+                    MetricsTrouble::Skewed,
+                ],
+            ),
+            seconds: lasting(rng),
+        },
+        10..12 => What::Webhook {
+            trouble: pick(
+                rng,
+                &[
+                    WebhookTrouble::Duplicated,
+                    WebhookTrouble::Reordered,
+                    WebhookTrouble::Delayed,
+                    WebhookTrouble::Truncated,
+                    WebhookTrouble::Lost,
+                    WebhookTrouble::Storm,
+                ],
+            ),
+            seconds: lasting(rng),
+        },
+        12 => What::Alertmanager {
+            trouble: pick(rng, &[AlertmanagerTrouble::Down, AlertmanagerTrouble::Restarted]),
+            seconds: lasting(rng),
+        },
+        13..16 => What::Charter {
+            trouble: pick(
+                rng,
+                &[
+                    CharterTrouble::Down,
+                    CharterTrouble::LosesReplies,
+                    CharterTrouble::ActsLate,
+                    CharterTrouble::Fails,
+                    CharterTrouble::Unavailable,
+                    CharterTrouble::BadGateway,
+                    CharterTrouble::Conflicts,
+                    CharterTrouble::Slow,
+                    CharterTrouble::Lies,
+                    CharterTrouble::ForgetsKeys,
+                ],
+            ),
+            seconds: lasting(rng),
+        },
+        16 => What::Store {
+            trouble: pick(
+                rng,
+                &[
+                    StoreTrouble::Down,
+                    StoreTrouble::Full,
+                    StoreTrouble::LosesReplies,
+                    StoreTrouble::Slow,
+                ],
+            ),
+            seconds: lasting(rng) / 4.0,
+        },
+        17 => What::Daemon { trouble: daemon(rng) },
+        18 => {
+            What::Person { act: pick(rng, &[Act::Pause, Act::Resume, Act::Approve, Act::Reject]) }
+        }
+        _ => What::Foreign {
+            change: pick(
+                rng,
+                &[Change::ScaleUp, Change::ScaleDown, Change::Restart, Change::Rollback],
+            ),
+        },
+    }
+}
+
+fn plant(rng: &mut StdRng) -> What {
+    if rng.random_bool(0.2) {
+        return What::Mend;
+    }
+    What::Plant { fault: pick(rng, &Fault::ALL), component: None, magnitude: None, seconds: None }
+}
+
+fn daemon(rng: &mut StdRng) -> DaemonTrouble {
+    match rng.random_range(0..8) {
+        0 => DaemonTrouble::Crash,
+        1..4 => DaemonTrouble::CrashAtCall {
+            calls: rng.random_range(0..60),
+            after: rng.random_bool(0.5),
+        },
+        4 => DaemonTrouble::Restart,
+        5..7 => DaemonTrouble::Freeze { seconds: rng.random_range(10.0..90.0) },
+        _ => DaemonTrouble::ClockJump { seconds: rng.random_range(-3600.0..3600.0) },
+    }
+}
+
+fn pick<T: Copy>(rng: &mut StdRng, from: &[T]) -> T {
+    *from.choose(rng).expect("something to choose from")
+}
+
+fn lasting(rng: &mut StdRng) -> f64 {
+    rng.random_range(20.0..600.0)
+}
