@@ -38,7 +38,8 @@ impl Replica {
     async fn start(charter: &Charter, url: &str) -> Self {
         let way = Way::to(charter).await;
         let to_charter = Proxy::to(way.url.trim_start_matches("http://").to_owned()).await;
-        let (host, name) = url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL");
+        let (host, name) =
+            url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL");
         let to_postgres = Proxy::to(host.to_owned()).await;
         let mut settings = settings(charter, &way);
         let file = &mut settings.file;
@@ -154,8 +155,13 @@ impl Pair {
             ..knowledge::Settings::default()
         };
         let knowledge = Knowledge::open(&settings).await.expect("the store");
-        let kept: BTreeSet<String> =
-            knowledge.inbox().await.expect("the inbox").into_iter().map(|a| a.fingerprint).collect();
+        let kept: BTreeSet<String> = knowledge
+            .inbox()
+            .await
+            .expect("the inbox")
+            .into_iter()
+            .map(|a| a.fingerprint)
+            .collect();
         let acknowledged = self.acknowledged.lock().expect("whole").clone();
         let lost: Vec<_> = acknowledged.difference(&kept).collect();
         println!(
@@ -170,7 +176,8 @@ impl Pair {
 
 /// One alert after the other, each of its own; a replica that does not answer in time has acknowledged nothing.
 async fn send(replica: usize, webhook: String, acknowledged: Acknowledged) {
-    let http = reqwest::Client::builder().timeout(Duration::from_secs(3)).build().expect("a client");
+    let http =
+        reqwest::Client::builder().timeout(Duration::from_secs(3)).build().expect("a client");
     for n in 0.. {
         let fingerprint = format!("kept-{replica}-{n}");
         let severity = if n % 10 == 0 { "critical" } else { "warning" };
@@ -292,7 +299,10 @@ async fn s03_a_leader_cut_off_from_charter_stays_the_leader_says_so_and_does_not
     })
     .await;
     let state = pair.first.daemon.get("/api/v1/state").await.expect("a state");
-    assert_eq!((&state["leading"], state["leader"]["epoch"].as_u64()), (&json!(true), Some(pair.epoch)));
+    assert_eq!(
+        (&state["leading"], state["leader"]["epoch"].as_u64()),
+        (&json!(true), Some(pair.epoch))
+    );
     pair.second.follows(pair.epoch).await;
     pair.first.to_charter.heal();
     pair.acts(pair.epoch, 3).await;
