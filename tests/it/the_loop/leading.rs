@@ -169,8 +169,8 @@ async fn s03_who_begins_to_lead_takes_up_what_the_one_before_left() {
     let report = cycle(&mut second).await;
     assert_eq!(world.changes(), ["scale 5"], "it is found, and not sent again");
     assert_eq!((report.opened, report.violations), (0, 1), "active from before: no onset");
-    let verdict = verdict_on(&report, "scale_up");
-    assert_eq!(verdict["reason"], "judging", "{verdict}");
+    let judged = second.knowledge.all::<mape_k::domain::outcome::Judging>(None).await;
+    assert_eq!(judged.expect("readable").len(), 1, "it is judged by the one that found it");
 }
 
 /// Two whole daemons over one database: the one that leads runs cycles, the other shows what it follows.
