@@ -145,7 +145,8 @@ async fn no_write_of_an_old_epoch_is_seen_after_the_first_of_a_new_one(store: Ar
     let writing = {
         let store = store.clone();
         tokio::spawn(async move {
-            for n in 0.. {
+            // Far more than come before the change of leader, and an end for a store without a fence.
+            for n in 0..100_000 {
                 let written = store.write_under(Some(old), one(&format!("old-{n}"))).await;
                 if let Err(error) = written {
                     assert!(matches!(error, StoreError::Superseded { .. }), "{error}");
