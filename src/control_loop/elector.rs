@@ -42,6 +42,7 @@ pub struct Elector {
 }
 
 impl Elector {
+    #[must_use]
     pub fn new(
         knowledge: Knowledge,
         holder: String,
@@ -119,7 +120,7 @@ impl Elector {
         match answer {
             Ok(Ok(lease)) if lease.is_ours => self.leads(&lease, asked),
             Ok(Ok(lease)) => {
-                self.follows(lease, asked);
+                self.follows(&lease, asked);
                 self.pass_on().await;
             }
             Ok(Err(error)) => self.knows_nothing(error.to_string()),
@@ -134,12 +135,11 @@ impl Elector {
     fn leads(&mut self, lease: &Lease, asked: Instant) {
         let until = asked + self.lease;
         let present = self.terms.borrow().clone().filter(|term| term.epoch() == lease.epoch);
-        match present {
-            Some(term) => term.renew(until),
-            None => {
-                tracing::info!(epoch = lease.epoch, holder = self.holder, "this mape-k leads");
-                self.terms.send_replace(Some(Term::until(lease.epoch, until)));
-            }
+        if let Some(term) = present {
+            term.renew(until);
+        } else {
+            tracing::info!(epoch = lease.epoch, holder = self.holder, "this mape-k leads");
+            self.terms.send_replace(Some(Term::until(lease.epoch, until)));
         }
         self.say(lease, Some(until));
         if self.wakes.is_some_and(|heard| heard != lease.wakes) || self.unheard {
@@ -149,7 +149,7 @@ impl Elector {
         self.unheard = false;
     }
 
-    fn follows(&mut self, lease: Lease, asked: Instant) {
+    fn follows(&mut self, lease: &Lease, asked: Instant) {
         if let Some(term) = self.terms.borrow().clone() {
             term.end();
             tracing::warn!(
@@ -162,7 +162,7 @@ impl Elector {
             tracing::info!(leader = lease.holder, epoch = lease.epoch, "this mape-k follows");
         }
         self.terms.send_if_modified(|term| term.take().is_some());
-        self.say(&lease, Some(asked + lease.expires_in));
+        self.say(lease, Some(asked + lease.expires_in));
         self.wakes = Some(lease.wakes);
     }
 

@@ -148,9 +148,10 @@ pub(super) async fn statistics(
     State(context): State<Context>,
 ) -> Result<Json<Statistics>, ApiError> {
     let view = context.handle.view();
-    let knowledge = match context.handle.leader().leads() {
-        true => view.statistics.clone(),
-        false => context.knowledge.statistics().await?,
+    let knowledge = if context.handle.leader().leads() {
+        view.statistics.clone()
+    } else {
+        context.knowledge.statistics().await?
     };
     let violations = super::violations::present(&context).await?;
     let open = context.knowledge.all::<Escalation>(Some(documents::OPEN)).await?;
