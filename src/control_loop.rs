@@ -5,8 +5,10 @@
 //!   critical alert, approval ┴─▶ one cycle ─▶ view, heartbeat, metrics
 //!   (coalesced, wake_gap apart)     └─ a panic is caught here: an error; three in a row end the process
 //! ```
-//! Cycles never overlap, and a slow one is not followed by a burst.
+//! Cycles never overlap, and a slow one is not followed by a burst. They run only while this process leads; each time it
+//! begins to, it takes up afresh what the store knows.
 
+pub mod elector;
 pub mod handle;
 pub mod settings;
 
@@ -18,11 +20,14 @@ use futures::FutureExt;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-pub use handle::{Heartbeat, LoopHandle, Publisher, channel};
+pub use elector::{Elector, Terms};
+pub use handle::{Heartbeat, Leader, LoopHandle, Publisher, channel};
 pub use settings::{Mode, Settings};
 
 use crate::cycle::Cycle;
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
+use crate::domain::view::LoopView;
+use crate::knowledge::Term;
 
 /// Panics in a row after which the process ends: something is broken that another cycle will not mend.
 const MAX_PANICS: u32 = 3;
@@ -35,10 +40,11 @@ pub enum Error {
     Panics(String),
 }
 
-/// Runs cycles until `stop`. The first begins at once.
+/// Runs cycles until `stop`, while there is a term. The first begins at once.
 pub async fn run(
     mut cycle: Cycle,
     publisher: Publisher,
+    mut terms: Terms,
     loop_interval: Duration,
     wake_gap: Duration,
     stop: CancellationToken,
@@ -47,13 +53,39 @@ pub async fn run(
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut panics = 0;
     let mut last_start = None;
+    // The epoch under which the cycle was last set up.
+    let mut led = None;
     loop {
         let trigger = tokio::select! {
             biased;
             () = stop.cancelled() => break,
+            () = changed(&mut terms) => {
+                ticker.reset();
+                Trigger::Scheduled
+            }
             _ = ticker.tick() => Trigger::Scheduled,
-            () = woken(&publisher, last_start, wake_gap) => Trigger::Woken,
+            () = woken(&publisher, last_start, wake_gap), if led.is_some() => Trigger::Woken,
         };
+        let term = terms.borrow().clone().filter(Term::holds);
+        let Some(term) = term else {
+            publisher.heartbeat.beat();
+            if led.take().is_some() || publisher.view.borrow().interval.is_zero() {
+                publisher.view.send_replace(Arc::new(following(loop_interval)));
+            }
+            continue;
+        };
+        let epoch = term.epoch();
+        if led != Some(epoch) {
+            led = None;
+            if let Err(error) = cycle.lead(term).await {
+                tracing::warn!(%error, epoch, "the store could not be taken up; it is tried again");
+                let mut view = following(loop_interval);
+                view.store_error = Some(error.to_string());
+                publisher.view.send_replace(Arc::new(view));
+                continue;
+            }
+            led = Some(epoch);
+        }
         last_start = Some(Instant::now());
         match once(&mut cycle, &publisher, trigger, &stop).await {
             Ok(_) => panics = 0,
@@ -95,6 +127,18 @@ pub async fn once(
     publisher.heartbeat.beat();
     publisher.view.send_replace(Arc::new(view));
     Ok(report)
+}
+
+/// What is seen of a loop that does not lead: it runs no cycles, and the store holds what the leader's came to.
+fn following(interval: Duration) -> LoopView {
+    LoopView { running: true, interval, ..LoopView::default() }
+}
+
+/// The leadership began or ended; never where nobody else can lead.
+async fn changed(terms: &mut Terms) {
+    if terms.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// A wake-up, no sooner than `gap` after the start of the last cycle: a burst of alerts is one cycle.

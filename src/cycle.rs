@@ -35,20 +35,20 @@ use crate::analyzer::{self, Tracker};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::cycle::{CycleReport, CycleStatus, Phase, Trigger};
+use crate::domain::leader::Lead;
 use crate::domain::view::LoopView;
 use crate::domain::violation::Violation;
 use crate::executor::Executor;
-use crate::knowledge::{Knowledge, StoreError};
+use crate::knowledge::{Knowledge, StoreError, Term};
 use crate::metrics::Metrics;
 use crate::metrics::labels::StoreOperation;
 use crate::monitor::Monitor;
 use crate::planner::{self, Plan, PlanInput};
 use escalate::Left;
 use memory::Memory;
+use recover::recover;
 
 pub use ids::Ids;
-pub use recover::{Recovered, recover};
-
 /// Everything one cycle works with.
 #[derive(Debug)]
 pub struct Cycle {
@@ -76,20 +76,43 @@ enum Failure {
 }
 
 impl Cycle {
+    /// One that does not lead yet: see [`Cycle::lead`].
     pub fn new(
         config: Arc<Config>,
         clock: Clock,
-        mut monitor: Monitor,
+        monitor: Monitor,
         executor: Executor,
         knowledge: Knowledge,
         metrics: Arc<Metrics>,
-        recovered: Recovered,
         ids: Ids,
     ) -> Self {
-        monitor.remember_alerts(recovered.known_alerts);
         let memory = Memory::new();
-        let tracker = Tracker::new(config.analyze.clone(), clock.now(), recovered.violations);
+        let tracker = Tracker::new(config.analyze.clone(), clock.now(), Vec::new());
         Self { config, clock, monitor, tracker, executor, knowledge, metrics, memory, ids }
+    }
+
+    /// Begins to lead: takes up from the store what a start takes up, since others may have led and acted meanwhile, and
+    /// writes and sends under this term from now on.
+    pub async fn lead(&mut self, term: Term) -> Result<(), StoreError> {
+        if self.knowledge.term().is_some_and(|led| led.epoch() == term.epoch() && led.holds()) {
+            // Nobody else has led since.
+            return Ok(());
+        }
+        let knowledge = self.knowledge.leading(term.clone());
+        let (rails, now) = (&self.config.plan.guardrails, self.clock.now());
+        let recovered = recover(&knowledge, &self.metrics, rails, &self.ids, now).await?;
+        let newest = knowledge.page::<CycleReport>(None, None, 1).await?.items.pop();
+        self.knowledge = knowledge;
+        self.executor.speak_with(term.told());
+        self.monitor.remember_alerts(recovered.known_alerts);
+        self.tracker = Tracker::new(self.config.analyze.clone(), now, recovered.violations);
+        self.memory = self.memory.afresh(newest.as_ref().map(|report| report.id.as_str()));
+        Ok(())
+    }
+
+    /// Whether it leads, at this moment.
+    fn lead_now(&self) -> Lead {
+        self.knowledge.term().map_or_else(Lead::default, Term::lead)
     }
 
     /// Runs one cycle to its end and says what came of it. `on_phase` hears of every phase as it begins.
@@ -153,10 +176,12 @@ impl Cycle {
         run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
         let by_fingerprint: BTreeMap<&str, &Violation> =
             active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
+        let lead = self.lead_now();
         let input = PlanInput {
             now,
             settings: &self.config.plan,
             pause: recalled.pause.as_ref(),
+            lead: &lead,
             ledger: &recalled.ledger,
             fleet: &fleet,
             rules: &changes.rules,

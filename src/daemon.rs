@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control_loop::{self, Heartbeat, LoopHandle, Publisher};
-use crate::cycle::{Cycle, Ids, recover};
+use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
+use crate::cycle::{Cycle, Ids};
 use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
@@ -55,8 +55,11 @@ pub enum Error {
 /// Everything of a daemon but its listeners: what `run --once` and `demo` need too.
 #[derive(Debug)]
 pub struct Parts {
+    /// Leads already where the store is this process's alone.
     pub cycle: Cycle,
     pub publisher: Publisher,
+    pub elector: Elector,
+    pub terms: Terms,
     pub handle: LoopHandle,
     pub knowledge: Knowledge,
     pub metrics: Arc<Metrics>,
@@ -99,19 +102,36 @@ pub async fn assemble_in(
             Monitor::new(monitor, alertmanager, interval, clock)?,
         ),
     };
-    let recovered =
-        recover(&knowledge, &metrics, &config.plan.guardrails, &world.ids, clock.now()).await?;
-    let cycle = Cycle::new(
+    let mut elector = Elector::new(
+        knowledge.clone(),
+        format!("{} ({})", host(), world.ids.key()),
+        config.orchestrator.leader_lease,
+        &publisher,
+        metrics.clone(),
+    );
+    elector.begin().await?;
+    let terms = elector.terms();
+    let mut cycle = Cycle::new(
         config.clone(),
         clock,
         monitor,
         executor,
         knowledge.clone(),
         metrics.clone(),
-        recovered,
         world.ids,
     );
-    Ok(Parts { cycle, publisher, handle, knowledge, metrics })
+    let term = terms.borrow().clone();
+    if let Some(term) = term.filter(|_| !knowledge.is_shared()) {
+        cycle.lead(term).await?;
+    }
+    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics })
+}
+
+/// The name of this machine, by which people find who leads.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "a host without a name".to_owned() } else { name.to_owned() }
 }
 
 /// Every call to Charter moves the heartbeat and is measured.
@@ -231,8 +251,16 @@ impl Daemon {
         spawn_server(&mut tasks, "api", api, router, tls, &stop);
         let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
         let (stopped, cycle, publisher) = (stop.clone(), parts.cycle, parts.publisher);
+        // Not before the cycle in hand has ended: until then it needs its lease.
+        let done = CancellationToken::new();
+        let (ended_loop, mut elector, terms) = (done.clone(), parts.elector, parts.terms);
         tasks.spawn(async move {
-            let ended = control_loop::run(cycle, publisher, interval, gap, stopped).await;
+            elector.run(done).await;
+            ("elector", Ok(()))
+        });
+        tasks.spawn(async move {
+            let _ends_the_election = ended_loop.drop_guard();
+            let ended = control_loop::run(cycle, publisher, terms, interval, gap, stopped).await;
             ("loop", ended.map_err(Error::from))
         });
         tracing::info!(

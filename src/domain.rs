@@ -15,6 +15,7 @@ pub mod fleet;
 pub mod grant;
 pub mod guard;
 pub mod incident;
+pub mod leader;
 pub mod ledger;
 pub mod natural;
 pub mod outcome;

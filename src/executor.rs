@@ -71,6 +71,11 @@ impl Executor {
         &self.client
     }
 
+    /// From now on every change carries this epoch of leadership.
+    pub fn speak_with(&mut self, epoch: Option<u64>) {
+        self.client.speak_with(epoch);
+    }
+
     /// Carries out a policy: its actions in order, under one key each, until done, undone, or not known. Nothing is sent
     /// without the policy's own grant for exactly this, nor while the journal says that the loop is halted.
     ///

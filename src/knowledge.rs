@@ -15,6 +15,7 @@ pub mod documents;
 pub mod insights;
 pub mod judge;
 pub mod learning;
+pub mod lease;
 pub mod memory;
 pub mod natural;
 pub mod postgres;
@@ -33,6 +34,7 @@ mod retention;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -44,6 +46,7 @@ pub use approval::{Decision, DecisionError};
 pub use batch::Batch;
 pub use documents::{Document, Fact};
 pub use inbox::{Intake, MAX_ALERTS};
+pub use lease::{Lease, Term};
 pub use retention::Pruned;
 pub use settings::{Database, Settings};
 pub use store::{StoreError, When, Written};
@@ -69,6 +72,8 @@ pub struct Knowledge {
     name: Arc<str>,
     /// Alerts that may be taken in before the inbox is counted again.
     alerts_left: Arc<AtomicUsize>,
+    /// Under which its writes take effect; `None`: whoever leads.
+    term: Option<Term>,
 }
 
 impl Knowledge {
@@ -102,7 +107,60 @@ impl Knowledge {
     #[must_use]
     pub fn over(store: Arc<dyn Store>, settings: &Settings, name: &str) -> Self {
         let alerts_left = Arc::default();
-        Self { store, settings: Arc::new(settings.clone()), name: name.into(), alerts_left }
+        Self {
+            store,
+            settings: Arc::new(settings.clone()),
+            name: name.into(),
+            alerts_left,
+            term: None,
+        }
+    }
+
+    /// The same for the one who leads: all that it writes takes effect only while nobody else has led since.
+    #[must_use]
+    pub fn leading(&self, term: Term) -> Self {
+        Self { term: Some(term), ..self.clone() }
+    }
+
+    /// The term under which it writes.
+    #[must_use]
+    pub fn term(&self) -> Option<&Term> {
+        self.term.as_ref()
+    }
+
+    /// May other processes have the store open at the same time?
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
+    /// Takes or renews the lease of a shared store; see [`Store::lead`].
+    pub async fn lead(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
+        self.store.lead(holder, ttl).await
+    }
+
+    /// Leads for good: the store is this process's alone, so whoever had its lease is gone.
+    pub async fn lead_alone(&self, holder: &str) -> Result<Term, StoreError> {
+        let mut lease = self.store.lead(holder, lease::FOR_GOOD).await?;
+        if !lease.is_ours {
+            self.store.resign(&lease.holder).await?;
+            lease = self.store.lead(holder, lease::FOR_GOOD).await?;
+        }
+        Ok(Term::alone(lease.epoch))
+    }
+
+    /// Lets another one lead at once.
+    pub async fn resign(&self, holder: &str) -> Result<(), StoreError> {
+        self.store.resign(holder).await
+    }
+
+    /// Asks whoever leads for a cycle.
+    pub async fn wake(&self) -> Result<(), StoreError> {
+        self.store.wake().await
+    }
+
+    fn fence(&self) -> Option<u64> {
+        self.term.as_ref().map(Term::epoch)
     }
 
     pub fn batch(&self) -> Batch {
@@ -115,7 +173,7 @@ impl Knowledge {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        self.store.write(writes).await
+        self.store.write_under(self.fence(), writes).await
     }
 
     /// The document with its version, for [`When::Version`].

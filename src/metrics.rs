@@ -111,6 +111,11 @@ impl Metrics {
         self.cycle.paused.set(f64::from(u8::from(paused)));
     }
 
+    /// This process leads, or another.
+    pub fn leads(&self, leads: bool) {
+        self.cycle.leader.set(f64::from(u8::from(leads)));
+    }
+
     pub fn analysis(&self, analysis: &Analysis) {
         for pattern in &analysis.patterns {
             self.cycle.patterns.add(pattern.kind, 1);

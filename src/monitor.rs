@@ -111,9 +111,11 @@ impl Monitor {
         Ok(Self { source, alertmanager, settings, alertmanager_settings, known, clock })
     }
 
-    /// Keys of the alerts that the store held when this process started: none of them is an onset.
+    /// Keys of the alerts that the store held when this process began to lead: none of them is an onset, nor is what the
+    /// next list holds.
     pub fn remember_alerts(&mut self, keys: impl IntoIterator<Item = String>) {
         let now = self.clock.now();
+        self.known.forget();
         self.known.remember(keys, now);
     }
 

@@ -37,6 +37,7 @@ use crate::domain::charter::CharterView;
 use crate::domain::cycle::CandidateReport;
 use crate::domain::fleet::Fleet;
 use crate::domain::incident::Incident;
+use crate::domain::leader::Lead;
 use crate::domain::ledger::Ledger;
 use crate::domain::outcome::{ActionStatistics, Judging};
 use crate::domain::pause::Pause;
@@ -67,6 +68,8 @@ pub struct PlanInput<'a> {
     pub settings: &'a Settings,
     /// A person's pause, as the store has it; it may be over.
     pub pause: Option<&'a Pause>,
+    /// Whether this process leads.
+    pub lead: &'a Lead,
     /// Actions of the last day, breaker and storm.
     pub ledger: &'a Ledger,
     pub fleet: &'a Fleet,

@@ -35,7 +35,8 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "metrics",
         ],
     ),
-    ("control_loop", &["domain", "cycle", "clock", "metrics"]),
+    // The lease that decides whether it runs is the store's.
+    ("control_loop", &["domain", "cycle", "clock", "metrics", "knowledge"]),
     ("explain", &["domain"]),
     ("server", &["domain", "knowledge", "metrics", "control_loop", "monitor", "explain"]),
     (

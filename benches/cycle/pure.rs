@@ -10,6 +10,7 @@ use mape_k::domain::alert::AlertView;
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::Trigger;
 use mape_k::domain::fleet::Fleet;
+use mape_k::domain::leader::Lead;
 use mape_k::domain::ledger::Ledger;
 use mape_k::domain::reading::{Point, RuleReading, Snapshot, Source, SourceReading};
 use mape_k::domain::rule::{Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity};
@@ -60,11 +61,12 @@ pub fn stages(c: &mut Criterion) {
             active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
         let settings = planner::Settings::default();
         let charter = charter(now);
-        let (ledger, fleet) = (Ledger::default(), Fleet::default());
+        let (ledger, fleet, lead) = (Ledger::default(), Fleet::default(), Lead::default());
         let input = PlanInput {
             now,
             settings: &settings,
             pause: None,
+            lead: &lead,
             ledger: &ledger,
             fleet: &fleet,
             rules: &[],

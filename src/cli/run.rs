@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +11,7 @@ use super::{Output, start_logs};
 use crate::clock::Clock;
 use crate::config::{Config, Warning};
 use crate::control_loop;
-use crate::daemon::{Daemon, assemble};
+use crate::daemon::{Daemon, Parts, assemble};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use crate::telemetry::LogFormat;
 
@@ -63,9 +63,7 @@ pub async fn once(
     log(&warnings);
     let mut parts = assemble(&Arc::new(config), Clock::start()).await?;
     let stop = CancellationToken::new();
-    let report = control_loop::once(&mut parts.cycle, &parts.publisher, Trigger::Scheduled, &stop)
-        .await
-        .map_err(|text| anyhow::anyhow!("the cycle panicked: {text}"))?;
+    let report = lead_once(&mut parts, &stop).await?;
     parts.knowledge.close().await;
     match output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
@@ -75,6 +73,30 @@ pub async fn once(
         CycleStatus::Healthy | CycleStatus::Completed => ExitCode::SUCCESS,
         CycleStatus::Failed | CycleStatus::Error => ExitCode::FAILURE,
     })
+}
+
+/// On a shared store only while nobody else leads; the lease is given back at the end.
+async fn lead_once(parts: &mut Parts, stop: &CancellationToken) -> anyhow::Result<CycleReport> {
+    let Some(term) = parts.terms.borrow().clone() else {
+        let leader = parts.handle.leader();
+        match leader.problem {
+            Some(problem) => bail!("no cycle was run: {problem}"),
+            None => bail!(
+                "no cycle was run: {} leads on this store, and two that act would act twice. Stop it first, or look with `mape-k observe`",
+                leader.holder
+            ),
+        }
+    };
+    let done = CancellationToken::new();
+    let cycle = async {
+        let _guard = done.clone().drop_guard();
+        parts.cycle.lead(term).await?;
+        control_loop::once(&mut parts.cycle, &parts.publisher, Trigger::Scheduled, stop)
+            .await
+            .map_err(|text| anyhow::anyhow!("the cycle panicked: {text}"))
+    };
+    let (report, ()) = tokio::join!(cycle, parts.elector.run(done.clone()));
+    report
 }
 
 /// In the log and its format: what reads the log's lines would stumble over any other.

@@ -1,5 +1,6 @@
 //! The `orchestrator` section.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::reader::Section;
@@ -11,6 +12,8 @@ use crate::control_loop::settings::{Mode, Settings};
 const LONGEST_INTERVAL: Duration = Duration::from_secs(300);
 /// Beyond this an alert waits noticeably for the next look.
 const SLOW_INTERVAL: Duration = Duration::from_secs(60);
+/// Shorter, and a slow commit or a moment without the processor would change the leader; longer leaves a fault alone.
+const LEASES: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(300);
 /// Faster would be a busy loop against Prometheus.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -38,6 +41,12 @@ pub(super) fn read(mut section: Section<'_>) -> Settings {
         section.warn("loop_interval", text);
     }
     section.read("plan_threshold", &mut settings.plan_threshold, count(1..=1000));
+    section.read("leader_lease", &mut settings.leader_lease, |value| {
+        duration::parse(value).filter(|lease| LEASES.contains(lease)).ok_or_else(|| {
+            let (low, high) = (LEASES.start().as_secs(), LEASES.end().as_secs());
+            format!("{}, from {low} to {high} seconds", duration::FORMS)
+        })
+    });
     let mut auto_approve = None;
     section.optional("auto_approve", &mut auto_approve, boolean);
     settings.auto_approve = auto_approve.unwrap_or(settings.mode == Mode::Staging);

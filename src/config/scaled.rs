@@ -77,10 +77,11 @@ fn scale_orchestrator(settings: &mut control_loop::Settings, pace: Pace) {
         mode: _,
         loop_interval,
         plan_threshold: _,
+        leader_lease,
         auto_approve: _,
         log_level: _,
     } = settings;
-    pace.apply(loop_interval);
+    pace.apply_all([loop_interval, leader_lease]);
 }
 
 fn scale_monitor(settings: &mut monitor::Settings, pace: Pace) {

@@ -1,9 +1,10 @@
-//! The handle by which the server reads the loop's state and wakes it.
+//! The handle by which the server reads the loop's state, and who leads, and wakes it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::domain::time::Time;
@@ -13,6 +14,7 @@ use crate::domain::view::LoopView;
 #[derive(Clone, Debug)]
 pub struct LoopHandle {
     view: watch::Receiver<Arc<LoopView>>,
+    leader: watch::Receiver<Leader>,
     wake: Arc<Notify>,
     heartbeat: Arc<AtomicI64>,
     clock: Clock,
@@ -22,8 +24,39 @@ pub struct LoopHandle {
 #[derive(Debug)]
 pub struct Publisher {
     pub view: watch::Sender<Arc<LoopView>>,
+    /// The elector writes it.
+    pub leader: watch::Sender<Leader>,
     pub wake: Arc<Notify>,
     pub heartbeat: Heartbeat,
+}
+
+/// Who leads, as far as this process has heard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leader {
+    /// Several processes share the store; else this one leads for good.
+    pub shared: bool,
+    /// The last answer of the store said that it is this process.
+    pub is_ours: bool,
+    pub epoch: u64,
+    pub holder: String,
+    /// When that leadership ends unless it is heard of again; `None` where nobody can end it, or nobody was heard of.
+    pub until: Option<Instant>,
+    /// Why the store did not say when it was asked last.
+    pub problem: Option<String>,
+}
+
+impl Leader {
+    /// This process leads at this moment.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        !self.shared || (self.is_ours && self.is_known())
+    }
+
+    /// Somebody leads at this moment.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !self.shared || self.until.is_some_and(|until| Instant::now() < until)
+    }
 }
 
 /// Moved at every phase and at every call; /health answers 503 when it stands still.
@@ -43,12 +76,13 @@ impl Heartbeat {
 #[must_use]
 pub fn channel(clock: Clock) -> (Publisher, LoopHandle) {
     let (sender, view) = watch::channel(Arc::new(LoopView::default()));
+    let (leads, leader) = watch::channel(Leader::default());
     let wake = Arc::new(Notify::new());
     let last = Arc::new(AtomicI64::new(clock.now().timestamp_millis()));
     let heartbeat = Heartbeat { last: last.clone(), clock };
     (
-        Publisher { view: sender, wake: wake.clone(), heartbeat },
-        LoopHandle { view, wake, heartbeat: last, clock },
+        Publisher { view: sender, leader: leads, wake: wake.clone(), heartbeat },
+        LoopHandle { view, leader, wake, heartbeat: last, clock },
     )
 }
 
@@ -61,6 +95,11 @@ impl LoopHandle {
     #[must_use]
     pub fn view(&self) -> Arc<LoopView> {
         self.view.borrow().clone()
+    }
+
+    #[must_use]
+    pub fn leader(&self) -> Leader {
+        self.leader.borrow().clone()
     }
 
     /// How long ago the loop last moved.

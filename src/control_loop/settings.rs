@@ -18,6 +18,9 @@ pub struct Settings {
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub loop_interval: Duration,
     pub plan_threshold: u32,
+    /// How long a leader may go unheard before another one takes over; for a shared store only.
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub leader_lease: Duration,
     /// Resolved: true in staging and false in production unless the configuration says otherwise.
     pub auto_approve: bool,
     pub log_level: Option<String>,
@@ -29,6 +32,7 @@ impl Default for Settings {
             mode: Mode::Production,
             loop_interval: Duration::from_secs(30),
             plan_threshold: 3,
+            leader_lease: Duration::from_secs(15),
             auto_approve: false,
             log_level: None,
         }

@@ -26,7 +26,7 @@ use crate::domain::temporary::Temporary;
 use crate::domain::time::{Time, after, since};
 use crate::domain::violation::Violation;
 use crate::executor::{Journal, JournalError};
-use crate::knowledge::{Fact, Knowledge, StoreError, When, Written};
+use crate::knowledge::{Fact, Knowledge, StoreError, Term, When, Written};
 use crate::planner::{Plan, Surplus};
 
 /// What became of a plan.
@@ -74,7 +74,16 @@ impl Journal for StoreJournal<'_> {
 
     async fn halted(&self) -> Result<Option<String>, JournalError> {
         let pause = self.knowledge.paused(self.clock.now()).await;
-        pause.map(|pause| pause.map(|p| p.to_string())).map_err(|e| JournalError(e.to_string()))
+        let pause = pause.map_err(|e| JournalError(e.to_string()))?;
+        // Last, after all that can take time: a process that was stopped for a while finds it here.
+        let barred = || self.knowledge.term().and_then(Term::barred);
+        Ok(pause.map(|p| p.to_string()).or_else(barred))
+    }
+
+    fn superseded(&self, said: &str) {
+        if let Some(term) = self.knowledge.term() {
+            term.refuse(said);
+        }
     }
 }
 
@@ -99,6 +108,9 @@ impl Cycle {
             // Paused since it was planned: not begun, so that its incident does not count it as a failed attempt.
             tracing::info!(policy = %policy.id, %pause, "the chosen policy is left as it was decided");
             return Ok(Carried::Left(Hold::Paused, pause.to_string()));
+        }
+        if let Some(why) = self.lead_now().barred.filter(|_| plan.chosen.is_some()) {
+            return Ok(Carried::Left(Hold::NotLeading, why));
         }
         let mut batch = self.knowledge.batch();
         let mut chosen_at = None;

@@ -99,7 +99,7 @@ impl Cycle {
             let unread = self.config.analyze.missing_after;
             let (escalated, patience) = match reason {
                 Hold::BudgetExhausted => (Reason::Budget, Duration::ZERO),
-                Hold::Paused | Hold::ModeObserve | Hold::CharterUnreachable => {
+                Hold::Paused | Hold::ModeObserve | Hold::NotLeading | Hold::CharterUnreachable => {
                     (Reason::HandsTied, soon)
                 }
                 Hold::StaleData => (Reason::HandsTied, unread),

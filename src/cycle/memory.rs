@@ -85,6 +85,22 @@ impl Memory {
         }
     }
 
+    /// After others may have led, of whose cycles `newest` was the last: what was counted goes on, names too, so that none
+    /// is given twice when leaders change within a second. Everything else is from before.
+    pub fn afresh(&self, newest: Option<&str>) -> Self {
+        let (last_second, place) =
+            newest.map_or(("", "1"), |id| id.split_once('-').unwrap_or((id, "1")));
+        Self {
+            number: self.number,
+            last_second: last_second.to_owned(),
+            in_second: place.parse().unwrap_or(1),
+            started_at: self.started_at,
+            policies_generated: self.policies_generated,
+            policies_executed: self.policies_executed,
+            ..Self::new()
+        }
+    }
+
     /// The report of the next cycle, with its number and name.
     pub fn next_cycle(&mut self, trigger: Trigger, now: Time) -> CycleReport {
         self.number += 1;

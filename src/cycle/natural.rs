@@ -32,6 +32,7 @@ fn leaves_alone(hold: Hold) -> bool {
         | Hold::Judging
         | Hold::InFlight
         | Hold::OutcomeUnknown
+        | Hold::NotLeading
         | Hold::NotBegun => false,
     }
 }

@@ -28,15 +28,15 @@ use crate::metrics::Metrics;
 use crate::planner::Surplus;
 use crate::planner::guardrails::Guardrails;
 
-/// What a start takes up from the store.
-#[derive(Debug, Default)]
-pub struct Recovered {
+/// What a start, or a change of leader, takes up from the store.
+#[derive(Debug)]
+pub(super) struct Recovered {
     pub violations: Vec<TrackedViolation>,
     pub known_alerts: BTreeSet<String>,
 }
 
-/// Before the first cycle of a process.
-pub async fn recover(
+/// Before the first cycle of a leader.
+pub(super) async fn recover(
     knowledge: &Knowledge,
     metrics: &Metrics,
     rails: &Guardrails,

@@ -37,7 +37,8 @@ impl Cycle {
         let observes = self.config.plan.guardrails.mode == Mode::Observe;
         let barred = match &recalled.pause {
             Some(pause) if pause.holds(now) => Some(pause.to_string()),
-            _ => observes.then(|| "guardrails.mode is observe".to_owned()),
+            _ if observes => Some("guardrails.mode is observe".to_owned()),
+            _ => self.lead_now().barred,
         };
         let mut closed = Vec::new();
         let mut changed = false;

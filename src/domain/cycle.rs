@@ -88,6 +88,8 @@ pub enum Hold {
     Paused,
     /// `guardrails.mode` is observe.
     ModeObserve,
+    /// Another one may lead by now.
+    NotLeading,
     CharterUnreachable,
     /// The rules behind it were not read whole, covered and fresh.
     StaleData,
@@ -109,9 +111,10 @@ pub enum Hold {
 }
 
 impl Hold {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Paused,
         Self::ModeObserve,
+        Self::NotLeading,
         Self::CharterUnreachable,
         Self::StaleData,
         Self::Storm,
@@ -133,6 +136,7 @@ impl Hold {
         match self {
             Self::Paused => "paused",
             Self::ModeObserve => "mode_observe",
+            Self::NotLeading => "not_leading",
             Self::CharterUnreachable => "charter_unreachable",
             Self::StaleData => "stale_data",
             Self::Storm => "storm",

@@ -14,6 +14,8 @@ pub enum Guard {
     Pause,
     /// `guardrails.mode`.
     Mode,
+    /// This process leads, and Charter has heard of no later leader.
+    Leader,
     /// Charter answers.
     Charter,
     /// The data behind it is fresh and covered.
@@ -35,9 +37,10 @@ pub enum Guard {
 
 impl Guard {
     /// In the order in which they are asked; the first that holds decides.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Pause,
         Self::Mode,
+        Self::Leader,
         Self::Charter,
         Self::Freshness,
         Self::Storm,
@@ -53,6 +56,7 @@ impl Guard {
         match self {
             Self::Pause => "pause",
             Self::Mode => "mode",
+            Self::Leader => "leader",
             Self::Charter => "charter",
             Self::Freshness => "freshness",
             Self::Storm => "storm",

@@ -91,6 +91,11 @@ impl Client {
         Self { transport, restart_timeout: settings.timeout_seconds.as_secs().max(1) }
     }
 
+    /// From now on every change carries this epoch.
+    pub fn speak_with(&mut self, epoch: Option<u64>) {
+        self.transport.epoch = epoch;
+    }
+
     /// Is this Charter known to give the first answer again to a repeated key?
     #[must_use]
     pub fn honours_keys(&self) -> bool {

@@ -95,6 +95,8 @@ struct Setback {
     text: String,
     doubt: Doubt,
     is_final: bool,
+    /// Charter has heard of a later leader.
+    superseded: bool,
     status: Option<u16>,
 }
 
@@ -110,6 +112,7 @@ impl Setback {
                     Doubt::Answered
                 },
                 is_final: error.is_final(),
+                superseded: matches!(error, Error::StaleEpoch { .. }),
                 status: error.refused_with(),
                 text: error.to_string(),
             },
@@ -117,6 +120,7 @@ impl Setback {
                 text: format!("its answer was not waited for: {cut}"),
                 doubt: Doubt::UnderWay,
                 is_final: false,
+                superseded: false,
                 status: None,
             },
         }
@@ -176,6 +180,11 @@ impl Transaction<'_> {
                 Err(cut) => Setback::of(Err(cut)),
             };
             self.log_setback(index, &setback.text);
+            if setback.superseded {
+                // Nothing more is sent in this execution, not even to undo; the one who leads takes it from here.
+                self.journal.superseded(&setback.text);
+                self.hands_off = Some(setback.text.clone());
+            }
             doubt = doubt.max(setback.doubt);
             last = setback.text;
             if doubt > Doubt::None {

@@ -15,6 +15,9 @@ pub trait Journal: Send + Sync {
     /// Returns only when the execution, as it stands, is durable.
     async fn record(&self, execution: &Execution) -> Result<(), JournalError>;
 
-    /// Why nothing may be sent at this moment, read afresh: a person's pause. What cannot be read forbids everything.
+    /// Why nothing may be sent at this moment, read afresh: a person's pause, or that another one leads. What cannot be read forbids everything.
     async fn halted(&self) -> Result<Option<String>, JournalError>;
+
+    /// Charter has heard of a later leader: nothing more may be sent by this one.
+    fn superseded(&self, said: &str);
 }

@@ -19,6 +19,10 @@ pub fn hold(reason: Hold) -> Meaning {
             "guardrails.mode is observe: nothing that changes Charter is ever sent",
             "Set guardrails.mode to suggest or act and restart.",
         ),
+        Hold::NotLeading => meaning(
+            "this mape-k could not be sure to lead, and two that act at once would undo each other's work",
+            "Whoever leads weighs it afresh; /health of each replica says who that is.",
+        ),
         Hold::CharterUnreachable => meaning(
             "Charter does not answer, so it cannot be known what an action would do",
             "It is weighed again as soon as Charter answers; /health says what is wrong with it.",

@@ -22,6 +22,10 @@ pub enum Intake {
 /// are kept beside them.
 pub const MAX_ALERTS: usize = 100_000;
 
+/// Alerts that a replica takes in before it counts again: by so many for each replica the bound may be passed, which the
+/// prune allows for, and one count costs as much as taking in a few.
+const COUNTED_AGAIN: usize = 1_000;
+
 /// A few milliseconds of the one writer, as one delivery takes: those that wait beside a cycle are not kept waiting for
 /// all of its alerts.
 const MARKED_AT_ONCE: usize = 100;
@@ -69,13 +73,15 @@ impl Knowledge {
     }
 
     /// Counts only when what was left at the last count is used up: each alert takes one place at most, and places only
-    /// become free meanwhile. There is one writer, so nobody else uses them.
+    /// become free meanwhile. Where other replicas take alerts in too, each counts again soon.
     async fn has_room(&self, wanted: usize) -> Result<bool, StoreError> {
         let left = &self.alerts_left;
         if left.load(Ordering::Relaxed) < wanted {
             let open = self.store.count(Collection::Alerts, FIRING).await?
                 + self.store.count(Collection::Alerts, RESOLVED).await?;
-            left.store(MAX_ALERTS.saturating_sub(open), Ordering::Relaxed);
+            let free = MAX_ALERTS.saturating_sub(open);
+            let ours = if self.is_shared() { free.min(wanted.max(COUNTED_AGAIN)) } else { free };
+            left.store(ours, Ordering::Relaxed);
         }
         let taken = |left: usize| left.checked_sub(wanted);
         Ok(left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok())

@@ -5,20 +5,24 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::SubsecRound;
 
+use super::lease::{Lease, Seat};
 use super::store::{Bound, Collection, Query, Record, Store, StoreError, When, Write, Written};
 use crate::domain::time::Time;
 
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     tables: Mutex<Tables>,
+    shared: bool,
 }
 
 #[derive(Debug, Default)]
 struct Tables {
+    seat: Seat,
     last_sequence: i64,
     by_collection: HashMap<Collection, Table>,
 }
@@ -121,6 +125,12 @@ impl Tables {
 }
 
 impl MemoryStore {
+    /// For several loops in one process, of which one leads: simulations.
+    #[must_use]
+    pub fn shared() -> Self {
+        Self { shared: true, ..Self::default() }
+    }
+
     // No code that holds the lock can panic halfway through a record, so a poisoned lock guards whole tables.
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
@@ -135,8 +145,32 @@ fn to_microsecond(at: Time) -> Time {
 impl Store for MemoryStore {
     async fn close(&self) {}
 
-    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+    fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    // Epochs from 1: it has no past, and its time may be a simulation's.
+    async fn lead(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
+        Ok(self.tables().seat.lead(holder, ttl, 1))
+    }
+
+    async fn resign(&self, holder: &str) -> Result<(), StoreError> {
+        self.tables().seat.resign(holder);
+        Ok(())
+    }
+
+    async fn wake(&self) -> Result<(), StoreError> {
+        self.tables().seat.wake();
+        Ok(())
+    }
+
+    async fn write_under(
+        &self,
+        fence: Option<u64>,
+        writes: Vec<Write>,
+    ) -> Result<Vec<Written>, StoreError> {
         let mut tables = self.tables();
+        tables.seat.admits("memory", fence)?;
         Ok(writes.into_iter().map(|write| tables.apply(write)).collect())
     }
 
@@ -164,12 +198,15 @@ impl Store for MemoryStore {
         Ok(tables.table(collection).records.values().filter(|record| record.tag == tag).count())
     }
 
-    async fn prune(
+    async fn prune_under(
         &self,
+        fence: Option<u64>,
         bound: &Bound,
         at_most: usize,
     ) -> Result<BTreeMap<String, u64>, StoreError> {
-        Ok(self.tables().table(bound.collection).prune(bound, at_most))
+        let mut tables = self.tables();
+        tables.seat.admits("memory", fence)?;
+        Ok(tables.table(bound.collection).prune(bound, at_most))
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -38,7 +38,7 @@ impl Knowledge {
     ) -> Result<(), StoreError> {
         for bound in bounds(&self.settings, now, pattern_history_limit) {
             loop {
-                let dropped = self.store.prune(&bound, DROPPED_AT_ONCE).await?;
+                let dropped = self.store.prune_under(self.fence(), &bound, DROPPED_AT_ONCE).await?;
                 if dropped.is_empty() {
                     break;
                 }

@@ -1,12 +1,12 @@
 //! The store in a SQLite file: one writer connection, two readers beside it, every write durable when it returns.
 //!
 //! Write-ahead log with `synchronous = FULL`: a commit is on disk before anything is sent to Charter, and a process
-//! that is killed at any moment leaves whole transactions only. SQL stays in this file.
+//! that is killed at any moment leaves whole transactions only. SQL stays in this file and in `statements`.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,10 +16,14 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use sqlx::{Connection as _, Row as _, Sqlite};
 
+use super::lease::{Lease, Seat};
 use super::store::{Bound, Collection, Query, Record, Store, StoreError, When, Write, Written};
-use crate::domain::time::Time;
+
+mod statements;
+
+use statements::{ROWS, Row, apply, count, prune, put_rows};
 
 const READERS: u32 = 2;
 
@@ -30,10 +34,6 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the write-ahead log may keep on disk after a checkpoint, in bytes: 64 MiB, some 100,000 alerts.
 const LOG_LIMIT: &str = "67108864";
-
-/// Rows put by one statement. Each statement is a trip to the connection's own thread, and a storm opens thousands of
-/// violations in one cycle; more rows than this save next to nothing.
-const ROWS: usize = 50;
 
 const UNAVAILABLE: &str =
     "Check that the path exists, is writable and has free space (knowledge.sqlite_path)";
@@ -47,6 +47,9 @@ pub struct SqliteStore {
     readers: SqlitePool,
     /// Held while this store is open: another process on the same file would act a second time.
     lock: Mutex<Option<File>>,
+    /// Nobody else has the file open, so that the lease of a process that died is nobody's. Touched only by who has the
+    /// writer.
+    seat: Mutex<Seat>,
 }
 
 impl SqliteStore {
@@ -85,7 +88,8 @@ impl SqliteStore {
             }
         })?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(opened)?;
-        let store = Self { name, writer, readers, lock: Mutex::new(Some(lock)) };
+        let store =
+            Self { name, writer, readers, lock: Mutex::new(Some(lock)), seat: Mutex::default() };
         // What can be opened but not written is told at the start, not at the first fault.
         store.check().await?;
         Ok(store)
@@ -106,6 +110,10 @@ impl SqliteStore {
             drop(writer.detach());
             self.writing(&error)
         })
+    }
+
+    fn seat(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reading(&self, error: &sqlx::Error) -> StoreError {
@@ -187,141 +195,6 @@ fn unavailable(store: &str, what: &'static str, error: &sqlx::Error) -> StoreErr
     StoreError::Unavailable { store: store.to_owned(), what, cause, advice: UNAVAILABLE }
 }
 
-/// A put without a condition, which may share a statement with others.
-struct Row {
-    collection: Collection,
-    key: String,
-    tag: String,
-    at: Time,
-    body: String,
-}
-
-/// Applies unconditional puts in order and empties `rows`: a full set in one statement, fewer one by one, so that few
-/// texts are ever prepared.
-async fn put_rows(
-    connection: &mut SqliteConnection,
-    rows: &mut Vec<Row>,
-) -> Result<(), sqlx::Error> {
-    if rows.len() < ROWS {
-        for Row { collection, key, tag, at, body } in rows.drain(..) {
-            let write = Write::Put { collection, key, tag, at, body, when: When::Always };
-            apply(&mut *connection, write).await?;
-        }
-        return Ok(());
-    }
-    let mut query =
-        QueryBuilder::new("INSERT INTO records (collection, key, tag, at, body, version) ");
-    query.push_values(rows.drain(..), |mut values, row| {
-        values
-            .push_bind(row.collection.as_str())
-            .push_bind(row.key)
-            .push_bind(row.tag)
-            .push_bind(row.at.timestamp_micros())
-            .push_bind(row.body)
-            .push("1");
-    });
-    query.push(
-        " ON CONFLICT (collection, key) DO UPDATE
-         SET tag = excluded.tag, at = excluded.at, body = excluded.body, version = version + 1",
-    );
-    query.build().execute(connection).await?;
-    Ok(())
-}
-
-/// Applies one write; its condition is part of the statement.
-async fn apply(connection: &mut SqliteConnection, write: Write) -> Result<Written, sqlx::Error> {
-    let query = match write {
-        Write::Put { collection, key, tag, at, body, when } => {
-            let sql = match when {
-                When::Always => {
-                    "INSERT INTO records (collection, key, tag, at, body, version) VALUES (?1, ?2, ?3, ?4, ?5, 1)
-                     ON CONFLICT (collection, key) DO UPDATE
-                     SET tag = excluded.tag, at = excluded.at, body = excluded.body, version = version + 1"
-                }
-                When::Absent => {
-                    "INSERT INTO records (collection, key, tag, at, body, version) VALUES (?1, ?2, ?3, ?4, ?5, 1)
-                     ON CONFLICT (collection, key) DO NOTHING"
-                }
-                When::Tag(_) => {
-                    "UPDATE records SET tag = ?3, at = ?4, body = ?5, version = version + 1
-                     WHERE collection = ?1 AND key = ?2 AND tag = ?6"
-                }
-                When::Version(_) => {
-                    "UPDATE records SET tag = ?3, at = ?4, body = ?5, version = version + 1
-                     WHERE collection = ?1 AND key = ?2 AND version = ?6"
-                }
-            };
-            let query = sqlx::query(sql)
-                .bind(collection.as_str())
-                .bind(key)
-                .bind(tag)
-                .bind(at.timestamp_micros())
-                .bind(body);
-            match when {
-                When::Always | When::Absent => query,
-                When::Tag(tag) => query.bind(tag),
-                When::Version(version) => query.bind(version),
-            }
-        }
-        Write::Touch { collection, key, tag, at } => sqlx::query(
-            "UPDATE records SET at = ?4 WHERE collection = ?1 AND key = ?2 AND tag = ?3",
-        )
-        .bind(collection.as_str())
-        .bind(key)
-        .bind(tag)
-        .bind(at.timestamp_micros()),
-        Write::Delete { collection, key } => {
-            sqlx::query("DELETE FROM records WHERE collection = ?1 AND key = ?2")
-                .bind(collection.as_str())
-                .bind(key)
-                .execute(connection)
-                .await?;
-            return Ok(Written::Done);
-        }
-    };
-    let changed = query.execute(connection).await?.rows_affected();
-    Ok(if changed == 0 { Written::Skipped } else { Written::Done })
-}
-
-/// Deletes at most `at_most` of what a bound leaves out; the tag of each.
-async fn prune(
-    connection: &mut SqliteConnection,
-    bound: &Bound,
-    at_most: usize,
-) -> Result<Vec<String>, sqlx::Error> {
-    let sql = if bound.tag.is_some() {
-        "DELETE FROM records WHERE sequence IN (
-             SELECT sequence FROM records WHERE collection = ?1 AND tag = ?5 AND at < ?2
-             UNION ALL
-             SELECT sequence FROM (SELECT sequence FROM records WHERE collection = ?1 AND tag = ?5
-                                   ORDER BY sequence DESC LIMIT -1 OFFSET ?3)
-             LIMIT ?4)
-         RETURNING tag"
-    } else {
-        "DELETE FROM records WHERE sequence IN (
-             SELECT sequence FROM records WHERE collection = ?1 AND at < ?2
-             UNION ALL
-             SELECT sequence FROM (SELECT sequence FROM records WHERE collection = ?1
-                                   ORDER BY sequence DESC LIMIT -1 OFFSET ?3)
-             LIMIT ?4)
-         RETURNING tag"
-    };
-    let query = sqlx::query_scalar(sql)
-        .bind(bound.collection.as_str())
-        .bind(bound.not_before.map_or(i64::MIN, |time| time.timestamp_micros()))
-        .bind(count(bound.newest))
-        .bind(count(at_most));
-    let query = match &bound.tag {
-        Some(tag) => query.bind(tag),
-        None => query,
-    };
-    query.fetch_all(connection).await
-}
-
-fn count(value: usize) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
 #[async_trait]
 impl Store for SqliteStore {
     /// The last connection that closes moves the write-ahead log into the file.
@@ -331,8 +204,34 @@ impl Store for SqliteStore {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn lead(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
         let mut connection = self.writer.acquire().await.map_err(|error| self.writing(&error))?;
+        let now = sqlx::query_scalar::<_, i64>("SELECT unixepoch()").fetch_one(&mut *connection);
+        let now = now.await.map_err(|error| self.writing(&error))?;
+        Ok(self.seat().lead(holder, ttl, u64::try_from(now).unwrap_or_default()))
+    }
+
+    async fn resign(&self, holder: &str) -> Result<(), StoreError> {
+        self.seat().resign(holder);
+        Ok(())
+    }
+
+    async fn wake(&self) -> Result<(), StoreError> {
+        self.seat().wake();
+        Ok(())
+    }
+
+    async fn write_under(
+        &self,
+        fence: Option<u64>,
+        writes: Vec<Write>,
+    ) -> Result<Vec<Written>, StoreError> {
+        let mut connection = self.writer.acquire().await.map_err(|error| self.writing(&error))?;
+        self.seat().admits(&self.name, fence)?;
         let all = async {
             // Immediate: the lock is taken before the first condition is looked at. Dropped without a commit,
             // on an error or when the caller goes away, the transaction is rolled back.
@@ -402,12 +301,14 @@ impl Store for SqliteStore {
         Ok(usize::try_from(rows).unwrap_or_default())
     }
 
-    async fn prune(
+    async fn prune_under(
         &self,
+        fence: Option<u64>,
         bound: &Bound,
         at_most: usize,
     ) -> Result<BTreeMap<String, u64>, StoreError> {
         let mut connection = self.writer.acquire().await.map_err(|error| self.writing(&error))?;
+        self.seat().admits(&self.name, fence)?;
         let tags = prune(&mut connection, bound, at_most).await;
         let mut dropped = BTreeMap::new();
         for tag in self.keep(connection, tags)? {

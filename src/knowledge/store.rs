@@ -4,9 +4,11 @@
 //! means is said by the domain types; which of them are kept for how long is said by [`super::Knowledge`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use super::lease::Lease;
 use crate::domain::time::Time;
 
 /// What kinds of records there are; a closed set, so that no record is without a bound.
@@ -154,9 +156,9 @@ pub enum StoreError {
     )]
     InUse { store: String, own: &'static str },
     #[error(
-        "knowledge store {store} was opened by another mape-k while this one had lost its connection: what this one remembers may be out of date, so it writes nothing and does nothing any more. Stop the one that is not wanted; restart this one if it is to go on"
+        "another mape-k on the knowledge store {store} leads since this one did, with epoch {epoch}: nothing of what this one was about to write took effect, and it does nothing more until it leads again"
     )]
-    Superseded { store: String },
+    Superseded { store: String, epoch: u64 },
     #[error("knowledge.database is postgres and knowledge.postgres_url names none")]
     Unnamed,
     #[error(
@@ -172,8 +174,34 @@ pub enum StoreError {
 /// One embedded or shared database. Implementations: memory, SQLite, PostgreSQL.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
-    /// Applies all writes in one durable transaction, in order; a failed condition skips that write alone.
-    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError>;
+    /// May other processes have it open at the same time? Then one of them leads, by its lease.
+    fn is_shared(&self) -> bool;
+
+    /// Takes the lease if it is free, or renews it, for so long by the store's own clock; and says who has it. A holder
+    /// is one start of a process. The epoch rises with every change of holder, and in a store that outlives its process
+    /// it is never below the Unix time in seconds at which it was given: one that is made anew, or restored from a
+    /// backup, must not stay behind what Charter has seen.
+    async fn lead(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError>;
+
+    /// Lets go of the lease, so that the next one need not wait for its end; nothing if it is another's.
+    async fn resign(&self, holder: &str) -> Result<(), StoreError>;
+
+    /// Asks whoever leads for a cycle: shows in the next lease.
+    async fn wake(&self) -> Result<(), StoreError>;
+
+    /// Applies all writes in one durable transaction, in order; a failed condition skips that write alone. With a
+    /// fence, all of it only while the lease has exactly this epoch, looked at in the same transaction; else
+    /// [`StoreError::Superseded`].
+    async fn write_under(
+        &self,
+        fence: Option<u64>,
+        writes: Vec<Write>,
+    ) -> Result<Vec<Written>, StoreError>;
+
+    /// For whoever asks, leader or not: the webhook's intake and what people decide.
+    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+        self.write_under(None, writes).await
+    }
 
     async fn get(&self, collection: Collection, key: &str) -> Result<Option<Record>, StoreError>;
 
@@ -184,12 +212,21 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn count(&self, collection: Collection, tag: &str) -> Result<usize, StoreError>;
 
     /// Deletes what the bound leaves out, at most so many records, so that other writes get in between; says how many
-    /// there were of each tag. Nothing is left out any more when it says nothing.
+    /// there were of each tag. Nothing is left out any more when it says nothing. Fenced as a write is.
+    async fn prune_under(
+        &self,
+        fence: Option<u64>,
+        bound: &Bound,
+        at_most: usize,
+    ) -> Result<BTreeMap<String, u64>, StoreError>;
+
     async fn prune(
         &self,
         bound: &Bound,
         at_most: usize,
-    ) -> Result<BTreeMap<String, u64>, StoreError>;
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.prune_under(None, bound, at_most).await
+    }
 
     /// Can it still be written? Asked before anything is sent to Charter and by /health.
     async fn check(&self) -> Result<(), StoreError>;

@@ -159,6 +159,7 @@ labels! {
         Outranked = "outranked",
         Paused = "paused",
         ModeObserve = "mode_observe",
+        NotLeading = "not_leading",
         StaleData = "stale_data",
         Storm = "storm",
         BreakerOpen = "breaker_open",
@@ -229,6 +230,7 @@ impl From<&Verdict> for CandidateVerdict {
             Verdict::Held { reason, .. } => match reason {
                 Hold::Paused => Self::Paused,
                 Hold::ModeObserve => Self::ModeObserve,
+                Hold::NotLeading => Self::NotLeading,
                 Hold::StaleData => Self::StaleData,
                 Hold::Storm => Self::Storm,
                 Hold::BreakerOpen => Self::BreakerOpen,

@@ -32,6 +32,7 @@ pub(super) struct LoopSeries {
     pub cycles_woken: IntCounter,
     pub last_cycle: Gauge,
     pub paused: Gauge,
+    pub leader: Gauge,
     pub wakeups: Counters<WakeReason>,
     pub violations: Gauges<Severity>,
     pub patterns: Counters<PatternKind>,
@@ -67,6 +68,8 @@ impl LoopSeries {
                 "mape_k_paused",
                 "1 while a person's pause holds: nothing is sent to Charter; else 0.",
             ),
+            leader: f
+                .gauge("mape_k_leader", "1 while this process leads, and alone may act; else 0."),
             wakeups: f.counters(
                 "mape_k_wakeups_total",
                 "Wake-ups asked for, before they were coalesced.",

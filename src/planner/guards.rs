@@ -1,8 +1,7 @@
 //! The guards: pure predicates over one ripe remedy, asked in the order of [`Guard::ALL`]; all fail closed.
 //!
 //! Each gives a reading with the number it looked at and its limit. The first that holds decides; the others are read
-//! all the same, because an operator wants to know what else stands in the way. Leader and fence join with leader
-//! election. What only Charter and the store can say (validation, the journal) is asked by the executor.
+//! all the same, because an operator wants to know what else stands in the way. What only Charter and the store can say (validation, the journal) is asked by the executor.
 
 mod approval;
 mod breaker;
@@ -46,6 +45,7 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> Vec<GuardRea
     let reading = |guard| match guard {
         Guard::Pause => pause(input),
         Guard::Mode => mode(input),
+        Guard::Leader => leader(input),
         Guard::Charter => charter(input),
         Guard::Freshness => freshness::read(input, subject),
         Guard::Storm => storm::read(input, subject),
@@ -80,6 +80,16 @@ fn mode(input: &PlanInput<'_>) -> GuardReading {
         ),
         Mode::Suggest => passed("guardrails.mode is suggest: a person decides"),
         Mode::Act => passed("guardrails.mode is act"),
+    }
+}
+
+fn leader(input: &PlanInput<'_>) -> GuardReading {
+    match &input.lead.barred {
+        Some(why) => GuardReading::held(Guard::Leader, Hold::NotLeading, why.clone()),
+        None if input.lead.shared => {
+            GuardReading::passed(Guard::Leader, format!("leads with epoch {}", input.lead.epoch))
+        }
+        None => GuardReading::passed(Guard::Leader, "the store is this mape-k's alone"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `/health`, `/ready` and `/metrics`: is the loop alive, is it of use, and its numbers.
 //!
+//! A replica that follows is of use while it can take alerts in and somebody leads.
+//!
 //! Alive is the heartbeat alone, so that a sick Charter or Prometheus never makes an orchestrator restart the daemon
 //! that is there to heal it.
 
@@ -15,6 +17,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Context;
+use crate::control_loop::Leader;
 use crate::domain::cycle::CycleStatus;
 use crate::domain::reading::Source;
 use crate::domain::time::{Time, since};
@@ -57,6 +60,7 @@ pub async fn health(State(context): State<Context>) -> Response {
     let view = context.handle.view();
     let beat = context.handle.heartbeat_age();
     let stalled = beat > context.settings.stall_after;
+    let leader = context.handle.leader();
     let mut components = BTreeMap::new();
     let cycle = if stalled {
         let detail = format!(
@@ -66,7 +70,11 @@ pub async fn health(State(context): State<Context>) -> Response {
         );
         Component { status: Status::Stalled, detail: Some(detail) }
     } else {
-        match loop_problem(&view) {
+        match loop_problem(&view).filter(|_| leader.leads()) {
+            None if !leader.leads() => {
+                let follows = "it follows: the leader runs the cycles".to_owned();
+                Component { status: Status::Ok, detail: Some(follows) }
+            }
             None => Component { status: Status::Ok, detail: paused(&context).await },
             problem => Component::unless(problem),
         }
@@ -75,8 +83,14 @@ pub async fn health(State(context): State<Context>) -> Response {
     for source in &view.sources {
         components.insert(source.source.as_str(), Component::unless(source_problem(source)));
     }
-    components.insert("rules", Component::unless(rules_problem(&view)));
-    components.insert("charter", Component::unless(charter_problem(&view)));
+    if leader.shared {
+        components.insert("leader", leader_health(&leader));
+    }
+    // A replica that follows reads neither; the leader's health tells of them.
+    if leader.leads() {
+        components.insert("rules", Component::unless(rules_problem(&view)));
+        components.insert("charter", Component::unless(charter_problem(&view)));
+    }
     components.insert("store", Component::unless(store_problem(&context, &view).await));
     let status = if stalled {
         Status::Stalled
@@ -93,6 +107,28 @@ pub async fn health(State(context): State<Context>) -> Response {
     });
     let code = if stalled { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (code, Json(body)).into_response()
+}
+
+fn leader_health(leader: &Leader) -> Component {
+    let named = format!("{} leads with epoch {}", leader.holder, leader.epoch);
+    match leader_problem(leader) {
+        problem @ Some(_) => Component::unless(problem),
+        None if leader.is_ours => {
+            Component { status: Status::Ok, detail: Some(format!("this one, {named}")) }
+        }
+        None => Component { status: Status::Ok, detail: Some(named) },
+    }
+}
+
+fn leader_problem(leader: &Leader) -> Option<String> {
+    match &leader.problem {
+        Some(problem) if leader.is_known() => {
+            Some(format!("{} led when it was last heard of; {problem}", leader.holder))
+        }
+        Some(problem) => Some(format!("nobody is known to lead: {problem}")),
+        None if leader.is_known() => None,
+        None => Some("nobody is known to lead".to_owned()),
+    }
 }
 
 fn loop_problem(view: &LoopView) -> Option<String> {
@@ -158,7 +194,12 @@ async fn store_problem(context: &Context, view: &LoopView) -> Option<String> {
 }
 
 pub async fn ready(State(context): State<Context>) -> Response {
-    let missing = missing(&context.handle.view(), context.handle.now());
+    let (view, leader) = (context.handle.view(), context.handle.leader());
+    let missing = if leader.leads() {
+        missing(&view, context.handle.now())
+    } else {
+        missing_follower(&context, &view, &leader).await
+    };
     let code = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(json!({"ready": missing.is_empty(), "missing": missing}))).into_response()
 }
@@ -178,6 +219,18 @@ fn missing(view: &LoopView, now: Time) -> Vec<String> {
     }
     if let Some(problem) = charter_problem(view) {
         missing.push(format!("charter: {problem}"));
+    }
+    missing
+}
+
+/// What stands between a follower and being of use.
+async fn missing_follower(context: &Context, view: &LoopView, leader: &Leader) -> Vec<String> {
+    let mut missing = Vec::new();
+    if let Some(problem) = store_problem(context, view).await {
+        missing.push(format!("store: {problem}"));
+    }
+    if let Some(problem) = leader_problem(leader).filter(|_| !leader.is_known()) {
+        missing.push(format!("leader: {problem}"));
     }
     missing
 }

@@ -114,6 +114,7 @@ const AS_GIVEN: &[(&str, &str)] = &[
 /// The same for those that are printed otherwise: durations in seconds, secrets as stars. The last is JSON.
 const OTHERWISE: &[(&str, &str, &str)] = &[
     ("orchestrator.loop_interval", "1m", "60"),
+    ("orchestrator.leader_lease", "1m", "60"),
     ("monitor.poll_interval", "15s", "15"),
     ("monitor.query_timeout", "2500ms", "2.5"),
     ("monitor.bearer_token", "secret", "\"***\""),

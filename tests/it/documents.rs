@@ -242,7 +242,9 @@ fn operations_says_what_to_do_for_every_reason() {
             verdict.text()
         );
     }
-    for component in ["loop", "prometheus", "scrape", "alertmanager", "rules", "charter", "store"] {
+    for component in
+        ["loop", "prometheus", "scrape", "alertmanager", "rules", "charter", "store", "leader"]
+    {
         assert!(first_cells.contains(component), "docs/OPERATIONS.md has no row for {component}");
     }
     for rules in ["config/rules/mape_k.yml", "config/rules/charter.yml"] {

@@ -11,6 +11,7 @@ mod heals;
 mod kill_switch;
 mod killed;
 mod kills;
+mod leaders;
 mod load;
 mod outage;
 mod stack;

@@ -1,6 +1,7 @@
 //! Execute, driven through its public surface against a scripted Charter over real HTTP.
 
 mod failures;
+mod fenced;
 mod gate;
 mod reference;
 mod resume;
@@ -90,6 +91,8 @@ pub struct Ledger {
     takes: usize,
     /// From so many records on the loop is halted, or nobody can say.
     halts: Option<(usize, Result<String, JournalError>)>,
+    /// What Charter said of a later leader.
+    pub superseded: Mutex<Vec<String>>,
 }
 
 impl Ledger {
@@ -98,7 +101,7 @@ impl Ledger {
     }
 
     pub fn taking(takes: usize) -> Self {
-        Self { records: Mutex::default(), takes, halts: None }
+        Self { records: Mutex::default(), takes, halts: None, superseded: Mutex::default() }
     }
 
     pub fn halting_after(records: usize, says: Result<&str, &str>) -> Self {
@@ -129,6 +132,10 @@ impl Journal for Ledger {
             Some((after, says)) if written >= *after => says.clone().map(Some),
             _ => Ok(None),
         }
+    }
+
+    fn superseded(&self, said: &str) {
+        self.superseded.lock().unwrap().push(said.to_owned());
     }
 }
 

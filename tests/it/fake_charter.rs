@@ -45,6 +45,8 @@ pub struct Seen {
     pub path: String,
     pub body: String,
     pub key: Option<String>,
+    /// Of the leader who sent it.
+    pub epoch: Option<String>,
     pub authorization: Option<String>,
 }
 
@@ -207,6 +209,7 @@ async fn serve(State((world, hanging)): State<Shared>, request: Request<Body>) -
             path: path.to_owned(),
             body: body.clone(),
             key: header(&head.headers, "idempotency-key"),
+            epoch: header(&head.headers, "x-fence-epoch"),
             authorization: header(&head.headers, "authorization"),
         });
         let nth = world.seen.len() - 1;

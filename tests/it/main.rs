@@ -33,6 +33,7 @@ mod server;
 mod shipped_config;
 mod store_bad_days;
 mod store_contract;
+mod store_lease;
 mod stores_agree;
 mod support;
 mod the_loop;

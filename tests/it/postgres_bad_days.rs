@@ -1,6 +1,5 @@
 //! S13, the bad days of PostgreSQL: the server killed, stopped, hanging, reading only; the way to it cut, secured,
-//! refused; the lock lost and taken by another. Each is a clear error in time, nothing is half written, and nobody writes
-//! who cannot be sure to be the only one.
+//! refused; several replicas at once. Each is a clear error in time, and nothing is half written.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -58,20 +57,20 @@ async fn sql(session: &mut PgConnection, statement: &str) {
     done.unwrap_or_else(|error| panic!("{statement}: {error}"));
 }
 
-/// The server's process behind the writing session.
+/// The server's process behind the writing session: the one that said last that the store can be written.
 async fn writer(admin: &mut PgConnection) -> Option<i32> {
     sqlx::query_scalar(
-        "SELECT pid FROM pg_locks WHERE locktype = 'advisory'
-         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'mape-k'
+         AND (query LIKE '%write_check%' OR query LIKE '%write_batch%')",
     )
     .fetch_optional(admin)
     .await
-    .expect("pg_locks")
+    .expect("pg_stat_activity")
 }
 
-/// Ends the session that holds the lock, as an administrator or a broken network does.
+/// Ends the writing session, as an administrator or a broken network does.
 async fn cut(admin: &mut PgConnection) {
-    let pid = writer(admin).await.expect("somebody holds the lock");
+    let pid = writer(admin).await.expect("somebody writes");
     sql(admin, &format!("SELECT pg_terminate_backend({pid})")).await;
     eventually(SOON, "the session is gone", async || match writer(admin).await {
         Some(found) if found == pid => Err(format!("{pid} is there")),
@@ -154,9 +153,6 @@ async fn s13_a_session_that_hangs_is_an_error_in_time_and_leaves_a_whole_batch_o
     signal("STOP");
     let error = timeout(BOUNDED, store.write(batch(0))).await.expect("bounded").unwrap_err();
     says(&error, &["no answer within 8 s"]);
-    // Its lock is still held there: nobody can be sure, so nobody writes, this store as little as another one.
-    assert!(timeout(BOUNDED, store.check()).await.expect("bounded").is_err());
-    assert!(open(&url).await.is_err());
     signal("CONT");
     eventually(SOON, "the store works again", async || store.check().await).await;
     assert_eq!(count(&store).await % BATCH, 0);
@@ -178,73 +174,75 @@ async fn s13_a_transaction_of_somebody_else_is_waited_for_and_then_reported() {
 }
 
 #[tokio::test]
-async fn s13_a_second_mape_k_is_refused_until_the_first_has_closed_its_store() {
-    let url = database().await;
-    let first = open(&url).await.expect("opened");
-    let error = open(&url).await.unwrap_err();
-    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
-    says(&error, &["in use by another mape-k", "act twice", "knowledge.postgres_url"]);
-    first.write(batch(0)).await.expect("the first is not disturbed");
-    first.close().await;
-    assert!(first.check().await.is_err(), "nothing works afterwards");
-    let second = open(&url).await.expect("opened");
-    assert_eq!(count(&second).await, BATCH);
-}
-
-#[tokio::test]
-async fn s13_a_lost_lock_is_taken_again_where_nobody_had_it_in_between() {
+async fn s13_a_lost_session_is_replaced_by_itself() {
     let url = database().await;
     let store = open(&url).await.expect("opened");
     let mut admin = connect(&url).await;
     for number in 0..3 {
         cut(&mut admin).await;
-        store.write(batch(number)).await.expect("written with the lock on a new session");
-        assert!(writer(&mut admin).await.is_some());
-        assert!(open(&url).await.is_err(), "and it keeps a second one out");
+        store.write(batch(number)).await.expect("written on a new session");
     }
     assert_eq!(count(&store).await, 3 * BATCH);
+    store.close().await;
+    assert!(store.check().await.is_err(), "nothing works afterwards");
 }
 
-/// What the first one remembers is from before the second one acted: it must not come back, however free the lock is.
-#[tokio::test]
-async fn s13_who_lost_the_lock_to_another_writes_nothing_any_more() {
+/// Replicas that start together make the tables once, and then take turns: none waits for a sequence of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s13_several_replicas_open_a_new_database_at_once_and_write_side_by_side() {
     let url = database().await;
-    let first = open(&url).await.expect("opened");
-    first.write(batch(0)).await.expect("written");
-    cut(&mut connect(&url).await).await;
-    let second = open(&url).await.expect("the lock is free");
-    let error = first.write(batch(1)).await.unwrap_err();
-    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
-    assert!(first.check().await.is_err());
-    second.write(batch(2)).await.expect("the holder is not disturbed");
-    second.close().await;
-    let bound = mape_k::knowledge::store::Bound {
-        collection: Collection::Policies,
-        tag: None,
-        newest: 0,
-        not_before: None,
-    };
-    for _ in 0..2 {
-        let error = first.write(batch(3)).await.unwrap_err();
-        assert!(matches!(error, StoreError::Superseded { .. }), "{error}");
-        says(&error, &["opened by another mape-k", "restart this one"]);
-        assert!(matches!(first.check().await, Err(StoreError::Superseded { .. })));
-        assert!(matches!(first.prune(&bound, 9).await, Err(StoreError::Superseded { .. })));
+    let opened = [open(&url), open(&url), open(&url), open(&url)];
+    let stores: Vec<Arc<PostgresStore>> = futures::future::join_all(opened)
+        .await
+        .into_iter()
+        .map(|store| Arc::new(store.expect("opened")))
+        .collect();
+    let writing: Vec<_> = stores
+        .iter()
+        .enumerate()
+        .map(|(replica, store)| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for n in 0..25 {
+                    store.write(batch(replica * 1_000 + n)).await.expect("written");
+                }
+            })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    while seen.len() < stores.len() * 25 * BATCH {
+        let all = Query { limit: 1_000_000, ..Query::default() };
+        let all = stores[0].list(Collection::Policies, all).await.expect("a list");
+        let now: Vec<i64> = all.iter().rev().map(|record| record.sequence).collect();
+        assert!(now.starts_with(&seen), "one came between those seen before");
+        seen = now;
+        tokio::task::yield_now().await;
     }
-    assert_eq!(count(&first).await, 2 * BATCH, "reading is harmless");
-    open(&url).await.expect("and it keeps nobody out");
+    for writing in writing {
+        writing.await.expect("no panic");
+    }
 }
 
-/// The lock can be free for both: a pooler between us and the server, a server restored from its backup. The token of
-/// the process is compared in the very transaction of a write, beneath any of that.
+/// The leader's renewals have a session of their own: a write that hangs does not cost it the lease.
 #[tokio::test]
-async fn s13_a_process_that_was_not_the_last_to_open_writes_nothing_even_with_the_lock() {
+async fn s03_a_writing_session_that_hangs_does_not_make_the_lease_late() {
     let url = database().await;
     let store = open(&url).await.expect("opened");
-    sql(&mut connect(&url).await, "UPDATE mape_k.holder SET token = 'of another'").await;
-    let error = store.write(batch(0)).await.unwrap_err();
-    assert!(matches!(error, StoreError::Superseded { .. }), "{error}");
-    assert_eq!(count(&store).await, 0);
+    let lease = Duration::from_mins(1);
+    let epoch = store.lead("a", lease).await.expect("asked").epoch;
+    let mut admin = connect(&url).await;
+    let pid = writer(&mut admin).await.expect("the writer").to_string();
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill");
+        assert!(sent.success());
+    };
+    signal("STOP");
+    let (write, renewed) =
+        tokio::join!(timeout(BOUNDED, store.write(batch(0))), store.lead("a", lease));
+    assert!(write.expect("bounded").is_err());
+    assert_eq!(renewed.map(|lease| (lease.is_ours, lease.epoch)).ok(), Some((true, epoch)));
+    signal("CONT");
+    eventually(SOON, "the store works again", async || store.check().await).await;
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod deciding;
 mod explained;
 mod fakes;
 mod guarded;
+mod leading;
 mod overload;
 mod paused;
 mod postgres;

@@ -68,10 +68,14 @@ impl Daemon {
         let stop = CancellationToken::new();
         let frozen = Arc::new(Ice::default());
         let (interval, gap) = (settings.orchestrator.loop_interval, settings.alertmanager.wake_gap);
-        let run = control_loop::run(parts.cycle, parts.publisher, interval, gap, stop.clone());
+        let (publisher, terms, mut elector) = (parts.publisher, parts.terms, parts.elector);
+        let run = control_loop::run(parts.cycle, publisher, terms, interval, gap, stop.clone());
         let outside = site.outside.clone();
+        let done = CancellationToken::new();
+        let election = done.clone();
         let run = async move {
             let ended = run.await;
+            done.cancel();
             let mut outside = outside.lock();
             outside.say(&format!("daemon {number} ended: {ended:?}"));
             outside.crashed.notify_one();
@@ -79,6 +83,10 @@ impl Daemon {
         let tasks = vec![
             tokio::spawn(Freezable { inner: Box::pin(run), ice: frozen.clone() }),
             tokio::spawn(Freezable { inner: Box::pin(writer.run()), ice: frozen.clone() }),
+            tokio::spawn(Freezable {
+                inner: Box::pin(async move { elector.run(election).await }),
+                ice: frozen.clone(),
+            }),
         ];
         let webhook = server::webhook_router(intake);
         Ok(Self { tasks, webhook, knowledge, stop, frozen })
@@ -107,6 +115,7 @@ impl Daemon {
         drop(webhook);
         tasks.remove(0).await.expect("the loop stops in order");
         tasks.remove(0).abort();
+        tasks.remove(0).await.expect("the election ends with it");
     }
 
     pub fn freeze(&self) {

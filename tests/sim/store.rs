@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mape_k::knowledge::memory::MemoryStore;
 use mape_k::knowledge::store::{
-    Bound, Collection, Query, Record, Store, StoreError, Write, Written,
+    Bound, Collection, Lease, Query, Record, Store, StoreError, Write, Written,
 };
 
 use super::outside::Shared;
@@ -53,7 +53,30 @@ impl Disk {
 
 #[async_trait]
 impl Store for Disk {
-    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+    fn is_shared(&self) -> bool {
+        self.memory.is_shared()
+    }
+
+    async fn lead(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
+        match self.trouble().await {
+            Some(StoreTrouble::Down) => Err(Self::failed("written")),
+            _ => self.memory.lead(holder, ttl).await,
+        }
+    }
+
+    async fn resign(&self, holder: &str) -> Result<(), StoreError> {
+        self.memory.resign(holder).await
+    }
+
+    async fn wake(&self) -> Result<(), StoreError> {
+        self.memory.wake().await
+    }
+
+    async fn write_under(
+        &self,
+        fence: Option<u64>,
+        writes: Vec<Write>,
+    ) -> Result<Vec<Written>, StoreError> {
         if self.outside.lock().crashes(self.daemon, false) {
             return std::future::pending().await;
         }
@@ -61,7 +84,7 @@ impl Store for Disk {
         if matches!(trouble, Some(StoreTrouble::Down | StoreTrouble::Full)) {
             return Err(Self::failed("written"));
         }
-        let written = self.memory.write(writes.clone()).await?;
+        let written = self.memory.write_under(fence, writes.clone()).await?;
         {
             let mut outside = self.outside.lock();
             let now = outside.now();
@@ -91,14 +114,15 @@ impl Store for Disk {
         self.memory.count(collection, tag).await
     }
 
-    async fn prune(
+    async fn prune_under(
         &self,
+        fence: Option<u64>,
         bound: &Bound,
         at_most: usize,
     ) -> Result<BTreeMap<String, u64>, StoreError> {
         match self.trouble().await {
             Some(StoreTrouble::Down | StoreTrouble::Full) => Err(Self::failed("written")),
-            _ => self.memory.prune(bound, at_most).await,
+            _ => self.memory.prune_under(fence, bound, at_most).await,
         }
     }
 

@@ -18,6 +18,11 @@ pub enum Error {
     Refused { call: Call, url: String, status: u16, code: Option<String>, error: String },
 
     #[error(
+        "Charter at {url} refused {call}: epoch {epoch} is not the latest leader's ({error}); it changed nothing"
+    )]
+    StaleEpoch { call: Call, url: String, epoch: u64, error: String },
+
+    #[error(
         "Charter at {url} refused {call} with 401: {}",
         if *.key_configured {
             "the configured key is not accepted: correct execute.charter_api_key (CHARTER_API_KEY)"
@@ -47,7 +52,10 @@ impl Error {
     pub fn surely_no_effect(&self) -> bool {
         match self {
             Self::NotSent { .. } | Self::Unavailable { .. } => true,
-            Self::Refused { .. } | Self::Unauthorized { .. } | Self::Unclear { .. } => false,
+            Self::Refused { .. }
+            | Self::StaleEpoch { .. }
+            | Self::Unauthorized { .. }
+            | Self::Unclear { .. } => false,
         }
     }
 
@@ -55,7 +63,7 @@ impl Error {
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::Unauthorized { .. } => true,
+            Self::Refused { .. } | Self::StaleEpoch { .. } | Self::Unauthorized { .. } => true,
             Self::NotSent { .. } | Self::Unavailable { .. } | Self::Unclear { .. } => false,
         }
     }
@@ -68,17 +76,21 @@ impl Error {
             Self::NotSent { .. }
             | Self::Unavailable { .. }
             | Self::Refused { .. }
+            | Self::StaleEpoch { .. }
             | Self::Unauthorized { .. } => false,
         }
     }
 
-    /// The status of a refusal.
+    /// The status of a refusal that is about the request; one that is about who sends it says nothing of what it would do.
     #[must_use]
     pub fn refused_with(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(*status),
             Self::Unauthorized { .. } => Some(401),
-            Self::NotSent { .. } | Self::Unavailable { .. } | Self::Unclear { .. } => None,
+            Self::NotSent { .. }
+            | Self::Unavailable { .. }
+            | Self::StaleEpoch { .. }
+            | Self::Unclear { .. } => None,
         }
     }
 
@@ -86,7 +98,9 @@ impl Error {
         match self {
             Self::NotSent { .. } => CallStatus::Unreachable,
             Self::Unavailable { .. } => CallStatus::Unavailable,
-            Self::Refused { .. } | Self::Unauthorized { .. } => CallStatus::Refused,
+            Self::Refused { .. } | Self::StaleEpoch { .. } | Self::Unauthorized { .. } => {
+                CallStatus::Refused
+            }
             Self::Unclear { timed_out: true, .. } => CallStatus::Timeout,
             Self::Unclear { timed_out: false, .. } => CallStatus::Failed,
         }

@@ -20,6 +20,10 @@ use crate::executor::settings::{Idempotency, Settings};
 use crate::wire::{self, Http, Wire};
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+const FENCE_EPOCH: &str = "X-Fence-Epoch";
+
+/// Charter's word for: a later leader has spoken to it.
+const STALE_EPOCH: &str = "stale_epoch";
 
 /// Largest answer read: 10,000 policies or violations of 400 bytes each.
 const MAX_BODY: usize = 4 << 20;
@@ -41,6 +45,8 @@ pub(super) struct Transport {
     idempotency: Idempotency,
     /// Did Charter's last accepted keyed answer carry the key back? Written by [`Transport::exchange`] only.
     carried_back: AtomicBool,
+    /// Sent with every change; `None` where nobody else can lead.
+    pub(super) epoch: Option<u64>,
     observer: Arc<dyn CallObserver>,
 }
 
@@ -116,6 +122,7 @@ impl Transport {
             authorization,
             idempotency: settings.idempotent_charter,
             carried_back: AtomicBool::new(false),
+            epoch: None,
             observer,
         })
     }
@@ -172,7 +179,13 @@ impl Transport {
         key: Option<Uuid>,
     ) -> Result<Answer, Error> {
         let request = match key {
-            Some(key) => request.header(IDEMPOTENCY_KEY, key.to_string()),
+            Some(key) => {
+                let request = request.header(IDEMPOTENCY_KEY, key.to_string());
+                match self.epoch {
+                    Some(epoch) => request.header(FENCE_EPOCH, epoch),
+                    None => request,
+                }
+            }
             None => request,
         };
         let request = request.build().map_err(|error| {
@@ -236,6 +249,9 @@ impl Transport {
         };
         match status.as_u16() {
             401 => Error::Unauthorized { call, url, key_configured: self.authorization.is_some() },
+            409 if said.as_ref().is_some_and(|s| s.code.as_deref() == Some(STALE_EPOCH)) => {
+                Error::StaleEpoch { call, url, epoch: self.epoch.unwrap_or_default(), error: text }
+            }
             status @ 400..=499 => Error::Refused {
                 call,
                 url,
@@ -286,6 +302,9 @@ impl Transport {
             }
             Error::Refused { call, url, status, code, error } => {
                 Error::Refused { call, url, status, code: code.map(hide), error: hide(error) }
+            }
+            Error::StaleEpoch { call, url, epoch, error } => {
+                Error::StaleEpoch { call, url, epoch, error: hide(error) }
             }
             Error::Unauthorized { call, url, key_configured } => {
                 Error::Unauthorized { call, url, key_configured }

@@ -39,6 +39,13 @@ impl KnownAlerts {
         }
     }
 
+    /// Everything heard before a gap in which nobody listened.
+    pub fn forget(&mut self) {
+        self.seen.clear();
+        self.open.clear();
+        self.listed_at = None;
+    }
+
     /// What the store knew when this process started.
     pub fn remember(&mut self, keys: impl IntoIterator<Item = String>, at: Time) {
         self.seen.extend(keys.into_iter().map(|key| (key, Seen { first: at, last: at })));

@@ -18,6 +18,7 @@ pub(super) fn check(
     let rails = &input.settings.guardrails;
     let kind = action.kind();
     broken.unless(input.pause.is_none_or(|p| p.until <= input.now), "somebody has paused the loop");
+    broken.unless(input.lead.barred.is_none(), "another one may lead");
     broken.unless(rails.mode != Mode::Observe, "the mode is observe");
     broken.unless(!rails.forbidden_actions.contains(&kind), "it is forbidden");
     read_guards(plan, policy, broken);

@@ -31,6 +31,9 @@ const NO_COMPONENT: &str = "(none)";
 #[derive(Debug, Serialize)]
 pub(super) struct LoopState {
     running: bool,
+    /// Of several replicas on one store one leads; a follower runs no cycles, so that what only cycles know is empty here.
+    leading: bool,
+    leader: Option<LeaderState>,
     iteration: u64,
     started_at: Option<Time>,
     last_update: Option<Time>,
@@ -55,6 +58,15 @@ pub(super) struct LoopState {
     alerts_total: usize,
 }
 
+/// Who leads, as last heard; null where nobody was heard of yet.
+#[derive(Debug, Serialize)]
+struct LeaderState {
+    holder: String,
+    epoch: u64,
+    /// Heard of so lately that its lease has not run out.
+    known: bool,
+}
+
 #[derive(Debug, Serialize)]
 struct Charter {
     at: Time,
@@ -66,18 +78,26 @@ pub(super) async fn state(State(context): State<Context>) -> Result<Json<LoopSta
     // From the store and not from the view: a pause shows as soon as it is set.
     let paused = context.knowledge.paused(context.handle.now()).await?;
     let in_force = context.knowledge.in_force().await?;
+    let violations = super::violations::present(&context).await?;
     let view = context.handle.view();
     let charter = view.charter.as_ref().map(|charter| Charter {
         at: charter.at,
         state: charter.state.as_ref().ok().cloned(),
         error: charter.state.as_ref().err().cloned(),
     });
+    let leader = context.handle.leader();
     Ok(Json(LoopState {
         running: view.running,
+        leading: leader.leads(),
+        leader: (!leader.holder.is_empty()).then(|| LeaderState {
+            known: leader.is_known(),
+            epoch: leader.epoch,
+            holder: leader.holder,
+        }),
         iteration: view.iteration,
         started_at: view.started_at,
         last_update: view.last_update,
-        violations: active(&view.violations).count(),
+        violations: active(&violations).count(),
         policies_generated: view.policies_generated,
         policies_executed: view.policies_executed,
         last_error: view.last_error.clone(),
@@ -140,6 +160,12 @@ pub(super) async fn statistics(
     State(context): State<Context>,
 ) -> Result<Json<Statistics>, ApiError> {
     let view = context.handle.view();
+    let knowledge = if context.handle.leader().leads() {
+        view.statistics.clone()
+    } else {
+        context.knowledge.statistics().await?
+    };
+    let violations = super::violations::present(&context).await?;
     let open = context.knowledge.all::<Escalation>(Some(documents::OPEN)).await?;
     let natural = context.knowledge.natural().await?;
     let alerts = context.metrics.alert_totals();
@@ -147,7 +173,7 @@ pub(super) async fn statistics(
         uptime_seconds: context.uptime().as_secs_f64(),
         totals: Totals {
             cycles: view.iteration,
-            violations_active: active(&view.violations).count(),
+            violations_active: active(&violations).count(),
             policies_generated: view.policies_generated,
             policies_executed: view.policies_executed,
             alerts_received: alerts.received,
@@ -155,8 +181,8 @@ pub(super) async fn statistics(
             alerts_processed: alerts.processed,
             escalations_open: open.len(),
         },
-        violations: sums(&view.violations),
-        knowledge: view.statistics.clone(),
+        violations: sums(&violations),
+        knowledge,
         natural_recovery: natural
             .counts
             .into_iter()

@@ -10,7 +10,8 @@ use super::{Limit, List};
 use crate::domain::reading::Source;
 use crate::domain::rule::Severity;
 use crate::domain::time::Time;
-use crate::domain::violation::Violation;
+use crate::domain::violation::{TrackedViolation, Violation};
+use crate::knowledge::documents;
 use crate::server::Context;
 use crate::server::reply::{ApiError, Params};
 
@@ -63,13 +64,21 @@ impl TryFrom<String> for Cursor {
     }
 }
 
+/// Those of the last cycle; where another replica leads, as its last cycle stored them.
+pub(super) async fn present(context: &Context) -> Result<Vec<Violation>, ApiError> {
+    if context.handle.leader().leads() {
+        return Ok(context.handle.view().violations.clone());
+    }
+    let stored = context.knowledge.all::<TrackedViolation>(Some(documents::ACTIVE)).await?;
+    Ok(stored.into_iter().map(|tracked| tracked.violation).collect())
+}
+
 pub(super) async fn list(
     State(context): State<Context>,
     Params(params): Params<ViolationParams>,
 ) -> Result<Json<List<Violation>>, ApiError> {
-    let view = context.handle.view();
-    let mut found: Vec<&Violation> = view
-        .violations
+    let violations = present(&context).await?;
+    let mut found: Vec<&Violation> = violations
         .iter()
         .filter(|violation| params.admit(violation))
         .filter(|violation| params.after.is_none_or(|after| Cursor::of(violation) < after))

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::control_loop::handle::LoopHandle;
 use crate::domain::alert::InboxAlert;
-use crate::knowledge::{Fact, Intake, Knowledge, StoreError};
+use crate::knowledge::{Fact, Intake, Knowledge, StoreError, When, Written};
 use crate::metrics::Metrics;
 use crate::metrics::labels::{AlertOutcome, StoreOperation, WakeReason};
 
@@ -46,6 +46,10 @@ pub struct Writer {
     pub(super) metrics: Arc<Metrics>,
     /// It was said that [`MAX_RECEIVERS`] is reached; once a process is enough.
     pub(super) told_full: bool,
+}
+
+fn named(fact: Fact) -> BTreeSet<String> {
+    serde_json::from_value(fact.value).unwrap_or_default()
 }
 
 impl Writer {
@@ -106,10 +110,17 @@ impl Writer {
         if names == *known {
             return Ok(());
         }
+        // Another replica may have learnt some meanwhile; if one does so just now, the next payload tries again.
+        let stored = self.knowledge.get::<Fact>(Fact::RECEIVERS).await?;
+        let when = stored.as_ref().map_or(When::Absent, |(_, version)| When::Version(*version));
+        names.extend(stored.map(|(fact, _)| named(fact)).unwrap_or_default());
         let value = names.iter().cloned().map(Value::String).collect();
         let mut batch = self.knowledge.batch();
-        batch.put(&Fact { name: Fact::RECEIVERS.to_owned(), value, at: self.handle.now() });
-        self.knowledge.commit(batch).await?;
+        let fact = Fact { name: Fact::RECEIVERS.to_owned(), value, at: self.handle.now() };
+        batch.put_if(&fact, when);
+        if self.knowledge.commit(batch).await? != [Written::Done] {
+            return Ok(());
+        }
         tracing::info!(receivers = ?names, "learnt a receiver of ours from the webhook");
         *known = names;
         Ok(())
@@ -117,8 +128,7 @@ impl Writer {
 
     async fn known(&self) -> Result<BTreeSet<String>, StoreError> {
         let fact = self.knowledge.get::<Fact>(Fact::RECEIVERS).await?;
-        let names = fact.and_then(|(fact, _)| serde_json::from_value(fact.value).ok());
-        Ok(names.unwrap_or_default())
+        Ok(fact.map(|(fact, _)| named(fact)).unwrap_or_default())
     }
 
     /// Everything of the group is stored: count it, wake the loop once, answer.

@@ -38,9 +38,10 @@ const WAY_MS: u64 = 150;
 const TIMEOUT: Duration = Duration::from_millis(4 * WAY_MS);
 
 /// A slow way to Charter: what it has taken in arrives, whether its sender lives or not.
-struct Way {
-    url: String,
-    sent: Arc<Notify>,
+pub(super) struct Way {
+    pub url: String,
+    /// A change has set out.
+    pub sent: Arc<Notify>,
     server: JoinHandle<()>,
 }
 
@@ -58,7 +59,7 @@ struct Relay {
 }
 
 impl Way {
-    async fn to(charter: &Charter) -> Self {
+    pub async fn to(charter: &Charter) -> Self {
         let sent = Arc::new(Notify::new());
         let relay = Relay { to: charter.url(), http: reqwest::Client::new(), sent: sent.clone() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -102,7 +103,7 @@ async fn pass_on(State(relay): State<Relay>, request: Request) -> Response {
 }
 
 /// The shipped configuration, everything in it that paces or bounds the loop set so that it acts about once a second.
-fn settings(charter: &Charter, way: &Way) -> Settings {
+pub(super) fn settings(charter: &Charter, way: &Way) -> Settings {
     let mut settings = Settings::scraping(&charter.url(), &way.url, SPEED * 8.0);
     let file = &mut settings.file;
     file["monitor"]["metrics"] = (0..CAUSES)

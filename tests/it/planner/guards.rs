@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use mape_k::domain::action::{ActionKind, Scope};
 use mape_k::domain::cycle::{Hold, Impossibility, Ineligibility, Verdict};
 use mape_k::domain::guard::{Guard, GuardReading};
+use mape_k::domain::leader::Lead;
 use mape_k::domain::ledger::{Breaker, End, Entry, Storm, Tripped};
 use mape_k::domain::outcome::OutcomeType::{Degradation, Ineffective, Partial, Success, Unknown};
 use mape_k::domain::pause::Pause;
@@ -72,6 +73,19 @@ fn s04_a_pause_holds_everything_until_it_is_over() {
     assert!(reading.detail.contains("ada") && reading.detail.contains("rack move"));
     world.wait(60);
     assert!(world.plan().chosen.is_some());
+}
+
+#[test]
+fn s03_who_may_not_be_the_leader_any_more_chooses_nothing() {
+    let mut world = World::with(LATENCY, CHARTER);
+    world.lead = Lead { epoch: 7, shared: true, barred: Some("not sure for 1.0 s".to_owned()) };
+    held(&world, ActionKind::ScaleUp, Guard::Leader, Hold::NotLeading);
+    world.lead.barred = None;
+    let plan = world.plan();
+    assert_eq!(action(&plan), Some(ActionKind::ScaleUp));
+    let readings = &report(&plan, ActionKind::ScaleUp).guards;
+    let leader = readings.iter().find(|g| g.guard == Guard::Leader).expect("it was asked");
+    assert_eq!(leader.detail, "leads with epoch 7");
 }
 
 #[test]

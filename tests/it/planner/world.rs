@@ -12,6 +12,7 @@ use mape_k::domain::cycle::{CandidateReport, Verdict};
 use mape_k::domain::fleet::Fleet;
 use mape_k::domain::grant::Grant;
 use mape_k::domain::incident::{Attempt, Incident};
+use mape_k::domain::leader::Lead;
 use mape_k::domain::ledger::Ledger;
 use mape_k::domain::outcome::{ActionStatistics, Judging, OutcomeType};
 use mape_k::domain::pause::Pause;
@@ -31,6 +32,7 @@ pub const OVERLOAD: &str = Cause::SYSTEM_OVERLOAD;
 #[derive(Clone, Debug)]
 pub struct World {
     pub pause: Option<Pause>,
+    pub lead: Lead,
     pub ledger: Ledger,
     pub fleet: Fleet,
     pub rules: Vec<RuleStatus>,
@@ -62,6 +64,7 @@ impl World {
     pub fn new() -> Self {
         Self {
             pause: None,
+            lead: Lead::default(),
             ledger: Ledger::default(),
             // Large enough that its share never matters where a test is about something else.
             fleet: Fleet { components: 100, ..Fleet::default() },
@@ -154,6 +157,7 @@ impl World {
             now: self.now,
             settings: &self.settings,
             pause: self.pause.as_ref(),
+            lead: &self.lead,
             ledger: &self.ledger,
             fleet: &self.fleet,
             rules: &self.rules,

@@ -85,6 +85,10 @@ impl Journal for Dying<'_> {
     async fn halted(&self) -> Result<Option<String>, JournalError> {
         Ok(None)
     }
+
+    fn superseded(&self, said: &str) {
+        panic!("nobody else leads: {said}");
+    }
 }
 
 /// A latency that is broken and for which a person is asked first: what is told is not closed as clear, and nothing new

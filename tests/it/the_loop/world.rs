@@ -107,6 +107,8 @@ impl World {
         let url = postgres::database().await;
         self.config.knowledge.database = Database::Postgres;
         self.config.knowledge.postgres_url = Some(postgres::address(&url));
+        // A real server's, on a busy machine.
+        self.config.orchestrator.leader_lease = Duration::from_secs(2);
         url
     }
 

@@ -17,35 +17,64 @@ CREATE TABLE records (
 CREATE INDEX records_in_order ON records (collection, sequence, at);
 CREATE INDEX records_by_tag ON records (collection, tag, sequence, at);
 
--- Whose store this is: each process that opens it writes a token of its own here.
-CREATE TABLE holder (
-    id     INTEGER     PRIMARY KEY CHECK (id = 1),
-    token  TEXT        COLLATE "C" NOT NULL,
-    since  TIMESTAMPTZ NOT NULL,
-    -- Counted up to prove that the store can be written.
-    checks BIGINT      NOT NULL
+-- Who leads. Every writer, leader or not, locks this row first and keeps it until its transaction ends.
+CREATE TABLE lease (
+    id      INTEGER     PRIMARY KEY CHECK (id = 1),
+    -- One start of a process; empty: nobody.
+    holder  TEXT        COLLATE "C" NOT NULL,
+    epoch   BIGINT      NOT NULL,
+    expires TIMESTAMPTZ NOT NULL,
+    -- Cycles asked for by replicas that do not lead.
+    wakes   BIGINT      NOT NULL
 );
+INSERT INTO lease VALUES (1, '', 0, '-infinity', 0);
 
--- First in every write: goes on only for the process that opened the store last, and keeps every other writer out until
--- the end of the transaction.
-CREATE FUNCTION hold(ours TEXT) RETURNS void LANGUAGE plpgsql AS $$
+-- One row that is written to prove that the store can be written.
+CREATE TABLE write_check (
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    checks BIGINT  NOT NULL
+);
+INSERT INTO write_check VALUES (1, 0);
+
+-- Takes the lease if it is free or ours, for so many milliseconds from now, and says who has it.
+CREATE FUNCTION lead(ours TEXT, ttl BIGINT)
+RETURNS TABLE (is_ours BOOLEAN, epoch BIGINT, holder TEXT, expires_in BIGINT, wakes BIGINT) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    l lease%ROWTYPE;
+    t TIMESTAMPTZ;
 BEGIN
-    PERFORM 1 FROM holder WHERE token = ours FOR UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'opened by another process since' USING ERRCODE = 'MK001';
+    SELECT * INTO STRICT l FROM lease FOR UPDATE;
+    -- After the wait for the row: now() is from before it.
+    t := clock_timestamp();
+    IF l.holder <> ours AND l.expires <= t THEN
+        l.epoch := greatest(l.epoch + 1, floor(extract('epoch' FROM t))::BIGINT);
+        l.holder := ours;
     END IF;
+    IF l.holder = ours THEN
+        l.expires := t + ttl * INTERVAL '1 millisecond';
+        UPDATE lease SET holder = l.holder, epoch = l.epoch, expires = l.expires;
+    END IF;
+    RETURN QUERY SELECT l.holder = ours, l.epoch, l.holder,
+        greatest(0, floor(extract('epoch' FROM l.expires - t) * 1000))::BIGINT, l.wakes;
 END $$;
 
-CREATE FUNCTION check_write(ours TEXT) RETURNS void LANGUAGE plpgsql AS $$
+-- First in every write: keeps every other writer out until the end of the transaction, so that sequences rise as commits
+-- are seen. With a fence it goes on only while that epoch leads.
+CREATE FUNCTION hold(fence BIGINT) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    present BIGINT;
 BEGIN
-    PERFORM hold(ours);
-    UPDATE holder SET checks = checks + 1;
+    SELECT epoch INTO STRICT present FROM lease FOR UPDATE;
+    IF present <> fence THEN
+        RAISE EXCEPTION 'epoch % leads, not %', present, fence USING ERRCODE = 'MK001';
+    END IF;
 END $$;
 
 -- Applies writes in order, all or none; says of each whether its condition held. One statement, so one transaction that
 -- no client can leave open, and one round trip however many writes.
 CREATE FUNCTION write_batch(
-    ours TEXT, whats TEXT[], collections TEXT[], keys TEXT[], tags TEXT[], ats BIGINT[], bodies TEXT[],
+    fence BIGINT, whats TEXT[], collections TEXT[], keys TEXT[], tags TEXT[], ats BIGINT[], bodies TEXT[],
     if_tags TEXT[], if_versions BIGINT[]
 ) RETURNS BOOLEAN[] LANGUAGE plpgsql AS $$
 DECLARE
@@ -54,7 +83,7 @@ DECLARE
     done BOOLEAN[] := '{}';
     hit  BOOLEAN;
 BEGIN
-    PERFORM hold(ours);
+    PERFORM hold(fence);
     FOR w IN
         SELECT * FROM unnest(whats, collections, keys, tags, ats, bodies, if_tags, if_versions)
             WITH ORDINALITY AS given (what, collection, key, tag, at, body, if_tag, if_version, place)
@@ -89,10 +118,10 @@ END $$;
 
 -- Deletes at most so many of what a bound leaves out; the tag of each.
 CREATE FUNCTION prune_records(
-    ours TEXT, of_collection TEXT, of_tag TEXT, newest BIGINT, not_before BIGINT, at_most BIGINT
+    fence BIGINT, of_collection TEXT, of_tag TEXT, newest BIGINT, not_before BIGINT, at_most BIGINT
 ) RETURNS SETOF TEXT LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM hold(ours);
+    PERFORM hold(fence);
     -- Two statements, each with the index that serves it.
     IF of_tag IS NULL THEN
         RETURN QUERY DELETE FROM records WHERE sequence IN (
