@@ -211,13 +211,13 @@ impl<'a> Measuring<'a> {
         let executions = knowledge.all::<Execution>(None).await.expect(said);
         let acted = executions.iter().filter(|execution| execution.started_at >= since);
         let acted = acted.min_by_key(|execution| execution.started_at);
-        let pages = knowledge.all::<Escalation>(None).await.expect(said);
-        let paged = pages.iter().filter(|page| page.opened_at >= since && page.cause.is_some());
+        let told = knowledge.all::<Escalation>(None).await.expect(said);
+        let paged = told.iter().filter(|page| page.opened_at >= since && page.cause.is_some());
         let paged = paged.min_by_key(|page| page.opened_at);
         self.record.cause = acted
             .map(|execution| named(&execution.cause))
             .or_else(|| paged.and_then(|page| page.cause.as_ref().map(named)));
-        self.record.pages = pages.len();
+        self.record.pages = told.len();
         let outcomes = knowledge.all::<Outcome>(None).await.expect(said);
         self.record.verdicts = outcomes.iter().map(|outcome| outcome.outcome_type).collect();
         self.record.cycles = self.site.outside.lock().watch.cycles;
