@@ -1,14 +1,14 @@
 //! The measured part of docs/SCORECARD.md, as Markdown.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mape_k::domain::outcome::OutcomeType;
 
 use super::controller::Controller;
 use super::course::Course;
 use super::lies::Lies;
-use super::long::{Long, TIMES};
+use super::long::Long;
 use super::measured::measure;
 use super::table::Card;
 use super::tally::{Figures, interval, median, u_net};
@@ -16,15 +16,28 @@ use super::tally::{Figures, interval, median, u_net};
 const BEGIN: &str = "<!-- measured: begin -->";
 const END: &str = "<!-- measured: end -->";
 
-/// What a loop costs the machine.
-pub struct Cost {
-    per_cycle: Duration,
-    cycles: u64,
-    peak_mb: f64,
+pub fn between_markers(page: &str, text: &str) -> String {
+    let (before, rest) = page.split_once(BEGIN).expect("the page has its first marker");
+    let (_, after) = rest.split_once(END).expect("the page has its second marker");
+    format!("{before}{BEGIN}\n{text}{END}{after}")
 }
 
-/// Two quiet days, one with the loop and one without: the difference is the loop's. Alone, so that nobody shares a core.
-pub fn cost() -> Cost {
+pub fn classes(seeds: &[u64], cards: &[Card]) -> String {
+    let mut text = String::new();
+    let (first, last) = (seeds[0], seeds[seeds.len() - 1]);
+    let episodes = cards.len() * seeds.len() * Controller::COMPARED.len();
+    line(&mut text, &format!("\nSeeds {first} to {last}, {episodes} episodes."));
+    overview(&mut text, cards);
+    for card in cards {
+        class(&mut text, card);
+    }
+    text
+}
+
+/// What the loop costs: two quiet days, one with it and one without, the difference is its own. Alone, so that nobody
+/// shares a core with it.
+pub fn cost(began: Instant) -> String {
+    let measured = began.elapsed();
     let quiet = Course::quiet(1, 24.0);
     let took = |controller| {
         let began = Instant::now();
@@ -33,50 +46,19 @@ pub fn cost() -> Cost {
     };
     let (without, _) = took(Controller::Noop);
     let (with, cycles) = took(Controller::Loop { learning: true, free: false });
-    let per_cycle = with.saturating_sub(without).div_f64(cycles as f64);
+    let per_cycle = with.saturating_sub(without).as_secs_f64() * 1e3 / cycles as f64;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kb = peak.and_then(|text| text.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    Cost { per_cycle, cycles, peak_mb: kb.unwrap_or(f64::NAN) / 1024.0 }
-}
-
-pub fn between_markers(page: &str, text: &str) -> String {
-    let (before, rest) = page.split_once(BEGIN).expect("the page has its first marker");
-    let (_, after) = rest.split_once(END).expect("the page has its second marker");
-    format!("{before}{BEGIN}\n{text}{END}{after}")
-}
-
-pub fn text(
-    seeds: &[u64],
-    cards: &[Card],
-    long: &[Long],
-    lies: &[Lies],
-    cost: &Cost,
-    took: Duration,
-) -> String {
+    let peak = peak.and_then(|text| text.trim().trim_end_matches(" kB").parse::<f64>().ok());
     let mut text = String::new();
-    let (first, last) = (seeds[0], seeds[seeds.len() - 1]);
-    let episodes = cards.len() * seeds.len() * Controller::COMPARED.len();
-    line(&mut text, "");
-    line(
-        &mut text,
-        &format!("Seeds {first} to {last}; {episodes} episodes, {} s.", took.as_secs()),
-    );
-    overview(&mut text, cards);
-    for card in cards {
-        class(&mut text, card);
-    }
-    quarters(&mut text, long);
-    lied(&mut text, lies);
-    line(&mut text, "\n### Cost of the loop\n");
+    line(&mut text, "\n### Cost\n");
     line(
         &mut text,
         &format!(
-            "{:.2} ms of CPU a cycle ({} cycles of a quiet day, memory store); the peak RSS of the whole scorecard, \
-             simulated world and all, is {:.0} MB.\n",
-            cost.per_cycle.as_secs_f64() * 1e3,
-            cost.cycles,
-            cost.peak_mb
+            "The loop: {per_cycle:.2} ms of CPU a cycle ({cycles} cycles of a quiet day, memory store). The scorecard: \
+             {} s, peak RSS {:.0} MB, simulated world and all.\n",
+            measured.as_secs(),
+            peak.unwrap_or(f64::NAN) / 1024.0
         ),
     );
     text
@@ -182,34 +164,43 @@ fn class(text: &mut String, card: &Card) {
     line(text, &format!("\nBad at all without any action: {bad} of {}.", card.rows[0].1.len()));
 }
 
-fn quarters(text: &mut String, long: &[Long]) {
-    line(text, &format!("\n### Regret by quarter: the same fault {TIMES} times, 6 h apart\n"));
-    line(text, "Bad-minutes and price above the oracle's, per incident.");
-    head(text, &["class", "controller", "first", "second", "third", "fourth"]);
+pub fn quarters(long: &[Long]) -> String {
+    let mut text = String::new();
+    let out = &mut text;
+    line(
+        out,
+        &format!("\n### Regret by quarter: the same fault {} times, 6 h apart\n", long[0].times),
+    );
+    line(out, "Bad-minutes and price above the oracle's, per incident.");
+    head(out, &["class", "controller", "first", "second", "third", "fourth"]);
     for run in long {
         for (controller, regret) in &run.regret {
             let cells = regret.map(|number| format!("{number:.1}"));
             let names = [run.fault.name().to_owned(), controller.name().to_owned()];
-            row(text, &[names.as_slice(), cells.as_slice()].concat());
+            row(out, &[names.as_slice(), cells.as_slice()].concat());
         }
     }
+    text
 }
 
-fn lied(text: &mut String, lies: &[Lies]) {
-    line(text, "\n### P(success | the action did nothing)\n");
-    line(text, "Charter says yes to every change and makes none; what the loop then calls it.");
+pub fn lied(lies: &[Lies]) -> String {
+    let mut text = String::new();
+    let out = &mut text;
+    line(out, "\n### P(success | the action did nothing)\n");
+    line(out, "Charter says yes to every change and makes none; what the loop then calls it.");
     let kinds = OutcomeType::ALL.map(OutcomeType::as_str);
-    head(text, &[&["class", "the fault"], kinds.as_slice(), &["P(success)"]].concat());
+    head(out, &[&["class", "the fault"], kinds.as_slice(), &["P(success)"]].concat());
     for (passing, called) in [(false, "stays"), (true, "passes in 4 to 10 min")] {
         let mut all = [0; 5];
         for lie in lies.iter().filter(|lie| lie.passing == passing) {
             for (sum, count) in all.iter_mut().zip(lie.verdicts) {
                 *sum += count;
             }
-            lied_row(text, lie.fault.name(), called, lie.verdicts);
+            lied_row(out, lie.fault.name(), called, lie.verdicts);
         }
-        lied_row(text, "all", called, all);
+        lied_row(out, "all", called, all);
     }
+    text
 }
 
 fn lied_row(text: &mut String, class: &str, called: &str, verdicts: [usize; 5]) {
