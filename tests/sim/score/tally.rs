@@ -90,7 +90,8 @@ pub fn sums(record: &Record, from: f64, until: f64) -> (f64, f64) {
     let side: f64 = within(record, from, until).map(|sample| sample.side).sum();
     let changes = record.changes.iter().filter(|change| change.at >= from && change.at < until);
     let price: f64 = changes.map(|change| change.price).sum();
-    (bad as f64 * STEP / 60.0, side + price)
+    // The sum of nothing is −0.
+    (bad as f64 * STEP / 60.0, 0.0 + side + price)
 }
 
 /// From when on it was good for ten minutes.
