@@ -39,7 +39,7 @@ fn scorecard() {
         }
         None => SEEDS.collect(),
     };
-    let mut text = String::new();
+    let mut text = "\n![U_net by class, and regret by quarter](scorecard.svg)\n".to_owned();
     let mut done = |part: String| {
         println!("{part}");
         text.push_str(&part);
