@@ -46,7 +46,7 @@ pub fn measure(course: &Course, controller: Controller) -> Record {
         .start_paused(true)
         .build()
         .expect("a runtime");
-    runtime.block_on(async { Measuring::new(course, controller).await.to_end().await })
+    runtime.block_on(async { Measuring::new(course, controller).await.whole().await })
 }
 
 struct Measuring<'a> {
@@ -101,7 +101,7 @@ impl<'a> Measuring<'a> {
         Self { course, controller, site, began, daemon, reflex, posts, record }
     }
 
-    async fn to_end(mut self) -> Record {
+    async fn whole(mut self) -> Record {
         let mut moments: Vec<(f64, Moment)> = Vec::new();
         for (n, incident) in self.course.incidents.iter().enumerate() {
             moments.push((incident.at, Moment::Fault(n)));

@@ -137,10 +137,8 @@ fn class(text: &mut String, card: &Card) {
             .map_or(String::new(), |(low, high)| format!(" ({low:.2}…{high:.2})"));
         let asked = figures.iter().filter(|f| f.attributed.is_some()).count();
         let blind = matches!(controller, Controller::Noop | Controller::Oracle);
-        let attributed = match blind {
-            true => "–".to_owned(),
-            false => percent(sum(|f| usize::from(f.attributed == Some(true))), asked),
-        };
+        let right = percent(sum(|f| usize::from(f.attributed == Some(true))), asked);
+        let attributed = if blind { "–".to_owned() } else { right };
         row(
             text,
             &[
