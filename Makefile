@@ -1,6 +1,6 @@
 # Each target is enough by itself on a fresh Debian or Ubuntu machine with Rust and a C compiler; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check benchmark run compiler
+.PHONY: help demo test check benchmark scorecard run compiler
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ benchmark: compiler ## Measure; docs/BENCHMARKS.md says what the numbers mean
 	cargo bench --locked --bench cycle
 	cargo bench --locked --bench load
 	@echo "Put the numbers into docs/BENCHMARKS.md; criterion keeps its own under target/criterion."
+
+scorecard: compiler ## Hold the loop against simpler controllers on simulated incidents; writes docs/SCORECARD.md
+	cargo test --locked --profile sim --test sim -- --ignored --exact score::scorecard --nocapture
 
 run: compiler ## Run the daemon with config/mape_k_config.yaml
 	cargo run --release --quiet -- run

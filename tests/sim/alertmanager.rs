@@ -11,11 +11,11 @@ use super::prometheus::Prometheus;
 const GROUP_WAIT: f64 = 10.0;
 
 /// name, expression, above, for, severity, rule, label that becomes `component`
-type Rule =
+pub type Rule =
     (&'static str, &'static str, f64, f64, &'static str, &'static str, Option<&'static str>);
 
 /// config/rules/charter.yml, as far as an alert of it can lead to an action.
-const RULES: [Rule; 3] = [
+pub const RULES: [Rule; 3] = [
     (
         "CharterValidationLatencyHigh",
         "max by (validation_type) (westworld_charter_validation_latency_seconds{quantile=\"0.95\"})",

@@ -6,6 +6,7 @@ mod daemon;
 mod outside;
 mod prometheus;
 mod run;
+mod score;
 mod script;
 mod store;
 mod trace;

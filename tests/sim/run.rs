@@ -43,7 +43,7 @@ pub fn run(script: &Script) -> Outcome {
     runtime.block_on(async { Run::new(script).to_end().await })
 }
 
-fn config(script: &Script) -> Config {
+pub fn config(script: &Script) -> Config {
     let mut config = Config::default();
     config.orchestrator.mode = Mode::Staging;
     config.plan.auto_approve = script.auto_approve;
