@@ -249,6 +249,7 @@ impl Outside {
     fn reported(&mut self, now: f64, report: &CycleReport) {
         self.watch.cycles += 1;
         self.reached_in(report);
+        self.held_to_citations();
         self.cycle_bounded(now, report);
         self.nothing_forgotten(now, report);
     }

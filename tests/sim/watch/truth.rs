@@ -1,7 +1,7 @@
 //! What the loop claims, held against what is true in the simulation: that it acts on fresh data, and that it does act,
 //! or tells somebody, in time (invariants 7 and 12).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mape_k::domain::Cause;
 use mape_k::domain::cycle::{CycleReport, Trigger, Verdict};
@@ -57,6 +57,16 @@ pub struct Truth {
     /// When a guard last held something back.
     held: f64,
     pub frozen: f64,
+    /// Intents of this cycle.
+    cited: Vec<Citation>,
+}
+
+/// What an intent went by, and what could truly be read then.
+struct Citation {
+    at: f64,
+    evidence: Vec<String>,
+    rules: BTreeSet<&'static str>,
+    alerts: bool,
 }
 
 impl Outside {
@@ -111,41 +121,47 @@ impl Outside {
     /// Invariant 7: of the violations that a new intent cites, at least 80 % come from rules whose series could truly be
     /// read whole within the last two polls (or, for an alert, from an Alertmanager that answered), by a source that
     /// answered in this cycle.
+    ///
+    /// Judged at the end of the cycle, as of the intent: a violation is stored after what was done about it.
     pub(super) fn well_informed(&mut self, now: f64, execution: &Execution) {
         if execution.cause.0 == Cause::GIVE_BACK {
             return;
         }
-        self.watch.tested(7);
         let slow = if self.store.now(now).is_some() { SLOW_STORE } else { 0.0 };
         let fresh = |at: f64| now - at <= FRESH + slow;
         let truth = &self.watch.truth;
+        let rules = truth.whole.iter().filter(|(_, (at, _))| fresh(*at) && fresh(truth.answered));
         let policy = self.watch.policies.get(&execution.policy_id.to_string());
-        let evidence = policy.map(|policy| policy.evidence.clone()).unwrap_or_default();
-        let mut good = 0;
-        let mut bad = Vec::new();
-        for fingerprint in &evidence {
-            let violation = self.watch.violations.get(fingerprint).map(|v| &v.violation);
-            let is_fresh = match violation {
-                Some(v) if v.source == Read::Alertmanager => fresh(truth.alerts_answered),
-                Some(v) => {
-                    let whole = truth.whole.get(v.rule.as_str()).is_some_and(|(at, _)| fresh(*at));
-                    whole && fresh(truth.answered)
-                }
-                None => false,
+        let citation = Citation {
+            at: now,
+            evidence: policy.map(|policy| policy.evidence.clone()).unwrap_or_default(),
+            rules: rules.map(|(rule, _)| *rule).collect(),
+            alerts: fresh(truth.alerts_answered),
+        };
+        self.watch.truth.cited.push(citation);
+    }
+
+    /// What was cited since the last cycle. A violation that no cycle lived to store is known to nobody any more.
+    pub(super) fn held_to_citations(&mut self) {
+        for citation in std::mem::take(&mut self.watch.truth.cited) {
+            let known: Vec<_> = citation
+                .evidence
+                .iter()
+                .filter_map(|fingerprint| self.watch.violations.get(fingerprint))
+                .map(|v| (v.violation.rule.clone(), v.violation.source))
+                .collect();
+            let read = |(rule, source): &&(String, Read)| match source {
+                Read::Alertmanager => citation.alerts,
+                _ => citation.rules.contains(rule.as_str()),
             };
-            if is_fresh {
-                good += 1;
-            } else {
-                bad.push(violation.map_or("unknown", |v| v.rule.as_str()));
+            let good = known.iter().filter(read).count();
+            if citation.evidence.is_empty() || (good as f64) < known.len() as f64 * 0.8 {
+                let what = format!("cited what could not be read: {good} of {known:?} could");
+                self.watch.broke(7, citation.at, what);
             }
-        }
-        if evidence.is_empty() || f64::from(good) < evidence.len() as f64 * 0.8 {
-            let what = format!(
-                "{} cites what could not be read: {bad:?} of {}",
-                execution.id,
-                evidence.len()
-            );
-            self.watch.broke(7, now, what);
+            if !known.is_empty() {
+                self.watch.tested(7);
+            }
         }
     }
 
