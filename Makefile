@@ -1,6 +1,6 @@
 # Each target is enough by itself on a fresh Debian or Ubuntu machine with Rust and a C compiler; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check benchmark scorecard run compiler
+.PHONY: help demo test check simulate scorecard benchmark run compiler
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,13 @@ check: compiler ## Formatting, lints and documentation, warnings as errors
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+SEEDS ?= 60
+HOURS ?= 6
+
+simulate: compiler ## The loop under simulated time, SEEDS (60) times HOURS (6), held to the invariants; SEED=… runs one alone
+	SEEDS=$(SEEDS) HOURS=$(HOURS) $(if $(SEED),SEED=$(SEED)) \
+		cargo test --locked --profile sim --test sim s11_ -- --nocapture
 
 benchmark: compiler ## Measure; docs/BENCHMARKS.md says what the numbers mean
 	cargo bench --locked --bench cycle

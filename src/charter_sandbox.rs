@@ -159,6 +159,12 @@ impl Charter {
         service::answer(&mut inner.state, &self.options, at, request)
     }
 
+    /// What the last audited call changed; none for a read, a refusal or a repeat.
+    #[must_use]
+    pub fn last_effect(&self) -> Option<String> {
+        self.lock().state.audit.entries().next_back().and_then(|entry| entry.effect.clone())
+    }
+
     /// Moves the plant on to now and returns the caller's time.
     fn catch_up(&self, inner: &mut Inner) -> DateTime<Utc> {
         match self.clock {

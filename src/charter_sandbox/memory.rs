@@ -71,7 +71,7 @@ impl Audit {
         self.0.push_back(entry);
     }
 
-    pub fn entries(&self) -> impl Iterator<Item = &AuditEntry> {
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &AuditEntry> {
         self.0.iter()
     }
 }

@@ -42,6 +42,8 @@ pub struct Outside {
     reset: BTreeMap<String, f64>,
     pub trace: Trace,
     pub watch: Watch,
+    /// What the daemon's wall clock is off by.
+    pub clock_off: f64,
     pub rng: StdRng,
     /// Calls until the daemon is to crash, and whether after that call.
     pub crash_in: Option<(u32, bool)>,
@@ -102,6 +104,7 @@ impl Shared {
             reset: BTreeMap::new(),
             trace: Trace::default(),
             watch: Watch::default(),
+            clock_off: 0.0,
             rng: StdRng::seed_from_u64(script.seed ^ 0x5eed),
             crash_in: None,
             crashed: Arc::default(),
@@ -117,10 +120,6 @@ impl Outside {
     /// Seconds since the start.
     pub fn now(&self) -> f64 {
         self.began.elapsed().as_secs_f64()
-    }
-
-    pub fn wall(&self) -> DateTime<Utc> {
-        at_wall(self.now())
     }
 
     pub fn say(&mut self, line: &str) {

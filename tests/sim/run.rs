@@ -1,5 +1,6 @@
 //! One run: the world, the daemon in it, and the script, from the first second to the last.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use mape_k::domain::Labels;
 use mape_k::domain::pause::Pause;
 use mape_k::domain::policy::Policy;
 use mape_k::knowledge::memory::MemoryStore;
-use mape_k::knowledge::{Database, Decision};
+use mape_k::knowledge::{Database, Decision, Knowledge};
 use mape_k::monitor::MetricsSource;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -28,7 +29,11 @@ use super::watch::Broken;
 pub struct Outcome {
     pub digest: u64,
     pub broken: Vec<Broken>,
-    pub reached: std::collections::BTreeSet<String>,
+    pub reached: BTreeSet<String>,
+    /// How often each invariant was put to the test.
+    pub tests: BTreeMap<u8, u64>,
+    /// Charter forgot a key that it had carried back.
+    pub breaches: u64,
     pub cycles: u64,
     pub tail: Vec<String>,
 }
@@ -58,6 +63,7 @@ pub fn config(script: &Script) -> Config {
     config.monitor.scrape_url = Some(url("http://charter:8000/metrics"));
     config.alertmanager.url = url("http://alertmanager:9093");
     config.execute.charter_url = url("http://charter:8000");
+    script.settings.apply(&mut config);
     config
 }
 
@@ -84,6 +90,8 @@ impl<'a> Run<'a> {
             ids: Arc::<AtomicU64>::default(),
             config: Arc::new(config(script)),
         };
+        let rails = &site.config.plan.guardrails;
+        site.outside.lock().watch.configured(rails, script.source);
         let began = Instant::now();
         Self {
             script,
@@ -145,11 +153,20 @@ impl<'a> Run<'a> {
         if let Some(daemon) = self.daemon.take() {
             daemon.kill();
         }
-        let outside = self.site.outside.lock();
+        let settings = &self.site.config.knowledge;
+        let knowledge = Knowledge::over(self.site.memory.clone(), settings, "simulated");
+        let learned = knowledge.statistics().await.expect("the memory store reads");
+        let natural = knowledge.natural().await.expect("the memory store reads").counts;
+        let mut outside = self.site.outside.lock();
+        let (now, quiet) = (outside.now(), self.script.quiet_since());
+        let replayed = outside.replayed(&natural, settings.confidence_saturation_point);
+        outside.ended(now, quiet.unwrap_or(now), &learned, &replayed);
         Outcome {
             digest: outside.trace.digest(),
             broken: outside.watch.broken.clone(),
             reached: outside.watch.reached.clone(),
+            tests: outside.watch.tests.clone(),
+            breaches: outside.watch.breaches,
             cycles: outside.watch.cycles,
             tail: outside.trace.tail().cloned().collect(),
         }
@@ -160,6 +177,7 @@ impl<'a> Run<'a> {
         let mut outside = self.site.outside.lock();
         outside.scrape();
         let at = outside.now();
+        outside.witness(at, self.daemon.is_some() && self.thaw_at.is_none());
         let down = outside.alerts.now(at) == Some(AlertmanagerTrouble::Down)
             || outside.metrics.now(at) == Some(MetricsTrouble::Down);
         if down {
@@ -239,7 +257,7 @@ impl<'a> Run<'a> {
         let until = |seconds: f64, outside: &super::outside::Outside| outside.now() + seconds;
         let mut outside = self.site.outside.lock();
         outside.say(&format!("event {line}"));
-        outside.watch.reached.insert(format!("event {}", kind(what)));
+        outside.watch.reached.insert(what.kind());
         match what {
             What::Plant { fault, component, magnitude, seconds } => {
                 let mut order = json!({"fault": fault});
@@ -312,12 +330,14 @@ impl<'a> Run<'a> {
             DaemonTrouble::Freeze { seconds } => {
                 if let Some(daemon) = &self.daemon {
                     daemon.freeze();
+                    self.site.outside.lock().watch.frozen(seconds);
                     self.thaw_at = Some(Instant::now() + Duration::from_secs_f64(seconds));
                 }
             }
             DaemonTrouble::ClockJump { seconds } => {
                 self.clock_off += seconds;
                 self.crash();
+                self.site.outside.lock().clock_off = self.clock_off;
             }
         }
     }
@@ -325,7 +345,8 @@ impl<'a> Run<'a> {
     async fn person(&mut self, act: Act) {
         let Some(daemon) = &self.daemon else { return };
         let knowledge = daemon.knowledge.clone();
-        let now = self.site.outside.lock().wall();
+        // A person's commands run where the daemon does.
+        let now = self.site.outside.lock().daemon_wall();
         let line = match act {
             Act::Pause => {
                 let pause = Pause {
@@ -364,17 +385,4 @@ fn strange(number: u32, at: f64) -> Value {
         ("severity".to_owned(), "warning".to_owned()),
     ]);
     payload("firing", &labels, at, EPOCH)
-}
-
-/// The kind of an event, for the account of what was reached.
-fn kind(what: &What) -> String {
-    let value = serde_json::to_value(what).expect("an event");
-    let part = |name: &str| value[name].as_str().map(|text| format!(" {text}"));
-    let kind = [part("fault"), part("trouble"), part("act"), part("change")];
-    let inner = value["trouble"]["kind"].as_str().map(|text| format!(" {text}"));
-    format!(
-        "{}{}",
-        value["do"].as_str().unwrap_or_default(),
-        kind.into_iter().flatten().chain(inner).collect::<String>()
-    )
 }

@@ -1,12 +1,19 @@
 //! What is done to the world of one run, and when: read from a scenario's file, or drawn from a seed.
 
+mod kinds;
+
 use std::time::Duration;
 
 use mape_k::charter_sandbox::faults::Fault;
+use mape_k::config::Config;
+use mape_k::domain::action::ActionKind;
+use mape_k::domain::standing::Mode;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
+
+pub use kinds::kinds;
 
 /// Everything that is done to one run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,7 +32,49 @@ pub struct Script {
     pub auto_approve: bool,
     #[serde(default)]
     pub source: Source,
+    #[serde(default)]
+    pub settings: Settings,
     pub events: Vec<Event>,
+}
+
+/// What an operator has set otherwise than shipped.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub mode: Option<Mode>,
+    pub forbidden: Vec<ActionKind>,
+    /// `plan.scaling.max_replicas`.
+    pub most_replicas: Option<u32>,
+    /// `plan.give_back.after`, in seconds.
+    pub give_back: Option<u64>,
+}
+
+impl Settings {
+    pub fn apply(&self, config: &mut Config) {
+        let rails = &mut config.plan.guardrails;
+        rails.mode = self.mode.unwrap_or(rails.mode);
+        rails.forbidden_actions.extend(&self.forbidden);
+        config.execute.rails.observe = rails.mode == Mode::Observe;
+        config.execute.rails.suggest = rails.mode == Mode::Suggest;
+        config.execute.rails.forbidden.clone_from(&rails.forbidden_actions);
+        let scaling = &mut config.plan.scaling;
+        scaling.max_replicas = self.most_replicas.unwrap_or(scaling.max_replicas);
+        config.plan.give_back.after = self.give_back.map(Duration::from_secs);
+    }
+
+    /// Most keep what is shipped.
+    fn drawn(rng: &mut StdRng) -> Self {
+        let mode = match rng.random_range(0..20) {
+            0 => Some(Mode::Observe),
+            1 => Some(Mode::Suggest),
+            _ => None,
+        };
+        let all = [ActionKind::ScaleUp, ActionKind::RebalanceLoad, ActionKind::ThrottleRequests];
+        let forbidden = if rng.random_bool(0.1) { vec![pick(rng, &all)] } else { Vec::new() };
+        let most_replicas = rng.random_bool(0.15).then(|| rng.random_range(3..6));
+        let give_back = rng.random_bool(0.25).then(|| rng.random_range(300..1200));
+        Self { mode, forbidden, most_replicas, give_back }
+    }
 }
 
 fn once() -> f64 {
@@ -99,6 +148,24 @@ pub enum What {
     },
 }
 
+impl What {
+    fn lasts(&self) -> f64 {
+        match self {
+            Self::Metrics { seconds, .. }
+            | Self::Webhook { seconds, .. }
+            | Self::Alertmanager { seconds, .. }
+            | Self::Charter { seconds, .. }
+            | Self::Store { seconds, .. } => *seconds,
+            Self::Daemon { trouble: DaemonTrouble::Freeze { seconds } } => *seconds,
+            Self::Plant { .. }
+            | Self::Mend
+            | Self::Daemon { .. }
+            | Self::Person { .. }
+            | Self::Foreign { .. } => 0.0,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricsTrouble {
@@ -116,6 +183,18 @@ pub enum MetricsTrouble {
     Skewed,
 }
 
+impl MetricsTrouble {
+    pub const ALL: [Self; 7] = [
+        Self::Down,
+        Self::Slow,
+        Self::Partial,
+        Self::Stale,
+        Self::Nan,
+        Self::CounterReset,
+        Self::Skewed,
+    ];
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookTrouble {
@@ -128,12 +207,27 @@ pub enum WebhookTrouble {
     Storm,
 }
 
+impl WebhookTrouble {
+    pub const ALL: [Self; 6] = [
+        Self::Duplicated,
+        Self::Reordered,
+        Self::Delayed,
+        Self::Truncated,
+        Self::Lost,
+        Self::Storm,
+    ];
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertmanagerTrouble {
     Down,
     /// It begins again with an empty list.
     Restarted,
+}
+
+impl AlertmanagerTrouble {
+    pub const ALL: [Self; 2] = [Self::Down, Self::Restarted];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -159,6 +253,21 @@ pub enum CharterTrouble {
     ForgetsKeys,
 }
 
+impl CharterTrouble {
+    pub const ALL: [Self; 10] = [
+        Self::Down,
+        Self::LosesReplies,
+        Self::ActsLate,
+        Self::Fails,
+        Self::Unavailable,
+        Self::BadGateway,
+        Self::Conflicts,
+        Self::Slow,
+        Self::Lies,
+        Self::ForgetsKeys,
+    ];
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StoreTrouble {
@@ -169,6 +278,10 @@ pub enum StoreTrouble {
     /// Writes are made and reported as failed.
     LosesReplies,
     Slow,
+}
+
+impl StoreTrouble {
+    pub const ALL: [Self; 4] = [Self::Down, Self::Full, Self::LosesReplies, Self::Slow];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,6 +309,10 @@ pub enum Act {
     Reject,
 }
 
+impl Act {
+    pub const ALL: [Self; 4] = [Self::Pause, Self::Resume, Self::Approve, Self::Reject];
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
@@ -204,6 +321,10 @@ pub enum Change {
     Restart,
     /// Rolls back whatever is in force.
     Rollback,
+}
+
+impl Change {
+    pub const ALL: [Self; 4] = [Self::ScaleUp, Self::ScaleDown, Self::Restart, Self::Rollback];
 }
 
 impl Script {
@@ -239,8 +360,20 @@ impl Script {
             honours_keys: rng.random_bool(0.7),
             auto_approve: rng.random_bool(0.8),
             source: if rng.random_bool(0.25) { Source::Scrape } else { Source::Prometheus },
+            settings: Settings::drawn(&mut rng),
             events,
         }
+    }
+
+    /// Since when the input is constant: the last event and the last trouble are over, and what was broken is mended.
+    pub fn quiet_since(&self) -> Option<f64> {
+        let mended = self.events.iter().rfind(|e| e.what == What::Mend)?.at;
+        let last = self.events.iter().rfind(|e| matches!(e.what, What::Plant { .. }));
+        if last.is_some_and(|fault| fault.at > mended) {
+            return None;
+        }
+        let over = |event: &Event| event.at + event.what.lasts();
+        Some(self.events.iter().map(over).fold(mended, f64::max))
     }
 
     pub fn length(&self) -> Duration {
@@ -251,79 +384,17 @@ impl Script {
 fn any(rng: &mut StdRng) -> What {
     match rng.random_range(0..20) {
         0..8 => plant(rng),
-        8..10 => What::Metrics {
-            trouble: pick(
-                rng,
-                &[
-                    MetricsTrouble::Down,
-                    MetricsTrouble::Slow,
-                    MetricsTrouble::Partial,
-                    MetricsTrouble::Stale,
-                    MetricsTrouble::Nan,
-                    MetricsTrouble::CounterReset,
-                    MetricsTrouble::Skewed,
-                ],
-            ),
-            seconds: lasting(rng),
-        },
-        10..12 => What::Webhook {
-            trouble: pick(
-                rng,
-                &[
-                    WebhookTrouble::Duplicated,
-                    WebhookTrouble::Reordered,
-                    WebhookTrouble::Delayed,
-                    WebhookTrouble::Truncated,
-                    WebhookTrouble::Lost,
-                    WebhookTrouble::Storm,
-                ],
-            ),
-            seconds: lasting(rng),
-        },
+        8..10 => What::Metrics { trouble: pick(rng, &MetricsTrouble::ALL), seconds: lasting(rng) },
+        10..12 => What::Webhook { trouble: pick(rng, &WebhookTrouble::ALL), seconds: lasting(rng) },
         12 => What::Alertmanager {
-            trouble: pick(rng, &[AlertmanagerTrouble::Down, AlertmanagerTrouble::Restarted]),
+            trouble: pick(rng, &AlertmanagerTrouble::ALL),
             seconds: lasting(rng),
         },
-        13..16 => What::Charter {
-            trouble: pick(
-                rng,
-                &[
-                    CharterTrouble::Down,
-                    CharterTrouble::LosesReplies,
-                    CharterTrouble::ActsLate,
-                    CharterTrouble::Fails,
-                    CharterTrouble::Unavailable,
-                    CharterTrouble::BadGateway,
-                    CharterTrouble::Conflicts,
-                    CharterTrouble::Slow,
-                    CharterTrouble::Lies,
-                    CharterTrouble::ForgetsKeys,
-                ],
-            ),
-            seconds: lasting(rng),
-        },
-        16 => What::Store {
-            trouble: pick(
-                rng,
-                &[
-                    StoreTrouble::Down,
-                    StoreTrouble::Full,
-                    StoreTrouble::LosesReplies,
-                    StoreTrouble::Slow,
-                ],
-            ),
-            seconds: lasting(rng) / 4.0,
-        },
+        13..16 => What::Charter { trouble: pick(rng, &CharterTrouble::ALL), seconds: lasting(rng) },
+        16 => What::Store { trouble: pick(rng, &StoreTrouble::ALL), seconds: lasting(rng) / 4.0 },
         17 => What::Daemon { trouble: daemon(rng) },
-        18 => {
-            What::Person { act: pick(rng, &[Act::Pause, Act::Resume, Act::Approve, Act::Reject]) }
-        }
-        _ => What::Foreign {
-            change: pick(
-                rng,
-                &[Change::ScaleUp, Change::ScaleDown, Change::Restart, Change::Rollback],
-            ),
-        },
+        18 => What::Person { act: pick(rng, &Act::ALL) },
+        _ => What::Foreign { change: pick(rng, &Change::ALL) },
     }
 }
 

@@ -1,15 +1,35 @@
-//! The invariants of the design, held against every write to the store and every call to Charter as it happens.
+//! The invariants of the design, held against every write to the store, every call to Charter and every cycle's report
+//! as it happens, and against the end of a run. Owns what has been seen so far, as it truly stands in the store and at
+//! Charter, and how often each invariant was put to the test; the invariants themselves are in the modules below.
+
+mod bounds;
+mod effects;
+mod ends;
+mod reached;
+mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mape_k::charter_sandbox::service::{Request, Response};
-use mape_k::domain::execution::{ActionState, Execution};
+use mape_k::domain::cycle::CycleReport;
+use mape_k::domain::escalation::Escalation;
+use mape_k::domain::execution::Execution;
+use mape_k::domain::ledger::Ledger;
+use mape_k::domain::outcome::{Judging, Outcome};
+use mape_k::domain::pause::Pause;
+use mape_k::domain::policy::Policy;
+use mape_k::domain::temporary::Temporary;
+use mape_k::domain::time::Time;
+use mape_k::domain::violation::TrackedViolation;
+use mape_k::knowledge::Fact;
 use mape_k::knowledge::store::{Collection, Write, Written};
-use reqwest::Method;
-use serde_json::{Value, json};
+use mape_k::planner::guardrails::Guardrails;
+use serde::de::DeserializeOwned;
 
-use super::outside::Outside;
-use super::script::CharterTrouble;
+use super::outside::{Outside, at_wall};
+use super::script::Source;
+
+pub use effects::changes;
+pub use reached::{UNREACHED, expected};
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,31 +39,88 @@ pub struct Broken {
     pub what: String,
 }
 
+/// One run that goes wrong goes wrong again and again.
+const KEPT: usize = 20;
+
 #[derive(Default)]
 pub struct Watch {
     pub broken: Vec<Broken>,
-    /// Executions as they stand in the store.
-    executions: BTreeMap<String, Execution>,
-    /// Keys of actions, and undo keys, whose intent is in the store.
-    intended: BTreeSet<String>,
-    /// Effects of each key at Charter.
-    effects: BTreeMap<String, u32>,
+    /// How often each invariant was put to the test.
+    pub tests: BTreeMap<u8, u64>,
     pub reached: BTreeSet<String>,
     pub cycles: u64,
+    /// Charter broke its own contract: it forgot a key although it had carried one back.
+    pub breaches: u64,
+    source: Source,
+    /// Events so far: what came before what, also within one moment.
+    moment: u64,
+    executions: BTreeMap<String, Execution>,
+    judgings: BTreeMap<String, Judging>,
+    temporaries: BTreeMap<String, Temporary>,
+    escalations: BTreeMap<String, Escalation>,
+    policies: BTreeMap<String, Policy>,
+    violations: BTreeMap<String, TrackedViolation>,
+    outcomes: BTreeMap<String, Outcome>,
+    /// Their keys in the order of their verdicts.
+    judged: Vec<String>,
+    ledger: Ledger,
+    /// With the moment it was stored.
+    pause: Option<(Pause, u64)>,
+    effects: effects::Effects,
+    bounds: bounds::Bounds,
+    truth: truth::Truth,
 }
 
 impl Watch {
     fn broke(&mut self, invariant: u8, at: f64, what: String) {
-        // One run that goes wrong goes wrong again and again.
-        if self.broken.len() < 20 {
+        if self.broken.len() < KEPT {
             self.broken.push(Broken { invariant, at, what });
         }
     }
+
+    fn tested(&mut self, invariant: u8) {
+        *self.tests.entry(invariant).or_default() += 1;
+    }
+
+    fn reach(&mut self, what: impl Into<String>) {
+        self.reached.insert(what.into());
+    }
+
+    /// Records of verdicts, newest first, as the store lists them.
+    pub fn verdicts(&self) -> Vec<Outcome> {
+        self.judged.iter().rev().map(|key| self.outcomes[key].clone()).collect()
+    }
+
+    /// What it was configured with.
+    pub fn configured(&mut self, rails: &Guardrails, source: Source) {
+        self.bounds.rails = rails.clone();
+        self.source = source;
+    }
+
+    /// The process stood still for so long.
+    pub fn frozen(&mut self, seconds: f64) {
+        self.truth.frozen += seconds;
+    }
+
+    fn open(&self) -> impl Iterator<Item = &Escalation> {
+        self.escalations.values().filter(|e| e.closed_at.is_none())
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &str) -> T {
+    serde_json::from_str(body).expect("a record as mape-k wrote it")
 }
 
 impl Outside {
+    /// The daemon's wall clock, which may be off.
+    pub fn daemon_wall(&self) -> Time {
+        at_wall(self.now() + self.clock_off)
+    }
+
     /// After every write that took effect.
     pub fn stored(&mut self, now: f64, daemon: u32, writes: &[Write], written: &[Written]) {
+        self.watch.moment += 1;
+        let mut report = None;
         for (write, written) in writes.iter().zip(written) {
             if *written == Written::Skipped {
                 continue;
@@ -51,90 +128,129 @@ impl Outside {
             match write {
                 Write::Put { collection, key, tag, body, .. } => {
                     self.trace.hash(&(collection.as_str(), key, tag, body));
-                    self.put(now, daemon, *collection, key, body);
+                    if *collection == Collection::Cycles {
+                        report = Some(read::<CycleReport>(body));
+                    } else {
+                        self.put(now, daemon, *collection, key, body);
+                    }
                 }
                 Write::Touch { collection, key, .. } => {
                     self.trace.hash(&(collection.as_str(), key));
                 }
-                Write::Delete { collection, key } => self.trace.hash(&(collection.as_str(), key)),
+                Write::Delete { collection, key } => {
+                    self.trace.hash(&(collection.as_str(), key));
+                    self.deleted(*collection, key);
+                }
             }
+        }
+        self.after_batch(now, writes);
+        if let Some(report) = report {
+            self.reported(now, &report);
         }
     }
 
-    fn put(&mut self, now: f64, _daemon: u32, collection: Collection, key: &str, body: &str) {
+    fn put(&mut self, now: f64, daemon: u32, collection: Collection, key: &str, body: &str) {
+        let key = key.to_owned();
         match collection {
-            Collection::Cycles => self.watch.cycles += 1,
-            Collection::Executions => {
-                let execution: Execution = serde_json::from_str(body).expect("an execution");
-                for action in &execution.actions {
-                    self.watch.reached.insert(format!("state {:?}", action.state));
-                    self.watch.intended.insert(action.key.to_string());
-                    if action.state == ActionState::UndoSent {
-                        let undo = mape_k::executor::undo_key(action.key);
-                        self.watch.intended.insert(undo.to_string());
-                    }
-                }
-                let states: Vec<String> = execution
-                    .actions
-                    .iter()
-                    .map(|action| format!("{} {:?}", action.action.kind(), action.state))
-                    .collect();
-                self.trace.say(now, &format!("journal: {} {}", execution.id, states.join(", ")));
-                self.watch.executions.insert(key.to_owned(), execution);
+            Collection::Executions => self.journalled(now, daemon, key, read(body)),
+            Collection::Judgings => {
+                self.watch.judgings.insert(key, read(body));
             }
-            Collection::Escalations => {
-                let record: Value = serde_json::from_str(body).expect("an escalation");
-                if record["closed_at"].is_null() && record["times_seen"] == 1 {
-                    let line = format!("told: {} {}", record["reason"], record["detail"]);
-                    self.trace.say(now, &line);
-                }
+            Collection::Temporaries => {
+                self.watch.temporaries.insert(key, read(body));
+            }
+            Collection::Policies => {
+                let policy: Policy = read(body);
+                self.watch.reach(format!("approval {}", policy.approval.as_str()));
+                self.watch.policies.insert(key, policy);
+            }
+            Collection::Violations => {
+                self.watch.violations.insert(key, read(body));
+            }
+            Collection::Outcomes => self.judged(now, key, read(body)),
+            Collection::Escalations => self.told(now, key, read(body)),
+            Collection::Facts => self.fact(&read(body)),
+            Collection::Alerts
+            | Collection::Analyses
+            | Collection::Insights
+            | Collection::Incidents
+            | Collection::Cycles => {}
+        }
+    }
+
+    fn deleted(&mut self, collection: Collection, key: &str) {
+        match collection {
+            Collection::Executions => {
+                self.watch.executions.remove(key);
+            }
+            Collection::Judgings => {
+                self.watch.judgings.remove(key);
+            }
+            Collection::Temporaries => {
+                self.watch.temporaries.remove(key);
+            }
+            Collection::Violations => {
+                self.watch.violations.remove(key);
+            }
+            Collection::Policies
+            | Collection::Outcomes
+            | Collection::Escalations
+            | Collection::Facts
+            | Collection::Alerts
+            | Collection::Analyses
+            | Collection::Insights
+            | Collection::Incidents
+            | Collection::Cycles => {}
+        }
+    }
+
+    fn fact(&mut self, fact: &Fact) {
+        match fact.name.as_str() {
+            Fact::PAUSE => {
+                let pause: Option<Pause> =
+                    serde_json::from_value(fact.value.clone()).expect("a pause");
+                self.watch.pause = pause.map(|pause| (pause, self.watch.moment));
+            }
+            "ledger" => {
+                self.watch.ledger = serde_json::from_value(fact.value.clone()).expect("a ledger");
             }
             _ => {}
         }
     }
 
-    /// After every call that arrived at Charter.
-    pub fn charter_called(&mut self, now: f64, daemon: u32, call: &Request, answer: &Response) {
-        if call.method != Method::POST || call.path.ends_with("/validate") {
-            return;
-        }
-        let key = call.idempotency_key.clone().unwrap_or_default();
-        let body = String::from_utf8_lossy(&call.body).into_owned();
-        let line = format!("daemon {daemon}: POST {} {body} {key}: {}", call.path, answer.status);
+    /// The journal's record of an execution, new or moved on.
+    fn journalled(&mut self, now: f64, daemon: u32, key: String, execution: Execution) {
+        let states: Vec<String> = execution
+            .actions
+            .iter()
+            .map(|action| format!("{} {:?}", action.action.kind(), action.state))
+            .collect();
+        let line = format!("daemon {daemon}: journal: {} {}", execution.id, states.join(", "));
         self.trace.say(now, &line);
-        if !self.watch.intended.contains(&key) {
-            self.watch.broke(1, now, format!("no durable intent for {line}"));
+        let before = self.watch.executions.insert(key, execution.clone());
+        if before.is_none() {
+            self.intended(now, &execution);
         }
+        self.recorded(before.as_ref(), &execution);
     }
 
-    /// Answers as if it had done what it was asked.
-    pub fn charter_lies(&mut self, call: &Request) -> Response {
-        let body = json!({"policy_id": format!("lie-{}", self.trace.lines)}).to_string();
-        Response {
-            status: reqwest::StatusCode::OK,
-            content_type: "application/json",
-            idempotency_key: call.idempotency_key.clone(),
-            body,
+    fn told(&mut self, now: f64, key: String, record: Escalation) {
+        self.watch.reach(format!("escalation {}", record.reason.as_str()));
+        let known = self.watch.escalations.get(&key);
+        if known.is_none_or(|before| before.closed_at != record.closed_at) {
+            let what = if record.closed_at.is_some() { "closed" } else { "told" };
+            let line = format!("{what}: {} {}", record.reason.as_str(), record.detail);
+            self.trace.say(now, &line);
         }
+        self.watch.escalations.insert(key, record);
+        self.one_page(now);
     }
 
-    /// Is the daemon to die in this call?
-    pub fn crashes(&mut self, _daemon: u32, after: bool) -> bool {
-        match &mut self.crash_in {
-            Some((0, when)) if *when == after => {
-                self.crash_in = None;
-                self.crashed.notify_one();
-                true
-            }
-            Some((left, when)) if *when == after => {
-                *left -= 1;
-                false
-            }
-            _ => false,
-        }
-    }
-
-    pub fn forgets_keys(&mut self, now: f64) -> bool {
-        self.changes.now(now) == Some(CharterTrouble::ForgetsKeys)
+    fn reported(&mut self, now: f64, report: &CycleReport) {
+        self.watch.cycles += 1;
+        self.reached_in(report);
+        self.held_to_citations();
+        self.cycle_bounded(now, report);
+        self.nothing_forgotten(now, report);
     }
 }

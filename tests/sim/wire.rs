@@ -7,13 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mape_k::charter_sandbox::service;
 use mape_k::wire::{Failure, Wire};
-use reqwest::{Client, Method, Request, Response};
+use reqwest::{Client, Request, Response};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::outside::{EPOCH, Shared};
 use super::script::{AlertmanagerTrouble, CharterTrouble, MetricsTrouble};
+use super::watch::changes;
 
 /// A client that builds requests and never sends one; making one takes milliseconds.
 fn client() -> &'static Client {
@@ -107,13 +108,16 @@ impl Network {
 
     async fn charter(&self, request: Request) -> Result<Response, Failure> {
         let call = arrived(&request);
-        let changes = call.method == Method::POST && !call.path.ends_with("/validate");
+        let changes = changes(&call);
         if changes && self.crash(false) {
             return std::future::pending().await;
         }
         let (trouble, jitter) = {
             let mut outside = self.outside.lock();
             let now = outside.now();
+            if changes {
+                outside.charter_sent(now, self.daemon, &call);
+            }
             (outside.changes.now(now), outside.chance())
         };
         let limit = request.timeout().copied().unwrap_or(Duration::from_secs(30));
@@ -145,6 +149,7 @@ impl Network {
                 let mut response = http::Response::new(answer.body);
                 *response.status_mut() = answer.status;
                 if let Some(key) = answer.idempotency_key {
+                    self.outside.lock().carried_back(self.daemon);
                     let key = key.parse().expect("a header");
                     response.headers_mut().insert("idempotency-key", key);
                 }
@@ -168,11 +173,16 @@ impl Network {
             sleep(after).await;
             let mut outside = outside.lock();
             let now = outside.now();
+            let key = call.idempotency_key.clone().unwrap_or_default();
             if outside.forgets_keys(now) {
                 call.idempotency_key = None;
             }
-            let answer = if lies { outside.charter_lies(&call) } else { outside.charter(&call) };
-            outside.charter_called(now, daemon, &call, &answer);
+            let (answer, effect) = if lies {
+                (outside.charter_lies(&call), None)
+            } else {
+                (outside.charter(&call), outside.charter.last_effect())
+            };
+            outside.charter_called(now, daemon, &call, &key, &answer, effect.as_deref());
             // Nobody may be waiting any more.
             drop(tell.send(answer));
         });

@@ -1,0 +1,166 @@
+//! How much is done and beside what: budgets, one unjudged action on one ground, storms, no going to and fro
+//! (invariants 5, 6, 8 and 9).
+
+use std::collections::BTreeMap;
+
+use mape_k::domain::action::ActionKind;
+use mape_k::domain::escalation::EscalationReason;
+use mape_k::domain::execution::{ActionState, Execution};
+use mape_k::domain::time::{Time, since};
+use mape_k::planner::guardrails::Guardrails;
+
+use super::Watch;
+use crate::outside::Outside;
+
+/// After the last trouble everything has come to its end, and nothing more is done, within this time: an incident's four
+/// actions with their verdicts, and the expiry of the last of them.
+pub const COMES_TO_REST: f64 = 2400.0;
+
+#[derive(Default)]
+pub struct Bounds {
+    pub rails: Guardrails,
+    /// Intents by the key of each action.
+    intents: BTreeMap<String, Sent>,
+    /// Those of which a try has left the daemon, in order.
+    sent: Vec<Sent>,
+    last_intent: f64,
+    /// The storm that was throttled in.
+    throttled: Option<Time>,
+}
+
+#[derive(Clone)]
+struct Sent {
+    /// By the daemon's clock.
+    wall: Time,
+    kind: ActionKind,
+    target: String,
+}
+
+impl Watch {
+    /// Not known to be in effect and judged, or not in effect: nothing may be begun beside it on the same ground.
+    fn is_unjudged(&self, execution: &Execution) -> bool {
+        self.judgings.contains_key(&execution.id.to_string())
+            || execution.actions.iter().any(|action| {
+                matches!(
+                    action.state,
+                    ActionState::Intent
+                        | ActionState::Validated
+                        | ActionState::Sent
+                        | ActionState::Applied
+                        | ActionState::Judging
+                        | ActionState::Unknown
+                )
+            })
+    }
+}
+
+impl Outside {
+    /// A new execution is in the store.
+    ///
+    /// Invariant 6: no other execution on an overlapping ground is begun, unknown or waiting for its verdict.
+    /// Invariant 8: while the stored ledger says storm, only throttling is begun, and once.
+    pub(super) fn intended(&mut self, now: f64, execution: &Execution) {
+        self.watch.bounds.last_intent = now;
+        self.watch.tested(6);
+        let wall = self.daemon_wall();
+        for record in &execution.actions {
+            let scope = record.action.scope();
+            let other = self.watch.executions.values().find(|other| {
+                other.id != execution.id
+                    && self.watch.is_unjudged(other)
+                    && other.actions.iter().any(|a| a.action.scope().overlaps(&scope))
+            });
+            if let Some(other) = other {
+                let what = format!("{} is begun beside the unjudged {}", record.action, other.id);
+                self.watch.broke(6, now, what);
+            }
+            let kind = record.action.kind();
+            if let Some(storm) = self.watch.ledger.storm.clone() {
+                self.watch.tested(8);
+                let once = self.watch.bounds.throttled != Some(storm.since);
+                if kind != ActionKind::ThrottleRequests || !once {
+                    let what =
+                        format!("{} is begun in the storm of {}", record.action, storm.since);
+                    self.watch.broke(8, now, what);
+                }
+                self.watch.bounds.throttled = Some(storm.since);
+            }
+            let target = scope.component().to_owned();
+            let sent = Sent { wall, kind, target };
+            self.watch.bounds.intents.insert(record.key.to_string(), sent);
+        }
+        self.well_informed(now, execution);
+    }
+
+    /// Invariant 8: a storm is one page.
+    pub(super) fn one_page(&mut self, now: f64) {
+        let pages = self.watch.open().filter(|e| e.reason == EscalationReason::Storm).count();
+        if pages > 0 {
+            self.watch.tested(8);
+        }
+        if pages > 1 {
+            self.watch.broke(8, now, format!("{pages} pages of one storm"));
+        }
+    }
+
+    /// The first try of an action has left the daemon.
+    ///
+    /// Invariant 5: with it no hour holds more than 6 actions, none more than 3 on one target, two overrides lie 30
+    /// minutes apart and no day holds more than 2, by the daemon's clock and across its processes. What lies ahead of a
+    /// clock that was set back counts as now.
+    /// Invariant 9: an action does not follow its opposite within 600 s.
+    pub(super) fn first_sent(&mut self, now: f64, key: &str) {
+        let Some(own) = self.watch.bounds.intents.get(key).cloned() else { return };
+        self.watch.tested(5);
+        let bounds = &mut self.watch.bounds;
+        bounds.sent.push(own.clone());
+        let (budget, opposite) = (bounds.rails.budget.clone(), bounds.rails.cooldown.opposite);
+        let ago = |sent: &Sent| since(own.wall, sent.wall);
+        let hour: Vec<&Sent> = bounds.sent.iter().filter(|s| ago(s) < budget.hour).collect();
+        let there = hour.iter().filter(|s| s.target == own.target).count();
+        let mut broken = Vec::new();
+        if hour.len() > budget.per_hour as usize {
+            broken.push((5, format!("{} actions in an hour", hour.len())));
+        }
+        if there > budget.per_target_per_hour as usize {
+            broken.push((5, format!("{there} actions on {} in an hour", own.target)));
+        }
+        let earlier = || bounds.sent.iter().rev().skip(1);
+        if own.kind.is_override() {
+            let day = || earlier().filter(|s| s.kind.is_override() && ago(s) < budget.day);
+            if day().count() >= budget.overrides_per_day as usize
+                || day().any(|s| ago(s) < budget.override_gap)
+            {
+                broken.push((5, "an override too many, or too soon".to_owned()));
+            }
+        }
+        let mut tested = false;
+        if let Some(other) = own.kind.opposite() {
+            tested = true;
+            if earlier().any(|s| s.kind == other && s.target == own.target && ago(s) < opposite) {
+                broken.push((9, format!("{} within {opposite:?} of {other}", own.kind)));
+            }
+        }
+        if tested {
+            self.watch.tested(9);
+        }
+        for (invariant, what) in broken {
+            self.watch.broke(invariant, now, what);
+        }
+    }
+
+    /// Invariant 9: since the last trouble the input is constant, so that the loop has come to rest.
+    pub(super) fn at_rest(&mut self, end: f64, quiet_since: f64) {
+        if end - quiet_since < COMES_TO_REST {
+            return;
+        }
+        self.watch.tested(9);
+        let last = self.watch.bounds.last_intent;
+        if last > quiet_since + COMES_TO_REST {
+            let what = format!(
+                "an action begun at {last:.0} s, with nothing new since {quiet_since:.0} s"
+            );
+            self.watch.broke(9, end, what);
+        }
+    }
+}

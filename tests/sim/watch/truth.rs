@@ -1,0 +1,213 @@
+//! What the loop claims, held against what is true in the simulation: that it acts on fresh data, and that it does act,
+//! or tells somebody, in time (invariants 7 and 12).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mape_k::domain::Cause;
+use mape_k::domain::cycle::{CycleReport, Trigger, Verdict};
+use mape_k::domain::escalation::EscalationReason as Reason;
+use mape_k::domain::execution::Execution;
+use mape_k::domain::reading::Source as Read;
+
+use crate::outside::Outside;
+use crate::prometheus::SCRAPE_SECONDS;
+use crate::script::{AlertmanagerTrouble, CharterTrouble, MetricsTrouble, Source};
+
+/// Shipped rules as this simulation reads them: name, expression, above.
+const RULES: [(&str, &str, f64); 3] = [
+    (
+        "validation_latency",
+        "max by (validation_type) (westworld_charter_validation_latency_seconds{quantile=\"0.95\"})",
+        1.0,
+    ),
+    ("failure_rate", "westworld_charter_failure_rate", 0.10),
+    (
+        "critical_policy_violations",
+        "sum by (policy_id) (increase(westworld_charter_policy_violations_total{severity=\"critical\"}[300s]))",
+        0.0,
+    ),
+];
+
+/// Two polls of 30 s, the cycle's deadline of 10 s, and this simulation's own 15 s between two looks.
+const FRESH: f64 = 85.0;
+
+/// One second for each of a cycle's reads and writes while the store is slow.
+const SLOW_STORE: f64 = 40.0;
+
+/// Deadline of the sources, a policy's time and as much for its undo, temporary ones and a look, each with its reads.
+const LONGEST_CYCLE: f64 = 240.0;
+
+/// Three occurrences in scheduled cycles, then three cycles, and the two scrapes until it shows.
+const ATTENDED: f64 = 30.0 * 7.0 + 2.0 * SCRAPE_SECONDS;
+
+/// However often a guard closes, somebody hears of it by then.
+const TOLD: f64 = 1800.0;
+
+#[derive(Default)]
+pub struct Truth {
+    /// By rule: when it could last be read whole, and how many series it has then.
+    whole: BTreeMap<&'static str, (f64, usize)>,
+    /// When queries were last answered, in time and without skew.
+    answered: f64,
+    alerts_answered: f64,
+    /// By rule: since when it is broken.
+    broken: BTreeMap<&'static str, f64>,
+    /// When something last stood in the loop's way.
+    hindered: f64,
+    /// When a guard last held something back.
+    held: f64,
+    pub frozen: f64,
+    /// Intents of this cycle.
+    cited: Vec<Citation>,
+}
+
+/// What an intent went by, and what could truly be read then.
+struct Citation {
+    at: f64,
+    evidence: Vec<String>,
+    rules: BTreeSet<&'static str>,
+    alerts: bool,
+}
+
+impl Outside {
+    /// Every scrape: what is true now.
+    pub fn witness(&mut self, now: f64, alive: bool) {
+        let trouble = self.metrics.now(now);
+        let scraped =
+            trouble.is_some_and(|t| matches!(t, MetricsTrouble::Stale | MetricsTrouble::Down));
+        let direct = self.watch.source == Source::Scrape;
+        let target_down = self.changes.now(now) == Some(CharterTrouble::Down);
+        let exported =
+            !target_down && (!scraped || direct && trouble == Some(MetricsTrouble::Stale));
+        let mut broken = Vec::new();
+        for (rule, expression, above) in RULES {
+            let mut rows = self.prometheus.instant(expression, now);
+            rows.retain(|(_, value)| !value.is_nan());
+            let (at, most) = self.watch.truth.whole.get(rule).copied().unwrap_or((0.0, 0));
+            let is_whole = exported && rows.len() as f64 >= most as f64 * 0.8;
+            let at = if is_whole { now } else { at };
+            self.watch.truth.whole.insert(rule, (at, most.max(rows.len())));
+            if is_whole && rows.iter().any(|(_, value)| *value > above) {
+                broken.push(rule);
+            }
+        }
+        let query_trouble = match trouble {
+            Some(MetricsTrouble::Down | MetricsTrouble::Slow) => true,
+            Some(MetricsTrouble::Skewed) => !direct,
+            _ => false,
+        };
+        if !query_trouble {
+            self.watch.truth.answered = now;
+        }
+        let alerts_down = self.alerts.now(now) == Some(AlertmanagerTrouble::Down);
+        if !alerts_down {
+            self.watch.truth.alerts_answered = now;
+        }
+        let wall = self.daemon_wall();
+        let paused = self.watch.pause.as_ref().is_some_and(|(pause, _)| pause.holds(wall));
+        let store = self.store.now(now).is_some();
+        let charter = self.changes.now(now).is_some();
+        if trouble.is_some() || alerts_down || paused || store || charter || !alive {
+            self.watch.truth.hindered = now;
+        }
+        let since = &mut self.watch.truth.broken;
+        since.retain(|rule, _| broken.contains(rule));
+        for rule in broken {
+            since.entry(rule).or_insert(now);
+        }
+        self.attended(now);
+    }
+
+    /// Invariant 7: of the violations that a new intent cites, at least 80 % come from rules whose series could truly be
+    /// read whole within the last two polls (or, for an alert, from an Alertmanager that answered), by a source that
+    /// answered in this cycle.
+    ///
+    /// Judged at the end of the cycle, as of the intent: a violation is stored after what was done about it.
+    pub(super) fn well_informed(&mut self, now: f64, execution: &Execution) {
+        if execution.cause.0 == Cause::GIVE_BACK {
+            return;
+        }
+        let slow = if self.store.now(now).is_some() { SLOW_STORE } else { 0.0 };
+        let fresh = |at: f64| now - at <= FRESH + slow;
+        let truth = &self.watch.truth;
+        let rules = truth.whole.iter().filter(|(_, (at, _))| fresh(*at) && fresh(truth.answered));
+        let policy = self.watch.policies.get(&execution.policy_id.to_string());
+        let citation = Citation {
+            at: now,
+            evidence: policy.map(|policy| policy.evidence.clone()).unwrap_or_default(),
+            rules: rules.map(|(rule, _)| *rule).collect(),
+            alerts: fresh(truth.alerts_answered),
+        };
+        self.watch.truth.cited.push(citation);
+    }
+
+    /// What was cited since the last cycle. A violation that no cycle lived to store is known to nobody any more.
+    pub(super) fn held_to_citations(&mut self) {
+        for citation in std::mem::take(&mut self.watch.truth.cited) {
+            let known: Vec<_> = citation
+                .evidence
+                .iter()
+                .filter_map(|fingerprint| self.watch.violations.get(fingerprint))
+                .map(|v| (v.violation.rule.clone(), v.violation.source))
+                .collect();
+            let read = |(rule, source): &&(String, Read)| match source {
+                Read::Alertmanager => citation.alerts,
+                _ => citation.rules.contains(rule.as_str()),
+            };
+            let good = known.iter().filter(read).count();
+            if citation.evidence.is_empty() || (good as f64) < known.len() as f64 * 0.8 {
+                let what = format!("cited what could not be read: {good} of {known:?} could");
+                self.watch.broke(7, citation.at, what);
+            }
+            if !known.is_empty() {
+                self.watch.tested(7);
+            }
+        }
+    }
+
+    /// Invariant 12: a cycle ends within its bound, whatever is slow and however many alerts come.
+    pub(super) fn cycle_bounded(&mut self, now: f64, report: &CycleReport) {
+        self.watch.tested(12);
+        let frozen = std::mem::take(&mut self.watch.truth.frozen);
+        if report.duration_seconds > LONGEST_CYCLE + frozen {
+            let what = format!("cycle {} took {:.0} s", report.id, report.duration_seconds);
+            self.watch.broke(12, now, what);
+        }
+        if report.trigger == Trigger::Scheduled
+            && report.candidates.iter().any(|c| matches!(c.verdict, Verdict::Held { .. }))
+        {
+            self.watch.truth.held = now;
+        }
+    }
+
+    /// Invariant 12: what has truly been broken for long, with readable data and nothing in the way, has an action that
+    /// is not judged yet or a page; if guards are open within three cycles of becoming plannable, if they keep closing
+    /// within half an hour.
+    fn attended(&mut self, now: f64) {
+        let truth = &self.watch.truth;
+        let ripe = |from: f64, limit: f64| now - from.max(truth.hindered) > limit;
+        let due: Vec<(&'static str, f64)> = truth
+            .broken
+            .iter()
+            .filter(|(_, since)| ripe(**since, TOLD) || ripe(since.max(truth.held), ATTENDED))
+            .map(|(rule, since)| (*rule, *since))
+            .collect();
+        for (rule, from) in due {
+            self.watch.tested(12);
+            let of_rule = |fingerprint: &String| {
+                self.watch.violations.get(fingerprint).is_some_and(|v| v.violation.rule == rule)
+            };
+            let told = self.watch.open().any(|e| match e.reason {
+                Reason::Storm | Reason::Breaker | Reason::Blind => true,
+                _ => e.evidence.iter().any(of_rule),
+            });
+            let in_hand = !self.watch.judgings.is_empty();
+            if !told && !in_hand {
+                let what =
+                    format!("{rule} is broken since {from:.0} s, and nobody acts or was told");
+                self.watch.broke(12, now, what);
+                self.watch.truth.broken.insert(rule, now);
+            }
+        }
+    }
+}
