@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::account::Felt;
 use super::alertmanager::Alertmanager;
+use super::awaits::Awaits;
 use super::prometheus::Prometheus;
 use super::script::{
     AlertmanagerTrouble, Change, CharterTrouble, MetricsTrouble, Script, StoreTrouble,
@@ -42,6 +44,8 @@ pub struct Outside {
     reset: BTreeMap<String, f64>,
     pub trace: Trace,
     pub watch: Watch,
+    pub felt: Felt,
+    pub awaits: Awaits,
     pub rng: StdRng,
     /// Calls until the daemon is to crash, and whether after that call.
     pub crash_in: Option<(u32, bool)>,
@@ -102,6 +106,8 @@ impl Shared {
             reset: BTreeMap::new(),
             trace: Trace::default(),
             watch: Watch::default(),
+            felt: Felt::default(),
+            awaits: Awaits::default(),
             rng: StdRng::seed_from_u64(script.seed ^ 0x5eed),
             crash_in: None,
             crashed: Arc::default(),

@@ -10,12 +10,14 @@ use mape_k::domain::Labels;
 use mape_k::domain::pause::Pause;
 use mape_k::domain::policy::Policy;
 use mape_k::knowledge::memory::MemoryStore;
-use mape_k::knowledge::{Database, Decision};
+use mape_k::knowledge::{Database, Decision, Knowledge};
 use mape_k::monitor::MetricsSource;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::account::Account;
 use super::alertmanager::payload;
+use super::awaits::Awaits;
 use super::daemon::{Daemon, Site};
 use super::outside::{EPOCH, Shared};
 use super::prometheus::SCRAPE_SECONDS;
@@ -31,16 +33,31 @@ pub struct Outcome {
     pub reached: std::collections::BTreeSet<String>,
     pub cycles: u64,
     pub tail: Vec<String>,
+    pub account: Account,
+    pub awaits: Awaits,
 }
 
 /// Runs a script to its end, alone on this thread.
 pub fn run(script: &Script) -> Outcome {
+    run_in(script, None)
+}
+
+/// The same; the process dies after so many waits of its loop, and a new one follows.
+pub fn run_dying(script: &Script, at: usize) -> Outcome {
+    run_in(script, Some(at))
+}
+
+fn run_in(script: &Script, die_at: Option<usize>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    runtime.block_on(async { Run::new(script).to_end().await })
+    runtime.block_on(async {
+        let run = Run::new(script);
+        run.site.outside.lock().awaits.die_at = die_at;
+        run.to_end().await
+    })
 }
 
 fn config(script: &Script) -> Config {
@@ -145,8 +162,13 @@ impl<'a> Run<'a> {
         if let Some(daemon) = self.daemon.take() {
             daemon.kill();
         }
-        let outside = self.site.outside.lock();
+        let memory = self.site.memory.clone();
+        let knowledge = Knowledge::over(memory, &self.site.config.knowledge, "simulated");
+        let account = Account::of(&knowledge, &self.site.outside).await;
+        let mut outside = self.site.outside.lock();
         Outcome {
+            account,
+            awaits: std::mem::take(&mut outside.awaits),
             digest: outside.trace.digest(),
             broken: outside.watch.broken.clone(),
             reached: outside.watch.reached.clone(),
@@ -158,6 +180,7 @@ impl<'a> Run<'a> {
     /// Prometheus scrapes, its rules are evaluated, Alertmanager posts.
     fn observe(&mut self, now: Instant) {
         let mut outside = self.site.outside.lock();
+        outside.look();
         outside.scrape();
         let at = outside.now();
         let down = outside.alerts.now(at) == Some(AlertmanagerTrouble::Down)

@@ -168,10 +168,12 @@ impl Network {
             sleep(after).await;
             let mut outside = outside.lock();
             let now = outside.now();
+            let sent = call.idempotency_key.clone();
             if outside.forgets_keys(now) {
                 call.idempotency_key = None;
             }
             let answer = if lies { outside.charter_lies(&call) } else { outside.charter(&call) };
+            call.idempotency_key = sent;
             outside.charter_called(now, daemon, &call, &answer);
             // Nobody may be waiting any more.
             drop(tell.send(answer));
