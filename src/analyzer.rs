@@ -13,12 +13,14 @@ mod series;
 pub mod settings;
 mod tracked;
 mod tracking;
+mod trends;
 
 use uuid::Uuid;
 
 pub use alerts::alert_fingerprint;
 pub use settings::Settings;
 pub use tracking::{Changes, Tracker};
+pub use trends::Trend;
 
 use crate::domain::analysis::{Analysis, Pattern, RootCause};
 use crate::domain::time::Time;

@@ -6,6 +6,7 @@
 //! ```
 //! A trigger only wakes the loop: the cycle reads everything afresh. What cannot be recalled or recorded is not done.
 
+mod aftermath;
 mod escalate;
 mod execute;
 mod guarded;
@@ -14,13 +15,16 @@ mod judge;
 mod ledger;
 mod memory;
 mod narrate;
+mod natural;
 mod observe;
 mod publish;
 mod recall;
 mod recover;
+mod recurrence;
 mod resolve;
 mod standing;
 mod temporary;
+mod yardstick;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -143,7 +147,9 @@ impl Cycle {
         let blind = run.report.status == CycleStatus::Failed;
         let fleet = self.tracker.fleet(now, self.config.plan.guardrails.storm.within);
         self.keep_ledger(&mut recalled, &fleet, !blind, now).await?;
-        let rulings = self.judge(&mut recalled, &seen, &active, &changes).await?;
+        self.take_back_successes(&mut recalled, &seen, &active).await?;
+        let mut rulings = self.judge(&mut recalled, &seen, &active, &changes).await?;
+        self.undo_harm(&mut recalled, &mut seen, &mut rulings, stop).await?;
         run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
         let by_fingerprint: BTreeMap<&str, &Violation> =
             active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
@@ -181,6 +187,8 @@ impl Cycle {
         run.enter(Phase::Execute);
         let carried = self.carry_out(&plan, &mut recalled, &seen, &active, stop).await?;
         run.executed(&carried);
+        self.count_natural(&mut recalled, &seen, &changes, &analysis, &plan, &by_fingerprint)
+            .await?;
 
         run.enter(Phase::Knowledge);
         let left = Left {

@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod address;
+pub mod aftermath;
 pub mod alert;
 pub mod analysis;
 pub mod charter;
@@ -15,6 +16,7 @@ pub mod grant;
 pub mod guard;
 pub mod incident;
 pub mod ledger;
+pub mod natural;
 pub mod outcome;
 pub mod pause;
 pub mod policy;
@@ -24,6 +26,7 @@ pub mod secret;
 pub mod standing;
 pub mod temporary;
 pub mod time;
+pub mod verification;
 pub mod view;
 pub mod violation;
 

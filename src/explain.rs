@@ -7,6 +7,7 @@
 mod action;
 mod cycle;
 mod judged;
+mod measured;
 mod policy;
 mod unread;
 mod verdict;

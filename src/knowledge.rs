@@ -7,7 +7,8 @@
 //! ```
 //!
 //! [`Knowledge`] speaks domain values, a [`store::Store`] speaks keyed records; between them stands [`Document`].
-//! Pure functions beside them: [`verdict`] says whether an action helped, [`learning`] what follows from the verdicts,
+//! Pure functions beside them: [`verdict`] says whether an action helped,
+//! [`recovery`] what its score says to that, [`learning`] what follows from the verdicts,
 //! [`insights`] puts that in words.
 
 pub mod documents;
@@ -15,7 +16,9 @@ pub mod insights;
 pub mod judge;
 pub mod learning;
 pub mod memory;
+pub mod natural;
 pub mod postgres;
+pub mod recovery;
 pub mod settings;
 pub mod sqlite;
 pub mod store;
@@ -33,6 +36,7 @@ use std::sync::atomic::AtomicUsize;
 
 use serde::de::DeserializeOwned;
 
+use crate::domain::natural::Natural;
 use crate::domain::outcome::{ActionStatistics, Insight, Outcome};
 use crate::domain::time::Time;
 
@@ -173,7 +177,14 @@ impl Knowledge {
         // The limit holds here too: between two prunes there may be more, and a restart must not change a number.
         let outcomes =
             self.page::<Outcome>(None, None, self.settings.outcome_history_limit).await?;
-        Ok(learning::statistics(&outcomes.items, self.settings.confidence_saturation_point))
+        let natural = self.natural().await?;
+        let saturation = self.settings.confidence_saturation_point;
+        Ok(learning::statistics(&outcomes.items, &natural.counts, saturation))
+    }
+
+    /// What cleared by itself, as counted.
+    pub async fn natural(&self) -> Result<Natural, StoreError> {
+        Ok(self.fact::<Natural>(Fact::NATURAL).await?.unwrap_or_default())
     }
 
     /// Brings the stored insights in line with the statistics; returns how many said something new.

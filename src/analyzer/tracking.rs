@@ -14,6 +14,7 @@ use super::fleet::Components;
 use super::series::CausalSeries;
 use super::settings::Settings;
 use super::tracked::{Beginning, Origin, Tracked};
+use super::trends::{Trend, Trends};
 use crate::domain::cycle::Trigger;
 use crate::domain::reading::{RuleReading, RuleStatus, Snapshot, Source};
 use crate::domain::rule::Measure;
@@ -58,6 +59,7 @@ pub struct Tracker {
     /// The last snapshot taken in.
     observed_at: Option<Time>,
     pub(super) components: Components,
+    trends: Trends,
 }
 
 /// Onsets kept at most: far above any threshold, and a bound under a storm.
@@ -86,6 +88,7 @@ impl Tracker {
             unsaved: BTreeSet::new(),
             observed_at: None,
             components: Components::default(),
+            trends: Trends::default(),
         }
     }
 
@@ -111,9 +114,11 @@ impl Tracker {
         self.components.observe(snapshot, self.settings.forget_after);
         let source = snapshot.metrics_source();
         for reading in &snapshot.readings {
-            let status = self.observe_rule(source, reading, now, &mut changes, new_id);
+            let status =
+                self.observe_rule(source, reading, now, scheduled.is_some(), &mut changes, new_id);
             changes.rules.push(status);
         }
+        self.trends.forget(now, self.settings.interval);
         super::alerts::observe(self, snapshot, &mut changes, new_id);
         self.forget(snapshot, &mut changes);
         for tracked in self.violations.values_mut() {
@@ -133,6 +138,25 @@ impl Tracker {
     #[must_use]
     pub fn value(&self, fp: &str) -> Option<f64> {
         self.violations.get(fp).and_then(|t| t.record.violation.value)
+    }
+
+    /// The last readings of a series, where it has a threshold and is remembered.
+    #[must_use]
+    pub fn trend(&self, fp: &str) -> Option<&Trend> {
+        self.trends.get(fp)
+    }
+
+    /// All remembered series of one rule, in a fixed order.
+    #[must_use]
+    pub fn trends_of(&self, rule: &str) -> Vec<(&String, &Trend)> {
+        self.trends.of_rule(rule)
+    }
+
+    /// The value of a series in the last snapshot, if its rule was read well in it.
+    #[must_use]
+    pub fn read_now(&self, fp: &str) -> Option<f64> {
+        let (at, value) = self.trends.get(fp)?.latest;
+        (Some(at) == self.observed_at).then_some(value)
     }
 
     /// Does the causal detector need the past (after a start or a gap)? From when on?
@@ -159,6 +183,7 @@ impl Tracker {
         source: Source,
         reading: &RuleReading,
         now: Time,
+        scheduled: bool,
         changes: &mut Changes,
         new_id: &mut dyn FnMut() -> Uuid,
     ) -> RuleStatus {
@@ -168,6 +193,9 @@ impl Tracker {
             memory.observe(reading, now, self.started_at, &self.settings);
         let (comparison, threshold) = rule.limit();
         for (fp, point) in &fresh {
+            if status.good {
+                self.trends.read(rule, fp, point, now, scheduled);
+            }
             // Bad data neither opens nor confirms nor clears: what it shows may be the unlucky part of the whole.
             if status.good && comparison.breaks(point.value, threshold) {
                 let onset = memory

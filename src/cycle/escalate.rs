@@ -353,6 +353,7 @@ pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {
     };
     let actions: Vec<&str> = judging.actions.iter().map(|a| a.as_str()).collect();
     let actions = actions.join(", ");
+    let left = ruled.left.as_ref().map(|left| format!("; {left}")).unwrap_or_default();
     let mut evidence: BTreeSet<String> = judging.before.clone();
     evidence.extend(
         active
@@ -364,7 +365,7 @@ pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {
         reason,
         cause: Some(judging.cause.clone()),
         component: Some(judging.component.clone()),
-        detail: format!("{actions} for {}: {}", judging.cause, ruled.ruling.reason),
+        detail: format!("{actions} for {}: {}{left}", judging.cause, ruled.ruling.reason),
         subject: actions,
         evidence: evidence.into_iter().collect(),
     })

@@ -1,6 +1,6 @@
 //! Carries out the chosen policy: intent into the store, then the calls, then the result into the store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
@@ -113,7 +113,7 @@ impl Cycle {
         }
         let chosen = plan.chosen.as_ref();
         let execution_id = self.ids.id();
-        let judging = chosen.map(|p| self.judging(p, execution_id, seen, active));
+        let judging = chosen.map(|p| self.judging(p, execution_id, seen, active, &recalled.ledger));
         for incident in &plan.incidents {
             let attempts = chosen.filter(|p| p.cause == incident.cause);
             batch.put(&with_attempts(incident, attempts, seen.snapshot.at));
@@ -182,6 +182,7 @@ impl Cycle {
         execution_id: Uuid,
         seen: &Seen,
         active: &[Violation],
+        ledger: &Ledger,
     ) -> Judging {
         let now = self.clock.now();
         let settings = &self.config.execute;
@@ -202,7 +203,7 @@ impl Cycle {
             .filter(|v| evidence.contains(v.fingerprint.as_str()))
             .max_by(|a, b| excess(a).total_cmp(&excess(b)));
         let size = seen.charter.state.as_ref().ok().map(|s| s.replicas);
-        Judging {
+        let judging = Judging {
             execution_id,
             policy_id: policy.id,
             cause: policy.cause.clone(),
@@ -220,7 +221,11 @@ impl Cycle {
             first_look: None,
             clear_at: None,
             scope,
-        }
+            measured: BTreeSet::new(),
+            yardstick: None,
+            first_values: BTreeMap::new(),
+        };
+        self.measure(judging, &counted, witness.copied(), ledger)
     }
 
     async fn record_result(
@@ -334,7 +339,7 @@ fn excess(violation: &Violation) -> f64 {
     }
 }
 
-fn size_of(action: &Action) -> Option<u32> {
+pub(super) fn size_of(action: &Action) -> Option<u32> {
     match action {
         Action::ScaleUp { replicas } | Action::ScaleDown { replicas } => Some(*replicas),
         _ => None,

@@ -1,10 +1,11 @@
 //! Judges what has settled, before anything new is planned: the verdict is stored once, with everything it changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 use super::Cycle;
+use super::aftermath::put;
 use super::escalate::{announce, tell, verdict};
 use super::observe::Seen;
 use super::recall::Recalled;
@@ -14,6 +15,7 @@ use crate::domain::cycle::Trigger;
 use crate::domain::execution::{ActionState, Execution};
 use crate::domain::outcome::{Judging, Outcome, OutcomeType};
 use crate::domain::time::since;
+use crate::domain::verification::Yardstick;
 use crate::domain::violation::Violation;
 use crate::knowledge::judge::{Look, Ruling, Sight, look};
 use crate::knowledge::{Batch, StoreError};
@@ -24,6 +26,8 @@ pub(super) struct Ruled {
     pub judging: Judging,
     pub ruling: Ruling,
     pub outcome_ids: Vec<Uuid>,
+    /// What becomes of an action that did harm.
+    pub left: Option<String>,
 }
 
 impl Cycle {
@@ -46,6 +50,8 @@ impl Cycle {
             .filter(|r| r.increase_over().is_some())
             .map(|r| r.name.clone())
             .collect();
+        let values = self.values_for(&recalled.judgings);
+        let sent = recalled.ledger.entries.clone();
         let sight = Sight {
             now: seen.snapshot.at,
             scheduled: seen.trigger == Trigger::Scheduled,
@@ -56,8 +62,11 @@ impl Cycle {
             alerts_read: seen.snapshot.alerts.failure.is_none(),
             replicas: seen.charter.state.as_ref().ok().map(|s| s.replicas),
             poll_interval: self.config.monitor.poll_interval,
+            values: &values,
+            sent: &sent,
         };
         let mut batch = self.knowledge.batch();
+        let aftermath_before = recalled.aftermath.clone();
         let mut ruled = Vec::new();
         let mut kept = Vec::new();
         for judging in std::mem::take(&mut recalled.judgings) {
@@ -87,6 +96,9 @@ impl Cycle {
         if !ruled.is_empty() {
             self.put_ledger(&mut recalled.ledger, &mut batch, seen.snapshot.at);
         }
+        if recalled.aftermath != aftermath_before {
+            put(&recalled.aftermath, &mut batch, seen.snapshot.at);
+        }
         let wanted = ruled.iter().filter_map(|r| verdict(r, active)).collect();
         let told = tell(&self.ids, &mut recalled.escalations, wanted, seen.snapshot.at);
         for record in &told {
@@ -102,6 +114,21 @@ impl Cycle {
             recalled.statistics = self.knowledge.statistics().await?;
         }
         Ok(ruled)
+    }
+
+    /// What this cycle read well of the series that the judgings ask for.
+    fn values_for(&self, judgings: &[Judging]) -> BTreeMap<String, f64> {
+        let asked = judgings.iter().flat_map(|judging| {
+            let score = match &judging.yardstick {
+                Some(Yardstick::Scored(score)) => Some(score),
+                Some(Yardstick::Unscored(_)) | None => None,
+            };
+            let scored = score.into_iter().flat_map(|s| {
+                std::iter::once(&s.series).chain(s.control.iter().map(|c| &c.series))
+            });
+            judging.measured.iter().chain(scored)
+        });
+        asked.filter_map(|fp| Some((fp.clone(), self.tracker.read_now(fp)?))).collect()
     }
 
     /// Everything that one verdict changes, in one batch.
@@ -137,6 +164,8 @@ impl Cycle {
                 reason: ruling.reason.clone(),
                 time_to_effect_seconds: effect
                     .map(|at| since(at, judging.applied_at).as_secs_f64()),
+                verification: ruling.verification.clone(),
+                recurred: None,
             };
             tracing::info!(
                 action = action.as_str(), cause = %judging.cause, component = judging.component,
@@ -147,15 +176,23 @@ impl Cycle {
             batch.put(&outcome);
         }
         batch.delete::<Judging>(judging.execution_id.to_string());
-        if let Some((mut execution, _)) =
-            self.knowledge.get::<Execution>(&judging.execution_id.to_string()).await?
-        {
+        let stored = self.knowledge.get::<Execution>(&judging.execution_id.to_string()).await?;
+        let left = self.follow_verdict(
+            &judging,
+            &ruling,
+            &outcome_ids,
+            stored.as_ref().map(|(execution, _)| execution),
+            &mut recalled.aftermath,
+            now,
+        );
+        let owed = recalled.aftermath.undoings.iter().any(|o| o.execution_id == id);
+        if let Some((mut execution, _)) = stored {
             for record in &mut execution.actions {
                 // A temporary action is closed when it is over.
                 let lasts = recalled.temporaries.iter().any(|t| t.key == record.key);
                 // Applied is what a process that stopped right after the call left behind.
                 for state in [ActionState::Judging, ActionState::Judged, ActionState::Closed] {
-                    let closes = state == ActionState::Closed && lasts;
+                    let closes = state == ActionState::Closed && (lasts || owed);
                     if record.state.may_become(state)
                         && record.state != ActionState::Unknown
                         && !closes
@@ -179,6 +216,6 @@ impl Cycle {
                 batch.put(incident);
             }
         }
-        Ok(Ruled { judging, ruling, outcome_ids })
+        Ok(Ruled { judging, ruling, outcome_ids, left })
     }
 }

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use super::aftermath::AFTERMATH;
 use super::ledger::LEDGER;
 use crate::domain::action::Scope;
+use crate::domain::aftermath::Aftermath;
 use crate::domain::alert::InboxAlert;
 use crate::domain::escalation::{Escalation, EscalationReason};
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::Incident;
 use crate::domain::ledger::Ledger;
+use crate::domain::natural::Natural;
 use crate::domain::outcome::{ActionStatistics, Judging};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
@@ -45,6 +48,8 @@ pub(super) struct Recalled {
     pub surplus: Option<Surplus>,
     pub pause: Option<Pause>,
     pub ledger: Ledger,
+    pub aftermath: Aftermath,
+    pub natural: Natural,
 }
 
 impl Recalled {
@@ -81,6 +86,8 @@ impl Recalled {
             executions,
             surplus: surplus.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
             ledger: recalled_ledger(knowledge, now).await?,
+            aftermath: knowledge.fact(AFTERMATH).await?.unwrap_or_default(),
+            natural: knowledge.natural().await?,
             pause: knowledge.paused(now).await?,
             policies,
             escalations,

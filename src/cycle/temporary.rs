@@ -66,6 +66,7 @@ pub(super) fn overtaken(execution: &Execution, now: Time) -> Option<Ruling> {
         outcome: OutcomeType::Unknown,
         violations_after: 0,
         reason: format!("{} was over before it could be judged", over.action),
+        verification: None,
     })
 }
 
@@ -266,7 +267,7 @@ fn leftover(execution: &Execution, record: &ActionRecord) -> Wanted {
     wanted(execution, detail)
 }
 
-fn wanted(execution: &Execution, detail: String) -> Wanted {
+pub(super) fn wanted(execution: &Execution, detail: String) -> Wanted {
     Wanted {
         reason: EscalationReason::OutcomeUnknown,
         cause: Some(execution.cause.clone()),

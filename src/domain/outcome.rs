@@ -1,11 +1,12 @@
 //! Did it help? What is being judged, the verdict, and what is learned from verdicts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::action::{ActionKind, Scope};
+use super::verification::{Verification, Yardstick};
 use super::{Cause, time::Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -56,6 +57,22 @@ pub struct Outcome {
     pub reason: String,
     /// From the action to the first good cycle in which everything was clear, when it was a success.
     pub time_to_effect_seconds: Option<f64>,
+    /// The numbers behind the verdict; `None` when it was given without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+    /// A success that did not last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recurred: Option<Recurred>,
+}
+
+/// The same violation was back so soon that its success was none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recurred {
+    pub at: Time,
+    /// The verdict that this took back.
+    pub was: OutcomeType,
+    /// The violation's fingerprint.
+    pub violation: String,
 }
 
 /// An applied execution that waits for its verdict; in the store, so that a restart neither forgets nor repeats it.
@@ -86,6 +103,15 @@ pub struct Judging {
     pub first_look: Option<BTreeSet<String>>,
     /// First good cycle since the action in which no counted violation of the scope was active.
     pub clear_at: Option<Time>,
+    /// Of `before` those that a series is read for: without it nobody can say that they are gone.
+    #[serde(default)]
+    pub measured: BTreeSet<String>,
+    /// `None` in a record of an older version.
+    #[serde(default)]
+    pub yardstick: Option<Yardstick>,
+    /// What the series of the yardstick read in the first good cycle since it was due.
+    #[serde(default)]
+    pub first_values: BTreeMap<String, f64>,
 }
 
 /// What is known of one action for one cause: computed from the kept outcomes, never counted twice.
@@ -101,6 +127,8 @@ pub struct ActionStatistics {
     pub mean_time_to_effect_seconds: Option<f64>,
     pub confidence: f64,
     pub effectiveness: f64,
+    /// How likely the cause's violations clear by themselves; taken off in `effectiveness`.
+    pub natural_recovery: f64,
 }
 
 /// Something learned, in words; keyed by cause and action and updated in place.

@@ -1,6 +1,6 @@
 //! What was sent and whether it helped, in sentences that several pages share.
 
-use super::words;
+use super::{measured, words};
 use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::Attempt;
 use crate::domain::outcome::{ActionStatistics, Judging, Outcome, OutcomeType};
@@ -105,13 +105,14 @@ pub(super) fn outcome(outcome: &Outcome, now: Time) -> String {
         .map(|s| format!(" Everything was clear {s:.0} s after it."))
         .unwrap_or_default();
     format!(
-        "{} for {} at {} was judged {} ({}), {}.{values}{effect}",
+        "{} for {} at {} was judged {} ({}), {}.{values}{effect}{}",
         outcome.action_type,
         outcome.cause,
         outcome.component,
         verdict(outcome.outcome_type),
         words::without_stop(&outcome.reason),
-        words::at(outcome.judged_at, now)
+        words::at(outcome.judged_at, now),
+        measured::of(outcome)
     )
 }
 
@@ -147,8 +148,13 @@ pub(super) fn attempt(attempt: &Attempt, judgings: &[Judging], now: Time) -> Str
 }
 
 pub(super) fn learned(statistics: &ActionStatistics) -> String {
+    let natural = if statistics.natural_recovery > 0.0 {
+        format!(", less the {:.0} % that clear by themselves", statistics.natural_recovery * 100.0)
+    } else {
+        String::new()
+    };
     format!(
-        "{} for {}: {} of {} judged runs helped, {} in part; so its effectiveness counts as {:.2}.",
+        "{} for {}: {} of {} judged runs helped, {} in part{natural}; so its effectiveness counts as {:.2}.",
         statistics.action,
         statistics.cause,
         statistics.successes,

@@ -44,6 +44,9 @@ impl Fact {
     /// the cycle reads it to tell which listed alerts are routed to us.
     pub const RECEIVERS: &str = "receivers";
 
+    /// What clears by itself ([`crate::domain::natural::Natural`]). The cycle writes it, statistics read it.
+    pub const NATURAL: &str = "natural_recovery";
+
     /// A person's pause ([`crate::domain::pause::Pause`]), or null after a resume. People write it, the cycle reads it.
     pub const PAUSE: &str = "pause";
 }

@@ -2,13 +2,17 @@
 //!
 //! Pure. What is not known for sure is `unknown`, decided first; older samples than the end of settling never count.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::recovery::verify;
 use super::verdict::classify;
+use crate::domain::CHARTER;
+use crate::domain::ledger::{End, Entry};
 use crate::domain::outcome::{Judging, OutcomeType};
 use crate::domain::reading::{RuleStatus, Source};
 use crate::domain::time::{Time, after};
+use crate::domain::verification::{Verification, Yardstick};
 use crate::domain::violation::Violation;
 
 /// What one cycle saw, as far as judging needs it.
@@ -28,6 +32,10 @@ pub struct Sight<'a> {
     /// Charter's size, when it answered.
     pub replicas: Option<u32>,
     pub poll_interval: Duration,
+    /// Every series that a judging asks for, if this cycle read it well.
+    pub values: &'a BTreeMap<String, f64>,
+    /// What we have sent of late.
+    pub sent: &'a [Entry],
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +43,8 @@ pub struct Ruling {
     pub outcome: OutcomeType,
     pub violations_after: usize,
     pub reason: String,
+    /// `None` where nothing could be looked at.
+    pub verification: Option<Verification>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +64,12 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
         let after = judging.first_look.as_ref().map_or(0, BTreeSet::len);
         Look::Ruled(
             judging,
-            Ruling { outcome: OutcomeType::Unknown, violations_after: after, reason },
+            Ruling {
+                outcome: OutcomeType::Unknown,
+                violations_after: after,
+                reason,
+                verification: None,
+            },
         )
     };
     if let Some(lost) = sight.vanished.iter().find(|fp| judging.before.contains(*fp)) {
@@ -68,12 +83,15 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
         .collect();
     if !counted.is_empty() {
         judging.clear_at = None;
-    } else if blind_spot(&judging, &counted, sight, judging.applied_at).is_none() {
+    } else if blind_spot(&judging, &counted, sight, judging.applied_at).is_none()
+        && out_of_sight(&judging, sight).is_none()
+    {
         // The effect may show long before the verdict is due.
         judging.clear_at.get_or_insert(sight.now);
     }
     let blind = blind_spot(&judging, &counted, sight, judging.settled_at)
-        .or_else(|| too_early_to_count(&judging, &counted, sight));
+        .or_else(|| too_early_to_count(&judging, &counted, sight))
+        .or_else(|| out_of_sight(&judging, sight));
     if sight.now < judging.settled_at {
         return Look::Waiting(judging);
     }
@@ -98,19 +116,79 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
         }
         _ => {}
     }
+    let own_ground = |c: &&String| judging.scope.covers(Some(c.as_str())) || *c == CHARTER;
+    if let Some(component) = touched(&judging, sight, judging.intent_at).iter().find(own_ground) {
+        let reason = format!("something else was done at {component} meanwhile");
+        return unknown(judging, reason);
+    }
     let seen: BTreeSet<String> = counted.iter().map(|v| v.fingerprint.clone()).collect();
+    let values = scored(&judging, sight);
     let Some(first) = &judging.first_look else {
         judging.first_look = Some(seen);
+        judging.first_values = values;
         return Look::Waiting(judging);
     };
     let after = first.union(&seen).count();
     let before = judging.before.len();
-    let outcome = classify(before, after);
-    let reason = match outcome {
-        OutcomeType::Unknown => "nothing was broken before, so nothing can be said".to_owned(),
-        _ => format!("violations: {before} before, {after} after"),
-    };
-    Look::Ruled(judging, Ruling { outcome, violations_after: after, reason })
+    let counted_as = classify(before, after);
+    if counted_as == OutcomeType::Unknown {
+        return unknown(judging, "nothing was broken before, so nothing can be said".to_owned());
+    }
+    // What was done elsewhere just before may still have been settling.
+    let settle = judging.settled_at - judging.applied_at;
+    let since_settling = judging.intent_at - settle;
+    let guard = newly_broken(&judging, first, &counted);
+    let (outcome, verification) = verify(
+        counted_as,
+        judging.yardstick.as_ref(),
+        &judging.first_values,
+        &values,
+        &touched(&judging, sight, since_settling),
+        guard,
+    );
+    let mut reason = format!("violations: {before} before, {after} after");
+    if let Some(why) = verification.lowered_because() {
+        reason = format!("{reason}; {why}");
+    }
+    let verification = Some(verification);
+    Look::Ruled(judging, Ruling { outcome, violations_after: after, reason, verification })
+}
+
+/// What this cycle read of the yardstick's series and its control.
+fn scored(judging: &Judging, sight: &Sight<'_>) -> BTreeMap<String, f64> {
+    let Some(Yardstick::Scored(score)) = &judging.yardstick else { return BTreeMap::new() };
+    let control = score.control.iter().map(|c| &c.series);
+    let asked = std::iter::once(&score.series).chain(control);
+    asked.filter_map(|fp| Some((fp.clone(), *sight.values.get(fp)?))).collect()
+}
+
+/// A rule that nothing was broken by on this ground, broken in both cycles that judge. Alerts follow rules of their own
+/// and come late: they count, but are no guard.
+fn newly_broken<'a>(
+    judging: &Judging,
+    first: &BTreeSet<String>,
+    counted: &[&'a Violation],
+) -> Option<&'a str> {
+    let new = counted.iter().find(|v| {
+        v.source != Source::Alertmanager
+            && !judging.rules.contains(&v.rule)
+            && first.contains(&v.fingerprint)
+            && v.active_since > judging.applied_at
+    });
+    new.map(|v| v.rule.as_str())
+}
+
+/// Where other executions have done something after `from`.
+fn touched(judging: &Judging, sight: &Sight<'_>, from: Time) -> BTreeSet<String> {
+    let others = sight.sent.iter().filter(|e| e.end != End::Unsent && e.at > from);
+    let others = others.filter(|e| e.execution_id != judging.execution_id);
+    others.map(|e| e.target.clone()).collect()
+}
+
+/// A series behind the evidence that this cycle did not read: its violation may be gone, or only out of sight.
+fn out_of_sight(judging: &Judging, sight: &Sight<'_>) -> Option<String> {
+    let lost = judging.measured.iter().find(|fp| !sight.values.contains_key(*fp))?;
+    Some(format!("the series of violation {lost} is missing"))
 }
 
 /// Rules with counted violations in the scope, before or now.

@@ -1,11 +1,13 @@
 //! What outcomes teach: per cause and action how often it helped, and how much of its promise the planner may believe.
 //!
-//! Computed afresh from the kept outcomes each time, so nothing is ever learned twice.
+//! Computed afresh from the kept outcomes each time, so nothing is ever learned twice. What clears by itself is taken off:
+//! with `p` the chance of that, `q = (s − p)/(1 − p)` is what the action adds, and `n·(1 − p)` runs say something of it.
 
 use std::collections::BTreeMap;
 
 use crate::domain::Cause;
 use crate::domain::action::ActionKind;
+use crate::domain::natural::NaturalCount;
 use crate::domain::outcome::{ActionStatistics, Outcome, OutcomeType};
 
 #[derive(Default)]
@@ -18,7 +20,11 @@ struct Tally {
 
 /// Ordered by cause and action. `saturation` is the number of judged runs from which experience counts in full.
 #[must_use]
-pub fn statistics(outcomes: &[Outcome], saturation: u32) -> Vec<ActionStatistics> {
+pub fn statistics(
+    outcomes: &[Outcome],
+    natural: &BTreeMap<Cause, NaturalCount>,
+    saturation: u32,
+) -> Vec<ActionStatistics> {
     let mut tallies: BTreeMap<(&Cause, ActionKind), Tally> = BTreeMap::new();
     for outcome in outcomes {
         if outcome.outcome_type == OutcomeType::Unknown {
@@ -37,7 +43,10 @@ pub fn statistics(outcomes: &[Outcome], saturation: u32) -> Vec<ActionStatistics
     }
     tallies
         .into_iter()
-        .map(|((cause, action), tally)| tally.into_statistics(cause.clone(), action, saturation))
+        .map(|((cause, action), tally)| {
+            let natural = natural.get(cause).map_or(0.0, NaturalCount::probability);
+            tally.into_statistics(cause.clone(), action, natural, saturation)
+        })
         .collect()
 }
 
@@ -46,12 +55,14 @@ impl Tally {
         self,
         cause: Cause,
         action: ActionKind,
+        natural: f64,
         saturation: u32,
     ) -> ActionStatistics {
         let runs = f64::from(self.runs);
         let successes = f64::from(self.successes);
-        let confidence = (runs / f64::from(saturation.max(1))).min(1.0);
+        let believed = |n: f64| (n / f64::from(saturation.max(1))).min(1.0);
         let score = (successes + 0.5 * f64::from(self.partials)) / runs;
+        let added = ((score - natural) / (1.0 - natural)).clamp(0.0, 1.0);
         ActionStatistics {
             cause,
             action,
@@ -61,8 +72,9 @@ impl Tally {
             success_rate: successes / runs,
             mean_time_to_effect_seconds: (!self.effects.is_empty())
                 .then(|| self.effects.iter().sum::<f64>() / self.effects.len() as f64),
-            confidence,
-            effectiveness: 1.0 - confidence * (1.0 - score),
+            confidence: believed(runs),
+            effectiveness: 1.0 - believed(runs * (1.0 - natural)) * (1.0 - added),
+            natural_recovery: natural,
         }
     }
 }

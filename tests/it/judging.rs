@@ -1,10 +1,11 @@
 //! A31: did the action help? Looks at one judged action in cycle after cycle; the verdict falls in the second good one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use mape_k::domain::action::{ActionKind, Scope};
+use mape_k::domain::ledger::Entry;
 use mape_k::domain::outcome::Judging;
 use mape_k::domain::outcome::OutcomeType::{Degradation, Ineffective, Partial, Success, Unknown};
 use mape_k::domain::reading::{RuleStatus, Source};
@@ -22,7 +23,7 @@ fn applied() -> Time {
     "2026-03-01T03:00:00Z".parse().expect("a time")
 }
 
-fn violation(name: &str) -> Violation {
+pub fn violation(name: &str) -> Violation {
     Violation {
         id: Uuid::nil(),
         fingerprint: name.to_owned(),
@@ -61,6 +62,10 @@ struct Case {
     vanished: Vec<String>,
     alerts_read: bool,
     replicas: Option<u32>,
+    /// What this cycle reads of the series that are asked for.
+    values: BTreeMap<String, f64>,
+    /// What was sent of late.
+    sent: Vec<Entry>,
 }
 
 /// `before` violations at the intent, every one of them still there.
@@ -86,6 +91,9 @@ fn case(before: usize) -> Case {
             expected_replicas: None,
             first_look: None,
             clear_at: None,
+            measured: BTreeSet::new(),
+            yardstick: None,
+            first_values: BTreeMap::new(),
         },
         now: 0,
         scheduled: true,
@@ -104,6 +112,8 @@ fn case(before: usize) -> Case {
         vanished: Vec::new(),
         alerts_read: true,
         replicas: Some(3),
+        values: BTreeMap::new(),
+        sent: Vec::new(),
     }
 }
 
@@ -128,6 +138,8 @@ impl Case {
             alerts_read: self.alerts_read,
             replicas: self.replicas,
             poll_interval: Duration::from_secs(30),
+            values: &self.values,
+            sent: &self.sent,
         };
         match look(&self.judging, &sight) {
             Look::Waiting(judging) => {

@@ -1,5 +1,7 @@
 //! Verdicts, statistics and insights: A31, A33, A34 as pure functions.
 
+use std::collections::BTreeMap;
+
 use mape_k::domain::Cause;
 use mape_k::domain::action::{ActionKind, Scope};
 use mape_k::domain::outcome::{Outcome, OutcomeType};
@@ -28,6 +30,8 @@ pub fn outcome(number: u128, action: ActionKind, verdict: OutcomeType) -> Outcom
         settled_at: time(i64::try_from(number).unwrap()),
         reason: "two good cycles".into(),
         time_to_effect_seconds: (verdict == OutcomeType::Success).then_some(200.0),
+        verification: None,
+        recurred: None,
     }
 }
 
@@ -68,7 +72,7 @@ fn a31_a_verdict_follows_from_the_violations_before_and_after() {
 #[test]
 fn a33_confidence_grows_with_the_judged_runs_up_to_thirty() {
     for (runs, confidence) in [(1, 1.0 / 30.0), (15, 0.5), (30, 1.0), (60, 1.0)] {
-        let known = statistics(&outcomes(&[(OutcomeType::Success, runs)]), 30);
+        let known = statistics(&outcomes(&[(OutcomeType::Success, runs)]), &BTreeMap::new(), 30);
         assert!(near(known[0].confidence, confidence), "{runs} runs: {}", known[0].confidence);
         assert!(near(known[0].effectiveness, 1.0), "always cured");
     }
@@ -79,6 +83,7 @@ fn a33_effectiveness_counts_partials_half_degradations_nothing_and_unknown_not_a
     use OutcomeType::{Degradation, Ineffective, Partial, Success, Unknown};
     let known = statistics(
         &outcomes(&[(Success, 6), (Partial, 4), (Ineffective, 3), (Degradation, 2), (Unknown, 9)]),
+        &BTreeMap::new(),
         30,
     );
     assert_eq!(known.len(), 1);
@@ -94,7 +99,7 @@ fn a33_effectiveness_counts_partials_half_degradations_nothing_and_unknown_not_a
 #[test]
 fn a33_thirty_failures_leave_nothing_of_an_actions_promise() {
     for verdict in [OutcomeType::Ineffective, OutcomeType::Degradation] {
-        let known = statistics(&outcomes(&[(verdict, 30)]), 30);
+        let known = statistics(&outcomes(&[(verdict, 30)]), &BTreeMap::new(), 30);
         assert!(near(known[0].effectiveness, 0.0));
         assert_eq!(known[0].mean_time_to_effect_seconds, None);
     }
@@ -105,7 +110,7 @@ fn a33_statistics_are_kept_apart_by_cause_and_action() {
     let mut mixed = outcomes(&[(OutcomeType::Success, 2)]);
     mixed[1].cause = Cause::new(Cause::SYSTEM_OVERLOAD);
     mixed.push(outcome(9, ActionKind::ThrottleRequests, OutcomeType::Partial));
-    let known = statistics(&mixed, 30);
+    let known = statistics(&mixed, &BTreeMap::new(), 30);
     let named: Vec<_> =
         known.iter().map(|one| (one.cause.0.as_str(), one.action, one.runs)).collect();
     assert_eq!(
@@ -120,13 +125,17 @@ fn a33_statistics_are_kept_apart_by_cause_and_action() {
 
 #[test]
 fn a33_what_was_never_judged_teaches_nothing() {
-    assert_eq!(statistics(&[], 30), []);
-    assert_eq!(statistics(&outcomes(&[(OutcomeType::Unknown, 5)]), 30), []);
+    assert_eq!(statistics(&[], &BTreeMap::new(), 30), []);
+    assert_eq!(statistics(&outcomes(&[(OutcomeType::Unknown, 5)]), &BTreeMap::new(), 30), []);
 }
 
 #[test]
 fn a34_an_insight_names_action_rate_and_cause() {
-    let known = statistics(&outcomes(&[(OutcomeType::Success, 27), (OutcomeType::Partial, 3)]), 30);
+    let known = statistics(
+        &outcomes(&[(OutcomeType::Success, 27), (OutcomeType::Partial, 3)]),
+        &BTreeMap::new(),
+        30,
+    );
     let said = insights(&known, time(0));
     assert_eq!(said.len(), 1);
     assert_eq!(said[0].key, "validation_latency/scale_up");
@@ -140,7 +149,9 @@ fn a34_an_insight_names_action_rate_and_cause() {
 #[test]
 fn a34_the_recommendation_follows_the_rate_once_there_are_enough_runs() {
     let say = |verdicts: &[(OutcomeType, usize)]| {
-        insights(&statistics(&outcomes(verdicts), 30), time(0))[0].recommendation.clone()
+        insights(&statistics(&outcomes(verdicts), &BTreeMap::new(), 30), time(0))[0]
+            .recommendation
+            .clone()
     };
     assert!(say(&[(OutcomeType::Success, 3)]).contains("Too few runs"));
     assert!(say(&[(OutcomeType::Success, 20)]).contains("is reliable"));

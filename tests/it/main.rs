@@ -28,6 +28,7 @@ mod pause;
 mod planner;
 mod postgres_bad_days;
 mod real_servers;
+mod recovery;
 mod server;
 mod shipped_config;
 mod store_bad_days;

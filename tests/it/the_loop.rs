@@ -17,6 +17,8 @@ mod paused;
 mod postgres;
 mod resolved;
 mod temporary;
+mod undone;
 mod verdicts;
+mod verified;
 mod waking;
 mod world;

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
+use crate::domain::Cause;
 use crate::domain::cycle::CycleStatus;
 use crate::domain::escalation::Escalation;
 use crate::domain::outcome::ActionStatistics;
@@ -99,6 +100,17 @@ pub(super) struct Statistics {
     totals: Totals,
     violations: Sums,
     knowledge: Vec<ActionStatistics>,
+    /// Episodes in which a remedy was due and nothing was done, by cause.
+    natural_recovery: Vec<NaturalRecovery>,
+}
+
+#[derive(Debug, Serialize)]
+struct NaturalRecovery {
+    cause: Cause,
+    episodes: u32,
+    recovered: u32,
+    /// With a prior of eight episodes without a recovery.
+    probability: f64,
 }
 
 /// Since the start of the process, but for what is active or open now.
@@ -129,6 +141,7 @@ pub(super) async fn statistics(
 ) -> Result<Json<Statistics>, ApiError> {
     let view = context.handle.view();
     let open = context.knowledge.all::<Escalation>(Some(documents::OPEN)).await?;
+    let natural = context.knowledge.natural().await?;
     let alerts = context.metrics.alert_totals();
     Ok(Json(Statistics {
         uptime_seconds: context.uptime().as_secs_f64(),
@@ -144,6 +157,16 @@ pub(super) async fn statistics(
         },
         violations: sums(&view.violations),
         knowledge: view.statistics.clone(),
+        natural_recovery: natural
+            .counts
+            .into_iter()
+            .map(|(cause, count)| NaturalRecovery {
+                cause,
+                episodes: count.episodes,
+                recovered: count.recovered,
+                probability: count.probability(),
+            })
+            .collect(),
     }))
 }
 

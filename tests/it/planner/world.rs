@@ -135,6 +135,7 @@ impl World {
             mean_time_to_effect_seconds: None,
             confidence,
             effectiveness: 1.0 - confidence * (1.0 - success_rate),
+            natural_recovery: 0.0,
         });
     }
 
@@ -334,5 +335,8 @@ pub fn judging(policy: &Policy, now: Time) -> Judging {
         expected_replicas: None,
         first_look: None,
         clear_at: None,
+        measured: BTreeSet::new(),
+        yardstick: None,
+        first_values: BTreeMap::new(),
     }
 }

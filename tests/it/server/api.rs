@@ -90,6 +90,7 @@ async fn state_and_statistics_carry_their_promised_fields() {
         mean_time_to_effect_seconds: Some(42.0),
         confidence: 0.133,
         effectiveness: 0.96,
+        natural_recovery: 0.25,
     }];
     surface.publish(view);
     let (_, state) = surface.get("/api/v1/state").await;
@@ -102,7 +103,7 @@ async fn state_and_statistics_carry_their_promised_fields() {
     assert_fields(&statistics, "uptime_seconds totals violations knowledge");
     assert_fields(
         &statistics["knowledge"][0],
-        "cause action runs successes success_rate mean_time_to_effect_seconds confidence effectiveness",
+        "cause action runs successes success_rate mean_time_to_effect_seconds confidence effectiveness natural_recovery",
     );
 }
 
@@ -279,6 +280,8 @@ fn outcome() -> Outcome {
         settled_at: noon(),
         reason: "0 of 2 violations left".to_owned(),
         time_to_effect_seconds: Some(60.0),
+        verification: None,
+        recurred: None,
     }
 }
 

@@ -2,7 +2,7 @@
 //! then the same store is opened by the code of a real start. Which points there are is counted in a run that nothing
 //! cuts, so that none is forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -126,6 +126,9 @@ async fn intend(knowledge: &Knowledge, policy: &Policy, id: Uuid, keys: &[Uuid],
         expected_replicas: Some(5),
         first_look: None,
         clear_at: None,
+        measured: BTreeSet::new(),
+        yardstick: None,
+        first_values: BTreeMap::new(),
     };
     let mut batch = knowledge.batch();
     let entry = |action: &Action| Entry {

@@ -131,6 +131,11 @@ impl Series {
         series.push((labels.clone(), value));
     }
 
+    /// One series of several goes away.
+    pub fn lose(&mut self, metric: &str, labels: &Value) {
+        self.metrics.entry(metric.to_owned()).or_default().retain(|(known, _)| known != labels);
+    }
+
     pub fn remove(&mut self, metric: &str) {
         self.metrics.remove(metric);
     }

@@ -1,5 +1,7 @@
 //! The records that the pages are written from: one quiet system, and what each test changes about it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::TimeDelta;
 use mape_k::domain::action::{Action, ActionKind, Risk, Scope};
 use mape_k::domain::analysis::PatternKind;
@@ -254,6 +256,9 @@ pub fn judging() -> Judging {
         expected_replicas: Some(6),
         first_look: None,
         clear_at: None,
+        measured: BTreeSet::new(),
+        yardstick: None,
+        first_values: BTreeMap::new(),
     }
 }
 
@@ -275,5 +280,7 @@ pub fn outcome(outcome_type: OutcomeType) -> Outcome {
         settled_at: noon(),
         reason: "violations: 1 before, 0 after".to_owned(),
         time_to_effect_seconds: Some(45.0),
+        verification: None,
+        recurred: None,
     }
 }

@@ -1,0 +1,298 @@
+//! What follows from a verdict: a success is watched for a while, a degradation is undone once or handed to a person.
+//!
+//! The undo is the executor's: compared with Charter's present state, under its own key, in the journal before and after.
+//! What is owed stands in the store from the verdict on, so that a crash neither loses nor repeats it.
+
+use uuid::Uuid;
+
+use super::Cycle;
+use super::escalate::{announce, tell, unknown};
+use super::execute::{StoreJournal, size_of};
+use super::judge::Ruled;
+use super::observe::Seen;
+use super::recall::{Recalled, SURPLUS};
+use super::resolve::has_undo_failed;
+use super::temporary;
+use crate::domain::aftermath::{Aftermath, Owed, Watched};
+use crate::domain::escalation::EscalationReason;
+use crate::domain::execution::{ActionRecord, ActionState, Execution};
+use crate::domain::outcome::{Judging, OutcomeType};
+use crate::domain::time::{Time, after};
+use crate::executor::{Inverse, inverse};
+use crate::knowledge::judge::Ruling;
+use crate::knowledge::{Batch, Fact, StoreError};
+use crate::planner::Surplus;
+use crate::planner::guardrails::Mode;
+use tokio_util::sync::CancellationToken;
+
+/// The name under which it is kept.
+pub(super) const AFTERMATH: &str = "aftermath";
+
+pub(super) fn put(aftermath: &Aftermath, batch: &mut Batch, now: Time) {
+    let value = serde_json::to_value(aftermath).expect("an aftermath has text keys only");
+    batch.put(&Fact { name: AFTERMATH.to_owned(), value, at: now });
+}
+
+impl Cycle {
+    /// Notes what a verdict leaves to be done. Returns what people are told of a degradation.
+    pub(super) fn follow_verdict(
+        &self,
+        judging: &Judging,
+        ruling: &Ruling,
+        outcomes: &[Uuid],
+        execution: Option<&Execution>,
+        aftermath: &mut Aftermath,
+        now: Time,
+    ) -> Option<String> {
+        match ruling.outcome {
+            OutcomeType::Success => {
+                // What comes back when a throttle has ended says nothing of what it did while it was in force.
+                let ends =
+                    execution.into_iter().flat_map(|e| &e.actions).filter_map(|a| a.expires_at);
+                let soon = after(now, self.config.plan.incident_gap);
+                aftermath.successes.push(Watched {
+                    execution_id: judging.execution_id,
+                    policy_id: judging.policy_id,
+                    cause: judging.cause.clone(),
+                    component: judging.component.clone(),
+                    actions: judging.actions.clone(),
+                    outcomes: outcomes.to_vec(),
+                    evidence: judging.before.iter().take(Aftermath::EVIDENCE).cloned().collect(),
+                    expected_replicas: judging.expected_replicas,
+                    judged_at: now,
+                    until: ends.fold(soon, Time::min),
+                });
+                let over = aftermath.successes.len().saturating_sub(Aftermath::WATCHED);
+                aftermath.successes.drain(..over);
+                None
+            }
+            OutcomeType::Degradation => {
+                let why_not = match execution {
+                    None => Some("its record is gone".to_owned()),
+                    Some(execution) => self.not_undone_because(execution),
+                };
+                if let Some(why) = why_not {
+                    return Some(format!("it is not undone: {why}; look at Charter by hand"));
+                }
+                let until = after(now, self.config.knowledge.judge_limit);
+                aftermath.undoings.push(Owed { execution_id: judging.execution_id, until });
+                Some("it is being undone".to_owned())
+            }
+            OutcomeType::Partial | OutcomeType::Ineffective | OutcomeType::Unknown => None,
+        }
+    }
+
+    /// Why nothing of it may, or can, be taken back.
+    fn not_undone_because(&self, execution: &Execution) -> Option<String> {
+        if !self.config.execute.rollback_enabled {
+            return Some("execute.rollback_enabled is false".to_owned());
+        }
+        match self.config.plan.guardrails.mode {
+            Mode::Act => {}
+            Mode::Suggest => {
+                return Some("guardrails.mode is suggest, a person decides".to_owned());
+            }
+            Mode::Observe => return Some("guardrails.mode is observe".to_owned()),
+        }
+        if execution.actions.iter().any(is_due) {
+            return None;
+        }
+        let why =
+            execution.actions.iter().filter(|a| a.in_effect()).find_map(|a| match inverse(a) {
+                Inverse::Impossible { why } => Some(why),
+                Inverse::Scale { .. } | Inverse::Rollback { .. } => None,
+            });
+        Some(why.unwrap_or("nothing of it is in effect any more").to_owned())
+    }
+
+    /// Takes back what did harm, or goes on where that was cut. Until it is done nothing is planned on that ground.
+    pub(super) async fn undo_harm(
+        &mut self,
+        recalled: &mut Recalled,
+        seen: &mut Seen,
+        rulings: &mut [Ruled],
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        for owed in recalled.aftermath.undoings.clone() {
+            let id = owed.execution_id;
+            let stored = self.knowledge.get::<Execution>(&id.to_string()).await?;
+            let Some((mut execution, _)) = stored else {
+                self.settle_owed(None, &owed, String::new(), recalled, rulings).await?;
+                continue;
+            };
+            let now = self.clock.now();
+            let barred = self.barred(recalled, seen, stop, now);
+            let begun = execution.actions.iter().any(|a| a.state == ActionState::UndoSent);
+            let due: Vec<Uuid> =
+                execution.actions.iter().rev().filter(|a| is_due(a)).map(|a| a.key).collect();
+            if barred.is_none() {
+                for key in due {
+                    let (clock, journal) =
+                        (self.clock, StoreJournal::over(&self.knowledge, self.clock));
+                    let before = execution.clone();
+                    let ended = self
+                        .executor
+                        .end(execution, key, &journal, stop, &move || clock.now())
+                        .await;
+                    execution = match ended {
+                        Ok(ended) => ended,
+                        Err(error) => {
+                            tracing::warn!(execution = %id, %key, %error, "harmful action not undone yet: the store was not written");
+                            before
+                        }
+                    };
+                }
+                seen.charter = self.executor.observe(self.clock.now()).await;
+                self.memory.saw_charter(&seen.charter, self.clock.now());
+            }
+            let left = execution.actions.iter().find(|a| is_due(a));
+            let waits = left.map(|a| barred.or_else(|| a.error.clone()).unwrap_or_default());
+            match waits {
+                Some(why) if begun || now <= owed.until || cut(&execution) => {
+                    tracing::info!(execution = %id, why, "harmful action not undone yet");
+                    if now > owed.until {
+                        let detail = format!("its undo was begun and its end is not known: {why}");
+                        self.memory.unresolved.push(temporary::wanted(&execution, detail));
+                    }
+                    recalled.blocked.extend(execution.actions.iter().map(|a| a.action.scope()));
+                    recalled.executions.insert(id, execution);
+                }
+                Some(why) => {
+                    let said = format!("it was not undone in time: {why}; look at Charter by hand");
+                    self.settle_owed(Some(execution), &owed, said, recalled, rulings).await?;
+                }
+                None => {
+                    let said = undone(&execution);
+                    self.settle_owed(Some(execution), &owed, said, recalled, rulings).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Why nothing is undone at this moment; a pause is asked for again before the call itself.
+    fn barred(
+        &self,
+        recalled: &Recalled,
+        seen: &Seen,
+        stop: &CancellationToken,
+        now: Time,
+    ) -> Option<String> {
+        if stop.is_cancelled() {
+            return Some("the daemon is stopping".to_owned());
+        }
+        if let Some(pause) = recalled.pause.as_ref().filter(|p| p.holds(now)) {
+            return Some(pause.to_string());
+        }
+        if self.config.plan.guardrails.mode != Mode::Act {
+            return Some("guardrails.mode is not act".to_owned());
+        }
+        if recalled.ledger.storm.is_some() {
+            return Some("a storm holds".to_owned());
+        }
+        seen.charter.state.as_ref().err().cloned()
+    }
+
+    /// What is owed no more, with all that follows from it, in one batch.
+    async fn settle_owed(
+        &mut self,
+        execution: Option<Execution>,
+        owed: &Owed,
+        said: String,
+        recalled: &mut Recalled,
+        rulings: &mut [Ruled],
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut batch = self.knowledge.batch();
+        recalled.aftermath.undoings.retain(|o| o != owed);
+        put(&recalled.aftermath, &mut batch, now);
+        let mut told = Vec::new();
+        if let Some(mut execution) = execution {
+            for record in &mut execution.actions {
+                let lasts = recalled.temporaries.iter().any(|t| t.key == record.key);
+                if record.state == ActionState::Judged && !lasts {
+                    record.advance(ActionState::Closed).expect("judged may be closed");
+                }
+            }
+            temporary::follow(&execution, &mut batch);
+            let over = |key: Uuid| {
+                let ended = [ActionState::Undone, ActionState::UndoFailed, ActionState::Closed];
+                execution.actions.iter().any(|a| a.key == key && ended.contains(&a.state))
+            };
+            recalled.temporaries.retain(|t| !over(t.key));
+            if let Some(fact) = given_back(&execution, recalled.surplus.as_ref(), now) {
+                recalled.surplus = serde_json::from_value(fact.value.clone()).ok();
+                batch.put(&fact);
+            }
+            self.memory.sweep_due |= has_undo_failed(&execution);
+            self.settle_ledger(&mut recalled.ledger, &execution, true, now);
+            self.put_ledger(&mut recalled.ledger, &mut batch, now);
+            batch.put(&execution);
+            told = tell(&self.ids, &mut recalled.escalations, unknown(&execution, &[]), now);
+            for record in recalled.escalations.iter_mut().filter(|e| {
+                e.reason == EscalationReason::Degradation
+                    && e.cause.as_ref() == Some(&execution.cause)
+                    && e.component.as_ref() == Some(&execution.component)
+            }) {
+                record.detail = format!("{}; {said}", without_promise(&record.detail));
+                batch.put(record);
+            }
+            tracing::info!(execution = %execution.id, said, "harmful action settled");
+            recalled.executions.insert(execution.id, execution);
+        }
+        for ruled in rulings.iter_mut().filter(|r| r.judging.execution_id == owed.execution_id) {
+            ruled.left = Some(said.clone());
+        }
+        for record in &told {
+            batch.put(record);
+        }
+        self.knowledge.commit(batch).await?;
+        for record in &told {
+            announce(&self.metrics, record);
+        }
+        Ok(())
+    }
+}
+
+/// In effect, and something takes it back; or its undo was begun.
+fn is_due(record: &ActionRecord) -> bool {
+    let can = !matches!(inverse(record), Inverse::Impossible { .. });
+    let there = matches!(
+        record.state,
+        ActionState::Applied | ActionState::Judging | ActionState::Judged | ActionState::UndoSent
+    );
+    there && can
+}
+
+fn cut(execution: &Execution) -> bool {
+    execution.actions.iter().any(|a| a.state == ActionState::UndoSent)
+}
+
+fn undone(execution: &Execution) -> String {
+    if has_undo_failed(execution) {
+        return "its undo failed; look at Charter by hand".to_owned();
+    }
+    if execution.actions.iter().any(|a| a.state == ActionState::Undone) {
+        return "it was undone".to_owned();
+    }
+    "it was over before it could be undone".to_owned()
+}
+
+/// The detail without what it promised before.
+fn without_promise(detail: &str) -> &str {
+    detail.strip_suffix("; it is being undone").unwrap_or(detail)
+}
+
+/// What our own scaling has added, after a change of size was undone.
+fn given_back(execution: &Execution, known: Option<&Surplus>, now: Time) -> Option<Fact> {
+    let back = execution.actions.iter().find_map(|a| {
+        let ours = size_of(&a.action).filter(|_| a.state == ActionState::Undone)?;
+        Some((ours, a.prior_replicas?))
+    });
+    let (ours, prior) = back?;
+    let known = known.filter(|s| s.ours == ours)?;
+    // Back at the original size there is nothing left to give back.
+    let left = Surplus { original: known.original, ours: prior };
+    let value = serde_json::to_value(left).ok()?;
+    Some(Fact { name: SURPLUS.to_owned(), value, at: now })
+}

@@ -1,0 +1,121 @@
+//! A success whose violation comes back too soon was none: outcome, statistics, guards and incident are corrected, once.
+
+use super::Cycle;
+use super::aftermath::put;
+use super::escalate::{announce, tell};
+use super::observe::Seen;
+use super::recall::Recalled;
+use crate::domain::aftermath::Watched;
+use crate::domain::escalation::EscalationReason;
+use crate::domain::outcome::{Outcome, OutcomeType, Recurred};
+use crate::domain::time::since;
+use crate::domain::violation::Violation;
+use crate::escalation::Wanted;
+use crate::knowledge::StoreError;
+
+impl Cycle {
+    /// One batch for each, the watch with it: neither a crash nor a second cycle takes the same success back twice.
+    pub(super) async fn take_back_successes(
+        &self,
+        recalled: &mut Recalled,
+        seen: &Seen,
+        active: &[Violation],
+    ) -> Result<(), StoreError> {
+        let now = seen.snapshot.at;
+        let replicas = seen.charter.state.as_ref().ok().map(|s| s.replicas);
+        let resized = |w: &Watched| match (w.expected_replicas, replicas) {
+            (Some(ours), Some(present)) => ours != present,
+            _ => false,
+        };
+        recalled.aftermath.successes.retain(|w| now <= w.until && !resized(w));
+        let mut corrected = false;
+        for watched in recalled.aftermath.successes.clone() {
+            let Some(back) = active.iter().find(|v| is_back(v, &watched)) else { continue };
+            self.take_back(&watched, back, recalled, seen).await?;
+            corrected = true;
+        }
+        if corrected {
+            recalled.statistics = self.knowledge.statistics().await?;
+        }
+        Ok(())
+    }
+
+    async fn take_back(
+        &self,
+        watched: &Watched,
+        back: &Violation,
+        recalled: &mut Recalled,
+        seen: &Seen,
+    ) -> Result<(), StoreError> {
+        let now = seen.snapshot.at;
+        let reason = format!(
+            "recurred: {} was active again {} s after it was judged a success",
+            back.description,
+            since(back.active_since, watched.judged_at).as_secs()
+        );
+        let mut batch = self.knowledge.batch();
+        for id in &watched.outcomes {
+            let stored = self.knowledge.get::<Outcome>(&id.to_string()).await?;
+            let Some((mut outcome, _)) = stored.filter(|(o, _)| o.recurred.is_none()) else {
+                continue;
+            };
+            outcome.recurred = Some(Recurred {
+                at: now,
+                was: outcome.outcome_type,
+                violation: back.fingerprint.clone(),
+            });
+            outcome.outcome_type = OutcomeType::Ineffective;
+            outcome.reason.clone_from(&reason);
+            outcome.time_to_effect_seconds = None;
+            batch.put(&outcome);
+        }
+        for incident in &mut recalled.incidents {
+            let own = incident.attempts.iter_mut().filter(|a| a.policy_id == watched.policy_id);
+            let mut changed = false;
+            for attempt in own.filter(|a| a.verdict == Some(OutcomeType::Success)) {
+                attempt.verdict = Some(OutcomeType::Ineffective);
+                changed = true;
+            }
+            if changed {
+                batch.put(incident);
+            }
+        }
+        let verdict = OutcomeType::Ineffective;
+        self.judge_ledger(&mut recalled.ledger, watched.execution_id, verdict, now);
+        self.put_ledger(&mut recalled.ledger, &mut batch, now);
+        recalled.aftermath.successes.retain(|w| w.execution_id != watched.execution_id);
+        put(&recalled.aftermath, &mut batch, now);
+        let actions: Vec<&str> = watched.actions.iter().map(|a| a.as_str()).collect();
+        let subject = actions.join(", ");
+        let wanted = Wanted {
+            reason: EscalationReason::Ineffective,
+            cause: Some(watched.cause.clone()),
+            component: Some(watched.component.clone()),
+            detail: format!("{subject} for {}: {reason}", watched.cause),
+            subject,
+            evidence: watched.evidence.iter().cloned().collect(),
+        };
+        let mut told = tell(&self.ids, &mut recalled.escalations, vec![wanted], now);
+        for record in &mut told {
+            record.times_seen = 1;
+            batch.put(record);
+        }
+        self.knowledge.commit(batch).await?;
+        for record in &told {
+            announce(&self.metrics, record);
+        }
+        tracing::info!(
+            execution = %watched.execution_id, cause = %watched.cause, component = watched.component,
+            violation = back.fingerprint, reason, "success taken back"
+        );
+        Ok(())
+    }
+}
+
+/// Read as broken in this very cycle, and not what was active all the time.
+fn is_back(violation: &Violation, watched: &Watched) -> bool {
+    violation.counts()
+        && violation.confirmed
+        && violation.active_since > watched.judged_at
+        && watched.evidence.contains(&violation.fingerprint)
+}

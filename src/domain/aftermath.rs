@@ -1,0 +1,53 @@
+//! What a verdict leaves to be done: a success that may still be taken back, a degradation that is to be undone.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::action::ActionKind;
+use super::{Cause, time::Time};
+
+/// One record in the store, written with the verdict itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Aftermath {
+    pub successes: Vec<Watched>,
+    pub undoings: Vec<Owed>,
+}
+
+/// A success: the same violation back before `until` takes it back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Watched {
+    pub execution_id: Uuid,
+    pub policy_id: Uuid,
+    pub cause: Cause,
+    pub component: String,
+    pub actions: Vec<ActionKind>,
+    pub outcomes: Vec<Uuid>,
+    /// The violations that were judged gone, by fingerprint.
+    pub evidence: BTreeSet<String>,
+    /// Somebody else's change of size ends the watch: what comes back after it is not the action's fault.
+    pub expected_replicas: Option<u32>,
+    pub judged_at: Time,
+    pub until: Time,
+}
+
+/// An execution that did harm, and of which something may still be in effect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Owed {
+    pub execution_id: Uuid,
+    /// Not begun by then, it is a person's: the system has gone on meanwhile.
+    pub until: Time,
+}
+
+impl Aftermath {
+    /// Violations remembered of one verdict: those of a storm are not all needed to see that it is not over.
+    pub const EVIDENCE: usize = 200;
+    /// Successes watched at once; at six actions an hour there is one or two.
+    pub const WATCHED: usize = 50;
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.successes.is_empty() && self.undoings.is_empty()
+    }
+}
