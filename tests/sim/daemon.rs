@@ -81,11 +81,20 @@ impl Daemon {
             outside.crashed.notify_one();
         };
         let tasks = vec![
-            tokio::spawn(Freezable { inner: Box::pin(run), ice: frozen.clone() }),
-            tokio::spawn(Freezable { inner: Box::pin(writer.run()), ice: frozen.clone() }),
+            tokio::spawn(Freezable {
+                inner: Box::pin(run),
+                ice: frozen.clone(),
+                watched: Some(site.outside.clone()),
+            }),
+            tokio::spawn(Freezable {
+                inner: Box::pin(writer.run()),
+                ice: frozen.clone(),
+                watched: None,
+            }),
             tokio::spawn(Freezable {
                 inner: Box::pin(async move { elector.run(election).await }),
                 ice: frozen.clone(),
+                watched: None,
             }),
         ];
         let webhook = server::webhook_router(intake);
@@ -144,6 +153,8 @@ impl Ice {
 struct Freezable<F> {
     inner: Pin<Box<F>>,
     ice: Arc<Ice>,
+    /// Where its waits are counted.
+    watched: Option<Shared>,
 }
 
 impl<F: Future<Output = ()>> Future for Freezable<F> {
@@ -154,6 +165,14 @@ impl<F: Future<Output = ()>> Future for Freezable<F> {
             self.ice.1.lock().expect("no panic before").push(context.waker().clone());
             return Poll::Pending;
         }
-        self.inner.as_mut().poll(context)
+        let polled = self.inner.as_mut().poll(context);
+        if polled.is_pending()
+            && let Some(outside) = &self.watched
+            && outside.lock().awaited()
+        {
+            // What is left of it is dropped as soon as anybody looks.
+            self.ice.0.store(true, Ordering::Relaxed);
+        }
+        polled
     }
 }

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::account::Felt;
 use super::alertmanager::Alertmanager;
+use super::awaits::Awaits;
 use super::prometheus::Prometheus;
 use super::script::{
     AlertmanagerTrouble, Change, CharterTrouble, MetricsTrouble, Script, StoreTrouble,
@@ -44,6 +46,8 @@ pub struct Outside {
     pub watch: Watch,
     /// What the daemon's wall clock is off by.
     pub clock_off: f64,
+    pub felt: Felt,
+    pub awaits: Awaits,
     pub rng: StdRng,
     /// Calls until the daemon is to crash, and whether after that call.
     pub crash_in: Option<(u32, bool)>,
@@ -105,6 +109,8 @@ impl Shared {
             trace: Trace::default(),
             watch: Watch::default(),
             clock_off: 0.0,
+            felt: Felt::default(),
+            awaits: Awaits::default(),
             rng: StdRng::seed_from_u64(script.seed ^ 0x5eed),
             crash_in: None,
             crashed: Arc::default(),

@@ -16,7 +16,9 @@ use mape_k::monitor::MetricsSource;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::account::Account;
 use super::alertmanager::payload;
+use super::awaits::Awaits;
 use super::daemon::{Daemon, Site};
 use super::outside::{EPOCH, Shared};
 use super::prometheus::SCRAPE_SECONDS;
@@ -36,16 +38,31 @@ pub struct Outcome {
     pub breaches: u64,
     pub cycles: u64,
     pub tail: Vec<String>,
+    pub account: Account,
+    pub awaits: Awaits,
 }
 
 /// Runs a script to its end, alone on this thread.
 pub fn run(script: &Script) -> Outcome {
+    run_in(script, None)
+}
+
+/// The same; the process dies after so many waits of its loop, and a new one follows.
+pub fn run_dying(script: &Script, at: usize) -> Outcome {
+    run_in(script, Some(at))
+}
+
+fn run_in(script: &Script, die_at: Option<usize>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    runtime.block_on(async { Run::new(script).to_end().await })
+    runtime.block_on(async {
+        let run = Run::new(script);
+        run.site.outside.lock().awaits.die_at = die_at;
+        run.to_end().await
+    })
 }
 
 pub fn config(script: &Script) -> Config {
@@ -157,11 +174,14 @@ impl<'a> Run<'a> {
         let knowledge = Knowledge::over(self.site.memory.clone(), settings, "simulated");
         let learned = knowledge.statistics().await.expect("the memory store reads");
         let natural = knowledge.natural().await.expect("the memory store reads").counts;
+        let account = Account::of(&knowledge, &self.site.outside).await;
         let mut outside = self.site.outside.lock();
         let (now, quiet) = (outside.now(), self.script.quiet_since());
         let replayed = outside.replayed(&natural, settings.confidence_saturation_point);
         outside.ended(now, quiet.unwrap_or(now), &learned, &replayed);
         Outcome {
+            account,
+            awaits: std::mem::take(&mut outside.awaits),
             digest: outside.trace.digest(),
             broken: outside.watch.broken.clone(),
             reached: outside.watch.reached.clone(),
@@ -175,6 +195,7 @@ impl<'a> Run<'a> {
     /// Prometheus scrapes, its rules are evaluated, Alertmanager posts.
     fn observe(&mut self, now: Instant) {
         let mut outside = self.site.outside.lock();
+        outside.look();
         outside.scrape();
         let at = outside.now();
         outside.witness(at, self.daemon.is_some() && self.thaw_at.is_none());

@@ -46,7 +46,10 @@ impl Disk {
     async fn readable(&self) -> Result<(), StoreError> {
         match self.trouble().await {
             Some(StoreTrouble::Down) => Err(Self::failed("read")),
-            _ => Ok(()),
+            _ => {
+                tokio::task::yield_now().await;
+                Ok(())
+            }
         }
     }
 }
@@ -84,12 +87,16 @@ impl Store for Disk {
         if matches!(trouble, Some(StoreTrouble::Down | StoreTrouble::Full)) {
             return Err(Self::failed("written"));
         }
+        // A real disk makes one wait; and there one may die, before it is written or after.
+        tokio::task::yield_now().await;
         let written = self.memory.write_under(fence, writes.clone()).await?;
         {
             let mut outside = self.outside.lock();
             let now = outside.now();
             outside.stored(now, self.daemon, &writes, &written);
+            outside.noted(&writes);
         }
+        tokio::task::yield_now().await;
         if self.outside.lock().crashes(self.daemon, true) {
             return std::future::pending().await;
         }

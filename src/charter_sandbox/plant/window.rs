@@ -1,7 +1,8 @@
 //! The last 30 s of a service, and the rates and quantiles that are read from it.
 //!
 //! A quantile is exact, not sampled: an operation's latency is the wait of its step plus an exponential handling time, so
-//! the share slower than x is a sum over the steps, and bisection finds the x.
+//! the share slower than x is a sum over the steps. Beyond the longest wait that sum is one exponential, which is solved;
+//! below it bisection finds the x.
 
 use std::collections::VecDeque;
 
@@ -89,20 +90,35 @@ fn quantiles(
     mean: f64,
     cutoff: f64,
 ) -> LatencyQuantiles {
-    let at = |share| quantile(steps, mean, cutoff, share);
+    let total: f64 = steps.clone().map(|(count, _)| count).sum();
+    let waits = steps.clone().map(|(_, wait)| wait);
+    let fastest = waits.clone().fold(f64::INFINITY, f64::min);
+    let slowest = waits.fold(0.0, f64::max);
+    // What is slower than the longest wait. From there to the first cutoff all steps fall alike, by exp(-x / mean).
+    let beyond: f64 =
+        steps.clone().map(|(count, wait)| count * ((wait - slowest) / mean).exp()).sum();
+    let at = |share: f64| {
+        if total <= 0.0 {
+            return 0.0;
+        }
+        let x = slowest + mean * (beyond / (total * (1.0 - share))).ln();
+        if x >= slowest && x < fastest + cutoff {
+            x
+        } else {
+            bisected(steps, mean, cutoff, total * (1.0 - share), slowest)
+        }
+    };
     LatencyQuantiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
 }
 
-fn quantile(
+/// Where no more than `wanted` operations are slower.
+fn bisected(
     steps: &(impl Iterator<Item = (f64, f64)> + Clone),
     mean: f64,
     cutoff: f64,
-    share: f64,
+    wanted: f64,
+    slowest: f64,
 ) -> f64 {
-    let total: f64 = steps.clone().map(|(count, _)| count).sum();
-    if total <= 0.0 {
-        return 0.0;
-    }
     let slower_than = |x: f64| -> f64 {
         steps
             .clone()
@@ -120,10 +136,10 @@ fn quantile(
             .sum()
     };
     let mut low = 0.0;
-    let mut high = steps.clone().map(|(_, wait)| wait).fold(0.0, f64::max) + mean * TAIL_MEANS;
+    let mut high = slowest + mean * TAIL_MEANS;
     for _ in 0..HALVINGS {
         let middle = f64::midpoint(low, high);
-        if slower_than(middle) > total * (1.0 - share) {
+        if slower_than(middle) > wanted {
             low = middle;
         } else {
             high = middle;
