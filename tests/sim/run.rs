@@ -303,8 +303,11 @@ impl<'a> Run<'a> {
                 outside.webhook.begin(*trouble, until);
                 if *trouble == WebhookTrouble::Storm {
                     let at = outside.now();
-                    let storm = (0..1000).map(|n| (Instant::now(), strange(n, at)));
-                    self.posts.extend(storm);
+                    let over = Instant::now() + Duration::from_secs_f64(*seconds);
+                    for n in 0..1000 {
+                        self.posts.push((Instant::now(), strange("firing", n, at)));
+                        self.posts.push((over, strange("resolved", n, at)));
+                    }
                 }
             }
             What::Alertmanager { trouble, seconds } => {
@@ -399,11 +402,11 @@ impl<'a> Run<'a> {
 }
 
 /// An alert that nobody knows, from a storm.
-fn strange(number: u32, at: f64) -> Value {
+fn strange(status: &str, number: u32, at: f64) -> Value {
     let labels = Labels::from([
         ("alertname".to_owned(), "Strange".to_owned()),
         ("instance".to_owned(), number.to_string()),
         ("severity".to_owned(), "warning".to_owned()),
     ]);
-    payload("firing", &labels, at, EPOCH)
+    payload(status, &labels, at, EPOCH)
 }

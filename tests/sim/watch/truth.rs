@@ -7,7 +7,9 @@ use mape_k::domain::Cause;
 use mape_k::domain::cycle::{CycleReport, Trigger, Verdict};
 use mape_k::domain::escalation::EscalationReason as Reason;
 use mape_k::domain::execution::Execution;
+use mape_k::domain::policy::Approval;
 use mape_k::domain::reading::Source as Read;
+use mape_k::domain::time::since;
 
 use crate::outside::Outside;
 use crate::prometheus::SCRAPE_SECONDS;
@@ -110,10 +112,10 @@ impl Outside {
         if trouble.is_some() || alerts_down || paused || store || charter || !alive {
             self.watch.truth.hindered = now;
         }
-        let since = &mut self.watch.truth.broken;
-        since.retain(|rule, _| broken.contains(rule));
+        let begun = &mut self.watch.truth.broken;
+        begun.retain(|rule, _| broken.contains(rule));
         for rule in broken {
-            since.entry(rule).or_insert(now);
+            begun.entry(rule).or_insert(now);
         }
         self.attended(now);
     }
@@ -189,8 +191,8 @@ impl Outside {
         let due: Vec<(&'static str, f64)> = truth
             .broken
             .iter()
-            .filter(|(_, since)| ripe(**since, TOLD) || ripe(since.max(truth.held), ATTENDED))
-            .map(|(rule, since)| (*rule, *since))
+            .filter(|(_, from)| ripe(**from, TOLD) || ripe(from.max(truth.held), ATTENDED))
+            .map(|(rule, from)| (*rule, *from))
             .collect();
         for (rule, from) in due {
             self.watch.tested(12);
@@ -201,8 +203,15 @@ impl Outside {
                 Reason::Storm | Reason::Breaker | Reason::Blind => true,
                 _ => e.evidence.iter().any(of_rule),
             });
+            // A person heard of it and said no; that holds for an hour.
+            let wall = self.daemon_wall();
+            let refused = self.watch.policies.values().any(|policy| {
+                policy.approval == Approval::Rejected
+                    && policy.decided_at.is_some_and(|at| since(wall, at).as_secs() < 3600)
+                    && policy.evidence.iter().any(of_rule)
+            });
             let in_hand = !self.watch.judgings.is_empty();
-            if !told && !in_hand {
+            if !told && !refused && !in_hand {
                 let what =
                     format!("{rule} is broken since {from:.0} s, and nobody acts or was told");
                 self.watch.broke(12, now, what);
