@@ -260,7 +260,8 @@ impl Daemon {
         });
         tasks.spawn(async move {
             let _ends_the_election = ended_loop.drop_guard();
-            let ended = control_loop::run(cycle, publisher, terms, interval, gap, stopped).await;
+            let ended =
+                Box::pin(control_loop::run(cycle, publisher, terms, interval, gap, stopped)).await;
             ("loop", ended.map_err(Error::from))
         });
         tracing::info!(

@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Context;
-use crate::control_loop::Leader;
+use crate::control_loop::handle::Leader;
 use crate::domain::cycle::CycleStatus;
 use crate::domain::reading::Source;
 use crate::domain::time::{Time, since};

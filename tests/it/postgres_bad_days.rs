@@ -191,7 +191,7 @@ async fn s13_a_lost_session_is_replaced_by_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s13_several_replicas_open_a_new_database_at_once_and_write_side_by_side() {
     let url = database().await;
-    let opened = [open(&url), open(&url), open(&url), open(&url)];
+    let opened = (0..4).map(|_| open(&url));
     let stores: Vec<Arc<PostgresStore>> = futures::future::join_all(opened)
         .await
         .into_iter()

@@ -2,7 +2,9 @@
 //! its payloads to the webhook.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use chrono::{DateTime, SubsecRound as _};
 use mape_k::domain::Labels;
 use serde_json::{Value, json};
 
@@ -148,5 +150,5 @@ fn fingerprint(labels: &Labels) -> String {
 }
 
 pub fn time(seconds: f64) -> String {
-    chrono::DateTime::from_timestamp_millis((seconds * 1000.0) as i64).expect("a time").to_rfc3339()
+    (DateTime::UNIX_EPOCH + Duration::from_secs_f64(seconds)).trunc_subsecs(3).to_rfc3339()
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::run::{Outcome, run};
@@ -79,14 +79,12 @@ fn s11_the_invariants_hold_in_every_seed() {
     };
     let twice = if seeds.len() as u64 <= SEEDS { 1 } else { TWICE };
     let began = Instant::now();
-    let (next, campaign) = (AtomicU64::new(0), Mutex::new(Campaign::default()));
+    let (next, campaign) = (AtomicUsize::new(0), Mutex::new(Campaign::default()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some(seed) =
-                    seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize).copied()
-                {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
                     one(&Script::drawn(seed, hours), seed % twice == 0, &campaign);
                 }
             });

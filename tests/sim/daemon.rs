@@ -69,7 +69,8 @@ impl Daemon {
         let frozen = Arc::new(Ice::default());
         let (interval, gap) = (settings.orchestrator.loop_interval, settings.alertmanager.wake_gap);
         let (publisher, terms, mut elector) = (parts.publisher, parts.terms, parts.elector);
-        let run = control_loop::run(parts.cycle, publisher, terms, interval, gap, stop.clone());
+        let run =
+            Box::pin(control_loop::run(parts.cycle, publisher, terms, interval, gap, stop.clone()));
         let outside = site.outside.clone();
         let done = CancellationToken::new();
         let election = done.clone();

@@ -2,10 +2,11 @@
 //! with each of them just now, and the trace of what happened.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use mape_k::charter_sandbox::service::{Request, Response};
 use mape_k::charter_sandbox::{Charter, Options};
 use mape_k::monitor::scrape::exposition;
@@ -139,7 +140,7 @@ impl Outside {
     /// One call to Charter, as of now.
     pub fn charter(&mut self, request: &Request) -> Response {
         let elapsed = self.began.elapsed();
-        self.charter.advance(elapsed - self.charter_at);
+        self.charter.advance(elapsed.saturating_sub(self.charter_at));
         self.charter_at = elapsed;
         self.charter.call(request)
     }
@@ -194,11 +195,11 @@ impl Outside {
         match self.metrics.now(now) {
             Some(MetricsTrouble::Partial) => {
                 let mut place = 0;
-                let lines = text.lines().filter(|line| {
+                let lines = text.split_inclusive('\n').filter(|line| {
                     place += usize::from(!line.starts_with('#'));
                     line.starts_with('#') || place % 2 == 0
                 });
-                lines.map(|line| format!("{line}\n")).collect()
+                lines.collect()
             }
             Some(MetricsTrouble::Nan) => each_value(&text, |_, _| f64::NAN),
             Some(MetricsTrouble::CounterReset) if self.reset.is_empty() => {
@@ -258,8 +259,7 @@ impl Outside {
 }
 
 pub fn at_wall(seconds: f64) -> DateTime<Utc> {
-    let micros = ((EPOCH + seconds) * 1e6) as i64;
-    DateTime::from_timestamp_micros(micros).expect("a time")
+    (DateTime::UNIX_EPOCH + Duration::from_secs_f64(EPOCH + seconds)).trunc_subsecs(6)
 }
 
 /// The exposition with other values.
@@ -269,7 +269,7 @@ fn each_value(text: &str, mut value: impl FnMut(&str, f64) -> f64) -> String {
         match line.rsplit_once(' ') {
             Some((series, number)) if !line.starts_with('#') => {
                 let number = value(series, number.parse().unwrap_or(f64::NAN));
-                out.push_str(&format!("{series} {number}\n"));
+                writeln!(out, "{series} {number}").expect("a text takes it");
             }
             _ => {
                 out.push_str(line);

@@ -61,7 +61,7 @@ fn run_in(script: &Script, die_at: Option<usize>) -> Outcome {
     runtime.block_on(async {
         let run = Run::new(script);
         run.site.outside.lock().awaits.die_at = die_at;
-        run.to_end().await
+        run.ended().await
     })
 }
 
@@ -123,7 +123,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn to_end(mut self) -> Outcome {
+    async fn ended(mut self) -> Outcome {
         let end = self.began + self.script.length();
         let mut events = self.script.events.iter().peekable();
         let mut scrape_at = self.began;
@@ -275,10 +275,21 @@ impl<'a> Run<'a> {
 
     async fn happens(&mut self, what: &What) {
         let line = serde_json::to_string(what).expect("an event");
+        {
+            let mut outside = self.site.outside.lock();
+            outside.say(&format!("event {line}"));
+            outside.watch.reached.insert(what.kind());
+        }
+        match what {
+            What::Daemon { trouble } => self.trouble(*trouble).await,
+            What::Person { act } => self.person(*act).await,
+            _ => self.outside_changes(what),
+        }
+    }
+
+    fn outside_changes(&mut self, what: &What) {
         let until = |seconds: f64, outside: &super::outside::Outside| outside.now() + seconds;
         let mut outside = self.site.outside.lock();
-        outside.say(&format!("event {line}"));
-        outside.watch.reached.insert(what.kind());
         match what {
             What::Plant { fault, component, magnitude, seconds } => {
                 let mut order = json!({"fault": fault});
@@ -327,14 +338,7 @@ impl<'a> Run<'a> {
                 outside.store.begin(*trouble, until);
             }
             What::Foreign { change } => outside.foreign(*change),
-            What::Daemon { trouble } => {
-                drop(outside);
-                self.trouble(*trouble).await;
-            }
-            What::Person { act } => {
-                drop(outside);
-                self.person(*act).await;
-            }
+            What::Daemon { .. } | What::Person { .. } => {}
         }
     }
 

@@ -155,8 +155,8 @@ impl What {
             | Self::Webhook { seconds, .. }
             | Self::Alertmanager { seconds, .. }
             | Self::Charter { seconds, .. }
-            | Self::Store { seconds, .. } => *seconds,
-            Self::Daemon { trouble: DaemonTrouble::Freeze { seconds } } => *seconds,
+            | Self::Store { seconds, .. }
+            | Self::Daemon { trouble: DaemonTrouble::Freeze { seconds } } => *seconds,
             Self::Plant { .. }
             | Self::Mend
             | Self::Daemon { .. }

@@ -44,13 +44,11 @@ impl Disk {
     }
 
     async fn readable(&self) -> Result<(), StoreError> {
-        match self.trouble().await {
-            Some(StoreTrouble::Down) => Err(Self::failed("read")),
-            _ => {
-                tokio::task::yield_now().await;
-                Ok(())
-            }
+        if self.trouble().await == Some(StoreTrouble::Down) {
+            return Err(Self::failed("read"));
         }
+        tokio::task::yield_now().await;
+        Ok(())
     }
 }
 

@@ -152,7 +152,7 @@ impl Outside {
     fn put(&mut self, now: f64, daemon: u32, collection: Collection, key: &str, body: &str) {
         let key = key.to_owned();
         match collection {
-            Collection::Executions => self.journalled(now, daemon, key, read(body)),
+            Collection::Executions => self.journalled(now, daemon, key, &read(body)),
             Collection::Judgings => {
                 self.watch.judgings.insert(key, read(body));
             }
@@ -219,7 +219,7 @@ impl Outside {
     }
 
     /// The journal's record of an execution, new or moved on.
-    fn journalled(&mut self, now: f64, daemon: u32, key: String, execution: Execution) {
+    fn journalled(&mut self, now: f64, daemon: u32, key: String, execution: &Execution) {
         let states: Vec<String> = execution
             .actions
             .iter()
@@ -229,9 +229,9 @@ impl Outside {
         self.trace.say(now, &line);
         let before = self.watch.executions.insert(key, execution.clone());
         if before.is_none() {
-            self.intended(now, &execution);
+            self.intended(now, execution);
         }
-        self.recorded(before.as_ref(), &execution);
+        self.recorded(before.as_ref(), execution);
     }
 
     fn told(&mut self, now: f64, key: String, record: Escalation) {

@@ -40,14 +40,14 @@ impl Wire for Network {
             Some("charter") if request.url().path() == "/metrics" => self.scrape().await,
             Some("charter") => self.charter(request).await,
             Some("prometheus") => self.prometheus(&request).await,
-            Some("alertmanager") => self.alertmanager(&request).await,
+            Some("alertmanager") => self.alertmanager(&request),
             host => panic!("nobody is {host:?} in the simulation"),
         }
     }
 }
 
-fn ok(body: String) -> Result<Response, Failure> {
-    Ok(http::Response::new(body).into())
+fn ok(body: String) -> Response {
+    http::Response::new(body).into()
 }
 
 fn refused() -> Failure {
@@ -79,7 +79,7 @@ impl Network {
         if outside.changes.now(now) == Some(CharterTrouble::Down) {
             return Err(refused());
         }
-        ok(outside.exposition())
+        Ok(ok(outside.exposition()))
     }
 
     async fn prometheus(&self, request: &Request) -> Result<Response, Failure> {
@@ -89,10 +89,10 @@ impl Network {
             url::form_urlencoded::parse(body).into_owned().collect();
         let outside = self.outside.lock();
         let off = if trouble == Some(MetricsTrouble::Skewed) { 45.0 } else { 0.0 };
-        ok(outside.prometheus.answer(&pairs, outside.now(), EPOCH + off).to_string())
+        Ok(ok(outside.prometheus.answer(&pairs, outside.now(), EPOCH + off).to_string()))
     }
 
-    async fn alertmanager(&self, request: &Request) -> Result<Response, Failure> {
+    fn alertmanager(&self, request: &Request) -> Result<Response, Failure> {
         let mut outside = self.outside.lock();
         let now = outside.now();
         if outside.alerts.now(now) == Some(AlertmanagerTrouble::Down) {
@@ -103,7 +103,7 @@ impl Network {
         } else {
             outside.alertmanager.list(now, EPOCH)
         };
-        ok(answer.to_string())
+        Ok(ok(answer.to_string()))
     }
 
     async fn charter(&self, request: Request) -> Result<Response, Failure> {

@@ -297,12 +297,12 @@ async fn evidence(setting: Setting) -> Vec<String> {
 
 async fn every_point(setting: Setting) {
     let mut policy = policy(vec![scale_up(5), baseline(), throttle()]);
-    policy.evidence = evidence(setting).await;
+    policy.evidence = Box::pin(evidence(setting)).await;
     assert_eq!(policy.evidence.len(), 1);
     let clean = world(setting).await;
     let counted = run(&clean, &policy, setting, Crash::Never).await;
     let (writes, calls) = counted.expect("it runs to its end");
-    ends_well(&clean, setting, Crash::Never).await;
+    Box::pin(ends_well(&clean, setting, Crash::Never)).await;
     let at_writes = (0..writes).flat_map(|k| [Crash::BeforeWrite(k), Crash::AfterWrite(k)]);
     let at_calls = (0..calls).flat_map(|k| [Crash::BeforeCall(k), Crash::AfterCall(k)]);
     let points: Vec<Crash> = at_writes.chain(at_calls).collect();
@@ -314,7 +314,7 @@ async fn every_point(setting: Setting) {
             for _ in 0..4 {
                 let world = world(setting).await;
                 if run(&world, policy, setting, crash).await.is_some() {
-                    ends_well(&world, setting, crash).await;
+                    Box::pin(ends_well(&world, setting, crash)).await;
                     return;
                 }
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mape_k::domain::Cause;
 use mape_k::domain::cycle::{CycleReport, CycleStatus};
 use mape_k::domain::escalation::EscalationReason as Reason;
-use mape_k::domain::execution::{ActionState, ExecutionStatus};
+use mape_k::domain::execution::{ActionState, Execution, ExecutionStatus};
 use mape_k::domain::natural::NaturalCount;
 use mape_k::domain::outcome::{ActionStatistics, Outcome, OutcomeType};
 use mape_k::domain::time::since;
@@ -115,7 +115,7 @@ impl Outside {
         }
         for (id, judging) in &watch.judgings {
             tests += 1;
-            let open = watch.executions.get(id).is_some_and(|e| e.is_open());
+            let open = watch.executions.get(id).is_some_and(Execution::is_open);
             if late(judging.judge_by) && !open {
                 broken.push(format!("{id} is still being judged, long after its time"));
             }
