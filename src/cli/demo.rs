@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::control_loop::Mode;
 use crate::daemon::Daemon;
 use crate::domain::action::ActionKind;
+use crate::domain::aftermath::Aftermath;
 use crate::domain::cycle::CycleReport;
 use crate::domain::incident::Incident;
 use crate::domain::outcome::Judging;
@@ -150,7 +151,13 @@ impl Stage<'_> {
 
     async fn is_quiet(&self) -> anyhow::Result<bool> {
         let judging = !self.daemon.knowledge.all::<Judging>(None).await?.is_empty();
-        Ok(!judging && !self.daemon.handle.view().violations.iter().any(Violation::counts))
+        // Another fault while a success may still be taken back would take it back.
+        let now = self.daemon.handle.now();
+        let left = self.daemon.knowledge.fact::<Aftermath>(Aftermath::FACT).await?;
+        let watched = left.is_some_and(|left| left.successes.iter().any(|s| now <= s.until));
+        Ok(!judging
+            && !watched
+            && !self.daemon.handle.view().violations.iter().any(Violation::counts))
     }
 
     /// Injects one fault and watches until it is over.

@@ -25,12 +25,9 @@ use crate::planner::Surplus;
 use crate::planner::guardrails::Mode;
 use tokio_util::sync::CancellationToken;
 
-/// The name under which it is kept.
-pub(super) const AFTERMATH: &str = "aftermath";
-
 pub(super) fn put(aftermath: &Aftermath, batch: &mut Batch, now: Time) {
     let value = serde_json::to_value(aftermath).expect("an aftermath has text keys only");
-    batch.put(&Fact { name: AFTERMATH.to_owned(), value, at: now });
+    batch.put(&Fact { name: Aftermath::FACT.to_owned(), value, at: now });
 }
 
 impl Cycle {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::aftermath::AFTERMATH;
 use super::ledger::LEDGER;
 use crate::domain::action::Scope;
 use crate::domain::aftermath::Aftermath;
@@ -86,7 +85,7 @@ impl Recalled {
             executions,
             surplus: surplus.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
             ledger: recalled_ledger(knowledge, now).await?,
-            aftermath: knowledge.fact(AFTERMATH).await?.unwrap_or_default(),
+            aftermath: knowledge.fact(Aftermath::FACT).await?.unwrap_or_default(),
             natural: knowledge.natural().await?,
             pause: knowledge.paused(now).await?,
             policies,

@@ -41,6 +41,8 @@ pub struct Owed {
 }
 
 impl Aftermath {
+    /// Its name among the facts of the store.
+    pub const FACT: &str = "aftermath";
     /// Violations remembered of one verdict: those of a storm are not all needed to see that it is not over.
     pub const EVIDENCE: usize = 200;
     /// Successes watched at once; at six actions an hour there is one or two.

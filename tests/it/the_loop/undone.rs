@@ -51,7 +51,7 @@ async fn told(world: &World) -> String {
 }
 
 async fn owed(world: &World) -> usize {
-    let kept = world.knowledge().fact::<Aftermath>("aftermath").await.expect("the store");
+    let kept = world.knowledge().fact::<Aftermath>(Aftermath::FACT).await.expect("the store");
     kept.unwrap_or_default().undoings.len()
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mape_k::domain::action::ActionKind;
 use mape_k::domain::outcome::{Judging, OutcomeType};
 use mape_k::domain::time::Time;
 use serde_json::json;
@@ -64,6 +65,8 @@ async fn a66_a_restart_before_the_verdict_makes_one_outcome_and_no_second_call()
 async fn restarted_before_the_verdict(orderly: bool) {
     let mut world = World::new().await;
     world.on_disk();
+    // A busy machine starts again within it too.
+    world.config.execute.settle.insert(ActionKind::ScaleUp, Duration::from_secs(20));
     world.start().await;
     world.latency(1.5);
     world.until("its end is recorded", async || completed(&world).await == 1).await;
