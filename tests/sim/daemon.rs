@@ -28,10 +28,25 @@ use super::wire::Network;
 pub struct Daemon {
     /// The loop, and what stores for its intake.
     tasks: Vec<JoinHandle<()>>,
-    webhook: axum::Router,
+    pub webhook: Webhook,
     pub knowledge: Knowledge,
     stop: CancellationToken,
     frozen: Arc<Ice>,
+}
+
+/// Where it takes alerts in.
+#[derive(Clone)]
+pub struct Webhook(axum::Router);
+
+impl Webhook {
+    /// Alertmanager's POST; true when it is acknowledged.
+    pub async fn post(&self, payload: &Value) -> bool {
+        let request = Request::post("/webhooks/alerts")
+            .header("content-type", "application/json")
+            .body(Body::from(payload.to_string()))
+            .expect("a request");
+        self.0.clone().oneshot(request).await.expect("an answer").status().is_success()
+    }
 }
 
 /// What lasts longer than a process.
@@ -98,17 +113,8 @@ impl Daemon {
                 watched: None,
             }),
         ];
-        let webhook = server::webhook_router(intake);
+        let webhook = Webhook(server::webhook_router(intake));
         Ok(Self { tasks, webhook, knowledge, stop, frozen })
-    }
-
-    /// Alertmanager's POST; true when it is acknowledged.
-    pub async fn post(&self, payload: &Value) -> bool {
-        let request = Request::post("/webhooks/alerts")
-            .header("content-type", "application/json")
-            .body(Body::from(payload.to_string()))
-            .expect("a request");
-        self.webhook.clone().oneshot(request).await.expect("an answer").status().is_success()
     }
 
     /// Nothing of it runs on, wherever it was.

@@ -1,8 +1,8 @@
 //! One run: the world, the daemon in it, and the script, from the first second to the last.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mape_k::config::Config;
@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::account::Account;
 use super::alertmanager::payload;
 use super::awaits::Awaits;
-use super::daemon::{Daemon, Site};
+use super::daemon::{Daemon, Site, Webhook};
 use super::outside::{EPOCH, Shared};
 use super::prometheus::SCRAPE_SECONDS;
 use super::script::{
@@ -97,6 +97,23 @@ struct Run<'a> {
     began: Instant,
     /// Payloads that are posted later, or again.
     posts: Vec<(Instant, Value)>,
+    door: Door,
+}
+
+/// The webhook of whichever process is up.
+type Door = Arc<Mutex<Option<Webhook>>>;
+
+/// What is not acknowledged is posted again, as Alertmanager does.
+async fn deliver(door: Door, payload: Value) {
+    loop {
+        let webhook = door.lock().expect("no panic before").clone();
+        if let Some(webhook) = webhook
+            && webhook.post(&payload).await
+        {
+            return;
+        }
+        sleep(Duration::from_secs(10)).await;
+    }
 }
 
 impl<'a> Run<'a> {
@@ -120,6 +137,7 @@ impl<'a> Run<'a> {
             clock_off: 0.0,
             began,
             posts: Vec::new(),
+            door: Door::default(),
         }
     }
 
@@ -164,7 +182,7 @@ impl<'a> Run<'a> {
             if self.restart_at.is_some_and(|at| now >= at) {
                 self.start().await;
             }
-            self.post(now).await;
+            self.post(now);
         }
         sleep_until(end).await;
         if let Some(daemon) = self.daemon.take() {
@@ -230,21 +248,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What is due; what is not acknowledged is posted again, as Alertmanager does.
-    async fn post(&mut self, now: Instant) {
-        let (due, later) =
-            std::mem::take(&mut self.posts).into_iter().partition(|(at, _)| *at <= now);
-        self.posts = later;
-        let due: Vec<(Instant, Value)> = due;
-        for (_, payload) in due {
-            let frozen = self.thaw_at.is_some();
-            let taken = match &self.daemon {
-                Some(daemon) if !frozen => daemon.post(&payload).await,
-                _ => false,
-            };
-            if !taken {
-                self.posts.push((now + Duration::from_secs(10), payload));
-            }
+    /// Sends off what is due.
+    fn post(&mut self, now: Instant) {
+        let up = self.daemon.as_ref().filter(|_| self.thaw_at.is_none());
+        *self.door.lock().expect("no panic before") = up.map(|daemon| daemon.webhook.clone());
+        for (_, payload) in self.posts.extract_if(.., |(at, _)| *at <= now) {
+            tokio::spawn(deliver(self.door.clone(), payload));
         }
     }
 

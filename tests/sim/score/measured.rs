@@ -170,7 +170,7 @@ impl<'a> Measuring<'a> {
         let Some(daemon) = &self.daemon else { return };
         let mut untaken = Vec::new();
         for payload in self.posts.drain(..) {
-            if !daemon.post(&payload).await {
+            if !daemon.webhook.post(&payload).await {
                 untaken.push(payload);
             }
         }

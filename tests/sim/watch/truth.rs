@@ -203,7 +203,7 @@ impl Outside {
                 Reason::Storm | Reason::Breaker | Reason::Blind => true,
                 _ => e.evidence.iter().any(of_rule),
             });
-            // A person heard of it and said no; that holds for an hour.
+            // A person heard of it and said no; that holds for an hour, and then it begins anew.
             let wall = self.daemon_wall();
             let refused = self.watch.policies.values().any(|policy| {
                 policy.approval == Approval::Rejected
@@ -211,7 +211,9 @@ impl Outside {
                     && policy.evidence.iter().any(of_rule)
             });
             let in_hand = !self.watch.judgings.is_empty();
-            if !told && !refused && !in_hand {
+            if refused {
+                self.watch.truth.broken.insert(rule, now);
+            } else if !told && !in_hand {
                 let what =
                     format!("{rule} is broken since {from:.0} s, and nobody acts or was told");
                 self.watch.broke(12, now, what);
