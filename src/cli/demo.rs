@@ -92,6 +92,9 @@ fn configuration(charter: &Url, database: std::path::PathBuf) -> Config {
     config.orchestrator.mode = Mode::Staging;
     config.orchestrator.auto_approve = true;
     config.plan.auto_approve = true;
+    // Nine faults in two hours are more work than the shipped budget lets be done without a person.
+    config.plan.guardrails.budget.per_hour = 20;
+    config.plan.guardrails.budget.per_target_per_hour = 20;
     config.monitor.source = MetricsSource::Scrape;
     config.monitor.scrape_url = charter.join("metrics").ok();
     config.execute.charter_url = charter.clone();
