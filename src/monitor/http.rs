@@ -201,7 +201,10 @@ impl Peer {
                 "A partial answer is not used: look at the stores behind it that did not answer"
                     .to_owned()
             }
-            FailureKind::Skew => "Synchronise both clocks (NTP)".to_owned(),
+            // The process takes the wall clock once, at its start: a clock put right later is not seen.
+            FailureKind::Skew => {
+                "Synchronise both clocks (NTP); if ours was wrong when mape-k started, restart it after that".to_owned()
+            }
             FailureKind::TooLarge => {
                 "Aggregate in the rule (aggregate, by) or narrow its labels".to_owned()
             }

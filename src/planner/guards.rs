@@ -1,7 +1,8 @@
 //! The guards: pure predicates over one ripe remedy, asked in the order of [`Guard::ALL`]; all fail closed.
 //!
 //! Each gives a reading with the number it looked at and its limit. The first that holds decides; the others are read
-//! all the same, because an operator wants to know what else stands in the way. What only Charter and the store can say (validation, the journal) is asked by the executor.
+//! all the same, because an operator wants to know what else stands in the way. What only Charter and the store can say
+//! (validation, the journal) is asked by the executor.
 
 mod approval;
 mod breaker;

@@ -371,13 +371,14 @@ async fn a_healthy_store_says_that_it_can_be_written(store: Arc<dyn Store>) {
     }
 }
 
+/// Each behaviour over each store.
 macro_rules! contract {
     ($($behaviour:ident),* $(,)?) => {
         mod memory {
             use super::*;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $behaviour() {
-                super::$behaviour(Arc::new(MemoryStore::default())).await;
+                super::$behaviour(Arc::new(MemoryStore::shared())).await;
             })*
         }
         mod sqlite {
@@ -399,6 +400,8 @@ macro_rules! contract {
         }
     };
 }
+
+pub(crate) use contract;
 
 contract!(
     a_record_comes_back_as_it_was_put,

@@ -10,7 +10,7 @@ use mape_k::knowledge::store::{Bound, Collection, Query, Store, StoreError, When
 use mape_k::knowledge::{Knowledge, Settings, Term};
 use tokio::time::Instant;
 
-use crate::store_contract::put;
+use crate::store_contract::{contract, put};
 use crate::support::eventually::eventually;
 use crate::support::postgres::{address, connect, database};
 
@@ -193,35 +193,6 @@ async fn knowledge_writes_under_its_term(store: Arc<dyn Store>) {
     let mut pruned = mape_k::knowledge::Pruned::default();
     superseded(leading.prune(crate::store_contract::time(0), 1, &mut pruned).await, old.epoch());
     knowledge.commit(batch()).await.unwrap();
-}
-
-macro_rules! contract {
-    ($($behaviour:ident),* $(,)?) => {
-        mod memory {
-            use super::*;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $behaviour() {
-                super::$behaviour(Arc::new(MemoryStore::shared())).await;
-            })*
-        }
-        mod sqlite {
-            use super::*;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $behaviour() {
-                let folder = tempfile::tempdir().unwrap();
-                let path = folder.path().join("made.db");
-                super::$behaviour(Arc::new(SqliteStore::open(&path).await.unwrap())).await;
-            })*
-        }
-        mod postgres {
-            use super::*;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $behaviour() {
-                let store = PostgresStore::open(&address(&database().await)).await.unwrap();
-                super::$behaviour(Arc::new(store)).await;
-            })*
-        }
-    };
 }
 
 contract!(
