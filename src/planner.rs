@@ -59,6 +59,9 @@ pub struct Surplus {
     pub original: u32,
     /// The size we set last.
     pub ours: u32,
+    /// When it was last given back.
+    #[serde(default)]
+    pub given_back: Option<Time>,
 }
 
 /// Everything the planner decides from; time included.

@@ -289,7 +289,7 @@ fn given_back(execution: &Execution, known: Option<&Surplus>, now: Time) -> Opti
     let (ours, prior) = back?;
     let known = known.filter(|s| s.ours == ours)?;
     // Back at the original size there is nothing left to give back.
-    let left = Surplus { original: known.original, ours: prior };
+    let left = Surplus { ours: prior, ..known.clone() };
     let value = serde_json::to_value(left).ok()?;
     Some(Fact { name: SURPLUS.to_owned(), value, at: now })
 }

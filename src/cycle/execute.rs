@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -332,6 +333,10 @@ impl Cycle {
     }
 }
 
+/// Replicas that were needed again so soon after they were given back are no surplus: else they would go and come for
+/// ever.
+const NEEDED_AGAIN: Duration = Duration::from_hours(24);
+
 /// What our own scaling has added so far: given back later, if `plan.give_back` says so.
 pub(super) fn surplus(execution: &Execution, known: Option<&Surplus>, now: Time) -> Option<Fact> {
     let scaled = execution.actions.iter().rev().find_map(|a| {
@@ -339,8 +344,15 @@ pub(super) fn surplus(execution: &Execution, known: Option<&Surplus>, now: Time)
         Some((a.prior_replicas?, size))
     });
     let (prior, ours) = scaled?;
-    let original = known.filter(|s| s.ours == prior).map_or(prior, |s| s.original);
-    let value = serde_json::to_value(Surplus { original, ours }).ok()?;
+    let mut given_back =
+        known.and_then(|s| s.given_back).filter(|at| since(now, *at) < NEEDED_AGAIN);
+    let mut original = known.filter(|s| s.ours == prior).map_or(prior, |s| s.original);
+    if ours < prior {
+        given_back = Some(now);
+    } else if given_back.is_some() {
+        original = ours;
+    }
+    let value = serde_json::to_value(Surplus { original, ours, given_back }).ok()?;
     Some(Fact { name: SURPLUS.to_owned(), value, at: now })
 }
 

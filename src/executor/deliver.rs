@@ -8,8 +8,10 @@
 //!   │            └ answer lost ─▶ look ─┬ there ──▶ done       │
 //!   │                                   ├ not there ───────────┤
 //!   │                                   └ cannot tell ─▶ unknown, unless Charter honours the key ─┐
-//!   └──────────────── pause (and look again, if it may still land) ◀───────────────────────────────┘
+//!   └──────────────── pause ◀─────────────────────────────────────────────────────────────────────┘
 //! ```
+//! What is not there may still be on its way. Only a Charter that honours keys, or a change whose repetition changes
+//! nothing, takes another try then; otherwise its end is unknown.
 //! The key is the same for every try; there are at most `execute.max_retries` of them.
 
 use uuid::Uuid;
@@ -129,6 +131,8 @@ impl Setback {
 
 const NOT_SENT: &str = "not sent";
 
+const MAY_LAND: &str = "it may still arrive, and Charter is not known to honour idempotency keys";
+
 /// The same reason is said once.
 fn not_again(last: &str, cut: &impl std::fmt::Display) -> String {
     let cut = cut.to_string();
@@ -193,6 +197,9 @@ impl Transaction<'_> {
                 if let Some(delivery) = settled(sight, &last, by_key) {
                     return Ok(delivery);
                 }
+                if doubt == Doubt::UnderWay && !step.change.may_be_repeated() && !by_key {
+                    return Ok(end(doubt, not_again(&last, &MAY_LAND), None));
+                }
             }
             let Some(pause) = pauses.next().filter(|_| !setback.is_final) else {
                 return Ok(end(doubt, last, setback.status));
@@ -200,13 +207,9 @@ impl Transaction<'_> {
             if let Err(cut) = self.window.within(Phase::Prepare, tokio::time::sleep(pause)).await {
                 return Ok(end(doubt, not_again(&last, &cut), None));
             }
-            // What was not there a moment ago may have landed during the pause; and a size that is taken back may have
-            // been changed by somebody else.
-            let landed = doubt == Doubt::UnderWay
-                && !step.change.may_be_repeated()
-                && !self.client.honours_keys();
+            // A size that is taken back may have been changed by somebody else during the pause.
             let undoing = self.execution.actions[index].state == ActionState::UndoSent;
-            if landed || (undoing && matches!(step.change, Change::Scale { .. })) {
+            if undoing && matches!(step.change, Change::Scale { .. }) {
                 let sight = self.look(&step.trace, seed).await;
                 if let Some(delivery) = settled(sight, &last, false) {
                     return Ok(delivery);

@@ -1,7 +1,7 @@
 //! Alerting as users have it: the shipped rules over Prometheus, and an Alertmanager that lists what fires and posts
 //! its payloads to the webhook.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _};
@@ -118,6 +118,11 @@ impl Alertmanager {
             .iter()
             .filter(move |(_, pending)| now >= pending.fires_at)
             .map(|((_, labels), pending)| (labels, pending))
+    }
+
+    /// Rules of which an alert fires.
+    pub fn named(&self, now: f64) -> BTreeSet<String> {
+        self.firing(now).filter_map(|(labels, _)| labels.get("rule").cloned()).collect()
     }
 
     pub fn list(&self, now: f64, epoch: f64) -> Value {

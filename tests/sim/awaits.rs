@@ -17,12 +17,12 @@ pub struct Awaits {
 }
 
 impl Outside {
-    /// The loop's task has just stopped to wait; does it die there?
-    pub fn awaited(&mut self) -> bool {
+    /// A loop's task has just stopped to wait; does its process die there?
+    pub fn awaited(&mut self, daemon: u32) -> bool {
         let dies = self.awaits.die_at == Some(self.awaits.cycles.len());
         self.awaits.cycles.push(self.watch.cycles);
         if dies {
-            self.crashed.notify_one();
+            self.dies(daemon);
         }
         dies
     }

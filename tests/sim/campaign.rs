@@ -23,6 +23,9 @@ const REACHES_ALL: f64 = 300.0;
 /// Every so many seeds one is run twice; in a short campaign each is.
 const TWICE: u64 = 10;
 
+/// Runs between two words on how far it is.
+const PROGRESS: u64 = 20;
+
 /// Runs that one failure may take to be minimised.
 const PATIENCE: u32 = 60;
 
@@ -112,6 +115,9 @@ fn one(script: &Script, twice: bool, campaign: &Mutex<Campaign>) {
     let mut campaign = campaign.lock().expect("no panic before");
     campaign.busy += busy;
     campaign.runs += 1;
+    if campaign.runs % PROGRESS == 0 {
+        println!("{} runs done, {} failed", campaign.runs, campaign.failures.len());
+    }
     let (mut broken, tail) = match first {
         Ok(outcome) => {
             if let Some(Ok(second)) = &second

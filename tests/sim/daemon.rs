@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
@@ -17,7 +18,8 @@ use mape_k::knowledge::Knowledge;
 use mape_k::knowledge::memory::MemoryStore;
 use mape_k::server;
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -25,7 +27,11 @@ use super::outside::{Shared, at_wall};
 use super::store::Disk;
 use super::wire::Network;
 
+/// For a stop in order.
+const GRACE: Duration = Duration::from_secs(60);
+
 pub struct Daemon {
+    pub number: u32,
     /// The loop, and what stores for its intake.
     tasks: Vec<JoinHandle<()>>,
     pub webhook: Webhook,
@@ -94,13 +100,13 @@ impl Daemon {
             done.cancel();
             let mut outside = outside.lock();
             outside.say(&format!("daemon {number} ended: {ended:?}"));
-            outside.crashed.notify_one();
+            outside.dies(number);
         };
         let tasks = vec![
             tokio::spawn(Freezable {
                 inner: Box::pin(run),
                 ice: frozen.clone(),
-                watched: Some(site.outside.clone()),
+                watched: Some((site.outside.clone(), number)),
             }),
             tokio::spawn(Freezable {
                 inner: Box::pin(writer.run()),
@@ -114,7 +120,7 @@ impl Daemon {
             }),
         ];
         let webhook = Webhook(server::webhook_router(intake));
-        Ok(Self { tasks, webhook, knowledge, stop, frozen })
+        Ok(Self { number, tasks, webhook, knowledge, stop, frozen })
     }
 
     /// Nothing of it runs on, wherever it was.
@@ -124,14 +130,21 @@ impl Daemon {
         }
     }
 
-    pub async fn stop(self) {
+    /// In order, and killed when it takes too long, as Kubernetes does.
+    pub async fn stop(mut self) {
         self.frozen.thaw();
         self.stop.cancel();
-        let Self { mut tasks, webhook, .. } = self;
-        drop(webhook);
-        tasks.remove(0).await.expect("the loop stops in order");
-        tasks.remove(0).abort();
-        tasks.remove(0).await.expect("the election ends with it");
+        // The loop; the election ends with it.
+        let (run, election) = (self.tasks.remove(0), self.tasks.remove(1));
+        let aborts = [run.abort_handle(), election.abort_handle()];
+        let in_order = async move {
+            run.await.expect("the loop stops in order");
+            election.await.expect("the election ends with it");
+        };
+        if timeout(GRACE, in_order).await.is_err() {
+            aborts.iter().for_each(AbortHandle::abort);
+        }
+        self.kill();
     }
 
     pub fn freeze(&self) {
@@ -161,7 +174,7 @@ struct Freezable<F> {
     inner: Pin<Box<F>>,
     ice: Arc<Ice>,
     /// Where its waits are counted.
-    watched: Option<Shared>,
+    watched: Option<(Shared, u32)>,
 }
 
 impl<F: Future<Output = ()>> Future for Freezable<F> {
@@ -174,8 +187,8 @@ impl<F: Future<Output = ()>> Future for Freezable<F> {
         }
         let polled = self.inner.as_mut().poll(context);
         if polled.is_pending()
-            && let Some(outside) = &self.watched
-            && outside.lock().awaited()
+            && let Some((outside, daemon)) = &self.watched
+            && outside.lock().awaited(*daemon)
         {
             // What is left of it is dropped as soon as anybody looks.
             self.ice.0.store(true, Ordering::Relaxed);

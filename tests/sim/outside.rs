@@ -52,8 +52,13 @@ pub struct Outside {
     pub rng: StdRng,
     /// Calls until the daemon is to crash, and whether after that call.
     pub crash_in: Option<(u32, bool)>,
-    /// Told when a process has died.
+    /// Processes that have died and were not buried yet, and who is told of it.
+    pub dead: Vec<u32>,
     pub crashed: Arc<Notify>,
+    /// Processes that cannot reach the store, and until when.
+    pub cut_off: BTreeMap<u32, f64>,
+    /// What the daemon's own source of metrics has shown: kept where it is not Prometheus.
+    pub scraped: Prometheus,
 }
 
 /// Which troubles there are, and until when.
@@ -117,7 +122,10 @@ impl Shared {
             awaits: Awaits::default(),
             rng: StdRng::seed_from_u64(script.seed ^ 0x5eed),
             crash_in: None,
+            dead: Vec::new(),
             crashed: Arc::default(),
+            cut_off: BTreeMap::new(),
+            scraped: Prometheus::default(),
         })))
     }
 
@@ -135,6 +143,12 @@ impl Outside {
     pub fn say(&mut self, line: &str) {
         let now = self.now();
         self.trace.say(now, line);
+    }
+
+    /// This process is no more.
+    pub fn dies(&mut self, daemon: u32) {
+        self.dead.push(daemon);
+        self.crashed.notify_one();
     }
 
     /// One call to Charter, as of now.
@@ -226,9 +240,24 @@ impl Outside {
         })
     }
 
-    /// Prometheus' own scrape; nothing while it is stale or away.
+    /// Prometheus' own scrape; nothing while it is stale or away. A daemon that scrapes by itself is none the worse for
+    /// that.
     pub fn scrape(&mut self) {
         let now = self.now();
+        if self.watch.scrapes() {
+            let seen = match (self.metrics.now(now), self.changes.now(now)) {
+                (Some(MetricsTrouble::Down), _) | (_, Some(CharterTrouble::Down)) => None,
+                _ => Some(self.samples()),
+            };
+            match seen {
+                // What is no number is passed over.
+                Some(samples) => {
+                    let numbers = samples.into_iter().filter(|sample| !sample.value.is_nan());
+                    self.scraped.scraped(now, numbers.collect());
+                }
+                None => self.scraped.target_down(),
+            }
+        }
         if matches!(self.metrics.now(now), Some(MetricsTrouble::Stale | MetricsTrouble::Down)) {
             return;
         }
@@ -236,6 +265,11 @@ impl Outside {
             self.prometheus.target_down();
             return;
         }
+        let samples = self.samples();
+        self.prometheus.scraped(now, samples);
+    }
+
+    fn samples(&mut self) -> Vec<exposition::Sample> {
         let text = self.exposition();
         let wanted = [
             "westworld_charter_validation_latency_seconds",
@@ -248,8 +282,7 @@ impl Outside {
             .split_inclusive('\n')
             .filter(|line| wanted.iter().any(|name| line.starts_with(name)))
             .collect();
-        let samples = exposition::parse(&text, |name| wanted.contains(&name));
-        self.prometheus.scraped(now, samples.expect("an exposition"));
+        exposition::parse(&text, |name| wanted.contains(&name)).expect("an exposition")
     }
 
     /// A number between 0 and 1 of this world's own.

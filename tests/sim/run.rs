@@ -87,12 +87,9 @@ pub fn config(script: &Script) -> Config {
 struct Run<'a> {
     script: &'a Script,
     site: Site,
-    daemon: Option<Daemon>,
+    replicas: Vec<Replica>,
     /// Processes started so far.
     started: u32,
-    /// A process that ended is started again then.
-    restart_at: Option<Instant>,
-    thaw_at: Option<Instant>,
     clock_off: f64,
     began: Instant,
     /// Payloads that are posted later, or again.
@@ -100,40 +97,61 @@ struct Run<'a> {
     door: Door,
 }
 
-/// The webhook of whichever process is up.
-type Door = Arc<Mutex<Option<Webhook>>>;
+/// One place in which a process runs, and another one when it has ended.
+#[derive(Default)]
+struct Replica {
+    daemon: Option<Daemon>,
+    /// A process that ended is started again then.
+    restart_at: Option<Instant>,
+    thaw_at: Option<Instant>,
+}
 
-/// What is not acknowledged is posted again, as Alertmanager does.
-async fn deliver(door: Door, payload: Value) {
+impl Replica {
+    fn is_up(&self) -> bool {
+        self.daemon.is_some() && self.thaw_at.is_none()
+    }
+}
+
+/// The webhooks of whichever processes are up.
+type Door = Arc<Mutex<Vec<Webhook>>>;
+
+/// To one of them. What is not acknowledged is posted again, as Alertmanager does.
+async fn deliver(door: Door, payload: Value, mut turn: usize) {
     loop {
-        let webhook = door.lock().expect("no panic before").clone();
+        let webhook = {
+            let webhooks = door.lock().expect("no panic before");
+            let next = turn % webhooks.len().max(1);
+            webhooks.get(next).cloned()
+        };
         if let Some(webhook) = webhook
             && webhook.post(&payload).await
         {
             return;
         }
+        turn += 1;
         sleep(Duration::from_secs(10)).await;
     }
 }
 
 impl<'a> Run<'a> {
     fn new(script: &'a Script) -> Self {
+        let several = script.replicas > 1;
+        let memory = if several { MemoryStore::shared() } else { MemoryStore::default() };
         let site = Site {
             outside: Shared::new(script),
-            memory: Arc::<MemoryStore>::default(),
+            memory: Arc::new(memory),
             ids: Arc::<AtomicU64>::default(),
             config: Arc::new(config(script)),
         };
         let rails = &site.config.plan.guardrails;
         site.outside.lock().watch.configured(rails, script.source);
         let began = Instant::now();
+        let replica = || Replica { restart_at: Some(began), ..Replica::default() };
         Self {
             script,
             site,
-            daemon: None,
+            replicas: (0..script.replicas).map(|_| replica()).collect(),
             started: 0,
-            restart_at: Some(began),
-            thaw_at: None,
             clock_off: 0.0,
             began,
             posts: Vec::new(),
@@ -149,8 +167,11 @@ impl<'a> Run<'a> {
         loop {
             let event_at =
                 events.peek().map(|event| self.began + Duration::from_secs_f64(event.at));
-            let soonest = [event_at, self.restart_at, self.thaw_at]
-                .into_iter()
+            let soonest = self
+                .replicas
+                .iter()
+                .flat_map(|replica| [replica.restart_at, replica.thaw_at])
+                .chain([event_at])
                 .flatten()
                 .chain(self.posts.iter().map(|(at, _)| *at))
                 .fold(scrape_at, Instant::min);
@@ -159,7 +180,7 @@ impl<'a> Run<'a> {
             }
             tokio::select! {
                 biased;
-                () = crashed.notified() => self.crash(),
+                () = crashed.notified() => self.bury(),
                 () = sleep_until(soonest) => {}
             }
             let now = Instant::now();
@@ -172,20 +193,22 @@ impl<'a> Run<'a> {
             {
                 self.happens(&event.what).await;
             }
-            if self.thaw_at.is_some_and(|at| now >= at) {
-                self.thaw_at = None;
-                if let Some(daemon) = &self.daemon {
-                    self.site.outside.lock().say("the daemon goes on");
+            for place in 0..self.replicas.len() {
+                let replica = &mut self.replicas[place];
+                if replica.thaw_at.take_if(|at| now >= *at).is_some()
+                    && let Some(daemon) = &replica.daemon
+                {
+                    self.site.outside.lock().say(&format!("daemon {} goes on", daemon.number));
                     daemon.thaw();
                 }
-            }
-            if self.restart_at.is_some_and(|at| now >= at) {
-                self.start().await;
+                if replica.restart_at.take_if(|at| now >= *at).is_some() {
+                    self.start(place).await;
+                }
             }
             self.post(now);
         }
         sleep_until(end).await;
-        if let Some(daemon) = self.daemon.take() {
+        for daemon in self.replicas.iter_mut().filter_map(|replica| replica.daemon.take()) {
             daemon.kill();
         }
         let settings = &self.site.config.knowledge;
@@ -216,7 +239,7 @@ impl<'a> Run<'a> {
         outside.look();
         outside.scrape();
         let at = outside.now();
-        outside.witness(at, self.daemon.is_some() && self.thaw_at.is_none());
+        outside.witness(at, self.replicas.iter().all(Replica::is_up));
         let down = outside.alerts.now(at) == Some(AlertmanagerTrouble::Down)
             || outside.metrics.now(at) == Some(MetricsTrouble::Down);
         if down {
@@ -250,36 +273,52 @@ impl<'a> Run<'a> {
 
     /// Sends off what is due.
     fn post(&mut self, now: Instant) {
-        let up = self.daemon.as_ref().filter(|_| self.thaw_at.is_none());
-        *self.door.lock().expect("no panic before") = up.map(|daemon| daemon.webhook.clone());
-        for (_, payload) in self.posts.extract_if(.., |(at, _)| *at <= now) {
-            tokio::spawn(deliver(self.door.clone(), payload));
+        let up = self.replicas.iter().filter(|replica| replica.is_up());
+        let webhooks = up.filter_map(|replica| Some(replica.daemon.as_ref()?.webhook.clone()));
+        *self.door.lock().expect("no panic before") = webhooks.collect();
+        for (turn, (_, payload)) in self.posts.extract_if(.., |(at, _)| *at <= now).enumerate() {
+            tokio::spawn(deliver(self.door.clone(), payload, turn));
         }
     }
 
-    async fn start(&mut self) {
-        self.restart_at = None;
+    async fn start(&mut self, place: usize) {
         self.started += 1;
         // A process that cannot start is started again, as Kubernetes does.
         match Daemon::start(&self.site, self.started, self.clock_off).await {
             Ok(daemon) => {
-                self.site.outside.lock().say(&format!("daemon {} started", self.started));
-                self.daemon = Some(daemon);
+                let mut outside = self.site.outside.lock();
+                outside.say(&format!("daemon {} started", self.started));
+                outside.watch.started();
+                self.replicas[place].daemon = Some(daemon);
             }
             Err(error) => {
                 self.site.outside.lock().say(&format!("it does not start: {error}"));
-                self.restart_at = Some(Instant::now() + Duration::from_secs(10));
+                self.replicas[place].restart_at = Some(Instant::now() + Duration::from_secs(10));
             }
         }
     }
 
-    fn crash(&mut self) {
-        if let Some(daemon) = self.daemon.take() {
-            daemon.kill();
-            self.site.outside.lock().say("the daemon is dead");
+    /// Processes that have died are started again.
+    fn bury(&mut self) {
+        let dead = std::mem::take(&mut self.site.outside.lock().dead);
+        for number in dead {
+            let has =
+                |replica: &Replica| replica.daemon.as_ref().is_some_and(|d| d.number == number);
+            // One that was stopped is away already.
+            if let Some(place) = self.replicas.iter().position(has) {
+                self.crash(place);
+            }
         }
-        self.thaw_at = None;
-        self.restart_at = Some(Instant::now() + Duration::from_secs(5));
+    }
+
+    fn crash(&mut self, place: usize) {
+        let replica = &mut self.replicas[place];
+        if let Some(daemon) = replica.daemon.take() {
+            self.site.outside.lock().say(&format!("daemon {} is dead", daemon.number));
+            daemon.kill();
+        }
+        replica.thaw_at = None;
+        replica.restart_at = Some(Instant::now() + Duration::from_secs(5));
     }
 
     async fn happens(&mut self, what: &What) {
@@ -290,8 +329,19 @@ impl<'a> Run<'a> {
             outside.watch.reached.insert(what.kind());
         }
         match what {
-            What::Daemon { trouble } => self.trouble(*trouble).await,
-            What::Person { act } => self.person(*act).await,
+            What::Daemon { replica, trouble } => self.trouble(*replica, *trouble).await,
+            What::Person { act } => {
+                // The process that works on it may die of it.
+                let crashed = self.site.outside.lock().crashed.clone();
+                let died = tokio::select! {
+                    biased;
+                    () = self.person(*act) => false,
+                    () = crashed.notified() => true,
+                };
+                if died {
+                    self.bury();
+                }
+            }
             _ => self.outside_changes(what),
         }
     }
@@ -351,36 +401,46 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn trouble(&mut self, trouble: DaemonTrouble) {
+    async fn trouble(&mut self, place: usize, trouble: DaemonTrouble) {
+        let replica = &mut self.replicas[place];
         match trouble {
-            DaemonTrouble::Crash => self.crash(),
+            DaemonTrouble::Crash => self.crash(place),
             DaemonTrouble::CrashAtCall { calls, after } => {
                 self.site.outside.lock().crash_in = Some((calls, after));
             }
             DaemonTrouble::Restart => {
-                if let Some(daemon) = self.daemon.take() {
-                    self.thaw_at = None;
+                replica.restart_at = Some(Instant::now() + Duration::from_secs(2));
+                if let Some(daemon) = replica.daemon.take() {
+                    replica.thaw_at = None;
                     daemon.stop().await;
                 }
-                self.restart_at = Some(Instant::now() + Duration::from_secs(2));
             }
             DaemonTrouble::Freeze { seconds } => {
-                if let Some(daemon) = &self.daemon {
+                if let Some(daemon) = &replica.daemon {
                     daemon.freeze();
                     self.site.outside.lock().watch.frozen(seconds);
-                    self.thaw_at = Some(Instant::now() + Duration::from_secs_f64(seconds));
+                    replica.thaw_at = Some(Instant::now() + Duration::from_secs_f64(seconds));
+                }
+            }
+            DaemonTrouble::CutOff { seconds } => {
+                if let Some(daemon) = &replica.daemon {
+                    let mut outside = self.site.outside.lock();
+                    let until = outside.now() + seconds;
+                    outside.cut_off.insert(daemon.number, until);
                 }
             }
             DaemonTrouble::ClockJump { seconds } => {
                 self.clock_off += seconds;
-                self.crash();
+                (0..self.replicas.len()).for_each(|place| self.crash(place));
                 self.site.outside.lock().clock_off = self.clock_off;
             }
         }
     }
 
     async fn person(&mut self, act: Act) {
-        let Some(daemon) = &self.daemon else { return };
+        let Some(daemon) = self.replicas.iter().find_map(|replica| replica.daemon.as_ref()) else {
+            return;
+        };
         let knowledge = daemon.knowledge.clone();
         // A person's commands run where the daemon does.
         let now = self.site.outside.lock().daemon_wall();
@@ -414,12 +474,12 @@ impl<'a> Run<'a> {
     }
 }
 
-/// An alert that nobody knows, from a storm.
+/// An alert that nobody knows, from a storm; the first one is critical.
 fn strange(status: &str, number: u32, at: f64) -> Value {
     let labels = Labels::from([
         ("alertname".to_owned(), "Strange".to_owned()),
         ("instance".to_owned(), number.to_string()),
-        ("severity".to_owned(), "warning".to_owned()),
+        ("severity".to_owned(), if number == 0 { "critical" } else { "warning" }.to_owned()),
     ]);
     payload(status, &labels, at, EPOCH)
 }

@@ -26,6 +26,9 @@ impl Disk {
         let trouble = {
             let mut outside = self.outside.lock();
             let now = outside.now();
+            if outside.cut_off.get(&self.daemon).is_some_and(|until| now < *until) {
+                return Some(StoreTrouble::Down);
+            }
             outside.store.now(now)
         };
         if trouble == Some(StoreTrouble::Slow) {
@@ -61,15 +64,25 @@ impl Store for Disk {
     async fn lead(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
         match self.trouble().await {
             Some(StoreTrouble::Down) => Err(Self::failed("written")),
-            _ => self.memory.lead(holder, ttl).await,
+            _ => {
+                let lease = self.memory.lead(holder, ttl).await?;
+                if self.is_shared() {
+                    let mut outside = self.outside.lock();
+                    let now = outside.now();
+                    outside.granted(now, self.daemon, &lease);
+                }
+                Ok(lease)
+            }
         }
     }
 
     async fn resign(&self, holder: &str) -> Result<(), StoreError> {
+        self.readable().await?;
         self.memory.resign(holder).await
     }
 
     async fn wake(&self) -> Result<(), StoreError> {
+        self.readable().await?;
         self.memory.wake().await
     }
 
@@ -91,6 +104,7 @@ impl Store for Disk {
         {
             let mut outside = self.outside.lock();
             let now = outside.now();
+            outside.fenced(now, self.daemon, fence, &writes);
             outside.stored(now, self.daemon, &writes, &written);
             outside.noted(&writes);
         }

@@ -97,6 +97,16 @@ impl Watch {
         self.source = source;
     }
 
+    /// Does the daemon scrape by itself?
+    pub fn scrapes(&self) -> bool {
+        self.source == Source::Scrape
+    }
+
+    /// A new process.
+    pub fn started(&mut self) {
+        self.truth.started();
+    }
+
     /// The process stood still for so long.
     pub fn frozen(&mut self, seconds: f64) {
         self.truth.frozen += seconds;
@@ -248,6 +258,7 @@ impl Outside {
 
     fn reported(&mut self, now: f64, report: &CycleReport) {
         self.watch.cycles += 1;
+        self.trace.say(now, &format!("cycle {} {}", report.id, report.status.as_str()));
         self.reached_in(report);
         self.held_to_citations();
         self.cycle_bounded(now, report);

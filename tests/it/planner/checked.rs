@@ -275,7 +275,7 @@ fn a_report_that_passes_over_the_better_is_refused() {
 fn giving_back_is_refused_unless_it_is_due() {
     let mut world = World::new();
     world.size(6);
-    world.surplus = Some(mape_k::planner::Surplus { original: 4, ours: 6 });
+    world.surplus = Some(mape_k::planner::Surplus { original: 4, ours: 6, given_back: None });
     world.quiet_since = Some(world.now);
     world.settings.give_back.after = Some(std::time::Duration::from_secs(60));
     world.wait(60);

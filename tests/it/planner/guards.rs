@@ -385,7 +385,7 @@ fn s05_half_open_the_reversible_rival_is_let_past() {
 fn s05_missing_data_never_shrinks_anything() {
     let mut world = World::new();
     world.settings.give_back.after = Some(std::time::Duration::from_secs(60));
-    world.surplus = Some(mape_k::planner::Surplus { original: 2, ours: 4 });
+    world.surplus = Some(mape_k::planner::Surplus { original: 2, ours: 4, given_back: None });
     world.quiet_since = Some(world.now - TimeDelta::seconds(100));
     assert_eq!(action(&world.plan()), Some(ActionKind::ScaleDown));
     world.rules = vec![mape_k::domain::reading::RuleStatus {

@@ -126,7 +126,7 @@ fn a_rejection_holds_until_the_violation_clears_or_an_hour_is_over() {
 fn surplus_is_given_back_only_when_configured_quiet_and_ours() {
     let mut world = World::new();
     world.size(6);
-    world.surplus = Some(mape_k::planner::Surplus { original: 4, ours: 6 });
+    world.surplus = Some(mape_k::planner::Surplus { original: 4, ours: 6, given_back: None });
     world.quiet_since = Some(world.now);
     world.wait(3600);
     assert!(world.plan().chosen.is_none(), "off by default");

@@ -25,9 +25,11 @@ pub fn kinds() -> Vec<String> {
         DaemonTrouble::CrashAtCall { calls: 0, after: false },
         DaemonTrouble::Restart,
         DaemonTrouble::Freeze { seconds },
+        DaemonTrouble::CutOff { seconds },
         DaemonTrouble::ClockJump { seconds },
     ];
-    let mut all: Vec<What> = daemon.into_iter().map(|trouble| What::Daemon { trouble }).collect();
+    let of = |trouble| What::Daemon { replica: 0, trouble };
+    let mut all: Vec<What> = daemon.into_iter().map(of).collect();
     all.extend(MetricsTrouble::ALL.map(|trouble| What::Metrics { trouble, seconds }));
     all.extend(WebhookTrouble::ALL.map(|trouble| What::Webhook { trouble, seconds }));
     all.extend(AlertmanagerTrouble::ALL.map(|trouble| What::Alertmanager { trouble, seconds }));

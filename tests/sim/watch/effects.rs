@@ -7,6 +7,7 @@ use mape_k::charter_sandbox::service::{Request, Response};
 use mape_k::domain::action::Action;
 use mape_k::domain::execution::{ActionRecord, ActionState, Execution};
 use mape_k::executor::undo_key;
+use mape_k::knowledge::store::{Collection, Lease, Write};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -19,6 +20,13 @@ pub struct Effects {
     /// Processes that have seen Charter carry a key back.
     honoured: BTreeSet<u32>,
     highest_epoch: u64,
+    /// The latest lease of a shared store.
+    leader: Option<Granted>,
+}
+
+struct Granted {
+    epoch: u64,
+    daemon: u32,
 }
 
 /// One key of the journal: an action's own, or that of its undo.
@@ -87,6 +95,10 @@ impl Outside {
         };
         known.sends += 1;
         let first = known.sends == 1 && !known.is_undo;
+        if self.watch.effects.leader.is_some() && call.fence_epoch.is_none() {
+            self.watch.broke(3, now, format!("it carries no epoch: {line}"));
+        }
+        let known = &self.watch.effects.keys[&key];
         let wanted = if known.is_undo { ActionState::UndoSent } else { ActionState::Sent };
         let (state, recorded) = (known.record.state, known.recorded);
         let unwritten = !known.is_undo && known.sends > known.tries;
@@ -118,7 +130,7 @@ impl Outside {
     /// forgets it, the second effect is a breach of Charter's own contract and counted apart; where it honours none, or
     /// has not said that it does, the loop has to make sure by itself that the first try was not delivered. A size may
     /// be set again, since it is absolute: setting it where it stands changes nothing, and no effect is counted then.
-    /// Invariant 3: what takes effect carries the highest epoch seen so far. Without leader election there is none.
+    /// Invariant 3: what takes effect carries the highest epoch that Charter has seen. Without leader election there is none.
     pub fn charter_called(
         &mut self,
         now: f64,
@@ -165,6 +177,34 @@ impl Outside {
         }
     }
 
+    /// Who was told that it leads.
+    pub fn granted(&mut self, now: f64, daemon: u32, lease: &Lease) {
+        let before = self.watch.effects.leader.as_ref().map_or(0, |leader| leader.epoch);
+        if lease.is_ours && lease.epoch > before {
+            self.watch.effects.leader = Some(Granted { epoch: lease.epoch, daemon });
+            self.trace.say(now, &format!("daemon {daemon} leads with epoch {}", lease.epoch));
+        }
+    }
+
+    /// Invariant 3, in a store that is shared: only the one who leads writes to the journal, under its own epoch.
+    pub fn fenced(&mut self, now: f64, daemon: u32, fence: Option<u64>, writes: &[Write]) {
+        let Some(leader) = &self.watch.effects.leader else { return };
+        let journal = writes
+            .iter()
+            .any(|write| matches!(write, Write::Put { collection: Collection::Executions, .. }));
+        if fence.is_none() && !journal {
+            return;
+        }
+        let (epoch, leads) = (leader.epoch, leader.daemon);
+        self.watch.tested(3);
+        if fence != Some(epoch) || daemon != leads {
+            let what = format!(
+                "daemon {daemon} writes under {fence:?}, and {leads} leads with epoch {epoch}"
+            );
+            self.watch.broke(3, now, what);
+        }
+    }
+
     /// An answer with its key came through to this process.
     pub fn carried_back(&mut self, daemon: u32) {
         self.watch.effects.honoured.insert(daemon);
@@ -182,11 +222,11 @@ impl Outside {
     }
 
     /// Is the daemon to die in this call?
-    pub fn crashes(&mut self, _daemon: u32, after: bool) -> bool {
+    pub fn crashes(&mut self, daemon: u32, after: bool) -> bool {
         match &mut self.crash_in {
             Some((0, when)) if *when == after => {
                 self.crash_in = None;
-                self.crashed.notify_one();
+                self.dies(daemon);
                 true
             }
             Some((left, when)) if *when == after => {

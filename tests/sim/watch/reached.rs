@@ -24,6 +24,10 @@ impl Outside {
                 Verdict::Impossible { reason, .. } => format!("impossible {}", reason.as_str()),
                 Verdict::Ineligible { reason, .. } => format!("ineligible {}", reason.as_str()),
             };
+            if matches!(candidate.verdict, Verdict::Held { reason: Hold::Paused, .. }) {
+                // It would have been sent.
+                self.watch.tested(4);
+            }
             self.watch.reach(what);
             for reading in candidate.guards.iter().filter(|g| g.held.is_some()) {
                 self.watch.reach(format!("guard {}", reading.guard.as_str()));

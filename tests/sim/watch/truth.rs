@@ -1,7 +1,7 @@
 //! What the loop claims, held against what is true in the simulation: that it acts on fresh data, and that it does act,
 //! or tells somebody, in time (invariants 7 and 12).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mape_k::domain::Cause;
 use mape_k::domain::cycle::{CycleReport, Trigger, Verdict};
@@ -15,20 +15,29 @@ use crate::outside::Outside;
 use crate::prometheus::SCRAPE_SECONDS;
 use crate::script::{AlertmanagerTrouble, CharterTrouble, MetricsTrouble, Source};
 
-/// Shipped rules as this simulation reads them: name, expression, above.
-const RULES: [(&str, &str, f64); 3] = [
+/// Shipped rules as this simulation reads them: name, expression, above, and, where what is over for long still counts
+/// for the rule, the expression of what is broken just now.
+const RULES: [(&str, &str, f64, Option<&str>); 3] = [
     (
         "validation_latency",
         "max by (validation_type) (westworld_charter_validation_latency_seconds{quantile=\"0.95\"})",
         1.0,
+        None,
     ),
-    ("failure_rate", "westworld_charter_failure_rate", 0.10),
+    ("failure_rate", "westworld_charter_failure_rate", 0.10, None),
     (
         "critical_policy_violations",
         "sum by (policy_id) (increase(westworld_charter_policy_violations_total{severity=\"critical\"}[300s]))",
         0.0,
+        Some(
+            "sum by (policy_id) (increase(westworld_charter_policy_violations_total{severity=\"critical\"}[75s]))",
+        ),
     ),
 ];
+
+/// A series is expected when any of the last so many scrapes that could be read whole showed it: the ten cycles of the
+/// daemon, which begins anew with every process.
+const EXPECTED_FOR: usize = 20;
 
 /// Two polls of 30 s, the cycle's deadline of 10 s, and this simulation's own 15 s between two looks.
 const FRESH: f64 = 85.0;
@@ -47,8 +56,8 @@ const TOLD: f64 = 1800.0;
 
 #[derive(Default)]
 pub struct Truth {
-    /// By rule: when it could last be read whole, and how many series it has then.
-    whole: BTreeMap<&'static str, (f64, usize)>,
+    /// By rule: when it could last be read whole, and how many series it had whenever it could.
+    whole: BTreeMap<&'static str, Whole>,
     /// When queries were last answered, in time and without skew.
     answered: f64,
     alerts_answered: f64,
@@ -63,12 +72,27 @@ pub struct Truth {
     cited: Vec<Citation>,
 }
 
+#[derive(Default)]
+struct Whole {
+    at: f64,
+    series: VecDeque<usize>,
+}
+
 /// What an intent went by, and what could truly be read then.
 struct Citation {
     at: f64,
     evidence: Vec<String>,
     rules: BTreeSet<&'static str>,
+    /// Alertmanager answered, and alerts named these rules.
     alerts: bool,
+    named: BTreeSet<String>,
+}
+
+impl Truth {
+    /// A new process knows of no series yet.
+    pub fn started(&mut self) {
+        self.whole.values_mut().for_each(|whole| whole.series.clear());
+    }
 }
 
 impl Outside {
@@ -82,14 +106,24 @@ impl Outside {
         let exported =
             !target_down && (!scraped || direct && trouble == Some(MetricsTrouble::Stale));
         let mut broken = Vec::new();
-        for (rule, expression, above) in RULES {
-            let mut rows = self.prometheus.instant(expression, now);
+        let seen = if direct { &self.scraped } else { &self.prometheus };
+        for (rule, expression, above, just_now) in RULES {
+            let mut rows = seen.instant(expression, now);
             rows.retain(|(_, value)| !value.is_nan());
-            let (at, most) = self.watch.truth.whole.get(rule).copied().unwrap_or((0.0, 0));
-            let is_whole = exported && rows.len() as f64 >= most as f64 * 0.8;
-            let at = if is_whole { now } else { at };
-            self.watch.truth.whole.insert(rule, (at, most.max(rows.len())));
-            if is_whole && rows.iter().any(|(_, value)| *value > above) {
+            let whole = self.watch.truth.whole.entry(rule).or_default();
+            let most = whole.series.iter().max().copied().unwrap_or(0);
+            if !exported || rows.is_empty() || (rows.len() as f64) < most as f64 * 0.8 {
+                continue;
+            }
+            whole.at = now;
+            whole.series.push_back(rows.len());
+            if whole.series.len() > EXPECTED_FOR {
+                whole.series.pop_front();
+            }
+            if let Some(expression) = just_now {
+                rows = seen.instant(expression, now);
+            }
+            if rows.iter().any(|(_, value)| *value > above) {
                 broken.push(rule);
             }
         }
@@ -121,8 +155,8 @@ impl Outside {
     }
 
     /// Invariant 7: of the violations that a new intent cites, at least 80 % come from rules whose series could truly be
-    /// read whole within the last two polls (or, for an alert, from an Alertmanager that answered), by a source that
-    /// answered in this cycle.
+    /// read whole within the last two polls, by a source that answered in this cycle, or of which an alert fires at an
+    /// Alertmanager that answered.
     ///
     /// Judged at the end of the cycle, as of the intent: a violation is stored after what was done about it.
     pub(super) fn well_informed(&mut self, now: f64, execution: &Execution) {
@@ -132,13 +166,15 @@ impl Outside {
         let slow = if self.store.now(now).is_some() { SLOW_STORE } else { 0.0 };
         let fresh = |at: f64| now - at <= FRESH + slow;
         let truth = &self.watch.truth;
-        let rules = truth.whole.iter().filter(|(_, (at, _))| fresh(*at) && fresh(truth.answered));
+        let rules =
+            truth.whole.iter().filter(|(_, whole)| fresh(whole.at) && fresh(truth.answered));
         let policy = self.watch.policies.get(&execution.policy_id.to_string());
         let citation = Citation {
             at: now,
             evidence: policy.map(|policy| policy.evidence.clone()).unwrap_or_default(),
             rules: rules.map(|(rule, _)| *rule).collect(),
             alerts: fresh(truth.alerts_answered),
+            named: self.alertmanager.named(now),
         };
         self.watch.truth.cited.push(citation);
     }
@@ -154,7 +190,11 @@ impl Outside {
                 .collect();
             let read = |(rule, source): &&(String, Read)| match source {
                 Read::Alertmanager => citation.alerts,
-                _ => citation.rules.contains(rule.as_str()),
+                // An alert says so in the place of a reading that cannot.
+                _ => {
+                    citation.rules.contains(rule.as_str())
+                        || citation.alerts && citation.named.contains(rule)
+                }
             };
             let good = known.iter().filter(read).count();
             if citation.evidence.is_empty() || (good as f64) < known.len() as f64 * 0.8 {
