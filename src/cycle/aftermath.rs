@@ -55,6 +55,7 @@ impl Cycle {
                     actions: judging.actions.clone(),
                     outcomes: outcomes.to_vec(),
                     evidence: judging.before.iter().take(Aftermath::EVIDENCE).cloned().collect(),
+                    closed_breaker: false,
                     expected_replicas: judging.expected_replicas,
                     judged_at: now,
                     until: ends.fold(soon, Time::min),
@@ -94,11 +95,7 @@ impl Cycle {
         if execution.actions.iter().any(is_due) {
             return None;
         }
-        let why =
-            execution.actions.iter().filter(|a| a.in_effect()).find_map(|a| match inverse(a) {
-                Inverse::Impossible { why } => Some(why),
-                Inverse::Scale { .. } | Inverse::Rollback { .. } => None,
-            });
+        let why = execution.actions.iter().filter(|a| a.in_effect()).find_map(stays);
         Some(why.unwrap_or("nothing of it is in effect any more").to_owned())
     }
 
@@ -131,13 +128,18 @@ impl Cycle {
                         .executor
                         .end(execution, key, &journal, stop, &move || clock.now())
                         .await;
-                    execution = match ended {
-                        Ok(ended) => ended,
+                    match ended {
+                        Ok(ended) => execution = ended,
                         Err(error) => {
                             tracing::warn!(execution = %id, %key, %error, "harmful action not undone yet: the store was not written");
-                            before
+                            if journal.is_behind() {
+                                let why = "the journal of an undo could not be written";
+                                self.memory.journal_failed = Some(why.to_owned());
+                            }
+                            execution = before;
+                            break;
                         }
-                    };
+                    }
                 }
                 seen.charter = self.executor.observe(self.clock.now()).await;
                 self.memory.saw_charter(&seen.charter, self.clock.now());
@@ -251,14 +253,27 @@ impl Cycle {
     }
 }
 
-/// In effect, and something takes it back; or its undo was begun.
+/// In effect, and we take it back; or its undo was begun.
 fn is_due(record: &ActionRecord) -> bool {
-    let can = !matches!(inverse(record), Inverse::Impossible { .. });
-    let there = matches!(
-        record.state,
-        ActionState::Applied | ActionState::Judging | ActionState::Judged | ActionState::UndoSent
-    );
-    there && can
+    match record.state {
+        ActionState::Applied | ActionState::Judging | ActionState::Judged => {
+            stays(record).is_none()
+        }
+        ActionState::UndoSent => true,
+        _ => false,
+    }
+}
+
+/// Why it is left as it is. More is broken than before, which may as well be the load: capacity is not taken away then,
+/// and its opposite would not be planned so soon either.
+fn stays(record: &ActionRecord) -> Option<&'static str> {
+    match inverse(record) {
+        Inverse::Impossible { why } => Some(why),
+        Inverse::Scale { only_if, back_to } if back_to < only_if => {
+            Some("it added capacity, and to take that away while more is broken is for a person")
+        }
+        Inverse::Scale { .. } | Inverse::Rollback { .. } => None,
+    }
 }
 
 fn cut(execution: &Execution) -> bool {

@@ -26,6 +26,9 @@ pub struct Watched {
     pub outcomes: Vec<Uuid>,
     /// The violations that were judged gone, by fingerprint.
     pub evidence: BTreeSet<String>,
+    /// It was the one tried while the breaker was half-open, and closed it.
+    #[serde(default)]
+    pub closed_breaker: bool,
     /// Somebody else's change of size ends the watch: what comes back after it is not the action's fault.
     pub expected_replicas: Option<u32>,
     pub judged_at: Time,
