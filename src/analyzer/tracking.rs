@@ -152,11 +152,12 @@ impl Tracker {
         self.trends.of_rule(rule)
     }
 
-    /// The value of a series in the last snapshot, if its rule was read well in it.
+    /// The value of a series in the last snapshot, if its rule was read well in it. Of every series, also of one that is
+    /// beyond those whose past is remembered.
     #[must_use]
     pub fn read_now(&self, fp: &str) -> Option<f64> {
-        let (at, value) = self.trends.get(fp)?.latest;
-        (Some(at) == self.observed_at).then_some(value)
+        let now = self.observed_at?;
+        self.rules.values().find_map(|memory| memory.value_at(fp, now))
     }
 
     /// Does the causal detector need the past (after a start or a gap)? From when on?
