@@ -110,7 +110,7 @@ impl Cycle {
         view.policies_generated = self.memory.policies_generated;
         view.policies_executed = self.memory.policies_executed;
         view.violations = self.tracker.active().cloned().collect();
-        view.statistics = self.knowledge.statistics().await.unwrap_or_default();
+        view.statistics = self.learned().await.unwrap_or_default();
         view.interval = self.config.orchestrator.loop_interval;
         self.metrics.cycle(&report);
         self.metrics.view(&view);

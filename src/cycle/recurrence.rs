@@ -12,11 +12,12 @@ use crate::domain::time::since;
 use crate::domain::violation::Violation;
 use crate::escalation::Wanted;
 use crate::knowledge::StoreError;
+use crate::planner::guards;
 
 impl Cycle {
     /// One batch for each, the watch with it: neither a crash nor a second cycle takes the same success back twice.
     pub(super) async fn take_back_successes(
-        &self,
+        &mut self,
         recalled: &mut Recalled,
         seen: &Seen,
         active: &[Violation],
@@ -31,11 +32,12 @@ impl Cycle {
         let mut corrected = false;
         for watched in recalled.aftermath.successes.clone() {
             let Some(back) = active.iter().find(|v| is_back(v, &watched)) else { continue };
+            self.memory.learned = None;
             self.take_back(&watched, back, recalled, seen).await?;
             corrected = true;
         }
         if corrected {
-            recalled.statistics = self.knowledge.statistics().await?;
+            recalled.statistics = self.learned().await?;
         }
         Ok(())
     }
@@ -51,7 +53,7 @@ impl Cycle {
         let reason = format!(
             "recurred: {} was active again {} s after it was judged a success",
             back.description,
-            since(back.active_since, watched.judged_at).as_secs()
+            since(now, watched.judged_at).as_secs()
         );
         let mut batch = self.knowledge.batch();
         for id in &watched.outcomes {
@@ -82,6 +84,10 @@ impl Cycle {
         }
         let verdict = OutcomeType::Ineffective;
         self.judge_ledger(&mut recalled.ledger, watched.execution_id, verdict, now);
+        if watched.closed_breaker && recalled.ledger.breaker.tripped.is_none() {
+            let why = "the one action tried while half-open did not help for long".to_owned();
+            guards::trip(&mut recalled.ledger, &self.config.plan.guardrails.breaker, why, now);
+        }
         self.put_ledger(&mut recalled.ledger, &mut batch, now);
         recalled.aftermath.successes.retain(|w| w.execution_id != watched.execution_id);
         put(&recalled.aftermath, &mut batch, now);
@@ -112,10 +118,8 @@ impl Cycle {
     }
 }
 
-/// Read as broken in this very cycle, and not what was active all the time.
+/// Read as broken in this very cycle; at the verdict it was not. Since when is not asked: a record that was not stored any
+/// more before a crash, or a leader whose clock is behind, would say that it had been active all the time.
 fn is_back(violation: &Violation, watched: &Watched) -> bool {
-    violation.counts()
-        && violation.confirmed
-        && violation.active_since > watched.judged_at
-        && watched.evidence.contains(&violation.fingerprint)
+    violation.counts() && violation.confirmed && watched.evidence.contains(&violation.fingerprint)
 }
