@@ -212,7 +212,7 @@ impl Cycle {
         run.enter(Phase::Execute);
         let carried = self.carry_out(&plan, &mut recalled, &seen, &active, stop).await?;
         run.executed(&carried);
-        self.count_natural(&mut recalled, &seen, &analysis, &plan, &by_fingerprint).await?;
+        self.count_natural(&mut recalled, &seen, &analysis, &plan, &by_fingerprint, blind).await?;
         self.memory.vanished.clear();
 
         run.enter(Phase::Knowledge);

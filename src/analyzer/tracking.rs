@@ -113,6 +113,7 @@ impl Tracker {
         let mut changes = Changes::default();
         self.components.observe(snapshot, self.settings.forget_after);
         let source = snapshot.metrics_source();
+        self.trends.recall(&snapshot.history, &snapshot.readings, now);
         for reading in &snapshot.readings {
             let status =
                 self.observe_rule(source, reading, now, scheduled.is_some(), &mut changes, new_id);

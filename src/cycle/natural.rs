@@ -52,6 +52,7 @@ impl Cycle {
         analysis: &Analysis,
         plan: &Plan,
         active: &BTreeMap<&str, &Violation>,
+        blind: bool,
     ) -> Result<(), StoreError> {
         let now = seen.snapshot.at;
         let paused = recalled.pause.as_ref().is_some_and(|p| p.holds(now));
@@ -65,7 +66,7 @@ impl Cycle {
         let held = if alone { self.held(analysis, plan, active) } else { Vec::new() };
         let scene = Scene {
             now,
-            scheduled: seen.trigger == Trigger::Scheduled,
+            looked: seen.trigger == Trigger::Scheduled && !blind,
             active,
             vanished: &self.memory.vanished,
             acted_at,

@@ -8,7 +8,7 @@ use super::recall::Recalled;
 use crate::domain::aftermath::Watched;
 use crate::domain::escalation::EscalationReason;
 use crate::domain::outcome::{Outcome, OutcomeType, Recurred};
-use crate::domain::time::since;
+use crate::domain::time::{after, since};
 use crate::domain::violation::Violation;
 use crate::escalation::Wanted;
 use crate::knowledge::StoreError;
@@ -28,7 +28,12 @@ impl Cycle {
             (Some(ours), Some(present)) => ours != present,
             _ => false,
         };
-        recalled.aftermath.successes.retain(|w| now <= w.until && !resized(w));
+        // Nobody could look when its watch would have ended: it ends when somebody can. Not that of a temporary action.
+        let (gap, blind_since) = (self.config.plan.incident_gap, self.memory.blind_since);
+        let unseen = |w: &Watched| {
+            blind_since.is_some_and(|from| from <= w.until) && w.until == after(w.judged_at, gap)
+        };
+        recalled.aftermath.successes.retain(|w| (now <= w.until || unseen(w)) && !resized(w));
         let mut corrected = false;
         for watched in recalled.aftermath.successes.clone() {
             let Some(back) = active.iter().find(|v| is_back(v, &watched)) else { continue };

@@ -18,7 +18,8 @@ use crate::domain::violation::Violation;
 #[derive(Debug)]
 pub struct Scene<'a> {
     pub now: Time,
-    pub scheduled: bool,
+    /// A scheduled cycle, in which the sources could be read.
+    pub looked: bool,
     pub active: &'a BTreeMap<&'a str, &'a Violation>,
     pub vanished: &'a [String],
     /// When anything was last done at Charter, so far as is known.
@@ -91,7 +92,7 @@ fn end(episode: &Episode, scene: &Scene<'_>) -> End {
         return if left().next().is_some() { End::Counted { recovered: false } } else { End::Lost };
     }
     let is_due = scene.now >= episode.due;
-    if !scene.scheduled || !(is_due || episode.cleared) {
+    if !scene.looked || !(is_due || episode.cleared) {
         return End::Open;
     }
     if left().any(|v| v.confirmed) {

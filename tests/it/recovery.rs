@@ -290,7 +290,7 @@ impl Watch {
             &mut self.natural,
             &Scene {
                 now: at(tick),
-                scheduled: true,
+                looked: true,
                 active: &active,
                 vanished: &[],
                 acted_at: self.acted_at,

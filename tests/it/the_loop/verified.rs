@@ -12,6 +12,7 @@ use mape_k::knowledge::learning::statistics;
 use mape_k::planner::guardrails::Mode;
 use serde_json::{Value, json};
 
+use super::fakes::Mood;
 use super::world::World;
 
 const FLEET: [&str; 10] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"];
@@ -139,6 +140,23 @@ async fn s07_a_success_that_closed_the_breaker_opens_it_when_it_is_taken_back() 
     let tripped = breaker(&world).await.expect("open again");
     assert!(tripped.why.contains("did not help for long"), "{tripped:?}");
     world.until("told", async || world.is_open("breaker").await).await;
+    world.stop().await;
+}
+
+/// The metrics were away when its watch would have ended.
+#[tokio::test]
+async fn s07_a_violation_that_came_back_while_nobody_could_look_takes_the_success_back() {
+    let mut world = World::new().await;
+    world.config.plan.strategies.values_mut().for_each(|s| s.truncate(1));
+    world.config.plan.incident_gap = Duration::from_secs(5);
+    world.start().await;
+    healed(&world).await;
+    world.prometheus.be(Mood::Answers(503)).await;
+    let over = world.now() + Duration::from_secs(6);
+    world.until("its watch would be over", async || world.now() > over).await;
+    world.latency(1.5);
+    world.prometheus.be(Mood::Well).await;
+    assert_eq!(taken_back(&world).await["outcome_type"], "ineffective");
     world.stop().await;
 }
 
