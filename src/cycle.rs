@@ -192,6 +192,7 @@ impl Cycle {
             policies: &recalled.policies,
             judgings: &recalled.judgings,
             blocked: &recalled.blocked,
+            undone: &recalled.aftermath.undone,
             charter: &seen.charter,
             last_resize: self.memory.last_resize.as_ref(),
             recovering_since: self.memory.recovering_since,

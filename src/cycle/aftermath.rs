@@ -13,7 +13,7 @@ use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS};
 use super::resolve::has_undo_failed;
 use super::temporary;
-use crate::domain::aftermath::{Aftermath, Owed, Watched};
+use crate::domain::aftermath::{Aftermath, Owed, Undone, Watched};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{ActionRecord, ActionState, Execution};
 use crate::domain::outcome::{Judging, OutcomeType};
@@ -204,6 +204,17 @@ impl Cycle {
         let now = self.clock.now();
         let mut batch = self.knowledge.batch();
         recalled.aftermath.undoings.retain(|o| o != owed);
+        recalled.aftermath.undone.retain(|u| now < u.settled_at);
+        for record in execution.iter().flat_map(|e| &e.actions) {
+            if record.state == ActionState::Undone {
+                let settle = self.config.execute.settle(record.action.kind());
+                recalled.aftermath.undone.push(Undone {
+                    scope: record.action.scope(),
+                    at: now,
+                    settled_at: after(now, settle),
+                });
+            }
+        }
         put(&recalled.aftermath, &mut batch, now);
         let mut told = Vec::new();
         if let Some(mut execution) = execution {

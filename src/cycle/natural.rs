@@ -58,9 +58,10 @@ impl Cycle {
         let paused = recalled.pause.as_ref().is_some_and(|p| p.holds(now));
         let before = recalled.natural.clone();
         recalled.natural.open.retain(|e| !paused && !is_rejected(&e.cause, plan));
-        // A size that changed may be an undo of ours, or somebody else's doing.
+        // A size that changed may be somebody else's doing.
         let resized = self.memory.last_resize.as_ref().map(|r| r.at);
-        let acted_at = recalled.ledger.sent().map(|e| e.at).chain(resized).max();
+        let undone = recalled.aftermath.undone.iter().map(|u| u.at);
+        let acted_at = recalled.ledger.sent().map(|e| e.at).chain(resized).chain(undone).max();
         // What was done lately may be what heals it.
         let alone = acted_at.is_none_or(|at| since(now, at) >= self.config.plan.incident_gap);
         let held = if alone { self.held(analysis, plan, active) } else { Vec::new() };

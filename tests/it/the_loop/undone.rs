@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use mape_k::domain::Cause;
+use mape_k::domain::action::ActionKind;
 use mape_k::domain::aftermath::Aftermath;
 use mape_k::domain::pause::Pause;
 use mape_k::executor::Call;
@@ -85,6 +86,24 @@ async fn s07_a_degradation_is_undone_once_and_told() {
     world.cycles(6).await;
     assert_eq!(world.changes(), DONE_AND_UNDONE);
     assert!(told(&world).await.contains("it was undone"), "{}", told(&world).await);
+    world.stop().await;
+}
+
+/// The undo has to settle as an action has: what heals meanwhile would be put down to the next remedy.
+#[tokio::test]
+async fn s07_the_next_remedy_waits_until_the_undo_has_settled() {
+    let mut world = world().await;
+    let shipped = mape_k::config::Config::default().plan.strategies;
+    let latency = Cause::new(Cause::VALIDATION_LATENCY);
+    let mut throttle = shipped[&latency][1].clone();
+    throttle.after = Some(ActionKind::RebalanceLoad);
+    world.config.plan.strategies.get_mut(&latency).expect("there").push(throttle);
+    world.start().await;
+    harmed(&world).await;
+    world.until("the next one", async || world.changes().len() == 3).await;
+    assert_eq!(world.changes(), ["rebalance_load", "rollback", "throttle_requests"]);
+    let waited = world.reports().await.iter().any(|r| format!("{r:?}").contains("harm was undone"));
+    assert!(waited, "it was due, and held");
     world.stop().await;
 }
 
