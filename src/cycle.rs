@@ -192,6 +192,7 @@ impl Cycle {
             policies: &recalled.policies,
             judgings: &recalled.judgings,
             blocked: &recalled.blocked,
+            undone: &recalled.aftermath.undone,
             charter: &seen.charter,
             last_resize: self.memory.last_resize.as_ref(),
             recovering_since: self.memory.recovering_since,
@@ -212,8 +213,8 @@ impl Cycle {
         run.enter(Phase::Execute);
         let carried = self.carry_out(&plan, &mut recalled, &seen, &active, stop).await?;
         run.executed(&carried);
-        self.count_natural(&mut recalled, &seen, &changes, &analysis, &plan, &by_fingerprint)
-            .await?;
+        self.count_natural(&mut recalled, &seen, &analysis, &plan, &by_fingerprint, blind).await?;
+        self.memory.vanished.clear();
 
         run.enter(Phase::Knowledge);
         let left = Left {

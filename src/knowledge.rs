@@ -246,13 +246,17 @@ impl Knowledge {
     }
 
     /// Brings the stored insights in line with the statistics; returns how many said something new.
-    pub async fn refresh_insights(&self, now: Time) -> Result<usize, StoreError> {
+    pub async fn refresh_insights(
+        &self,
+        learned: &[ActionStatistics],
+        now: Time,
+    ) -> Result<usize, StoreError> {
         if !self.settings.insight_generation_enabled {
             return Ok(0);
         }
         let present = self.all::<Insight>(None).await?;
         let mut batch = self.batch();
-        for insight in insights::insights(&self.statistics().await?, now) {
+        for insight in insights::insights(learned, now) {
             let said = present.iter().any(|old| insights::says_the_same(old, &insight));
             if !said {
                 batch.put(&insight);

@@ -32,6 +32,7 @@ pub use settings::{Settings, Strategy};
 
 use crate::domain::Cause;
 use crate::domain::action::Scope;
+use crate::domain::aftermath::Undone;
 use crate::domain::analysis::RootCause;
 use crate::domain::charter::CharterView;
 use crate::domain::cycle::CandidateReport;
@@ -88,6 +89,8 @@ pub struct PlanInput<'a> {
     pub judgings: &'a [Judging],
     /// Ground on which an execution ended without a known result.
     pub blocked: &'a [Scope],
+    /// Ground on which harm was undone lately.
+    pub undone: &'a [Undone],
     pub charter: &'a CharterView,
     pub last_resize: Option<&'a Resize>,
     /// Since when Charter says `recovering`.

@@ -77,6 +77,7 @@ pub fn stages(c: &mut Criterion) {
             policies: &[],
             judgings: &[],
             blocked: &[],
+            undone: &[],
             charter: &charter,
             last_resize: None,
             recovering_since: None,

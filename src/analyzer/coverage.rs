@@ -26,6 +26,8 @@ const EXPECTED_FOR: u64 = 10;
 pub(super) struct RuleMemory {
     series: HashMap<String, Series>,
     good_cycles: u64,
+    /// The last good one.
+    good_at: Option<Time>,
     ever_seen: bool,
     missing_since: Option<Time>,
     /// The last reading, answered or not.
@@ -39,6 +41,7 @@ struct Series {
     /// The good cycle (by number) that last saw it.
     good_cycle: u64,
     seen_at: Time,
+    value: f64,
     clear_at: Option<Time>,
 }
 
@@ -83,14 +86,16 @@ impl RuleMemory {
         let good = reading.points.is_ok() && answers && covered;
         if good {
             self.good_cycles += 1;
+            self.good_at = Some(now);
         }
-        for (fp, _) in &fresh {
+        for (fp, point) in &fresh {
             let series = self.series.entry(fp.clone()).or_insert(Series {
                 good_cycle: 0,
                 seen_at: now,
+                value: point.value,
                 clear_at: None,
             });
-            series.seen_at = now;
+            (series.seen_at, series.value) = (now, point.value);
             if good {
                 series.good_cycle = self.good_cycles;
             }
@@ -145,6 +150,13 @@ impl RuleMemory {
     /// When this series was last seen clear in good data, before this reading.
     pub(super) fn last_clear(&self, fp: &str) -> Option<Time> {
         self.series.get(fp).and_then(|s| s.clear_at).max(self.unanswered_is_clear_at)
+    }
+
+    /// The value of a series in the reading of `now`, if that was good.
+    pub(super) fn value_at(&self, fp: &str, now: Time) -> Option<f64> {
+        let series = self.series.get(fp)?;
+        let read = self.good_at == Some(now) && series.good_cycle == self.good_cycles;
+        read.then_some(series.value)
     }
 
     /// This series reads clear in good data.

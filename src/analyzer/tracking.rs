@@ -113,6 +113,7 @@ impl Tracker {
         let mut changes = Changes::default();
         self.components.observe(snapshot, self.settings.forget_after);
         let source = snapshot.metrics_source();
+        self.trends.recall(&snapshot.history, &snapshot.readings, now);
         for reading in &snapshot.readings {
             let status =
                 self.observe_rule(source, reading, now, scheduled.is_some(), &mut changes, new_id);
@@ -152,11 +153,12 @@ impl Tracker {
         self.trends.of_rule(rule)
     }
 
-    /// The value of a series in the last snapshot, if its rule was read well in it.
+    /// The value of a series in the last snapshot, if its rule was read well in it. Of every series, also of one that is
+    /// beyond those whose past is remembered.
     #[must_use]
     pub fn read_now(&self, fp: &str) -> Option<f64> {
-        let (at, value) = self.trends.get(fp)?.latest;
-        (Some(at) == self.observed_at).then_some(value)
+        let now = self.observed_at?;
+        self.rules.values().find_map(|memory| memory.value_at(fp, now))
     }
 
     /// Does the causal detector need the past (after a start or a gap)? From when on?

@@ -1,14 +1,15 @@
 //! The last readings of every series that has a threshold, broken or not: what verification measures recoveries on.
 //!
-//! One reading a scheduled good cycle. Leaves out bare conditions, whose value says nothing.
+//! One reading a scheduled good cycle, and at a start what a source tells of the time before. Leaves out bare conditions, whose value says nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::reading::Point;
+use crate::domain::reading::{Point, RuleReading, SeriesHistory};
 use crate::domain::rule::{Measure, Rule};
 use crate::domain::time::{Time, since};
+use crate::domain::violation::fingerprint;
 
 /// Readings kept of a series: an hour at the default interval, enough for 50 placebo times beside a settling of 3 min.
 const READINGS: usize = 120;
@@ -32,6 +33,20 @@ pub struct Trend {
 }
 
 impl Trends {
+    /// Takes up the past of a series of which nothing is known yet, where a source has told it: after a start, or a change
+    /// of leader, its normal level is known at once.
+    pub(super) fn recall(&mut self, history: &[SeriesHistory], rules: &[RuleReading], now: Time) {
+        for past in history {
+            let rule = rules.iter().map(|r| &r.rule).find(|rule| rule.name == past.rule);
+            let fp = fingerprint(&past.rule, &past.labels);
+            let Some(rule) = rule.filter(|_| !self.series.contains_key(&fp)) else { continue };
+            for (at, value) in past.points.iter().filter(|(at, _)| *at < now) {
+                let point = Point { labels: past.labels.clone(), value: *value, sampled_at: *at };
+                self.read(rule, &fp, &point, *at, true);
+            }
+        }
+    }
+
     /// Takes one point of a rule that was read well in.
     pub(super) fn read(
         &mut self,

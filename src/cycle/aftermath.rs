@@ -13,7 +13,7 @@ use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS};
 use super::resolve::has_undo_failed;
 use super::temporary;
-use crate::domain::aftermath::{Aftermath, Owed, Watched};
+use crate::domain::aftermath::{Aftermath, Owed, Undone, Watched};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{ActionRecord, ActionState, Execution};
 use crate::domain::outcome::{Judging, OutcomeType};
@@ -55,6 +55,7 @@ impl Cycle {
                     actions: judging.actions.clone(),
                     outcomes: outcomes.to_vec(),
                     evidence: judging.before.iter().take(Aftermath::EVIDENCE).cloned().collect(),
+                    closed_breaker: false,
                     expected_replicas: judging.expected_replicas,
                     judged_at: now,
                     until: ends.fold(soon, Time::min),
@@ -94,11 +95,7 @@ impl Cycle {
         if execution.actions.iter().any(is_due) {
             return None;
         }
-        let why =
-            execution.actions.iter().filter(|a| a.in_effect()).find_map(|a| match inverse(a) {
-                Inverse::Impossible { why } => Some(why),
-                Inverse::Scale { .. } | Inverse::Rollback { .. } => None,
-            });
+        let why = execution.actions.iter().filter(|a| a.in_effect()).find_map(stays);
         Some(why.unwrap_or("nothing of it is in effect any more").to_owned())
     }
 
@@ -131,13 +128,18 @@ impl Cycle {
                         .executor
                         .end(execution, key, &journal, stop, &move || clock.now())
                         .await;
-                    execution = match ended {
-                        Ok(ended) => ended,
+                    match ended {
+                        Ok(ended) => execution = ended,
                         Err(error) => {
                             tracing::warn!(execution = %id, %key, %error, "harmful action not undone yet: the store was not written");
-                            before
+                            if journal.is_behind() {
+                                let why = "the journal of an undo could not be written";
+                                self.memory.journal_failed = Some(why.to_owned());
+                            }
+                            execution = before;
+                            break;
                         }
-                    };
+                    }
                 }
                 seen.charter = self.executor.observe(self.clock.now()).await;
                 self.memory.saw_charter(&seen.charter, self.clock.now());
@@ -202,6 +204,17 @@ impl Cycle {
         let now = self.clock.now();
         let mut batch = self.knowledge.batch();
         recalled.aftermath.undoings.retain(|o| o != owed);
+        recalled.aftermath.undone.retain(|u| now < u.settled_at);
+        for record in execution.iter().flat_map(|e| &e.actions) {
+            if record.state == ActionState::Undone {
+                let settle = self.config.execute.settle(record.action.kind());
+                recalled.aftermath.undone.push(Undone {
+                    scope: record.action.scope(),
+                    at: now,
+                    settled_at: after(now, settle),
+                });
+            }
+        }
         put(&recalled.aftermath, &mut batch, now);
         let mut told = Vec::new();
         if let Some(mut execution) = execution {
@@ -251,14 +264,27 @@ impl Cycle {
     }
 }
 
-/// In effect, and something takes it back; or its undo was begun.
+/// In effect, and we take it back; or its undo was begun.
 fn is_due(record: &ActionRecord) -> bool {
-    let can = !matches!(inverse(record), Inverse::Impossible { .. });
-    let there = matches!(
-        record.state,
-        ActionState::Applied | ActionState::Judging | ActionState::Judged | ActionState::UndoSent
-    );
-    there && can
+    match record.state {
+        ActionState::Applied | ActionState::Judging | ActionState::Judged => {
+            stays(record).is_none()
+        }
+        ActionState::UndoSent => true,
+        _ => false,
+    }
+}
+
+/// Why it is left as it is. More is broken than before, which may as well be the load: capacity is not taken away then,
+/// and its opposite would not be planned so soon either.
+fn stays(record: &ActionRecord) -> Option<&'static str> {
+    match inverse(record) {
+        Inverse::Impossible { why } => Some(why),
+        Inverse::Scale { only_if, back_to } if back_to < only_if => {
+            Some("it added capacity, and to take that away while more is broken is for a person")
+        }
+        Inverse::Scale { .. } | Inverse::Rollback { .. } => None,
+    }
 }
 
 fn cut(execution: &Execution) -> bool {

@@ -60,6 +60,10 @@ impl<'a> StoreJournal<'a> {
     pub(super) fn over(knowledge: &'a Knowledge, clock: Clock) -> Self {
         Self { knowledge, clock, unwritten: AtomicUsize::new(0) }
     }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.unwritten.load(Ordering::Relaxed) > 0
+    }
 }
 
 #[async_trait]
@@ -165,7 +169,7 @@ impl Cycle {
             .executor
             .execute(policy, execution_id, keys, &journal, stop, &move || clock.now())
             .await;
-        if journal.unwritten.load(Ordering::Relaxed) > 0 {
+        if journal.is_behind() {
             let why = format!("the journal of {} could not be written", policy.actions[0]);
             self.memory.journal_failed = Some(why);
         }

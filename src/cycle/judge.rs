@@ -39,7 +39,6 @@ impl Cycle {
         changes: &Changes,
     ) -> Result<Vec<Ruled>, StoreError> {
         if recalled.judgings.is_empty() {
-            self.memory.vanished.clear();
             return Ok(Vec::new());
         }
         let counters: BTreeSet<String> = self
@@ -104,14 +103,16 @@ impl Cycle {
         for record in &told {
             batch.put(record);
         }
+        if !ruled.is_empty() {
+            self.memory.learned = None;
+        }
         self.knowledge.commit(batch).await?;
-        self.memory.vanished.clear();
         for record in &told {
             announce(&self.metrics, record);
         }
         recalled.judgings = kept;
         if !ruled.is_empty() {
-            recalled.statistics = self.knowledge.statistics().await?;
+            recalled.statistics = self.learned().await?;
         }
         Ok(ruled)
     }
@@ -142,6 +143,7 @@ impl Cycle {
     ) -> Result<Ruled, StoreError> {
         let success = ruling.outcome == OutcomeType::Success;
         let (id, now) = (judging.execution_id, seen.snapshot.at);
+        let tripped = recalled.ledger.breaker.tripped.is_some();
         self.judge_ledger(&mut recalled.ledger, id, ruling.outcome, now);
         let effect = judging.clear_at.filter(|_| success);
         let mut outcome_ids = Vec::new();
@@ -185,6 +187,10 @@ impl Cycle {
             &mut recalled.aftermath,
             now,
         );
+        let closed_breaker = tripped && recalled.ledger.breaker.tripped.is_none();
+        for watched in recalled.aftermath.successes.iter_mut().filter(|w| w.execution_id == id) {
+            watched.closed_breaker = closed_breaker;
+        }
         let owed = recalled.aftermath.undoings.iter().any(|o| o.execution_id == id);
         if let Some((mut execution, _)) = stored {
             for record in &mut execution.actions {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::domain::Cause;
 use crate::domain::charter::{CharterView, CommitteeStatus};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
+use crate::domain::outcome::ActionStatistics;
 use crate::domain::reading::Source;
 use crate::domain::time::{Time, since};
 use crate::escalation::Wanted;
@@ -27,8 +28,11 @@ pub(super) struct Memory {
     pub recovering_since: Option<Time>,
     served: VecDeque<(Time, f64)>,
     pub quiet_since: Option<Time>,
-    /// Violations that vanished and that judging has not durably heard of.
+    /// Violations that vanished and that judging, or the count of natural recoveries, has not durably heard of.
     pub vanished: Vec<String>,
+    /// What outcomes and natural recoveries teach, until one of them is written: while this process leads nobody else
+    /// writes them, and whoever leads anew begins afresh.
+    pub learned: Option<Vec<ActionStatistics>>,
     pub started_at: Option<Time>,
     pub last_good_cycle: Option<Time>,
     pub last_error: Option<String>,
@@ -67,6 +71,7 @@ impl Memory {
             served: VecDeque::new(),
             quiet_since: None,
             vanished: Vec::new(),
+            learned: None,
             started_at: None,
             last_good_cycle: None,
             last_error: None,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Cycle;
 use super::observe::Seen;
 use super::recall::Recalled;
-use crate::analyzer::Changes;
+use crate::domain::Cause;
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::{Hold, Trigger, Verdict};
 use crate::domain::time::since;
@@ -14,19 +14,20 @@ use crate::knowledge::natural::{Held, Scene, observe};
 use crate::knowledge::{Fact, StoreError};
 use crate::planner::Plan;
 
-/// Holds that leave Charter alone for a while. Not those that last a moment or in which something is under way.
+/// Holds that leave Charter alone for a while. Not those that last a moment, those in which something is under way, or
+/// those by a person who has it in hand: what is mended by hand has not recovered by itself.
 fn leaves_alone(hold: Hold) -> bool {
     match hold {
-        Hold::Paused
-        | Hold::ModeObserve
+        Hold::ModeObserve
         | Hold::Storm
         | Hold::BreakerOpen
         | Hold::Cooldown
         | Hold::OppositeDirection
         | Hold::BudgetExhausted
-        | Hold::Rejected
         | Hold::ApprovalPending => true,
-        Hold::CharterUnreachable
+        Hold::Paused
+        | Hold::Rejected
+        | Hold::CharterUnreachable
         | Hold::StaleData
         | Hold::FleetLimit
         | Hold::Judging
@@ -37,38 +38,48 @@ fn leaves_alone(hold: Hold) -> bool {
     }
 }
 
+/// A person has said no, and so has looked at it.
+fn is_rejected(cause: &Cause, plan: &Plan) -> bool {
+    let rejected = |v: &Verdict| matches!(v, Verdict::Held { reason: Hold::Rejected, .. });
+    plan.candidates.iter().any(|c| &c.cause == cause && rejected(&c.verdict))
+}
+
 impl Cycle {
     pub(super) async fn count_natural(
-        &self,
+        &mut self,
         recalled: &mut Recalled,
         seen: &Seen,
-        changes: &Changes,
         analysis: &Analysis,
         plan: &Plan,
         active: &BTreeMap<&str, &Violation>,
+        blind: bool,
     ) -> Result<(), StoreError> {
         let now = seen.snapshot.at;
-        let acted_at = recalled.ledger.sent().map(|e| e.at).max();
+        let paused = recalled.pause.as_ref().is_some_and(|p| p.holds(now));
+        let before = recalled.natural.clone();
+        recalled.natural.open.retain(|e| !paused && !is_rejected(&e.cause, plan));
+        // A size that changed may be somebody else's doing.
+        let resized = self.memory.last_resize.as_ref().map(|r| r.at);
+        let undone = recalled.aftermath.undone.iter().map(|u| u.at);
+        let acted_at = recalled.ledger.sent().map(|e| e.at).chain(resized).chain(undone).max();
         // What was done lately may be what heals it.
         let alone = acted_at.is_none_or(|at| since(now, at) >= self.config.plan.incident_gap);
         let held = if alone { self.held(analysis, plan, active) } else { Vec::new() };
-        if held.is_empty() && recalled.natural.open.is_empty() {
-            return Ok(());
-        }
         let scene = Scene {
             now,
-            scheduled: seen.trigger == Trigger::Scheduled,
+            looked: seen.trigger == Trigger::Scheduled && !blind,
             active,
-            vanished: &changes.vanished,
+            vanished: &self.memory.vanished,
             acted_at,
             held,
             patience: self.config.knowledge.judge_limit,
+            watch: self.config.plan.incident_gap,
         };
-        let before = recalled.natural.clone();
         observe(&mut recalled.natural, &scene);
         if recalled.natural == before {
             return Ok(());
         }
+        self.memory.learned = None;
         let value = serde_json::to_value(&recalled.natural).expect("counts have text keys only");
         let mut batch = self.knowledge.batch();
         batch.put(&Fact { name: Fact::NATURAL.to_owned(), value, at: now });

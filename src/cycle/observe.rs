@@ -7,7 +7,7 @@ use crate::analyzer::Changes;
 use crate::domain::alert::{AlertStatus, InboxAlert};
 use crate::domain::charter::CharterView;
 use crate::domain::cycle::Trigger;
-use crate::domain::outcome::{Judging, Outcome};
+use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
 use crate::domain::reading::{CounterBaseline, Snapshot};
 use crate::domain::rule::{Rule, Severity};
 use crate::domain::time::{Time, since};
@@ -92,9 +92,19 @@ impl Cycle {
         if let Some(over) = self.knowledge.end_pause(now).await? {
             tracing::info!(by = over.by, reason = over.reason, until = %over.until, "a pause is over: the loop acts again");
         }
-        let recalled = Recalled::read(&self.knowledge, now).await?;
+        let statistics = self.learned().await?;
+        let recalled = Recalled::read(&self.knowledge, statistics, now).await?;
         self.metrics.paused(recalled.pause.is_some());
         Ok(recalled)
+    }
+
+    /// What the records teach. They are many and seldom change, so that they are read only after one was written.
+    pub(super) async fn learned(&mut self) -> Result<Vec<ActionStatistics>, StoreError> {
+        if let Some(known) = &self.memory.learned {
+            return Ok(known.clone());
+        }
+        let learned = self.knowledge.statistics().await?;
+        Ok(self.memory.learned.insert(learned).clone())
     }
 
     /// Keeps what later cycles need of this one.

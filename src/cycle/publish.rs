@@ -53,7 +53,8 @@ impl Cycle {
         let processed = self.knowledge.mark_processed(&seen.inbox).await?;
         self.metrics.alerts_processed(processed as u64);
         if self.memory.number.is_multiple_of(INSIGHTS_EVERY) {
-            self.knowledge.refresh_insights(seen.snapshot.at).await?;
+            let learned = self.learned().await?;
+            self.knowledge.refresh_insights(&learned, seen.snapshot.at).await?;
         }
         if self.memory.number % PRUNE_EVERY == 1 {
             self.prune(seen.snapshot.at).await?;
@@ -110,7 +111,7 @@ impl Cycle {
         view.policies_generated = self.memory.policies_generated;
         view.policies_executed = self.memory.policies_executed;
         view.violations = self.tracker.active().cloned().collect();
-        view.statistics = self.knowledge.statistics().await.unwrap_or_default();
+        view.statistics = self.learned().await.unwrap_or_default();
         view.interval = self.config.orchestrator.loop_interval;
         self.metrics.cycle(&report);
         self.metrics.view(&view);

@@ -52,7 +52,11 @@ pub(super) struct Recalled {
 }
 
 impl Recalled {
-    pub async fn read(knowledge: &Knowledge, now: Time) -> Result<Self, StoreError> {
+    pub async fn read(
+        knowledge: &Knowledge,
+        statistics: Vec<ActionStatistics>,
+        now: Time,
+    ) -> Result<Self, StoreError> {
         let mut policies = knowledge.all::<Policy>(Some(Approval::Pending.as_str())).await?;
         policies.extend(knowledge.all::<Policy>(Some(Approval::Approved.as_str())).await?);
         let rejected =
@@ -81,7 +85,7 @@ impl Recalled {
             judgings,
             suspended,
             temporaries: knowledge.all::<Temporary>(None).await?,
-            statistics: knowledge.statistics().await?,
+            statistics,
             executions,
             surplus: surplus.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
             ledger: recalled_ledger(knowledge, now).await?,

@@ -8,15 +8,16 @@ use super::recall::Recalled;
 use crate::domain::aftermath::Watched;
 use crate::domain::escalation::EscalationReason;
 use crate::domain::outcome::{Outcome, OutcomeType, Recurred};
-use crate::domain::time::since;
+use crate::domain::time::{after, since};
 use crate::domain::violation::Violation;
 use crate::escalation::Wanted;
 use crate::knowledge::StoreError;
+use crate::planner::guards;
 
 impl Cycle {
     /// One batch for each, the watch with it: neither a crash nor a second cycle takes the same success back twice.
     pub(super) async fn take_back_successes(
-        &self,
+        &mut self,
         recalled: &mut Recalled,
         seen: &Seen,
         active: &[Violation],
@@ -27,15 +28,21 @@ impl Cycle {
             (Some(ours), Some(present)) => ours != present,
             _ => false,
         };
-        recalled.aftermath.successes.retain(|w| now <= w.until && !resized(w));
+        // Nobody could look when its watch would have ended: it ends when somebody can. Not that of a temporary action.
+        let (gap, blind_since) = (self.config.plan.incident_gap, self.memory.blind_since);
+        let unseen = |w: &Watched| {
+            blind_since.is_some_and(|from| from <= w.until) && w.until == after(w.judged_at, gap)
+        };
+        recalled.aftermath.successes.retain(|w| (now <= w.until || unseen(w)) && !resized(w));
         let mut corrected = false;
         for watched in recalled.aftermath.successes.clone() {
             let Some(back) = active.iter().find(|v| is_back(v, &watched)) else { continue };
+            self.memory.learned = None;
             self.take_back(&watched, back, recalled, seen).await?;
             corrected = true;
         }
         if corrected {
-            recalled.statistics = self.knowledge.statistics().await?;
+            recalled.statistics = self.learned().await?;
         }
         Ok(())
     }
@@ -51,7 +58,7 @@ impl Cycle {
         let reason = format!(
             "recurred: {} was active again {} s after it was judged a success",
             back.description,
-            since(back.active_since, watched.judged_at).as_secs()
+            since(now, watched.judged_at).as_secs()
         );
         let mut batch = self.knowledge.batch();
         for id in &watched.outcomes {
@@ -82,6 +89,10 @@ impl Cycle {
         }
         let verdict = OutcomeType::Ineffective;
         self.judge_ledger(&mut recalled.ledger, watched.execution_id, verdict, now);
+        if watched.closed_breaker && recalled.ledger.breaker.tripped.is_none() {
+            let why = "the one action tried while half-open did not help for long".to_owned();
+            guards::trip(&mut recalled.ledger, &self.config.plan.guardrails.breaker, why, now);
+        }
         self.put_ledger(&mut recalled.ledger, &mut batch, now);
         recalled.aftermath.successes.retain(|w| w.execution_id != watched.execution_id);
         put(&recalled.aftermath, &mut batch, now);
@@ -112,10 +123,8 @@ impl Cycle {
     }
 }
 
-/// Read as broken in this very cycle, and not what was active all the time.
+/// Read as broken in this very cycle; at the verdict it was not. Since when is not asked: a record that was not stored any
+/// more before a crash, or a leader whose clock is behind, would say that it had been active all the time.
 fn is_back(violation: &Violation, watched: &Watched) -> bool {
-    violation.counts()
-        && violation.confirmed
-        && violation.active_since > watched.judged_at
-        && watched.evidence.contains(&violation.fingerprint)
+    violation.counts() && violation.confirmed && watched.evidence.contains(&violation.fingerprint)
 }

@@ -1,7 +1,5 @@
 //! What a verdict will be measured on, taken from the tracker at the intent.
 
-use std::collections::BTreeSet;
-
 use super::Cycle;
 use crate::domain::CHARTER;
 use crate::domain::action::Scope;
@@ -26,12 +24,10 @@ impl Cycle {
         witness: Option<&Violation>,
         ledger: &Ledger,
     ) -> Judging {
-        let remembered = |v: &&&Violation| {
-            v.source != Source::Alertmanager && self.tracker.trend(&v.fingerprint).is_some()
-        };
-        let measured: BTreeSet<String> =
-            counted.iter().filter(remembered).map(|v| v.fingerprint.clone()).collect();
-        judging.measured = measured;
+        let has_value =
+            |v: &&&Violation| v.source != Source::Alertmanager && !self.is_condition(&v.rule);
+        judging.measured =
+            counted.iter().filter(has_value).map(|v| v.fingerprint.clone()).collect();
         let settle = since(judging.settled_at, judging.intent_at)
             .saturating_sub(self.config.execute.policy_timeout);
         let touched: Vec<Time> =
@@ -54,15 +50,18 @@ impl Cycle {
         if witness.source == Source::Alertmanager {
             return Err(Unscored::Alert);
         }
-        let rule = self.config.monitor.rules.iter().find(|r| r.name == witness.rule);
-        if rule.is_some_and(|r| matches!(r.measure, Measure::Condition { .. })) {
+        if self.is_condition(&witness.rule) {
             return Err(Unscored::Condition);
         }
-        if rule.is_some_and(|r| Rule::increase_over(r).is_some()) {
+        if self.rule_named(&witness.rule).is_some_and(|r| r.increase_over().is_some()) {
             return Err(Unscored::Counter);
         }
         let trend = self.tracker.trend(&witness.fingerprint).ok_or(Unscored::Unread)?;
-        let readings: Vec<(Time, f64)> = trend.readings.iter().copied().collect();
+        let mut readings: Vec<(Time, f64)> = trend.readings.iter().copied().collect();
+        if readings.last().is_none_or(|(at, _)| *at < witness.active_since) {
+            // Only a woken cycle has read it since it began.
+            readings.push(trend.latest);
+        }
         let (comparison, threshold) = trend.rule.limit();
         let past = Past {
             readings: &readings,
@@ -79,11 +78,21 @@ impl Cycle {
         Ok(kept)
     }
 
+    fn rule_named(&self, name: &str) -> Option<&Rule> {
+        self.config.monitor.rules.iter().map(AsRef::as_ref).find(|r: &&Rule| r.name == name)
+    }
+
+    /// Whose value says nothing: what no longer answers it is clear.
+    fn is_condition(&self, rule: &str) -> bool {
+        self.rule_named(rule).is_some_and(|r| matches!(r.measure, Measure::Condition { .. }))
+    }
+
     fn control(&self, rule: &str, scope: &Scope) -> Vec<Control> {
         let others = self.tracker.trends_of(rule).into_iter();
         let controls = others.filter_map(|(fp, trend)| {
             let component = trend.component.clone().filter(|c| c != CHARTER)?;
-            if scope.covers(Some(&component)) {
+            // What cannot be read now says nothing of the level before.
+            if scope.covers(Some(&component)) || self.tracker.read_now(fp).is_none() {
                 return None;
             }
             let recent: Vec<(Time, f64)> = trend.readings.iter().copied().collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::action::ActionKind;
+use super::action::{ActionKind, Scope};
 use super::{Cause, time::Time};
 
 /// One record in the store, written with the verdict itself.
@@ -13,6 +13,9 @@ use super::{Cause, time::Time};
 pub struct Aftermath {
     pub successes: Vec<Watched>,
     pub undoings: Vec<Owed>,
+    /// Harm that was undone and has not settled; what is over goes with the next write.
+    #[serde(default)]
+    pub undone: Vec<Undone>,
 }
 
 /// A success: the same violation back before `until` takes it back.
@@ -26,6 +29,9 @@ pub struct Watched {
     pub outcomes: Vec<Uuid>,
     /// The violations that were judged gone, by fingerprint.
     pub evidence: BTreeSet<String>,
+    /// It was the one tried while the breaker was half-open, and closed it.
+    #[serde(default)]
+    pub closed_breaker: bool,
     /// Somebody else's change of size ends the watch: what comes back after it is not the action's fault.
     pub expected_replicas: Option<u32>,
     pub judged_at: Time,
@@ -40,6 +46,14 @@ pub struct Owed {
     pub until: Time,
 }
 
+/// An undo changes Charter as an action does: what is seen before it has settled is neither's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Undone {
+    pub scope: Scope,
+    pub at: Time,
+    pub settled_at: Time,
+}
+
 impl Aftermath {
     /// Its name among the facts of the store.
     pub const FACT: &str = "aftermath";
@@ -47,9 +61,4 @@ impl Aftermath {
     pub const EVIDENCE: usize = 200;
     /// Successes watched at once; at six actions an hour there is one or two.
     pub const WATCHED: usize = 50;
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.successes.is_empty() && self.undoings.is_empty()
-    }
 }

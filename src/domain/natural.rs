@@ -23,14 +23,18 @@ pub struct NaturalCount {
     pub incident: Option<Uuid>,
 }
 
-/// A remedy was due and a guard, a person or the mode held it back.
+/// A remedy was due, and a guard, the mode or an approval that nobody gave held it back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Episode {
     pub cause: Cause,
     pub incident: Uuid,
     pub since: Time,
-    /// When the remedy, carried out then, would have been judged.
+    /// When the remedy, carried out then, would have been judged; once it has cleared, how long its success would have been
+    /// watched.
     pub due: Time,
+    /// Clear when its verdict would have come. Back before `due`, it did not recover.
+    #[serde(default)]
+    pub cleared: bool,
     pub evidence: BTreeSet<String>,
 }
 

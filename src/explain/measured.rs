@@ -38,7 +38,7 @@ fn sentence(v: &Verification) -> String {
     };
     let placebo = match v.placebo {
         Some(share) => format!(
-            " As much came in {:.0} % of {} times at which nothing was done.",
+            " As large a change came in {:.0} % of {} times at which nothing was done.",
             share * 100.0,
             v.placebo_times
         ),

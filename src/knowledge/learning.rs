@@ -1,7 +1,8 @@
 //! What outcomes teach: per cause and action how often it helped, and how much of its promise the planner may believe.
 //!
 //! Computed afresh from the kept outcomes each time, so nothing is ever learned twice. What clears by itself is taken off:
-//! with `p` the chance of that, `q = (s − p)/(1 − p)` is what the action adds, and `n·(1 − p)` runs say something of it.
+//! with `p` the chance of that, `q = (s − p)/(1 − p)` is what the action adds, and stands where `s` stood. It is believed
+//! as far as all `n` runs go: were only the `n·(1 − p)` counted that were not to clear anyway, `1 − p` would cancel out.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +74,7 @@ impl Tally {
             mean_time_to_effect_seconds: (!self.effects.is_empty())
                 .then(|| self.effects.iter().sum::<f64>() / self.effects.len() as f64),
             confidence: believed(runs),
-            effectiveness: 1.0 - believed(runs * (1.0 - natural)) * (1.0 - added),
+            effectiveness: 1.0 - believed(runs) * (1.0 - added),
             natural_recovery: natural,
         }
     }

@@ -1,4 +1,5 @@
-//! Counts what recovers by itself: follows episodes in which nothing was done to the time a verdict would have come.
+//! Counts what recovers by itself: follows episodes in which nothing was done to the time a verdict would have come, and
+//! for as long after it as a success is watched: both are measured alike.
 //!
 //! Pure. An episode that is cut short by an action while it still lasts counts as not recovered, so that the share is a
 //! lower bound: an action loses credit only for what surely comes without it.
@@ -17,14 +18,17 @@ use crate::domain::violation::Violation;
 #[derive(Debug)]
 pub struct Scene<'a> {
     pub now: Time,
-    pub scheduled: bool,
+    /// A scheduled cycle, in which the sources could be read.
+    pub looked: bool,
     pub active: &'a BTreeMap<&'a str, &'a Violation>,
     pub vanished: &'a [String],
-    /// When anything was last sent.
+    /// When anything was last done at Charter, so far as is known.
     pub acted_at: Option<Time>,
     pub held: Vec<Held>,
     /// How long an end that nobody can see is waited for.
     pub patience: Duration,
+    /// How long a success is watched.
+    pub watch: Duration,
 }
 
 /// A remedy that was due and was not carried out, with nothing done in its incident.
@@ -39,14 +43,20 @@ pub struct Held {
 
 enum End {
     Open,
+    Cleared,
     Lost,
     Counted { recovered: bool },
 }
 
 pub fn observe(natural: &mut Natural, scene: &Scene<'_>) {
-    for episode in std::mem::take(&mut natural.open) {
+    for mut episode in std::mem::take(&mut natural.open) {
         match end(&episode, scene) {
             End::Open => natural.open.push(episode),
+            End::Cleared => {
+                episode.cleared = true;
+                episode.due = after(scene.now, scene.watch);
+                natural.open.push(episode);
+            }
             End::Lost => {}
             End::Counted { recovered } => {
                 let count = natural.counts.entry(episode.cause).or_default();
@@ -65,6 +75,7 @@ pub fn observe(natural: &mut Natural, scene: &Scene<'_>) {
                 incident: held.incident,
                 since: scene.now,
                 due: after(scene.now, held.span),
+                cleared: false,
                 evidence: held.evidence.iter().take(Natural::EVIDENCE).cloned().collect(),
             });
         }
@@ -72,23 +83,29 @@ pub fn observe(natural: &mut Natural, scene: &Scene<'_>) {
 }
 
 fn end(episode: &Episode, scene: &Scene<'_>) -> End {
-    if scene.vanished.iter().any(|fp| episode.evidence.contains(fp)) {
+    // From later than now: the clock was set back, and nobody can say how long it has lasted.
+    if episode.since > scene.now || scene.vanished.iter().any(|fp| episode.evidence.contains(fp)) {
         return End::Lost;
     }
     let left = || episode.evidence.iter().filter_map(|fp| scene.active.get(fp.as_str()));
     if scene.acted_at.is_some_and(|at| at >= episode.since) {
         return if left().next().is_some() { End::Counted { recovered: false } } else { End::Lost };
     }
-    if scene.now < episode.due || !scene.scheduled {
+    let is_due = scene.now >= episode.due;
+    if !scene.looked || !(is_due || episode.cleared) {
         return End::Open;
     }
     if left().any(|v| v.confirmed) {
         return End::Counted { recovered: false };
     }
+    if !is_due {
+        return End::Open;
+    }
     match left().next() {
-        None => End::Counted { recovered: true },
-        // Active, and nobody can see whether it still is.
-        Some(_) if scene.now <= after(episode.due, scene.patience) => End::Open,
-        Some(_) => End::Lost,
+        // Nobody was there to see how it ended, or nobody could.
+        _ if scene.now > after(episode.due, scene.patience) => End::Lost,
+        None if episode.cleared => End::Counted { recovered: true },
+        None => End::Cleared,
+        Some(_) => End::Open,
     }
 }

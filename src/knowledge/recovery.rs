@@ -182,7 +182,8 @@ fn measure(
     into.recovery = Some(recovery);
     into.placebo_times = score.placebo.len();
     if score.placebo.len() >= MIN_PLACEBO {
-        let as_large = score.placebo.iter().filter(|r| **r >= recovery).count();
+        // The whole of it: nothing was taken off at those times either.
+        let as_large = score.placebo.iter().filter(|r| **r >= own).count();
         into.placebo = Some(as_large as f64 / score.placebo.len() as f64);
     }
 }

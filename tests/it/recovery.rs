@@ -172,6 +172,14 @@ fn s07_a_recovery_that_comes_as_often_without_an_action_is_no_success() {
     assert!(known.placebo.is_some_and(|p| p > 0.1), "{known:?}");
     assert_eq!((class, known.lowered_by.clone()), (Partial, Some(Lowering::Placebo)));
     assert!(known.lowered_because().expect("lowered").contains("nothing was done"));
+    // What came elsewhere too is off the recovery, and not off those times: the whole is compared.
+    let mut beside = score.clone();
+    beside.control =
+        vec![Control { series: "a".to_owned(), component: "c-a".to_owned(), before: 0.3 }];
+    beside.placebo = vec![0.7; 60];
+    let (class, known) = judged_with(Success, beside, 0.1, &[("a", 0.0)], &BTreeSet::new(), None);
+    assert!(near(known.recovery, 0.59) && known.placebo == Some(0.0), "{known:?}");
+    assert_eq!(class, Success);
     // With fewer times nothing is said.
     let few = Score { placebo: score.placebo[..49].to_vec(), ..score };
     let (class, known) = judged(Success, few, 0.5);
@@ -208,15 +216,42 @@ fn what_clears_by_itself_is_taken_off_what_an_action_is_given_credit_for() {
     let known = |natural| statistics(&runs, &natural, 30).remove(0);
     let naive = known(BTreeMap::new());
     assert!((naive.effectiveness - 0.6).abs() < 1e-9);
-    // p = 36/(64 + 8) = ½; q = (0.6 − ½)/½ = 0.2; n_eff = 15.
+    // p = 36/(64 + 8) = ½; q = (0.6 − ½)/½ = 0.2.
     let corrected = known(count(64, 36));
     assert!((corrected.natural_recovery - 0.5).abs() < 1e-9);
-    assert!((corrected.effectiveness - (1.0 - 0.5 * 0.8)).abs() < 1e-9, "{corrected:?}");
+    assert!((corrected.effectiveness - 0.2).abs() < 1e-9, "{corrected:?}");
+    // Few runs are believed little, with the correction as without.
+    let few = statistics(&runs[15..], &count(64, 36), 30).remove(0);
+    assert!((few.effectiveness - 0.5).abs() < 1e-9, "3 of 15: no better than nothing: {few:?}");
     assert_eq!((corrected.runs, corrected.successes), (30, 18), "raw counts stay raw");
     // Few episodes say little.
     assert!(known(count(1, 1)).natural_recovery < 0.12);
     // Never below nothing, never a division by nothing.
     assert!((0.0..=1.0).contains(&known(count(100_000, 100_000)).effectiveness));
+}
+
+/// However many runs there are, and however they went.
+#[test]
+fn what_clears_by_itself_never_adds_to_an_actions_credit() {
+    for runs in [1, 10, 30, 90] {
+        for successes in 0..=runs {
+            let runs: Vec<_> = (1..=runs)
+                .map(|n| {
+                    let verdict = if n <= successes { Success } else { Ineffective };
+                    outcome(n, ActionKind::ScaleUp, verdict)
+                })
+                .collect();
+            let known = |natural| statistics(&runs, &natural, 30).remove(0).effectiveness;
+            let (naive, corrected) = (known(BTreeMap::new()), known(count(40, 24)));
+            let mixed = (1..runs.len()).contains(&usize::try_from(successes).expect("few"));
+            let lost = naive - corrected;
+            assert!(
+                if mixed { lost > 1e-3 } else { lost.abs() < 1e-9 },
+                "{successes} of {}: {naive} became {corrected}",
+                runs.len()
+            );
+        }
+    }
 }
 
 #[test]
@@ -255,12 +290,13 @@ impl Watch {
             &mut self.natural,
             &Scene {
                 now: at(tick),
-                scheduled: true,
+                looked: true,
                 active: &active,
                 vanished: &[],
                 acted_at: self.acted_at,
                 held: held.into_iter().collect(),
                 patience: Duration::from_mins(10),
+                watch: Duration::from_mins(5),
             },
         );
     }
@@ -278,6 +314,9 @@ fn an_episode_without_an_action_counts_when_its_verdict_would_have_come() {
     watch.cycle(7, None);
     assert_eq!(watch.counted(), (0, 0), "too early to tell");
     watch.cycle(8, None);
+    watch.cycle(17, None);
+    assert_eq!(watch.counted(), (0, 0), "a success would still be watched");
+    watch.cycle(18, None);
     assert_eq!(watch.counted(), (1, 1));
     // Still there at that time; and one incident counts once, however long it lasts.
     let mut lasting = Watch::new();
@@ -306,6 +345,39 @@ fn an_episode_that_an_action_ends_did_not_recover_by_itself() {
     cleared.cycle(3, None);
     cleared.cycle(9, None);
     assert_eq!((cleared.counted(), cleared.natural.open.len()), ((0, 0), 0));
+}
+
+/// As a success that is taken back.
+#[test]
+fn what_cleared_by_itself_and_is_back_at_once_did_not_recover() {
+    let mut watch = Watch::new();
+    watch.cycle(0, Some(1));
+    let back = std::mem::take(&mut watch.active);
+    watch.cycle(8, None);
+    watch.active = back;
+    watch.cycle(12, None);
+    assert_eq!((watch.counted(), watch.natural.open.len()), ((1, 0), 0));
+}
+
+#[test]
+fn an_episode_that_ended_while_nobody_was_there_counts_nothing() {
+    // Down for an hour, and for a while after it had cleared.
+    for seen_clear in [false, true] {
+        let mut watch = Watch::new();
+        watch.cycle(0, Some(1));
+        watch.active.clear();
+        if seen_clear {
+            watch.cycle(8, None);
+        }
+        watch.cycle(120, None);
+        assert_eq!((watch.counted(), watch.natural.open.len()), ((0, 0), 0));
+    }
+    // The clock was set back.
+    let mut watch = Watch::new();
+    watch.cycle(100, Some(1));
+    watch.active.clear();
+    watch.cycle(0, None);
+    assert_eq!(watch.natural.open.len(), 0);
 }
 
 #[test]

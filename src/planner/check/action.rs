@@ -4,6 +4,7 @@ use super::super::{Plan, PlanInput, Strategy};
 use super::Broken;
 use crate::domain::CHARTER;
 use crate::domain::action::{Action, ActionKind};
+use crate::domain::aftermath::Undone;
 use crate::domain::charter::CommitteeStatus;
 use crate::domain::policy::Policy;
 
@@ -19,6 +20,8 @@ pub(super) fn check(
     broken.unless(!judged, "its ground is being judged");
     let blocked = input.blocked.iter().any(|b| b.overlaps(&scope));
     broken.unless(!blocked, "its ground has an action of unknown result");
+    let unsettled = |u: &Undone| u.scope.overlaps(&scope) && input.now < u.settled_at;
+    broken.unless(!input.undone.iter().any(unsettled), "an undo on its ground has not settled");
     turn(input, plan, policy, action.kind(), broken);
     parameters(input, policy, action, broken);
     let Ok(state) = &input.charter.state else {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Held, Subject};
 use crate::domain::action::Scope;
+use crate::domain::aftermath::Undone;
 use crate::domain::charter::CommitteeStatus;
 use crate::domain::cycle::Hold;
 use crate::domain::guard::{Guard, GuardReading};
@@ -19,7 +20,7 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
     fleet(input, &scope)
 }
 
-/// Something is still taking effect on this ground: an action of ours, or a change of size.
+/// Something is still taking effect on this ground: an action of ours, its undo, or a change of size.
 pub(in crate::planner) fn settling(input: &PlanInput<'_>, scope: &Scope) -> Option<Held> {
     if let Some(judging) = input.judgings.iter().find(|j| j.scope.overlaps(scope)) {
         let left = since(judging.settled_at, input.now).as_secs();
@@ -27,6 +28,14 @@ pub(in crate::planner) fn settling(input: &PlanInput<'_>, scope: &Scope) -> Opti
         return Some((
             Hold::Judging,
             format!("{} is being judged, {left} s of its settle time left", actions.join(", ")),
+        ));
+    }
+    let unsettled = |u: &&Undone| u.scope.overlaps(scope) && input.now < u.settled_at;
+    if let Some(undone) = input.undone.iter().find(unsettled) {
+        let left = since(undone.settled_at, input.now).as_secs();
+        return Some((
+            Hold::InFlight,
+            format!("harm was undone there, {left} s until that settles"),
         ));
     }
     let state = input.charter.state.as_ref().ok()?;

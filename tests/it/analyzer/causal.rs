@@ -5,6 +5,7 @@ use mape_k::analyzer::Settings;
 use mape_k::domain::analysis::PatternKind::Causal;
 use mape_k::domain::reading::SeriesHistory;
 use mape_k::domain::rule::{ComponentFrom, Rule};
+use mape_k::domain::violation::fingerprint;
 use mape_k::domain::{CHARTER, Cause};
 
 use super::world::{BROKEN, Cycle, FINE, Series, World, labels, naming, rule, series};
@@ -164,4 +165,19 @@ fn a09_no_history_is_asked_for_where_neither_rule_exists() {
     let mut world = World::with(Settings::default()).watch(rule("other"), vec![series("a", FINE)]);
     world.cycle();
     assert_eq!(world.tracker.wants_history(world.now), None);
+}
+
+/// What verification measures against is known from the first cycle on; what was read since is not overwritten.
+#[test]
+fn s07_the_past_that_is_told_at_a_start_is_remembered_once() {
+    let mut world =
+        World::new().watch(naming("validation_latency", Cause::VALIDATION_LATENCY), latency(0.95));
+    world.history = past(&world, 15);
+    let fp = fingerprint("validation_latency", &labels(&[("type", "bad")]));
+    for known in [16, 17] {
+        world.cycle();
+        let readings = &world.tracker.trend(&fp).expect("remembered").readings;
+        assert_eq!(readings.len(), known);
+        assert!(readings.iter().is_sorted_by_key(|(at, _)| *at), "{readings:?}");
+    }
 }

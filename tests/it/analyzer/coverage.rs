@@ -234,3 +234,22 @@ fn while_the_source_fails_nothing_vanishes_however_long_it_takes() {
     world.answer("r", many(10, FINE));
     assert!(!world.cycle().status("r").good);
 }
+
+/// More than those whose past is remembered: what nobody reads must not pass for clear when an action is judged.
+#[test]
+fn s07_of_every_series_it_is_known_whether_it_was_read_now() {
+    let mut world = World::new().watch(rule("r"), many(2_500, BROKEN));
+    world.cycle();
+    let read = |world: &World| -> usize {
+        let all: Vec<String> = world.tracker.active().map(|v| v.fingerprint.clone()).collect();
+        all.iter().filter(|fp| world.tracker.read_now(fp).is_some()).count()
+    };
+    assert_eq!(read(&world), 2_500);
+    world.answer("r", many(2_400, BROKEN));
+    world.cycle();
+    assert_eq!(read(&world), 2_400);
+    // Too few to believe any of them.
+    world.answer("r", many(100, BROKEN));
+    world.cycle();
+    assert_eq!(read(&world), 0);
+}

@@ -1,7 +1,9 @@
 //! The plan linter: a sound plan doctored in one place is refused, for every rule.
 
+use chrono::TimeDelta;
 use mape_k::domain::CHARTER;
 use mape_k::domain::action::{Action, ActionKind, RebalanceStrategy, Risk, Scope};
+use mape_k::domain::aftermath::Undone;
 use mape_k::domain::charter::CommitteeStatus;
 use mape_k::domain::cycle::Verdict;
 use mape_k::domain::incident::Attempt;
@@ -102,9 +104,16 @@ fn an_action_with_wrong_parameters_is_refused() {
 #[test]
 fn a_plan_for_another_world_is_refused() {
     type Case = (fn(&mut World, &Policy), &'static str);
-    let cases: [Case; 12] = [
+    let cases: [Case; 13] = [
         (|w, p| w.judgings.push(judging(p, w.now)), "its ground is being judged"),
         (|w, _| w.blocked.push(Scope::Charter), "its ground has an action of unknown result"),
+        (
+            |w, _| {
+                let settled_at = w.now + TimeDelta::seconds(1);
+                w.undone.push(Undone { scope: Scope::Charter, at: w.now, settled_at });
+            },
+            "an undo on its ground has not settled",
+        ),
         (|w, _| w.charter.state = Err("refused".to_owned()), "Charter's state is not known"),
         (
             |w, _| {

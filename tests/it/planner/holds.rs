@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use mape_k::domain::CHARTER;
 use mape_k::domain::action::{ActionKind, Scope};
+use mape_k::domain::aftermath::Undone;
 use mape_k::domain::charter::{CharterView, CommitteeStatus};
 use mape_k::domain::cycle::{Hold, Verdict};
 use mape_k::domain::outcome::OutcomeType;
@@ -58,6 +60,17 @@ fn ground_with_an_action_of_unknown_result_is_left_alone() {
     let mut world = World::with(LATENCY, CHARTER);
     world.blocked = vec![Scope::Service("ingest".to_owned())];
     assert_eq!(hold(&world, ActionKind::ScaleUp), Some(Hold::OutcomeUnknown));
+}
+
+#[test]
+fn ground_on_which_harm_was_undone_is_left_alone_until_that_settles() {
+    let mut world = World::with(LATENCY, CHARTER);
+    let settled_at = world.now + TimeDelta::seconds(180);
+    world.undone = vec![Undone { scope: Scope::Charter, at: world.now, settled_at }];
+    world.wait(179);
+    assert_eq!(hold(&world, ActionKind::ScaleUp), Some(Hold::InFlight));
+    world.wait(1);
+    assert_eq!(action(&world.plan()), Some(ActionKind::ScaleUp));
 }
 
 /// A dead node holds planning back only within the settle time of a change of size.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta};
 use mape_k::domain::Cause;
 use mape_k::domain::action::{ActionKind, Scope};
+use mape_k::domain::aftermath::Undone;
 use mape_k::domain::analysis::{PatternKind, RootCause};
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::{CandidateReport, Verdict};
@@ -45,6 +46,7 @@ pub struct World {
     pub policies: Vec<Policy>,
     pub judgings: Vec<Judging>,
     pub blocked: Vec<Scope>,
+    pub undone: Vec<Undone>,
     pub charter: CharterView,
     pub resize: Option<Resize>,
     pub recovering_since: Option<Time>,
@@ -78,6 +80,7 @@ impl World {
             policies: Vec::new(),
             judgings: Vec::new(),
             blocked: Vec::new(),
+            undone: Vec::new(),
             charter: committee(CommitteeStatus::Normal, 4, 4),
             resize: None,
             recovering_since: None,
@@ -168,6 +171,7 @@ impl World {
             policies: &self.policies,
             judgings: &self.judgings,
             blocked: &self.blocked,
+            undone: &self.undone,
             charter: &self.charter,
             last_resize: self.resize.as_ref(),
             recovering_since: self.recovering_since,

@@ -184,7 +184,6 @@ async fn s05_the_breaker_opens_by_harm_and_closes_by_one_good_action() {
         world.failure_rate(component, 0.5);
     }
     world.until("people are told", async || world.is_open("breaker").await).await;
-    world.until("the harm is undone", async || begun(&world) == ["scale 5", "scale 3"]).await;
     world.stop().await;
     world.start().await;
     world
@@ -194,12 +193,12 @@ async fn s05_the_breaker_opens_by_harm_and_closes_by_one_good_action() {
             }) && reason(&world.verdict_on("throttle_requests").await) == "breaker_open"
         })
         .await;
-    assert_eq!(begun(&world).len(), 2, "nothing new");
+    assert_eq!(begun(&world), ["scale 5"], "nothing new");
     for component in ["validator", "enforcer"] {
         world.failure_rate(component, 0.01);
     }
-    world.until("one is tried, half-open", async || begun(&world).len() == 3).await;
-    assert_eq!(begun(&world)[2], "throttle_requests");
+    world.until("one is tried, half-open", async || begun(&world).len() == 2).await;
+    assert_eq!(begun(&world)[1], "throttle_requests");
     assert!(world.is_open("breaker").await, "not closed before its verdict");
     world.latency(0.2);
     world.until("closed", async || !world.is_open("breaker").await).await;

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
+use mape_k::domain::ledger::{Breaker, Ledger, Tripped};
 use mape_k::domain::outcome::Outcome;
+use mape_k::domain::violation::TrackedViolation;
+use mape_k::knowledge::Fact;
 use mape_k::knowledge::learning::statistics;
 use mape_k::planner::guardrails::Mode;
 use serde_json::{Value, json};
 
+use super::fakes::Mood;
 use super::world::World;
 
 const FLEET: [&str; 10] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"];
@@ -85,6 +89,74 @@ async fn back_again(restarted: bool) {
     assert_eq!(known, replayed, "the records alone give what was learned");
     let told = world.metric("mape_k_escalations_total{reason=\"ineffective\"}").await;
     assert_eq!(told, 0, "by this process");
+    world.stop().await;
+}
+
+/// The process died before it had stored that the violation was clear: its record says that it was active all the time.
+#[tokio::test]
+async fn s07_a_violation_that_is_back_takes_the_success_back_though_its_record_never_was_clear() {
+    let mut world = World::new().await;
+    world.on_disk();
+    world.config.plan.strategies.values_mut().for_each(|s| s.truncate(1));
+    world.config.plan.incident_gap = Duration::from_mins(1);
+    world.start().await;
+    healed(&world).await;
+    world.cycles(1).await;
+    let cleared = world.knowledge().all::<TrackedViolation>(Some("cleared")).await;
+    let mut record = cleared.expect("the store").remove(0);
+    record.violation.cleared_at = None;
+    let mut batch = world.knowledge().batch();
+    batch.put(&record);
+    world.knowledge().commit(batch).await.expect("a commit");
+    world.crash().await;
+    world.latency(1.5);
+    world.start().await;
+    assert_eq!(taken_back(&world).await["outcome_type"], "ineffective");
+    world.stop().await;
+}
+
+/// Half-open, the one action's success closes the breaker; when that is taken back, it is open again.
+#[tokio::test]
+async fn s07_a_success_that_closed_the_breaker_opens_it_when_it_is_taken_back() {
+    let mut world = World::new().await;
+    world.config.plan.strategies.values_mut().for_each(|s| s.truncate(1));
+    world.config.plan.incident_gap = Duration::from_mins(1);
+    world.config.plan.guardrails.breaker.open_for = Duration::from_mins(10);
+    world.start().await;
+    let now = world.now();
+    let tripped = Some(Tripped { at: now, until: now, why: "it did harm".to_owned() });
+    let breaker = Breaker { counts_from: Some(now), tripped };
+    let value = serde_json::to_value(Ledger { breaker, ..Ledger::default() }).expect("JSON");
+    let mut batch = world.knowledge().batch();
+    batch.put(&Fact { name: "ledger".to_owned(), value, at: now });
+    world.knowledge().commit(batch).await.expect("a commit");
+    let breaker = async |world: &World| {
+        let ledger = world.knowledge().fact::<Ledger>("ledger").await.expect("the store");
+        ledger.expect("a ledger").breaker.tripped
+    };
+    healed(&world).await;
+    assert_eq!(breaker(&world).await, None, "it helped");
+    taken_back(&world).await;
+    let tripped = breaker(&world).await.expect("open again");
+    assert!(tripped.why.contains("did not help for long"), "{tripped:?}");
+    world.until("told", async || world.is_open("breaker").await).await;
+    world.stop().await;
+}
+
+/// The metrics were away when its watch would have ended.
+#[tokio::test]
+async fn s07_a_violation_that_came_back_while_nobody_could_look_takes_the_success_back() {
+    let mut world = World::new().await;
+    world.config.plan.strategies.values_mut().for_each(|s| s.truncate(1));
+    world.config.plan.incident_gap = Duration::from_secs(5);
+    world.start().await;
+    healed(&world).await;
+    world.prometheus.be(Mood::Answers(503)).await;
+    let over = world.now() + Duration::from_secs(6);
+    world.until("its watch would be over", async || world.now() > over).await;
+    world.latency(1.5);
+    world.prometheus.be(Mood::Well).await;
+    assert_eq!(taken_back(&world).await["outcome_type"], "ineffective");
     world.stop().await;
 }
 
@@ -194,16 +266,41 @@ async fn s07_what_was_measured_before_a_restart_is_judged_after_it() {
     world.stop().await;
 }
 
+async fn episodes(world: &World) -> usize {
+    world.knowledge().natural().await.expect("the store").open.len()
+}
+
+/// A person has it in hand: what is mended by hand has not recovered by itself.
+#[tokio::test]
+async fn what_clears_while_a_person_has_paused_the_loop_is_not_counted() {
+    let mut world = World::new().await;
+    world.config.plan.guardrails.mode = Mode::Observe;
+    world.start().await;
+    world.latency(1.5);
+    world.until("an episode", async || episodes(&world).await == 1).await;
+    let pause = json!({"by": "alice", "reason": "by hand", "duration_seconds": 600});
+    world.post("/api/v1/pause", &pause).await;
+    world.until("no episode", async || episodes(&world).await == 0).await;
+    world.cycles(3).await;
+    world.latency(0.2);
+    world.until("clear", async || world.violations().await.is_empty()).await;
+    world.cycles(3).await;
+    let natural = world.knowledge().natural().await.expect("the store");
+    assert_eq!((natural.open.len(), natural.counts.len()), (0, 0));
+    world.stop().await;
+}
+
 /// Observed only: it cleared before a remedy would have been judged.
 #[tokio::test]
 async fn what_clears_while_nothing_may_be_done_is_counted() {
     let mut world = World::new().await;
     world.config.plan.guardrails.mode = Mode::Observe;
+    // However long the start takes.
+    world.config.knowledge.judge_limit = Duration::from_mins(5);
     world.on_disk();
     world.start().await;
     world.latency(1.5);
-    let open = async |world: &World| world.knowledge().natural().await.expect("a store").open.len();
-    world.until("an episode", async || open(&world).await == 1).await;
+    world.until("an episode", async || episodes(&world).await == 1).await;
     world.crash().await;
     world.latency(0.2);
     world.start().await;
