@@ -17,3 +17,7 @@ mod store;
 mod trace;
 mod watch;
 mod wire;
+
+/// As the daemon has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
