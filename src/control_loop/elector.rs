@@ -184,6 +184,7 @@ impl Elector {
             holder: lease.holder.clone(),
             until,
             problem: None,
+            barred: self.terms.borrow().as_ref().and_then(Term::barred),
             skew: lease.at.map(|at| at - self.clock.now()).unwrap_or_default(),
         });
     }

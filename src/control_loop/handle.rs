@@ -47,6 +47,8 @@ pub struct Leader {
     pub until: Option<Instant>,
     /// Why the store did not say when it was asked last.
     pub problem: Option<String>,
+    /// Why it may not act although it leads: Charter has heard of a later one.
+    pub barred: Option<String>,
     /// How far the store's clock is ahead of this machine's.
     pub skew: TimeDelta,
 }

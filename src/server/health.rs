@@ -126,7 +126,7 @@ fn leader_problem(leader: &Leader) -> Option<String> {
             Some(format!("{} led when it was last heard of; {problem}", leader.holder))
         }
         Some(problem) => Some(format!("nobody is known to lead: {problem}")),
-        None if leader.is_known() => leader.clock_problem(),
+        None if leader.is_known() => leader.barred.clone().or_else(|| leader.clock_problem()),
         None => Some("nobody is known to lead".to_owned()),
     }
 }

@@ -9,6 +9,7 @@ use mape_k::clock::Clock;
 use mape_k::control_loop::{self, LoopHandle, Terms};
 use mape_k::daemon::Parts;
 use mape_k::domain::time::Time;
+use mape_k::executor::Call;
 use mape_k::knowledge::memory::MemoryStore;
 use mape_k::knowledge::store::{Collection, Store, When, Write};
 use reqwest::StatusCode;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::leading::shared;
 use super::world::World;
+use crate::fake_charter::Turn;
 use crate::support::postgres::{address, connect};
 
 const LONG: Duration = Duration::from_mins(10);
@@ -166,6 +168,25 @@ async fn s03_a_follower_that_knows_of_no_leader_is_not_ready_however_well_the_st
     follower.until("ready again", async || follower.get("/ready").await.0.is_success()).await;
     follower.stop().await;
     leader.stop().await;
+}
+
+/// It renews its lease and does nothing: whoever looks at its health must not be told that all is well.
+#[tokio::test]
+async fn s03_a_leader_that_charter_does_not_take_for_one_is_not_well() {
+    let mut world = World::new().await;
+    world.on_postgres().await;
+    let stale = json!({"error": "epoch 1 is over, 9 has been seen", "code": "stale_epoch"});
+    world.charter.script(Call::Scale, [Turn::Answer(409, stale)]);
+    world.start().await;
+    world.latency(1.5);
+    let leader = async || world.get("/health").await.1["components"]["leader"].clone();
+    let told = async || {
+        let leader = leader().await;
+        leader["status"] == "degraded" && leader.to_string().contains("9 has been seen")
+    };
+    world.until("its health says so", told).await;
+    assert_eq!(world.get("/api/v1/state").await.1["leading"], true);
+    world.stop().await;
 }
 
 fn at(shift: TimeDelta) -> Clock {
