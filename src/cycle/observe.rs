@@ -51,14 +51,12 @@ impl Cycle {
             self.monitor.observe(&baselines, history.as_ref()),
             self.executor.observe(now)
         );
+        let skewed =
+            |s: &SourceReading| s.result.as_ref().is_err_and(|e| e.kind == FailureKind::Skew);
+        let right = !observation.sources.iter().any(skewed);
         let mut recalled = match unread {
             Some(error) => Err(error),
-            None => {
-                let skewed = |s: &SourceReading| {
-                    s.result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Skew)
-                };
-                self.recall(!observation.sources.iter().any(skewed)).await
-            }
+            None => self.recall(right).await,
         };
         let (inbox, receivers) = match &mut recalled {
             Ok(recalled) => {

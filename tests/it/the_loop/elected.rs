@@ -10,6 +10,7 @@ use mape_k::control_loop::{self, LoopHandle, Terms};
 use mape_k::daemon::Parts;
 use mape_k::domain::time::Time;
 use mape_k::executor::Call;
+use mape_k::knowledge::Term;
 use mape_k::knowledge::memory::MemoryStore;
 use mape_k::knowledge::store::{Collection, Store, When, Write};
 use reqwest::StatusCode;
@@ -47,7 +48,8 @@ impl Replica {
         tasks.spawn(async move {
             let stop = CancellationToken::new();
             let ended =
-                control_loop::run(cycle, publisher, heard, NEVER, Duration::ZERO, stop).await;
+                Box::pin(control_loop::run(cycle, publisher, heard, NEVER, Duration::ZERO, stop))
+                    .await;
             ended.expect("no panic");
         });
         Self { handle, terms, store, _tasks: tasks }
@@ -91,7 +93,7 @@ async fn s03_a_leadership_that_lapsed_and_that_nobody_else_took_goes_on_at_once(
     let before = replica.iteration();
     replica.handle.wake();
     until("it goes on", async || replica.iteration() > before && term.holds()).await;
-    assert_eq!(replica.terms.borrow().as_ref().map(|t| t.epoch()), Some(term.epoch()));
+    assert_eq!(replica.terms.borrow().as_ref().map(Term::epoch), Some(term.epoch()));
 }
 
 #[tokio::test]
