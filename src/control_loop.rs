@@ -12,6 +12,7 @@ pub mod elector;
 pub mod handle;
 pub mod settings;
 
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,9 @@ use crate::knowledge::Term;
 
 /// Panics in a row after which the process ends: something is broken that another cycle will not mend.
 const MAX_PANICS: u32 = 3;
+
+/// A store that a new leader could not take up is asked again so soon: nobody else acts meanwhile.
+const TAKEN_UP_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -53,39 +57,48 @@ pub async fn run(
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut panics = 0;
     let mut last_start = None;
-    // The epoch under which the cycle was last set up.
+    let mut leads = false;
+    // The epoch of the last cycle.
     let mut led = None;
     loop {
         let trigger = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            () = changed(&mut terms) => {
-                ticker.reset();
-                Trigger::Scheduled
-            }
-            _ = ticker.tick() => Trigger::Scheduled,
-            () = woken(&publisher, last_start, wake_gap), if led.is_some() => Trigger::Woken,
+            () = changed(&mut terms) => None,
+            _ = ticker.tick() => Some(Trigger::Scheduled),
+            () = woken(&publisher, last_start, wake_gap), if leads => Some(Trigger::Woken),
         };
         let term = terms.borrow().clone().filter(Term::holds);
         let Some(term) = term else {
             publisher.heartbeat.beat();
-            if led.take().is_some() || publisher.view.borrow().interval.is_zero() {
-                publisher.view.send_replace(Arc::new(following(loop_interval)));
+            publisher.view.send_replace(Arc::new(following(loop_interval)));
+            if mem::take(&mut leads) {
+                // A wake-up may have been heard here in vain: the elector passes it on to whoever leads.
+                publisher.wake.notify_one();
             }
             continue;
         };
         let epoch = term.epoch();
-        if led != Some(epoch) {
-            led = None;
-            if let Err(error) = cycle.lead(term).await {
-                tracing::warn!(%error, epoch, "the store could not be taken up; it is tried again");
-                let mut view = following(loop_interval);
-                view.store_error = Some(error.to_string());
-                publisher.view.send_replace(Arc::new(view));
-                continue;
-            }
-            led = Some(epoch);
+        if let Err(error) = cycle.lead(term).await {
+            tracing::warn!(%error, epoch, "the store could not be taken up; it is tried again");
+            leads = false;
+            let mut view = following(loop_interval);
+            view.store_error = Some(error.to_string());
+            publisher.view.send_replace(Arc::new(view));
+            ticker.reset_after(TAKEN_UP_AGAIN);
+            continue;
         }
+        leads = true;
+        let trigger = match trigger {
+            Some(trigger) => trigger,
+            // Its lease was renewed too late, and nobody else has led: the cycles keep their rhythm.
+            None if led == Some(epoch) => Trigger::Woken,
+            None => {
+                ticker.reset();
+                Trigger::Scheduled
+            }
+        };
+        led = Some(epoch);
         last_start = Some(Instant::now());
         match once(&mut cycle, &publisher, trigger, &stop).await {
             Ok(_) => panics = 0,

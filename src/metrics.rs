@@ -116,6 +116,14 @@ impl Metrics {
         self.cycle.leader.set(f64::from(u8::from(leads)));
     }
 
+    /// Another one leads: what only cycles set would stand still for ever, so it is as before the first cycle.
+    pub fn follows(&self) {
+        self.view(&LoopView::default());
+        self.escalations_open(&[]);
+        self.inbox_depth(0);
+        self.paused(false);
+    }
+
     pub fn analysis(&self, analysis: &Analysis) {
         for pattern in &analysis.patterns {
             self.cycle.patterns.add(pattern.kind, 1);

@@ -31,6 +31,7 @@ use crate::control_loop::handle::LoopHandle;
 use crate::domain::time::{Time, since};
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
+use reply::ApiError;
 
 pub use intake::{Intake, Writer};
 pub use listen::{serve, serve_tls};
@@ -49,6 +50,19 @@ pub struct Context {
 impl Context {
     fn uptime(&self) -> Duration {
         since(self.handle.now(), self.started_at)
+    }
+
+    /// The time of a person's word, by which the one who leads will end it: a pause of half an hour taken here by a clock
+    /// that is an hour behind would be none.
+    fn peoples_time(&self) -> Result<Time, ApiError> {
+        let leader = self.handle.leader();
+        match leader.clock_problem().filter(|_| !leader.leads()) {
+            Some(problem) => Err(ApiError::Unavailable(format!(
+                "nothing was changed: {problem}. Until then ask the one that leads, {}",
+                leader.holder
+            ))),
+            None => Ok(self.handle.now()),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::handle::{Leader, Publisher};
+use crate::clock::Clock;
 use crate::knowledge::{Knowledge, Lease, StoreError, Term};
 use crate::metrics::Metrics;
 
@@ -34,6 +35,7 @@ pub struct Elector {
     terms: watch::Sender<Option<Term>>,
     leader: watch::Sender<Leader>,
     wake: Arc<Notify>,
+    clock: Clock,
     metrics: Arc<Metrics>,
     /// Wake-ups asked for at followers, as far as they were heard of.
     wakes: Option<u64>,
@@ -54,7 +56,9 @@ impl Elector {
         let (terms, _) = watch::channel(None);
         let (leader, wake) = (publisher.leader.clone(), publisher.wake.clone());
         leader.send_modify(|leader| leader.shared = shared);
-        Self { knowledge, holder, lease, terms, leader, wake, metrics, wakes: None, unheard: false }
+        let clock = publisher.heartbeat.clock;
+        let (wakes, unheard) = (None, false);
+        Self { knowledge, holder, lease, terms, leader, wake, clock, metrics, wakes, unheard }
     }
 
     #[must_use]
@@ -136,7 +140,12 @@ impl Elector {
         let until = asked + self.lease;
         let present = self.terms.borrow().clone().filter(|term| term.epoch() == lease.epoch);
         if let Some(term) = present {
+            let was_over = !term.holds();
             term.renew(until);
+            if was_over {
+                // The loop may have stopped for it.
+                self.terms.send_modify(|_| {});
+            }
         } else {
             tracing::info!(epoch = lease.epoch, holder = self.holder, "this mape-k leads");
             self.terms.send_replace(Some(Term::until(lease.epoch, until)));
@@ -162,6 +171,7 @@ impl Elector {
             tracing::info!(leader = lease.holder, epoch = lease.epoch, "this mape-k follows");
         }
         self.terms.send_if_modified(|term| term.take().is_some());
+        self.metrics.follows();
         self.say(lease, Some(asked + lease.expires_in));
         self.wakes = Some(lease.wakes);
     }
@@ -174,6 +184,8 @@ impl Elector {
             holder: lease.holder.clone(),
             until,
             problem: None,
+            barred: self.terms.borrow().as_ref().and_then(Term::barred),
+            skew: lease.at.map(|at| at - self.clock.now()).unwrap_or_default(),
         });
     }
 

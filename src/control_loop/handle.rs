@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use chrono::TimeDelta;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::domain::time::Time;
 use crate::domain::view::LoopView;
+
+/// As much as metrics may be off (`monitor.max_skew`): pauses, approvals and alerts carry the time of who took them.
+const MAX_SKEW: TimeDelta = TimeDelta::seconds(30);
 
 /// Cheap to clone; everything behind it is shared with the loop.
 #[derive(Clone, Debug)]
@@ -43,6 +47,10 @@ pub struct Leader {
     pub until: Option<Instant>,
     /// Why the store did not say when it was asked last.
     pub problem: Option<String>,
+    /// Why it may not act although it leads: Charter has heard of a later one.
+    pub barred: Option<String>,
+    /// How far the store's clock is ahead of this machine's.
+    pub skew: TimeDelta,
 }
 
 impl Leader {
@@ -57,13 +65,26 @@ impl Leader {
     pub fn is_known(&self) -> bool {
         !self.shared || self.until.is_some_and(|until| Instant::now() < until)
     }
+
+    /// Why times that this machine writes down would mean something else to the others.
+    #[must_use]
+    pub fn clock_problem(&self) -> Option<String> {
+        let off = self.skew.abs();
+        (off > MAX_SKEW).then(|| {
+            format!(
+                "the clock of this machine is {} s {} that of the database; set both right (NTP), then restart this mape-k",
+                off.num_seconds(),
+                if self.skew > TimeDelta::zero() { "behind" } else { "ahead of" }
+            )
+        })
+    }
 }
 
 /// Moved at every phase and at every call; /health answers 503 when it stands still.
 #[derive(Clone, Debug)]
 pub struct Heartbeat {
     last: Arc<AtomicI64>,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 impl Heartbeat {

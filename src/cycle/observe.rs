@@ -8,7 +8,7 @@ use crate::domain::alert::{AlertStatus, InboxAlert};
 use crate::domain::charter::CharterView;
 use crate::domain::cycle::Trigger;
 use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
-use crate::domain::reading::{CounterBaseline, Snapshot};
+use crate::domain::reading::{CounterBaseline, FailureKind, Snapshot, SourceReading};
 use crate::domain::rule::{Rule, Severity};
 use crate::domain::time::{Time, since};
 use crate::domain::violation::Violation;
@@ -51,9 +51,12 @@ impl Cycle {
             self.monitor.observe(&baselines, history.as_ref()),
             self.executor.observe(now)
         );
+        let skewed =
+            |s: &SourceReading| s.result.as_ref().is_err_and(|e| e.kind == FailureKind::Skew);
+        let right = !observation.sources.iter().any(skewed);
         let mut recalled = match unread {
             Some(error) => Err(error),
-            None => self.recall().await,
+            None => self.recall(right).await,
         };
         let (inbox, receivers) = match &mut recalled {
             Ok(recalled) => {
@@ -78,7 +81,8 @@ impl Cycle {
         (Seen { trigger, snapshot, charter, inbox, woken_by }, recalled)
     }
 
-    async fn recall(&mut self) -> Result<Recalled, StoreError> {
+    /// With a clock that is not `right` nothing is sent; and a pause is not put away, which holds by the right time.
+    async fn recall(&mut self, right: bool) -> Result<Recalled, StoreError> {
         if self.memory.in_hand {
             let rails = &self.config.plan.guardrails;
             settle(&self.knowledge, &self.metrics, rails, &self.ids, self.clock.now()).await?;
@@ -89,7 +93,7 @@ impl Cycle {
             }
         }
         let now = self.clock.now();
-        if let Some(over) = self.knowledge.end_pause(now).await? {
+        if right && let Some(over) = self.knowledge.end_pause(now).await? {
             tracing::info!(by = over.by, reason = over.reason, until = %over.until, "a pause is over: the loop acts again");
         }
         let statistics = self.learned().await?;

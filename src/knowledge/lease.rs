@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::store::StoreError;
 use crate::domain::leader::Lead;
+use crate::domain::time::Time;
 
 /// The lease as the store has it, after one has asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Lease {
     pub expires_in: Duration,
     /// How often a cycle was asked for since the store was made: by a replica that does not lead.
     pub wakes: u64,
+    /// The store's own time at the answer; `None` where its clock is this machine's.
+    pub at: Option<Time>,
 }
 
 /// The lease of a store that only this process can open.
@@ -56,7 +59,7 @@ impl Seat {
         let is_ours = of == holder;
         self.held = Some((of.clone(), until));
         let expires_in = until.saturating_duration_since(now);
-        Lease { is_ours, epoch: self.epoch, holder: of, expires_in, wakes: self.wakes }
+        Lease { is_ours, epoch: self.epoch, holder: of, expires_in, wakes: self.wakes, at: None }
     }
 
     pub fn resign(&mut self, holder: &str) {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::DateTime;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
@@ -147,6 +148,7 @@ impl Store for PostgresStore {
                 holder: row.try_get("holder").map(columns::given)?,
                 expires_in: Duration::from_millis(unsigned(row.try_get("expires_in")?)),
                 wakes: unsigned(row.try_get("wakes")?),
+                at: DateTime::from_timestamp_micros(row.try_get("at")?),
             })
         };
         read().map_err(|error| self.server.failed("led", &error))

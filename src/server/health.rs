@@ -126,7 +126,7 @@ fn leader_problem(leader: &Leader) -> Option<String> {
             Some(format!("{} led when it was last heard of; {problem}", leader.holder))
         }
         Some(problem) => Some(format!("nobody is known to lead: {problem}")),
-        None if leader.is_known() => None,
+        None if leader.is_known() => leader.barred.clone().or_else(|| leader.clock_problem()),
         None => Some("nobody is known to lead".to_owned()),
     }
 }
@@ -231,6 +231,9 @@ async fn missing_follower(context: &Context, view: &LoopView, leader: &Leader) -
     }
     if let Some(problem) = leader_problem(leader).filter(|_| !leader.is_known()) {
         missing.push(format!("leader: {problem}"));
+    }
+    if let Some(problem) = leader.clock_problem() {
+        missing.push(format!("clock: {problem}"));
     }
     missing
 }

@@ -229,6 +229,24 @@ async fn an_epoch_is_never_below_the_time_at_which_it_was_given() {
     assert!(postgres.lead("b", LONG).await.unwrap().epoch >= before);
 }
 
+/// Whoever writes holds the row, in a storm of alerts for long: the lease is waited for, and so is the journal.
+#[tokio::test]
+async fn s03_a_renewal_waits_for_its_turn() {
+    let url = database().await;
+    let postgres = PostgresStore::open(&address(&url)).await.unwrap();
+    let lease = postgres.lead("a", LONG).await.unwrap();
+    let mut admin = connect(&url).await;
+    sqlx::raw_sql("BEGIN; SELECT FROM mape_k.lease FOR UPDATE").execute(&mut admin).await.unwrap();
+    let release = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        sqlx::raw_sql("ROLLBACK").execute(&mut admin).await.unwrap();
+    };
+    let journal = postgres.write_under(Some(lease.epoch), one("intent"));
+    let (renewed, written, ()) = tokio::join!(postgres.lead("a", LONG), journal, release);
+    assert!(renewed.unwrap().is_ours);
+    assert_eq!(written.unwrap(), [Written::Done]);
+}
+
 /// A process that was killed has let go of its file, and with it of its lease.
 #[tokio::test]
 async fn s03_on_sqlite_the_lease_of_a_dead_process_is_nobodys() {

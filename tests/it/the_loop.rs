@@ -9,6 +9,7 @@ mod crash_lines;
 mod crash_points;
 mod cycles;
 mod deciding;
+mod elected;
 mod explained;
 mod fakes;
 mod guarded;

@@ -68,7 +68,7 @@ pub(super) async fn pause(
             Pause::LONGEST.as_secs()
         )));
     }
-    let since = context.handle.now();
+    let since = context.peoples_time()?;
     let until = after(since, lasts);
     let asked = Pause { by, reason, since, until };
     let (pause, replaced) = context.knowledge.pause(asked, body.replace).await?;

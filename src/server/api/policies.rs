@@ -89,7 +89,7 @@ async fn decide(
             Grant::SHOWN
         )));
     }
-    let now = context.handle.now();
+    let now = context.peoples_time()?;
     let decided = context.knowledge.decide_policy(id, body.revision, hash, decision, by, now);
     let policy = decided.await?;
     tracing::info!(

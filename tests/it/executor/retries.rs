@@ -181,8 +181,7 @@ async fn a28_400_is_not_retried() {
 async fn a28_three_hangs_in_a_row_end_as_unknown() {
     let fake = FakeCharter::start().await;
     fake.script(Call::Apply, vec![Turn::Hang; 3]);
-    let settings =
-        Settings { idempotent_charter: Idempotency::Yes, ..settings(&fake.base) };
+    let settings = Settings { idempotent_charter: Idempotency::Yes, ..settings(&fake.base) };
     let execution = run(&executor(settings), vec![throttle()]).await;
     assert_eq!(states(&execution), [S::Unknown], "the last may still be on its way");
     assert_eq!(one_key(&fake, Call::Apply), 3);

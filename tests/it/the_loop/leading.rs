@@ -23,7 +23,7 @@ use crate::support::eventually::eventually;
 const LONG: Duration = Duration::from_mins(10);
 
 /// A loop on a store that others share, and that store.
-async fn shared(world: &World) -> (Parts, Arc<MemoryStore>) {
+pub async fn shared(world: &World) -> (Parts, Arc<MemoryStore>) {
     let store = Arc::new(MemoryStore::shared());
     (on(world, store.clone()).await, store)
 }
@@ -207,6 +207,13 @@ async fn s03_a_follower_runs_no_cycles_is_ready_and_answers_from_the_store() {
     leader.until("woken", async || leader.metric("mape_k_cycles_woken_total").await > woken).await;
     let shown = async || leader.get("/api/v1/state").await.1["alerts_total"] == 1;
     leader.until("the alert is seen there", shown).await;
+    // Numbers that only cycles would set right again do not stand at the follower for ever.
+    let body = json!({"by": "ada", "reason": "deploying", "duration_seconds": 600});
+    assert!(follower.post("/api/v1/pause", &body).await.is_success());
+    assert!(leader.post("/api/v1/resume", &json!({"by": "ada"})).await.is_success());
+    for gauge in ["mape_k_inbox_depth", "mape_k_paused"] {
+        follower.until(gauge, async || follower.metric(gauge).await == 0).await;
+    }
     // And who stops in order hands over at once.
     let began = Instant::now();
     leader.stop().await;

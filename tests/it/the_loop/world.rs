@@ -139,8 +139,13 @@ impl World {
     }
 
     pub async fn start(&mut self) {
+        self.start_at(Clock::start()).await;
+    }
+
+    /// On a machine whose clock says something else.
+    pub async fn start_at(&mut self, clock: Clock) {
         assert!(self.daemon.is_none(), "it runs already");
-        let daemon = Daemon::start(self.config.clone(), Clock::start()).await;
+        let daemon = Daemon::start(self.config.clone(), clock).await;
         self.daemon = Some(daemon.expect("the daemon starts"));
     }
 

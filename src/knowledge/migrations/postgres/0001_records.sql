@@ -38,7 +38,7 @@ INSERT INTO write_check VALUES (1, 0);
 
 -- Takes the lease if it is free or ours, for so many milliseconds from now, and says who has it.
 CREATE FUNCTION lead(ours TEXT, ttl BIGINT)
-RETURNS TABLE (is_ours BOOLEAN, epoch BIGINT, holder TEXT, expires_in BIGINT, wakes BIGINT) LANGUAGE plpgsql AS $$
+RETURNS TABLE (is_ours BOOLEAN, epoch BIGINT, holder TEXT, expires_in BIGINT, wakes BIGINT, at BIGINT) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     l lease%ROWTYPE;
@@ -56,7 +56,8 @@ BEGIN
         UPDATE lease SET holder = l.holder, epoch = l.epoch, expires = l.expires;
     END IF;
     RETURN QUERY SELECT l.holder = ours, l.epoch, l.holder,
-        greatest(0, floor(extract('epoch' FROM l.expires - t) * 1000))::BIGINT, l.wakes;
+        greatest(0, floor(extract('epoch' FROM l.expires - t) * 1000))::BIGINT, l.wakes,
+        floor(extract('epoch' FROM t) * 1000000)::BIGINT;
 END $$;
 
 -- First in every write: keeps every other writer out until the end of the transaction, so that sequences rise as commits
