@@ -141,7 +141,8 @@ fn one(script: &Script, twice: bool, campaign: &Mutex<Campaign>) {
         Err(panic) => (vec![panic], Vec::new()),
     };
     broken.truncate(5);
-    if !broken.is_empty() {
+    if let Some(first) = broken.first() {
+        println!("seed {} fails: {first:?}", script.seed);
         campaign.failures.push(Failure { script: script.clone(), broken, tail });
     }
 }

@@ -3,17 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use mape_k::domain::Cause;
 use mape_k::domain::cycle::{CycleReport, Trigger, Verdict};
 use mape_k::domain::escalation::EscalationReason as Reason;
 use mape_k::domain::execution::Execution;
 use mape_k::domain::policy::Approval;
 use mape_k::domain::reading::Source as Read;
 use mape_k::domain::time::since;
+use mape_k::domain::{Cause, Labels};
 
 use crate::outside::Outside;
-use crate::prometheus::SCRAPE_SECONDS;
-use crate::script::{AlertmanagerTrouble, CharterTrouble, MetricsTrouble, Source};
+use crate::prometheus::{Prometheus, SCRAPE_SECONDS};
+use crate::script::{AlertmanagerTrouble, CharterTrouble, MetricsTrouble};
 
 /// Shipped rules as this simulation reads them: name, expression, above, and, where what is over for long still counts
 /// for the rule, the expression of what is broken just now.
@@ -78,6 +78,16 @@ struct Whole {
     series: VecDeque<usize>,
 }
 
+impl Whole {
+    /// The rule's series, where enough of them are there.
+    fn rows(&self, seen: &Prometheus, expression: &str, now: f64) -> Option<Vec<(Labels, f64)>> {
+        let mut rows = seen.instant(expression, now);
+        rows.retain(|(_, value)| !value.is_nan());
+        let most = self.series.iter().max().copied().unwrap_or(0);
+        (!rows.is_empty() && rows.len() as f64 >= most as f64 * 0.8).then_some(rows)
+    }
+}
+
 /// What an intent went by, and what could truly be read then.
 struct Citation {
     at: f64,
@@ -96,25 +106,30 @@ impl Truth {
 }
 
 impl Outside {
+    /// Does the daemon's source of metrics show what is new?
+    fn exported(&mut self, now: f64) -> bool {
+        if self.changes.now(now) == Some(CharterTrouble::Down) {
+            return false;
+        }
+        match self.metrics.now(now) {
+            Some(MetricsTrouble::Down) => false,
+            Some(MetricsTrouble::Stale) => self.watch.scrapes(),
+            _ => true,
+        }
+    }
+
     /// Every scrape: what is true now.
     pub fn witness(&mut self, now: f64, alive: bool) {
         let trouble = self.metrics.now(now);
-        let scraped =
-            trouble.is_some_and(|t| matches!(t, MetricsTrouble::Stale | MetricsTrouble::Down));
-        let direct = self.watch.source == Source::Scrape;
-        let target_down = self.changes.now(now) == Some(CharterTrouble::Down);
-        let exported =
-            !target_down && (!scraped || direct && trouble == Some(MetricsTrouble::Stale));
+        let direct = self.watch.scrapes();
+        let exported = self.exported(now);
         let mut broken = Vec::new();
         let seen = if direct { &self.scraped } else { &self.prometheus };
         for (rule, expression, above, just_now) in RULES {
-            let mut rows = seen.instant(expression, now);
-            rows.retain(|(_, value)| !value.is_nan());
             let whole = self.watch.truth.whole.entry(rule).or_default();
-            let most = whole.series.iter().max().copied().unwrap_or(0);
-            if !exported || rows.is_empty() || (rows.len() as f64) < most as f64 * 0.8 {
+            let Some(mut rows) = whole.rows(seen, expression, now).filter(|_| exported) else {
                 continue;
-            }
+            };
             whole.at = now;
             whole.series.push_back(rows.len());
             if whole.series.len() > EXPECTED_FOR {
@@ -165,14 +180,21 @@ impl Outside {
         }
         let slow = if self.store.now(now).is_some() { SLOW_STORE } else { 0.0 };
         let fresh = |at: f64| now - at <= FRESH + slow;
+        let exported = self.exported(now);
+        let seen = if self.watch.scrapes() { &self.scraped } else { &self.prometheus };
         let truth = &self.watch.truth;
-        let rules =
-            truth.whole.iter().filter(|(_, whole)| fresh(whole.at) && fresh(truth.answered));
+        // At the last scrapes, or in this moment.
+        let rules = RULES.iter().filter(|(rule, expression, ..)| {
+            fresh(truth.answered)
+                && truth.whole.get(rule).is_some_and(|whole| {
+                    fresh(whole.at) || exported && whole.rows(seen, expression, now).is_some()
+                })
+        });
         let policy = self.watch.policies.get(&execution.policy_id.to_string());
         let citation = Citation {
             at: now,
             evidence: policy.map(|policy| policy.evidence.clone()).unwrap_or_default(),
-            rules: rules.map(|(rule, _)| *rule).collect(),
+            rules: rules.map(|(rule, ..)| *rule).collect(),
             alerts: fresh(truth.alerts_answered),
             named: self.alertmanager.named(now),
         };
