@@ -22,9 +22,14 @@ check: compiler ## Formatting, lints and documentation, warnings as errors
 SEEDS ?= 60
 HOURS ?= 6
 
+# In each short script all awaits of cycles that do something (CRASHES less a sixth), and that sixth of quiet ones.
+CRASHES ?= 600
+
 simulate: compiler ## The loop under simulated time, SEEDS (60) times HOURS (6), held to the invariants; SEED=… runs one alone
 	SEEDS=$(SEEDS) HOURS=$(HOURS) $(if $(SEED),SEED=$(SEED)) \
 		cargo test --locked --profile sim --test sim s11_ -- --nocapture
+	$(if $(SEED),,CRASHES=$(CRASHES) \
+		cargo test --locked --profile sim --test sim a_crash_at_any_await -- --nocapture)
 
 benchmark: compiler ## Measure; docs/BENCHMARKS.md says what the numbers mean
 	cargo bench --locked --bench cycle

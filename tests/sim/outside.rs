@@ -244,20 +244,7 @@ impl Outside {
     /// that.
     pub fn scrape(&mut self) {
         let now = self.now();
-        if self.watch.scrapes() {
-            let seen = match (self.metrics.now(now), self.changes.now(now)) {
-                (Some(MetricsTrouble::Down), _) | (_, Some(CharterTrouble::Down)) => None,
-                _ => Some(self.samples()),
-            };
-            match seen {
-                // What is no number is passed over.
-                Some(samples) => {
-                    let numbers = samples.into_iter().filter(|sample| !sample.value.is_nan());
-                    self.scraped.scraped(now, numbers.collect());
-                }
-                None => self.scraped.target_down(),
-            }
-        }
+        self.scrape_directly();
         if matches!(self.metrics.now(now), Some(MetricsTrouble::Stale | MetricsTrouble::Down)) {
             return;
         }
@@ -267,6 +254,22 @@ impl Outside {
         }
         let samples = self.samples();
         self.prometheus.scraped(now, samples);
+    }
+
+    /// What a daemon that scrapes by itself would see just now; what is no number is passed over.
+    pub fn scrape_directly(&mut self) {
+        if !self.watch.scrapes() {
+            return;
+        }
+        let now = self.now();
+        let down = self.metrics.now(now) == Some(MetricsTrouble::Down)
+            || self.changes.now(now) == Some(CharterTrouble::Down);
+        if down {
+            self.scraped.target_down();
+        } else {
+            let numbers = self.samples().into_iter().filter(|sample| !sample.value.is_nan());
+            self.scraped.scraped(now, numbers.collect());
+        }
     }
 
     fn samples(&mut self) -> Vec<exposition::Sample> {

@@ -3,36 +3,51 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use mape_k::domain::Cause;
 use mape_k::domain::cycle::{CycleReport, Trigger, Verdict};
 use mape_k::domain::escalation::EscalationReason as Reason;
 use mape_k::domain::execution::Execution;
 use mape_k::domain::policy::Approval;
 use mape_k::domain::reading::Source as Read;
 use mape_k::domain::time::since;
-use mape_k::domain::{Cause, Labels};
 
 use crate::outside::Outside;
 use crate::prometheus::{Prometheus, SCRAPE_SECONDS};
 use crate::script::{AlertmanagerTrouble, CharterTrouble, MetricsTrouble};
 
-/// Shipped rules as this simulation reads them: name, expression, above, and, where what is over for long still counts
-/// for the rule, the expression of what is broken just now.
-const RULES: [(&str, &str, f64, Option<&str>); 3] = [
-    (
-        "validation_latency",
-        "max by (validation_type) (westworld_charter_validation_latency_seconds{quantile=\"0.95\"})",
-        1.0,
-        None,
-    ),
-    ("failure_rate", "westworld_charter_failure_rate", 0.10, None),
-    (
-        "critical_policy_violations",
-        "sum by (policy_id) (increase(westworld_charter_policy_violations_total{severity=\"critical\"}[300s]))",
-        0.0,
-        Some(
-            "sum by (policy_id) (increase(westworld_charter_policy_violations_total{severity=\"critical\"}[75s]))",
-        ),
-    ),
+/// A shipped rule as this simulation reads it.
+struct Rule {
+    name: &'static str,
+    expression: &'static str,
+    above: f64,
+    /// What a daemon that scrapes by itself needs to see: it remembers for itself what came before a gap.
+    series: &'static str,
+    /// Where what is over for long still counts for the rule: what is broken just now.
+    just_now: &'static str,
+}
+
+const RULES: [Rule; 3] = [
+    Rule {
+        name: "validation_latency",
+        expression: "max by (validation_type) (westworld_charter_validation_latency_seconds{quantile=\"0.95\"})",
+        above: 1.0,
+        series: "westworld_charter_validation_latency_seconds{quantile=\"0.95\"}",
+        just_now: "max by (validation_type) (westworld_charter_validation_latency_seconds{quantile=\"0.95\"})",
+    },
+    Rule {
+        name: "failure_rate",
+        expression: "westworld_charter_failure_rate",
+        above: 0.10,
+        series: "westworld_charter_failure_rate",
+        just_now: "westworld_charter_failure_rate",
+    },
+    Rule {
+        name: "critical_policy_violations",
+        expression: "sum by (policy_id) (increase(westworld_charter_policy_violations_total{severity=\"critical\"}[300s]))",
+        above: 0.0,
+        series: "westworld_charter_policy_violations_total{severity=\"critical\"}",
+        just_now: "sum by (policy_id) (increase(westworld_charter_policy_violations_total{severity=\"critical\"}[75s]))",
+    },
 ];
 
 /// A series is expected when any of the last so many scrapes that could be read whole showed it: the ten cycles of the
@@ -79,12 +94,11 @@ struct Whole {
 }
 
 impl Whole {
-    /// The rule's series, where enough of them are there.
-    fn rows(&self, seen: &Prometheus, expression: &str, now: f64) -> Option<Vec<(Labels, f64)>> {
-        let mut rows = seen.instant(expression, now);
-        rows.retain(|(_, value)| !value.is_nan());
+    /// How many series there are, where that is enough.
+    fn enough(&self, seen: &Prometheus, expression: &str, now: f64) -> Option<usize> {
+        let there = seen.instant(expression, now).iter().filter(|(_, v)| !v.is_nan()).count();
         let most = self.series.iter().max().copied().unwrap_or(0);
-        (!rows.is_empty() && rows.len() as f64 >= most as f64 * 0.8).then_some(rows)
+        (there > 0 && there as f64 >= most as f64 * 0.8).then_some(there)
     }
 }
 
@@ -118,6 +132,15 @@ impl Outside {
         }
     }
 
+    /// Does it answer in time, and by a clock like ours?
+    fn answers(&mut self, now: f64) -> bool {
+        match self.metrics.now(now) {
+            Some(MetricsTrouble::Down | MetricsTrouble::Slow) => false,
+            Some(MetricsTrouble::Skewed) => self.watch.scrapes(),
+            _ => true,
+        }
+    }
+
     /// Every scrape: what is true now.
     pub fn witness(&mut self, now: f64, alive: bool) {
         let trouble = self.metrics.now(now);
@@ -125,29 +148,22 @@ impl Outside {
         let exported = self.exported(now);
         let mut broken = Vec::new();
         let seen = if direct { &self.scraped } else { &self.prometheus };
-        for (rule, expression, above, just_now) in RULES {
-            let whole = self.watch.truth.whole.entry(rule).or_default();
-            let Some(mut rows) = whole.rows(seen, expression, now).filter(|_| exported) else {
-                continue;
-            };
+        for rule in RULES {
+            let whole = self.watch.truth.whole.entry(rule.name).or_default();
+            let wanted = if direct { rule.series } else { rule.expression };
+            let there = whole.enough(seen, wanted, now).filter(|_| exported);
+            let Some(there) = there else { continue };
             whole.at = now;
-            whole.series.push_back(rows.len());
+            whole.series.push_back(there);
             if whole.series.len() > EXPECTED_FOR {
                 whole.series.pop_front();
             }
-            if let Some(expression) = just_now {
-                rows = seen.instant(expression, now);
-            }
-            if rows.iter().any(|(_, value)| *value > above) {
-                broken.push(rule);
+            let rows = seen.instant(rule.just_now, now);
+            if rows.iter().any(|(_, value)| *value > rule.above) {
+                broken.push(rule.name);
             }
         }
-        let query_trouble = match trouble {
-            Some(MetricsTrouble::Down | MetricsTrouble::Slow) => true,
-            Some(MetricsTrouble::Skewed) => !direct,
-            _ => false,
-        };
-        if !query_trouble {
+        if self.answers(now) {
             self.watch.truth.answered = now;
         }
         let alerts_down = self.alerts.now(now) == Some(AlertmanagerTrouble::Down);
@@ -180,22 +196,26 @@ impl Outside {
         }
         let slow = if self.store.now(now).is_some() { SLOW_STORE } else { 0.0 };
         let fresh = |at: f64| now - at <= FRESH + slow;
-        let exported = self.exported(now);
-        let seen = if self.watch.scrapes() { &self.scraped } else { &self.prometheus };
+        let (exported, answers) = (self.exported(now), self.answers(now));
+        let alerts = self.alerts.now(now) != Some(AlertmanagerTrouble::Down);
+        self.scrape_directly();
+        let direct = self.watch.scrapes();
+        let seen = if direct { &self.scraped } else { &self.prometheus };
         let truth = &self.watch.truth;
         // At the last scrapes, or in this moment.
-        let rules = RULES.iter().filter(|(rule, expression, ..)| {
-            fresh(truth.answered)
-                && truth.whole.get(rule).is_some_and(|whole| {
-                    fresh(whole.at) || exported && whole.rows(seen, expression, now).is_some()
+        let rules = RULES.iter().filter(|rule| {
+            let wanted = if direct { rule.series } else { rule.expression };
+            (answers || fresh(truth.answered))
+                && truth.whole.get(rule.name).is_some_and(|whole| {
+                    fresh(whole.at) || exported && whole.enough(seen, wanted, now).is_some()
                 })
         });
         let policy = self.watch.policies.get(&execution.policy_id.to_string());
         let citation = Citation {
             at: now,
             evidence: policy.map(|policy| policy.evidence.clone()).unwrap_or_default(),
-            rules: rules.map(|(rule, ..)| *rule).collect(),
-            alerts: fresh(truth.alerts_answered),
+            rules: rules.map(|rule| rule.name).collect(),
+            alerts: alerts || fresh(truth.alerts_answered),
             named: self.alertmanager.named(now),
         };
         self.watch.truth.cited.push(citation);
@@ -273,7 +293,12 @@ impl Outside {
                     && policy.evidence.iter().any(of_rule)
             });
             let in_hand = !self.watch.judgings.is_empty();
-            if refused {
+            // And one whose data are missing was called that, which holds for as long.
+            let missing = self
+                .watch
+                .open()
+                .any(|e| e.reason == Reason::DataMissing && e.subject.contains(rule));
+            if refused || missing {
                 self.watch.truth.broken.insert(rule, now);
             } else if !told && !in_hand {
                 let what =
