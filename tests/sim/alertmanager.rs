@@ -2,6 +2,7 @@
 //! its payloads to the webhook.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _};
@@ -55,7 +56,6 @@ pub struct Alertmanager {
 
 #[derive(Clone, Copy)]
 struct Pending {
-    since: f64,
     fires_at: f64,
     posted: bool,
 }
@@ -102,9 +102,8 @@ impl Alertmanager {
             keep
         });
         for (key, wait) in holds {
-            let fresh = Pending { since: now, fires_at: now + wait, posted: false };
+            let fresh = Pending { fires_at: now + wait, posted: false };
             let pending = self.pending.entry(key.clone()).or_insert(fresh);
-            debug_assert!(pending.since <= now, "time runs forward");
             if !pending.posted && now >= pending.fires_at + GROUP_WAIT {
                 pending.posted = true;
                 payloads.push(payload("firing", &key.1, pending.fires_at, epoch));
@@ -150,8 +149,11 @@ pub fn payload(status: &str, labels: &Labels, since: f64, epoch: f64) -> Value {
     })
 }
 
+/// 16 hexadecimal digits, as Alertmanager's own.
 fn fingerprint(labels: &Labels) -> String {
-    labels.values().cloned().collect::<Vec<_>>().join("/")
+    let mut hasher = DefaultHasher::new();
+    labels.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 pub fn time(seconds: f64) -> String {

@@ -120,9 +120,9 @@ fn one(script: &Script, twice: bool, campaign: &Mutex<Campaign>) {
     }
     let (mut broken, tail) = match first {
         Ok(outcome) => {
-            if let Some(Ok(second)) = &second
-                && second.digest != outcome.digest
-            {
+            if second.as_ref().is_some_and(|second| {
+                second.as_ref().ok().map(|second| second.digest) != Some(outcome.digest)
+            }) {
                 let what = "the same seed gave another trace".to_owned();
                 campaign.failures.push(Failure {
                     script: script.clone(),

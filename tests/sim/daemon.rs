@@ -1,6 +1,7 @@
 //! One process of the simulation: the shipped loop and intake on the simulated network, store and clock.
 
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -81,7 +82,8 @@ impl Daemon {
         let (intake, writer) = server::Intake::new(
             &settings.alertmanager,
             &settings.monitor,
-            settings.api.rate_limit,
+            // By the machine's own clock, which is none of the simulation's.
+            NonZeroU32::MAX,
             parts.handle,
             knowledge.clone(),
             parts.metrics.clone(),

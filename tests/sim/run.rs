@@ -1,8 +1,10 @@
 //! One run: the world, the daemon in it, and the script, from the first second to the last.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use mape_k::config::Config;
@@ -52,7 +54,25 @@ pub fn run_dying(script: &Script, at: usize) -> Outcome {
     run_in(script, Some(at))
 }
 
+thread_local! {
+    /// Panics in the tasks of the run that this thread is in: the product survives some of them, a run none.
+    static PANICS: Cell<u32> = const { Cell::new(0) };
+}
+
+fn count_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            PANICS.set(PANICS.get() + 1);
+            before(panic);
+        }));
+    });
+    PANICS.set(0);
+}
+
 fn run_in(script: &Script, die_at: Option<usize>) -> Outcome {
+    count_panics();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -143,8 +163,7 @@ impl<'a> Run<'a> {
             ids: Arc::<AtomicU64>::default(),
             config: Arc::new(config(script)),
         };
-        let rails = &site.config.plan.guardrails;
-        site.outside.lock().watch.configured(rails, script.source);
+        site.outside.lock().watch.configured(script);
         let began = Instant::now();
         let replica = || Replica { restart_at: Some(began), ..Replica::default() };
         Self {
@@ -220,6 +239,9 @@ impl<'a> Run<'a> {
         let (now, quiet) = (outside.now(), self.script.quiet_since());
         let replayed = outside.replayed(&natural, settings.confidence_saturation_point);
         outside.ended(now, quiet.unwrap_or(now), &learned, &replayed);
+        if PANICS.get() > 0 {
+            outside.watch.broke(0, now, format!("{} panics", PANICS.get()));
+        }
         Outcome {
             account,
             awaits: std::mem::take(&mut outside.awaits),
@@ -283,8 +305,14 @@ impl<'a> Run<'a> {
 
     async fn start(&mut self, place: usize) {
         self.started += 1;
+        let crashed = self.site.outside.lock().crashed.clone();
+        let started = tokio::select! {
+            biased;
+            started = Daemon::start(&self.site, self.started, self.clock_off) => started,
+            () = crashed.notified() => Err("it died of it".to_owned()),
+        };
         // A process that cannot start is started again, as Kubernetes does.
-        match Daemon::start(&self.site, self.started, self.clock_off).await {
+        match started {
             Ok(daemon) => {
                 let mut outside = self.site.outside.lock();
                 outside.say(&format!("daemon {} started", self.started));
@@ -461,6 +489,9 @@ impl<'a> Run<'a> {
                 let pending = knowledge.all::<Policy>(Some("pending")).await.unwrap_or_default();
                 let mut line = String::new();
                 for policy in pending {
+                    if act == Act::Approve {
+                        self.site.outside.lock().watch.allowed(policy.id.to_string());
+                    }
                     let decided = knowledge
                         .decide_policy(policy.id, policy.revision, None, decision, "ann", now)
                         .await;

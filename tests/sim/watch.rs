@@ -17,17 +17,18 @@ use mape_k::domain::ledger::Ledger;
 use mape_k::domain::outcome::{Judging, Outcome};
 use mape_k::domain::pause::Pause;
 use mape_k::domain::policy::Policy;
+use mape_k::domain::standing::Mode;
 use mape_k::domain::temporary::Temporary;
 use mape_k::domain::time::Time;
 use mape_k::domain::violation::TrackedViolation;
 use mape_k::knowledge::Fact;
 use mape_k::knowledge::store::{Collection, Write, Written};
-use mape_k::planner::guardrails::Guardrails;
 use serde::de::DeserializeOwned;
 
 use super::outside::{Outside, at_wall};
-use super::script::Source;
+use super::script::{Script, Source};
 
+use effects::May;
 pub use effects::changes;
 pub use reached::{UNREACHED, expected};
 
@@ -72,7 +73,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    fn broke(&mut self, invariant: u8, at: f64, what: String) {
+    pub fn broke(&mut self, invariant: u8, at: f64, what: String) {
         if self.broken.len() < KEPT {
             self.broken.push(Broken { invariant, at, what });
         }
@@ -92,9 +93,19 @@ impl Watch {
     }
 
     /// What it was configured with.
-    pub fn configured(&mut self, rails: &Guardrails, source: Source) {
-        self.bounds.rails = rails.clone();
-        self.source = source;
+    pub fn configured(&mut self, script: &Script) {
+        self.source = script.source;
+        self.effects.may = May {
+            nothing: script.settings.mode == Some(Mode::Observe),
+            forbidden: script.settings.forbidden.clone(),
+            asks: script.settings.mode == Some(Mode::Suggest) || !script.auto_approve,
+            allowed: BTreeSet::new(),
+        };
+    }
+
+    /// A person allows this policy.
+    pub fn allowed(&mut self, policy: String) {
+        self.effects.may.allowed.insert(policy);
     }
 
     /// Does the daemon scrape by itself?
@@ -223,6 +234,7 @@ impl Outside {
             }
             "ledger" => {
                 self.watch.ledger = serde_json::from_value(fact.value.clone()).expect("a ledger");
+                self.watch.bounds.throttled &= self.watch.ledger.storm.is_some();
             }
             _ => {}
         }
@@ -259,6 +271,9 @@ impl Outside {
     fn reported(&mut self, now: f64, report: &CycleReport) {
         self.watch.cycles += 1;
         self.trace.say(now, &format!("cycle {} {}", report.id, report.status.as_str()));
+        if let Some(defect) = report.error.as_ref().filter(|e| e.contains("its own check")) {
+            self.watch.broke(0, now, defect.clone());
+        }
         self.reached_in(report);
         self.held_to_citations();
         self.cycle_bounded(now, report);

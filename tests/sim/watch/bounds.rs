@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use mape_k::domain::action::ActionKind;
+use mape_k::domain::action::{Action, ActionKind};
 use mape_k::domain::escalation::EscalationReason;
 use mape_k::domain::execution::{ActionState, Execution};
 use mape_k::domain::time::{Time, since};
-use mape_k::planner::guardrails::Guardrails;
 
 use super::Watch;
 use crate::outside::Outside;
@@ -18,14 +17,13 @@ pub const COMES_TO_REST: f64 = 2400.0;
 
 #[derive(Default)]
 pub struct Bounds {
-    pub rails: Guardrails,
     /// Intents by the key of each action.
     intents: BTreeMap<String, Sent>,
     /// Those of which a try has left the daemon, in order.
     sent: Vec<Sent>,
     last_intent: f64,
-    /// The storm that was throttled in.
-    throttled: Option<Time>,
+    /// This storm was throttled in.
+    pub throttled: bool,
 }
 
 #[derive(Clone)]
@@ -34,6 +32,18 @@ struct Sent {
     wall: Time,
     kind: ActionKind,
     target: String,
+}
+
+/// Two services do not share a ground; everything else does.
+fn collide(a: &Action, b: &Action) -> bool {
+    let service = |action: &Action| match action {
+        Action::RestartService { service: Some(service), .. } => Some(service.clone()),
+        _ => None,
+    };
+    match (service(a), service(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => true,
+    }
 }
 
 impl Watch {
@@ -49,6 +59,7 @@ impl Watch {
                         | ActionState::Applied
                         | ActionState::Judging
                         | ActionState::Unknown
+                        | ActionState::UndoSent
                 )
             })
     }
@@ -68,7 +79,7 @@ impl Outside {
             let other = self.watch.executions.values().find(|other| {
                 other.id != execution.id
                     && self.watch.is_unjudged(other)
-                    && other.actions.iter().any(|a| a.action.scope().overlaps(&scope))
+                    && other.actions.iter().any(|a| collide(&a.action, &record.action))
             });
             if let Some(other) = other {
                 let what = format!("{} is begun beside the unjudged {}", record.action, other.id);
@@ -77,13 +88,13 @@ impl Outside {
             let kind = record.action.kind();
             if let Some(storm) = self.watch.ledger.storm.clone() {
                 self.watch.tested(8);
-                let once = self.watch.bounds.throttled != Some(storm.since);
+                let once = !self.watch.bounds.throttled;
                 if kind != ActionKind::ThrottleRequests || !once {
                     let what =
                         format!("{} is begun in the storm of {}", record.action, storm.since);
                     self.watch.broke(8, now, what);
                 }
-                self.watch.bounds.throttled = Some(storm.since);
+                self.watch.bounds.throttled = true;
             }
             let target = scope.component().to_owned();
             let sent = Sent { wall, kind, target };
@@ -114,31 +125,28 @@ impl Outside {
         self.watch.tested(5);
         let bounds = &mut self.watch.bounds;
         bounds.sent.push(own.clone());
-        let (budget, opposite) = (bounds.rails.budget.clone(), bounds.rails.cooldown.opposite);
-        let ago = |sent: &Sent| since(own.wall, sent.wall);
-        let hour: Vec<&Sent> = bounds.sent.iter().filter(|s| ago(s) < budget.hour).collect();
+        let ago = |sent: &Sent| since(own.wall, sent.wall).as_secs();
+        let hour: Vec<&Sent> = bounds.sent.iter().filter(|s| ago(s) < 3600).collect();
         let there = hour.iter().filter(|s| s.target == own.target).count();
         let mut broken = Vec::new();
-        if hour.len() > budget.per_hour as usize {
+        if hour.len() > 6 {
             broken.push((5, format!("{} actions in an hour", hour.len())));
         }
-        if there > budget.per_target_per_hour as usize {
+        if there > 3 {
             broken.push((5, format!("{there} actions on {} in an hour", own.target)));
         }
         let earlier = || bounds.sent.iter().rev().skip(1);
         if own.kind.is_override() {
-            let day = || earlier().filter(|s| s.kind.is_override() && ago(s) < budget.day);
-            if day().count() >= budget.overrides_per_day as usize
-                || day().any(|s| ago(s) < budget.override_gap)
-            {
+            let day = || earlier().filter(|s| s.kind.is_override() && ago(s) < 24 * 3600);
+            if day().count() >= 2 || day().any(|s| ago(s) < 1800) {
                 broken.push((5, "an override too many, or too soon".to_owned()));
             }
         }
         let mut tested = false;
         if let Some(other) = own.kind.opposite() {
             tested = true;
-            if earlier().any(|s| s.kind == other && s.target == own.target && ago(s) < opposite) {
-                broken.push((9, format!("{} within {opposite:?} of {other}", own.kind)));
+            if earlier().any(|s| s.kind == other && s.target == own.target && ago(s) < 600) {
+                broken.push((9, format!("{} within 600 s of {other}", own.kind)));
             }
         }
         if tested {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mape_k::charter_sandbox::service::{Request, Response};
-use mape_k::domain::action::Action;
+use mape_k::domain::action::{Action, ActionKind};
 use mape_k::domain::execution::{ActionRecord, ActionState, Execution};
 use mape_k::executor::undo_key;
 use mape_k::knowledge::store::{Collection, Lease, Write};
@@ -22,6 +22,33 @@ pub struct Effects {
     highest_epoch: u64,
     /// The latest lease of a shared store.
     leader: Option<Granted>,
+    pub(super) may: May,
+}
+
+/// What the operator lets the loop do, by the script.
+#[derive(Default)]
+pub(super) struct May {
+    pub nothing: bool,
+    pub forbidden: Vec<ActionKind>,
+    /// Every action waits for a person.
+    pub asks: bool,
+    /// Policies that a person allowed, or tried to.
+    pub allowed: BTreeSet<String>,
+}
+
+impl May {
+    fn refuses(&self, record: &ActionRecord, policy: &str, is_undo: bool) -> Option<&'static str> {
+        if self.nothing {
+            return Some("the mode is observe");
+        }
+        if is_undo {
+            return None;
+        }
+        if self.forbidden.contains(&record.action.kind()) {
+            return Some("it is forbidden");
+        }
+        (self.asks && !self.allowed.contains(policy)).then_some("no person allowed it")
+    }
 }
 
 struct Granted {
@@ -32,6 +59,7 @@ struct Granted {
 /// One key of the journal: an action's own, or that of its undo.
 struct Key {
     record: ActionRecord,
+    policy: String,
     is_undo: bool,
     /// When its latest try, or the undo, was written down.
     recorded: u64,
@@ -58,6 +86,7 @@ impl Outside {
             let keys = &mut self.watch.effects.keys;
             let new = |is_undo| Key {
                 record: record.clone(),
+                policy: execution.policy_id.to_string(),
                 is_undo,
                 recorded: moment,
                 tries: 0,
@@ -79,26 +108,32 @@ impl Outside {
             }
         }
         self.watch.reach(format!("execution {:?}", execution.status));
+        if let Some(defect) = execution.error.as_ref().filter(|e| e.contains("defect of mape-k")) {
+            self.watch.broke(0, self.now(), defect.clone());
+        }
     }
 
     /// Invariant 1: a changing call leaves the daemon only while the store holds this very try under its key (state
     /// `sent` with as many tries as were sent, or `undo_sent`), and it asks for what the record says.
-    /// Invariant 4: no try leaves that was written down after a pause was stored which still holds.
+    /// Invariant 3: it is sent by the one whose lease is the latest, under its epoch.
+    /// Invariant 4: no try leaves that was written down after a pause was stored which still holds; none in the mode
+    /// observe, none that is forbidden, and where a person has to be asked none that nobody allowed.
     pub fn charter_sent(&mut self, now: f64, daemon: u32, call: &Request) {
         self.watch.moment += 1;
         self.watch.tested(1);
         let key = call.idempotency_key.clone().unwrap_or_default();
         let line = format!("daemon {daemon} sends {} {key}", call.path);
-        let Some(known) = self.watch.effects.keys.get_mut(&key) else {
+        let effects = &mut self.watch.effects;
+        let Some(known) = effects.keys.get_mut(&key) else {
             self.watch.broke(1, now, format!("no durable intent: {line}"));
             return;
         };
         known.sends += 1;
         let first = known.sends == 1 && !known.is_undo;
-        if self.watch.effects.leader.is_some() && call.fence_epoch.is_none() {
-            self.watch.broke(3, now, format!("it carries no epoch: {line}"));
-        }
-        let known = &self.watch.effects.keys[&key];
+        let refused = effects.may.refuses(&known.record, &known.policy, known.is_undo);
+        let fenced = effects.leader.as_ref().map(|leader| {
+            daemon == leader.daemon && call.fence_epoch == Some(leader.epoch.to_string())
+        });
         let wanted = if known.is_undo { ActionState::UndoSent } else { ActionState::Sent };
         let (state, recorded) = (known.record.state, known.recorded);
         let unwritten = !known.is_undo && known.sends > known.tries;
@@ -110,9 +145,18 @@ impl Outside {
         if let Err(what) = asked {
             self.watch.broke(1, now, format!("{what}: {line}"));
         }
+        if let Some(fenced) = fenced {
+            self.watch.tested(3);
+            if !fenced {
+                self.watch.broke(3, now, format!("another one leads: {line}"));
+            }
+        }
+        if let Some(refused) = refused {
+            self.watch.broke(4, now, format!("{line} although {refused}"));
+        }
         let wall = self.daemon_wall();
         if let Some((pause, since)) =
-            self.watch.pause.clone().filter(|(pause, _)| pause.holds(wall))
+            self.watch.pause.clone().filter(|(pause, _)| wall < pause.until)
         {
             self.watch.tested(4);
             if since < recorded {

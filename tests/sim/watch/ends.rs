@@ -158,6 +158,23 @@ impl Outside {
             let what = format!("learned {learned:?}, replaying gives {replayed:?}");
             self.watch.broke(11, end, what);
         }
+        for known in learned {
+            let of = |kind: OutcomeType| {
+                let own = self.watch.outcomes.values().filter(|o| {
+                    o.cause == known.cause
+                        && o.action_type == known.action
+                        && o.outcome_type == kind
+                });
+                own.count() as u32
+            };
+            let (successes, partials) = (of(OutcomeType::Success), of(OutcomeType::Partial));
+            let judged =
+                successes + partials + of(OutcomeType::Ineffective) + of(OutcomeType::Degradation);
+            if (known.runs, known.successes, known.partials) != (judged, successes, partials) {
+                let what = format!("{judged} verdicts, {successes} and {partials} good: {known:?}");
+                self.watch.broke(11, end, what);
+            }
+        }
         self.at_rest(end, quiet_since);
         if end - quiet_since < COMES_TO_REST {
             return;
@@ -185,10 +202,8 @@ impl Outside {
         }
         broken.extend(watch.judgings.keys().map(|id| format!("{id} is being judged at the end")));
         broken.extend(watch.temporaries.keys().map(|key| format!("{key} is in force at the end")));
-        let active = watch
-            .violations
-            .values()
-            .any(|v| v.violation.cleared_at.is_none() && v.violation.counts());
+        // What is broken in truth may have its page.
+        let active = watch.truth.is_broken() || !self.alertmanager.named(end).is_empty();
         if !active {
             broken.extend(
                 watch.open().map(|e| format!("still open: {} {}", e.reason.as_str(), e.detail)),

@@ -7,6 +7,7 @@ use mape_k::charter_sandbox::faults::Fault;
 use mape_k::domain::cycle::{CycleReport, Hold, Impossibility, Ineligibility, Verdict};
 use mape_k::domain::escalation::EscalationReason;
 use mape_k::domain::execution::ActionState;
+use mape_k::domain::guard::Guard;
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::Approval;
 
@@ -54,6 +55,7 @@ const STATES: [ActionState; 12] = [
 /// What a campaign of many hours has to reach.
 pub fn expected() -> BTreeSet<String> {
     let mut all = BTreeSet::new();
+    all.extend(Guard::ALL.map(|guard| format!("guard {}", guard.as_str())));
     all.extend(Hold::ALL.map(|hold| format!("hold {}", hold.as_str())));
     all.extend(Impossibility::ALL.map(|reason| format!("impossible {}", reason.as_str())));
     all.extend(Ineligibility::ALL.map(|reason| format!("ineligible {}", reason.as_str())));
@@ -73,7 +75,15 @@ pub fn expected() -> BTreeSet<String> {
 }
 
 /// Not reached here: why, and by which test of `tests/it` it is held instead.
-pub const UNREACHED: [(&str, &str); 13] = [
+pub const UNREACHED: [(&str, &str); 15] = [
+    (
+        "guard freshness",
+        "one rule a cause: s05_half_blind_is_held_by_the_share_of_the_evidence_that_was_read",
+    ),
+    (
+        "guard leader",
+        "a lease that ends within one read: s03_who_may_not_be_the_leader_any_more_chooses_nothing",
+    ),
     (
         "escalation ambiguous_scope",
         "no scope: a67_an_ambiguous_scope_is_told_and_nothing_is_called",

@@ -82,6 +82,8 @@ pub struct Truth {
     hindered: f64,
     /// When a guard last held something back.
     held: f64,
+    /// When a cycle last ended.
+    reported: f64,
     pub frozen: f64,
     /// Intents of this cycle.
     cited: Vec<Citation>,
@@ -113,6 +115,10 @@ struct Citation {
 }
 
 impl Truth {
+    pub fn is_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
     /// A new process knows of no series yet.
     pub fn started(&mut self) {
         self.whole.values_mut().for_each(|whole| whole.series.clear());
@@ -252,6 +258,7 @@ impl Outside {
     /// Invariant 12: a cycle ends within its bound, whatever is slow and however many alerts come.
     pub(super) fn cycle_bounded(&mut self, now: f64, report: &CycleReport) {
         self.watch.tested(12);
+        self.watch.truth.reported = now;
         let frozen = std::mem::take(&mut self.watch.truth.frozen);
         if report.duration_seconds > LONGEST_CYCLE + frozen {
             let what = format!("cycle {} took {:.0} s", report.id, report.duration_seconds);
@@ -265,9 +272,15 @@ impl Outside {
     }
 
     /// Invariant 12: what has truly been broken for long, with readable data and nothing in the way, has an action that
-    /// is not judged yet or a page; if guards are open within three cycles of becoming plannable, if they keep closing
+    /// is not judged yet or a page, and cycles end; if guards are open within three cycles of becoming plannable, if they keep closing
     /// within half an hour.
     fn attended(&mut self, now: f64) {
+        let truth = &mut self.watch.truth;
+        let last = truth.reported.max(truth.hindered);
+        if now - last > LONGEST_CYCLE {
+            truth.reported = now;
+            self.watch.broke(12, now, format!("no cycle has ended since {last:.0} s"));
+        }
         let truth = &self.watch.truth;
         let ripe = |from: f64, limit: f64| now - from.max(truth.hindered) > limit;
         let due: Vec<(&'static str, f64)> = truth
