@@ -235,7 +235,7 @@ fn minimised(script: &Script, invariant: u8) -> Script {
 #[test]
 fn s11_a_quiet_time_is_quiet() {
     let hours = asked("HOURS").unwrap_or(1.0);
-    let script = Script { events: Vec::new(), ..Script::drawn(1, hours) };
+    let script = Script::quiet(1, hours);
     let began = Instant::now();
     let outcome = run(&script);
     let day = began.elapsed().as_secs_f64() * 24.0 / hours;

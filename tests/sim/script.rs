@@ -357,6 +357,21 @@ impl Change {
 }
 
 impl Script {
+    /// Hours in which nothing happens to a daemon as shipped.
+    pub fn quiet(seed: u64, hours: f64) -> Self {
+        Self {
+            seed,
+            hours,
+            dead_time: once(),
+            honours_keys: yes(),
+            auto_approve: yes(),
+            source: Source::default(),
+            replicas: alone(),
+            settings: Settings::default(),
+            events: Vec::new(),
+        }
+    }
+
     /// Hours full of trouble, the same for the same seed.
     pub fn drawn(seed: u64, hours: f64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);

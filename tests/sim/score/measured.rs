@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use super::super::daemon::{Daemon, Site};
 use super::super::outside::{EPOCH, Shared, at_wall};
 use super::super::run;
-use super::super::script::{CharterTrouble, Script, Source};
+use super::super::script::{CharterTrouble, Script};
 use super::controller::{Controller, Reflex};
 use super::course::Course;
 use super::price::{Change, STEP, Sample};
@@ -70,14 +70,7 @@ enum Moment {
 
 impl<'a> Measuring<'a> {
     async fn new(course: &'a Course, controller: Controller) -> Self {
-        let script = Script {
-            dead_time: 1.0,
-            honours_keys: true,
-            auto_approve: true,
-            source: Source::Prometheus,
-            events: Vec::new(),
-            ..Script::drawn(course.seed, 1.0)
-        };
+        let script = Script::quiet(course.seed, 1.0);
         let site = Site {
             outside: Shared::new(&script),
             memory: Arc::<MemoryStore>::default(),
