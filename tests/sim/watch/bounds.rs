@@ -69,7 +69,7 @@ impl Outside {
     /// A new execution is in the store.
     ///
     /// Invariant 6: no other execution on an overlapping ground is begun, unknown or waiting for its verdict.
-    /// Invariant 8: while the stored ledger says storm, only throttling is begun, and once.
+    /// Invariant 8: while the stored ledger says storm, only throttling is begun.
     pub(super) fn intended(&mut self, now: f64, execution: &Execution) {
         self.watch.bounds.last_intent = now;
         self.watch.tested(6);
@@ -88,13 +88,11 @@ impl Outside {
             let kind = record.action.kind();
             if let Some(storm) = self.watch.ledger.storm.clone() {
                 self.watch.tested(8);
-                let once = !self.watch.bounds.throttled;
-                if kind != ActionKind::ThrottleRequests || !once {
+                if kind != ActionKind::ThrottleRequests {
                     let what =
                         format!("{} is begun in the storm of {}", record.action, storm.since);
                     self.watch.broke(8, now, what);
                 }
-                self.watch.bounds.throttled = true;
             }
             let target = scope.component().to_owned();
             let sent = Sent { wall, kind, target };
@@ -119,6 +117,7 @@ impl Outside {
     /// Invariant 5: with it no hour holds more than 6 actions, none more than 3 on one target, two overrides lie 30
     /// minutes apart and no day holds more than 2, by the daemon's clock and across its processes. What lies ahead of a
     /// clock that was set back counts as now.
+    /// Invariant 8: a storm is throttled in once.
     /// Invariant 9: an action does not follow its opposite within 600 s.
     pub(super) fn first_sent(&mut self, now: f64, key: &str) {
         let Some(own) = self.watch.bounds.intents.get(key).cloned() else { return };
@@ -148,6 +147,12 @@ impl Outside {
             if earlier().any(|s| s.kind == other && s.target == own.target && ago(s) < 600) {
                 broken.push((9, format!("{} within 600 s of {other}", own.kind)));
             }
+        }
+        if own.kind == ActionKind::ThrottleRequests && self.watch.ledger.storm.is_some() {
+            if self.watch.bounds.throttled {
+                broken.push((8, "it was throttled in this storm before".to_owned()));
+            }
+            self.watch.bounds.throttled = true;
         }
         if tested {
             self.watch.tested(9);
