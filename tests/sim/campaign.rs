@@ -115,7 +115,7 @@ fn one(script: &Script, twice: bool, campaign: &Mutex<Campaign>) {
     let mut campaign = campaign.lock().expect("no panic before");
     campaign.busy += busy;
     campaign.runs += 1;
-    if campaign.runs % PROGRESS == 0 {
+    if campaign.runs.is_multiple_of(PROGRESS) {
         println!("{} runs done, {} failed", campaign.runs, campaign.failures.len());
     }
     let (mut broken, tail) = match first {

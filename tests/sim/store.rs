@@ -62,18 +62,16 @@ impl Store for Disk {
     }
 
     async fn lead(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
-        match self.trouble().await {
-            Some(StoreTrouble::Down) => Err(Self::failed("written")),
-            _ => {
-                let lease = self.memory.lead(holder, ttl).await?;
-                if self.is_shared() {
-                    let mut outside = self.outside.lock();
-                    let now = outside.now();
-                    outside.granted(now, self.daemon, &lease);
-                }
-                Ok(lease)
-            }
+        if self.trouble().await == Some(StoreTrouble::Down) {
+            return Err(Self::failed("written"));
         }
+        let lease = self.memory.lead(holder, ttl).await?;
+        if self.is_shared() {
+            let mut outside = self.outside.lock();
+            let now = outside.now();
+            outside.granted(now, self.daemon, &lease);
+        }
+        Ok(lease)
     }
 
     async fn resign(&self, holder: &str) -> Result<(), StoreError> {

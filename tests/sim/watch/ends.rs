@@ -165,7 +165,7 @@ impl Outside {
                         && o.action_type == known.action
                         && o.outcome_type == kind
                 });
-                own.count() as u32
+                u32::try_from(own.count()).expect("few verdicts")
             };
             let (successes, partials) = (of(OutcomeType::Success), of(OutcomeType::Partial));
             let judged =
