@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -242,4 +243,26 @@ fn s11_a_quiet_time_is_quiet() {
     println!("{hours} quiet hours: {day:.2} s of one core for a simulated day");
     assert_eq!(outcome.broken, Vec::new());
     assert!(!outcome.reached.contains("chosen"), "nothing is wrong, and something was done");
+}
+
+#[test]
+fn s11_what_is_spared_is_held_by_a_test_that_exists() {
+    let mut tests = String::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it")];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().expect("a folder of tests") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                tests += &std::fs::read_to_string(path).expect("a test");
+            }
+        }
+    }
+    let all = expected();
+    for (what, why) in UNREACHED {
+        let (_, test) = why.rsplit_once(": ").expect("a reason: a test");
+        assert!(tests.contains(&format!("fn {test}()")), "{what}: there is no test {test}");
+        assert!(all.contains(what), "{what} is nothing to be reached");
+    }
 }

@@ -104,7 +104,10 @@ pub const UNREACHED: [(&str, &str); 19] = [
         "move Applied to UndoSent",
         "shipped policies have one action: undo_leaves_alone_what_somebody_else_has_changed_since",
     ),
-    ("move Judging to UndoSent", "a verdict comes before any expiry: s09 in tests/it/the_loop"),
+    (
+        "move Judging to UndoSent",
+        "a verdict comes before any expiry: s09_one_that_is_over_before_its_verdict_spoils_no_statistics",
+    ),
     (
         "move UndoSent to UndoFailed",
         "Charter refuses no rollback: undo_leaves_alone_what_somebody_else_has_changed_since",
@@ -115,7 +118,7 @@ pub const UNREACHED: [(&str, &str); 19] = [
     ),
     (
         "hold not_begun",
-        "a stop or a decision of a person in the moment between plan and intent: approval.rs, stopping.rs",
+        "a stop between plan and intent: a_policy_that_stopping_kept_from_execution_stays_approved",
     ),
     (
         "hold not_leading",
