@@ -12,10 +12,6 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 
-/// As the daemon has it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 
 /// Ten samples a size are enough to tell n log n from n²; a whole run stays within some minutes.

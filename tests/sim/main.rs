@@ -17,7 +17,3 @@ mod store;
 mod trace;
 mod watch;
 mod wire;
-
-/// As the daemon has it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
