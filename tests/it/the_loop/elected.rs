@@ -139,7 +139,7 @@ async fn s03_who_cannot_take_up_the_store_tries_again_soon_and_follows_well_mean
 }
 
 /// Two daemons over one database, this one first; and the database's address.
-async fn pair(clock: Clock) -> (World, World, String) {
+pub(super) async fn pair(clock: Clock) -> (World, World, String) {
     let mut leader = World::new().await;
     let url = leader.on_postgres().await;
     leader.start().await;

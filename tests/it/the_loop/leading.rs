@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::elected::pair;
 use super::world::{World, verdict_on};
 use crate::fake_charter::Turn;
 use crate::support::eventually::eventually;
@@ -176,14 +177,7 @@ async fn s03_who_begins_to_lead_takes_up_what_the_one_before_left() {
 /// Two whole daemons over one database: the one that leads runs cycles, the other shows what it follows.
 #[tokio::test]
 async fn s03_a_follower_runs_no_cycles_is_ready_and_answers_from_the_store() {
-    let mut leader = World::new().await;
-    let url = leader.on_postgres().await;
-    leader.start().await;
-    leader.until("it leads", async || leader.get("/ready").await.0.is_success()).await;
-    let mut follower = World::new().await;
-    follower.config = leader.config.clone();
-    follower.config.knowledge.postgres_url = Some(crate::support::postgres::address(&url));
-    follower.start().await;
+    let (mut leader, mut follower, _) = pair(Clock::start()).await;
     follower.until("it is ready", async || follower.get("/ready").await.0.is_success()).await;
     leader.latency(1.5);
     leader.until("scaled", async || leader.changes() == ["scale 5"]).await;

@@ -23,6 +23,15 @@ async fn verdict(world: &World) -> Value {
     world.items("outcomes").await.remove(0)
 }
 
+/// One remedy, and a success that is watched for so long.
+async fn watched_for(gap: Duration) -> World {
+    let mut world = World::new().await;
+    // No second verdict comes in between.
+    world.config.plan.strategies.values_mut().for_each(|s| s.truncate(1));
+    world.config.plan.incident_gap = gap;
+    world
+}
+
 /// Slow until it was scaled, and then judged a success.
 async fn healed(world: &World) {
     world.latency(1.5);
@@ -54,11 +63,8 @@ async fn s07_the_same_violation_back_takes_the_success_back() {
 }
 
 async fn back_again(restarted: bool) {
-    let mut world = World::new().await;
+    let mut world = watched_for(Duration::from_mins(1)).await;
     world.on_disk();
-    // No second verdict comes in between.
-    world.config.plan.strategies.values_mut().for_each(|s| s.truncate(1));
-    world.config.plan.incident_gap = Duration::from_mins(1);
     world.start().await;
     healed(&world).await;
     world.until("learned", async || run_of_scaling(&world).await["successes"] == 1).await;
@@ -95,10 +101,8 @@ async fn back_again(restarted: bool) {
 /// The process died before it had stored that the violation was clear: its record says that it was active all the time.
 #[tokio::test]
 async fn s07_a_violation_that_is_back_takes_the_success_back_though_its_record_never_was_clear() {
-    let mut world = World::new().await;
+    let mut world = watched_for(Duration::from_mins(1)).await;
     world.on_disk();
-    world.config.plan.strategies.values_mut().for_each(|s| s.truncate(1));
-    world.config.plan.incident_gap = Duration::from_mins(1);
     world.start().await;
     healed(&world).await;
     world.cycles(1).await;
@@ -118,9 +122,7 @@ async fn s07_a_violation_that_is_back_takes_the_success_back_though_its_record_n
 /// Half-open, the one action's success closes the breaker; when that is taken back, it is open again.
 #[tokio::test]
 async fn s07_a_success_that_closed_the_breaker_opens_it_when_it_is_taken_back() {
-    let mut world = World::new().await;
-    world.config.plan.strategies.values_mut().for_each(|s| s.truncate(1));
-    world.config.plan.incident_gap = Duration::from_mins(1);
+    let mut world = watched_for(Duration::from_mins(1)).await;
     world.config.plan.guardrails.breaker.open_for = Duration::from_mins(10);
     world.start().await;
     let now = world.now();
@@ -146,9 +148,7 @@ async fn s07_a_success_that_closed_the_breaker_opens_it_when_it_is_taken_back() 
 /// The metrics were away when its watch would have ended.
 #[tokio::test]
 async fn s07_a_violation_that_came_back_while_nobody_could_look_takes_the_success_back() {
-    let mut world = World::new().await;
-    world.config.plan.strategies.values_mut().for_each(|s| s.truncate(1));
-    world.config.plan.incident_gap = Duration::from_secs(5);
+    let mut world = watched_for(Duration::from_secs(5)).await;
     world.start().await;
     healed(&world).await;
     world.prometheus.be(Mood::Answers(503)).await;
