@@ -5,6 +5,7 @@
 
 mod alerts;
 mod broken;
+pub mod cluster;
 mod coverage;
 mod detectors;
 mod fleet;

@@ -67,6 +67,11 @@ pub struct Config {
     pub knowledge: crate::knowledge::Settings,
     pub alertmanager: crate::monitor::AlertmanagerSettings,
     pub api: server::Settings,
+    pub kubernetes: crate::monitor::cluster::settings::Settings,
+    pub escalation: crate::escalation::settings::Settings,
+    pub slack: crate::notify::settings::Slack,
+    pub notify: crate::notify::settings::Settings,
+    pub github: crate::monitor::github::settings::Settings,
     pub logging: telemetry::Settings,
 }
 
@@ -164,6 +169,11 @@ impl Config {
             knowledge,
             alertmanager,
             api,
+            kubernetes: crate::monitor::cluster::settings::Settings::default(),
+            escalation: crate::escalation::settings::Settings::default(),
+            slack: crate::notify::settings::Slack::default(),
+            notify: crate::notify::settings::Settings::default(),
+            github: crate::monitor::github::settings::Settings::default(),
             logging,
         }
         .joined()

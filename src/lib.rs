@@ -33,6 +33,8 @@ pub mod knowledge;
 
 pub mod escalation;
 
+pub mod notify;
+
 pub mod cycle;
 
 pub mod control_loop;

@@ -11,6 +11,8 @@
 
 pub mod alertmanager;
 pub mod alerts;
+pub mod cluster;
+pub mod github;
 mod http;
 pub mod prometheus;
 pub mod promql;

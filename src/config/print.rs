@@ -43,9 +43,14 @@ impl Serialize for Config {
             knowledge,
             alertmanager,
             api,
+            kubernetes,
+            escalation,
+            slack,
+            notify,
+            github,
             logging,
         } = self;
-        let mut file = serializer.serialize_struct("Config", 10)?;
+        let mut file = serializer.serialize_struct("Config", 15)?;
         file.serialize_field("orchestrator", orchestrator)?;
         file.serialize_field("monitor", &MonitorSection::from(monitor))?;
         file.serialize_field("analyze", analyze)?;
@@ -55,6 +60,11 @@ impl Serialize for Config {
         file.serialize_field("knowledge", knowledge)?;
         file.serialize_field("alertmanager", alertmanager)?;
         file.serialize_field("api", api)?;
+        file.serialize_field("kubernetes", kubernetes)?;
+        file.serialize_field("escalation", escalation)?;
+        file.serialize_field("slack", slack)?;
+        file.serialize_field("notify", notify)?;
+        file.serialize_field("github", github)?;
         file.serialize_field("logging", logging)?;
         file.end()
     }

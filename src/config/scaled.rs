@@ -45,6 +45,11 @@ impl Config {
             knowledge,
             alertmanager,
             api,
+            kubernetes: _,
+            escalation: _,
+            slack: _,
+            notify: _,
+            github: _,
             logging,
         } = &mut scaled;
         scale_orchestrator(orchestrator, pace);

@@ -58,7 +58,7 @@ impl Run<'_> {
                     report.phase = Some(Phase::Monitor);
                     return;
                 }
-                Source::Alertmanager => {}
+                Source::Alertmanager | Source::Kubernetes => {}
             }
         }
         if let Some(problem) = changes.rules.iter().find_map(|r| r.problem.clone()) {

@@ -39,11 +39,24 @@ pub enum Phase {
     Plan,
     Execute,
     Knowledge,
+    /// The cluster is read and looked at.
+    #[serde(rename = "k8s-analyzer")]
+    K8sAnalyzer,
+    Escalation,
+    Notification,
 }
 
 impl Phase {
-    pub const ALL: [Self; 5] =
-        [Self::Monitor, Self::Analyze, Self::Plan, Self::Execute, Self::Knowledge];
+    pub const ALL: [Self; 8] = [
+        Self::Monitor,
+        Self::Analyze,
+        Self::Plan,
+        Self::Execute,
+        Self::Knowledge,
+        Self::K8sAnalyzer,
+        Self::Escalation,
+        Self::Notification,
+    ];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -53,6 +66,9 @@ impl Phase {
             Self::Plan => "plan",
             Self::Execute => "execute",
             Self::Knowledge => "knowledge",
+            Self::K8sAnalyzer => "k8s-analyzer",
+            Self::Escalation => "escalation",
+            Self::Notification => "notification",
         }
     }
 }

@@ -102,10 +102,12 @@ pub enum Source {
     Prometheus,
     Scrape,
     Alertmanager,
+    Kubernetes,
 }
 
 impl Source {
-    pub const ALL: [Self; 3] = [Self::Prometheus, Self::Scrape, Self::Alertmanager];
+    pub const ALL: [Self; 4] =
+        [Self::Prometheus, Self::Scrape, Self::Alertmanager, Self::Kubernetes];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -113,6 +115,7 @@ impl Source {
             Self::Prometheus => "prometheus",
             Self::Scrape => "scrape",
             Self::Alertmanager => "alertmanager",
+            Self::Kubernetes => "kubernetes",
         }
     }
 }

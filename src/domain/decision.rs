@@ -1,0 +1,79 @@
+//! What the escalation phase decides of a cycle's findings: how bad, who is affected, and whether people are told.
+
+use serde::{Deserialize, Serialize};
+
+/// SEV-1 is the worst, and the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Sev {
+    #[serde(rename = "SEV-4")]
+    Sev4,
+    #[serde(rename = "SEV-3")]
+    Sev3,
+    #[serde(rename = "SEV-2")]
+    Sev2,
+    #[serde(rename = "SEV-1")]
+    Sev1,
+}
+
+impl Sev {
+    pub const ALL: [Self; 4] = [Self::Sev1, Self::Sev2, Self::Sev3, Self::Sev4];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sev1 => "SEV-1",
+            Self::Sev2 => "SEV-2",
+            Self::Sev3 => "SEV-3",
+            Self::Sev4 => "SEV-4",
+        }
+    }
+
+    /// One worse, at most SEV-1.
+    #[must_use]
+    pub fn raised(self) -> Self {
+        match self {
+            Self::Sev4 => Self::Sev3,
+            Self::Sev3 => Self::Sev2,
+            Self::Sev2 | Self::Sev1 => Self::Sev1,
+        }
+    }
+
+    #[must_use]
+    pub fn channel(self) -> Channel {
+        match self {
+            Self::Sev1 => Channel::Critical,
+            Self::Sev2 | Self::Sev3 | Self::Sev4 => Channel::Infrastructure,
+        }
+    }
+}
+
+impl std::fmt::Display for Sev {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where it is told; `slack.channels` gives the names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    Critical,
+    Infrastructure,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    pub severity: Sev,
+    /// 0 to 100.
+    pub confidence: u8,
+    pub should_notify: bool,
+    pub affected_services: Vec<String>,
+    pub root_cause: String,
+    pub impact: String,
+    pub actions: Vec<String>,
+    pub channel: Channel,
+    /// Made without an assessment, because that failed.
+    pub is_fallback: bool,
+    /// Of the incidents that it is about.
+    pub incidents: Vec<String>,
+}

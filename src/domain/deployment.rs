@@ -1,0 +1,35 @@
+//! A change that was deployed: a commit that touches a service's part of the repository.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Time;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    pub sha: String,
+    pub author: String,
+    /// The first line of what it says.
+    pub title: String,
+    /// When it was committed.
+    pub at: Time,
+    /// Number and title of the pull request that brought it.
+    pub pull_request: Option<(u64, String)>,
+    pub files: Vec<String>,
+    pub url: String,
+}
+
+/// How likely a commit is behind an incident, by the time between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Correlation {
+    Low,
+    Medium,
+    /// 5 to 30 minutes before the onset.
+    High,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suspect {
+    pub correlation: Correlation,
+    pub commit: Commit,
+}

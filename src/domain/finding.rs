@@ -1,0 +1,195 @@
+//! A finding: something wrong in the cluster, or with the loop itself, that people may have to hear of.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::catalogue::Tier;
+use super::escalation::EscalationReason;
+use super::time::Time;
+
+/// What is wrong. docs/FINDINGS.md has a row for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    CrashLoop,
+    ImagePull,
+    OomKilled,
+    /// Not scheduled, or scheduled and not started.
+    Pending,
+    InitFailed,
+    ConfigError,
+    ProbeFailing,
+    Evicted,
+    StuckTerminating,
+    JobFailed,
+    RolloutStuck,
+    ReplicasMissing,
+    ClaimPending,
+    ClaimLost,
+    NodeNotReady,
+    NodePressure,
+    /// A record of the loop's own escalations.
+    Loop(EscalationReason),
+}
+
+impl FindingKind {
+    /// Those of the cluster.
+    pub const CLUSTER: [Self; 16] = [
+        Self::CrashLoop,
+        Self::ImagePull,
+        Self::OomKilled,
+        Self::Pending,
+        Self::InitFailed,
+        Self::ConfigError,
+        Self::ProbeFailing,
+        Self::Evicted,
+        Self::StuckTerminating,
+        Self::JobFailed,
+        Self::RolloutStuck,
+        Self::ReplicasMissing,
+        Self::ClaimPending,
+        Self::ClaimLost,
+        Self::NodeNotReady,
+        Self::NodePressure,
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CrashLoop => "crash_loop",
+            Self::ImagePull => "image_pull",
+            Self::OomKilled => "oom_killed",
+            Self::Pending => "pending",
+            Self::InitFailed => "init_failed",
+            Self::ConfigError => "config_error",
+            Self::ProbeFailing => "probe_failing",
+            Self::Evicted => "evicted",
+            Self::StuckTerminating => "stuck_terminating",
+            Self::JobFailed => "job_failed",
+            Self::RolloutStuck => "rollout_stuck",
+            Self::ReplicasMissing => "replicas_missing",
+            Self::ClaimPending => "claim_pending",
+            Self::ClaimLost => "claim_lost",
+            Self::NodeNotReady => "node_not_ready",
+            Self::NodePressure => "node_pressure",
+            Self::Loop(reason) => reason.as_str(),
+        }
+    }
+
+    #[must_use]
+    pub fn class(self) -> IncidentClass {
+        match self {
+            Self::CrashLoop
+            | Self::ImagePull
+            | Self::Pending
+            | Self::InitFailed
+            | Self::ConfigError
+            | Self::ProbeFailing
+            | Self::Evicted
+            | Self::StuckTerminating
+            | Self::RolloutStuck
+            | Self::ReplicasMissing => IncidentClass::Availability,
+            Self::OomKilled => IncidentClass::Memory,
+            Self::JobFailed => IncidentClass::Job,
+            Self::ClaimPending | Self::ClaimLost => IncidentClass::Volume,
+            Self::NodeNotReady | Self::NodePressure => IncidentClass::Node,
+            Self::Loop(_) => IncidentClass::Loop,
+        }
+    }
+}
+
+/// What belongs together in one incident of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentClass {
+    Availability,
+    Memory,
+    Job,
+    Volume,
+    Node,
+    Loop,
+}
+
+impl IncidentClass {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Availability => "availability",
+            Self::Memory => "memory",
+            Self::Job => "job",
+            Self::Volume => "volume",
+            Self::Node => "node",
+            Self::Loop => "loop",
+        }
+    }
+}
+
+/// How bad it is by itself, whatever the service is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingSeverity {
+    Info,
+    Warning,
+    High,
+    Critical,
+}
+
+impl FindingSeverity {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    pub kind: FindingKind,
+    pub severity: FindingSeverity,
+    /// Of a service of the catalogue; `None`: it is in none, and counts as `escalation.default_tier`.
+    pub priority: Option<Tier>,
+    /// By the catalogue, else the owner's name; the node, the component or `charter`.
+    pub service: String,
+    pub namespace: Option<String>,
+    /// `Deployment/web`, `Node/n1`, …
+    pub owner: String,
+    /// The pods that show it, by name.
+    pub pods: Vec<String>,
+    /// Replicas of the owner, where it has any.
+    pub ready: Option<u32>,
+    pub desired: Option<u32>,
+    /// Restarts of its containers so far, all together.
+    pub restarts: u32,
+    /// A rollout is under way, within its deadline and within `maxUnavailable`.
+    pub within_rollout: bool,
+    /// Why data of a data layer is at risk: a claim of its pods is lost, or a node of theirs not ready.
+    pub data_at_risk: Option<String>,
+    /// In one or two sentences, with the API server's own words.
+    pub reason: String,
+    pub exit_code: Option<i32>,
+    /// The last lines of the failing container's log, when they were asked for.
+    pub log_lines: Vec<String>,
+    /// By the object itself, where it says so; else when it was first seen.
+    pub since: Time,
+    pub recommendation: String,
+    /// Of the loop's own record.
+    pub record: Option<Uuid>,
+}
+
+impl Finding {
+    /// No replica of at least one is ready.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        matches!((self.ready, self.desired), (Some(0), Some(desired)) if desired > 0)
+    }
+
+    /// Some replicas are ready, and not all.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        matches!((self.ready, self.desired), (Some(ready), Some(desired)) if ready > 0 && ready < desired)
+    }
+}

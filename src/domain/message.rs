@@ -1,0 +1,103 @@
+//! What people are told: one message, whoever carries it, and what became of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::decision::{Channel, Sev};
+use super::finding::IncidentClass;
+use super::time::Time;
+
+/// Where a message stands, so that it can be answered and edited: Slack's channel id and `ts`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Thread {
+    pub channel: String,
+    pub ts: String,
+}
+
+/// What is to be done with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "form", content = "thread")]
+pub enum Form {
+    /// A message of its own: new, worse, or not told for long.
+    Alert,
+    /// The text of an earlier message, brought up to date; nobody is called by it.
+    Edit(Thread),
+    /// A short answer in the thread: something changed. Without a thread it is a message of its own.
+    Update(Option<Thread>),
+    /// The end, told in the thread.
+    Ended(Option<Thread>),
+    /// What could not be told in time, in one message.
+    Summary,
+}
+
+/// One incident as a message shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// `INC-YYYYMMDD_HHMMSS-NNN`
+    pub incident: String,
+    pub service: String,
+    pub class: IncidentClass,
+    pub severity: Sev,
+    pub namespace: Option<String>,
+    pub since: Time,
+    pub ended_at: Option<Time>,
+    /// What is wrong, a line for each finding.
+    pub findings: Vec<String>,
+    /// What to do, most urgent first.
+    pub recommendations: Vec<String>,
+    /// Where to read what it means: the service's runbook, else the findings' page.
+    pub runbook_url: Option<String>,
+    /// The deployment that may be behind it, in words with SHA, author, pull request and files.
+    pub deployment: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    #[serde(flatten)]
+    pub form: Form,
+    pub severity: Sev,
+    pub channel: Channel,
+    pub at: Time,
+    pub cycle_id: String,
+    /// One line, also what a phone shows.
+    pub title: String,
+    pub root_cause: String,
+    pub impact: String,
+    pub actions: Vec<String>,
+    pub confidence: u8,
+    /// Made of a reading that was not whole.
+    pub is_partial: bool,
+    pub entries: Vec<Entry>,
+}
+
+/// Who carries messages; a closed set for labels and reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotifierName {
+    Slack,
+    Alertmanager,
+}
+
+impl NotifierName {
+    pub const ALL: [Self; 2] = [Self::Slack, Self::Alertmanager];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Slack => "slack",
+            Self::Alertmanager => "alertmanager",
+        }
+    }
+}
+
+/// What became of one message at one notifier.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    pub notifier: NotifierName,
+    /// Confirmed by the server. The thread is where it can be answered, where there is such a thing.
+    pub result: Result<Option<Thread>, String>,
+    pub took: Duration,
+    /// It waits in a file to be sent again.
+    pub backed_up: bool,
+}

@@ -1,0 +1,3 @@
+//! Deployments: the commits that touch a service's part of the repository, by GitHub's API.
+
+pub mod settings;

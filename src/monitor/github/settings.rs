@@ -1,0 +1,34 @@
+//! The `github` section of the configuration, with its defaults.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use url::Url;
+
+use crate::domain::secret::Secret;
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    pub enabled: bool,
+    #[serde(serialize_with = "crate::domain::address::serialize")]
+    pub api_url: Url,
+    pub token: Option<Secret>,
+    pub owner: Option<String>,
+    pub repository: Option<String>,
+    /// How far back commits are looked at.
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub window: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            api_url: Url::parse("https://api.github.com").expect("a constant URL"),
+            token: None,
+            owner: None,
+            repository: None,
+            window: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The `slack` and `notify` sections of the configuration, with their defaults.
+
+use serde::Serialize;
+use url::Url;
+
+use crate::domain::secret::Secret;
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Channels {
+    pub critical: String,
+    pub infrastructure: String,
+    pub test: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Slack {
+    pub enabled: bool,
+    #[serde(serialize_with = "crate::domain::address::serialize")]
+    pub api_url: Url,
+    /// A bot's; with it messages have threads and can be edited.
+    pub token: Option<Secret>,
+    /// An incoming webhook's address, which is a secret too; instead of a token.
+    pub webhook_url: Option<Secret>,
+    pub channels: Channels,
+    /// Everything goes to the test channel and says so.
+    pub test_mode: bool,
+}
+
+impl Default for Slack {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            api_url: Url::parse("https://slack.com/api").expect("a constant URL"),
+            token: None,
+            webhook_url: None,
+            channels: Channels {
+                critical: "#critical-alerts".to_owned(),
+                infrastructure: "#infrastructure-alerts".to_owned(),
+                test: "#test-alerts".to_owned(),
+            },
+            test_mode: false,
+        }
+    }
+}
+
+/// An Alertmanager that is told of what we escalate, with its own routes, silences and pagers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Alertmanager {
+    pub enabled: bool,
+    /// `None`: that of `alertmanager.url`.
+    #[serde(serialize_with = "crate::domain::address::serialize_optional")]
+    pub url: Option<Url>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Settings {
+    pub alertmanager: Alertmanager,
+}

@@ -1,0 +1,1 @@
+//! Watch caches against a fake of the API server that speaks HTTP.

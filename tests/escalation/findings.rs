@@ -1,0 +1,1 @@
+//! Findings from objects as the API server gives them.

@@ -1,0 +1,1 @@
+//! Slack, the Alertmanager notifier, backups, GitHub.

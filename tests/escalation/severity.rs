@@ -1,0 +1,1 @@
+//! Severities, incidents, repetition, trend, business hours.
