@@ -34,6 +34,7 @@ pub mod service_incident;
 pub mod standing;
 pub mod temporary;
 pub mod time;
+pub mod trend;
 pub mod verification;
 pub mod view;
 pub mod violation;

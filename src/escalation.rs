@@ -2,6 +2,7 @@
 //!
 //! Pure: opens what is wanted and not open, refreshes what is open, closes what its reason says is over.
 
+pub mod own;
 pub mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};

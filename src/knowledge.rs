@@ -20,6 +20,7 @@ pub mod memory;
 pub mod natural;
 pub mod postgres;
 pub mod recovery;
+pub mod report_files;
 pub mod settings;
 pub mod sqlite;
 pub mod store;

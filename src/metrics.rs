@@ -5,6 +5,7 @@
 
 mod family;
 pub mod labels;
+mod people;
 mod series;
 
 use std::sync::Arc;
@@ -14,8 +15,10 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::{CycleReport, Trigger, Verdict};
+use crate::domain::decision::{Decision, Sev};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{Execution, ExecutionStatus};
+use crate::domain::finding::IncidentClass;
 use crate::domain::outcome::Outcome;
 use crate::domain::reading::SourceReading;
 use crate::domain::rule::Severity;
@@ -26,6 +29,7 @@ use labels::{
     AlertOutcome, CallResult, CharterCall, ExecutionResult, IntakeRejection, StoreOperation,
     WakeReason, WebhookStatus,
 };
+use people::PeopleSeries;
 use series::{ActionSeries, IntakeSeries, LoopSeries, SourceSeries};
 
 #[derive(Debug)]
@@ -35,6 +39,7 @@ pub struct Metrics {
     action: ActionSeries,
     source: SourceSeries,
     intake: IntakeSeries,
+    people: PeopleSeries,
 }
 
 impl Metrics {
@@ -54,6 +59,7 @@ impl Metrics {
             action: ActionSeries::new(&f),
             source: SourceSeries::new(&f),
             intake: IntakeSeries::new(&f),
+            people: PeopleSeries::new(&f),
             registry,
         })
     }
@@ -104,6 +110,23 @@ impl Metrics {
         self.source.rules_missing.set(view.rules.iter().filter(|rule| !rule.good).count() as f64);
         let up = view.charter.as_ref().is_some_and(|charter| charter.state.is_ok());
         self.action.charter_up.set(f64::from(u8::from(up)));
+        self.people.failed_in_a_row.set(view.failed_cycles as f64);
+        for class in IncidentClass::ALL {
+            let of_class = view.people.findings.iter().filter(|f| f.kind.class() == class);
+            self.people.findings.set(class, of_class.count() as f64);
+        }
+        for severity in Sev::ALL {
+            let of_severity = view.people.incidents.iter().filter(|i| i.severity == severity);
+            self.people.incidents.set(severity, of_severity.count() as f64);
+        }
+    }
+
+    /// A decision over incidents that are new, worse or due.
+    pub fn decided(&self, decision: &Decision) {
+        self.people.decisions.add(decision.severity, 1);
+        if decision.is_fallback {
+            self.people.fallbacks.inc();
+        }
     }
 
     /// A person's pause holds, or none.

@@ -11,6 +11,7 @@ use super::decide::shown;
 use crate::domain::escalation::Escalation;
 use crate::domain::pause::Pause;
 use crate::domain::policy::Policy;
+use crate::domain::service_incident::ServiceIncident;
 use crate::domain::standing::Standing;
 use crate::domain::temporary::InForce;
 use crate::domain::time::Time;
@@ -19,17 +20,22 @@ use crate::domain::time::Time;
 pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Result<(), ClientError> {
     let health = client.health().await?;
     let state: Value = client.get("api/v1/state").await?;
+    let status: Value = client.get("api/v1/status").await?;
     let statistics: Value = client.get("api/v1/statistics").await?;
     let escalations: Page<Escalation> =
         client.get("api/v1/escalations?open=true&limit=500").await?;
+    let incidents: Page<ServiceIncident> =
+        client.get("api/v1/incidents?open=true&limit=500").await?;
     let pending: Page<Policy> = client.get("api/v1/policies?approval=pending&limit=500").await?;
     match format {
         Output::Json => {
             let all = json!({
                 "health": health,
+                "status": status,
                 "state": state,
                 "statistics": statistics,
                 "escalations": escalations.items,
+                "incidents": incidents.items,
                 "pending_policies": pending.items,
             });
             writeln!(out, "{all}")?;
@@ -37,6 +43,8 @@ pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Resul
         Output::Text => {
             print_health(client, &health, out)?;
             print_state(&state, &statistics, out)?;
+            print_status(&status, out)?;
+            print_incidents(&incidents, out)?;
             print_escalations(&escalations, out)?;
             print_pending(&pending, out)?;
         }
@@ -127,6 +135,51 @@ fn print_state(state: &Value, statistics: &Value, out: &mut impl Write) -> std::
             said(&learnt["runs"]),
             learnt["confidence"].as_f64().unwrap_or_default()
         )?;
+    }
+    Ok(())
+}
+
+fn print_status(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "cycles: {} since start, {} failed in a row ({}), last good one at {}",
+        said(&status["cycle_count"]),
+        said(&status["failed_cycles"]),
+        said(&status["health"]),
+        said(&status["last_successful_cycle"])
+    )?;
+    writeln!(
+        out,
+        "people were told {} times since start, which failed {} times",
+        said(&status["notifications_sent"]),
+        said(&status["notifications_failed"])
+    )?;
+    if let Some(error) = status["last_notification"]["error"].as_str() {
+        writeln!(out, "  the last time: {error}")?;
+    }
+    Ok(())
+}
+
+fn print_incidents(open: &Page<ServiceIncident>, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "open incidents: {}", open.count())?;
+    for incident in &open.items {
+        let told = match incident.told_at {
+            Some(at) => format!("told {}", at.format("%Y-%m-%d %H:%M:%SZ")),
+            None if incident.is_queued => "waits for business hours".to_owned(),
+            None => "not told".to_owned(),
+        };
+        writeln!(
+            out,
+            "  {} {} {} of {} since {}, {told}",
+            incident.id,
+            incident.severity,
+            incident.class.as_str(),
+            incident.service,
+            incident.since.format("%Y-%m-%d %H:%M:%SZ")
+        )?;
+        for finding in &incident.findings {
+            writeln!(out, "    {}: {}", finding.kind.as_str(), finding.reason)?;
+        }
     }
     Ok(())
 }

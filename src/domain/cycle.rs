@@ -7,7 +7,11 @@ use uuid::Uuid;
 
 use self::basis::Basis;
 use super::action::{Action, ActionKind};
+use super::decision::Decision;
+use super::finding::Finding;
 use super::guard::GuardReading;
+use super::message::NotificationResult;
+use super::trend::TrendAnalysis;
 use super::{Cause, time::Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -305,4 +309,21 @@ pub struct CycleReport {
     pub outcomes: Vec<Uuid>,
     pub escalations_opened: Vec<Uuid>,
     pub escalations_closed: Vec<Uuid>,
+    /// Cycles that failed or broke off in a row, this one among them.
+    #[serde(default)]
+    pub failed_cycles: u64,
+    /// What was found in the cluster; bounded.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// `None`: there was nothing to decide.
+    #[serde(default)]
+    pub escalation_decision: Option<Decision>,
+    /// `None`: nobody had to be told of anything.
+    #[serde(default)]
+    pub notification_result: Option<NotificationResult>,
+    /// 1 when people were told.
+    #[serde(default)]
+    pub notifications_sent: u8,
+    #[serde(default)]
+    pub trend_analysis: Option<TrendAnalysis>,
 }

@@ -3,9 +3,13 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Labels;
 use super::catalogue::Tier;
 use super::escalation::EscalationReason;
+use super::reading::Source;
+use super::rule::{Comparison, Severity};
 use super::time::Time;
+use super::violation::{Violation, fingerprint};
 
 /// What is wrong. docs/FINDINGS.md has a row for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -111,6 +115,9 @@ pub enum IncidentClass {
 }
 
 impl IncidentClass {
+    pub const ALL: [Self; 6] =
+        [Self::Availability, Self::Memory, Self::Job, Self::Volume, Self::Node, Self::Loop];
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -191,5 +198,42 @@ impl Finding {
     #[must_use]
     pub fn is_degraded(&self) -> bool {
         matches!((self.ready, self.desired), (Some(ready), Some(desired)) if ready > 0 && ready < desired)
+    }
+
+    /// As the list of violations shows it: evidence for no detector, so nothing the loop would act on.
+    #[must_use]
+    pub fn as_violation(&self) -> Violation {
+        let mut labels = Labels::from([("owner".to_owned(), self.owner.clone())]);
+        labels.extend(self.namespace.clone().map(|name| ("namespace".to_owned(), name)));
+        let fingerprint = fingerprint(self.kind.as_str(), &labels);
+        Violation {
+            // The same for as long as it is there: its fingerprint and its onset.
+            id: Uuid::from_u64_pair(
+                u64::from_str_radix(&fingerprint, 16).unwrap_or_default(),
+                self.since.timestamp_millis().unsigned_abs(),
+            ),
+            fingerprint,
+            severity: match self.severity {
+                FindingSeverity::Critical => Severity::Critical,
+                FindingSeverity::High | FindingSeverity::Warning => Severity::Warning,
+                FindingSeverity::Info => Severity::Info,
+            },
+            source: Source::Kubernetes,
+            rule: self.kind.as_str().to_owned(),
+            metric: self.owner.clone(),
+            value: self.ready.map(f64::from),
+            threshold: self.desired.map(f64::from),
+            comparison: self.desired.map(|_| Comparison::Lt),
+            component: Some(self.service.clone()),
+            labels,
+            description: self.reason.clone(),
+            cause: None,
+            detected_at: self.since,
+            active_since: self.since,
+            cleared_at: None,
+            flapping: false,
+            actionable: false,
+            confirmed: true,
+        }
     }
 }

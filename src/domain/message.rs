@@ -101,3 +101,15 @@ pub struct Delivery {
     /// It waits in a file to be sent again.
     pub backed_up: bool,
 }
+
+/// What became of a cycle's message, as its report tells it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotificationResult {
+    /// Everybody who carries messages has confirmed it.
+    pub success: bool,
+    pub error: Option<String>,
+    pub backed_up: bool,
+    pub severity: Sev,
+    /// Until the last of them had answered or was given up.
+    pub seconds: f64,
+}

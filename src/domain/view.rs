@@ -7,9 +7,13 @@ use serde::Serialize;
 use super::alert::AlertClass;
 use super::charter::CharterView;
 use super::cycle::CycleStatus;
+use super::decision::Decision;
+use super::finding::Finding;
+use super::message::NotificationResult;
 use super::outcome::ActionStatistics;
 use super::reading::Source;
 use super::rule::Severity;
+use super::service_incident::ServiceIncident;
 use super::standing::Standing;
 use super::time::Time;
 use super::violation::Violation;
@@ -46,6 +50,26 @@ pub struct ShownAlert {
     pub description: String,
 }
 
+/// What people are told, and what stands in the way of it.
+#[derive(Clone, Debug, Default)]
+pub struct People {
+    /// Of the last cycle, the loop's own among them.
+    pub findings: Vec<Finding>,
+    /// Incidents that last.
+    pub incidents: Vec<ServiceIncident>,
+    pub last_decision: Option<Decision>,
+    pub last_notification: Option<NotificationResult>,
+    /// Cycles since the start in which people were told, and in which that failed.
+    pub sent: u64,
+    pub failed: u64,
+    /// Why the last attempt to tell people failed; `None` after one that did not.
+    pub not_told: Option<String>,
+    /// What of the cluster cannot be read; `None`: all of it can, or nothing of it is wanted.
+    pub cluster_problem: Option<String>,
+    /// Why the catalogue or the files of reports are not as they should be.
+    pub problem: Option<String>,
+}
+
 /// A consistent picture of the loop after one cycle.
 #[derive(Clone, Debug, Default)]
 pub struct LoopView {
@@ -69,5 +93,8 @@ pub struct LoopView {
     pub standing: Option<Standing>,
     /// Why the store could not be read or written in the last cycle.
     pub store_error: Option<String>,
+    /// Cycles that failed or broke off since the last healthy or completed one.
+    pub failed_cycles: u64,
+    pub people: People,
     pub interval: Duration,
 }

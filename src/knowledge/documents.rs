@@ -14,6 +14,7 @@ use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::incident::Incident;
 use crate::domain::outcome::{Insight, Judging, Outcome};
 use crate::domain::policy::Policy;
+use crate::domain::service_incident::ServiceIncident;
 use crate::domain::temporary::Temporary;
 use crate::domain::time::Time;
 use crate::domain::violation::TrackedViolation;
@@ -49,6 +50,9 @@ impl Fact {
 
     /// A person's pause ([`crate::domain::pause::Pause`]), or null after a resume. People write it, the cycle reads it.
     pub const PAUSE: &str = "pause";
+
+    /// What the phases for people remember from cycle to cycle. The cycle alone writes and reads it.
+    pub const PEOPLE: &str = "people";
 }
 
 /// An alert that is firing, whether a cycle has taken it in or not.
@@ -253,6 +257,22 @@ impl Document for Escalation {
 
     fn at(&self) -> Time {
         self.closed_at.unwrap_or(self.opened_at)
+    }
+}
+
+impl Document for ServiceIncident {
+    const COLLECTION: Collection = Collection::ServiceIncidents;
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+
+    fn tag(&self) -> &'static str {
+        if self.ended_at.is_some() && !self.end_is_due { CLOSED } else { OPEN }
+    }
+
+    fn at(&self) -> Time {
+        self.ended_at.unwrap_or(self.opened_at)
     }
 }
 

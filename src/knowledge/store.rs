@@ -25,13 +25,15 @@ pub enum Collection {
     Insights,
     Incidents,
     Escalations,
+    /// What people are told of, by service.
+    ServiceIncidents,
     Cycles,
     /// Single facts by name: learnt receivers, last change of size.
     Facts,
 }
 
 impl Collection {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Alerts,
         Self::Violations,
         Self::Analyses,
@@ -43,6 +45,7 @@ impl Collection {
         Self::Insights,
         Self::Incidents,
         Self::Escalations,
+        Self::ServiceIncidents,
         Self::Cycles,
         Self::Facts,
     ];
@@ -61,6 +64,7 @@ impl Collection {
             Self::Insights => "insights",
             Self::Incidents => "incidents",
             Self::Escalations => "escalations",
+            Self::ServiceIncidents => "service_incidents",
             Self::Cycles => "cycles",
             Self::Facts => "facts",
         }

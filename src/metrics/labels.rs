@@ -6,8 +6,10 @@
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::PatternKind;
 use crate::domain::cycle::{CycleStatus, Hold, Impossibility, Ineligibility, Phase, Verdict};
+use crate::domain::decision::Sev;
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::ActionState;
+use crate::domain::finding::IncidentClass;
 use crate::domain::outcome::OutcomeType;
 use crate::domain::reading::{FailureKind, Source};
 use crate::domain::rule::Severity;
@@ -41,7 +43,9 @@ domain_labels!(
     OutcomeType,
     FailureKind,
     Source,
-    Severity
+    Severity,
+    Sev,
+    IncidentClass
 );
 
 /// One list of variants with their texts, so that no variant can lack a series or a name.

@@ -7,6 +7,7 @@ mod pause;
 mod policies;
 mod records;
 mod state;
+mod status;
 mod violations;
 
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub(super) fn routes(context: &Context) -> Router<Context> {
     // The layers stand behind the last route: whatever is added above is guarded like the rest.
     let routes = Router::new()
         .route("/api/v1/state", get(state::state))
+        .route("/api/v1/status", get(status::status))
         .route("/api/v1/statistics", get(state::statistics))
         .route("/api/v1/violations", get(violations::list))
         .route("/api/v1/analyses", get(records::analyses))
@@ -48,6 +50,7 @@ pub(super) fn routes(context: &Context) -> Router<Context> {
         .route("/api/v1/outcomes", get(records::outcomes))
         .route("/api/v1/insights", get(records::insights))
         .route("/api/v1/escalations", get(records::escalations))
+        .route("/api/v1/incidents", get(records::incidents))
         .route("/api/v1/cycles", get(records::cycles))
         .route("/api/v1/cycles/{id}", get(records::cycle))
         .route("/api/v1/explain", get(explain::latest))

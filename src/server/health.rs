@@ -91,6 +91,12 @@ pub async fn health(State(context): State<Context>) -> Response {
         components.insert("rules", Component::unless(rules_problem(&view)));
         components.insert("charter", Component::unless(charter_problem(&view)));
     }
+    if leader.leads() {
+        let people = &view.people;
+        let untold = people.not_told.clone().or_else(|| people.problem.clone());
+        components.insert("escalation", Component::unless(untold));
+        components.insert("kubernetes", Component::unless(people.cluster_problem.clone()));
+    }
     components.insert("store", Component::unless(store_problem(&context, &view).await));
     let status = if stalled {
         Status::Stalled

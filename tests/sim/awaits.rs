@@ -44,6 +44,7 @@ impl Outside {
                 | Collection::Analyses
                 | Collection::Insights
                 | Collection::Incidents
+                | Collection::ServiceIncidents
                 | Collection::Cycles
                 | Collection::Facts => false,
             }

@@ -10,6 +10,7 @@ use crate::domain::cycle::CycleReport;
 use crate::domain::escalation::Escalation;
 use crate::domain::execution::Execution;
 use crate::domain::outcome::{Insight, Outcome};
+use crate::domain::service_incident::ServiceIncident;
 use crate::knowledge::{Document, documents};
 use crate::server::Context;
 use crate::server::reply::{ApiError, Params};
@@ -77,6 +78,14 @@ pub(super) async fn escalations(
     State(context): State<Context>,
     Params(params): Params<EscalationParams>,
 ) -> Answer<Escalation> {
+    let tag = params.open.map(|open| if open { documents::OPEN } else { documents::CLOSED });
+    Ok(Json(context.knowledge.page(tag, params.after, params.limit.get()).await?.into()))
+}
+
+pub(super) async fn incidents(
+    State(context): State<Context>,
+    Params(params): Params<EscalationParams>,
+) -> Answer<ServiceIncident> {
     let tag = params.open.map(|open| if open { documents::OPEN } else { documents::CLOSED });
     Ok(Json(context.knowledge.page(tag, params.after, params.limit.get()).await?.into()))
 }

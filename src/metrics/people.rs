@@ -1,0 +1,46 @@
+//! The series of what people are told: findings of the cluster, incidents, decisions.
+
+use prometheus::{Gauge, IntCounter};
+
+use super::family::{Counters, Families, Gauges};
+use crate::domain::decision::Sev;
+use crate::domain::finding::IncidentClass;
+
+#[derive(Debug)]
+pub(super) struct PeopleSeries {
+    pub failed_in_a_row: Gauge,
+    pub findings: Gauges<IncidentClass>,
+    pub incidents: Gauges<Sev>,
+    pub decisions: Counters<Sev>,
+    pub fallbacks: IntCounter,
+}
+
+impl PeopleSeries {
+    pub fn new(f: &Families) -> Self {
+        Self {
+            failed_in_a_row: f.gauge(
+                "mape_k_cycles_failed_in_a_row",
+                "Cycles that failed or broke off since the last healthy or completed one.",
+            ),
+            findings: f.gauges(
+                "mape_k_findings_active",
+                "Findings of the last cycle, the loop's own escalations (class loop) among them.",
+                "class",
+            ),
+            incidents: f.gauges(
+                "mape_k_incidents_open",
+                "Incidents of services that last.",
+                "severity",
+            ),
+            decisions: f.counters(
+                "mape_k_escalation_decisions_total",
+                "Decisions over new, worse or due incidents.",
+                "severity",
+            ),
+            fallbacks: f.counter(
+                "mape_k_escalation_fallbacks_total",
+                "Assessments that failed or took too long, so that the conservative decision stood.",
+            ),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `GET /api/v1/status`: how the cycles go, what people were told, and what is still open.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use crate::domain::cycle::CycleStatus;
+use crate::domain::decision::{Decision, Sev};
+use crate::domain::message::NotificationResult;
+use crate::domain::service_incident::ServiceIncident;
+use crate::domain::time::Time;
+use crate::domain::view::People;
+use crate::knowledge::documents;
+use crate::server::Context;
+use crate::server::reply::ApiError;
+
+/// So many failed cycles in a row are no accident.
+const DEGRADED_FROM: u64 = 3;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Health {
+    Healthy,
+    Degraded,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    cycle_count: u64,
+    /// In a row; a healthy or completed cycle begins anew.
+    failed_cycles: u64,
+    last_successful_cycle: Option<Time>,
+    last_cycle_status: Option<CycleStatus>,
+    last_error: Option<String>,
+    health: Health,
+    /// Incidents that last, by severity.
+    incidents: BTreeMap<&'static str, usize>,
+    /// The last decision of which people were, or should have been, told.
+    last_decision: Option<Decision>,
+    last_notification: Option<NotificationResult>,
+    /// Since the start of the process.
+    notifications_sent: u64,
+    notifications_failed: u64,
+}
+
+pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status>, ApiError> {
+    let view = context.handle.view();
+    let open = context.knowledge.all::<ServiceIncident>(Some(documents::OPEN)).await?;
+    let mut incidents: BTreeMap<_, _> = Sev::ALL.map(|sev| (sev.as_str(), 0)).into();
+    for incident in open.iter().filter(|incident| incident.ended_at.is_none()) {
+        *incidents.entry(incident.severity.as_str()).or_default() += 1;
+    }
+    let People { last_decision, last_notification, sent, failed, .. } = view.people.clone();
+    Ok(Json(Status {
+        cycle_count: view.iteration,
+        failed_cycles: view.failed_cycles,
+        last_successful_cycle: view.last_good_cycle,
+        last_cycle_status: view.last_status,
+        last_error: view.last_error.clone(),
+        health: if view.failed_cycles < DEGRADED_FROM { Health::Healthy } else { Health::Degraded },
+        incidents,
+        last_decision,
+        last_notification,
+        notifications_sent: sent,
+        notifications_failed: failed,
+    }))
+}
