@@ -25,7 +25,7 @@ pub use elector::{Elector, Terms};
 pub use handle::{Heartbeat, Leader, LoopHandle, Publisher, channel};
 pub use settings::{Mode, Settings};
 
-use crate::cycle::Cycle;
+use crate::cycle::{Cycle, panic_text};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use crate::domain::view::LoopView;
 use crate::knowledge::Term;
@@ -136,7 +136,7 @@ pub async fn once(
     let on_phase = move |_| heartbeat.beat();
     let run = cycle.run(trigger, stop, &on_phase);
     let (report, view) =
-        AssertUnwindSafe(run).catch_unwind().await.map_err(|panic| text(&*panic))?;
+        AssertUnwindSafe(run).catch_unwind().await.map_err(|panic| panic_text(&*panic))?;
     publisher.heartbeat.beat();
     publisher.view.send_replace(Arc::new(view));
     Ok(report)
@@ -160,10 +160,4 @@ async fn woken(publisher: &Publisher, last_start: Option<Instant>, gap: Duration
     if let Some(at) = last_start {
         sleep_until(at + gap).await;
     }
-}
-
-fn text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "(the panic carried no text)".to_owned())
 }

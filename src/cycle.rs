@@ -7,6 +7,7 @@
 //! A trigger only wakes the loop: the cycle reads everything afresh. What cannot be recalled or recorded is not done.
 
 mod aftermath;
+mod assess;
 mod escalate;
 mod execute;
 mod guarded;
@@ -17,6 +18,7 @@ mod memory;
 mod narrate;
 mod natural;
 mod observe;
+mod people;
 mod publish;
 mod recall;
 mod recover;
@@ -27,8 +29,10 @@ mod temporary;
 mod yardstick;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::analyzer::{self, Tracker};
@@ -48,7 +52,10 @@ use escalate::Left;
 use memory::Memory;
 use recover::recover;
 
+pub use assess::{Assessor, Rules};
 pub use ids::Ids;
+pub use people::{Error as SetupError, Outside, People};
+
 /// Everything one cycle works with.
 #[derive(Debug)]
 pub struct Cycle {
@@ -61,6 +68,7 @@ pub struct Cycle {
     metrics: Arc<Metrics>,
     memory: Memory,
     ids: Ids,
+    people: People,
 }
 
 /// Why a cycle could not run to its end.
@@ -85,10 +93,11 @@ impl Cycle {
         knowledge: Knowledge,
         metrics: Arc<Metrics>,
         ids: Ids,
+        people: People,
     ) -> Self {
         let memory = Memory::new();
         let tracker = Tracker::new(config.analyze.clone(), clock.now(), Vec::new());
-        Self { config, clock, monitor, tracker, executor, knowledge, metrics, memory, ids }
+        Self { config, clock, monitor, tracker, executor, knowledge, metrics, memory, ids, people }
     }
 
     /// Begins to lead: takes up from the store what a start takes up, since others may have led and acted meanwhile, and
@@ -102,6 +111,7 @@ impl Cycle {
         let (rails, now) = (&self.config.plan.guardrails, self.clock.now());
         let recovered = recover(&knowledge, &self.metrics, rails, &self.ids, now).await?;
         let newest = knowledge.page::<CycleReport>(None, None, 1).await?.items.pop();
+        self.people.take_up(&knowledge, now).await?;
         self.knowledge = knowledge;
         self.executor.speak_with(term.told());
         self.monitor.remember_alerts(recovered.known_alerts);
@@ -124,22 +134,44 @@ impl Cycle {
     ) -> (CycleReport, LoopView) {
         let mut run =
             Run::begin(self.memory.next_cycle(trigger, self.clock.now()), self.clock, on_phase);
-        if let Err(failure) = self.phases(&mut run, stop).await {
-            run.report.status = CycleStatus::Error;
-            run.report.error = Some(failure.to_string());
-            let operation = match &failure {
-                Failure::Recall(_) => Some(StoreOperation::Read),
-                Failure::Store(_) => Some(StoreOperation::Write),
-                Failure::Stopped => None,
-            };
-            run.report.phase =
-                Some(if operation.is_some() { Phase::Knowledge } else { Phase::Monitor });
-            if let Some(operation) = operation {
-                run.view.store_error = Some(failure.to_string());
-                self.metrics.store_error(operation);
+        // A panic ends the cycle, but not before people have heard of it: the rest of it runs, then it goes on.
+        let phases = AssertUnwindSafe(self.phases(&mut run, stop)).catch_unwind().await;
+        let panic = match phases {
+            Ok(Ok(())) => None,
+            Ok(Err(failure)) => {
+                self.broke_off(&mut run, &failure);
+                None
             }
+            Err(panic) => {
+                run.report.status = CycleStatus::Error;
+                run.report.phase = run.entered.map(|(phase, _)| phase);
+                run.report.error = Some(format!("it panicked: {}", panic_text(&*panic)));
+                Some(panic)
+            }
+        };
+        let stopped = stop.is_cancelled();
+        self.for_people(&mut run, stopped).await;
+        let ended = self.finish(run).await;
+        if let Some(panic) = panic {
+            resume_unwind(panic);
         }
-        self.finish(run).await
+        ended
+    }
+
+    fn broke_off(&self, run: &mut Run<'_>, failure: &Failure) {
+        run.report.status = CycleStatus::Error;
+        run.report.error = Some(failure.to_string());
+        let operation = match failure {
+            Failure::Recall(_) => Some(StoreOperation::Read),
+            Failure::Store(_) => Some(StoreOperation::Write),
+            Failure::Stopped => None,
+        };
+        run.report.phase =
+            Some(if operation.is_some() { Phase::Knowledge } else { Phase::Monitor });
+        if let Some(operation) = operation {
+            run.view.store_error = Some(failure.to_string());
+            self.metrics.store_error(operation);
+        }
     }
 
     async fn phases(&mut self, run: &mut Run<'_>, stop: &CancellationToken) -> Result<(), Failure> {
@@ -231,6 +263,7 @@ impl Cycle {
         };
         let told = self.escalate(&recalled, &left).await?;
         run.escalated(&told);
+        self.people.heard(&told);
         run.report.escalations_closed.extend(resolved);
         self.stands(run, &recalled.ledger, &told).await?;
         self.save(&seen, &analysis).await?;
@@ -269,4 +302,11 @@ impl<'a> Run<'a> {
             self.report.phases.push((phase, since.elapsed().as_secs_f64()));
         }
     }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "(the panic carried no text)".to_owned())
 }

@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
-use crate::cycle::{Cycle, Ids};
+use crate::cycle::{Assessor, Cycle, Ids, Outside, People};
 use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
 use crate::metrics::labels::{CallResult, CharterCall};
+use crate::monitor::cluster::{self, ClusterWatch, Patience};
 use crate::monitor::{self, Monitor};
 use crate::server;
 use crate::wire::Wire;
@@ -43,6 +44,10 @@ pub enum Error {
     #[error(transparent)]
     Monitor(#[from] monitor::Error),
     #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    #[error(transparent)]
+    People(#[from] crate::cycle::SetupError),
+    #[error(transparent)]
     Loop(#[from] control_loop::Error),
     #[error(
         "task {0} ended although nobody asked it to: {1}. The process ends so that it is restarted"
@@ -63,6 +68,8 @@ pub struct Parts {
     pub handle: LoopHandle,
     pub knowledge: Knowledge,
     pub metrics: Arc<Metrics>,
+    /// Keeps the view of Kubernetes current for as long as it is run; `None`: it is not looked at.
+    pub cluster: Option<cluster::Driver>,
 }
 
 /// Opens the store, puts it in order and builds the loop.
@@ -77,6 +84,8 @@ pub struct World {
     /// Instead of the network.
     pub wire: Option<Arc<dyn Wire>>,
     pub ids: Ids,
+    /// Instead of the rules.
+    pub assessor: Option<Arc<dyn Assessor>>,
 }
 
 /// The same on a store that is open already.
@@ -92,6 +101,14 @@ pub async fn assemble_in(
     let (execute, observer) = (config.execute.clone(), Arc::new(observer));
     let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
     let interval = config.orchestrator.loop_interval;
+    let (watch, driver) = if config.kubernetes.enabled {
+        let (watch, driver) = ClusterWatch::new(&config.kubernetes, Patience::default()).await?;
+        (Some(watch), Some(driver))
+    } else {
+        (None, None)
+    };
+    let outside = Outside { wire: world.wire.clone(), assessor: world.assessor, watch };
+    let people = People::new(config, outside, &metrics, clock)?;
     let (executor, monitor) = match world.wire {
         Some(wire) => (
             Executor::over(wire.clone(), execute, observer)?,
@@ -119,12 +136,13 @@ pub async fn assemble_in(
         knowledge.clone(),
         metrics.clone(),
         world.ids,
+        people,
     );
     let term = terms.borrow().clone();
     if let Some(term) = term.filter(|_| !knowledge.is_shared()) {
         cycle.lead(term).await?;
     }
-    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics })
+    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster: driver })
 }
 
 /// The name of this machine, by which people find who leads.
@@ -251,6 +269,13 @@ impl Daemon {
         spawn_server(&mut tasks, "api", api, router, tls, &stop);
         let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
         let (stopped, cycle, publisher) = (stop.clone(), parts.cycle, parts.publisher);
+        if let Some(cluster) = parts.cluster {
+            let stopped = stop.clone();
+            tasks.spawn(async move {
+                cluster.run(stopped).await;
+                ("cluster", Ok(()))
+            });
+        }
         // Not before the cycle in hand has ended: until then it needs its lease.
         let done = CancellationToken::new();
         let (ended_loop, mut elector, terms) = (done.clone(), parts.elector, parts.terms);

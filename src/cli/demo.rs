@@ -101,6 +101,7 @@ fn configuration(charter: &Url, database: std::path::PathBuf) -> Config {
     config.knowledge.database = Database::Sqlite;
     config.knowledge.sqlite_path = database;
     config.alertmanager.enabled = false;
+    config.escalation.reports_dir = None;
     "127.0.0.1".clone_into(&mut config.api.host);
     config.api.port = 0;
     config.scaled(SPEED)

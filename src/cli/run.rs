@@ -95,7 +95,13 @@ async fn lead_once(parts: &mut Parts, stop: &CancellationToken) -> anyhow::Resul
             .await
             .map_err(|text| anyhow::anyhow!("the cycle panicked: {text}"))
     };
-    let (report, ()) = tokio::join!(cycle, parts.elector.run(done.clone()));
+    let cluster = parts.cluster.take();
+    let watched = async {
+        if let Some(cluster) = cluster {
+            cluster.run(done.clone()).await;
+        }
+    };
+    let (report, (), ()) = tokio::join!(cycle, parts.elector.run(done.clone()), watched);
     report
 }
 

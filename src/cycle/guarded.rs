@@ -78,6 +78,7 @@ impl Cycle {
     /// A cause whose remedy has been held by one and the same reason for long; budget at once.
     fn held_for_long(&mut self, left: &Left<'_>, now: Time, soon: Duration) -> Vec<Wanted> {
         let long = self.config.plan.incident_gap;
+        let interval = self.config.orchestrator.loop_interval;
         let mut held = BTreeSet::new();
         let mut wanted = Vec::new();
         for candidate in &left.plan.candidates {
@@ -99,9 +100,9 @@ impl Cycle {
             let unread = self.config.analyze.missing_after;
             let (escalated, patience) = match reason {
                 Hold::BudgetExhausted => (Reason::Budget, Duration::ZERO),
-                Hold::Paused | Hold::ModeObserve | Hold::NotLeading | Hold::CharterUnreachable => {
-                    (Reason::HandsTied, soon)
-                }
+                Hold::Paused | Hold::ModeObserve | Hold::NotLeading => (Reason::HandsTied, soon),
+                // In the third cycle that wanted to act, however they jitter.
+                Hold::CharterUnreachable => (Reason::HandsTied, soon - interval * 3 / 2),
                 Hold::StaleData => (Reason::HandsTied, unread),
                 Hold::Cooldown | Hold::OppositeDirection | Hold::FleetLimit | Hold::InFlight => {
                     (Reason::HandsTied, long)

@@ -35,6 +35,8 @@ pub(super) struct Memory {
     pub learned: Option<Vec<ActionStatistics>>,
     pub started_at: Option<Time>,
     pub last_good_cycle: Option<Time>,
+    /// Cycles that failed or broke off since.
+    pub failed_cycles: u64,
     pub last_error: Option<String>,
     /// When each source was last read whole.
     pub last_read: BTreeMap<Source, Time>,
@@ -74,6 +76,7 @@ impl Memory {
             learned: None,
             started_at: None,
             last_good_cycle: None,
+            failed_cycles: 0,
             last_error: None,
             last_read: BTreeMap::new(),
             policies_generated: 0,

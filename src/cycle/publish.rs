@@ -9,6 +9,7 @@ use crate::analyzer::Changes;
 use crate::domain::alert::AlertClass;
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::{CycleReport, CycleStatus, Phase};
+use crate::domain::finding::{Finding, IncidentClass};
 use crate::domain::reading::{RuleStatus, Source};
 use crate::domain::time::Time;
 use crate::domain::view::{LoopView, RuleHealth, ShownAlert, SourceStatus};
@@ -90,7 +91,10 @@ impl Cycle {
                 run.report.status = CycleStatus::Error;
             }
             run.report.error.get_or_insert(error.to_string());
+            run.report.failed_cycles = run.report.failed_cycles.max(self.memory.failed_cycles + 1);
         }
+        self.memory.failed_cycles = run.report.failed_cycles;
+        self.people.file(&run.report).await;
         let Run { report, mut view, clock, .. } = run;
         let now = clock.now();
         match report.status {
@@ -111,7 +115,12 @@ impl Cycle {
         view.policies_generated = self.memory.policies_generated;
         view.policies_executed = self.memory.policies_executed;
         view.violations = self.tracker.active().cloned().collect();
+        // Shown beside the others, evidence for no detector.
+        let of_cluster =
+            view.people.findings.iter().filter(|f| f.kind.class() != IncidentClass::Loop);
+        view.violations.extend(of_cluster.map(Finding::as_violation));
         view.statistics = self.learned().await.unwrap_or_default();
+        view.failed_cycles = self.memory.failed_cycles;
         view.interval = self.config.orchestrator.loop_interval;
         self.metrics.cycle(&report);
         self.metrics.view(&view);

@@ -87,6 +87,7 @@ pub fn config(script: &Script) -> Config {
     config.plan.auto_approve = script.auto_approve;
     config.orchestrator.auto_approve = script.auto_approve;
     config.knowledge.database = Database::Memory;
+    config.escalation.reports_dir = None;
     let url = |text: &str| text.parse().expect("a URL");
     config.monitor.source = match script.source {
         Source::Prometheus => MetricsSource::Prometheus,

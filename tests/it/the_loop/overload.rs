@@ -72,6 +72,7 @@ async fn a65_an_overloaded_reference_charter_is_scaled_first_and_healed() {
     config.monitor.scrape_url = Some(format!("{base}/metrics").parse().expect("a URL"));
     config.execute.charter_url = base.parse().expect("a URL");
     config.knowledge.database = Database::Memory;
+    config.escalation.reports_dir = None;
     config.alertmanager.enabled = false;
     "127.0.0.1".clone_into(&mut config.api.host);
     config.api.port = 0;

@@ -55,6 +55,7 @@ impl World {
         config.alertmanager.url = alertmanager.url.clone();
         config.execute.charter_url = Url::parse(&charter.base).expect("a URL");
         config.knowledge.database = Database::Memory;
+        config.escalation.reports_dir = None;
         for host in [&mut config.api.host, &mut config.alertmanager.webhook_host] {
             "127.0.0.1".clone_into(host);
         }

@@ -1,0 +1,333 @@
+//! The second half of a cycle: what is wrong in the cluster, how bad it all is, whom it is told, and what came of that.
+//!
+//! ```text
+//! cluster ─▶ findings ──────┐
+//! the loop's own records ───┴▶ board ─▶ assessor ─▶ decision ─▶ stored ─▶ messages ─▶ notifiers | backups ─▶ stored
+//! ```
+//! It runs in every cycle, whatever became of the first half, and a failure here stops nothing there. What cannot be
+//! stored is told all the same: a store that is down is one more thing people must hear of.
+
+mod build;
+mod look;
+mod tell;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::assess::{Assessor, within};
+use super::{Cycle, Run};
+use crate::analyzer::cluster::Onsets;
+use crate::config::CatalogueFile;
+use crate::domain::cycle::{CycleReport, CycleStatus, Phase};
+use crate::domain::decision::Decision;
+use crate::domain::escalation::Escalation;
+use crate::domain::finding::{Finding, IncidentClass};
+use crate::domain::service_incident::ServiceIncident;
+use crate::domain::time::Time;
+use crate::domain::view;
+use crate::escalation::board::{self, BoardState, IncidentBoard, Observation};
+use crate::escalation::own::{self, Failing};
+use crate::escalation::{Changes, correlation};
+use crate::knowledge::documents::{CLOSED, Fact, OPEN};
+use crate::knowledge::report_files::ReportFiles;
+use crate::knowledge::{Knowledge, StoreError};
+use crate::metrics::Metrics;
+use crate::monitor::cluster::ClusterWatch;
+use crate::monitor::github::Github;
+use crate::notify::Notifiers;
+use look::Looked;
+
+pub use build::{Error, Outside};
+
+/// So many cycles that failed in a row are told: one may be a hiccup, two bad luck.
+const FAILING: u64 = 3;
+
+/// Incidents that ended lately and may come back; more than end in a day of storms.
+const ENDED: usize = 1_000;
+const ENDED_WITHIN: TimeDelta = TimeDelta::hours(24);
+
+/// Findings in a report: what a person reads; the incidents have theirs.
+const REPORTED: usize = 200;
+
+/// For all commits of all services that broke in one cycle: an alert does not wait longer for its explanation.
+const COMMITS_WITHIN: Duration = Duration::from_secs(10);
+
+/// What it works with, and what it remembers.
+#[derive(Debug)]
+pub struct People {
+    watch: Option<ClusterWatch>,
+    log_lines: bool,
+    catalogue: CatalogueFile,
+    assessor: Arc<dyn Assessor>,
+    timeout: Duration,
+    notifiers: Notifiers,
+    github: Option<(Github, Duration)>,
+    files: Option<ReportFiles>,
+    settings: crate::escalation::settings::Settings,
+    board: IncidentBoard,
+    onsets: Onsets,
+    /// The loop's own records that are open, as last heard of, and whether that was in this cycle.
+    records: Vec<Escalation>,
+    heard: bool,
+    /// Since when cycle after cycle fails.
+    failing_since: Option<Time>,
+    /// The first cycle waits a little for the first lists.
+    has_looked: bool,
+    /// Could not be written yet.
+    unsaved: BTreeMap<String, ServiceIncident>,
+    saved: Option<Remembered>,
+    shown: view::People,
+    files_problem: Option<String>,
+}
+
+/// What is stored beside the incidents.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Remembered {
+    board: BoardState,
+    onsets: Onsets,
+}
+
+impl People {
+    /// What the loop itself left for people in this cycle.
+    pub(super) fn heard(&mut self, told: &Changes) {
+        let open = told.opened.iter().chain(&told.refreshed).chain(&told.unchanged);
+        self.records = open.cloned().collect();
+        self.heard = true;
+    }
+
+    /// Takes up what was stored before this process led.
+    pub(super) async fn take_up(
+        &mut self,
+        knowledge: &Knowledge,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let mut incidents = knowledge.all::<ServiceIncident>(Some(OPEN)).await?;
+        let ended = knowledge.page::<ServiceIncident>(Some(CLOSED), None, ENDED).await?.items;
+        let lately = |one: &ServiceIncident| one.ended_at.is_some_and(|at| now - at < ENDED_WITHIN);
+        incidents.extend(ended.into_iter().filter(lately));
+        let remembered = knowledge.fact::<Remembered>(Fact::PEOPLE).await?.unwrap_or_default();
+        self.records = knowledge.all::<Escalation>(Some(OPEN)).await?;
+        self.board =
+            IncidentBoard::restore(&self.settings, incidents, remembered.board.clone());
+        self.onsets = remembered.onsets.clone();
+        self.saved = Some(remembered);
+        self.unsaved.clear();
+        Ok(())
+    }
+
+    /// Writes the report's file.
+    pub(super) async fn file(&mut self, report: &CycleReport) {
+        let Some(files) = &mut self.files else { return };
+        let problem = files.write(report).await.err().map(|error| error.to_string());
+        if let Some(problem) = problem.as_ref().filter(|now| self.files_problem.as_ref() != Some(now)) {
+            tracing::warn!(problem, "the report is in the store, and not in a file");
+        }
+        self.files_problem = problem;
+    }
+
+    pub(super) fn shown(&self) -> view::People {
+        let refused = self.catalogue.refusal().map(ToString::to_string);
+        let problem = refused.or_else(|| self.files_problem.clone());
+        view::People { problem, ..self.shown.clone() }
+    }
+
+    /// What was found, by what is known of its past.
+    fn observe(&mut self, findings: &[Finding], looked: &Looked, now: Time) {
+        let mut readable = match &looked.reading {
+            Some(reading) => board::readable(reading),
+            // It is not looked at any more: what was found then is nobody's to follow.
+            None => IncidentClass::ALL.into(),
+        };
+        readable.remove(&IncidentClass::Loop);
+        if self.heard {
+            readable.insert(IncidentClass::Loop);
+        }
+        let catalogue = self.catalogue.catalogue().clone();
+        let seen = Observation { findings, catalogue: &catalogue, readable: &readable, now };
+        let observed = self.board.observe(&seen);
+        for (what, incidents) in [
+            ("opened", &observed.opened),
+            ("came back", &observed.returned),
+            ("ended", &observed.ended),
+        ] {
+            for id in incidents {
+                if let Some(one) = self.board.incident(id) {
+                    tracing::info!(
+                        incident = id, service = one.service, class = one.class.as_str(), severity = one.severity.as_str(),
+                        findings = one.lines.join("; "), "an incident {what}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// The deployments that may be behind what is new. GitHub down only means that none is named.
+    async fn suspects(&mut self, now: Time) {
+        let Some((github, window)) = &self.github else { return };
+        let deadline = Instant::now() + COMMITS_WITHIN;
+        let catalogue = self.catalogue.catalogue().clone();
+        let mut failed = None;
+        for onset in self.board.wanting_suspects(&catalogue, now) {
+            let since = onset.since - TimeDelta::from_std(*window).unwrap_or(TimeDelta::MAX);
+            let mut commits = Vec::new();
+            for path in &onset.service.gitops_paths {
+                match github.commits(path, since, deadline).await {
+                    Ok(found) => commits.extend(found),
+                    Err(error) => failed = Some(error.text),
+                }
+            }
+            if let Some(suspect) =
+                correlation::best_suspect(&onset.service, onset.since, &commits)
+            {
+                self.board.suspect(&onset.incident, suspect, now);
+            }
+        }
+        if let Some(error) = failed {
+            tracing::warn!(error, "deployments could not be looked for; people are told without");
+        }
+    }
+
+    /// What there is to decide, decided: by the assessor, or conservatively when it fails.
+    async fn decide(&mut self, findings: &[Finding], is_partial: bool, now: Time) -> Option<Decision> {
+        let catalogue = self.catalogue.catalogue().clone();
+        let case = self.board.case(&catalogue, is_partial, now)?;
+        Some(match within(&*self.assessor, &case, self.timeout).await {
+            Ok(assessment) => self.board.decide(&case, &assessment),
+            Err(error) => {
+                tracing::warn!(error, "the escalation could not be assessed: the conservative decision stands");
+                self.board.decide_blindly(findings, Some(&case), now)
+            }
+        })
+    }
+
+    /// Stores what changed; what could not be stored is tried again with the next.
+    async fn keep(&mut self, knowledge: &Knowledge, now: Time) -> Result<(), StoreError> {
+        for incident in self.board.take_changed() {
+            self.unsaved.insert(incident.id.clone(), incident);
+        }
+        let saved = self.saved.get_or_insert_default();
+        let board = self.board.take_state().unwrap_or_else(|| saved.board.clone());
+        let remembered = Remembered { board, onsets: self.onsets.clone() };
+        let mut batch = knowledge.batch();
+        for incident in self.unsaved.values() {
+            batch.put(incident);
+        }
+        let mut next = None;
+        if *saved != remembered {
+            let value = serde_json::to_value(&remembered).unwrap_or_default();
+            batch.put(&Fact { name: Fact::PEOPLE.to_owned(), value, at: now });
+            next = Some(remembered);
+        }
+        knowledge.commit(batch).await?;
+        self.unsaved.clear();
+        if next.is_some() {
+            self.saved = next;
+        }
+        Ok(())
+    }
+}
+
+impl Cycle {
+    /// Everything from the cluster to the people. `stopped`: nothing was read, so there is nothing to tell.
+    pub(super) async fn for_people(&mut self, run: &mut Run<'_>, stopped: bool) {
+        let now = self.clock.now();
+        if !stopped {
+            run.enter(Phase::K8sAnalyzer);
+            self.people.refresh_catalogue(&self.metrics);
+            let looked = self.people.look(now).await;
+            run.looked(&looked);
+            let is_bad = matches!(run.report.status, CycleStatus::Failed | CycleStatus::Error);
+            run.report.failed_cycles = if is_bad { self.memory.failed_cycles + 1 } else { 0 };
+            self.people.failing_since =
+                is_bad.then(|| self.people.failing_since.unwrap_or(run.report.started_at));
+
+            run.enter(Phase::Escalation);
+            let mut findings = looked.findings.clone();
+            findings.extend(own::findings(&self.people.records, self.failing(&run.report).as_ref()));
+            self.people.observe(&findings, &looked, now);
+            self.people.suspects(now).await;
+            let decision = self.people.decide(&findings, looked.is_partial(), now).await;
+            if let Some(decision) = &decision {
+                self.metrics.decided(decision);
+                say(decision);
+            }
+
+            run.enter(Phase::Notification);
+            // An incident has its name before anybody hears it: after a crash it is told again under the same.
+            self.store_people(run, now).await;
+            if self.leads_still() {
+                self.tell(run, decision.as_ref(), looked.is_partial(), now).await;
+                self.store_people(run, now).await;
+            }
+            run.report.trend_analysis = Some(self.people.board.trend(now));
+            self.people.show(&findings, decision.clone(), &looked);
+            run.report.escalation_decision = decision;
+            run.report.findings = looked.findings;
+            run.report.findings.truncate(REPORTED);
+        }
+        self.people.heard = false;
+        run.view.people = self.people.shown();
+    }
+
+    fn failing(&self, report: &CycleReport) -> Option<Failing> {
+        let since = self.people.failing_since.filter(|_| report.failed_cycles >= FAILING)?;
+        Some(Failing {
+            cycles: report.failed_cycles,
+            since,
+            phase: report.phase.map(Phase::as_str).unwrap_or_default().to_owned(),
+            error: report.error.clone().unwrap_or_default(),
+        })
+    }
+
+    /// Whoever leads now tells of it: two that tell would tell twice.
+    fn leads_still(&self) -> bool {
+        self.knowledge.term().is_none_or(crate::knowledge::Term::holds)
+    }
+
+    async fn store_people(&mut self, run: &mut Run<'_>, now: Time) {
+        if let Err(error) = self.people.keep(&self.knowledge, now).await {
+            tracing::warn!(%error, "incidents are kept in memory only until the store takes them");
+            run.view.store_error.get_or_insert(error.to_string());
+        }
+    }
+}
+
+impl Run<'_> {
+    /// The status is the worst of both halves.
+    fn looked(&mut self, looked: &Looked) {
+        let report = &mut self.report;
+        match (&looked.error, report.status) {
+            (Some(error), CycleStatus::Healthy | CycleStatus::Completed) => {
+                report.status = CycleStatus::Failed;
+                report.phase = Some(Phase::K8sAnalyzer);
+                report.error = Some(error.clone());
+                tracing::warn!(
+                    cycle = report.id, phase = Phase::K8sAnalyzer.as_str(), error,
+                    "the cluster could not be read whole: nothing is called healthy"
+                );
+            }
+            (None, CycleStatus::Healthy) if !looked.findings.is_empty() => {
+                report.status = CycleStatus::Completed;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn say(decision: &Decision) {
+    tracing::info!(
+        severity = decision.severity.as_str(),
+        confidence = decision.confidence,
+        should_notify = decision.should_notify,
+        services = decision.affected_services.join(", "),
+        incidents = decision.incidents.join(", "),
+        root_cause = decision.root_cause,
+        "escalation decided"
+    );
+}

@@ -1,0 +1,92 @@
+//! The first of it: the cluster is looked at, and the catalogue's file.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::People;
+use crate::analyzer::cluster;
+use crate::config::Refreshed;
+use crate::domain::cluster::ClusterReading;
+use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::time::Time;
+use crate::metrics::Metrics;
+
+/// The first lists of a large cluster; a first cycle that comes too soon is failed, and says so.
+const FIRST_LISTS: Duration = Duration::from_secs(10);
+
+/// Findings whose logs are read in one cycle.
+const LOGS: usize = 5;
+
+/// What a cycle saw of the cluster.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// `None`: Kubernetes is not looked at.
+    pub reading: Option<ClusterReading>,
+    pub findings: Vec<Finding>,
+    /// What could not be read.
+    pub error: Option<String>,
+}
+
+impl Looked {
+    pub fn is_partial(&self) -> bool {
+        self.error.is_some()
+    }
+}
+
+impl People {
+    pub(super) fn refresh_catalogue(&mut self, metrics: &Metrics) {
+        match self.catalogue.refresh() {
+            Refreshed::Unchanged => {}
+            Refreshed::Reloaded => {
+                tracing::info!(
+                    services = self.catalogue.catalogue().services.len(),
+                    "the service catalogue was read again"
+                );
+            }
+            Refreshed::Refused(errors) => {
+                tracing::error!(%errors, "the service catalogue has changed and is refused; the one before stands");
+            }
+        }
+        metrics.catalogue(self.catalogue.refusal().is_none());
+    }
+
+    pub(super) async fn look(&mut self, now: Time) -> Looked {
+        let Some(watch) = &self.watch else { return Looked::default() };
+        if !std::mem::replace(&mut self.has_looked, true) {
+            watch.ready(Instant::now() + FIRST_LISTS).await;
+        }
+        let reading = watch.read(now);
+        let mut findings = if reading.is_unreadable() {
+            Vec::new()
+        } else {
+            cluster::findings(&reading, self.catalogue.catalogue(), &self.onsets, now)
+        };
+        self.onsets.update(&findings, &reading);
+        self.read_logs(&mut findings).await;
+        let failures: Vec<String> =
+            reading.failures.values().map(|failure| failure.text.clone()).collect();
+        let error = (!failures.is_empty()).then(|| failures.join("; "));
+        Looked { reading: Some(reading), findings, error }
+    }
+}
+
+impl People {
+    /// The last words of what crashes, when they are asked for.
+    async fn read_logs(&self, findings: &mut [Finding]) {
+        let Some(watch) = self.watch.as_ref().filter(|_| self.log_lines) else { return };
+        let crashed = findings.iter_mut().filter(|finding| match finding.kind {
+            FindingKind::CrashLoop | FindingKind::OomKilled | FindingKind::InitFailed => true,
+            _ => false,
+        });
+        for finding in crashed.take(LOGS) {
+            if let (Some(namespace), Some(pod), Some(container)) =
+                (&finding.namespace, finding.pods.first(), &finding.container)
+            {
+                // The run before: the present one waits, or has only just begun.
+                let lines = watch.last_lines(namespace, pod, container, true).await;
+                finding.log_lines = lines.unwrap_or_default();
+            }
+        }
+    }
+}
