@@ -16,6 +16,7 @@ use crate::domain::analysis::Analysis;
 use crate::domain::cycle::{CycleReport, Trigger, Verdict};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{Execution, ExecutionStatus};
+use crate::domain::message::NotifierName;
 use crate::domain::outcome::Outcome;
 use crate::domain::reading::SourceReading;
 use crate::domain::rule::Severity;
@@ -23,10 +24,10 @@ use crate::domain::time::Time;
 use crate::domain::view::LoopView;
 use family::Families;
 use labels::{
-    AlertOutcome, CallResult, CharterCall, ExecutionResult, IntakeRejection, StoreOperation,
-    WakeReason, WebhookStatus,
+    AlertOutcome, CallResult, CharterCall, ExecutionResult, IntakeRejection, NotificationResult,
+    StoreOperation, WakeReason, WebhookStatus,
 };
-use series::{ActionSeries, IntakeSeries, LoopSeries, SourceSeries};
+use series::{ActionSeries, IntakeSeries, LoopSeries, NotifySeries, SourceSeries};
 
 #[derive(Debug)]
 pub struct Metrics {
@@ -35,6 +36,7 @@ pub struct Metrics {
     action: ActionSeries,
     source: SourceSeries,
     intake: IntakeSeries,
+    notify: NotifySeries,
 }
 
 impl Metrics {
@@ -54,6 +56,7 @@ impl Metrics {
             action: ActionSeries::new(&f),
             source: SourceSeries::new(&f),
             intake: IntakeSeries::new(&f),
+            notify: NotifySeries::new(&f),
             registry,
         })
     }
@@ -226,6 +229,17 @@ impl Metrics {
     /// From the arrival of the alert that woke the loop to the first call to Charter.
     pub fn webhook_to_call(&self, took: Duration) {
         self.intake.webhook_to_call.observe(took.as_secs_f64());
+    }
+
+    /// One message, or one refresh of what stands, has ended at a notifier.
+    pub fn notified(&self, notifier: NotifierName, result: NotificationResult, took: Duration) {
+        self.notify.notification_duration.observe(notifier, took.as_secs_f64());
+        self.notify.notifications.add(notifier, result, 1);
+    }
+
+    /// Messages that wait in files.
+    pub fn notifications_backed_up(&self, count: usize) {
+        self.notify.backed_up.set(count as f64);
     }
 
     pub fn store_error(&self, operation: StoreOperation) {
