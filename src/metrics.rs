@@ -19,6 +19,7 @@ use crate::domain::decision::{Decision, Sev};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::finding::IncidentClass;
+use crate::domain::message::NotifierName;
 use crate::domain::outcome::Outcome;
 use crate::domain::reading::SourceReading;
 use crate::domain::rule::Severity;
@@ -26,11 +27,11 @@ use crate::domain::time::Time;
 use crate::domain::view::LoopView;
 use family::Families;
 use labels::{
-    AlertOutcome, CallResult, CharterCall, ExecutionResult, IntakeRejection, StoreOperation,
-    WakeReason, WebhookStatus,
+    AlertOutcome, CallResult, CharterCall, ExecutionResult, IntakeRejection, NotificationResult,
+    StoreOperation, WakeReason, WebhookStatus,
 };
 use people::PeopleSeries;
-use series::{ActionSeries, IntakeSeries, LoopSeries, SourceSeries};
+use series::{ActionSeries, IntakeSeries, LoopSeries, NotifySeries, SourceSeries};
 
 #[derive(Debug)]
 pub struct Metrics {
@@ -40,6 +41,7 @@ pub struct Metrics {
     source: SourceSeries,
     intake: IntakeSeries,
     people: PeopleSeries,
+    notify: NotifySeries,
 }
 
 impl Metrics {
@@ -60,6 +62,7 @@ impl Metrics {
             source: SourceSeries::new(&f),
             intake: IntakeSeries::new(&f),
             people: PeopleSeries::new(&f),
+            notify: NotifySeries::new(&f),
             registry,
         })
     }
@@ -249,6 +252,17 @@ impl Metrics {
     /// From the arrival of the alert that woke the loop to the first call to Charter.
     pub fn webhook_to_call(&self, took: Duration) {
         self.intake.webhook_to_call.observe(took.as_secs_f64());
+    }
+
+    /// One message, or one refresh of what stands, has ended at a notifier.
+    pub fn notified(&self, notifier: NotifierName, result: NotificationResult, took: Duration) {
+        self.notify.notification_duration.observe(notifier, took.as_secs_f64());
+        self.notify.notifications.add(notifier, result, 1);
+    }
+
+    /// Messages that wait in files.
+    pub fn notifications_backed_up(&self, count: usize) {
+        self.notify.backed_up.set(count as f64);
     }
 
     pub fn store_error(&self, operation: StoreOperation) {

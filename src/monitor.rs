@@ -52,6 +52,11 @@ pub enum Error {
         "monitor.source is scrape but monitor.scrape_url is not set: give the URL of Charter's metrics"
     )]
     NoScrapeUrl,
+    #[error(
+        "github.enabled is true but github.owner or github.repository is not set: give both (GITHUB_REPO_OWNER, \
+         GITHUB_REPO_NAME)"
+    )]
+    NoRepository,
 }
 
 /// The past wanted along with the present: at start and after a gap.

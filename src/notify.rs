@@ -1,3 +1,94 @@
 //! Telling people: Slack, an Alertmanager, and files for what could not be delivered.
+//!
+//! ```text
+//! messages ─▶ Notifiers ─┬─ Slack ─────────┐ confirmed ─▶ Delivery with its thread
+//!                 ▲      └─ Alertmanager ──┴ not ───────▶ Spool (a file each)
+//!                 └──────────── resend: by severity, then oldest ◀─┘
+//! ```
+//!
+//! It decides nothing of whom to tell what: `escalation` makes the messages, `cycle` hands them over.
 
+pub mod alertmanager;
+mod call;
+mod resend;
+mod set;
 pub mod settings;
+pub mod slack;
+pub mod spool;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::domain::message::{Form, Message, NotifierName, Thread};
+use crate::metrics::labels::NotificationResult;
+
+pub use resend::Resent;
+pub use set::{Notifiers, Setup};
+
+/// Carries messages to people.
+#[async_trait]
+pub trait Notifier: Send + Sync + std::fmt::Debug {
+    fn name(&self) -> NotifierName;
+
+    /// Messages of one lane go one after the other, the lanes beside each other.
+    fn lane(&self, message: &Message) -> String;
+
+    /// Is a message of this form one that it sends? What it does not is told without a call.
+    fn sends(&self, form: &Form) -> bool;
+
+    /// Sends it and waits until the server has confirmed it. The thread is where it can be answered, where there is one.
+    async fn deliver(
+        &self,
+        message: &Message,
+        deadline: Instant,
+    ) -> Result<Option<Thread>, NotifyError>;
+}
+
+/// Why a message was not confirmed. The text says what failed, on what, and what to do.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum NotifyError {
+    #[error("{0}")]
+    Unreachable(String),
+    /// It may have arrived all the same: sent again it may be told twice, which is better than not at all.
+    #[error("{0}")]
+    Timeout(String),
+    #[error("{text}")]
+    RateLimited { text: String, retry_after: Duration },
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Panicked(String),
+}
+
+impl NotifyError {
+    #[must_use]
+    pub fn result(&self) -> NotificationResult {
+        match self {
+            Self::Unreachable(_) => NotificationResult::Unreachable,
+            Self::Timeout(_) => NotificationResult::Timeout,
+            Self::RateLimited { .. } => NotificationResult::RateLimited,
+            Self::Refused(_) => NotificationResult::Refused,
+            Self::Panicked(_) => NotificationResult::Panicked,
+        }
+    }
+}
+
+/// A configuration with which nobody can be told anything.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error("no HTTP client to notify with: {0}. Check the system's CA certificates")]
+    Client(String),
+    #[error(
+        "slack.enabled is true, but there is neither slack.token (or token_file) nor slack.webhook_url (or \
+         webhook_url_file): give one of them"
+    )]
+    NoWay,
+    #[error(
+        "slack.token holds characters that no token has; check that the file holds the token alone"
+    )]
+    Token,
+    #[error("slack.webhook_url is no http(s) URL; copy it from the app's page Incoming Webhooks")]
+    WebhookUrl,
+}

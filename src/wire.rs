@@ -6,7 +6,8 @@
 use std::error::Error as _;
 
 use async_trait::async_trait;
-use reqwest::{Client, Request, Response};
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,34 @@ impl Wire for Http {
     async fn send(&self, request: Request) -> Result<Response, Failure> {
         self.0.execute(request).await.map_err(|error| failure(&error))
     }
+}
+
+/// A whole answer, whatever its status.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+/// Sends a request, once, and reads its whole answer, of at most `limit` bytes.
+pub async fn exchange(
+    wire: &dyn Wire,
+    request: RequestBuilder,
+    limit: usize,
+) -> Result<Answer, Failure> {
+    let request = request.build().map_err(|error| failure(&error))?;
+    let mut response = wire.send(request).await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
+        if body.len() + chunk.len() > limit {
+            let what = format!("{status}, and an answer larger than {} KiB", limit >> 10);
+            return Err(Failure::Broken(what));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, headers, body })
 }
 
 /// What a failed request, or a body that broke off, comes to.

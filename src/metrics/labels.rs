@@ -10,6 +10,7 @@ use crate::domain::decision::Sev;
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::ActionState;
 use crate::domain::finding::IncidentClass;
+use crate::domain::message::NotifierName;
 use crate::domain::outcome::OutcomeType;
 use crate::domain::reading::{FailureKind, Source};
 use crate::domain::rule::Severity;
@@ -45,7 +46,8 @@ domain_labels!(
     Source,
     Severity,
     Sev,
-    IncidentClass
+    IncidentClass,
+    NotifierName
 );
 
 /// One list of variants with their texts, so that no variant can lack a series or a name.
@@ -140,6 +142,16 @@ labels! {
 
     /// What the store was asked to do when it failed.
     StoreOperation { Read = "read", Write = "write", Check = "check" }
+
+    /// How one message, or one refresh of what stands, ended at a notifier.
+    NotificationResult {
+        Delivered = "delivered",
+        Unreachable = "unreachable",
+        Timeout = "timeout",
+        RateLimited = "rate_limited",
+        Refused = "refused",
+        Panicked = "panicked",
+    }
 
     /// The state in which the journal left an action.
     ActionEnd {

@@ -5,12 +5,14 @@ use prometheus::{Gauge, Histogram, IntCounter};
 use super::family::{CounterTable, Counters, Families, Gauges, Histograms};
 use super::labels::{
     ActionEnd, AlertOutcome, CallResult, CandidateVerdict, CharterCall, CycleResult,
-    ExecutionResult, IntakeRejection, StoreOperation, WakeReason, WebhookStatus,
+    ExecutionResult, IntakeRejection, NotificationResult, StoreOperation, WakeReason,
+    WebhookStatus,
 };
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::PatternKind;
 use crate::domain::cycle::{Hold, Phase};
 use crate::domain::escalation::EscalationReason;
+use crate::domain::message::NotifierName;
 use crate::domain::outcome::OutcomeType;
 use crate::domain::reading::{FailureKind, Source};
 use crate::domain::rule::Severity;
@@ -245,6 +247,36 @@ impl IntakeSeries {
                 "mape_k_webhook_to_charter_call_seconds",
                 "From the arrival of an alert to the first call to Charter of the cycle it woke.",
                 &CALL_BUCKETS,
+            ),
+        }
+    }
+}
+
+/// Telling people.
+#[derive(Debug)]
+pub(super) struct NotifySeries {
+    pub notifications: CounterTable<NotifierName, NotificationResult>,
+    pub notification_duration: Histograms<NotifierName>,
+    pub backed_up: Gauge,
+}
+
+impl NotifySeries {
+    pub fn new(f: &Families) -> Self {
+        Self {
+            notifications: f.table(
+                "mape_k_notifications_total",
+                "Messages by notifier and how they ended; resent ones count again.",
+                ["notifier", "result"],
+            ),
+            notification_duration: f.histograms(
+                "mape_k_notification_duration_seconds",
+                "Time until a notifier's server confirmed a message, or until it was given up.",
+                "notifier",
+                &CALL_BUCKETS,
+            ),
+            backed_up: f.gauge(
+                "mape_k_notifications_backed_up",
+                "Messages that wait in files to be sent again.",
             ),
         }
     }

@@ -1,0 +1,228 @@
+//! An Alertmanager as a notifier: what we escalate as alerts of its API v2, for the routes, silences and pagers that
+//! users already have.
+//!
+//! It is level-triggered: an alert stands while it is told again, so [`Alertmanager::refresh`] tells in every cycle what
+//! stands and what has ended. `origin="mape-k"` keeps the daemon from hearing itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::SecondsFormat;
+use reqwest::header::CONTENT_TYPE;
+use serde::Serialize;
+use tokio::time::Instant;
+use url::Url;
+
+use super::call::{Caller, below, credentials, shorten};
+use super::{Notifier, NotifyError};
+use crate::domain::address;
+use crate::domain::decision::Sev;
+use crate::domain::message::{Entry, Form, Message, NotifierName, Thread};
+use crate::domain::secret::Secret;
+use crate::domain::time::{Time, after};
+use crate::wire::Wire;
+
+/// Alertmanager's own `resolve_timeout`: no alert of ours ends sooner because a cycle took long.
+const SHORTEST_STAND: Duration = Duration::from_secs(5 * 60);
+
+/// Cycles that may fail before an alert ends by itself.
+const CYCLES: u32 = 4;
+
+/// In one request: at most some 2 MiB.
+const IN_A_POST: usize = 500;
+
+/// In one refresh: far more incidents than people can be told of; the worst come first.
+const MAX_ALERTS: usize = 2_000;
+
+/// Of an annotation: a page of a pager.
+const MAX_TEXT: usize = 3_000;
+
+#[derive(Debug)]
+pub struct Alertmanager {
+    caller: Caller,
+    base: Url,
+    stand: Duration,
+}
+
+#[derive(Serialize)]
+struct Alert {
+    labels: BTreeMap<&'static str, String>,
+    annotations: BTreeMap<&'static str, String>,
+    #[serde(rename = "startsAt")]
+    starts_at: String,
+    #[serde(rename = "endsAt")]
+    ends_at: String,
+}
+
+impl Alertmanager {
+    /// `interval` is that of the cycles, each of which refreshes.
+    #[must_use]
+    pub fn over(wire: Arc<dyn Wire>, url: &Url, interval: Duration) -> Self {
+        let server = format!("Alertmanager at {}", address::redacted(url));
+        let secrets = credentials(wire.client(), url);
+        let caller = Caller { wire, server, key: "notify.alertmanager.url", secrets };
+        let stand = interval.saturating_mul(CYCLES).max(SHORTEST_STAND);
+        Self { caller, base: url.clone(), stand }
+    }
+
+    #[must_use]
+    pub fn secrets(&self) -> &[Secret] {
+        &self.caller.secrets
+    }
+
+    /// Tells what stands now, and the end of what has ended.
+    pub async fn refresh(
+        &self,
+        standing: &[Entry],
+        now: Time,
+        deadline: Instant,
+    ) -> Result<(), NotifyError> {
+        let mut standing: Vec<&Entry> = standing.iter().collect();
+        standing.sort_by_key(|entry| std::cmp::Reverse(entry.severity));
+        if standing.len() > MAX_ALERTS {
+            tracing::warn!(
+                standing = standing.len(),
+                told = MAX_ALERTS,
+                "alertmanager is told of the worst incidents only"
+            );
+        }
+        let alerts: Vec<Alert> =
+            standing.into_iter().take(MAX_ALERTS).map(|entry| self.alert(entry, now)).collect();
+        self.post(&alerts, deadline).await
+    }
+
+    async fn post(&self, alerts: &[Alert], deadline: Instant) -> Result<(), NotifyError> {
+        let asked = "POST /api/v2/alerts";
+        for some in alerts.chunks(IN_A_POST) {
+            let body = serde_json::to_vec(some).expect("texts under constant names");
+            let request = self.caller.wire.client().post(below(&self.base, "api/v2/alerts"));
+            let request = request.header(CONTENT_TYPE, "application/json").body(body);
+            let answer = self.caller.call(request, asked, deadline).await?;
+            if !answer.status.is_success() {
+                return Err(NotifyError::Refused(format!(
+                    "{}, asked for {asked}: {}: {}. Check that {} is an Alertmanager of version 0.16 or later, and its \
+                     log",
+                    self.caller.server,
+                    answer.status,
+                    shorten(&answer.body),
+                    self.caller.key
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn alert(&self, entry: &Entry, now: Time) -> Alert {
+        let ends_at = entry.ended_at.map_or_else(|| after(now, self.stand), |end| end.min(now));
+        let mut labels = labels(entry.severity);
+        labels.insert("service", cut(&entry.service, 200));
+        labels.insert("class", entry.class.as_str().to_owned());
+        labels.insert("incident", cut(&entry.incident, 200));
+        if let Some(namespace) = &entry.namespace {
+            labels.insert("namespace", cut(namespace, 200));
+        }
+        let first = entry.findings.first().map_or(entry.class.as_str(), String::as_str);
+        let mut lines = entry.findings.clone();
+        lines.extend(entry.recommendations.iter().map(|text| format!("Do: {text}")));
+        lines.extend(entry.deployment.iter().map(|text| format!("Deployment: {text}")));
+        let mut annotations = BTreeMap::from([
+            ("summary", cut(&format!("{} {}: {first}", entry.severity, entry.service), 300)),
+            ("description", cut(&lines.join("\n"), MAX_TEXT)),
+        ]);
+        if let Some(url) = &entry.runbook_url {
+            annotations.insert("runbook_url", cut(url, MAX_TEXT));
+        }
+        // An alert that ends before it starts is refused, and with it all others of the request.
+        Alert {
+            labels,
+            annotations,
+            starts_at: time(entry.since.min(ends_at)),
+            ends_at: time(ends_at),
+        }
+    }
+
+    /// A message as one alert that ends by itself: a summary, or one that names no incident.
+    fn whole(&self, message: &Message) -> Alert {
+        let mut labels = labels(message.severity);
+        labels.insert("service", "mape-k".to_owned());
+        labels.insert("class", "summary".to_owned());
+        labels.insert("incident", format!("summary-{}", message.at.format("%Y%m%d_%H%M%S")));
+        let mut lines = vec![message.root_cause.clone(), message.impact.clone()];
+        lines.extend(message.actions.iter().map(|text| format!("Do: {text}")));
+        lines.extend(message.entries.iter().map(|entry| {
+            format!("{} {} ({})", entry.incident, entry.service, entry.findings.join("; "))
+        }));
+        let annotations = BTreeMap::from([
+            ("summary", cut(&message.title, 300)),
+            ("description", cut(&lines.join("\n"), MAX_TEXT)),
+        ]);
+        let ends_at = time(after(message.at, self.stand));
+        Alert { labels, annotations, starts_at: time(message.at), ends_at }
+    }
+}
+
+#[async_trait]
+impl Notifier for Alertmanager {
+    fn name(&self) -> NotifierName {
+        NotifierName::Alertmanager
+    }
+
+    fn lane(&self, _message: &Message) -> String {
+        String::new()
+    }
+
+    fn sends(&self, form: &Form) -> bool {
+        match form {
+            // What changed is in the next refresh.
+            Form::Edit(_) | Form::Update(_) => false,
+            Form::Alert | Form::Ended(_) | Form::Summary => true,
+        }
+    }
+
+    async fn deliver(
+        &self,
+        message: &Message,
+        deadline: Instant,
+    ) -> Result<Option<Thread>, NotifyError> {
+        let is_end = matches!(message.form, Form::Ended(_));
+        let alerts = if message.form == Form::Summary || message.entries.is_empty() {
+            vec![self.whole(message)]
+        } else {
+            let entries = message.entries.iter().take(MAX_ALERTS);
+            let told = entries.cloned().map(|mut entry| {
+                if is_end {
+                    entry.ended_at.get_or_insert(message.at);
+                }
+                self.alert(&entry, message.at)
+            });
+            told.collect()
+        };
+        self.post(&alerts, deadline).await.map(|()| None)
+    }
+}
+
+fn labels(severity: Sev) -> BTreeMap<&'static str, String> {
+    let level = match severity {
+        Sev::Sev1 => "critical",
+        Sev::Sev2 | Sev::Sev3 => "warning",
+        Sev::Sev4 => "info",
+    };
+    BTreeMap::from([
+        ("alertname", "MapeKEscalation".to_owned()),
+        ("origin", "mape-k".to_owned()),
+        ("severity", level.to_owned()),
+        ("sev", severity.as_str().to_owned()),
+    ])
+}
+
+fn cut(text: &str, max: usize) -> String {
+    text.char_indices()
+        .nth(max)
+        .map_or_else(|| text.to_owned(), |(end, _)| format!("{}…", &text[..end]))
+}
+
+fn time(at: Time) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}

@@ -1,0 +1,207 @@
+//! Backups told again, once: the worst first, then the oldest, a few a cycle; what is over or old in one summary.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::set::{Attempt, Notifiers};
+use super::spool::{Backup, Spool};
+use super::{Notifier, NotifyError};
+use crate::domain::decision::Channel;
+use crate::domain::message::{Delivery, Entry, Form, Message, NotifierName};
+use crate::domain::time::{Time, since};
+
+/// In one cycle and by one notifier: Slack takes a message a second and channel, and new ones come first.
+const AT_ONCE: usize = 5;
+
+/// What is older is told in a summary, open or not.
+const TOO_OLD: Duration = Duration::from_secs(60 * 60);
+
+/// Titles that a summary repeats; its incidents are all there, as many as the notifier can show.
+const TITLES: usize = 10;
+
+/// What became of the backups in one cycle.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resent {
+    /// Told now as they should have been, or tried; the thread of an alert is where its incidents are followed from here.
+    pub deliveries: Vec<(Message, Delivery)>,
+    /// Told in a summary.
+    pub summarized: Vec<Message>,
+    /// What stood in the way of reading or renaming the files.
+    pub errors: Vec<String>,
+}
+
+impl Notifiers {
+    /// Tells again what waits. `is_open` says whether an incident, by its id, still is. To be called after the new
+    /// messages of a cycle are told.
+    pub async fn resend(
+        &self,
+        is_open: &(dyn Fn(&str) -> bool + Sync),
+        now: Time,
+        deadline: Instant,
+    ) -> Resent {
+        let mut resent = Resent::default();
+        let Some(spool) = self.spool.as_ref().filter(|_| !self.is_empty()) else { return resent };
+        let waiting = match spool.waiting() {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                tracing::error!(%error, "backups are not sent again");
+                resent.errors.push(error.to_string());
+                return resent;
+            }
+        };
+        for notifier in &self.notifiers {
+            let own = waiting.iter().filter(|backup| backup.notifier == notifier.name());
+            let (late, live): (Vec<_>, Vec<_>) =
+                own.partition(|backup| is_late(&backup.message, is_open, now));
+            self.again(&**notifier, spool, live, is_open, deadline, &mut resent).await;
+            self.summarize(&**notifier, spool, &late, is_open, now, deadline, &mut resent).await;
+        }
+        self.count_backups();
+        resent
+    }
+
+    async fn again(
+        &self,
+        notifier: &dyn Notifier,
+        spool: &Spool,
+        backups: Vec<&Backup>,
+        is_open: &(dyn Fn(&str) -> bool + Sync),
+        deadline: Instant,
+        resent: &mut Resent,
+    ) {
+        // A channel that fails is not tried again in this cycle, so that it keeps no place from the others.
+        let mut failing: BTreeSet<Channel> = BTreeSet::new();
+        let mut told = 0;
+        for backup in backups {
+            if told == AT_ONCE || Instant::now() >= deadline {
+                break;
+            }
+            if failing.contains(&backup.message.channel) {
+                continue;
+            }
+            let message = as_of_now(&backup.message, is_open);
+            let attempt = self.attempt(notifier, &message, deadline).await;
+            if attempt.result.is_ok() {
+                told += 1;
+                finished(spool, backup, resent);
+            } else {
+                failing.insert(message.channel);
+            }
+            resent.deliveries.push((message, delivery(attempt)));
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one step of resend")]
+    async fn summarize(
+        &self,
+        notifier: &dyn Notifier,
+        spool: &Spool,
+        late: &[&Backup],
+        is_open: &(dyn Fn(&str) -> bool + Sync),
+        now: Time,
+        deadline: Instant,
+        resent: &mut Resent,
+    ) {
+        let Some(summary) = summary(late, is_open, now) else { return };
+        let attempt = self.attempt(notifier, &summary, deadline).await;
+        if attempt.result.is_ok() {
+            for backup in late {
+                finished(spool, backup, resent);
+                resent.summarized.push(backup.message.clone());
+            }
+        }
+        resent.deliveries.push((summary, delivery(attempt)));
+    }
+}
+
+/// A crash between the confirmation and this tells it once more at the next start: better twice than not at all.
+fn finished(spool: &Spool, backup: &Backup, resent: &mut Resent) {
+    if let Err(error) = spool.sent(backup) {
+        tracing::error!(%error, "a backup that was told stays where it is");
+        resent.errors.push(error.to_string());
+    }
+}
+
+/// Those that failed again wait on in their file.
+fn delivery(attempt: Attempt) -> Delivery {
+    let Attempt { notifier, result, took } = attempt;
+    let backed_up = result.is_err();
+    if let Err(error) = &result {
+        let notifier = NotifierName::as_str(notifier);
+        tracing::warn!(notifier, %error, "a backup could not be sent again yet");
+    }
+    Delivery { notifier, result: result.map_err(|e| NotifyError::to_string(&e)), took, backed_up }
+}
+
+/// Is it too late to tell it as it is?
+fn is_late(message: &Message, is_open: &dyn Fn(&str) -> bool, now: Time) -> bool {
+    let is_over = || {
+        let mut entries = message.entries.iter();
+        !message.entries.is_empty() && !entries.any(|entry| is_open(&entry.incident))
+    };
+    since(now, message.at) > TOO_OLD
+        || match &message.form {
+            // The end of what was told is still told where that stands; the end of what never was goes with it.
+            Form::Ended(thread) => thread.is_none(),
+            Form::Summary => false,
+            Form::Alert | Form::Update(_) | Form::Edit(_) => is_over(),
+        }
+}
+
+/// The message, saying which of its incidents are over by now.
+fn as_of_now(message: &Message, is_open: &dyn Fn(&str) -> bool) -> Message {
+    let mut message = message.clone();
+    if matches!(message.form, Form::Alert | Form::Update(_)) {
+        for entry in message.entries.iter_mut().filter(|entry| !is_open(&entry.incident)) {
+            entry.findings.insert(0, "Over by now.".to_owned());
+            entry.recommendations.clear();
+        }
+    }
+    message
+}
+
+/// What could not be told in time, in one message.
+fn summary(late: &[&Backup], is_open: &dyn Fn(&str) -> bool, now: Time) -> Option<Message> {
+    let newest = late.iter().map(|backup| &backup.message).max_by_key(|message| message.at)?;
+    let severity = late.iter().map(|backup| backup.message.severity).max()?;
+    // One entry an incident, the latest word on it.
+    let mut entries: BTreeMap<&str, &Entry> = BTreeMap::new();
+    let mut by_time: Vec<&Message> = late.iter().map(|backup| &backup.message).collect();
+    by_time.sort_by_key(|message| message.at);
+    for entry in by_time.iter().flat_map(|message| &message.entries) {
+        entries.insert(&entry.incident, entry);
+    }
+    let entries = entries.into_values().map(|entry| {
+        let state = if is_open(&entry.incident) { "Still open." } else { "Over by now." };
+        let mut entry = entry.clone();
+        entry.findings.insert(0, state.to_owned());
+        entry.recommendations.clear();
+        entry
+    });
+    let mut titles: Vec<&str> = by_time.iter().map(|message| message.title.as_str()).collect();
+    titles.dedup();
+    let more = titles.len().saturating_sub(TITLES);
+    titles.truncate(TITLES);
+    let mut what = titles.join("; ");
+    if more > 0 {
+        what += &format!("; and {more} more");
+    }
+    let count = late.len();
+    let plural = if count == 1 { "" } else { "s" };
+    Some(Message {
+        form: Form::Summary,
+        severity,
+        channel: severity.channel(),
+        at: now,
+        cycle_id: newest.cycle_id.clone(),
+        title: format!("{severity}: {count} message{plural} that could not be told in time"),
+        root_cause: what,
+        impact: "Told late: what they say is over by now, or more than an hour old".to_owned(),
+        actions: vec!["See what is still open: mape-k status".to_owned()],
+        confidence: 100,
+        is_partial: false,
+        entries: entries.collect(),
+    })
+}

@@ -1,0 +1,251 @@
+//! All notifiers together: messages by severity, lanes beside each other, a panic caught, what failed kept in a file.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::join_all;
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::alertmanager::Alertmanager;
+use super::call::{hide, network};
+use super::settings::{Settings, Slack as SlackSettings};
+use super::slack::Slack;
+use super::spool::Spool;
+use super::{Notifier, NotifyError, SetupError};
+use crate::domain::message::{Delivery, Entry, Form, Message, NotifierName, Thread};
+use crate::domain::secret::Secret;
+use crate::domain::time::Time;
+use crate::metrics::Metrics;
+use crate::metrics::labels::NotificationResult;
+use crate::wire::Wire;
+
+/// What the notifiers are made of.
+#[derive(Clone, Debug)]
+pub struct Setup<'a> {
+    pub slack: &'a SlackSettings,
+    pub notify: &'a Settings,
+    /// `alertmanager.url`: where the Alertmanager is unless `notify.alertmanager.url` says otherwise.
+    pub alertmanager_url: &'a Url,
+    /// Between cycles, each of which refreshes what stands.
+    pub interval: Duration,
+    /// `escalation.reports_dir`; backups are in its folder `incidents`. `None`: there are none.
+    pub reports_dir: Option<&'a Path>,
+    pub metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+pub struct Notifiers {
+    pub(super) notifiers: Vec<Arc<dyn Notifier>>,
+    alertmanager: Option<Arc<Alertmanager>>,
+    pub(super) spool: Option<Spool>,
+    secrets: Vec<Secret>,
+    metrics: Arc<Metrics>,
+}
+
+impl Notifiers {
+    pub fn new(setup: Setup<'_>) -> Result<Self, SetupError> {
+        Self::over(network()?, setup)
+    }
+
+    /// The same by another way than the network.
+    pub fn over(wire: Arc<dyn Wire>, setup: Setup<'_>) -> Result<Self, SetupError> {
+        let mut notifiers: Vec<Arc<dyn Notifier>> = Vec::new();
+        let mut secrets = Vec::new();
+        if setup.slack.enabled {
+            let slack = Slack::over(wire.clone(), setup.slack)?;
+            secrets.extend_from_slice(slack.secrets());
+            notifiers.push(Arc::new(slack));
+        }
+        let settings = &setup.notify.alertmanager;
+        let alertmanager = settings.enabled.then(|| {
+            let url = settings.url.as_ref().unwrap_or(setup.alertmanager_url);
+            Arc::new(Alertmanager::over(wire, url, setup.interval))
+        });
+        if let Some(alertmanager) = &alertmanager {
+            secrets.extend_from_slice(alertmanager.secrets());
+            notifiers.push(alertmanager.clone());
+        }
+        let folder = setup.reports_dir.map(|folder| folder.join("incidents"));
+        let spool = folder.map(|folder| Spool::new(folder, secrets.clone()));
+        let set = Self { notifiers, alertmanager, spool, secrets, metrics: setup.metrics };
+        set.count_backups();
+        Ok(set)
+    }
+
+    /// Nobody can be told anything: no notifier is enabled.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.notifiers.is_empty()
+    }
+
+    /// Tells the messages, each by every notifier, and keeps in a file what was not confirmed by the deadline. Answers
+    /// for each message what became of it at each notifier, in the order of the messages.
+    pub async fn deliver(&self, messages: &[Message], deadline: Instant) -> Vec<Vec<Delivery>> {
+        let by_notifier =
+            self.notifiers.iter().map(|notifier| self.carry(&**notifier, messages, deadline));
+        let mut results: Vec<_> =
+            join_all(by_notifier).await.into_iter().map(Vec::into_iter).collect();
+        let mut deliveries = Vec::with_capacity(messages.len());
+        for message in messages {
+            let attempts = results.iter_mut().filter_map(Iterator::next);
+            deliveries.push(attempts.map(|attempt| self.kept(message, attempt)).collect());
+        }
+        if !messages.is_empty() {
+            self.count_backups();
+        }
+        deliveries
+    }
+
+    /// Tells an Alertmanager what stands, and the end of what has ended (`ended_at`). Needed in every cycle: what is not
+    /// told again ends there by itself. `None` without one.
+    pub async fn refresh(
+        &self,
+        standing: &[Entry],
+        now: Time,
+        deadline: Instant,
+    ) -> Option<Result<(), String>> {
+        let alertmanager = self.alertmanager.as_ref()?;
+        if standing.is_empty() {
+            return Some(Ok(()));
+        }
+        let began = Instant::now();
+        let asked = alertmanager.refresh(standing, now, deadline);
+        let result = self.caught(asked, deadline).await;
+        self.count(NotifierName::Alertmanager, &result, began.elapsed());
+        Some(result.map_err(|error| error.to_string()))
+    }
+
+    /// All messages by one notifier: its lanes beside each other, in each lane the worst first and edits, which call
+    /// nobody, last. Answers in the order of the messages.
+    async fn carry(
+        &self,
+        notifier: &dyn Notifier,
+        messages: &[Message],
+        deadline: Instant,
+    ) -> Vec<Attempt> {
+        let mut lanes: BTreeMap<String, Vec<(usize, &Message)>> = BTreeMap::new();
+        for (index, message) in messages.iter().enumerate() {
+            lanes.entry(notifier.lane(message)).or_default().push((index, message));
+        }
+        let lanes = lanes.into_values().map(|mut lane| async move {
+            lane.sort_by_key(|(index, message)| {
+                let is_edit = matches!(message.form, Form::Edit(_));
+                (is_edit, std::cmp::Reverse(message.severity), *index)
+            });
+            let mut attempts = Vec::with_capacity(lane.len());
+            for (index, message) in lane {
+                attempts.push((index, self.attempt(notifier, message, deadline).await));
+            }
+            attempts
+        });
+        let mut attempts: Vec<(usize, Attempt)> =
+            join_all(lanes).await.into_iter().flatten().collect();
+        attempts.sort_by_key(|(index, _)| *index);
+        attempts.into_iter().map(|(_, attempt)| attempt).collect()
+    }
+
+    pub(super) async fn attempt(
+        &self,
+        notifier: &dyn Notifier,
+        message: &Message,
+        deadline: Instant,
+    ) -> Attempt {
+        let name = notifier.name();
+        if !notifier.sends(&message.form) {
+            return Attempt { notifier: name, result: Ok(None), took: Duration::ZERO };
+        }
+        let began = Instant::now();
+        let result = self.caught(notifier.deliver(message, deadline), deadline).await;
+        let took = began.elapsed();
+        self.count(name, &result, took);
+        Attempt { notifier: name, result, took }
+    }
+
+    /// A panic of a notifier is a failed delivery, and so is one that does not end.
+    async fn caught<T>(
+        &self,
+        work: impl Future<Output = Result<T, NotifyError>>,
+        deadline: Instant,
+    ) -> Result<T, NotifyError> {
+        match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => Err(NotifyError::Panicked(hide(&self.secrets, text(&*panic)))),
+            Err(_) => Err(NotifyError::Timeout(
+                "not confirmed when the time for notifications was over".to_owned(),
+            )),
+        }
+    }
+
+    fn count<T>(&self, name: NotifierName, result: &Result<T, NotifyError>, took: Duration) {
+        let label =
+            result.as_ref().map_or_else(NotifyError::result, |_| NotificationResult::Delivered);
+        self.metrics.notified(name, label, took);
+    }
+
+    /// What failed gets a file, unless it is an edit: its next one says more.
+    fn kept(&self, message: &Message, attempt: Attempt) -> Delivery {
+        let Attempt { notifier, result, took } = attempt;
+        let (name, severity) = (notifier.as_str(), message.severity.as_str());
+        let error = match result {
+            Ok(thread) => {
+                return Delivery { notifier, result: Ok(thread), took, backed_up: false };
+            }
+            Err(error) => error.to_string(),
+        };
+        let failed =
+            |error: String, backed_up| Delivery { notifier, result: Err(error), took, backed_up };
+        if matches!(message.form, Form::Edit(_)) {
+            tracing::warn!(notifier = name, severity, error, "a message was not edited");
+            return failed(error, false);
+        }
+        let Some(spool) = &self.spool else {
+            tracing::error!(notifier = name, severity, error, "people were not told, no backup");
+            let error = format!("{error}; no backup: escalation.reports_dir is not set");
+            return failed(error, false);
+        };
+        match spool.keep(notifier, message, &error) {
+            Ok(file) => {
+                tracing::warn!(notifier = name, severity, error, file, "people are told later");
+                failed(error, true)
+            }
+            Err(disk) => {
+                tracing::error!(
+                    notifier = name,
+                    severity,
+                    error,
+                    %disk,
+                    "people were not told, no backup"
+                );
+                failed(format!("{error}; no backup: {disk}"), false)
+            }
+        }
+    }
+
+    /// Shows how many wait.
+    pub(super) fn count_backups(&self) {
+        let Some(spool) = &self.spool else { return };
+        match spool.count() {
+            Ok(count) => self.metrics.notifications_backed_up(count),
+            Err(error) => tracing::error!(%error, "the backups cannot be counted"),
+        }
+    }
+}
+
+/// One message at one notifier, before what failed is kept.
+pub(super) struct Attempt {
+    pub notifier: NotifierName,
+    pub result: Result<Option<Thread>, NotifyError>,
+    pub took: Duration,
+}
+
+fn text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    format!("the notifier panicked: {text}. This is a defect: please report it with the log")
+}

@@ -1,0 +1,196 @@
+//! A message as Block Kit: the header, what and what to do, an entry for each incident, the context. Pure.
+//!
+//! Everything that comes from outside is escaped and cut; together it stays below what Slack takes.
+
+use serde_json::{Value, json};
+
+use super::text::{Lines, escaped, length, link, plain, pointer};
+use crate::domain::decision::Sev;
+use crate::domain::message::{Entry, Form, Message};
+use crate::domain::time::{Time, since};
+
+/// Slack's own: blocks of a message, and characters of a header.
+const MAX_BLOCKS: usize = 50;
+const MAX_HEADER: usize = 150;
+
+/// All blocks together. Slack documents 3,000 for a section and nothing for the whole, and refuses messages from about
+/// 11,000 on (msg_blocks_too_long).
+const MAX_TEXT: usize = 9_000;
+
+/// Of that: what and impact, what to do, and the last line.
+const MAX_FACTS: usize = 1_500;
+const MAX_ACTIONS: usize = 1_500;
+const MAX_CONTEXT: usize = 300;
+
+/// An entry at the least and at the most, below Slack's 3,000 for a section.
+const ENTRY: std::ops::RangeInclusive<usize> = 400..=2_500;
+
+/// One line of a list.
+const MAX_LINE: usize = 300;
+
+/// `text`, `blocks`, `attachments` of a message.
+pub(super) fn layout(message: &Message, is_test: bool, in_thread: bool) -> Value {
+    let title = title(message, is_test);
+    let is_brief = matches!(message.form, Form::Update(_) | Form::Ended(_) | Form::Summary);
+    let mut body = Vec::new();
+    let facts = facts(message, is_brief);
+    body.extend(section(&facts));
+    let actions = if is_brief { String::new() } else { actions(message) };
+    body.extend(section(&actions));
+    let context = context(message);
+    let left = MAX_TEXT - MAX_HEADER - length(&facts) - length(&actions) - length(&context);
+    // One each for the header, the pointer and the context.
+    entries(message, is_brief, left, MAX_BLOCKS - body.len() - 3, &mut body);
+    body.push(json!({ "type": "context", "elements": [markup(&context)] }));
+    let fallback = format!("{}: {}", escaped(&title, 300), escaped(&message.root_cause, 700));
+    let mut layout = json!({
+        "text": if in_thread { escaped(&title, 300) } else { fallback.clone() },
+        "attachments": [{ "color": colour(message), "fallback": fallback, "blocks": body }],
+        "unfurl_links": false,
+        "unfurl_media": false,
+    });
+    // Without blocks of its own a message shows its text: enough for an answer in a thread.
+    if !in_thread {
+        let header =
+            json!({ "type": "plain_text", "text": plain(&title, MAX_HEADER), "emoji": false });
+        layout["blocks"] = json!([{ "type": "header", "text": header }]);
+    }
+    layout
+}
+
+fn title(message: &Message, is_test: bool) -> String {
+    let test = if is_test { "[TEST] " } else { "" };
+    let severity = message.severity.as_str();
+    if message.title.contains(severity) {
+        format!("{test}{}", message.title)
+    } else {
+        format!("{test}{severity}: {}", message.title)
+    }
+}
+
+fn colour(message: &Message) -> &'static str {
+    if matches!(message.form, Form::Ended(_)) {
+        return "#2eb67d";
+    }
+    match message.severity {
+        Sev::Sev1 => "#e01e5a",
+        Sev::Sev2 => "#e8912d",
+        Sev::Sev3 => "#ecb22e",
+        Sev::Sev4 => "#808080",
+    }
+}
+
+fn facts(message: &Message, is_brief: bool) -> String {
+    let mut lines = Lines::of(MAX_FACTS);
+    if !is_brief {
+        lines.push(&format!("*Severity:* {}", message.severity));
+    }
+    if !message.root_cause.is_empty() {
+        lines.push(&format!("*What:* {}", escaped(&message.root_cause, 700)));
+    }
+    if !message.impact.is_empty() {
+        lines.push(&format!("*Impact:* {}", escaped(&message.impact, 600)));
+    }
+    lines.finish()
+}
+
+fn actions(message: &Message) -> String {
+    let mut lines = Lines::of(MAX_ACTIONS);
+    if !message.actions.is_empty() {
+        lines.push("*What to do:*");
+    }
+    for (number, action) in (1..).zip(&message.actions) {
+        lines.push(&format!("{number}. {}", escaped(action, MAX_LINE)));
+    }
+    lines.finish()
+}
+
+fn entries(message: &Message, is_brief: bool, room: usize, blocks: usize, body: &mut Vec<Value>) {
+    let mut entries: Vec<&Entry> = message.entries.iter().collect();
+    // The worst are shown when not all are.
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.severity));
+    let share = room / entries.len().max(1);
+    let max = share.clamp(*ENTRY.start(), *ENTRY.end());
+    let mut left = room;
+    let mut shown = 0;
+    for entry in entries.iter().take(blocks) {
+        let text = incident(entry, is_brief, max);
+        let size = length(&text);
+        // The pointer's line is kept free.
+        if size + 40 > left {
+            break;
+        }
+        left -= size;
+        shown += 1;
+        body.extend(section(&text));
+    }
+    if shown < entries.len() {
+        body.extend(section(&pointer(entries.len() - shown)));
+    }
+}
+
+fn incident(entry: &Entry, is_brief: bool, max: usize) -> String {
+    let (service, class) = (escaped(&entry.service, 100), entry.class.as_str());
+    let namespace = entry.namespace.as_ref();
+    let namespace = namespace.map(|name| format!(" in {}", escaped(name, 70))).unwrap_or_default();
+    let (id, severity) = (escaped(&entry.incident, 50), entry.severity);
+    let mut text = format!("*{id}* · *{service}*{namespace} · {class} · {severity}\n");
+    text += &format!("Since {}", time(entry.since));
+    if let Some(end) = entry.ended_at {
+        let minutes = since(end, entry.since).as_secs() / 60;
+        text += &format!(", ended {} after {minutes} min", time(end));
+    }
+    let left = max.saturating_sub(length(&text));
+    // What to do must not be crowded out by what is wrong.
+    let mut advice = Lines::of(left * 2 / 3);
+    if !is_brief {
+        for recommendation in &entry.recommendations {
+            advice.push(&format!("*Do:* {}", escaped(recommendation, MAX_LINE)));
+        }
+        if let Some(deployment) = &entry.deployment {
+            advice.push(&format!("*Deployment:* {}", escaped(deployment, 600)));
+        }
+    }
+    if let Some(url) = &entry.runbook_url {
+        advice.push(&format!("*Runbook:* {}", link(url, "what it means, what to do")));
+    }
+    let advice = advice.finish();
+    let mut findings = Lines::of(left.saturating_sub(length(&advice)));
+    for finding in &entry.findings {
+        findings.push(&format!("• {}", escaped(finding, MAX_LINE)));
+    }
+    for part in [findings.finish(), advice] {
+        if !part.is_empty() {
+            text.push('\n');
+            text += &part;
+        }
+    }
+    text
+}
+
+fn context(message: &Message) -> String {
+    let partial = if message.is_partial { " · the reading was not whole" } else { "" };
+    escaped(
+        &format!(
+            "cycle {} · confidence {} % · {}{partial}",
+            message.cycle_id,
+            message.confidence,
+            time(message.at)
+        ),
+        MAX_CONTEXT,
+    )
+}
+
+fn time(at: Time) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// A section block; none of an empty text, which Slack refuses.
+fn section(text: &str) -> Option<Value> {
+    (!text.is_empty()).then(|| json!({ "type": "section", "text": markup(text) }))
+}
+
+/// Verbatim: Slack makes no mentions or links of its own out of plain words.
+fn markup(text: &str) -> Value {
+    json!({ "type": "mrkdwn", "text": text, "verbatim": true })
+}
