@@ -4,6 +4,7 @@
 //! file ─▶ tree (positions) ─┐
 //! environment ──────────────┴▶ sections, key by key ─▶ Config ─▶ scaled (the demo's time)
 //!                                  └▶ every error at once       └▶ printed (secrets left out)
+//! services.yaml ─▶ tree ─▶ catalogue, read again by every cycle (`catalogue_file`)
 //! ```
 //!
 //! There is one door: whatever starts a daemon loads through [`Config::load`] or [`Config::parse`]; what only speaks to one
@@ -13,13 +14,18 @@
 mod alertmanager;
 mod analyze;
 mod api;
+mod catalogue_file;
 mod duration;
 mod environment;
+mod escalation;
 mod execute;
+mod github;
 mod guardrails;
 mod knowledge;
+mod kubernetes;
 mod logging;
 mod monitor;
+mod notify;
 mod orchestrator;
 mod plan;
 mod print;
@@ -28,6 +34,8 @@ mod reader;
 mod rules;
 mod scaled;
 mod secrets;
+mod services;
+mod slack;
 mod strategies;
 mod tree;
 mod values;
@@ -35,8 +43,9 @@ mod values;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+pub use catalogue_file::{CatalogueFile, Refreshed, load_services};
 pub use environment::{Environment, PATH as PATH_VARIABLE, VARIABLES};
-pub use problem::{Errors, Origin, Problem, Warning};
+pub use problem::{Errors, Origin, Problem, Subject, Warning};
 
 use crate::domain::action::ActionKind;
 use crate::executor::Rails;
@@ -118,7 +127,6 @@ impl Config {
         text: &str,
         env: &Environment<'_>,
     ) -> Result<(server::Settings, Vec<Warning>), Errors> {
-        let refused = |problems| Errors { file: None, problems };
         let mut tree = tree::parse(text).map_err(|problem| refused(vec![problem]))?;
         let problems = Problems::default();
         environment::lay_over(&mut tree, env, &problems);
@@ -130,9 +138,26 @@ impl Config {
         if errors.is_empty() { Ok((settings, warnings)) } else { Err(refused(errors)) }
     }
 
+    /// The `escalation` section alone, for the catalogue it names, whatever is wrong elsewhere. None where nothing can be
+    /// read or the catalogue is not surely the one that is meant.
+    #[must_use]
+    pub fn load_escalation(
+        path: Option<&Path>,
+        env: &Environment<'_>,
+    ) -> Option<crate::escalation::settings::Settings> {
+        let text = read_file(&locate(path, env).0).ok()?;
+        let mut tree = tree::parse(&text).ok()?;
+        let problems = Problems::default();
+        environment::lay_over(&mut tree, env, &problems);
+        let settings = escalation::read(Section::root(&tree, &problems).section("escalation"));
+        let (errors, _) = problems.into_sorted();
+        let names_it = ["", "escalation", "escalation.services_file", "escalation.default_tier"];
+        let is_sure = !errors.iter().any(|problem| names_it.contains(&problem.path.as_str()));
+        is_sure.then_some(settings)
+    }
+
     /// Reads the text of a configuration file, with the environment over it.
     pub fn parse(text: &str, env: &Environment<'_>) -> Result<(Self, Vec<Warning>), Errors> {
-        let refused = |problems| Errors { file: None, problems };
         let mut tree = tree::parse(text).map_err(|problem| refused(vec![problem]))?;
         let problems = Problems::default();
         environment::lay_over(&mut tree, env, &problems);
@@ -159,6 +184,13 @@ impl Config {
         let alertmanager_section = root.section("alertmanager");
         let api = api::read(root.section("api"), interval);
         let alertmanager = alertmanager::read(alertmanager_section, &monitor.rules, &api);
+        let kubernetes_section = root.section("kubernetes");
+        let escalation = escalation::read(root.section("escalation"));
+        let slack = slack::read(root.section("slack"));
+        let notify = notify::read(root.section("notify"));
+        let has_notifier = slack.enabled || notify.alertmanager.enabled;
+        let kubernetes = kubernetes::read(kubernetes_section, has_notifier);
+        let github = github::read(root.section("github"));
         let logging = logging::read(root.section("logging"));
         Self {
             orchestrator,
@@ -169,11 +201,11 @@ impl Config {
             knowledge,
             alertmanager,
             api,
-            kubernetes: crate::monitor::cluster::settings::Settings::default(),
-            escalation: crate::escalation::settings::Settings::default(),
-            slack: crate::notify::settings::Slack::default(),
-            notify: crate::notify::settings::Settings::default(),
-            github: crate::monitor::github::settings::Settings::default(),
+            kubernetes,
+            escalation,
+            slack,
+            notify,
+            github,
             logging,
         }
         .joined()
@@ -199,6 +231,10 @@ impl Config {
         self.plan.resize_settle = self.execute.settle(ActionKind::ScaleUp);
         self.plan.settle = ActionKind::ALL.map(|kind| (kind, self.execute.settle(kind))).into();
         self.plan.min_coverage = self.monitor.min_coverage;
+        let told = &mut self.notify.alertmanager;
+        if told.enabled && told.url.is_none() {
+            told.url = Some(self.alertmanager.url.clone());
+        }
         if let Some(level) = &self.orchestrator.log_level {
             self.logging.level.clone_from(level);
         }
@@ -218,7 +254,12 @@ fn locate(path: Option<&Path>, env: &Environment<'_>) -> (PathBuf, Origin, bool)
 
 fn unread(file: PathBuf, origin: Origin, error: &std::io::Error) -> Errors {
     let text = format!("cannot be read: {error}");
-    Errors { file: Some(file), problems: vec![Problem { path: String::new(), origin, text }] }
+    let problems = vec![Problem { path: String::new(), origin, text }];
+    Errors { file: Some(file), ..refused(problems) }
+}
+
+fn refused(problems: Vec<Problem>) -> Errors {
+    Errors { subject: Subject::Configuration, file: None, problems }
 }
 
 fn read_file(path: &Path) -> std::io::Result<String> {

@@ -56,7 +56,7 @@ impl Metrics {
         f.build_info(env!("CARGO_PKG_VERSION"));
         f.gauge("process_start_time_seconds", "Start of the process since the Unix epoch.")
             .set(unix_seconds(started_at));
-        Arc::new(Self {
+        let metrics = Self {
             cycle: LoopSeries::new(&f),
             action: ActionSeries::new(&f),
             source: SourceSeries::new(&f),
@@ -64,7 +64,10 @@ impl Metrics {
             people: PeopleSeries::new(&f),
             notify: NotifySeries::new(&f),
             registry,
-        })
+        };
+        // Nothing starts with a catalogue that is refused.
+        metrics.catalogue(true);
+        Arc::new(metrics)
     }
 
     /// The text that `/metrics` serves.
@@ -135,6 +138,11 @@ impl Metrics {
     /// A person's pause holds, or none.
     pub fn paused(&self, paused: bool) {
         self.cycle.paused.set(f64::from(u8::from(paused)));
+    }
+
+    /// The service catalogue's file is as it was last accepted, or its last change was refused.
+    pub fn catalogue(&self, accepted: bool) {
+        self.cycle.catalogue_accepted.set(f64::from(u8::from(accepted)));
     }
 
     /// This process leads, or another.

@@ -10,8 +10,11 @@ pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
 /// Where the configuration file is, when no path is given.
 pub const PATH: &str = "MAPE_K_CONFIG";
 
+/// The only one that is no text of its key: a number of minutes.
+const MINUTES: &str = "MONITORING_INTERVAL_MINUTES";
+
 /// Every variable with the section and the key it stands for. Of two for one key the later one wins.
-pub const VARIABLES: [(&str, &str, &str); 14] = [
+pub const VARIABLES: [(&str, &str, &str); 24] = [
     ("ORCHESTRATOR_MODE", "orchestrator", "mode"),
     ("MAPE_K_INTERVAL", "orchestrator", "loop_interval"),
     ("MAPE_K_THRESHOLD", "orchestrator", "plan_threshold"),
@@ -26,6 +29,17 @@ pub const VARIABLES: [(&str, &str, &str); 14] = [
     ("MAPE_K_WEBHOOK_TOKEN", "alertmanager", "webhook_token"),
     ("MAPE_K_API_TOKEN", "api", "token"),
     ("MAPE_K_API_READ_TOKEN", "api", "read_token"),
+    ("KUBECONFIG", "kubernetes", "kubeconfig"),
+    ("SERVICES_FILE", "escalation", "services_file"),
+    (MINUTES, "escalation", "interval"),
+    ("SLACK_ENABLED", "slack", "enabled"),
+    ("SLACK_BOT_TOKEN", "slack", "token"),
+    // Whoever knows one channel wants everything in it.
+    ("SLACK_CHANNEL", "slack.channels", "critical"),
+    ("SLACK_CHANNEL", "slack.channels", "infrastructure"),
+    ("GITHUB_TOKEN", "github", "token"),
+    ("GITHUB_REPO_OWNER", "github", "owner"),
+    ("GITHUB_REPO_NAME", "github", "repository"),
 ];
 
 /// A variable that is set but empty counts as not set: compose files pass such ones on.
@@ -42,8 +56,17 @@ pub(super) fn lay_over(tree: &mut Node, env: &Environment<'_>, problems: &Proble
         let origin = Origin::Env(name);
         let entry =
             |key: &str, value| Entry { key: key.to_owned(), origin, node: Node { value, origin } };
-        let given = entry(key, Value::Word(value));
-        sections.push(entry(section, Value::Map(vec![given])));
+        let word = if name == MINUTES { minutes(&value) } else { Some(value.clone()) };
+        let Some(word) = word else {
+            let text = format!("{value:?} given; accepted: a number of minutes above 0, such as 5");
+            problems.error(format!("{section}.{key}"), origin, text);
+            continue;
+        };
+        // From the key outwards.
+        let given = section.rsplit('.').fold(entry(key, Value::Word(word)), |inside, section| {
+            entry(section, Value::Map(vec![inside]))
+        });
+        sections.push(given);
     }
     if let (Some(one), Some(other)) = (get(env, "CHARTER_URL"), get(env, "CHARTER_API_URL"))
         && one.trim_end_matches('/') != other.trim_end_matches('/')
@@ -51,4 +74,15 @@ pub(super) fn lay_over(tree: &mut Node, env: &Environment<'_>, problems: &Proble
         let text = "CHARTER_API_URL is set to another address; CHARTER_URL stands";
         problems.warn("execute.charter_url", Origin::Env("CHARTER_URL"), text);
     }
+}
+
+/// As the key reads it.
+fn minutes(value: &str) -> Option<String> {
+    let value = value.trim();
+    let is_plain = value.chars().all(|c| c.is_ascii_digit() || c == '.');
+    value
+        .parse::<f64>()
+        .ok()
+        .filter(|minutes| is_plain && *minutes > 0.0)
+        .map(|_| format!("{value}m"))
 }

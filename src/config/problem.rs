@@ -41,10 +41,18 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration, at once.
+/// Which of the two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    Configuration,
+    Catalogue,
+}
+
+/// Everything that is wrong with a file, at once.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.report())]
 pub struct Errors {
+    pub subject: Subject,
     /// The file that was read; none when the defaults and the environment alone were.
     pub file: Option<PathBuf>,
     /// At least one, in the order of the file.
@@ -53,14 +61,18 @@ pub struct Errors {
 
 impl Errors {
     fn report(&self) -> String {
+        let (subject, remedy) = match self.subject {
+            Subject::Configuration => ("the configuration", "correct them and start again"),
+            // It may have been refused at the start or under way.
+            Subject::Catalogue => ("the service catalogue", "correct them"),
+        };
         let source = match &self.file {
-            Some(file) => format!("the configuration {}", file.display()),
-            None => "the configuration".to_owned(),
+            Some(file) => format!("{subject} {}", file.display()),
+            None => subject.to_owned(),
         };
         let count = self.problems.len();
         let plural = if count == 1 { "" } else { "s" };
-        let mut report =
-            format!("{source} is refused, {count} error{plural}; correct them and start again:");
+        let mut report = format!("{source} is refused, {count} error{plural}; {remedy}:");
         for problem in &self.problems {
             report.push_str("\n  ");
             report.push_str(&problem.to_string());

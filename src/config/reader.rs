@@ -193,6 +193,27 @@ impl<'a> Section<'a> {
         Item { path, node, problems: self.problems }.into_list()
     }
 
+    /// The items of a list in which none may stand twice; none when it is absent or one of them is refused.
+    pub(super) fn distinct<T: PartialEq>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&Value) -> Result<T, Accepted>,
+    ) -> Option<Vec<T>> {
+        let mut found = Vec::new();
+        let mut is_whole = true;
+        for item in self.list(key)? {
+            match item.parse(&parse) {
+                Some(value) if found.contains(&value) => {
+                    item.error(format!("{} given twice", item.node.value));
+                    is_whole = false;
+                }
+                Some(value) => found.push(value),
+                None => is_whole = false,
+            }
+        }
+        is_whole.then_some(found)
+    }
+
     /// The entries of a map whose keys are free; none when it is absent.
     pub(super) fn map(&mut self, key: &'static str) -> Option<Vec<(&'a str, Item<'a>)>> {
         let path = self.path_of(key);

@@ -11,9 +11,15 @@ use crate::analyzer::settings::{
     Algorithms, Causal, Flapping, Frequency, Spatial, Sustained, Temporal,
 };
 use crate::domain::rule::{Measure, MetricRule, Rule};
+use crate::escalation::settings::BusinessHours;
+use crate::monitor::{cluster, github};
+use crate::notify::settings::{Alertmanager, Channels, Slack};
 use crate::planner::guardrails::{Breaker, Budget, Cooldown, Fleet, Guardrails, Storm};
 use crate::planner::settings::{GiveBack, Scaling, Strategy};
-use crate::{analyzer, control_loop, executor, knowledge, monitor, planner, server, telemetry};
+use crate::{
+    analyzer, control_loop, escalation, executor, knowledge, monitor, notify, planner, server,
+    telemetry,
+};
 
 /// Divides durations by a factor above zero.
 #[derive(Clone, Copy)]
@@ -45,11 +51,11 @@ impl Config {
             knowledge,
             alertmanager,
             api,
-            kubernetes: _,
-            escalation: _,
-            slack: _,
-            notify: _,
-            github: _,
+            kubernetes,
+            escalation,
+            slack,
+            notify,
+            github,
             logging,
         } = &mut scaled;
         scale_orchestrator(orchestrator, pace);
@@ -71,6 +77,8 @@ impl Config {
             stall_after,
         } = api;
         pace.apply(stall_after);
+        scale_escalation(escalation, pace);
+        scale_outside(kubernetes, slack, notify, github, pace);
         let telemetry::Settings { level: _, format: _, file: _, max_bytes: _, backup_count: _ } =
             logging;
         scaled
@@ -289,4 +297,55 @@ fn scale_alertmanager(settings: &mut monitor::AlertmanagerSettings, pace: Pace) 
         trust_absence_after,
     } = settings;
     pace.apply_all([wake_gap, trust_absence_after]);
+}
+
+fn scale_escalation(settings: &mut escalation::settings::Settings, pace: Pace) {
+    let escalation::settings::Settings {
+        services_file: _,
+        // The time-out of an assessment.
+        timeout: _,
+        interval,
+        default_tier: _,
+        // Hours of people, who live in the world's time.
+        business_hours: BusinessHours { start: _, end: _, time_zone: _, days: _ },
+        repeat_after,
+        reports_dir: _,
+        reports_max_files: _,
+    } = settings;
+    pace.apply_all([interval, repeat_after]);
+}
+
+/// What is outside and has no pace of ours, but for how far back a deployment may be.
+fn scale_outside(
+    kubernetes: &mut cluster::settings::Settings,
+    slack: &mut Slack,
+    notify: &mut notify::settings::Settings,
+    github: &mut github::settings::Settings,
+    pace: Pace,
+) {
+    let cluster::settings::Settings {
+        enabled: _,
+        kubeconfig: _,
+        namespaces: _,
+        kinds: _,
+        log_lines: _,
+    } = kubernetes;
+    let Slack {
+        enabled: _,
+        api_url: _,
+        token: _,
+        webhook_url: _,
+        channels: Channels { critical: _, infrastructure: _, test: _ },
+        test_mode: _,
+    } = slack;
+    let notify::settings::Settings { alertmanager: Alertmanager { enabled: _, url: _ } } = notify;
+    let github::settings::Settings {
+        enabled: _,
+        api_url: _,
+        token: _,
+        owner: _,
+        repository: _,
+        window,
+    } = github;
+    pace.apply(window);
 }

@@ -12,13 +12,19 @@ use crate::domain::secret::Secret;
 const MAX_BYTES: u64 = 64 * 1024;
 
 impl Section<'_> {
-    /// Reads a secret from its key or from the file that `key_file` names. The environment stands over both.
+    /// Reads a secret from its key or from the file that `key_file` names. The environment stands over both. False when
+    /// something that was given is refused.
     pub(super) fn secret(
         &mut self,
         key: &'static str,
         key_file: &'static str,
         target: &mut Option<Secret>,
-    ) {
+    ) -> bool {
+        let mut accepted = true;
+        let mut refuse = |section: &Self, key, origin, text: String| {
+            accepted = false;
+            section.error_at(key, origin, text);
+        };
         let given = self.take(key);
         let files = self.take(key_file);
         let in_file = |nodes: &[&Node]| {
@@ -32,7 +38,7 @@ impl Section<'_> {
         for node in files {
             match read_file(node) {
                 Ok(secret) => *target = secret,
-                Err(text) => self.error_at(key_file, node.origin, text),
+                Err(text) => refuse(self, key_file, node.origin, text),
             }
         }
         for node in given {
@@ -41,11 +47,15 @@ impl Section<'_> {
                 Value::Null => {}
                 Value::Text(text) | Value::Word(text) => match values::secret(text) {
                     Ok(secret) => *target = Some(secret),
-                    Err(text) => self.error_at(key, node.origin, text),
+                    Err(text) => refuse(self, key, node.origin, text.to_owned()),
                 },
-                _ => self.error_at(key, node.origin, "accepted: a text; put it into quotes"),
+                _ => {
+                    let text = "accepted: a text; put it into quotes".to_owned();
+                    refuse(self, key, node.origin, text);
+                }
             }
         }
+        accepted
     }
 }
 

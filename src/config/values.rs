@@ -11,6 +11,7 @@ use super::duration;
 use super::reader::Accepted;
 use super::tree::Value;
 use crate::domain::action::ActionKind;
+use crate::domain::catalogue::Tier;
 use crate::domain::rule::Severity;
 use crate::domain::secret::Secret;
 use crate::domain::{Cause, address};
@@ -81,6 +82,15 @@ pub(super) fn positive(value: &Value) -> Result<Duration, Accepted> {
     duration::parse(value)
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| format!("{}, above 0", duration::FORMS))
+}
+
+/// A duration above zero that is not too long.
+pub(super) fn positive_up_to(longest: Duration) -> impl Fn(&Value) -> Result<Duration, Accepted> {
+    move |value| {
+        positive(value).ok().filter(|duration| *duration <= longest).ok_or_else(|| {
+            format!("{}, above 0, at most {}", duration::FORMS, duration::show(longest))
+        })
+    }
 }
 
 /// A duration that may be zero.
@@ -207,6 +217,22 @@ pub(super) fn severity(value: &Value) -> Result<Severity, Accepted> {
         ("warning", Severity::Warning),
         ("critical", Severity::Critical),
     ])(value)
+}
+
+pub(super) fn tier(value: &Value) -> Result<Tier, Accepted> {
+    one_of(&[("P0", Tier::P0), ("P1", Tier::P1), ("P2", Tier::P2), ("P3", Tier::P3)])(value)
+}
+
+/// As Kubernetes allows it: a DNS label.
+pub(super) fn namespace(value: &Value) -> Result<String, Accepted> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    text(value)
+        .ok()
+        .filter(|name| name.len() <= 63 && name.chars().all(fits))
+        .filter(|name| !name.starts_with('-') && !name.ends_with('-'))
+        .ok_or_else(|| {
+            "a namespace's name: lower-case letters, digits and - between them, up to 63".to_owned()
+        })
 }
 
 pub(super) fn cause(value: &Value) -> Result<Cause, Accepted> {

@@ -10,7 +10,7 @@ use super::{Labels, time::Time};
 
 /// The kinds that are watched; the names are those of `kubernetes.kinds`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     Pods,
     Events,
@@ -19,6 +19,7 @@ pub enum Kind {
     StatefulSets,
     DaemonSets,
     Jobs,
+    #[serde(rename = "persistentvolumeclaims")]
     Claims,
 }
 

@@ -39,7 +39,8 @@ impl Serialize for BusinessHours {
         section.serialize_field("start", &self.start.format("%H:%M").to_string())?;
         section.serialize_field("end", &self.end.format("%H:%M").to_string())?;
         section.serialize_field("time_zone", self.time_zone.name())?;
-        let days: Vec<String> = self.days.iter().map(ToString::to_string).collect();
+        let days: Vec<String> =
+            self.days.iter().map(|day| day.to_string().to_lowercase()).collect();
         section.serialize_field("days", &days)?;
         section.end()
     }

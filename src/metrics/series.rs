@@ -41,6 +41,7 @@ pub(super) struct LoopSeries {
     pub candidates: Counters<CandidateVerdict>,
     pub blocked: Counters<Hold>,
     pub store_errors: Counters<StoreOperation>,
+    pub catalogue_accepted: Gauge,
 }
 
 impl LoopSeries {
@@ -97,6 +98,10 @@ impl LoopSeries {
                 "mape_k_store_errors_total",
                 "Failures of the knowledge store.",
                 "operation",
+            ),
+            catalogue_accepted: f.gauge(
+                "mape_k_catalogue_last_reload_successful",
+                "1 while the service catalogue's file is as it was last accepted; 0 when its last change was refused.",
             ),
         }
     }

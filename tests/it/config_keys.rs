@@ -104,6 +104,31 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("api.port", "0"),
     ("api.rate_limit", "50"),
     ("api.cors_origins", "['https://dashboard.example', 'http://localhost:3000']"),
+    ("kubernetes.enabled", "true"),
+    ("kubernetes.kubeconfig", "/tmp/kubeconfig"),
+    ("kubernetes.namespaces", "[shop, web]"),
+    ("kubernetes.kinds", "[statefulsets, persistentvolumeclaims]"),
+    ("kubernetes.log_lines", "20"),
+    ("escalation.services_file", "/tmp/services.yaml"),
+    ("escalation.default_tier", "P2"),
+    ("escalation.business_hours.start", "'08:30'"),
+    ("escalation.business_hours.end", "'18:00'"),
+    ("escalation.business_hours.time_zone", "Europe/Berlin"),
+    ("escalation.business_hours.days", "[mon, sun]"),
+    ("escalation.reports_dir", "/tmp/reports"),
+    ("escalation.reports_max_files", "100"),
+    ("slack.enabled", "true"),
+    ("slack.api_url", "http://slack.example:1/api"),
+    ("slack.channels.critical", "'#c'"),
+    ("slack.channels.infrastructure", "'#i'"),
+    ("slack.channels.test", "C012345"),
+    ("slack.test_mode", "true"),
+    ("notify.alertmanager.enabled", "true"),
+    ("notify.alertmanager.url", "http://am:1"),
+    ("github.enabled", "true"),
+    ("github.api_url", "https://git.example/api/v3"),
+    ("github.owner", "me"),
+    ("github.repository", "my.repo"),
     ("logging.level", "'warn,mape_k=debug'"),
     ("logging.format", "text"),
     ("logging.file", "/tmp/l.log"),
@@ -153,6 +178,13 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("api.token", "secret", "\"***\""),
     ("api.read_token", "secret", "\"***\""),
     ("api.stall_after", "10m", "600"),
+    ("escalation.timeout", "30s", "30"),
+    ("escalation.interval", "10m", "600"),
+    ("escalation.repeat_after", "1h", "3600"),
+    ("slack.token", "secret", "\"***\""),
+    ("slack.webhook_url", "'https://hooks.example/secret'", "\"***\""),
+    ("github.token", "secret", "\"***\""),
+    ("github.window", "12h", "43200"),
 ];
 
 /// Key, value, and what is then printed.
@@ -177,7 +209,11 @@ fn file_with(key: &str, value: &str) -> String {
             "monitor: {{metrics: {value}}}\nanalyze: {{algorithms: {{causal: {{enabled: false}}}}}}"
         );
     }
-    nested(key, value)
+    match key {
+        "slack.enabled" => "slack: {enabled: true, token: x}".to_owned(),
+        "github.enabled" => "github: {enabled: true, owner: me, repository: mine}".to_owned(),
+        _ => nested(key, value),
+    }
 }
 
 /// `a: {b: {c: value}}` for the key a.b.c.

@@ -40,6 +40,11 @@ execute: {idempotent_charter: true, charter_url: "http://charter:8000/base/"}
 alertmanager:
   handlers: [{pattern: "x:", rule: q, ignore: true}]
   ignore: []
+kubernetes: {namespaces: [shop], kinds: [statefulsets, claims], kubeconfig: "/a b"}
+escalation: {default_tier: P1, reports_dir: null, business_hours: {start: "22:30", end: "06:00", time_zone: Asia/Kolkata, days: [sat, mon]}}
+slack: {channels: {critical: '#no', infrastructure: C01, test: "1"}}
+notify: {alertmanager: {enabled: true}}
+github: {owner: "1", repository: "0.1"}
 logging: {file: "logs/a b.log"}
 "#;
     for config in [Config::default(), accepted(mine)] {
@@ -52,7 +57,8 @@ logging: {file: "logs/a b.log"}
 fn secrets_and_passwords_are_never_printed_and_their_stars_never_loaded() {
     let config = accepted(
         "monitor: {bearer_token: hunter1, prometheus_url: 'http://me:hunter2@prom:9090'}\n\
-         execute: {charter_api_key: hunter3}\nalertmanager: {webhook_token: hunter4}\napi: {token: hunter5, read_token: hunter6}",
+         execute: {charter_api_key: hunter3}\nalertmanager: {webhook_token: hunter4}\napi: {token: hunter5, read_token: hunter6}\n\
+         slack: {token: hunter7, webhook_url: 'https://hooks.example/hunter8'}\ngithub: {token: hunter9}",
     );
     assert_eq!(config.monitor.bearer_token.as_ref().map(Secret::expose), Some("hunter1"));
     assert_eq!(config.monitor.prometheus_url.password(), Some("hunter2"));
@@ -67,6 +73,9 @@ fn secrets_and_passwords_are_never_printed_and_their_stars_never_loaded() {
         "alertmanager.webhook_token",
         "api.token",
         "api.read_token",
+        "slack.token",
+        "slack.webhook_url",
+        "github.token",
     ];
     assert_eq!(paths, secrets, "{errors}");
 }
@@ -77,7 +86,12 @@ fn scaling_divides_every_duration_except_the_time_outs_of_calls() {
     let config = accepted("plan: {give_back: {after: 1h}}");
     let scaled = config.scaled(30.0);
     let (before, after) = (printed(&config), printed(&scaled));
-    let timeouts = ["monitor.query_timeout", "execute.timeout_seconds", "execute.policy_timeout"];
+    let timeouts = [
+        "monitor.query_timeout",
+        "execute.timeout_seconds",
+        "execute.policy_timeout",
+        "escalation.timeout",
+    ];
     let changed = [
         "orchestrator.loop_interval",
         "monitor.poll_interval",
@@ -95,6 +109,9 @@ fn scaling_divides_every_duration_except_the_time_outs_of_calls() {
         "knowledge.judge_limit",
         "alertmanager.wake_gap",
         "api.stall_after",
+        "escalation.interval",
+        "escalation.repeat_after",
+        "github.window",
     ];
     let at = |config: &Value, path: &str| {
         config

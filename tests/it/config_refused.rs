@@ -298,6 +298,14 @@ fn every_section_refuses_unknown_keys() {
         "knowledge",
         "alertmanager",
         "api",
+        "kubernetes",
+        "escalation",
+        "escalation.business_hours",
+        "slack",
+        "slack.channels",
+        "notify",
+        "notify.alertmanager",
+        "github",
         "logging",
     ];
     for section in sections {
@@ -372,6 +380,7 @@ proptest! {
             "orchestrator: {loop_interval", "monitor: {metrics", "monitor: {scope", "monitor: {prometheus_url",
             "plan: {strategies", "plan: {cost_model", "execute: {settle", "alertmanager: {handlers",
             "alertmanager: {webhook_path", "logging: {level", "knowledge: {sqlite_path", "api: {host",
+            "kubernetes: {kinds", "escalation: {business_hours", "slack: {channels", "github: {owner",
         ]),
         value in "[\\[\\]{}:, a-z0-9.*&!'\"\n-]{0,40}",
     ) {

@@ -13,7 +13,7 @@ use mape_k::domain::escalation::EscalationReason;
 use mape_k::metrics::Metrics;
 use mape_k::metrics::labels::{CandidateVerdict, Label as _};
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
@@ -21,6 +21,7 @@ const DOCUMENTS: [&str; 7] = [
     "docs/BENCHMARKS.md",
     "docs/OPERATIONS.md",
     "docs/SAFETY.md",
+    "docs/SERVICES.md",
 ];
 
 fn root() -> PathBuf {
