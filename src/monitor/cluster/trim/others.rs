@@ -1,0 +1,178 @@
+//! Nodes, jobs, volume claims and events.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count, text};
+use crate::domain::cluster::{Claim, Event, Job, Node, Owner};
+use crate::domain::time::Time;
+
+#[derive(Debug, Deserialize)]
+pub(in crate::monitor::cluster) struct NodeWire {
+    metadata: Meta,
+    #[serde(default)]
+    spec: NodeSpec,
+    #[serde(default)]
+    status: NodeStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct NodeSpec {
+    unschedulable: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct NodeStatus {
+    conditions: Option<Vec<ConditionWire>>,
+}
+
+impl Wire for NodeWire {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn trim(self) -> Trimmed {
+        Trimmed::Node(Arc::new(Node {
+            name: self.metadata.name,
+            unschedulable: self.spec.unschedulable.unwrap_or_default(),
+            conditions: conditions(self.status.conditions),
+        }))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::monitor::cluster) struct JobWire {
+    metadata: Meta,
+    #[serde(default)]
+    status: JobStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct JobStatus {
+    active: Option<i64>,
+    failed: Option<i64>,
+    conditions: Option<Vec<ConditionWire>>,
+}
+
+impl Wire for JobWire {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn trim(self) -> Trimmed {
+        let owner = self.metadata.controller();
+        let Self { metadata, status } = self;
+        Trimmed::Job(Arc::new(Job {
+            namespace: metadata.namespace.unwrap_or_default(),
+            name: metadata.name,
+            labels: metadata.labels.unwrap_or_default(),
+            owner,
+            created_at: metadata.creation_timestamp,
+            active: count(status.active),
+            failed: count(status.failed),
+            conditions: conditions(status.conditions),
+        }))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::monitor::cluster) struct ClaimWire {
+    metadata: Meta,
+    #[serde(default)]
+    spec: ClaimSpec,
+    #[serde(default)]
+    status: ClaimStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimSpec {
+    storage_class_name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ClaimStatus {
+    phase: Option<String>,
+}
+
+impl Wire for ClaimWire {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn trim(self) -> Trimmed {
+        let Self { metadata, spec, status } = self;
+        Trimmed::Claim(Arc::new(Claim {
+            namespace: metadata.namespace.unwrap_or_default(),
+            name: metadata.name,
+            labels: metadata.labels.unwrap_or_default(),
+            phase: status.phase.unwrap_or_default(),
+            storage_class: spec.storage_class_name.unwrap_or_default(),
+            created_at: metadata.creation_timestamp,
+        }))
+    }
+}
+
+/// An event of the core API. Newer writers leave the old times and the count empty and fill `series` and `eventTime`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::monitor::cluster) struct EventWire {
+    metadata: Meta,
+    involved_object: ObjectReference,
+    reason: Option<String>,
+    message: Option<String>,
+    #[serde(rename = "type")]
+    weight: Option<String>,
+    count: Option<i64>,
+    first_timestamp: Option<Time>,
+    last_timestamp: Option<Time>,
+    event_time: Option<Time>,
+    series: Option<Series>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ObjectReference {
+    kind: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
+    uid: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Series {
+    count: Option<i64>,
+    last_observed_time: Option<Time>,
+}
+
+impl Wire for EventWire {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn trim(self) -> Trimmed {
+        let about = self.involved_object;
+        let series = self.series.as_ref();
+        let times = [
+            series.and_then(|series| series.last_observed_time),
+            self.last_timestamp,
+            self.event_time,
+            self.first_timestamp,
+            self.metadata.creation_timestamp,
+        ];
+        Trimmed::Event(Arc::new(Event {
+            namespace: about.namespace.or(self.metadata.namespace).unwrap_or_default(),
+            about: Owner {
+                kind: about.kind.unwrap_or_default(),
+                name: about.name.unwrap_or_default(),
+            },
+            about_uid: about.uid.unwrap_or_default(),
+            reason: text(self.reason),
+            message: text(self.message),
+            is_warning: self.weight.as_deref() == Some("Warning"),
+            count: count(series.and_then(|series| series.count).or(self.count)).max(1),
+            last_at: times.into_iter().flatten().max(),
+        }))
+    }
+}

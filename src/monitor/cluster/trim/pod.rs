@@ -1,0 +1,178 @@
+//! Pods: who owns them, what their containers are doing and how those ended.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count, text};
+use crate::domain::cluster::{Container, ContainerState, Owner, Pod, Terminated};
+use crate::domain::time::Time;
+
+/// The label by which a replica set tells its pods from those of its siblings.
+const TEMPLATE_HASH: &str = "pod-template-hash";
+
+#[derive(Debug, Deserialize)]
+pub(in crate::monitor::cluster) struct PodWire {
+    metadata: Meta,
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    node_name: Option<String>,
+    volumes: Option<Vec<Volume>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Volume {
+    name: String,
+    persistent_volume_claim: Option<ClaimReference>,
+    ephemeral: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimReference {
+    claim_name: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    phase: Option<String>,
+    reason: Option<String>,
+    message: Option<String>,
+    conditions: Option<Vec<ConditionWire>>,
+    init_container_statuses: Option<Vec<ContainerWire>>,
+    container_statuses: Option<Vec<ContainerWire>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContainerWire {
+    name: String,
+    ready: Option<bool>,
+    restart_count: Option<i64>,
+    state: Option<StateWire>,
+    last_state: Option<StateWire>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct StateWire {
+    waiting: Option<WaitingWire>,
+    running: Option<RunningWire>,
+    terminated: Option<TerminatedWire>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct WaitingWire {
+    reason: Option<String>,
+    message: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RunningWire {
+    started_at: Option<Time>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TerminatedWire {
+    exit_code: i32,
+    reason: Option<String>,
+    message: Option<String>,
+    started_at: Option<Time>,
+    finished_at: Option<Time>,
+}
+
+impl Wire for PodWire {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn trim(self) -> Trimmed {
+        let owner = workload(&self.metadata);
+        let Self { metadata, spec, status } = self;
+        // A generic ephemeral volume's claim is named after the pod and the volume.
+        let claims = spec.volumes.unwrap_or_default().into_iter().filter_map(|volume| {
+            let own = volume.ephemeral.map(|_| format!("{}-{}", metadata.name, volume.name));
+            volume.persistent_volume_claim.map(|claim| claim.claim_name).or(own)
+        });
+        let claims = claims.collect();
+        Trimmed::Pod(Arc::new(Pod {
+            namespace: metadata.namespace.unwrap_or_default(),
+            name: metadata.name,
+            uid: metadata.uid.unwrap_or_default(),
+            labels: metadata.labels.unwrap_or_default(),
+            owner,
+            node: spec.node_name,
+            phase: status.phase.unwrap_or_default(),
+            reason: text(status.reason),
+            message: text(status.message),
+            created_at: metadata.creation_timestamp,
+            delete_by: metadata.deletion_timestamp,
+            conditions: conditions(status.conditions),
+            init_containers: containers(status.init_container_statuses),
+            containers: containers(status.container_statuses),
+            claims,
+        }))
+    }
+}
+
+/// A replica set is named `<deployment>-<hash>` and its pods carry the hash: no replica set need be watched.
+fn workload(meta: &Meta) -> Option<Owner> {
+    let owner = meta.controller()?;
+    if owner.kind != "ReplicaSet" {
+        return Some(owner);
+    }
+    let hash = meta.labels.as_ref().and_then(|labels| labels.get(TEMPLATE_HASH));
+    let deployment = hash
+        .and_then(|hash| owner.name.strip_suffix(hash.as_str())?.strip_suffix('-'))
+        .filter(|name| !name.is_empty());
+    match deployment {
+        Some(name) => Some(Owner { kind: "Deployment".to_owned(), name: name.to_owned() }),
+        // One of its own, without a deployment.
+        None => Some(owner),
+    }
+}
+
+fn containers(wire: Option<Vec<ContainerWire>>) -> Vec<Container> {
+    let trim = |wire: ContainerWire| Container {
+        name: wire.name,
+        ready: wire.ready.unwrap_or_default(),
+        restarts: count(wire.restart_count),
+        state: state(wire.state.unwrap_or_default()),
+        last: wire.last_state.and_then(|last| last.terminated).map(terminated),
+    };
+    wire.unwrap_or_default().into_iter().map(trim).collect()
+}
+
+/// None of the three means waiting, as the API has it.
+fn state(wire: StateWire) -> ContainerState {
+    match wire {
+        StateWire { terminated: Some(end), .. } => ContainerState::Terminated(terminated(end)),
+        StateWire { running: Some(running), .. } => {
+            ContainerState::Running { since: running.started_at }
+        }
+        StateWire { waiting, .. } => {
+            let waiting = waiting.unwrap_or_default();
+            ContainerState::Waiting { reason: text(waiting.reason), message: text(waiting.message) }
+        }
+    }
+}
+
+fn terminated(wire: TerminatedWire) -> Terminated {
+    Terminated {
+        exit_code: wire.exit_code,
+        reason: text(wire.reason),
+        message: text(wire.message),
+        started_at: wire.started_at,
+        finished_at: wire.finished_at,
+    }
+}

@@ -1,0 +1,199 @@
+//! Deployments, stateful sets and daemon sets: how many are wanted, how many there are, how many may be away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count};
+use crate::domain::Labels;
+use crate::domain::cluster::{Workload, WorkloadKind};
+
+/// What the API server writes where nobody has said anything (a deployment).
+const DEFAULT_PROGRESS_SECONDS: i64 = 600;
+
+/// The API's way of saying that a rollout has no deadline: the largest 32-bit number.
+const NO_DEADLINE: i64 = i32::MAX as i64;
+
+#[derive(Debug, Deserialize)]
+pub(in crate::monitor::cluster) struct DeploymentWire(Parts);
+
+#[derive(Debug, Deserialize)]
+pub(in crate::monitor::cluster) struct StatefulSetWire(Parts);
+
+#[derive(Debug, Deserialize)]
+pub(in crate::monitor::cluster) struct DaemonSetWire(Parts);
+
+#[derive(Debug, Deserialize)]
+struct Parts {
+    metadata: Meta,
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    replicas: Option<i64>,
+    paused: Option<bool>,
+    progress_deadline_seconds: Option<i64>,
+    /// A deployment's.
+    strategy: Option<Strategy>,
+    /// A stateful or daemon set's.
+    update_strategy: Option<Strategy>,
+    template: Option<Template>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Strategy {
+    #[serde(rename = "type")]
+    name: Option<String>,
+    rolling_update: Option<RollingUpdate>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RollingUpdate {
+    max_unavailable: Option<Share>,
+    max_surge: Option<Share>,
+}
+
+/// A number of pods, or a percentage of those that are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Share {
+    Number(i64),
+    Text(String),
+}
+
+#[derive(Debug, Deserialize)]
+struct Template {
+    #[serde(default)]
+    metadata: TemplateMeta,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct TemplateMeta {
+    labels: Option<Labels>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    observed_generation: Option<i64>,
+    ready_replicas: Option<i64>,
+    available_replicas: Option<i64>,
+    updated_replicas: Option<i64>,
+    desired_number_scheduled: Option<i64>,
+    number_ready: Option<i64>,
+    number_available: Option<i64>,
+    updated_number_scheduled: Option<i64>,
+    conditions: Option<Vec<ConditionWire>>,
+}
+
+macro_rules! workload {
+    ($wire:ty, $kind:expr) => {
+        impl Wire for $wire {
+            fn meta(&self) -> &Meta {
+                &self.0.metadata
+            }
+
+            fn trim(self) -> Trimmed {
+                Trimmed::Workload(Arc::new(trim($kind, self.0)))
+            }
+        }
+    };
+}
+
+workload!(DeploymentWire, WorkloadKind::Deployment);
+workload!(StatefulSetWire, WorkloadKind::StatefulSet);
+workload!(DaemonSetWire, WorkloadKind::DaemonSet);
+
+fn trim(kind: WorkloadKind, parts: Parts) -> Workload {
+    let Parts { metadata, spec, status } = parts;
+    let (desired, ready, available, updated) = if kind == WorkloadKind::DaemonSet {
+        (
+            status.desired_number_scheduled,
+            status.number_ready,
+            status.number_available,
+            status.updated_number_scheduled,
+        )
+    } else {
+        // Nobody said how many: one.
+        let wanted = spec.replicas.or(Some(1));
+        (wanted, status.ready_replicas, status.available_replicas, status.updated_replicas)
+    };
+    let desired = count(desired);
+    let mut labels = metadata.labels.unwrap_or_default();
+    // The pods carry the template's; where both name a label, selectors mean theirs.
+    labels.extend(spec.template.and_then(|template| template.metadata.labels).unwrap_or_default());
+    let strategy = spec.strategy.or(spec.update_strategy).unwrap_or_default();
+    let deadline = spec.progress_deadline_seconds.unwrap_or(DEFAULT_PROGRESS_SECONDS);
+    Workload {
+        kind,
+        namespace: metadata.namespace.unwrap_or_default(),
+        name: metadata.name,
+        labels,
+        created_at: metadata.creation_timestamp,
+        generation: metadata.generation.unwrap_or_default(),
+        observed_generation: status.observed_generation.unwrap_or_default(),
+        desired,
+        ready: count(ready),
+        available: count(available),
+        updated: count(updated),
+        max_unavailable: max_unavailable(kind, &strategy, desired),
+        progress_deadline: (kind == WorkloadKind::Deployment && deadline < NO_DEADLINE)
+            .then(|| Duration::from_secs(u64::from(count(Some(deadline))))),
+        paused: spec.paused.unwrap_or_default(),
+        conditions: conditions(status.conditions),
+    }
+}
+
+/// As the controllers themselves reckon it.
+fn max_unavailable(kind: WorkloadKind, strategy: &Strategy, desired: u32) -> u32 {
+    match strategy.name.as_deref() {
+        Some("Recreate") => return desired,
+        // Nothing is taken away but by a person's hand.
+        Some("OnDelete") => return 0,
+        _ => {}
+    }
+    let rolling = strategy.rolling_update.as_ref();
+    let unavailable = rolling.and_then(|rolling| rolling.max_unavailable.as_ref());
+    let surge = rolling.and_then(|rolling| rolling.max_surge.as_ref());
+    match kind {
+        WorkloadKind::Deployment => {
+            let quarter = Share::Text("25%".to_owned());
+            let away = unavailable.unwrap_or(&quarter).of(desired, false);
+            let more = surge.unwrap_or(&quarter).of(desired, true);
+            // Without any room a rollout could not go on: the controller takes one away.
+            if away == 0 && more == 0 { 1 } else { away }
+        }
+        WorkloadKind::StatefulSet => unavailable.map_or(1, |share| share.of(desired, false)).max(1),
+        WorkloadKind::DaemonSet => {
+            let away = unavailable.map_or(1, |share| share.of(desired, true));
+            let more = surge.map_or(0, |share| share.of(desired, true));
+            if away == 0 && more == 0 { 1 } else { away }
+        }
+    }
+    .min(desired)
+}
+
+impl Share {
+    fn of(&self, desired: u32, round_up: bool) -> u32 {
+        match self {
+            Self::Number(number) => count(Some(*number)),
+            Self::Text(text) => match text.strip_suffix('%') {
+                Some(percent) => {
+                    let hundredths =
+                        percent.parse::<u32>().map_or(0, u64::from) * u64::from(desired);
+                    let whole = if round_up { hundredths.div_ceil(100) } else { hundredths / 100 };
+                    u32::try_from(whole).unwrap_or(u32::MAX)
+                }
+                None => text.parse().unwrap_or(0),
+            },
+        }
+    }
+}
