@@ -61,8 +61,10 @@ fn rollout<'a>(index: &Index<'a>, workload: &'a Workload) -> Rollout {
         return Rollout::None;
     }
     match workload.kind {
-        WorkloadKind::Deployment => deployment_rollout(workload),
-        WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => rollout_by_pods(index, workload),
+        WorkloadKind::Deployment if workload.progress_deadline.is_some() => {
+            deployment_rollout(workload)
+        }
+        _ => rollout_by_pods(index, workload),
     }
 }
 
@@ -83,7 +85,7 @@ fn deployment_rollout(workload: &Workload) -> Rollout {
     }
 }
 
-/// These have no deadline of their own, so that a rollout would excuse for ever: by when its pods came and went. A
+/// Without a deadline of its own a rollout would excuse for ever: by when its pods came and went. A
 /// partition or `OnDelete` keeps old revisions on purpose, which is not a rollout that is stuck.
 fn rollout_by_pods<'a>(index: &Index<'a>, workload: &'a Workload) -> Rollout {
     if workload.updated >= workload.desired {
