@@ -1,1 +1,193 @@
-//! Findings: what is wrong in the cluster, by the objects' own state. Pure.
+//! Findings: what is wrong in the cluster, by the objects' own state, one for each owner and kind. Pure.
+//!
+//! The present state decides; an event only explains it. From a kind that could not be read nothing is concluded: its
+//! objects count neither as there nor as gone. Leaves out how bad a finding is for the service (`escalation`), and the
+//! reading itself (`monitor::cluster`). docs/FINDINGS.md says each kind for people.
+//!
+//! Severity, the first line that fits:
+//!
+//! | severity | when |
+//! |---|---|
+//! | critical | the owner is down (0 ready of at least 1 desired), or a claim is lost |
+//! | info | a rollout is under way, within its deadline and within `maxUnavailable`; or a cordoned node is not ready |
+//! | high | the owner is degraded; or it crashes, fails at its start, cannot be started, has failed as a job, is stuck in its rollout, or is a node that is not ready |
+//! | warning | all else: nothing is missing yet |
+
+mod advice;
+mod containers;
+mod index;
+mod jobs;
+mod nodes;
+mod onsets;
+mod pods;
+mod symptom;
+mod volumes;
+mod workloads;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+pub use onsets::Onsets;
+
+use crate::domain::Labels;
+use crate::domain::catalogue::{Catalogue, Service};
+use crate::domain::cluster::ClusterReading;
+use crate::domain::finding::{Finding, FindingKind, FindingSeverity};
+use crate::domain::time::Time;
+use index::Index;
+use symptom::{Symptom, Who};
+
+/// So long a new pod is only starting: the "few seconds" that every pod is pending and not ready, with room for a slow
+/// node.
+const STARTING: Duration = Duration::from_secs(60);
+
+/// So long an image may be pulled, a volume attached, a claim bound; also how old an event may be to explain the present.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// What ended longer ago and runs again is long past.
+const RECENT: Duration = Duration::from_secs(60 * 60);
+
+/// After its grace the kubelet still has to unmount volumes and report; then a pod that is still there is stuck.
+const TERMINATION_MARGIN: Duration = Duration::from_secs(2 * 60);
+
+/// Pods named in a finding; a message has no room for more. Their number stands in the reason.
+const MAX_PODS: usize = 20;
+
+/// Characters of a reason: two sentences, and a line of a message.
+const MAX_REASON: usize = 500;
+
+/// What is wrong, in the order of namespace, owner and kind.
+#[must_use]
+pub fn findings(
+    reading: &ClusterReading,
+    catalogue: &Catalogue,
+    seen: &Onsets,
+    now: Time,
+) -> Vec<Finding> {
+    let index = Index::new(reading, now);
+    let mut symptoms = Vec::new();
+    pods::look(&index, &mut symptoms);
+    workloads::look(&index, &mut symptoms);
+    jobs::look(&index, &mut symptoms);
+    volumes::look(&index, &mut symptoms);
+    nodes::look(&index, &mut symptoms);
+
+    let mut groups: BTreeMap<(Who, FindingKind), Vec<Symptom>> = BTreeMap::new();
+    for symptom in symptoms {
+        groups.entry((symptom.who, symptom.kind)).or_default().push(symptom);
+    }
+    groups
+        .into_iter()
+        .map(|((who, kind), symptoms)| {
+            let mut finding = finding(&index, catalogue, who, kind, &symptoms);
+            let first_seen = seen.of(&finding).unwrap_or(now);
+            finding.since = finding.since.min(first_seen).min(now);
+            finding
+        })
+        .collect()
+}
+
+fn finding<'a>(
+    index: &Index<'a>,
+    catalogue: &Catalogue,
+    who: Who<'a>,
+    kind: FindingKind,
+    symptoms: &[Symptom],
+) -> Finding {
+    let (ready, desired) = index.replicas(who).unzip();
+    let within_rollout =
+        index.workload(who).is_some_and(|workload| workloads::is_within_rollout(index, workload));
+    let service = if who.is_node() { None } else { service(index, catalogue, who) };
+    let pods: BTreeSet<&str> = symptoms.iter().flat_map(|s| s.pods.iter().copied()).collect();
+    let mut finding = Finding {
+        kind,
+        severity: FindingSeverity::Warning,
+        priority: service.map(|service| service.tier),
+        service: service.map_or_else(|| who.name.to_owned(), |service| service.name.clone()),
+        namespace: (!who.is_node()).then(|| who.namespace.to_owned()),
+        owner: who.to_string(),
+        pods: pods.into_iter().take(MAX_PODS).map(str::to_owned).collect(),
+        ready,
+        desired,
+        restarts: index.restarts(who),
+        within_rollout,
+        data_at_risk: index.data_at_risk(who),
+        reason: reason(kind, symptoms),
+        exit_code: symptoms.iter().find_map(|s| s.exit_code),
+        log_lines: Vec::new(),
+        since: symptoms.iter().filter_map(|s| s.since).min().unwrap_or(index.now),
+        recommendation: advice::recommendation(who, kind, symptoms),
+        record: None,
+    };
+    finding.severity = severity(&finding, index.is_cordoned(who));
+    finding
+}
+
+/// The catalogue's service that the owner belongs to, by the labels of the owner and of its pods.
+fn service<'a, 'c>(
+    index: &Index<'a>,
+    catalogue: &'c Catalogue,
+    who: Who<'a>,
+) -> Option<&'c Service> {
+    let labels: Labels = index.labels(who);
+    catalogue.service_of(who.namespace, who.name, &labels)
+}
+
+/// The rule of this module's head.
+fn severity(finding: &Finding, is_cordoned: bool) -> FindingSeverity {
+    use FindingKind as Kind;
+    if finding.is_down() || finding.kind == Kind::ClaimLost {
+        return FindingSeverity::Critical;
+    }
+    if finding.within_rollout || (is_cordoned && finding.kind == Kind::NodeNotReady) {
+        return FindingSeverity::Info;
+    }
+    if finding.is_degraded() {
+        return FindingSeverity::High;
+    }
+    match finding.kind {
+        Kind::CrashLoop
+        | Kind::ImagePull
+        | Kind::InitFailed
+        | Kind::ConfigError
+        | Kind::JobFailed
+        | Kind::RolloutStuck
+        | Kind::NodeNotReady => FindingSeverity::High,
+        Kind::OomKilled
+        | Kind::Pending
+        | Kind::ProbeFailing
+        | Kind::Evicted
+        | Kind::StuckTerminating
+        | Kind::ReplicasMissing
+        | Kind::ClaimPending
+        | Kind::ClaimLost
+        | Kind::NodePressure
+        | Kind::Loop(_) => FindingSeverity::Warning,
+    }
+}
+
+/// The first symptom in words, and how many there are.
+fn reason(kind: FindingKind, symptoms: &[Symptom]) -> String {
+    let first = symptoms.first().map_or("", |s| s.words.as_str());
+    let noun = match kind {
+        FindingKind::JobFailed => "jobs",
+        FindingKind::ClaimPending | FindingKind::ClaimLost => "claims",
+        _ => "pods",
+    };
+    let subjects: BTreeSet<&str> = symptoms.iter().map(|s| s.subject).collect();
+    let total =
+        if subjects.len() > 1 { format!(" {} {noun} in all.", subjects.len()) } else { String::new() };
+    let room = MAX_REASON - total.chars().count();
+    format!("{}{total}", bounded(first, room))
+}
+
+/// Text of the API server, on one line and no longer than `most` characters.
+fn bounded(text: &str, most: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= most {
+        return line;
+    }
+    let mut cut: String = line.chars().take(most.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}

@@ -1,0 +1,81 @@
+//! What to do about a finding: the command that shows the cause, and the usual cure.
+
+use super::symptom::{Symptom, Who};
+use crate::domain::finding::FindingKind;
+
+pub(super) fn recommendation(who: Who, kind: FindingKind, symptoms: &[Symptom]) -> String {
+    let first = symptoms.first();
+    let ns = who.namespace;
+    let pod = first.and_then(|s| s.pods.first().copied());
+    let pod_name = pod.unwrap_or("<pod>");
+    let subject = first.map_or(who.name, |s| s.subject);
+    let container = first.and_then(|s| s.container);
+    let of_container = container.map_or_else(String::new, |name| format!(" -c {name}"));
+    let target = target(who);
+    match kind {
+        FindingKind::CrashLoop => format!(
+            "Read why it ends: `kubectl -n {ns} logs {pod_name}{of_container} --previous`; if a rollout brought it: `kubectl -n {ns} rollout undo {target}`"
+        ),
+        FindingKind::ImagePull => format!(
+            "Check image name, tag and pull secret: `kubectl -n {ns} describe pod {pod_name}`; if a rollout brought it: `kubectl -n {ns} rollout undo {target}`"
+        ),
+        FindingKind::OomKilled => format!(
+            "Compare what it uses with its limit: `kubectl -n {ns} top pod {pod_name} --containers`; raise the memory limit of {target}, or mend the leak"
+        ),
+        FindingKind::Pending => format!(
+            "See what the scheduler or kubelet waits for: `kubectl -n {ns} describe pod {pod_name}`; then free or add capacity, or mend selector, taint or volume"
+        ),
+        FindingKind::InitFailed => {
+            format!("Read why it ends: `kubectl -n {ns} logs {pod_name}{of_container}`, with `--previous` after a restart")
+        }
+        FindingKind::ConfigError => format!(
+            "Create or correct the config map, secret or key it names: `kubectl -n {ns} describe pod {pod_name}`"
+        ),
+        FindingKind::ProbeFailing => format!(
+            "See what the probe gets: `kubectl -n {ns} describe pod {pod_name}` and `kubectl -n {ns} logs {pod_name}{of_container} --tail=100`"
+        ),
+        FindingKind::Evicted => format!(
+            "Relieve its node or set requests to what it uses: `kubectl -n {ns} describe pod {pod_name}`, `kubectl top nodes`"
+        ),
+        FindingKind::StuckTerminating => format!(
+            "Look at its node and finalizers: `kubectl -n {ns} get pod {pod_name} -o yaml`; delete it by force only when its node is known to be off: `kubectl -n {ns} delete pod {pod_name} --grace-period=0 --force`"
+        ),
+        FindingKind::JobFailed => format!(
+            "Read why it failed: `kubectl -n {ns} describe job {subject}` and `kubectl -n {ns} logs job/{subject} --all-containers`; then run it again"
+        ),
+        FindingKind::RolloutStuck => format!(
+            "See which pods do not start: `kubectl -n {ns} rollout status {target}`; go back: `kubectl -n {ns} rollout undo {target}`"
+        ),
+        FindingKind::ReplicasMissing => {
+            let look = pod.map_or_else(String::new, |pod| format!(" and `kubectl -n {ns} describe pod {pod}`"));
+            format!("See which replicas are missing and why: `kubectl -n {ns} describe {target}`{look}")
+        }
+        FindingKind::ClaimPending => format!(
+            "See what the provisioner says: `kubectl -n {ns} describe pvc {subject}`; check the storage class: `kubectl get storageclass`"
+        ),
+        FindingKind::ClaimLost => format!(
+            "Do not delete the claim; find its volume: `kubectl -n {ns} describe pvc {subject}`, `kubectl get pv`; restore it from a backup if it is gone"
+        ),
+        FindingKind::NodeNotReady => format!(
+            "Look at the node and its kubelet: `kubectl describe node {0}`; what runs there: `kubectl get pods -A --field-selector spec.nodeName={0}`",
+            who.name
+        ),
+        FindingKind::NodePressure => format!(
+            "See what presses on it: `kubectl describe node {0}`, `kubectl top node {0}`; `kubectl cordon {0}` keeps more from coming",
+            who.name
+        ),
+        // The loop words its own.
+        FindingKind::Loop(_) => String::new(),
+    }
+}
+
+/// As kubectl names it.
+fn target(who: Who) -> String {
+    let kind = match who.kind {
+        "Deployment" => "deploy",
+        "StatefulSet" => "sts",
+        "DaemonSet" => "ds",
+        other => return format!("{}/{}", other.to_lowercase(), who.name),
+    };
+    format!("{kind}/{}", who.name)
+}

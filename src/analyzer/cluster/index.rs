@@ -1,0 +1,191 @@
+//! A reading by what is asked of it: who owns a pod, what an owner has, which events are about an object.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::jobs::Jobs;
+use super::symptom::Who;
+use super::{PATIENCE, nodes};
+use crate::domain::Labels;
+use crate::domain::cluster::{Claim, ClusterReading, Event, Kind, Node, Pod, Workload};
+use crate::domain::time::{Time, since};
+
+#[derive(Debug)]
+pub(super) struct Index<'a> {
+    pub reading: &'a ClusterReading,
+    pub now: Time,
+    pub jobs: Jobs<'a>,
+    workloads: BTreeMap<Who<'a>, &'a Workload>,
+    pods: BTreeMap<Who<'a>, Vec<&'a Pod>>,
+    events: HashMap<(&'a str, &'a str, &'a str), Vec<&'a Event>>,
+    claims: HashMap<(&'a str, &'a str), &'a Claim>,
+    nodes: HashMap<&'a str, &'a Node>,
+}
+
+impl<'a> Index<'a> {
+    pub(super) fn new(reading: &'a ClusterReading, now: Time) -> Self {
+        let cluster = &reading.cluster;
+        let jobs = Jobs::new(&cluster.jobs);
+        let workloads = cluster.workloads.iter().map(|w| (who_of(w), &**w)).collect();
+        let mut pods: BTreeMap<Who, Vec<&Pod>> = BTreeMap::new();
+        for pod in &cluster.pods {
+            pods.entry(owner_of(pod, &jobs)).or_default().push(pod);
+        }
+        pods.values_mut().for_each(|own| own.sort_by_key(|pod| &pod.name));
+        let mut events: HashMap<_, Vec<&Event>> = HashMap::new();
+        for event in &cluster.events {
+            let about = (&*event.namespace, &*event.about.kind, &*event.about.name);
+            events.entry(about).or_default().push(event);
+        }
+        Self {
+            reading,
+            now,
+            workloads,
+            pods,
+            events,
+            claims: cluster.claims.iter().map(|c| ((&*c.namespace, &*c.name), &**c)).collect(),
+            nodes: cluster.nodes.iter().map(|node| (&*node.name, &**node)).collect(),
+            jobs,
+        }
+    }
+
+    pub(super) fn owner_of(&self, pod: &'a Pod) -> Who<'a> {
+        owner_of(pod, &self.jobs)
+    }
+
+    /// Its objects are all there: what is not among them does not exist.
+    pub(super) fn is_read(&self, kind: Kind) -> bool {
+        self.reading.expected.contains(&kind) && !self.reading.failures.contains_key(&kind)
+    }
+
+    pub(super) fn owners(&self) -> impl Iterator<Item = (Who<'a>, &[&'a Pod])> {
+        self.pods.iter().map(|(who, pods)| (*who, pods.as_slice()))
+    }
+
+    pub(super) fn pods(&self, who: Who<'a>) -> &[&'a Pod] {
+        self.pods.get(&who).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn workloads(&self) -> impl Iterator<Item = (Who<'a>, &'a Workload)> {
+        self.workloads.iter().map(|(who, workload)| (*who, *workload))
+    }
+
+    pub(super) fn workload(&self, who: Who<'a>) -> Option<&'a Workload> {
+        self.workloads.get(&who).copied()
+    }
+
+    /// Ready and desired replicas, where they are known. A pod of its own is its only replica.
+    pub(super) fn replicas(&self, who: Who<'a>) -> Option<(u32, u32)> {
+        if let Some(workload) = self.workload(who) {
+            return Some((workload.ready, workload.desired));
+        }
+        let [pod] = self.pods(who) else { return None };
+        (who.kind == "Pod").then(|| (u32::from(is_ready(pod)), 1))
+    }
+
+    /// All replicas that it should have are ready: what other pods of it left behind is past.
+    pub(super) fn is_complete(&self, who: Who<'a>) -> bool {
+        self.workload(who).is_some_and(|w| w.ready >= w.desired)
+    }
+
+    /// Restarts of all containers of its pods so far.
+    pub(super) fn restarts(&self, who: Who<'a>) -> u32 {
+        self.pods(who)
+            .iter()
+            .flat_map(|pod| pod.init_containers.iter().chain(&pod.containers))
+            .fold(0, |sum, container| sum.saturating_add(container.restarts))
+    }
+
+    /// Of the owner and, where the owner is not read or leaves them out, of its pods.
+    pub(super) fn labels(&self, who: Who<'a>) -> Labels {
+        let mut labels = self.pods(who).first().map(|pod| pod.labels.clone()).unwrap_or_default();
+        let own = match who.kind {
+            "PersistentVolumeClaim" => {
+                self.claims.get(&(who.namespace, who.name)).map(|claim| &claim.labels)
+            }
+            "Job" | "CronJob" => self.jobs.labels(who),
+            _ => self.workload(who).map(|workload| &workload.labels),
+        };
+        labels.extend(own.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
+        labels
+    }
+
+    pub(super) fn data_at_risk(&self, who: Who<'a>) -> Option<String> {
+        let pods = self.pods(who).iter().filter(|pod| pod.phase != "Succeeded");
+        let mut lost = BTreeSet::new();
+        let mut dark = BTreeSet::new();
+        for pod in pods {
+            lost.extend(pod.claims.iter().filter(|claim| {
+                self.claims.get(&(who.namespace, claim.as_str())).is_some_and(|c| c.phase == "Lost")
+            }));
+            let node = pod.node.as_deref().and_then(|node| self.nodes.get(node));
+            dark.extend(node.filter(|node| !nodes::is_ready(node)).map(|node| &node.name));
+        }
+        match (lost.first(), dark.first()) {
+            (Some(claim), _) => Some(format!("the claim {claim} of its pods is lost")),
+            (None, Some(node)) => Some(format!("the node {node} of its pods is not ready")),
+            (None, None) if who.kind == "PersistentVolumeClaim" => self
+                .claims
+                .get(&(who.namespace, who.name))
+                .filter(|claim| claim.phase == "Lost")
+                .map(|claim| format!("the claim {} is lost", claim.name)),
+            (None, None) => None,
+        }
+    }
+
+    /// Nobody is to be placed on it: it is being maintained.
+    pub(super) fn is_cordoned(&self, who: Who<'a>) -> bool {
+        who.is_node() && self.nodes.get(who.name).is_some_and(|node| node.unschedulable)
+    }
+
+    /// The newest event about an object that is young enough to explain its present state.
+    pub(super) fn event(&self, about: Who<'a>, wanted: impl Fn(&Event) -> bool) -> Option<&'a Event> {
+        self.events
+            .get(&(about.namespace, about.kind, about.name))?
+            .iter()
+            .filter(|event| event.last_at.is_some_and(|at| since(self.now, at) <= PATIENCE * 2))
+            .filter(|event| wanted(event))
+            .max_by_key(|event| event.last_at)
+            .copied()
+    }
+
+    /// [`Self::event`] about this very pod, not about a namesake before it.
+    pub(super) fn pod_event(
+        &self,
+        pod: &'a Pod,
+        wanted: impl Fn(&Event) -> bool,
+    ) -> Option<&'a Event> {
+        let about = Who { namespace: &pod.namespace, kind: "Pod", name: &pod.name };
+        self.event(about, |event| event.about_uid == pod.uid && wanted(event))
+    }
+}
+
+fn who_of(workload: &Workload) -> Who<'_> {
+    Who {
+        namespace: &workload.namespace,
+        kind: workload.kind.as_str(),
+        name: &workload.name,
+    }
+}
+
+/// A static pod is owned by its node, which does not answer for it: it stands for itself.
+fn owner_of<'a>(pod: &'a Pod, jobs: &Jobs<'a>) -> Who<'a> {
+    let own = Who { namespace: &pod.namespace, kind: "Pod", name: &pod.name };
+    match &pod.owner {
+        None => own,
+        Some(owner) if owner.kind == "Node" => own,
+        Some(owner) => {
+            let who = Who { namespace: &pod.namespace, kind: &owner.kind, name: &owner.name };
+            jobs.cron_job_of(who).unwrap_or(who)
+        }
+    }
+}
+
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    pod.conditions.iter().any(|c| c.name == "Ready" && c.status == Some(true))
+}
+
+/// Since when it is not ready; `None`: it does not say.
+pub(super) fn not_ready_since(pod: &Pod) -> Option<Time> {
+    let ready = pod.conditions.iter().find(|c| c.name == "Ready");
+    ready.and_then(|c| c.since).or(pod.created_at)
+}

@@ -1,0 +1,110 @@
+//! Jobs that have failed for good, and which of them have been made good since.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::index::Index;
+use super::symptom::{Symptom, Who};
+use crate::domain::Labels;
+use crate::domain::cluster::{ContainerState, Job, Pod};
+use crate::domain::finding::FindingKind;
+use crate::domain::time::Time;
+
+#[derive(Debug)]
+pub(super) struct Jobs<'a> {
+    all: &'a [Arc<Job>],
+    by_name: HashMap<(&'a str, &'a str), &'a Job>,
+    /// The newest run of each cron job that succeeded.
+    succeeded: HashMap<Who<'a>, Option<Time>>,
+}
+
+impl<'a> Jobs<'a> {
+    pub(super) fn new(all: &'a [Arc<Job>]) -> Self {
+        let by_name = all.iter().map(|job| ((&*job.namespace, &*job.name), &**job)).collect();
+        let mut succeeded: HashMap<Who, Option<Time>> = HashMap::new();
+        for job in all.iter().filter(|job| is_complete(job)) {
+            let newest = succeeded.entry(who_of(job)).or_default();
+            *newest = (*newest).max(job.created_at);
+        }
+        Self { all, by_name, succeeded }
+    }
+
+    /// The cron job whose run this job is.
+    pub(super) fn cron_job_of(&self, job: Who<'a>) -> Option<Who<'a>> {
+        let named = (job.kind == "Job").then(|| self.by_name.get(&(job.namespace, job.name)))?;
+        named.map(|job| who_of(job))
+    }
+
+    pub(super) fn labels(&self, who: Who<'a>) -> Option<&'a Labels> {
+        let own = self.all.iter().find(|job| who_of(job) == who);
+        own.map(|job| &job.labels)
+    }
+
+    /// What its pods went through matters no more: it succeeded in the end, or a newer run of its cron job did.
+    pub(super) fn is_made_good(&self, pod: &Pod) -> bool {
+        let owner = pod.owner.as_ref().filter(|owner| owner.kind == "Job");
+        owner
+            .and_then(|owner| self.by_name.get(&(&*pod.namespace, &*owner.name)))
+            .is_some_and(|job| is_complete(job) || self.has_newer_success(job))
+    }
+
+    fn has_newer_success(&self, job: &'a Job) -> bool {
+        let newest = self.succeeded.get(&who_of(job)).copied().flatten();
+        newest.is_some_and(|newest| job.created_at.is_some_and(|own| newest > own))
+    }
+}
+
+fn who_of(job: &Job) -> Who<'_> {
+    match &job.owner {
+        Some(owner) => Who { namespace: &job.namespace, kind: &owner.kind, name: &owner.name },
+        None => Who { namespace: &job.namespace, kind: "Job", name: &job.name },
+    }
+}
+
+fn is_complete(job: &Job) -> bool {
+    job.conditions
+        .iter()
+        .any(|c| c.status == Some(true) && matches!(&*c.name, "Complete" | "SuccessCriteriaMet"))
+}
+
+pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
+    let jobs = &index.jobs;
+    let mut failed: Vec<&Arc<Job>> = jobs.all.iter().collect();
+    // The newest run speaks for its cron job.
+    failed.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.name.cmp(&b.name)));
+    for job in failed {
+        let condition = job.conditions.iter().find(|c| c.name == "Failed" && c.status == Some(true));
+        let Some(condition) = condition else { continue };
+        if is_complete(job) || jobs.has_newer_success(job) {
+            continue;
+        }
+        let who = who_of(job);
+        let pods: Vec<&Pod> = index
+            .pods(who)
+            .iter()
+            .filter(|pod| pod.owner.as_ref().is_some_and(|owner| owner.name == job.name))
+            .copied()
+            .collect();
+        let message = condition.message.trim_end_matches('.');
+        symptoms.push(Symptom {
+            who,
+            kind: FindingKind::JobFailed,
+            subject: &job.name,
+            pods: pods.iter().map(|pod| &*pod.name).collect(),
+            container: None,
+            words: format!(
+                "The job {} failed ({}: {message}) after {} failed pods.",
+                job.name, condition.reason, job.failed
+            ),
+            exit_code: pods.iter().find_map(|pod| exit_code(pod)),
+            since: condition.since,
+        });
+    }
+}
+
+fn exit_code(pod: &Pod) -> Option<i32> {
+    pod.containers.iter().find_map(|container| match &container.state {
+        ContainerState::Terminated(end) if end.exit_code != 0 => Some(end.exit_code),
+        _ => container.last.as_ref().map(|end| end.exit_code).filter(|code| *code != 0),
+    })
+}

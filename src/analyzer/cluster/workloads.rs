@@ -1,0 +1,197 @@
+//! Deployments, stateful sets and daemon sets: replicas that are missing, and rollouts that do not get on.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::index::{Index, is_ready, not_ready_since};
+use super::symptom::{Symptom, Who};
+use super::{STARTING, TERMINATION_MARGIN};
+use crate::domain::cluster::{Kind, Pod, Workload, WorkloadKind};
+use crate::domain::finding::FindingKind;
+use crate::domain::time::{Time, after, since};
+
+/// Of a workload that has none of its own: a deployment's default.
+const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
+
+enum Rollout {
+    /// None, or a paused one: what is missing is missing.
+    None,
+    Going,
+    Stuck { words: String, since: Option<Time> },
+}
+
+pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
+    let ailing: BTreeSet<(&str, &str)> = symptoms
+        .iter()
+        .flat_map(|s| s.pods.iter().map(|pod| (s.who.namespace, *pod)))
+        .collect();
+    let is_ailing = |pod: &Pod| ailing.contains(&(&*pod.namespace, &*pod.name));
+    for (who, workload) in index.workloads().filter(|(_, workload)| workload.desired > 0) {
+        let symptom = |kind, pods, words, since| Symptom {
+            who,
+            kind,
+            subject: &workload.name,
+            pods,
+            container: None,
+            words,
+            exit_code: None,
+            since,
+        };
+        let pods: Vec<&str> = not_ready(index, who).map(|pod| &*pod.name).collect();
+        if let Rollout::Stuck { words, since } = rollout(index, workload) {
+            symptoms.push(symptom(FindingKind::RolloutStuck, pods.clone(), words, since));
+        }
+        if is_missing_some(index, who, workload, is_ailing) {
+            let words = missing_words(index, who, workload, pods.len());
+            let since = missing_since(index, who, workload);
+            symptoms.push(symptom(FindingKind::ReplicasMissing, pods, words, since));
+        }
+    }
+}
+
+/// A rollout is under way, and takes no more away than it may, and not everything.
+pub(super) fn is_within_rollout<'a>(index: &Index<'a>, workload: &'a Workload) -> bool {
+    workload.ready > 0
+        && workload.desired.saturating_sub(workload.ready) <= workload.max_unavailable
+        && matches!(rollout(index, workload), Rollout::Going)
+}
+
+fn rollout<'a>(index: &Index<'a>, workload: &'a Workload) -> Rollout {
+    if workload.paused {
+        return Rollout::None;
+    }
+    match workload.kind {
+        WorkloadKind::Deployment if workload.progress_deadline.is_some() => {
+            deployment_rollout(workload)
+        }
+        _ => rollout_by_pods(index, workload),
+    }
+}
+
+/// The controller keeps the deadline itself, and says `NewReplicaSetAvailable` from a rollout's end to the next one.
+fn deployment_rollout(workload: &Workload) -> Rollout {
+    match workload.conditions.iter().find(|c| c.name == "Progressing") {
+        Some(progressing) if progressing.status == Some(false) => Rollout::Stuck {
+            words: format!(
+                "The rollout does not get on ({}): {} {} of {} replicas are of the new revision.",
+                progressing.reason, progressing.message, workload.updated, workload.desired
+            ),
+            since: progressing.since,
+        },
+        Some(progressing) if progressing.reason == "NewReplicaSetAvailable" => Rollout::None,
+        Some(progressing) if progressing.status == Some(true) => Rollout::Going,
+        None if workload.updated < workload.desired => Rollout::Going,
+        _ => Rollout::None,
+    }
+}
+
+/// Without a deadline of its own a rollout would excuse for ever: by when its pods came and went. A
+/// partition or `OnDelete` keeps old revisions on purpose, which is not a rollout that is stuck.
+fn rollout_by_pods<'a>(index: &Index<'a>, workload: &'a Workload) -> Rollout {
+    if workload.updated >= workload.desired {
+        return Rollout::None;
+    }
+    let who = Who {
+        namespace: &workload.namespace,
+        kind: workload.kind.as_str(),
+        name: &workload.name,
+    };
+    let deadline = workload.progress_deadline.unwrap_or(PROGRESS_DEADLINE);
+    let is_young = |pod: &Pod| pod.created_at.is_some_and(|at| since(index.now, at) <= deadline);
+    let is_leaving = index.pods(who).iter().any(|pod| {
+        pod.delete_by.is_some_and(|by| index.now <= after(by, TERMINATION_MARGIN))
+    });
+    let newest = live(index, who).max_by_key(|pod| pod.created_at);
+    if (is_leaving || newest.is_some_and(is_young)) && not_ready(index, who).all(is_young) {
+        return Rollout::Going;
+    }
+    match newest {
+        Some(pod) if workload.updated > 0 && !is_ready(pod) && !is_young(pod) => Rollout::Stuck {
+            words: format!(
+                "The rollout does not get on: {} of {} replicas are of the new revision, and the newest pod, {}, has not become ready in {} s.",
+                workload.updated,
+                workload.desired,
+                pod.name,
+                deadline.as_secs()
+            ),
+            since: pod.created_at.map(|at| after(at, deadline)),
+        },
+        _ => Rollout::None,
+    }
+}
+
+fn is_missing_some<'a>(
+    index: &Index<'a>,
+    who: Who<'a>,
+    workload: &'a Workload,
+    is_ailing: impl Fn(&Pod) -> bool,
+) -> bool {
+    let missing = workload.desired.saturating_sub(workload.ready) as usize;
+    // Down is down, rollout or not.
+    if missing == 0 || workload.ready == 0 {
+        return missing > 0;
+    }
+    if is_within_rollout(index, workload) {
+        return false;
+    }
+    // Scaled up, or replaced a moment ago: what is missing is just starting.
+    let starting = not_ready(index, who)
+        .filter(|pod| pod.created_at.is_some_and(|at| since(index.now, at) < STARTING))
+        .filter(|pod| !is_ailing(pod))
+        .count();
+    if starting >= missing {
+        return false;
+    }
+    // Its controller has not yet seen the wish for more; all it was asked for before is there.
+    let is_unseen_wish = workload.generation > workload.observed_generation
+        && index.is_read(Kind::Pods)
+        && live(index, who).count() >= workload.ready as usize
+        && not_ready(index, who).next().is_none();
+    !is_unseen_wish
+}
+
+fn missing_words(index: &Index, who: Who, workload: &Workload, pods: usize) -> String {
+    let condition = |name: &str, status| {
+        workload.conditions.iter().find(|c| c.name == name && c.status == Some(status))
+    };
+    let why = condition("ReplicaFailure", true)
+        .map(|c| format!(" {}: {}", c.reason, c.message))
+        .or_else(|| {
+            let failed = index.event(who, |e| e.is_warning && e.reason.starts_with("Failed"));
+            failed.map(|event| format!(" {}: {}", event.reason, event.message))
+        })
+        .or_else(|| condition("Available", false).map(|c| format!(" {}: {}", c.reason, c.message)))
+        .unwrap_or_default();
+    let named = if pods == 0 { String::new() } else { format!(", {pods} pods are not") };
+    format!("{} of {} replicas of {who} are ready{named}.{why}", workload.ready, workload.desired)
+}
+
+/// Down: since the last of its pods went; degraded: since the first did. Else by its own condition.
+fn missing_since<'a>(index: &Index<'a>, who: Who<'a>, workload: &'a Workload) -> Option<Time> {
+    let pods = not_ready(index, who).map(not_ready_since);
+    let by_pods = if workload.ready > 0 {
+        pods.flatten().min()
+    } else if live(index, who).count() >= workload.desired as usize
+        && live(index, who).all(|pod| !is_ready(pod))
+    {
+        pods.flatten().max()
+    } else {
+        None
+    };
+    let unavailable =
+        workload.conditions.iter().find(|c| c.name == "Available" && c.status == Some(false));
+    by_pods.or_else(|| unavailable.and_then(|c| c.since))
+}
+
+/// Those that count as replicas: neither over nor on their way out.
+fn live<'i, 'a>(index: &'i Index<'a>, who: Who<'a>) -> impl Iterator<Item = &'a Pod> + use<'i, 'a> {
+    index
+        .pods(who)
+        .iter()
+        .copied()
+        .filter(|pod| pod.delete_by.is_none() && !matches!(&*pod.phase, "Failed" | "Succeeded"))
+}
+
+fn not_ready<'i, 'a>(index: &'i Index<'a>, who: Who<'a>) -> impl Iterator<Item = &'a Pod> + use<'i, 'a> {
+    live(index, who).filter(|pod| !is_ready(pod))
+}
