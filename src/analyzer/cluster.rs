@@ -114,6 +114,7 @@ fn finding<'a>(
         data_at_risk: index.data_at_risk(who),
         reason: reason(kind, symptoms),
         exit_code: symptoms.iter().find_map(|s| s.exit_code),
+        container: symptoms.iter().find_map(|s| s.container).map(str::to_owned),
         log_lines: Vec::new(),
         since: symptoms.iter().filter_map(|s| s.since).min().unwrap_or(index.now),
         recommendation: advice::recommendation(who, kind, symptoms),
@@ -175,8 +176,11 @@ fn reason(kind: FindingKind, symptoms: &[Symptom]) -> String {
         _ => "pods",
     };
     let subjects: BTreeSet<&str> = symptoms.iter().map(|s| s.subject).collect();
-    let total =
-        if subjects.len() > 1 { format!(" {} {noun} in all.", subjects.len()) } else { String::new() };
+    let total = if subjects.len() > 1 {
+        format!(" {} {noun} in all.", subjects.len())
+    } else {
+        String::new()
+    };
     let room = MAX_REASON - total.chars().count();
     format!("{}{total}", bounded(first, room))
 }

@@ -36,7 +36,6 @@ use crate::escalation::{Changes, correlation};
 use crate::knowledge::documents::{CLOSED, Fact, OPEN};
 use crate::knowledge::report_files::ReportFiles;
 use crate::knowledge::{Knowledge, StoreError};
-use crate::metrics::Metrics;
 use crate::monitor::cluster::ClusterWatch;
 use crate::monitor::github::Github;
 use crate::notify::Notifiers;
@@ -113,8 +112,7 @@ impl People {
         incidents.extend(ended.into_iter().filter(lately));
         let remembered = knowledge.fact::<Remembered>(Fact::PEOPLE).await?.unwrap_or_default();
         self.records = knowledge.all::<Escalation>(Some(OPEN)).await?;
-        self.board =
-            IncidentBoard::restore(&self.settings, incidents, remembered.board.clone());
+        self.board = IncidentBoard::restore(&self.settings, incidents, remembered.board.clone());
         self.onsets = remembered.onsets.clone();
         self.saved = Some(remembered);
         self.unsaved.clear();
@@ -125,7 +123,9 @@ impl People {
     pub(super) async fn file(&mut self, report: &CycleReport) {
         let Some(files) = &mut self.files else { return };
         let problem = files.write(report).await.err().map(|error| error.to_string());
-        if let Some(problem) = problem.as_ref().filter(|now| self.files_problem.as_ref() != Some(now)) {
+        if let Some(problem) =
+            problem.as_ref().filter(|now| self.files_problem.as_ref() != Some(now))
+        {
             tracing::warn!(problem, "the report is in the store, and not in a file");
         }
         self.files_problem = problem;
@@ -159,8 +159,12 @@ impl People {
             for id in incidents {
                 if let Some(one) = self.board.incident(id) {
                     tracing::info!(
-                        incident = id, service = one.service, class = one.class.as_str(), severity = one.severity.as_str(),
-                        findings = one.lines.join("; "), "an incident {what}"
+                        incident = id,
+                        service = one.service,
+                        class = one.class.as_str(),
+                        severity = one.severity.as_str(),
+                        findings = one.lines.join("; "),
+                        "an incident {what}"
                     );
                 }
             }
@@ -182,8 +186,7 @@ impl People {
                     Err(error) => failed = Some(error.text),
                 }
             }
-            if let Some(suspect) =
-                correlation::best_suspect(&onset.service, onset.since, &commits)
+            if let Some(suspect) = correlation::best_suspect(&onset.service, onset.since, &commits)
             {
                 self.board.suspect(&onset.incident, suspect, now);
             }
@@ -194,13 +197,21 @@ impl People {
     }
 
     /// What there is to decide, decided: by the assessor, or conservatively when it fails.
-    async fn decide(&mut self, findings: &[Finding], is_partial: bool, now: Time) -> Option<Decision> {
+    async fn decide(
+        &mut self,
+        findings: &[Finding],
+        is_partial: bool,
+        now: Time,
+    ) -> Option<Decision> {
         let catalogue = self.catalogue.catalogue().clone();
         let case = self.board.case(&catalogue, is_partial, now)?;
         Some(match within(&*self.assessor, &case, self.timeout).await {
             Ok(assessment) => self.board.decide(&case, &assessment),
             Err(error) => {
-                tracing::warn!(error, "the escalation could not be assessed: the conservative decision stands");
+                tracing::warn!(
+                    error,
+                    "the escalation could not be assessed: the conservative decision stands"
+                );
                 self.board.decide_blindly(findings, Some(&case), now)
             }
         })
@@ -249,7 +260,8 @@ impl Cycle {
 
             run.enter(Phase::Escalation);
             let mut findings = looked.findings.clone();
-            findings.extend(own::findings(&self.people.records, self.failing(&run.report).as_ref()));
+            findings
+                .extend(own::findings(&self.people.records, self.failing(&run.report).as_ref()));
             self.people.observe(&findings, &looked, now);
             self.people.suspects(now).await;
             let decision = self.people.decide(&findings, looked.is_partial(), now).await;
@@ -308,7 +320,9 @@ impl Run<'_> {
                 report.phase = Some(Phase::K8sAnalyzer);
                 report.error = Some(error.clone());
                 tracing::warn!(
-                    cycle = report.id, phase = Phase::K8sAnalyzer.as_str(), error,
+                    cycle = report.id,
+                    phase = Phase::K8sAnalyzer.as_str(),
+                    error,
                     "the cluster could not be read whole: nothing is called healthy"
                 );
             }

@@ -26,7 +26,9 @@ pub(super) fn recommendation(who: Who, kind: FindingKind, symptoms: &[Symptom]) 
             "See what the scheduler or kubelet waits for: `kubectl -n {ns} describe pod {pod_name}`; then free or add capacity, or mend selector, taint or volume"
         ),
         FindingKind::InitFailed => {
-            format!("Read why it ends: `kubectl -n {ns} logs {pod_name}{of_container}`, with `--previous` after a restart")
+            format!(
+                "Read why it ends: `kubectl -n {ns} logs {pod_name}{of_container}`, with `--previous` after a restart"
+            )
         }
         FindingKind::ConfigError => format!(
             "Create or correct the config map, secret or key it names: `kubectl -n {ns} describe pod {pod_name}`"
@@ -47,8 +49,12 @@ pub(super) fn recommendation(who: Who, kind: FindingKind, symptoms: &[Symptom]) 
             "See which pods do not start: `kubectl -n {ns} rollout status {target}`; go back: `kubectl -n {ns} rollout undo {target}`"
         ),
         FindingKind::ReplicasMissing => {
-            let look = pod.map_or_else(String::new, |pod| format!(" and `kubectl -n {ns} describe pod {pod}`"));
-            format!("See which replicas are missing and why: `kubectl -n {ns} describe {target}`{look}")
+            let look = pod.map_or_else(String::new, |pod| {
+                format!(" and `kubectl -n {ns} describe pod {pod}`")
+            });
+            format!(
+                "See which replicas are missing and why: `kubectl -n {ns} describe {target}`{look}"
+            )
         }
         FindingKind::ClaimPending => format!(
             "See what the provisioner says: `kubectl -n {ns} describe pvc {subject}`; check the storage class: `kubectl get storageclass`"

@@ -138,7 +138,11 @@ impl<'a> Index<'a> {
     }
 
     /// The newest event about an object that is young enough to explain its present state.
-    pub(super) fn event(&self, about: Who<'a>, wanted: impl Fn(&Event) -> bool) -> Option<&'a Event> {
+    pub(super) fn event(
+        &self,
+        about: Who<'a>,
+        wanted: impl Fn(&Event) -> bool,
+    ) -> Option<&'a Event> {
         self.events
             .get(&(about.namespace, about.kind, about.name))?
             .iter()
@@ -160,11 +164,7 @@ impl<'a> Index<'a> {
 }
 
 fn who_of(workload: &Workload) -> Who<'_> {
-    Who {
-        namespace: &workload.namespace,
-        kind: workload.kind.as_str(),
-        name: &workload.name,
-    }
+    Who { namespace: &workload.namespace, kind: workload.kind.as_str(), name: &workload.name }
 }
 
 /// A static pod is owned by its node, which does not answer for it: it stands for itself.

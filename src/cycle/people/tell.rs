@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::{Cycle, Run};
-use super::look::Looked;
 use super::People;
+use super::look::Looked;
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::finding::Finding;
 use crate::domain::message::{Delivery, Form, Message, NotificationResult};
@@ -42,8 +42,7 @@ impl Cycle {
             .flat_map(|(message, deliveries)| deliveries.iter().map(move |one| (message, one)))
             .collect();
         let result = result(&results, began.elapsed());
-        run.report.notifications_sent =
-            u8::from(results.iter().any(|(_, one)| one.result.is_ok()));
+        run.report.notifications_sent = u8::from(results.iter().any(|(_, one)| one.result.is_ok()));
         people.told_again(now).await;
         people.refresh(now).await;
         people.count(result.as_ref(), run.report.notifications_sent);
@@ -70,7 +69,10 @@ impl People {
         let standing = compose::standing(&self.board, self.catalogue.catalogue(), now);
         let deadline = Instant::now() + TELL_AGAIN_WITHIN;
         if let Some(Err(error)) = self.notifiers.refresh(&standing, now, deadline).await {
-            tracing::warn!(error, "the Alertmanager was not told what stands; it is again in the next cycle");
+            tracing::warn!(
+                error,
+                "the Alertmanager was not told what stands; it is again in the next cycle"
+            );
         }
     }
 
@@ -126,8 +128,16 @@ fn say(message: &Message, deliveries: &[Delivery]) {
     let (title, severity) = (&message.title, message.severity.as_str());
     if deliveries.is_empty() {
         match message.severity {
-            Sev::Sev1 | Sev::Sev2 => tracing::error!(title, severity, "people should hear this, and no notifier is enabled"),
-            Sev::Sev3 | Sev::Sev4 => tracing::warn!(title, severity, "people should hear this, and no notifier is enabled"),
+            Sev::Sev1 | Sev::Sev2 => tracing::error!(
+                title,
+                severity,
+                "people should hear this, and no notifier is enabled"
+            ),
+            Sev::Sev3 | Sev::Sev4 => tracing::warn!(
+                title,
+                severity,
+                "people should hear this, and no notifier is enabled"
+            ),
         }
     }
     for one in deliveries {
@@ -135,7 +145,11 @@ fn say(message: &Message, deliveries: &[Delivery]) {
         match &one.result {
             Ok(_) => tracing::info!(title, severity, notifier, "people were told"),
             Err(error) => tracing::error!(
-                title, severity, notifier, error, backed_up = one.backed_up,
+                title,
+                severity,
+                notifier,
+                error,
+                backed_up = one.backed_up,
                 "people could not be told"
             ),
         }

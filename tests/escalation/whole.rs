@@ -1,0 +1,13 @@
+//! The whole daemon with everything around it: the loop's own servers, an API server and a Slack at the wire.
+
+#[path = "../it/the_loop/fakes.rs"]
+#[allow(dead_code, reason = "shared with the other test binary")]
+mod fakes;
+#[path = "../it/the_loop/world.rs"]
+#[allow(dead_code, reason = "shared with the other test binary")]
+mod loops;
+
+mod blind;
+mod cases;
+mod situations;
+mod town;

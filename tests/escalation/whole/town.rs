@@ -1,0 +1,175 @@
+//! One daemon whose cycles a test runs by hand, a cluster that it looks at and a Slack that it tells.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use mape_k::clock::Clock;
+use mape_k::control_loop::once;
+use mape_k::cycle::Assessor;
+use mape_k::daemon::{self, Parts, assemble_in};
+use mape_k::domain::cycle::{CycleReport, Trigger};
+use mape_k::domain::secret::Secret;
+use mape_k::domain::view::LoopView;
+use mape_k::knowledge::{Database, Knowledge};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::loops::World;
+use crate::cluster::api_server::ApiServer;
+use crate::notify::fake_slack::{Asked, FakeSlack};
+
+/// Cycles by hand take milliseconds; what comes by a watch is there after a few of them.
+const CYCLES: usize = 400;
+const BETWEEN: Duration = Duration::from_millis(50);
+
+pub const TOKEN: &str = "xoxb-of-the-test";
+
+pub struct Town {
+    pub loops: World,
+    pub api: ApiServer,
+    pub slack: FakeSlack,
+    pub folder: TempDir,
+    pub assessor: Option<Arc<dyn Assessor>>,
+}
+
+/// A daemon that is up.
+pub struct Running {
+    pub parts: Parts,
+    _watching: DropGuard,
+}
+
+impl Town {
+    /// All is well, nothing runs yet. A test changes `loops.config` before [`Town::start`].
+    pub async fn new() -> Self {
+        let mut loops = World::new().await;
+        let api = ApiServer::start();
+        let slack = FakeSlack::start().await;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = &mut loops.config;
+        config.kubernetes.enabled = true;
+        config.kubernetes.kubeconfig = Some(api.kubeconfig());
+        config.escalation.services_file = folder.path().join("services.yaml");
+        config.escalation.reports_dir = Some(folder.path().join("logs"));
+        config.slack.enabled = true;
+        config.slack.api_url = slack.url.clone();
+        config.slack.token = Some(Secret::new(TOKEN.to_owned()));
+        config.knowledge.database = Database::Sqlite;
+        config.knowledge.sqlite_path = folder.path().join("knowledge.db");
+        let town = Self { loops, api, slack, folder, assessor: None };
+        town.catalogue(&json!([
+            {"name": "payments", "namespace": "shop", "tier": "P0"},
+            {"name": "search", "namespace": "shop", "tier": "P1"},
+            {"name": "mailer", "namespace": "shop", "tier": "P2"},
+        ]));
+        for service in ["payments", "search", "mailer"] {
+            town.deployment(service, 2, 2, 60);
+        }
+        town
+    }
+
+    pub fn catalogue(&self, services: &Value) {
+        let text = json!({ "services": services }).to_string();
+        let path = &self.loops.config.escalation.services_file;
+        std::fs::write(path, text).expect("the catalogue is written");
+    }
+
+    /// A deployment of the shop that has been as it is for so many minutes.
+    pub fn deployment(&self, name: &str, ready: u32, desired: u32, minutes: i64) {
+        let since = (Utc::now() - TimeDelta::minutes(minutes)).format("%Y-%m-%dT%H:%M:%SZ");
+        let since = since.to_string();
+        let available = if ready == desired { "True" } else { "False" };
+        self.api.put(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "namespace": "shop", "uid": name, "generation": 3,
+                         "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": name}},
+            "spec": {"replicas": desired, "progressDeadlineSeconds": 600,
+                     "selector": {"matchLabels": {"app": name}},
+                     "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+                     "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": []}}},
+            "status": {"observedGeneration": 3, "replicas": desired, "updatedReplicas": desired,
+                       "readyReplicas": ready, "availableReplicas": ready, "unavailableReplicas": desired - ready,
+                       "conditions": [
+                {"type": "Available", "status": available, "reason": "MinimumReplicas", "message": "replicas",
+                 "lastTransitionTime": since, "lastUpdateTime": since},
+                {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable", "message": "done",
+                 "lastTransitionTime": "2026-01-01T00:00:00Z", "lastUpdateTime": "2026-01-01T00:00:00Z"},
+            ]},
+        }));
+    }
+
+    pub async fn start(&self) -> Running {
+        let config = Arc::new(self.loops.config.clone());
+        let knowledge = Knowledge::open(&config.knowledge).await.expect("a store");
+        let world = daemon::World { assessor: self.assessor.clone(), ..daemon::World::default() };
+        let parts = assemble_in(world, knowledge, &config, Clock::start()).await;
+        let mut parts = parts.expect("the daemon is put together");
+        let stop = CancellationToken::new();
+        if let Some(cluster) = parts.cluster.take() {
+            tokio::spawn(cluster.run(stop.clone()));
+        }
+        Running { parts, _watching: stop.drop_guard() }
+    }
+
+    pub fn logs(&self) -> PathBuf {
+        self.folder.path().join("logs")
+    }
+
+    /// Names in a folder of `logs`, sorted.
+    pub fn files(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.logs().join(folder)).into_iter().flatten();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .filter(|name| name.contains('.'))
+            .collect();
+        names.sort();
+        names
+    }
+
+    pub fn file(&self, name: &str) -> Value {
+        let text = std::fs::read_to_string(self.logs().join(name)).expect("a file of the logs");
+        serde_json::from_str(&text).expect("a whole JSON file")
+    }
+
+    /// Messages posted since the last look; edits are not counted.
+    pub fn posted(&self) -> Vec<Asked> {
+        let posted = |asked: &Asked| asked.path.ends_with("chat.postMessage");
+        self.slack.asked().into_iter().filter(posted).collect()
+    }
+}
+
+impl Running {
+    pub async fn cycle(&mut self) -> CycleReport {
+        let stop = CancellationToken::new();
+        let (cycle, publisher) = (&mut self.parts.cycle, &self.parts.publisher);
+        once(cycle, publisher, Trigger::Scheduled, &stop).await.expect("a cycle that does not panic")
+    }
+
+    /// Until what a watch brings is seen.
+    pub async fn cycle_until(
+        &mut self,
+        what: &str,
+        is_so: impl Fn(&CycleReport) -> bool,
+    ) -> CycleReport {
+        let mut last = None;
+        for _ in 0..CYCLES {
+            let report = self.cycle().await;
+            if is_so(&report) {
+                return report;
+            }
+            last = Some(report);
+            tokio::time::sleep(BETWEEN).await;
+        }
+        panic!("{what} did not come about in {CYCLES} cycles; the last: {last:#?}");
+    }
+
+    pub fn view(&self) -> Arc<LoopView> {
+        self.parts.handle.view()
+    }
+
+    pub async fn stop(self) {
+        self.parts.knowledge.close().await;
+    }
+}
