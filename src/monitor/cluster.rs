@@ -144,7 +144,9 @@ impl ClusterWatch {
         let mut cluster = Cluster::default();
         for (kind, objects) in found {
             if !reading.failures.contains_key(&kind) {
-                objects.into_iter().for_each(|object| object.add_to(&mut cluster));
+                for object in objects {
+                    object.add_to(&mut cluster);
+                }
             }
         }
         reading.cluster = cluster;

@@ -19,13 +19,14 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::objects;
 use crate::support::eventually::eventually;
 
 /// Connections of the server that was here end with its threads, within milliseconds.
 const PORT_FREE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How it takes the requests for one kind.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Mood {
     #[default]
     Well,
@@ -72,15 +73,15 @@ impl Asked {
 }
 
 enum Entry {
-    Event { version: u64, kind: String, line: Value },
+    Event { version: u64, kind: String, namespace: String, line: Arc<str> },
     Cut { kind: String, how: Cut },
 }
 
 #[derive(Default)]
 struct World {
     version: u64,
-    /// By plural kind, then by namespace and name.
-    objects: HashMap<String, BTreeMap<(String, String), Value>>,
+    /// By plural kind, then by namespace and name; as text, so that a list costs the server next to nothing.
+    objects: HashMap<String, BTreeMap<(String, String), Arc<str>>>,
     history: Vec<Entry>,
     /// Watches from before this are told 410.
     oldest: u64,
@@ -162,6 +163,13 @@ impl ApiServer {
         path
     }
 
+    /// One object of every kind, all called `one`, in the namespace `shop`.
+    pub fn put_one_of_each(&self) {
+        for object in objects::one_of_each() {
+            self.put(object);
+        }
+    }
+
     /// Adds or changes an object, by its kind, namespace and name.
     pub fn put(&self, object: Value) {
         self.change(|world| world.put(object));
@@ -172,10 +180,10 @@ impl ApiServer {
             world.version += 1;
             let key = (namespace.to_owned(), name.to_owned());
             let gone = world.objects.get_mut(kind).and_then(|objects| objects.remove(&key));
-            let mut object = gone.expect("an object to delete");
+            let gone = gone.expect("an object to delete");
+            let mut object: Value = serde_json::from_str(&gone).expect("an object");
             object["metadata"]["resourceVersion"] = json!(world.version.to_string());
-            let (kind, version) = (kind.to_owned(), world.version);
-            world.history.push(Entry::Event { version, kind, line: event("DELETED", &object) });
+            world.tell("DELETED", kind, namespace, &object.to_string());
         });
     }
 
@@ -189,11 +197,15 @@ impl ApiServer {
     }
 
     pub fn lists(&self, kind: &str, mood: Mood) {
-        self.change(|world| drop(world.lists.insert(kind.to_owned(), mood)));
+        self.change(|world| {
+            world.lists.insert(kind.to_owned(), mood);
+        });
     }
 
     pub fn watches(&self, kind: &str, mood: Mood) {
-        self.change(|world| drop(world.watches.insert(kind.to_owned(), mood)));
+        self.change(|world| {
+            world.watches.insert(kind.to_owned(), mood);
+        });
     }
 
     pub fn cut(&self, kind: &str, how: Cut) {
@@ -243,8 +255,8 @@ pub const ALL: &[&str] = &[
     "persistentvolumeclaims",
 ];
 
-fn event(what: &str, object: &Value) -> Value {
-    json!({ "type": what, "object": object })
+fn event(what: &str, object: &str) -> String {
+    format!("{{\"type\":\"{what}\",\"object\":{object}}}")
 }
 
 impl World {
@@ -252,12 +264,23 @@ impl World {
         self.version += 1;
         let kind = format!("{}s", object["kind"].as_str().expect("a kind").to_lowercase());
         let text = |field: &Value| field.as_str().unwrap_or_default().to_owned();
-        let key = (text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
+        let namespace = text(&object["metadata"]["namespace"]);
+        let key = (namespace.clone(), text(&object["metadata"]["name"]));
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let known = self.objects.entry(kind.clone()).or_default().insert(key, object.clone());
+        let object = object.to_string();
+        let objects = self.objects.entry(kind.clone()).or_default();
+        let known = objects.insert(key, object.as_str().into());
         let what = if known.is_some() { "MODIFIED" } else { "ADDED" };
-        let version = self.version;
-        self.history.push(Entry::Event { version, kind, line: event(what, &object) });
+        self.tell(what, &kind, &namespace, &object);
+    }
+
+    fn tell(&mut self, what: &str, kind: &str, namespace: &str, object: &str) {
+        self.history.push(Entry::Event {
+            version: self.version,
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            line: event(what, object).into(),
+        });
     }
 }
 
@@ -311,7 +334,7 @@ async fn answer(
         let mood = {
             let world = shared.world.lock().expect("the world");
             let moods = if asked.is_watch() { &world.watches } else { &world.lists };
-            moods.get(&kind).cloned().unwrap_or_default()
+            moods.get(&kind).copied().unwrap_or_default()
         };
         if mood != Mood::Hangs {
             break mood;
@@ -337,22 +360,20 @@ fn list(shared: &Shared, asked: &Asked, kind: &str, namespace: Option<&str>) -> 
     let from: usize = asked.query.get("continue").map_or(0, |at| at.parse().expect("a token"));
     let limit = asked.query.get("limit").map_or(usize::MAX, |limit| limit.parse().expect("limit"));
     let limit = limit.min(world.page);
-    let all: Vec<&Value> = world
+    let all: Vec<&str> = world
         .objects
         .get(kind)
         .into_iter()
         .flatten()
         .filter(|((of, _), _)| namespace.is_none_or(|wanted| wanted == of))
-        .map(|(_, object)| object)
+        .map(|(_, object)| &**object)
         .collect();
-    let items: Vec<&Value> = all.iter().skip(from).take(limit).copied().collect();
+    let items: Vec<&str> = all.iter().skip(from).take(limit).copied().collect();
     let end = from + items.len();
     let next = if end < all.len() { end.to_string() } else { String::new() };
-    json!({
-        "kind": "List", "apiVersion": "v1", "items": items,
-        "metadata": { "resourceVersion": world.version.to_string(), "continue": next },
-    })
-    .to_string()
+    let metadata = json!({ "resourceVersion": world.version.to_string(), "continue": next });
+    let items = items.join(",");
+    format!(r#"{{"kind":"List","apiVersion":"v1","metadata":{metadata},"items":[{items}]}}"#)
 }
 
 /// The whole of it, a kilobyte at a time.

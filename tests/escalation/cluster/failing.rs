@@ -6,7 +6,7 @@ use mape_k::monitor::cluster::settings::Settings;
 use mape_k::monitor::cluster::{ClusterWatch, Patience};
 
 use super::api_server::{ApiServer, Cut, Mood};
-use super::objects::{one_of_each, pod};
+use super::objects::pod;
 use super::{PATIENCE, WITHIN, Watching, only, pods};
 use crate::support::eventually::eventually;
 
@@ -17,7 +17,7 @@ fn text(reading: &ClusterReading, kind: Kind) -> &str {
 #[tokio::test]
 async fn b02_with_the_api_down_every_kind_fails_and_all_recovers_by_itself() {
     let mut server = ApiServer::start();
-    one_of_each().into_iter().for_each(|object| server.put(object));
+    server.put_one_of_each();
     let watching = Watching::of(&server, |_| {}).await;
     watching.until_whole().await;
 
@@ -50,7 +50,7 @@ async fn b02_an_api_that_was_never_there_is_said_at_once() {
 #[tokio::test]
 async fn b03_a_kind_that_is_forbidden_fails_alone_and_says_what_to_grant() {
     let server = ApiServer::start();
-    one_of_each().into_iter().for_each(|object| server.put(object));
+    server.put_one_of_each();
     server.lists("jobs", Mood::Refuses(403));
     let watching =
         Watching::of(&server, |settings| settings.namespaces = vec!["shop".to_owned()]).await;

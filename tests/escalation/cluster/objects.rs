@@ -46,12 +46,12 @@ pub fn one_of_each() -> Vec<Value> {
     ]
 }
 
-/// A pod of a deployment with two containers, as large as they are in production: some 9 kB of JSON.
+/// A pod of a deployment with two containers, as large as they are in production: some 10 kB of JSON.
 pub fn large_pod(index: usize) -> Value {
     let deployment = format!("service-{:03}", index / 5);
     let hash = "6c9f7d8b54";
     let name = format!("{deployment}-{hash}-{index:05}");
-    let env: Vec<Value> = (0..30)
+    let env: Vec<Value> = (0..18)
         .map(|at| json!({ "name": format!("SETTING_NUMBER_{at}"), "value": format!("https://setting-{at}.example.internal:8443/path") }))
         .collect();
     let mounts: Vec<Value> = (0..6)
@@ -75,7 +75,7 @@ pub fn large_pod(index: usize) -> Value {
     let condition = |name: &str| json!({ "type": name, "status": "True", "lastProbeTime": null, "lastTransitionTime": "2026-11-22T09:00:10Z" });
     let field =
         |at: usize| (format!("f:setting-{at}"), json!({ ".": {}, "f:name": {}, "f:value": {} }));
-    let fields: serde_json::Map<String, Value> = (0..40).map(field).collect();
+    let fields: serde_json::Map<String, Value> = (0..30).map(field).collect();
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {

@@ -16,8 +16,10 @@ fn pod_of(object: Value) -> Pod {
 }
 
 fn workload(kind: Kind, spec: Value, status: Value) -> Workload {
-    let object = json!({ "metadata": { "name": "w", "namespace": "shop", "labels": { "team": "a", "app": "old" } },
-        "spec": spec, "status": status });
+    let mut object = json!({ "metadata": {
+        "name": "w", "namespace": "shop", "labels": { "team": "a", "app": "old" } } });
+    object["spec"] = spec;
+    object["status"] = status;
     match trim_json(kind, object).expect("a workload") {
         Trimmed::Workload(workload) => (*workload).clone(),
         other => panic!("not a workload: {other:?}"),

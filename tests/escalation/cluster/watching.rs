@@ -7,14 +7,14 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::api_server::{ALL, ApiServer, Cut, Mood};
-use super::objects::{one_of_each, pod, warning};
+use super::objects::{pod, warning};
 use super::{PATIENCE, WITHIN, Watching, now, only, pods};
 use crate::support::eventually::eventually;
 
 #[tokio::test]
 async fn objects_of_every_kind_are_read() {
     let server = ApiServer::start();
-    one_of_each().into_iter().for_each(|object| server.put(object));
+    server.put_one_of_each();
     let watching = Watching::of(&server, |_| {}).await;
     let reading = watching.until_whole().await;
     let found = &reading.cluster;

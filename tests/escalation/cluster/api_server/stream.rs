@@ -93,11 +93,10 @@ impl Watch {
         let entry = world.history.get(at)?;
         self.next += 1;
         Some(match entry {
-            Entry::Event { version, kind, line } => {
-                let of = &line["object"]["metadata"]["namespace"];
+            Entry::Event { version, kind, namespace, line } => {
                 let mine = *kind == self.kind
                     && *version > self.from
-                    && self.namespace.as_deref().is_none_or(|wanted| of == wanted);
+                    && self.namespace.as_deref().is_none_or(|wanted| namespace == wanted);
                 if mine { Step::Line(line.to_string()) } else { Step::Nothing }
             }
             Entry::Cut { kind, how } if *kind == self.kind && at >= self.opened_at => match how {
@@ -110,8 +109,8 @@ impl Watch {
                 ),
                 Cut::End => Step::End,
                 Cut::MidLine => Step::Half,
-                Cut::Gone => Step::Line(event("ERROR", &status(410, "too old")).to_string()),
-                Cut::Error => Step::Line(event("ERROR", &status(500, "etcd")).to_string()),
+                Cut::Gone => Step::Line(event("ERROR", &status(410, "too old").to_string())),
+                Cut::Error => Step::Line(event("ERROR", &status(500, "etcd").to_string())),
             },
             Entry::Cut { .. } => Step::Nothing,
         })
