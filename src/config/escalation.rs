@@ -40,7 +40,7 @@ fn business_hours(mut section: Section<'_>) -> BusinessHours {
     section.read("start", &mut hours.start, time_of_day);
     section.read("end", &mut hours.end, time_of_day);
     section.read("time_zone", &mut hours.time_zone, time_zone);
-    if let Some(mut days) = section.distinct("days", weekday) {
+    if let Some(mut days) = section.distinct("days", 7, weekday) {
         if days.is_empty() {
             section.error("days", "empty: what waits for them would wait for ever; accepted: some of mon, tue, wed, thu, fri, sat, sun");
         }
