@@ -38,16 +38,23 @@ const LONGEST_LABEL: usize = 63;
 pub(super) fn parse(text: &str, default_tier: Tier) -> Result<Catalogue, Vec<Problem>> {
     let tree = tree::parse(text).map_err(|problem| vec![problem])?;
     let problems = Problems::default();
-    let services = read(Section::root(&tree, &problems));
+    let root = Section::root(&tree, &problems);
+    // While it is being written a file is empty for a moment, or ends after its first line: that must not pass for a
+    // catalogue without services.
+    if !has_services(&tree) {
+        root.error("services", "nothing given; accepted: a list, `services: []` for none");
+    }
+    let services = read(root);
     let (errors, _) = problems.into_sorted();
     if errors.is_empty() { Ok(Catalogue { services, default_tier }) } else { Err(errors) }
 }
 
+fn has_services(tree: &Node) -> bool {
+    let Value::Map(entries) = &tree.value else { return false };
+    entries.iter().any(|entry| entry.key == "services" && entry.node.value != Value::Null)
+}
+
 fn read(mut root: Section<'_>) -> Vec<Service> {
-    // A file that is being written is empty for a moment: it must not pass for a catalogue without services.
-    if !root.is_given("services") {
-        root.error("services", "the key is missing; accepted: a list, `services: []` for none");
-    }
     let items = root.list("services").unwrap_or_default();
     if items.len() > MAX_SERVICES {
         let text = format!("{} services; accepted: up to {MAX_SERVICES}", items.len());

@@ -251,7 +251,7 @@ fn b22_malformed_yaml_is_told_with_its_line() {
 /// That is how a file looks while somebody writes it.
 #[test]
 fn a_file_without_services_is_no_catalogue_and_an_empty_list_is_one() {
-    for text in ["", "# nothing yet\n", "{}", "servces: []"] {
+    for text in ["", "# nothing yet\n", "{}", "servces: []", "services:\n"] {
         assert!(refused(text).iter().any(|(path, _)| path == "services"), "{text:?}");
     }
     assert_eq!(accepted("services: []").services, []);
