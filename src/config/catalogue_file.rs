@@ -101,6 +101,21 @@ impl CatalogueFile {
     pub fn refusal(&self) -> Option<&Errors> {
         self.refusal.as_ref()
     }
+
+    /// [`Self::refusal`] in one line, with the first error, as health shows it.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        let problems = &self.refusal()?.problems;
+        let file = self.path.display();
+        let more = match problems.len() {
+            0 | 1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let first = problems.first().map(ToString::to_string).unwrap_or_default();
+        Some(format!(
+            "{file} was refused when it last changed, and the catalogue read before stands: {first}{more}"
+        ))
+    }
 }
 
 fn no_file(path: &Path, default_tier: Tier) -> Warning {

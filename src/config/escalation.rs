@@ -19,6 +19,8 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(12 * 3600);
 /// What goes on is told once a day at least, else it is forgotten.
 const LONGEST_REPEAT: Duration = Duration::from_secs(24 * 3600);
 
+const DAYS: &str = "mon, tue, wed, thu, fri, sat, sun";
+
 /// The newest 100 healthy cycles have files; more than the upper bound no folder is read with ease.
 const REPORTS: std::ops::RangeInclusive<usize> = 100..=100_000;
 
@@ -40,9 +42,10 @@ fn business_hours(mut section: Section<'_>) -> BusinessHours {
     section.read("start", &mut hours.start, time_of_day);
     section.read("end", &mut hours.end, time_of_day);
     section.read("time_zone", &mut hours.time_zone, time_zone);
-    if let Some(mut days) = section.distinct("days", weekday) {
+    if let Some(mut days) = section.distinct("days", 7, weekday) {
         if days.is_empty() {
-            section.error("days", "empty: what waits for them would wait for ever; accepted: some of mon, tue, wed, thu, fri, sat, sun");
+            let text = "empty: what waits for them would wait for ever";
+            section.error("days", format!("{text}; accepted: some of {DAYS}"));
         }
         days.sort_by_key(Weekday::num_days_from_monday);
         hours.days = days;
@@ -73,10 +76,7 @@ fn time_zone(value: &Value) -> Result<Tz, Accepted> {
 }
 
 fn weekday(value: &Value) -> Result<Weekday, Accepted> {
-    text(value)
-        .ok()
-        .and_then(|day| day.parse().ok())
-        .ok_or_else(|| "mon, tue, wed, thu, fri, sat, sun".to_owned())
+    text(value).ok().and_then(|day| day.parse().ok()).ok_or_else(|| DAYS.to_owned())
 }
 
 fn folder(value: &Value) -> Result<std::path::PathBuf, Accepted> {

@@ -17,16 +17,11 @@ pub(super) fn read(mut section: Section<'_>, has_notifier: bool) -> Settings {
     let mut settings = Settings::default();
     section.read("enabled", &mut settings.enabled, boolean);
     section.optional("kubeconfig", &mut settings.kubeconfig, path);
-    if let Some(namespaces) = section.distinct("namespaces", namespace) {
-        if namespaces.len() > MAX_NAMESPACES {
-            let given = namespaces.len();
-            let text =
-                format!("{given} given; accepted: up to {MAX_NAMESPACES}, or [] for all of them");
-            section.error("namespaces", text);
-        }
+    // Empty: all of them.
+    if let Some(namespaces) = section.distinct("namespaces", MAX_NAMESPACES, namespace) {
         settings.namespaces = namespaces;
     }
-    if let Some(kinds) = section.distinct("kinds", kind) {
+    if let Some(kinds) = section.distinct("kinds", Kind::ALL.len(), kind) {
         settings.kinds = kinds.into_iter().collect();
         if settings.kinds.is_empty() && settings.enabled {
             let text = format!("empty: nothing would be watched; accepted: some of {}", names());

@@ -193,15 +193,21 @@ impl<'a> Section<'a> {
         Item { path, node, problems: self.problems }.into_list()
     }
 
-    /// The items of a list in which none may stand twice; none when it is absent or one of them is refused.
+    /// The items of a list of `most` at most, in which none may stand twice; none when it is absent or one is refused.
     pub(super) fn distinct<T: PartialEq>(
         &mut self,
         key: &'static str,
+        most: usize,
         parse: impl Fn(&Value) -> Result<T, Accepted>,
     ) -> Option<Vec<T>> {
+        let items = self.list(key)?;
+        if items.len() > most {
+            self.error(key, format!("{} given; accepted: up to {most}", items.len()));
+            return None;
+        }
         let mut found = Vec::new();
         let mut is_whole = true;
-        for item in self.list(key)? {
+        for item in items {
             match item.parse(&parse) {
                 Some(value) if found.contains(&value) => {
                     item.error(format!("{} given twice", item.node.value));

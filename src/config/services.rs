@@ -16,6 +16,12 @@ const MAX_SERVICES: usize = 1000;
 /// Each is a call to GitHub whenever its service is in trouble.
 const MAX_GITOPS_PATHS: usize = 20;
 
+/// A service that needs more than this needs everything.
+const MAX_DEPENDENCIES: usize = 100;
+
+/// Names that a wrong one is compared with: in a file where all are wrong, guessing must not hold the loop up.
+const MAX_GUESSED: usize = 200;
+
 /// Shorter texts stand in nearly every reason there is.
 const SHORTEST_MATCH: usize = 3;
 
@@ -32,16 +38,23 @@ const LONGEST_LABEL: usize = 63;
 pub(super) fn parse(text: &str, default_tier: Tier) -> Result<Catalogue, Vec<Problem>> {
     let tree = tree::parse(text).map_err(|problem| vec![problem])?;
     let problems = Problems::default();
-    let services = read(Section::root(&tree, &problems));
+    let root = Section::root(&tree, &problems);
+    // While it is being written a file is empty for a moment, or ends after its first line: that must not pass for a
+    // catalogue without services.
+    if !has_services(&tree) {
+        root.error("services", "nothing given; accepted: a list, `services: []` for none");
+    }
+    let services = read(root);
     let (errors, _) = problems.into_sorted();
     if errors.is_empty() { Ok(Catalogue { services, default_tier }) } else { Err(errors) }
 }
 
+fn has_services(tree: &Node) -> bool {
+    let Value::Map(entries) = &tree.value else { return false };
+    entries.iter().any(|entry| entry.key == "services" && entry.node.value != Value::Null)
+}
+
 fn read(mut root: Section<'_>) -> Vec<Service> {
-    // A file that is being written is empty for a moment: it must not pass for a catalogue without services.
-    if !root.is_given("services") {
-        root.error("services", "the key is missing; accepted: a list, `services: []` for none");
-    }
     let items = root.list("services").unwrap_or_default();
     if items.len() > MAX_SERVICES {
         let text = format!("{} services; accepted: up to {MAX_SERVICES}", items.len());
@@ -101,11 +114,7 @@ fn service(
     section.read("ingress", &mut ingress, boolean);
     let known_issues = known_issues(&mut section);
     section.optional("runbook_url", &mut runbook_url, runbook);
-    let gitops_paths = section.distinct("gitops_paths", repository_path).unwrap_or_default();
-    if gitops_paths.len() > MAX_GITOPS_PATHS {
-        let text = format!("{} paths; accepted: up to {MAX_GITOPS_PATHS}", gitops_paths.len());
-        section.error("gitops_paths", text);
-    }
+    let gitops_paths = section.distinct("gitops_paths", MAX_GITOPS_PATHS, repository_path);
     Some(Service {
         name: name?,
         namespace: home,
@@ -117,7 +126,7 @@ fn service(
         ingress,
         known_issues,
         runbook_url,
-        gitops_paths,
+        gitops_paths: gitops_paths.unwrap_or_default(),
     })
 }
 
@@ -152,21 +161,21 @@ fn depends_on(
     own: Option<&str>,
     names: &BTreeMap<&str, usize>,
 ) -> Vec<String> {
-    let known: Vec<&str> = names.keys().copied().collect();
     let other = |value: &Value| {
         let name = text(value)?;
         if own == Some(name.as_str()) {
             return Err("another service than itself".to_owned());
         }
-        if known.contains(&name.as_str()) {
+        if names.contains_key(name.as_str()) {
             return Ok(name);
         }
+        let known: Vec<&str> = names.keys().copied().take(MAX_GUESSED).collect();
         Err(match nearest(&name, &known) {
             Some(near) => format!("a service of this file; did you mean {near}?"),
             None => "a service of this file".to_owned(),
         })
     };
-    section.distinct("depends_on", other).unwrap_or_default()
+    section.distinct("depends_on", MAX_DEPENDENCIES, other).unwrap_or_default()
 }
 
 fn known_issues(section: &mut Section<'_>) -> Vec<KnownIssue> {

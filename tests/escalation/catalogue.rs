@@ -11,6 +11,7 @@ use mape_k::cli::Output;
 use mape_k::cli::check_config::check;
 use mape_k::config::{Errors, Origin, load_services};
 use mape_k::domain::catalogue::{Catalogue, KnownIssue, Service, Tier};
+use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -196,6 +197,10 @@ fn b21_what_would_mean_everything_or_nothing_is_refused() {
             "known_issues: [{match: oom, grace: 5m}, {match: OOM, grace: 6m}]",
             "known_issues[1].match",
         ),
+        (
+            "gitops_paths: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]",
+            "gitops_paths",
+        ),
         ("gitops_paths: ['']", "gitops_paths[0]"),
         ("gitops_paths: ['/']", "gitops_paths[0]"),
         ("gitops_paths: [.]", "gitops_paths[0]"),
@@ -246,7 +251,7 @@ fn b22_malformed_yaml_is_told_with_its_line() {
 /// That is how a file looks while somebody writes it.
 #[test]
 fn a_file_without_services_is_no_catalogue_and_an_empty_list_is_one() {
-    for text in ["", "# nothing yet\n", "{}", "servces: []"] {
+    for text in ["", "# nothing yet\n", "{}", "servces: []", "services:\n"] {
         assert!(refused(text).iter().any(|(path, _)| path == "services"), "{text:?}");
     }
     assert_eq!(accepted("services: []").services, []);
@@ -320,4 +325,22 @@ fn check_config_shows_the_catalogue_that_stands() {
         checked("escalation: {services_file: /nowhere/services.yaml}", "", Output::Text);
     assert!(!valid);
     assert!(text.contains("/nowhere/services.yaml is refused"), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn b22_no_text_makes_it_panic(text in "\\PC{0,200}") {
+        let _ = loaded(&text);
+    }
+
+    /// Anything in the place of any value.
+    #[test]
+    fn b22_no_value_makes_it_panic(
+        key in prop::sample::select(vec![
+            "name", "namespace", "selector", "tier", "max_downtime", "depends_on", "known_issues", "runbook_url", "gitops_paths",
+        ]),
+        value in "[\\[\\]{}:, a-z0-9.*&!'\"\n/-]{0,40}",
+    ) {
+        let _ = loaded(&with(&format!("{key}: {value}")));
+    }
 }

@@ -1,12 +1,14 @@
 //! The catalogue's file over time: what a change does, and what a bad one does not.
 
 use std::path::Path;
+use std::process::Command;
 
 use mape_k::clock::Clock;
 use mape_k::config::{CatalogueFile, Refreshed};
 use mape_k::domain::catalogue::Tier;
 use mape_k::escalation::settings::Settings;
 use mape_k::metrics::Metrics;
+use serde_json::{Value, json};
 
 use super::written;
 
@@ -48,6 +50,9 @@ fn b22_a_change_that_is_refused_is_told_once_and_leaves_the_one_before() {
     // Nothing new to say, and still not well.
     assert_eq!(file.refresh(), Refreshed::Unchanged);
     assert_eq!(file.refusal(), Some(&errors));
+    let complaint = file.complaint().expect("a line for health");
+    assert!(complaint.contains("services[0].tier, line 2: \"P7\" given"), "{complaint}");
+    assert!(!complaint.contains('\n') && complaint.contains("read before stands"), "{complaint}");
     std::fs::write(&path, "services: [").expect("written");
     assert!(matches!(file.refresh(), Refreshed::Refused(_)));
     std::fs::write(&path, web("P0")).expect("written");
@@ -104,6 +109,25 @@ fn a_named_catalogue_that_is_missing_is_an_error() {
     let settings = Settings { services_file: "/nowhere/s.yaml".into(), ..Settings::default() };
     let report = CatalogueFile::open(&settings).expect_err("missing").to_string();
     assert!(report.contains("/nowhere/s.yaml") && report.contains("cannot be read"), "{report}");
+}
+
+#[test]
+fn without_the_default_file_there_are_no_services_and_one_warning_says_so() {
+    let folder = tempfile::tempdir().expect("an empty folder");
+    let checked = Command::new(env!("CARGO_BIN_EXE_mape-k"))
+        .args(["check-config", "--output", "json"])
+        .env_clear()
+        .current_dir(folder.path())
+        .output()
+        .expect("it runs");
+    let report: Value = serde_json::from_slice(&checked.stdout).expect("JSON");
+    assert!(checked.status.success() && report["valid"] == true, "{report}");
+    assert_eq!(report["catalogue"]["services"], json!([]));
+    let warnings = report["warnings"].as_array().expect("warnings");
+    let told: Vec<_> =
+        warnings.iter().filter(|w| w["path"] == "escalation.services_file").collect();
+    assert_eq!(told.len(), 1, "{report}");
+    assert_eq!(told[0]["text"], "there is no config/services.yaml; every service counts as P3");
 }
 
 #[test]
