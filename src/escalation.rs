@@ -1,9 +1,28 @@
 //! Escalation: what the loop cannot or may not fix itself, one record per (reason, cause, component, subject).
 //!
 //! Pure: opens what is wanted and not open, refreshes what is open, closes what its reason says is over.
+//! What people are told of a cycle's findings, these records among them, is decided in the modules below, in this order:
+//!
+//! ```text
+//! findings ─▶ severity ─▶ board (incidents, trend, hours, correlation) ─▶ rules ─▶ board.decide ─▶ compose ─▶ messages
+//!               ▲           ▲                                                                      │
+//!           catalogue    stored incidents ◀──────────────── board.told ◀──────── deliveries ◀──────┘
+//! ```
 
 pub mod own;
 pub mod settings;
+
+pub mod severity;
+
+pub mod board;
+pub mod compose;
+pub mod correlation;
+pub mod hours;
+pub mod rules;
+pub mod trend;
+
+mod incidents;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -21,6 +21,36 @@ pub struct Numbers {
     pub tier: Option<Tier>,
     /// Restarts of all its containers so far.
     pub restarts: u32,
+    /// Restarts an hour over the last assessments; `None`: too few of them yet.
+    #[serde(default)]
+    pub restart_rate: Option<f64>,
+}
+
+/// How it has gone so far: what deciding the next message needs of the past.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    /// By the table of severities alone, before what raises it.
+    pub base: Option<Sev>,
+    /// Everything found is known and expected, or what a rollout does.
+    pub is_excused: bool,
+    /// Without a ready replica since then; with fewer than it should have since then.
+    pub down_since: Option<Time>,
+    pub short_since: Option<Time>,
+    /// When it came back after an end, within the last hour.
+    pub returns: Vec<Time>,
+    /// Numbers and table's severity when it was first told, until then those at its beginning: what worse is held against.
+    pub baseline: Option<(Numbers, Sev)>,
+    /// It is worse than its baseline, and its severity raised for it.
+    pub is_raised: bool,
+    /// The severity of the last decision that it was part of.
+    pub decided: Option<Sev>,
+    /// What people heard last, in an alert or an update: its numbers, and a hash of all that is no time.
+    pub told_numbers: Option<Numbers>,
+    pub told_gist: String,
+    /// The same hash of what its first message shows.
+    pub shown_gist: String,
+    /// When people were told that it was over.
+    pub end_told_at: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +58,9 @@ pub struct ServiceIncident {
     /// `INC-YYYYMMDD_HHMMSS-NNN`, by its first decision.
     pub id: String,
     pub service: String,
+    /// Services of one name in two namespaces are two.
+    #[serde(default)]
+    pub namespace: Option<String>,
     pub class: IncidentClass,
     /// The loop's own record that it is about.
     pub record: Option<Uuid>,
@@ -40,6 +73,9 @@ pub struct ServiceIncident {
     pub numbers: Numbers,
     /// What was found the last time it was seen; bounded.
     pub findings: Vec<Finding>,
+    /// A line for each of them: why it is as severe as it is, and what was found.
+    #[serde(default)]
+    pub lines: Vec<String>,
     /// Where it was first announced.
     pub thread: Option<Thread>,
     /// The last full alert that was delivered, or is in a backup; `None`: nobody has been told yet.
@@ -56,4 +92,13 @@ pub struct ServiceIncident {
     pub end_is_due: bool,
     /// The deployment that may be behind it.
     pub suspect: Option<Suspect>,
+    #[serde(default)]
+    pub course: Course,
+}
+
+impl ServiceIncident {
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.ended_at.is_none()
+    }
 }

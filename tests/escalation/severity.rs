@@ -1,1 +1,12 @@
 //! Severities, incidents, repetition, trend, business hours.
+
+mod assessment;
+mod deployments;
+mod ends;
+mod hours;
+mod repetition;
+mod restart;
+mod table;
+mod tiers;
+mod trend;
+mod world;

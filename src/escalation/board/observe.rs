@@ -1,0 +1,225 @@
+//! What one cycle found, taken into the incidents: opened, gone on, come back, ended, forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{IncidentBoard, set_severity};
+use crate::domain::catalogue::{Catalogue, Tier};
+use crate::domain::cluster::{ClusterReading, Kind};
+use crate::domain::decision::Sev;
+use crate::domain::finding::{Finding, IncidentClass};
+use crate::domain::service_incident::ServiceIncident;
+use crate::domain::time::{Time, since};
+use crate::escalation::incidents::{Key, opened, refresh};
+use crate::escalation::severity::{FLAP, HOUR, Situation, Weighed, weigh};
+
+/// Ended ones are kept for so long; an open one that could not be seen for so long is over.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Ended ones of which somebody still has to be told: over the longest week-end, and for as long as no delivery works.
+const KEPT_UNTOLD: Duration = Duration::from_secs(8 * 24 * 3600);
+
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    pub findings: &'a [Finding],
+    pub catalogue: &'a Catalogue,
+    /// Classes that were read whole: only there does the absence of a finding end an incident. `Loop`: the records of
+    /// the loop's own escalations were read.
+    pub readable: &'a BTreeSet<IncidentClass>,
+    pub now: Time,
+}
+
+/// For the log and the report.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    pub weighed: Vec<Weighed>,
+    /// Ids of incidents.
+    pub opened: Vec<String>,
+    pub returned: Vec<String>,
+    pub ended: Vec<String>,
+}
+
+/// The classes whose kinds were all read: of those that the configuration asks for, at least one. Events prove nothing
+/// missing and are not needed. `Loop` is not the cluster's to say.
+#[must_use]
+pub fn readable(reading: &ClusterReading) -> BTreeSet<IncidentClass> {
+    let needed: [(IncidentClass, &[Kind]); 5] = [
+        (
+            IncidentClass::Availability,
+            &[Kind::Pods, Kind::Deployments, Kind::StatefulSets, Kind::DaemonSets],
+        ),
+        (IncidentClass::Memory, &[Kind::Pods]),
+        (IncidentClass::Job, &[Kind::Jobs]),
+        (IncidentClass::Volume, &[Kind::Claims]),
+        (IncidentClass::Node, &[Kind::Nodes]),
+    ];
+    let is_whole = |kinds: &[Kind]| {
+        let mut expected = kinds.iter().filter(|kind| reading.expected.contains(kind)).peekable();
+        expected.peek().is_some() && expected.all(|kind| !reading.failures.contains_key(kind))
+    };
+    needed.into_iter().filter(|(_, kinds)| is_whole(kinds)).map(|(class, _)| class).collect()
+}
+
+impl IncidentBoard {
+    pub fn observe(&mut self, seen: &Observation<'_>) -> Observed {
+        let now = seen.now;
+        self.observed_at = Some(now);
+        let situation = Situation {
+            now,
+            catalogue: seen.catalogue,
+            incidents: &self.incidents,
+            p0_was_down: self.is_p0_down(),
+        };
+        let mut observed =
+            Observed { weighed: weigh(seen.findings, &situation), ..Observed::default() };
+        let weighed = std::mem::take(&mut observed.weighed);
+        let mut groups: BTreeMap<Key, Vec<&Weighed>> = BTreeMap::new();
+        for one in &weighed {
+            groups.entry(Key::of_finding(&one.finding)).or_default().push(one);
+        }
+        let (open, ended) = self.by_key();
+        let mut present: BTreeSet<String> = BTreeSet::new();
+        for (key, group) in groups {
+            let index = match (open.get(&key), ended.get(&key)) {
+                (Some(index), _) => *index,
+                (None, before) => self.begin(before.copied(), group[0], now, &mut observed),
+            };
+            present.insert(self.incidents[index].id.clone());
+            self.take_over(index, group, now);
+        }
+        self.end_absent(&present, seen.readable, now, &mut observed);
+        self.forget(now);
+        let open = self.incidents.iter().filter(|incident| incident.is_open());
+        self.state.trend.note(open, self.interval, now);
+        observed.weighed = weighed;
+        observed
+    }
+
+    /// In the last cycle that could tell: what could not be read since then is open as it was.
+    fn is_p0_down(&self) -> bool {
+        let mut open = self.incidents.iter().filter(|incident| incident.is_open());
+        open.any(|one| one.numbers.tier == Some(Tier::P0) && one.course.down_since.is_some())
+    }
+
+    /// Where the open one of each key stands, and the one that ended last.
+    fn by_key(&self) -> (BTreeMap<Key, usize>, BTreeMap<Key, usize>) {
+        let (mut open, mut ended) = (BTreeMap::new(), BTreeMap::new());
+        for (index, incident) in self.incidents.iter().enumerate() {
+            let key = Key::of_incident(incident);
+            match incident.ended_at {
+                None => _ = open.insert(key, index),
+                Some(at) => {
+                    let held: &mut usize = ended.entry(key).or_insert(index);
+                    if self.incidents[*held].ended_at < Some(at) {
+                        *held = index;
+                    }
+                }
+            }
+        }
+        (open, ended)
+    }
+
+    /// A new one, or the one that ended a moment ago.
+    fn begin(
+        &mut self,
+        before: Option<usize>,
+        first: &Weighed,
+        now: Time,
+        observed: &mut Observed,
+    ) -> usize {
+        let ended_for =
+            before.and_then(|index| self.incidents[index].ended_at).map(|at| since(now, at));
+        let mut returns = Vec::new();
+        if let (Some(index), Some(ended_for)) = (before, ended_for)
+            && ended_for <= HOUR
+        {
+            returns.clone_from(&self.incidents[index].course.returns);
+            returns.retain(|at| since(now, *at) <= HOUR);
+            returns.push(now);
+            if ended_for <= FLAP {
+                let incident = &mut self.incidents[index];
+                incident.ended_at = None;
+                incident.end_is_due = false;
+                incident.course.returns = returns;
+                observed.returned.push(incident.id.clone());
+                return index;
+            }
+        }
+        let mut incident = opened(self.next_id(now), &first.finding, now);
+        incident.course.returns = returns;
+        observed.opened.push(incident.id.clone());
+        self.incidents.push(incident);
+        self.incidents.len() - 1
+    }
+
+    /// `INC-YYYYMMDD_HHMMSS-NNN`, counted within its second on from what is stored.
+    fn next_id(&self, now: Time) -> String {
+        let second = format!("INC-{}-", now.format("%Y%m%d_%H%M%S"));
+        let of_this_second =
+            self.incidents.iter().filter_map(|incident| incident.id.strip_prefix(&second));
+        let last = of_this_second.filter_map(|number| number.parse::<u32>().ok()).max();
+        format!("{second}{:03}", last.map_or(1, |last| last + 1))
+    }
+
+    fn take_over(&mut self, index: usize, group: Vec<&Weighed>, now: Time) {
+        let before = self.incidents[index].clone();
+        let mut incident = before.clone();
+        refresh(&mut incident, group, now);
+        incident.numbers.restart_rate =
+            self.state.trend.restart_rate(&incident, now, self.interval);
+        set_severity(&mut incident, self.interval, now);
+        // Decided before, and still untold: it waits for business hours.
+        incident.is_queued = incident.severity == Sev::Sev3
+            && incident.told_at.is_none()
+            && incident.course.decided.is_some();
+        self.incidents[index] = incident;
+        self.mark(&before, index);
+    }
+
+    /// A restart must know that it is open and since when; that it was seen again a moment ago need not be written.
+    fn mark(&mut self, before: &ServiceIncident, index: usize) {
+        let incident = &self.incidents[index];
+        let is_stale = since(incident.last_seen_at, before.last_seen_at) >= self.interval;
+        let mut same = before.clone();
+        same.last_seen_at = incident.last_seen_at;
+        same.lines.clone_from(&incident.lines);
+        // A first sight has no lines before it.
+        if &same != incident || is_stale || before.lines.is_empty() {
+            self.changed.insert(incident.id.clone());
+        }
+    }
+
+    fn end_absent(
+        &mut self,
+        present: &BTreeSet<String>,
+        readable: &BTreeSet<IncidentClass>,
+        now: Time,
+        observed: &mut Observed,
+    ) {
+        let absent =
+            |incident: &&mut ServiceIncident| incident.is_open() && !present.contains(&incident.id);
+        for incident in self.incidents.iter_mut().filter(absent) {
+            let is_lost = since(now, incident.last_seen_at) >= KEPT;
+            if !readable.contains(&incident.class) && !is_lost {
+                continue;
+            }
+            incident.ended_at = Some(now);
+            incident.end_is_due = incident.told_at.is_some();
+            // What came and went before anybody was told is told of afterwards.
+            incident.is_queued = incident.told_at.is_none() && incident.severity >= Sev::Sev3;
+            incident.course.down_since = None;
+            incident.course.short_since = None;
+            incident.course.is_raised = false;
+            observed.ended.push(incident.id.clone());
+            self.changed.insert(incident.id.clone());
+        }
+    }
+
+    fn forget(&mut self, now: Time) {
+        self.incidents.retain(|incident| {
+            let Some(ended) = incident.ended_at else { return true };
+            let is_owed = incident.end_is_due || incident.is_queued;
+            since(now, ended) < if is_owed { KEPT_UNTOLD } else { KEPT }
+        });
+        self.state.fallbacks.retain(|told| since(now, told.at) < super::FALLBACK_EVERY);
+    }
+}

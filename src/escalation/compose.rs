@@ -1,0 +1,262 @@
+//! The messages of one cycle: one alert for all that is due, what was missed, ends, brief updates, edits.
+//!
+//! Decides words, not whether: that is the board's. How they look is the notifier's.
+
+use super::board::{IncidentBoard, Why, catalogued_as, raised_by};
+use super::correlation;
+use super::rules;
+use super::words::{lasting, listed};
+use crate::domain::catalogue::Catalogue;
+use crate::domain::decision::{Decision, Sev};
+use crate::domain::finding::IncidentClass;
+use crate::domain::message::{Entry, Form, Message, Thread};
+use crate::domain::service_incident::ServiceIncident;
+use crate::domain::time::{Time, since};
+
+/// Lines and recommendations of one incident, and names in a title: what is read at a glance.
+const MAX_LINES: usize = 10;
+const MAX_RECOMMENDATIONS: usize = 3;
+const MAX_NAMES: usize = 5;
+
+/// Read where no service's runbook is given.
+const FINDINGS_PAGE: &str = "docs/FINDINGS.md";
+
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    pub cycle_id: &'a str,
+    pub catalogue: &'a Catalogue,
+    pub is_partial: bool,
+    pub now: Time,
+}
+
+/// What is to be told in this cycle, in the order in which it is sent.
+#[must_use]
+pub fn messages(
+    board: &IncidentBoard,
+    decision: Option<&Decision>,
+    about: &About<'_>,
+) -> Vec<Message> {
+    let composer = Composer { board, about };
+    let mut messages = Vec::new();
+    let mut alerted: Vec<String> = Vec::new();
+    if let Some(decision) = decision.filter(|decision| decision.should_notify) {
+        let alert = composer.alert(decision);
+        alerted.extend(alert.entries.iter().map(|entry| entry.incident.clone()));
+        messages.push(alert);
+    }
+    let missed = board.missed(about.now);
+    if !missed.is_empty() {
+        let names = names(&missed);
+        let title = format!("Over before anybody was told: {names}");
+        messages.push(composer.told(Form::Summary, title, &missed));
+    }
+    for (thread, ended) in board.ends(about.now) {
+        let title = format!("Over: {}", names(&ended));
+        messages.push(composer.told(Form::Ended(thread), title, &ended));
+    }
+    for (thread, changed) in board.updates(&alerted, about.now) {
+        let title = format!("Changed: {}", names_with_state(&changed));
+        messages.push(composer.told(Form::Update(thread), title, &changed));
+    }
+    for (thread, shown) in board.edits(about.now) {
+        messages.push(composer.edit(thread, &shown));
+    }
+    messages
+}
+
+struct Composer<'a> {
+    board: &'a IncidentBoard,
+    about: &'a About<'a>,
+}
+
+impl Composer<'_> {
+    fn alert(&self, decision: &Decision) -> Message {
+        // What is decided never to be told is in the log; what was not assessed is all told.
+        let mut listed: Vec<&ServiceIncident> = decision
+            .incidents
+            .iter()
+            .filter_map(|id| self.board.incident(id))
+            .filter(|incident| decision.is_fallback || incident.severity > Sev::Sev4)
+            .collect();
+        listed.sort_by_key(|incident| std::cmp::Reverse(incident.severity));
+        let title = if decision.is_fallback {
+            let services = decision.affected_services.iter().map(String::as_str);
+            format!(
+                "{}: not assessed: {}",
+                decision.severity,
+                super::words::listed(services, MAX_NAMES)
+            )
+        } else {
+            title(decision.severity, &listed)
+        };
+        Message {
+            form: Form::Alert,
+            severity: decision.severity,
+            channel: decision.channel,
+            title,
+            root_cause: decision.root_cause.clone(),
+            impact: decision.impact.clone(),
+            actions: decision.actions.clone(),
+            confidence: decision.confidence,
+            ..self.bare(Form::Alert, &listed)
+        }
+    }
+
+    /// The first message as it would be written now.
+    fn edit(&self, thread: Thread, shown: &[&ServiceIncident]) -> Message {
+        let open: Vec<&ServiceIncident> =
+            shown.iter().copied().filter(|one| one.is_open()).collect();
+        if open.is_empty() {
+            let title = format!("Over: {}", names(shown));
+            return self.told(Form::Edit(thread), title, shown);
+        }
+        let severity = open.iter().map(|one| one.severity).max().unwrap_or(Sev::Sev4);
+        let message = self.told(Form::Edit(thread), title(severity, &open), shown);
+        Message { severity, channel: severity.channel(), ..message }
+    }
+
+    /// With what the rules say of those that are still open.
+    fn told(&self, form: Form, title: String, incidents: &[&ServiceIncident]) -> Message {
+        let bare = Message { title, ..self.bare(form, incidents) };
+        let open = incidents.iter().copied().filter(|one| one.is_open());
+        let case = self.board.case_of(
+            open.map(|one| (one, Why::Repeat)),
+            self.about.catalogue,
+            self.about.is_partial,
+            self.about.now,
+        );
+        if case.incidents.is_empty() {
+            return bare;
+        }
+        let assessment = rules::assess(&case);
+        Message {
+            root_cause: assessment.root_cause,
+            impact: assessment.impact,
+            actions: assessment.actions,
+            confidence: assessment.confidence,
+            ..bare
+        }
+    }
+
+    fn bare(&self, form: Form, incidents: &[&ServiceIncident]) -> Message {
+        // An end is told as what people had been told it was.
+        let known_as = |one: &&ServiceIncident| {
+            if one.is_open() { one.severity } else { one.told_severity.unwrap_or(one.severity) }
+        };
+        let severity = incidents.iter().map(known_as).max().unwrap_or(Sev::Sev4);
+        Message {
+            form,
+            severity,
+            channel: severity.channel(),
+            at: self.about.now,
+            cycle_id: self.about.cycle_id.to_owned(),
+            title: String::new(),
+            root_cause: String::new(),
+            impact: String::new(),
+            actions: Vec::new(),
+            // That a finding is gone is read, not guessed.
+            confidence: 100,
+            is_partial: self.about.is_partial,
+            entries: incidents.iter().map(|incident| self.entry(incident)).collect(),
+        }
+    }
+
+    fn entry(&self, incident: &ServiceIncident) -> Entry {
+        let service = catalogued_as(incident, self.about.catalogue);
+        let runbook = service.and_then(|service| service.runbook_url.clone());
+        let page = || {
+            let kind = incident.findings.first()?.kind.as_str();
+            Some(format!("{FINDINGS_PAGE}#{kind}"))
+        };
+        let mut recommendations: Vec<String> = Vec::new();
+        for finding in &incident.findings {
+            let is_new = !recommendations.contains(&finding.recommendation);
+            if is_new && !finding.recommendation.is_empty() {
+                recommendations.push(finding.recommendation.clone());
+            }
+        }
+        recommendations.truncate(MAX_RECOMMENDATIONS);
+        Entry {
+            incident: incident.id.clone(),
+            service: incident.service.clone(),
+            class: incident.class,
+            severity: incident.severity,
+            namespace: incident.namespace.clone(),
+            since: incident.since,
+            ended_at: incident.ended_at,
+            findings: self.lines(incident),
+            recommendations,
+            runbook_url: runbook.or_else(page),
+            deployment: incident
+                .suspect
+                .as_ref()
+                .map(|suspect| correlation::in_words(suspect, incident.since)),
+        }
+    }
+
+    fn lines(&self, incident: &ServiceIncident) -> Vec<String> {
+        let mut lines: Vec<String> = incident.lines.iter().take(MAX_LINES).cloned().collect();
+        if incident.lines.len() > MAX_LINES {
+            lines.push(format!("… and {} more", incident.lines.len() - MAX_LINES));
+        }
+        if let Some(what) = raised_by(incident, self.board.interval()) {
+            lines.push(format!("Worse than when it began: {what}"));
+        }
+        let unseen = since(incident.ended_at.unwrap_or(self.about.now), incident.last_seen_at);
+        if incident.ended_at.is_some() && unseen >= UNSEEN {
+            let unseen = lasting(unseen);
+            lines.push(format!(
+                "It could not be read for {unseen}; nobody knows whether it is over"
+            ));
+        }
+        lines
+    }
+}
+
+/// An end after so long without a look is a guess, and said to be.
+const UNSEEN: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+fn title(severity: Sev, incidents: &[&ServiceIncident]) -> String {
+    match incidents {
+        [one] => {
+            let again = match (one.course.end_told_at, one.told_at) {
+                (Some(_), _) => "again ",
+                (None, Some(_)) => "still ",
+                (None, None) => "",
+            };
+            format!("{severity}: {} {again}{}", one.service, state(one))
+        }
+        many => format!("{severity}: {} incidents: {}", many.len(), names_with_state(many)),
+    }
+}
+
+/// Down, degraded, or what was found.
+fn state(incident: &ServiceIncident) -> String {
+    let Some(finding) = incident.findings.first() else {
+        return incident.class.as_str().to_owned();
+    };
+    let of = |incident: &ServiceIncident| {
+        let numbers = &incident.numbers;
+        Some(format!("{} of {} ready", numbers.ready?, numbers.desired?))
+    };
+    match of(incident) {
+        Some(replicas) if incident.course.down_since.is_some() => format!("down, {replicas}"),
+        Some(replicas) if incident.course.short_since.is_some() => format!("degraded, {replicas}"),
+        _ if incident.class == IncidentClass::Loop => {
+            format!("not healed: {}", finding.kind.as_str().replace('_', " "))
+        }
+        _ => finding.kind.as_str().replace('_', " "),
+    }
+}
+
+fn names(incidents: &[&ServiceIncident]) -> String {
+    let mut names: Vec<&str> = incidents.iter().map(|incident| incident.service.as_str()).collect();
+    names.dedup();
+    listed(names, MAX_NAMES)
+}
+
+fn names_with_state(incidents: &[&ServiceIncident]) -> String {
+    let names: Vec<String> =
+        incidents.iter().map(|one| format!("{} ({})", one.service, state(one))).collect();
+    listed(names.iter().map(String::as_str), MAX_NAMES)
+}

@@ -1,0 +1,196 @@
+//! One incident: which findings make it, its numbers, when these are worse than others, and what a message shows of it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::severity::Weighed;
+use super::words::clause;
+use crate::domain::catalogue::Tier;
+use crate::domain::decision::Sev;
+use crate::domain::finding::{Finding, IncidentClass};
+use crate::domain::service_incident::{Numbers, ServiceIncident};
+use crate::domain::time::Time;
+
+/// Findings kept with an incident, the worst first: workloads of one service times kinds, more than a message shows.
+const MAX_FINDINGS: usize = 20;
+
+/// Restarts within the trend's window by which a higher rate must differ: one more or less is chance.
+const RESTARTS_NOISE: f64 = 3.0;
+const RATE_UP: f64 = 1.5;
+
+/// One incident for each (service, class); of the loop's own, one for each record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    pub(super) class: IncidentClass,
+    pub(super) service: String,
+    pub(super) namespace: Option<String>,
+    pub(super) record: Option<Uuid>,
+}
+
+impl Key {
+    pub(super) fn of_finding(finding: &Finding) -> Self {
+        let class = finding.kind.class();
+        let is_the_loops = class == IncidentClass::Loop;
+        // What is said of a record, the component included, may change while it is open.
+        let named = !(is_the_loops && finding.record.is_some());
+        Self {
+            class,
+            service: if named { finding.service.clone() } else { String::new() },
+            namespace: finding.namespace.clone().filter(|_| named),
+            record: finding.record.filter(|_| is_the_loops),
+        }
+    }
+
+    pub(super) fn of_incident(incident: &ServiceIncident) -> Self {
+        let named = incident.record.is_none();
+        Self {
+            class: incident.class,
+            service: if named { incident.service.clone() } else { String::new() },
+            namespace: incident.namespace.clone().filter(|_| named),
+            record: incident.record,
+        }
+    }
+}
+
+/// A new one, empty: [`refresh`] fills it.
+pub(super) fn opened(id: String, finding: &Finding, now: Time) -> ServiceIncident {
+    let key = Key::of_finding(finding);
+    ServiceIncident {
+        id,
+        service: finding.service.clone(),
+        namespace: finding.namespace.clone(),
+        class: key.class,
+        record: key.record,
+        since: finding.since,
+        opened_at: now,
+        last_seen_at: now,
+        ended_at: None,
+        severity: Sev::Sev4,
+        numbers: Numbers::default(),
+        findings: Vec::new(),
+        lines: Vec::new(),
+        thread: None,
+        told_at: None,
+        told_severity: None,
+        updated_at: None,
+        edited_at: None,
+        is_queued: false,
+        end_is_due: false,
+        suspect: None,
+        course: crate::domain::service_incident::Course::default(),
+    }
+}
+
+/// Takes over what this cycle found of it. Its severity is set by the board.
+pub(super) fn refresh(incident: &mut ServiceIncident, mut weighed: Vec<&Weighed>, now: Time) {
+    weighed.sort_by_key(|w| (Reverse((w.severity, w.finding.severity)), w.finding.kind));
+    incident.last_seen_at = now;
+    incident.numbers = numbers(&weighed, incident.numbers.restart_rate);
+    let earliest = weighed.iter().map(|w| w.finding.since).min();
+    incident.since = earliest.map_or(incident.since, |at| at.min(incident.since));
+    let course = &mut incident.course;
+    course.base = weighed.iter().map(|w| w.severity).max();
+    course.is_excused = weighed.iter().all(|w| w.excuse.is_some());
+    course.down_since = weighed.iter().filter(|w| w.finding.is_down()).find_map(|w| w.down_since);
+    course.short_since = weighed
+        .iter()
+        .filter(|w| w.finding.is_down() || w.finding.is_degraded())
+        .find_map(|w| w.short_since);
+    weighed.truncate(MAX_FINDINGS);
+    incident.findings = weighed.iter().map(|w| w.finding.clone()).collect();
+    incident.lines = weighed.iter().map(|w| line(w)).collect();
+}
+
+fn line(weighed: &Weighed) -> String {
+    let found = clause(&weighed.finding.reason);
+    let owner = &weighed.finding.owner;
+    if found.is_empty() {
+        format!("{}. {owner}", weighed.reason)
+    } else {
+        format!("{}. {owner}: {found}", weighed.reason)
+    }
+}
+
+/// Of what is not excused; of everything when all of it is.
+fn numbers(weighed: &[&Weighed], restart_rate: Option<f64>) -> Numbers {
+    let all_excused = weighed.iter().all(|w| w.excuse.is_some());
+    let counting = || weighed.iter().filter(|w| all_excused || w.excuse.is_none());
+    let replicas = counting().filter_map(|w| Some((w.finding.ready?, w.finding.desired?)));
+    let worst = replicas.min_by(|(ready, desired), (other, of)| {
+        // By the share that is ready.
+        let (left, right) =
+            (u64::from(*ready) * u64::from(*of), u64::from(*other) * u64::from(*desired));
+        left.cmp(&right).then(ready.cmp(other))
+    });
+    let pods: BTreeSet<&str> =
+        counting().flat_map(|w| w.finding.pods.iter().map(String::as_str)).collect();
+    let mut restarts: BTreeMap<&str, u32> = BTreeMap::new();
+    for w in counting() {
+        // Two findings of one owner tell the same restarts.
+        let held = restarts.entry(w.finding.owner.as_str()).or_default();
+        *held = (*held).max(w.finding.restarts);
+    }
+    Numbers {
+        ready: worst.map(|(ready, _)| ready),
+        desired: worst.map(|(_, desired)| desired),
+        pods: u32::try_from(pods.len()).unwrap_or(u32::MAX),
+        tier: weighed.iter().map(|w| w.tier).max(),
+        restarts: restarts.values().fold(0, |sum, one| sum.saturating_add(*one)),
+        restart_rate,
+    }
+}
+
+/// Which number is worse than before, in words; none: it is not worse.
+pub(super) fn worse(now: &Numbers, before: &Numbers, window_hours: f64) -> Option<String> {
+    if let (Some(ready), Some(was)) = (now.ready, before.ready) {
+        let missing = |numbers: &Numbers| {
+            numbers.desired.unwrap_or_default().saturating_sub(numbers.ready.unwrap_or_default())
+        };
+        // A service that was scaled down and lacks less than before is not worse.
+        if ready < was && missing(now) >= missing(before) {
+            return Some(format!("{ready} ready, before {was}"));
+        }
+    }
+    if now.pods > before.pods {
+        return Some(format!("{} pods, before {}", now.pods, before.pods));
+    }
+    if let (Some(tier), Some(was)) = (now.tier, before.tier)
+        && tier > was
+    {
+        return Some(format!("now {}, before {}", tier.as_str(), was.as_str()));
+    }
+    let (rate, was) = (now.restart_rate?, before.restart_rate?);
+    (rate >= was * RATE_UP && (rate - was) * window_hours >= RESTARTS_NOISE)
+        .then(|| format!("{rate:.0} restarts an hour, before {was:.0}"))
+}
+
+/// A hash of all that a message shows of it and that is no time: when it differs, something changed.
+pub(super) fn gist(incident: &ServiceIncident) -> String {
+    let mut text = format!("{} {}", incident.severity, incident.ended_at.is_some());
+    for finding in &incident.findings {
+        let Finding { kind, severity, owner, pods, ready, desired, exit_code, .. } = finding;
+        // Names of pods change with each replacement; their number is what matters.
+        let _ = write!(
+            text,
+            "|{kind:?} {severity:?} {owner} {} {ready:?} {desired:?} {exit_code:?}",
+            pods.len()
+        );
+    }
+    if let Some(suspect) = &incident.suspect {
+        text.push_str(&suspect.commit.sha);
+    }
+    let mut gist = String::with_capacity(16);
+    // Sixteen digits are far more than the few states of one incident need.
+    for byte in &Sha256::digest(text.as_bytes())[..8] {
+        let _ = write!(gist, "{byte:02x}");
+    }
+    gist
+}
+
+pub(super) fn tier(incident: &ServiceIncident) -> Tier {
+    incident.numbers.tier.unwrap_or(Tier::P3)
+}

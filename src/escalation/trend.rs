@@ -1,0 +1,202 @@
+//! Where incidents are heading, by assessments: the last cycle of each `escalation.interval`, the last five of them, and
+//! 24 hours for what came back.
+//!
+//! Pure, and the whole history is a value that is stored. Bound: five points for each incident of the last 24 hours.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::incidents::{Key, worse};
+use crate::domain::finding::IncidentClass;
+use crate::domain::service_incident::{Numbers, ServiceIncident};
+use crate::domain::time::{Time, since};
+
+const ASSESSMENTS: usize = 5;
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Fewer points say nothing of a rate.
+const POINTS_OF_A_RATE: usize = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Heading {
+    /// Not seen in the 24 hours before.
+    New,
+    Recurring,
+    /// A number is worse than at the assessment before.
+    Worsening,
+    /// In one of the last assessments, and over.
+    Resolved,
+}
+
+/// What a cycle's report says of the trend.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrendAnalysis {
+    /// Looked at, this one included.
+    pub assessments: usize,
+    pub incidents: Vec<TrendOf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrendOf {
+    pub incident: String,
+    pub service: String,
+    pub class: IncidentClass,
+    pub heading: Heading,
+    /// The number that became worse.
+    pub detail: Option<String>,
+}
+
+/// The history of assessments.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trend {
+    /// The last intervals in which there was an assessment, as numbers since 1970.
+    slots: Vec<i64>,
+    histories: Vec<History>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct History {
+    incident: String,
+    service: String,
+    namespace: Option<String>,
+    class: IncidentClass,
+    record: Option<Uuid>,
+    points: Vec<Point>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Point {
+    slot: i64,
+    at: Time,
+    numbers: Numbers,
+}
+
+impl History {
+    fn key(&self) -> Key {
+        let named = self.record.is_none();
+        Key {
+            class: self.class,
+            service: if named { self.service.clone() } else { String::new() },
+            namespace: self.namespace.clone().filter(|_| named),
+            record: self.record,
+        }
+    }
+}
+
+impl Trend {
+    /// Takes this cycle for the assessment of its interval, instead of an earlier cycle of the same.
+    pub(super) fn note<'a>(
+        &mut self,
+        open: impl Iterator<Item = &'a ServiceIncident>,
+        interval: Duration,
+        now: Time,
+    ) {
+        let slot = slot(now, interval);
+        if self.slots.last() != Some(&slot) {
+            self.slots.push(slot);
+        }
+        let excess = self.slots.len().saturating_sub(ASSESSMENTS);
+        self.slots.drain(..excess);
+        for history in &mut self.histories {
+            history.points.retain(|point| point.slot != slot && since(now, point.at) < KEPT);
+        }
+        let mut by_key: std::collections::BTreeMap<Key, usize> =
+            self.histories.iter().enumerate().map(|(i, h)| (h.key(), i)).collect();
+        for incident in open {
+            let index = *by_key.entry(Key::of_incident(incident)).or_insert_with(|| {
+                self.histories.push(History {
+                    incident: String::new(),
+                    service: incident.service.clone(),
+                    namespace: incident.namespace.clone(),
+                    class: incident.class,
+                    record: incident.record,
+                    points: Vec::new(),
+                });
+                self.histories.len() - 1
+            });
+            let history = &mut self.histories[index];
+            history.incident.clone_from(&incident.id);
+            history.points.push(Point { slot, at: now, numbers: incident.numbers });
+            let excess = history.points.len().saturating_sub(ASSESSMENTS);
+            history.points.drain(..excess);
+        }
+        self.histories.retain(|history| !history.points.is_empty());
+    }
+
+    /// Restarts an hour over the last assessments and now.
+    pub(super) fn restart_rate(
+        &self,
+        incident: &ServiceIncident,
+        now: Time,
+        interval: Duration,
+    ) -> Option<f64> {
+        let key = Key::of_incident(incident);
+        let history = self.histories.iter().find(|history| history.key() == key)?;
+        let this = slot(now, interval);
+        let first = *self.slots.first()?;
+        let points: Vec<(Time, u32)> = history
+            .points
+            .iter()
+            .filter(|point| point.slot >= first && point.slot != this)
+            .map(|point| (point.at, point.numbers.restarts))
+            .chain([(now, incident.numbers.restarts)])
+            .collect();
+        if points.len() < POINTS_OF_A_RATE {
+            return None;
+        }
+        // A pod that was replaced counts from nothing again: what is gained is the sum of the rises.
+        let gained: u32 = points.windows(2).map(|pair| pair[1].1.saturating_sub(pair[0].1)).sum();
+        let hours = since(now, points[0].0).as_secs_f64() / 3600.0;
+        (hours > 0.0).then(|| f64::from(gained) / hours)
+    }
+
+    /// What is open now, and what was lately.
+    pub(super) fn analysis(&self, interval: Duration, now: Time) -> TrendAnalysis {
+        let this = slot(now, interval);
+        let incidents = self.histories.iter().filter_map(|history| {
+            let (heading, detail) = self.heading(history, this, interval)?;
+            Some(TrendOf {
+                incident: history.incident.clone(),
+                service: history.service.clone(),
+                class: history.class,
+                heading,
+                detail,
+            })
+        });
+        TrendAnalysis { assessments: self.slots.len(), incidents: incidents.collect() }
+    }
+
+    fn heading(
+        &self,
+        history: &History,
+        this: i64,
+        interval: Duration,
+    ) -> Option<(Heading, Option<String>)> {
+        let last = history.points.last()?;
+        let is_lately = self.slots.contains(&last.slot);
+        if last.slot != this {
+            return is_lately.then_some((Heading::Resolved, None));
+        }
+        let Some(before) = history.points.iter().rev().nth(1) else {
+            return Some((Heading::New, None));
+        };
+        if self.slots.contains(&before.slot)
+            && let Some(what) = worse(&last.numbers, &before.numbers, window_hours(interval))
+        {
+            return Some((Heading::Worsening, Some(what)));
+        }
+        Some((Heading::Recurring, None))
+    }
+}
+
+/// The time over which a rate is taken.
+pub(super) fn window_hours(interval: Duration) -> f64 {
+    interval.as_secs_f64() * (ASSESSMENTS - 1) as f64 / 3600.0
+}
+
+fn slot(now: Time, interval: Duration) -> i64 {
+    let seconds = i64::try_from(interval.as_secs()).unwrap_or(i64::MAX).max(1);
+    now.timestamp().div_euclid(seconds)
+}

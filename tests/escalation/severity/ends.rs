@@ -1,0 +1,158 @@
+//! How incidents end, come back, and wait for business hours.
+
+use mape_k::domain::decision::Sev;
+use mape_k::domain::finding::IncidentClass;
+use mape_k::domain::message::Form;
+
+use super::world::{World, at, minutes, night, noon, replicas};
+
+#[test]
+fn b27_an_end_is_told_once_in_each_thread() {
+    let mut world = World::new(night());
+    world.cycle(&[replicas("payments", 0, 2, night())]);
+    let both =
+        [replicas("payments", 0, 2, night()), replicas("search", 0, 2, night() - minutes(9))];
+    world.cycles(1, &both);
+    let over = world.cycles(1, &[]);
+    assert_eq!(over.len(), 2, "two announcements, two ends: {over:#?}");
+    for message in &over {
+        assert!(matches!(message.form, Form::Ended(Some(_))), "{:?}", message.form);
+        assert!(message.entries.iter().all(|entry| entry.ended_at == Some(world.now)));
+    }
+    let ends = world.cycles(60, &[]);
+    assert!(ends.iter().all(|message| matches!(message.form, Form::Edit(_))), "{ends:#?}");
+    assert_eq!(ends.len(), 2, "each first message shows it, once");
+}
+
+#[test]
+fn b27_what_was_never_told_has_no_end_to_tell() {
+    let mut world = World::new(noon());
+    world.cycle(&[replicas("toys", 0, 2, noon())]);
+    assert!(world.cycles(30, &[]).is_empty());
+}
+
+#[test]
+fn b02_a_reading_that_was_not_whole_ends_nothing() {
+    let mut world = World::new(night());
+    world.cycle(&[replicas("payments", 0, 2, night())]);
+    world.readable.remove(&IncidentClass::Availability);
+    assert!(world.cycles(20, &[]).is_empty());
+    assert!(world.board.incidents()[0].is_open());
+    world.readable.insert(IncidentClass::Availability);
+    assert!(matches!(world.cycles(1, &[])[0].form, Form::Ended(Some(_))));
+}
+
+#[test]
+fn b27_what_comes_back_within_minutes_is_the_same_incident_in_the_same_thread() {
+    let mut world = World::new(night());
+    let down = [replicas("payments", 0, 2, night())];
+    world.cycle(&down);
+    let (id, thread) =
+        (world.board.incidents()[0].id.clone(), world.board.incidents()[0].thread.clone());
+    world.cycles(1, &[]);
+    world.pass(minutes(3));
+    let told = world.cycle(&down);
+    assert_eq!(told.alert().title, "SEV-1: payments again down, 0 of 2 ready");
+    assert_eq!(world.board.incidents().len(), 1);
+    assert_eq!(world.board.incidents()[0].id, id);
+    assert_eq!(world.board.incidents()[0].thread, thread);
+    // From now on its end must last before it is told.
+    assert!(world.cycles(9, &[]).is_empty());
+    let later = world.cycles(4, &[]);
+    assert!(later.iter().any(|message| matches!(message.form, Form::Ended(_))), "{later:#?}");
+}
+
+#[test]
+fn b27_what_comes_back_later_is_a_new_incident() {
+    let mut world = World::new(night());
+    world.cycle(&[replicas("payments", 0, 2, night())]);
+    world.cycles(1, &[]);
+    world.pass(minutes(6));
+    world.cycle(&[replicas("payments", 0, 2, world.now)]);
+    let ids: Vec<&str> = world.board.incidents().iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(ids, ["INC-20260310_020000-001", "INC-20260310_020630-001"]);
+}
+
+#[test]
+fn b19_a_p0_that_returns_three_times_in_an_hour_is_flapping() {
+    let mut world = World::new(night());
+    let mut warned = super::world::finding(
+        "payments",
+        mape_k::domain::finding::FindingKind::ProbeFailing,
+        night(),
+    );
+    warned.since = night();
+    for returned in 0..=3 {
+        let told = world.cycle(std::slice::from_ref(&warned));
+        let expected = if returned < 3 { Sev::Sev3 } else { Sev::Sev2 };
+        world.pass(minutes(1));
+        let next = world.cycle(std::slice::from_ref(&warned));
+        assert_eq!(world.severity_of("payments"), expected, "after {returned} returns");
+        if returned == 3 {
+            let flapping = told.alerts().len() + next.alerts().len();
+            assert_eq!(flapping, 1, "told at once");
+        }
+        world.pass(minutes(1));
+        world.cycle(&[]);
+        world.pass(minutes(1));
+    }
+}
+
+#[test]
+fn b20_a_sev_3_at_night_waits_for_business_hours_and_survives_a_restart() {
+    let mut world = World::new(night());
+    let degraded = [replicas("search", 2, 3, night())];
+    let told = world.cycle(&degraded);
+    assert_eq!(told.severity(), Sev::Sev3);
+    assert!(!told.decision.is_some_and(|decision| decision.should_notify));
+    assert!(world.board.incidents()[0].is_queued);
+    assert!(world.cycles(10, &degraded).is_empty());
+    world.restart();
+    assert!(world.board.incidents()[0].is_queued);
+    world.now = at("2026-03-10T08:59:30Z");
+    assert!(world.cycle(&degraded).messages.is_empty());
+    let told = world.cycles(1, &degraded);
+    assert_eq!(told.len(), 1);
+    assert_eq!((&told[0].form, told[0].severity), (&Form::Alert, Sev::Sev3));
+    assert!(world.cycles(10, &degraded).is_empty());
+}
+
+#[test]
+fn b20_what_came_and_went_at_night_is_in_the_mornings_summary() {
+    // A Friday evening: it waits over the week-end.
+    let mut world = World::new(at("2026-03-13T20:00:00Z"));
+    world.cycle(&[replicas("search", 2, 3, world.now)]);
+    assert!(world.cycles(10, &[]).is_empty());
+    world.pass(minutes(60 * 24));
+    assert!(world.cycle(&[]).messages.is_empty());
+    world.restart();
+    world.now = at("2026-03-16T09:00:00Z");
+    let told = world.cycle(&[]).messages;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].form, Form::Summary);
+    assert_eq!(told[0].title, "Over before anybody was told: search");
+    assert!(world.cycles(10, &[]).is_empty());
+}
+
+#[test]
+fn b20_a_sev_3_that_waits_becomes_a_sev_2_and_is_told_at_once() {
+    let mut world = World::new(night());
+    world.cycle(&[replicas("search", 0, 3, night())]);
+    world.pass(minutes(6));
+    let told = world.cycle(&[replicas("search", 0, 3, night())]);
+    assert_eq!(told.alert().severity, Sev::Sev2);
+    assert!(!world.board.incidents()[0].is_queued);
+}
+
+#[test]
+fn b27_ended_incidents_are_kept_for_a_day() {
+    let mut world = World::new(night());
+    world.cycle(&[replicas("payments", 0, 2, night())]);
+    world.cycles(1, &[]);
+    world.pass(minutes(60 * 24 - 1));
+    world.cycle(&[]);
+    assert_eq!(world.board.incidents().len(), 1);
+    world.pass(minutes(2));
+    world.cycle(&[]);
+    assert!(world.board.incidents().is_empty());
+}

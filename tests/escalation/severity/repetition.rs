@@ -1,0 +1,179 @@
+//! How often people hear of what goes on: in full, in brief, by an edit, or not.
+
+use mape_k::domain::decision::Sev;
+use mape_k::domain::finding::FindingKind;
+use mape_k::domain::message::{Form, Message};
+
+use super::world::{Slack, World, finding, minutes, night, noon, replicas};
+
+fn forms(messages: &[Message]) -> Vec<&str> {
+    let name = |message: &Message| match message.form {
+        Form::Alert => "alert",
+        Form::Edit(_) => "edit",
+        Form::Update(_) => "update",
+        Form::Ended(_) => "ended",
+        Form::Summary => "summary",
+    };
+    messages.iter().map(name).collect()
+}
+
+#[test]
+fn b27_what_does_not_change_is_told_in_full_after_three_hours_and_not_before() {
+    let mut world = World::new(night());
+    let down = [replicas("payments", 0, 2, night())];
+    assert_eq!(forms(&world.cycle(&down).messages), ["alert"]);
+    assert!(world.cycles(359, &down).is_empty(), "nothing for three hours");
+    let repeated = world.cycles(1, &down);
+    assert_eq!(forms(&repeated), ["alert"]);
+    assert_eq!(repeated[0].title, "SEV-1: payments still down, 0 of 2 ready");
+    assert!(world.cycles(359, &down).is_empty());
+}
+
+#[test]
+fn b27_a_change_edits_the_message_and_is_told_in_brief_once_in_half_an_hour() {
+    let mut world = World::new(night());
+    let exited = |code: usize| {
+        let mut down = replicas("payments", 0, 4, night());
+        down.exit_code = Some(i32::from(code % 2 == 0));
+        [down]
+    };
+    assert_eq!(forms(&world.cycle(&exited(0)).messages), ["alert"]);
+    // Neither better nor worse, and always another.
+    let mut told = Vec::new();
+    for count in 1..=60 {
+        told.extend(world.cycles(2, &exited(count)));
+    }
+    let brief = told.iter().filter(|message| matches!(message.form, Form::Update(_))).count();
+    let edits = told.iter().filter(|message| matches!(message.form, Form::Edit(_))).count();
+    assert_eq!(brief, 2, "an hour has two halves: {:?}", forms(&told));
+    assert!((6..=12).contains(&edits), "at most once in five minutes: {edits}");
+    assert_eq!(brief + edits, told.len(), "no alert: {:?}", forms(&told));
+    let thread = world.board.incidents()[0].thread.clone().expect("announced");
+    for message in &told {
+        match &message.form {
+            Form::Edit(where_to) | Form::Update(Some(where_to)) => assert_eq!(*where_to, thread),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn b27_what_is_worse_than_people_last_heard_is_told_in_full() {
+    let mut world = World::new(night());
+    world.cycle(&[replicas("payments", 0, 4, night())]);
+    world.pass(minutes(31));
+    let better = world.cycle(&[replicas("payments", 3, 4, night())]).messages;
+    assert_eq!(forms(&better), ["update", "edit"]);
+    world.pass(minutes(5));
+    assert_eq!(world.cycle(&[replicas("payments", 0, 4, night())]).alert().severity, Sev::Sev1);
+}
+
+#[test]
+fn b27_an_edit_shows_all_the_incidents_of_its_message() {
+    let mut world = World::new(night());
+    let search = replicas("search", 0, 2, night() - minutes(10));
+    world.cycle(&[replicas("payments", 0, 2, night()), search.clone()]);
+    let later = world.cycles(12, &[replicas("payments", 1, 2, night()), search]);
+    assert_eq!(forms(&later), ["edit"]);
+    let services: Vec<&str> = later[0].entries.iter().map(|entry| entry.service.as_str()).collect();
+    assert_eq!(services, ["payments", "search"]);
+}
+
+#[test]
+fn b28_fewer_ready_raises_the_severity_by_one_and_is_told_in_full() {
+    let mut world = World::new(noon());
+    assert_eq!(world.cycle(&[replicas("search", 3, 4, noon())]).alert().severity, Sev::Sev3);
+    world.pass(minutes(6));
+    let told = world.cycle(&[replicas("search", 2, 4, noon())]);
+    assert_eq!(told.alert().severity, Sev::Sev2);
+    assert!(
+        told.alert().entries[0].findings.iter().any(|line| line.contains("2 ready, before 3")),
+        "{:?}",
+        told.alert().entries[0].findings
+    );
+    assert!(world.cycles(20, &[replicas("search", 2, 4, noon())]).is_empty(), "raised once");
+    assert_eq!(world.severity_of("search"), Sev::Sev2, "and for as long as it is worse");
+    world.pass(minutes(1));
+    let told = world.cycle(&[replicas("search", 1, 4, noon())]);
+    assert_eq!(
+        told.alert().severity,
+        Sev::Sev2,
+        "worse again is told again, and raised no further"
+    );
+    world.cycles(1, &[replicas("search", 3, 4, noon())]);
+    assert_eq!(world.severity_of("search"), Sev::Sev3);
+}
+
+#[test]
+fn b28_the_tables_own_rise_is_not_raised_on_top() {
+    let mut world = World::new(noon());
+    world.cycle(&[replicas("search", 3, 4, noon())]);
+    world.cycles(1, &[replicas("search", 0, 4, noon())]);
+    world.pass(minutes(6));
+    world.cycle(&[replicas("search", 0, 4, noon())]);
+    assert_eq!(world.severity_of("search"), Sev::Sev2, "a P1 that is down is no SEV-1");
+}
+
+#[test]
+fn b28_more_pods_are_worse_and_replaced_ones_are_not() {
+    let mut world = World::new(noon());
+    let crash = |pods: &[&str]| {
+        let mut crash = finding("search", FindingKind::CrashLoop, noon());
+        crash.pods = pods.iter().map(|&pod| pod.to_owned()).collect();
+        [crash]
+    };
+    world.cycle(&crash(&["a", "b"]));
+    world.pass(minutes(6));
+    assert!(world.cycle(&crash(&["c", "d"])).messages.is_empty());
+    let told = world.cycle(&crash(&["c", "d", "e"]));
+    assert_eq!(told.alert().severity, Sev::Sev2);
+}
+
+#[test]
+fn b28_what_is_known_is_not_raised() {
+    let mut world = World::new(noon());
+    let rollout = |ready| {
+        let mut degraded = replicas("payments", ready, 4, noon());
+        degraded.within_rollout = true;
+        [degraded]
+    };
+    world.cycle(&rollout(3));
+    world.pass(minutes(10));
+    assert!(world.cycle(&rollout(1)).messages.is_empty());
+    assert_eq!(world.severity_of("payments"), Sev::Sev4);
+}
+
+#[test]
+fn b27_what_nobody_was_told_stays_due_and_a_backup_counts_as_told() {
+    let mut world = World::new(night());
+    let down = [replicas("payments", 0, 2, night())];
+    world.slack = Slack::Lost;
+    assert_eq!(forms(&world.cycle(&down).messages), ["alert"]);
+    assert_eq!(forms(&world.cycles(2, &down)), ["alert", "alert"]);
+    world.slack = Slack::BackedUp;
+    assert_eq!(forms(&world.cycles(1, &down)), ["alert"]);
+    assert!(world.cycles(3, &down).is_empty());
+    assert_eq!(world.board.incidents().len(), 1);
+    assert!(world.board.incidents()[0].thread.is_none());
+}
+
+#[test]
+fn b27_a_full_alert_again_keeps_the_thread_of_the_first() {
+    let mut world = World::new(night());
+    let down = [replicas("payments", 0, 2, night())];
+    world.cycle(&down);
+    let first = world.board.incidents()[0].thread.clone();
+    world.pass(minutes(180));
+    world.cycle(&down);
+    assert_eq!(world.board.incidents()[0].thread, first);
+    let over = world.cycles(1, &[]);
+    assert_eq!(over[0].form, Form::Ended(first));
+}
+
+#[test]
+fn b27_what_could_not_be_seen_is_not_said_to_go_on() {
+    let mut world = World::new(night());
+    world.cycle(&[replicas("payments", 0, 2, night())]);
+    world.readable.clear();
+    assert!(world.cycles(400, &[]).is_empty());
+}

@@ -1,0 +1,284 @@
+//! A catalogue, findings, and a daemon's cycles as this half lives them: observe, decide, tell.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use mape_k::domain::Labels;
+use mape_k::domain::catalogue::{Catalogue, KnownIssue, Service, Tier};
+use mape_k::domain::decision::{Decision, Sev};
+use mape_k::domain::finding::{Finding, FindingKind, FindingSeverity, IncidentClass};
+use mape_k::domain::message::{Delivery, Form, Message, NotifierName, Thread};
+use mape_k::domain::service_incident::ServiceIncident;
+use mape_k::escalation::board::{BoardState, IncidentBoard, Observation, Observed};
+use mape_k::escalation::compose::{About, messages};
+use mape_k::escalation::rules::assess;
+use mape_k::escalation::settings::Settings;
+
+pub type Time = DateTime<Utc>;
+
+pub const ALL_CLASSES: [IncidentClass; 6] = [
+    IncidentClass::Availability,
+    IncidentClass::Memory,
+    IncidentClass::Job,
+    IncidentClass::Volume,
+    IncidentClass::Node,
+    IncidentClass::Loop,
+];
+
+/// A Tuesday within business hours, UTC.
+pub fn noon() -> Time {
+    at("2026-03-10T12:00:00Z")
+}
+
+/// The same day, long before they begin.
+pub fn night() -> Time {
+    at("2026-03-10T02:00:00Z")
+}
+
+pub fn at(text: &str) -> Time {
+    text.parse().expect("a time")
+}
+
+pub fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+pub fn service(name: &str, tier: Tier) -> Service {
+    Service {
+        name: name.to_owned(),
+        namespace: "shop".to_owned(),
+        selector: Labels::new(),
+        tier,
+        max_downtime: None,
+        depends_on: Vec::new(),
+        data_layer: false,
+        ingress: false,
+        known_issues: Vec::new(),
+        runbook_url: None,
+        gitops_paths: Vec::new(),
+    }
+}
+
+pub fn known(matches: &str, grace: Duration) -> KnownIssue {
+    KnownIssue { matches: matches.to_owned(), grace, note: "ticket 12".to_owned() }
+}
+
+/// payments P0, search P1, reports P2, toys P3.
+pub fn catalogue() -> Catalogue {
+    Catalogue {
+        services: vec![
+            service("payments", Tier::P0),
+            service("search", Tier::P1),
+            service("reports", Tier::P2),
+            service("toys", Tier::P3),
+        ],
+        default_tier: Tier::P3,
+    }
+}
+
+pub fn with(service: Service) -> Catalogue {
+    let mut catalogue = catalogue();
+    catalogue.services.retain(|held| held.name != service.name);
+    catalogue.services.push(service);
+    catalogue
+}
+
+/// Replicas of a service's deployment.
+pub fn replicas(service: &str, ready: u32, desired: u32, since: Time) -> Finding {
+    Finding {
+        ready: Some(ready),
+        desired: Some(desired),
+        severity: if ready == 0 { FindingSeverity::Critical } else { FindingSeverity::High },
+        reason: format!("{ready} of {desired} replicas are ready."),
+        ..finding(service, FindingKind::ReplicasMissing, since)
+    }
+}
+
+pub fn finding(service: &str, kind: FindingKind, since: Time) -> Finding {
+    Finding {
+        kind,
+        severity: FindingSeverity::Warning,
+        priority: None,
+        service: service.to_owned(),
+        namespace: Some("shop".to_owned()),
+        owner: format!("Deployment/{service}"),
+        pods: vec![format!("{service}-1")],
+        ready: None,
+        desired: None,
+        restarts: 0,
+        within_rollout: false,
+        data_at_risk: None,
+        reason: format!("{} of {service}", kind.as_str()),
+        exit_code: None,
+        log_lines: Vec::new(),
+        since,
+        recommendation: format!("look at {service}"),
+        record: None,
+    }
+}
+
+/// How Slack answers in a test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Slack {
+    Works,
+    BackedUp,
+    Lost,
+}
+
+pub struct World {
+    pub board: IncidentBoard,
+    pub settings: Settings,
+    pub catalogue: Catalogue,
+    pub now: Time,
+    pub slack: Slack,
+    pub readable: BTreeSet<IncidentClass>,
+    /// What was stored of it so far, as text.
+    pub stored: Vec<ServiceIncident>,
+    pub state: String,
+    sent: usize,
+}
+
+/// What one cycle made of its findings.
+pub struct Told {
+    pub observed: Observed,
+    pub decision: Option<Decision>,
+    pub messages: Vec<Message>,
+}
+
+impl World {
+    pub fn new(now: Time) -> Self {
+        Self::of(Settings::default(), now)
+    }
+
+    pub fn of(settings: Settings, now: Time) -> Self {
+        Self {
+            board: IncidentBoard::restore(&settings, Vec::new(), BoardState::default()),
+            settings,
+            catalogue: catalogue(),
+            now,
+            slack: Slack::Works,
+            readable: ALL_CLASSES.into(),
+            stored: Vec::new(),
+            state: String::new(),
+            sent: 0,
+        }
+    }
+
+    pub fn cycle(&mut self, findings: &[Finding]) -> Told {
+        let observed = self.observe(findings);
+        let case = self.board.case(&self.catalogue, false, self.now);
+        let decision = case.map(|case| self.board.decide(&case, &assess(&case)));
+        let messages = self.tell(decision.as_ref());
+        Told { observed, decision, messages }
+    }
+
+    pub fn observe(&mut self, findings: &[Finding]) -> Observed {
+        self.board.observe(&Observation {
+            findings,
+            catalogue: &self.catalogue,
+            readable: &self.readable,
+            now: self.now,
+        })
+    }
+
+    pub fn tell(&mut self, decision: Option<&Decision>) -> Vec<Message> {
+        let about = About {
+            cycle_id: "20260310_120000",
+            catalogue: &self.catalogue,
+            is_partial: false,
+            now: self.now,
+        };
+        let messages = messages(&self.board, decision, &about);
+        for message in &messages {
+            let delivery = self.delivery(message);
+            self.board.told(message, &[delivery], self.now);
+        }
+        self.store();
+        messages
+    }
+
+    fn delivery(&mut self, message: &Message) -> Delivery {
+        self.sent += 1;
+        let ts = format!("1700000000.{:06}", self.sent);
+        let thread = match &message.form {
+            Form::Edit(thread) | Form::Update(Some(thread)) | Form::Ended(Some(thread)) => {
+                thread.clone()
+            }
+            _ => Thread { channel: format!("{:?}", message.channel), ts },
+        };
+        let result = match self.slack {
+            Slack::Works => Ok(Some(thread)),
+            Slack::BackedUp | Slack::Lost => Err("500".to_owned()),
+        };
+        Delivery {
+            notifier: NotifierName::Slack,
+            result,
+            took: Duration::ZERO,
+            backed_up: self.slack == Slack::BackedUp,
+        }
+    }
+
+    /// As the store holds it: changed incidents by their id, the rest as one value, both as text in between.
+    fn store(&mut self) {
+        for incident in self.board.take_changed() {
+            let text = serde_json::to_string(&incident).expect("an incident is JSON");
+            let read: ServiceIncident = serde_json::from_str(&text).expect("and back");
+            self.stored.retain(|held| held.id != read.id);
+            self.stored.push(read);
+        }
+        if let Some(state) = self.board.take_state() {
+            self.state = serde_json::to_string(&state).expect("the state is JSON");
+        }
+    }
+
+    /// The process ends, and another begins on the same store.
+    pub fn restart(&mut self) {
+        let state = if self.state.is_empty() {
+            BoardState::default()
+        } else {
+            serde_json::from_str(&self.state).expect("and back")
+        };
+        self.board = IncidentBoard::restore(&self.settings, self.stored.clone(), state);
+    }
+
+    pub fn pass(&mut self, duration: Duration) {
+        self.now += duration;
+    }
+
+    /// `count` cycles, half a minute apart, each with the same findings; all messages of them.
+    pub fn cycles(&mut self, count: u32, findings: &[Finding]) -> Vec<Message> {
+        let mut messages = Vec::new();
+        for _ in 0..count {
+            self.pass(Duration::from_secs(30));
+            messages.extend(self.cycle(findings).messages);
+        }
+        messages
+    }
+
+    pub fn severity_of(&self, service: &str) -> Sev {
+        let mut open = self.board.incidents().iter().filter(|one| one.ended_at.is_none());
+        open.find(|one| one.service == service).expect("an open incident").severity
+    }
+}
+
+impl Told {
+    pub fn alerts(&self) -> Vec<&Message> {
+        self.messages.iter().filter(|message| message.form == Form::Alert).collect()
+    }
+
+    /// The one alert of this cycle.
+    pub fn alert(&self) -> &Message {
+        let alerts = self.alerts();
+        assert_eq!(alerts.len(), 1, "one message: {:#?}", self.messages);
+        alerts[0]
+    }
+
+    pub fn severity(&self) -> Sev {
+        self.decision.as_ref().expect("a decision").severity
+    }
+
+    pub fn reason(&self) -> &str {
+        &self.observed.weighed[0].reason
+    }
+}
