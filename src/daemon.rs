@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
-use crate::cycle::{Assessor, Cycle, Ids, Outside, People};
+use crate::cycle::{Assessor, Cycle, Ids, Outside, People, Watch};
 use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
@@ -43,8 +43,6 @@ pub enum Error {
     Charter(#[from] SetupError),
     #[error(transparent)]
     Monitor(#[from] monitor::Error),
-    #[error(transparent)]
-    Cluster(#[from] cluster::Error),
     #[error(transparent)]
     People(#[from] crate::cycle::SetupError),
     #[error(transparent)]
@@ -102,10 +100,12 @@ pub async fn assemble_in(
     let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
     let interval = config.orchestrator.loop_interval;
     let (watch, driver) = if config.kubernetes.enabled {
-        let (watch, driver) = ClusterWatch::new(&config.kubernetes, Patience::default()).await?;
-        (Some(watch), Some(driver))
+        match ClusterWatch::new(&config.kubernetes, Patience::default()).await {
+            Ok((watch, driver)) => (Watch::On(watch), Some(driver)),
+            Err(error) => (Watch::Broken(error.to_string()), None),
+        }
     } else {
-        (None, None)
+        (Watch::Off, None)
     };
     let outside = Outside { wire: world.wire.clone(), assessor: world.assessor, watch };
     let people = People::new(config, outside, &metrics, clock)?;

@@ -36,12 +36,12 @@ use crate::escalation::{Changes, correlation};
 use crate::knowledge::documents::{CLOSED, Fact, OPEN};
 use crate::knowledge::report_files::ReportFiles;
 use crate::knowledge::{Knowledge, StoreError};
-use crate::monitor::cluster::ClusterWatch;
 use crate::monitor::github::Github;
 use crate::notify::Notifiers;
 use look::Looked;
 
 pub use build::{Error, Outside};
+pub use look::Watch;
 
 /// So many cycles that failed in a row are told: one may be a hiccup, two bad luck.
 const FAILING: u64 = 3;
@@ -59,7 +59,7 @@ const COMMITS_WITHIN: Duration = Duration::from_secs(10);
 /// What it works with, and what it remembers.
 #[derive(Debug)]
 pub struct People {
-    watch: Option<ClusterWatch>,
+    watch: Watch,
     log_lines: bool,
     catalogue: CatalogueFile,
     assessor: Arc<dyn Assessor>,
@@ -132,8 +132,7 @@ impl People {
     }
 
     pub(super) fn shown(&self) -> view::People {
-        let refused = self.catalogue.refusal().map(ToString::to_string);
-        let problem = refused.or_else(|| self.files_problem.clone());
+        let problem = self.catalogue.complaint().or_else(|| self.files_problem.clone());
         view::People { problem, ..self.shown.clone() }
     }
 

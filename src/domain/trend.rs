@@ -1,14 +1,35 @@
-//! How incidents develop over the last assessments, as a cycle's report tells it.
+//! Where incidents are heading, as a cycle's report tells it.
 
 use serde::{Deserialize, Serialize};
 
-/// Ids of incidents by how they develop. The lists do not overlap, but for `worsening`, whose members are in one of the others.
+use super::finding::IncidentClass;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Heading {
+    /// Not seen in the 24 hours before.
+    New,
+    Recurring,
+    /// A number is worse than at the assessment before.
+    Worsening,
+    /// In one of the last assessments, and over.
+    Resolved,
+}
+
+/// What a cycle's report says of the trend.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrendAnalysis {
-    /// Assessments that were looked at.
+    /// Looked at, this one included.
     pub assessments: usize,
-    pub new: Vec<String>,
-    pub recurring: Vec<String>,
-    pub worsening: Vec<String>,
-    pub resolved: Vec<String>,
+    pub incidents: Vec<TrendOf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrendOf {
+    pub incident: String,
+    pub service: String,
+    pub class: IncidentClass,
+    pub heading: Heading,
+    /// The number that became worse.
+    pub detail: Option<String>,
 }

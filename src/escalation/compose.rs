@@ -2,6 +2,8 @@
 //!
 //! Decides words, not whether: that is the board's. How they look is the notifier's.
 
+use std::time::Duration;
+
 use super::board::{IncidentBoard, Why, catalogued_as, raised_by};
 use super::correlation;
 use super::rules;
@@ -17,6 +19,9 @@ use crate::domain::time::{Time, since};
 const MAX_LINES: usize = 10;
 const MAX_RECOMMENDATIONS: usize = 3;
 const MAX_NAMES: usize = 5;
+
+/// For so long an Alertmanager is told that something has ended.
+const ENDS_TOLD_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Read where no service's runbook is given.
 const FINDINGS_PAGE: &str = "docs/FINDINGS.md";
@@ -62,6 +67,18 @@ pub fn messages(
         messages.push(composer.edit(thread, &shown));
     }
     messages
+}
+
+/// What an Alertmanager is told in each cycle: every incident that people were told of, and the end of those that ended
+/// lately, so that one missed telling is made up for.
+#[must_use]
+pub fn standing(board: &IncidentBoard, catalogue: &Catalogue, now: Time) -> Vec<Entry> {
+    let about = About { cycle_id: "", catalogue, is_partial: false, now };
+    let composer = Composer { board, about: &about };
+    let lasts = |one: &&ServiceIncident| {
+        one.told_at.is_some() && one.ended_at.is_none_or(|at| since(now, at) < ENDS_TOLD_FOR)
+    };
+    board.incidents().iter().filter(lasts).map(|one| composer.entry(one)).collect()
 }
 
 struct Composer<'a> {

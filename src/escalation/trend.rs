@@ -12,41 +12,12 @@ use super::incidents::{Key, worse};
 use crate::domain::finding::IncidentClass;
 use crate::domain::service_incident::{Numbers, ServiceIncident};
 use crate::domain::time::{Time, since};
+pub use crate::domain::trend::{Heading, TrendAnalysis, TrendOf};
 
 const ASSESSMENTS: usize = 5;
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Fewer points say nothing of a rate.
 const POINTS_OF_A_RATE: usize = 3;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Heading {
-    /// Not seen in the 24 hours before.
-    New,
-    Recurring,
-    /// A number is worse than at the assessment before.
-    Worsening,
-    /// In one of the last assessments, and over.
-    Resolved,
-}
-
-/// What a cycle's report says of the trend.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TrendAnalysis {
-    /// Looked at, this one included.
-    pub assessments: usize,
-    pub incidents: Vec<TrendOf>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrendOf {
-    pub incident: String,
-    pub service: String,
-    pub class: IncidentClass,
-    pub heading: Heading,
-    /// The number that became worse.
-    pub detail: Option<String>,
-}
 
 /// The history of assessments.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

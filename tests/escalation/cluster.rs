@@ -1,6 +1,6 @@
 //! Watch caches against a fake of the API server that speaks HTTP.
 
-mod api_server;
+pub mod api_server;
 mod budget;
 mod failing;
 mod objects;

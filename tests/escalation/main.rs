@@ -2,8 +2,13 @@
 
 mod support;
 
+#[path = "../it/fake_charter.rs"]
+#[allow(dead_code, reason = "shared with the other test binary")]
+mod fake_charter;
+
 mod catalogue;
 mod cluster;
 mod findings;
 mod notify;
 mod severity;
+mod whole;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::People;
+use super::{People, Watch};
 use crate::analyzer::cluster::Onsets;
 use crate::clock::Clock;
 use crate::config::{self, CatalogueFile, Config};
@@ -13,7 +13,6 @@ use crate::escalation::board::{BoardState, IncidentBoard};
 use crate::knowledge::report_files::ReportFiles;
 use crate::metrics::Metrics;
 use crate::monitor;
-use crate::monitor::cluster::ClusterWatch;
 use crate::monitor::github::Github;
 use crate::notify::{Notifiers, Setup, SetupError};
 use crate::wire::Wire;
@@ -36,7 +35,7 @@ pub struct Outside {
     /// Instead of the rules.
     pub assessor: Option<Arc<dyn Assessor>>,
     /// Where Kubernetes is looked at.
-    pub watch: Option<ClusterWatch>,
+    pub watch: Watch,
 }
 
 impl People {

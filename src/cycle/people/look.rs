@@ -11,12 +11,24 @@ use crate::domain::cluster::ClusterReading;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::time::Time;
 use crate::metrics::Metrics;
+use crate::monitor::cluster::ClusterWatch;
 
 /// The first lists of a large cluster; a first cycle that comes too soon is failed, and says so.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 
 /// Findings whose logs are read in one cycle.
 const LOGS: usize = 5;
+
+/// Where Kubernetes is looked at.
+#[derive(Clone, Debug, Default)]
+pub enum Watch {
+    /// Nowhere: `kubernetes.enabled` is false.
+    #[default]
+    Off,
+    On(ClusterWatch),
+    /// It is wanted, and nobody can say where the API server is: every cycle fails, and the other half goes on.
+    Broken(String),
+}
 
 /// What a cycle saw of the cluster.
 #[derive(Debug, Default)]
@@ -52,7 +64,18 @@ impl People {
     }
 
     pub(super) async fn look(&mut self, now: Time) -> Looked {
-        let Some(watch) = &self.watch else { return Looked::default() };
+        let watch = match &self.watch {
+            Watch::Off => return Looked::default(),
+            Watch::Broken(error) => {
+                let error = Some(format!("{error}. Mend it, then restart this mape-k"));
+                return Looked {
+                    reading: Some(ClusterReading::default()),
+                    error,
+                    ..Looked::default()
+                };
+            }
+            Watch::On(watch) => watch,
+        };
         if !std::mem::replace(&mut self.has_looked, true) {
             watch.ready(Instant::now() + FIRST_LISTS).await;
         }
@@ -74,7 +97,10 @@ impl People {
 impl People {
     /// The last words of what crashes, when they are asked for.
     async fn read_logs(&self, findings: &mut [Finding]) {
-        let Some(watch) = self.watch.as_ref().filter(|_| self.log_lines) else { return };
+        let Watch::On(watch) = &self.watch else { return };
+        if !self.log_lines {
+            return;
+        }
         let crashed = findings.iter_mut().filter(|finding| match finding.kind {
             FindingKind::CrashLoop | FindingKind::OomKilled | FindingKind::InitFailed => true,
             _ => false,

@@ -35,7 +35,8 @@ async fn status(running: &Running) -> serde_json::Value {
         settings: Arc::default(),
         started_at: running.parts.handle.now(),
     };
-    let mut request = axum::http::Request::get("/api/v1/status").body(Body::empty()).expect("a request");
+    let mut request =
+        axum::http::Request::get("/api/v1/status").body(Body::empty()).expect("a request");
     let caller: std::net::SocketAddr = "127.0.0.1:4000".parse().expect("an address");
     request.extensions_mut().insert(axum::extract::ConnectInfo(caller));
     let answer = mape_k::server::api_router(context).oneshot(request).await.expect("an answer");
@@ -127,7 +128,10 @@ async fn b02_06_a_cluster_that_cannot_be_read_fails_the_cycle_in_its_phase() {
     let error = report.error.expect("an error");
     assert!(error.contains("pods"), "{error}");
     assert_eq!(report.failed_cycles, 1);
-    assert!(report.findings.is_empty() && report.escalation_decision.is_none(), "nothing is assessed");
+    assert!(
+        report.findings.is_empty() && report.escalation_decision.is_none(),
+        "nothing is assessed"
+    );
     assert!(report.basis.is_some(), "the other half went on");
 }
 
@@ -167,7 +171,10 @@ async fn b05_08_what_slack_does_not_take_is_backed_up_and_told_once_it_does() {
     assert!(result.error.expect("why").contains("channel_not_found"));
     let backups = town.files("incidents");
     assert_eq!(backups.len(), 1, "{backups:?}");
-    assert!(backups[0].starts_with("backup_") && backups[0].ends_with("_SEV-1.json"), "{backups:?}");
+    assert!(
+        backups[0].starts_with("backup_") && backups[0].ends_with("_SEV-1.json"),
+        "{backups:?}"
+    );
     town.posted();
     town.slack.always(Reply::Fine);
     running.cycle().await;
@@ -279,7 +286,14 @@ async fn b10_17_every_report_says_how_long_the_cycle_and_its_phases_took() {
     assert!(report.duration_seconds > 0.0);
     let phases: Vec<&str> = report.phases.iter().map(|(phase, _)| phase.as_str()).collect();
     let expected = [
-        "monitor", "analyze", "plan", "execute", "knowledge", "k8s-analyzer", "escalation", "notification",
+        "monitor",
+        "analyze",
+        "plan",
+        "execute",
+        "knowledge",
+        "k8s-analyzer",
+        "escalation",
+        "notification",
     ];
     assert_eq!(phases, expected);
     let sum: f64 = report.phases.iter().map(|(_, took)| took).sum();
@@ -335,7 +349,10 @@ async fn b08_20_the_whole_summary_of_a_bad_day() {
     assert_eq!(summary["incidents"]["SEV-1"], 1);
     assert_eq!(summary["last_decision"]["severity"], "SEV-1");
     assert_eq!(summary["last_notification"]["success"], true);
-    assert_eq!((&summary["notifications_sent"], &summary["notifications_failed"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        (&summary["notifications_sent"], &summary["notifications_failed"]),
+        (&json!(1), &json!(0))
+    );
     let shown = running.view();
     let rules: Vec<&str> = shown.violations.iter().map(|v| v.rule.as_str()).collect();
     assert_eq!(rules, ["replicas_missing"], "shown as a violation of source kubernetes");

@@ -144,7 +144,9 @@ impl Running {
     pub async fn cycle(&mut self) -> CycleReport {
         let stop = CancellationToken::new();
         let (cycle, publisher) = (&mut self.parts.cycle, &self.parts.publisher);
-        once(cycle, publisher, Trigger::Scheduled, &stop).await.expect("a cycle that does not panic")
+        once(cycle, publisher, Trigger::Scheduled, &stop)
+            .await
+            .expect("a cycle that does not panic")
     }
 
     /// Until what a watch brings is seen.

@@ -1,0 +1,1 @@
+//! B37: blind, or with hands tied.

@@ -1,0 +1,1 @@
+//! What goes through the whole daemon: restarts, reloads, panics, repetition.
