@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::severity::Weighed;
-use super::words::clause;
+use super::words::{clause, of_owner};
 use crate::domain::catalogue::Tier;
 use crate::domain::decision::Sev;
 use crate::domain::finding::{Finding, IncidentClass};
@@ -111,7 +111,7 @@ fn line(weighed: &Weighed) -> String {
     if found.is_empty() {
         format!("{}. {owner}", weighed.reason)
     } else {
-        format!("{}. {owner}: {found}", weighed.reason)
+        format!("{}. {}", weighed.reason, of_owner(owner, found))
     }
 }
 

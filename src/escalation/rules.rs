@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::board::Why;
 use super::correlation;
 use super::trend::Heading;
-use super::words::{clause, listed};
+use super::words::{clause, listed, of_owner};
 use crate::domain::catalogue::{Service, Tier};
 use crate::domain::decision::{Channel, Decision, Sev};
 use crate::domain::deployment::Correlation;
@@ -117,7 +117,7 @@ fn headline(incident: &ServiceIncident) -> String {
         || format!("{} of {}", incident.class.as_str(), incident.service),
         |finding| match clause(&finding.reason) {
             "" => format!("{} of {}", finding.kind.as_str().replace('_', " "), finding.owner),
-            reason => format!("{}: {reason}", finding.owner),
+            reason => of_owner(&finding.owner, reason),
         },
     )
 }

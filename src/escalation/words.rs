@@ -30,3 +30,8 @@ pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>, at_most: usiz
 pub(super) fn clause(text: &str) -> &str {
     text.trim().trim_end_matches('.')
 }
+
+/// Whose it is, unless the words say so themselves.
+pub(super) fn of_owner(owner: &str, words: &str) -> String {
+    if words.contains(owner) { words.to_owned() } else { format!("{owner}: {words}") }
+}

@@ -9,5 +9,6 @@ mod loops;
 
 mod blind;
 mod cases;
+mod origin;
 mod situations;
 mod town;

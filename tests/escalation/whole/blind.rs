@@ -1,1 +1,87 @@
-//! B37: blind, or with hands tied.
+//! B37: blind, or with hands tied: one finding of the daemon's own, told once, and its end.
+
+use mape_k::domain::cycle::{CycleReport, CycleStatus};
+use mape_k::domain::decision::Sev;
+use mape_k::domain::finding::{FindingKind, IncidentClass};
+use mape_k::domain::escalation::EscalationReason;
+
+use super::loops::World;
+use super::town::{Running, Town};
+
+fn own(running: &Running) -> Vec<FindingKind> {
+    let people = &running.view().people;
+    let kinds = people.findings.iter().map(|finding| finding.kind);
+    kinds.filter(|kind| kind.class() == IncidentClass::Loop).collect()
+}
+
+const BLIND: FindingKind = FindingKind::Loop(EscalationReason::Blind);
+
+#[tokio::test]
+async fn b37_three_failed_cycles_in_a_row_are_told_once_and_so_is_their_end() {
+    let mut town = Town::new().await;
+    town.api.down();
+    let mut running = town.start().await;
+    for _ in 0..2 {
+        assert_eq!(running.cycle().await.escalation_decision, None);
+        assert!(own(&running).is_empty());
+    }
+    let report = running.cycle().await;
+    assert_eq!(own(&running), [BLIND]);
+    let decision = report.escalation_decision.expect("the third is told");
+    assert_eq!((decision.severity, decision.should_notify), (Sev::Sev2, true));
+    assert_eq!(decision.affected_services, ["mape-k"]);
+    let told = town.posted();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].shown().contains("3 cycles in a row failed"), "{}", told[0].shown());
+    for _ in 0..3 {
+        running.cycle().await;
+    }
+    assert!(town.posted().is_empty(), "once");
+    town.api.up().await;
+    let healthy = |report: &CycleReport| report.status == CycleStatus::Healthy;
+    running.cycle_until("it sees again", healthy).await;
+    assert!(own(&running).is_empty());
+    let told = town.posted();
+    assert_eq!(told.len(), 1, "its end, once");
+    assert!(told[0].body["thread_ts"].is_string(), "in the thread: {:#}", told[0].body);
+    let open = running.view().people.incidents.clone();
+    assert!(open.is_empty(), "{open:#?}");
+}
+
+#[tokio::test]
+async fn b37_blind_while_a_p0_was_down_is_sev_1() {
+    let mut town = Town::new().await;
+    town.deployment("payments", 0, 2, 3);
+    let mut running = town.start().await;
+    running.cycle().await;
+    town.posted();
+    // Metrics can no longer be read, the cluster can: cycles fail for the other half.
+    town.loops.prometheus.be(super::fakes::Mood::Answers(500)).await;
+    for _ in 0..2 {
+        running.cycle().await;
+    }
+    let report = running.cycle().await;
+    assert_eq!(report.status, CycleStatus::Failed);
+    let decision = report.escalation_decision.expect("a decision");
+    assert_eq!(decision.severity, Sev::Sev1, "{decision:?}");
+    assert!(decision.affected_services.contains(&"mape-k".to_owned()));
+}
+
+#[tokio::test]
+async fn b37_a_loop_that_wants_to_act_and_cannot_reach_charter_says_so_in_the_third_cycle() {
+    let mut world = World::new().await;
+    world.config.slack.enabled = false;
+    world.latency(1.5);
+    // Nobody listens there.
+    world.config.execute.charter_url = "http://127.0.0.1:1".parse().expect("a URL");
+    world.start().await;
+    world.until("its hands are tied", async || {
+        world.open_escalations().await.contains(&"hands_tied".to_owned())
+    })
+    .await;
+    let incidents = world.items("incidents?open=true").await;
+    let tied: Vec<_> = incidents.iter().filter(|i| i["findings"][0]["kind"]["loop"] == "hands_tied").collect();
+    assert_eq!(tied.len(), 1, "{incidents:#?}");
+    assert_eq!(tied[0]["severity"], "SEV-2");
+    world.stop().await;
+}

@@ -16,10 +16,15 @@ impl Alertmanager {
     /// Writes the configuration, starts the server alone (no cluster) and waits until it is ready. With `wait` every
     /// grouping time of the shipped routes is set to it.
     pub async fn start(webhook: &str, wait: Option<Duration>) -> Self {
+        Self::start_with(&config::alertmanager(webhook, wait)).await
+    }
+
+    /// The same with a configuration of the test's own.
+    pub async fn start_with(config: &Value) -> Self {
         let mut server = Server::new("alertmanager", &tools().alertmanager);
         let folder = server.folder().to_owned();
         let file =
-            config::write(&folder.join("alertmanager.yml"), &config::alertmanager(webhook, wait));
+            config::write(&folder.join("alertmanager.yml"), config);
         server.set_args(vec![
             format!("--config.file={}", file.display()),
             format!("--storage.path={}", folder.join("data").display()),
