@@ -12,12 +12,18 @@ pub(super) fn recommendation(who: Who, kind: FindingKind, symptoms: &[Symptom]) 
     let container = first.and_then(|s| s.container);
     let of_container = container.map_or_else(String::new, |name| format!(" -c {name}"));
     let target = target(who);
+    let undo = match who.kind {
+        "Deployment" | "StatefulSet" | "DaemonSet" => {
+            format!("; if a rollout brought it: `kubectl -n {ns} rollout undo {target}`")
+        }
+        _ => String::new(),
+    };
     match kind {
         FindingKind::CrashLoop => format!(
-            "Read why it ends: `kubectl -n {ns} logs {pod_name}{of_container} --previous`; if a rollout brought it: `kubectl -n {ns} rollout undo {target}`"
+            "Read why it ends: `kubectl -n {ns} logs {pod_name}{of_container} --previous`{undo}"
         ),
         FindingKind::ImagePull => format!(
-            "Check image name, tag and pull secret: `kubectl -n {ns} describe pod {pod_name}`; if a rollout brought it: `kubectl -n {ns} rollout undo {target}`"
+            "Check image name, tag and pull secret: `kubectl -n {ns} describe pod {pod_name}`{undo}"
         ),
         FindingKind::OomKilled => format!(
             "Compare what it uses with its limit: `kubectl -n {ns} top pod {pod_name} --containers`; raise the memory limit of {target}, or mend the leak"
@@ -26,7 +32,9 @@ pub(super) fn recommendation(who: Who, kind: FindingKind, symptoms: &[Symptom]) 
             "See what the scheduler or kubelet waits for: `kubectl -n {ns} describe pod {pod_name}`; then free or add capacity, or mend selector, taint or volume"
         ),
         FindingKind::InitFailed => {
-            format!("Read why it ends: `kubectl -n {ns} logs {pod_name}{of_container}`, with `--previous` after a restart")
+            format!(
+                "Read why it ends: `kubectl -n {ns} logs {pod_name}{of_container}`, with `--previous` after a restart"
+            )
         }
         FindingKind::ConfigError => format!(
             "Create or correct the config map, secret or key it names: `kubectl -n {ns} describe pod {pod_name}`"
@@ -47,8 +55,12 @@ pub(super) fn recommendation(who: Who, kind: FindingKind, symptoms: &[Symptom]) 
             "See which pods do not start: `kubectl -n {ns} rollout status {target}`; go back: `kubectl -n {ns} rollout undo {target}`"
         ),
         FindingKind::ReplicasMissing => {
-            let look = pod.map_or_else(String::new, |pod| format!(" and `kubectl -n {ns} describe pod {pod}`"));
-            format!("See which replicas are missing and why: `kubectl -n {ns} describe {target}`{look}")
+            let look = pod.map_or_else(String::new, |pod| {
+                format!(" and `kubectl -n {ns} describe pod {pod}`")
+            });
+            format!(
+                "See which replicas are missing and why: `kubectl -n {ns} describe {target}`{look}"
+            )
         }
         FindingKind::ClaimPending => format!(
             "See what the provisioner says: `kubectl -n {ns} describe pvc {subject}`; check the storage class: `kubectl get storageclass`"

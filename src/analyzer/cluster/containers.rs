@@ -61,9 +61,12 @@ impl<'a> Look<'_, 'a> {
         match &self.container.state {
             ContainerState::Waiting { reason, message } => self.waiting(reason, message),
             ContainerState::Terminated(end) if end.exit_code == 0 => None,
-            ContainerState::Terminated(end) if self.is_init => {
-                Some(self.symptom(FindingKind::InitFailed, &self.ended(end), Some(end), end.finished_at))
-            }
+            ContainerState::Terminated(end) if self.is_init => Some(self.symptom(
+                FindingKind::InitFailed,
+                &Self::ended(end),
+                Some(end),
+                end.finished_at,
+            )),
             // A first crash is restarted at once; a container that stays down loops or is the job's matter.
             ContainerState::Terminated(end) => {
                 self.loops(end).then(|| self.crash_loop("between two restarts", Some(end)))
@@ -76,8 +79,13 @@ impl<'a> Look<'_, 'a> {
         let words = format!("{reason}, {message}");
         match reason {
             "CrashLoopBackOff" => Some(self.crash_loop(&words, self.container.last.as_ref())),
-            "ImagePullBackOff" | "ErrImagePull" | "InvalidImageName" | "ErrImageNeverPull"
-            | "ImageInspectError" | "RegistryUnavailable" | "SignatureValidationFailed" => {
+            "ImagePullBackOff"
+            | "ErrImagePull"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "ImageInspectError"
+            | "RegistryUnavailable"
+            | "SignatureValidationFailed" => {
                 let ended = self.container.last.as_ref().and_then(|end| end.finished_at);
                 let at = started_to_start(self.pod).max(ended);
                 let is_due = at.is_none_or(|at| since(self.index.now, at) >= PATIENCE);
@@ -121,8 +129,7 @@ impl<'a> Look<'_, 'a> {
     }
 
     fn loops(&self, end: &Terminated) -> bool {
-        let is_recent =
-            end.finished_at.is_none_or(|at| since(self.index.now, at) < LOOP_FORGOTTEN);
+        let is_recent = end.finished_at.is_none_or(|at| since(self.index.now, at) < LOOP_FORGOTTEN);
         self.container.restarts >= LOOP_RESTARTS && end.exit_code != 0 && is_recent
     }
 
@@ -130,7 +137,7 @@ impl<'a> Look<'_, 'a> {
         let kind = if self.is_init { FindingKind::InitFailed } else { FindingKind::CrashLoop };
         let mut words = words.to_owned();
         if let Some(end) = end {
-            words = format!("{words}; {}", self.ended(end));
+            words = format!("{words}; {}", Self::ended(end));
         }
         // A container that its probe kills crashes without a fault of its own to be found in its log.
         if let Some(event) = self.index.pod_event(self.pod, |e| {
@@ -150,22 +157,22 @@ impl<'a> Look<'_, 'a> {
                 (self.container.last.as_ref()?, true)
             }
         };
+        // Of a pod that failed only one that nothing replaces is still there to be told of.
+        let is_over = is_over || (self.pod.phase == "Failed" && self.who.kind != "Pod");
         let is_past =
             is_over && end.finished_at.is_some_and(|at| since(self.index.now, at) > RECENT);
         (end.reason == "OOMKilled" && !is_past).then(|| {
             let now = if self.container.ready { "; it runs again" } else { "" };
-            let words = format!("{}{now}", self.ended(end));
+            let words = format!("{}{now}", Self::ended(end));
             self.symptom(FindingKind::OomKilled, &words, Some(end), end.finished_at)
         })
     }
 
-    fn ended(&self, end: &Terminated) -> String {
-        let at = end.finished_at.map_or_else(String::new, |at| at.format(" at %H:%M:%S UTC").to_string());
-        let message = if end.message.is_empty() { String::new() } else { format!(": {}", end.message) };
-        format!(
-            "it ended with exit code {} ({}){at} after {} restarts{message}",
-            end.exit_code, end.reason, self.container.restarts
-        )
+    /// Without number and time, which change with every restart while nothing else does.
+    fn ended(end: &Terminated) -> String {
+        let message =
+            if end.message.is_empty() { String::new() } else { format!(": {}", end.message) };
+        format!("it ended with exit code {} ({}){message}", end.exit_code, end.reason)
     }
 
     fn symptom(

@@ -1,6 +1,6 @@
 //! A reading by what is asked of it: who owns a pod, what an owner has, which events are about an object.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::jobs::Jobs;
 use super::symptom::Who;
@@ -109,27 +109,28 @@ impl<'a> Index<'a> {
         labels
     }
 
-    pub(super) fn data_at_risk(&self, who: Who<'a>) -> Option<String> {
-        let pods = self.pods(who).iter().filter(|pod| pod.phase != "Succeeded");
-        let mut lost = BTreeSet::new();
-        let mut dark = BTreeSet::new();
-        for pod in pods {
-            lost.extend(pod.claims.iter().filter(|claim| {
-                self.claims.get(&(who.namespace, claim.as_str())).is_some_and(|c| c.phase == "Lost")
-            }));
-            let node = pod.node.as_deref().and_then(|node| self.nodes.get(node));
-            dark.extend(node.filter(|node| !nodes::is_ready(node)).map(|node| &node.name));
-        }
-        match (lost.first(), dark.first()) {
-            (Some(claim), _) => Some(format!("the claim {claim} of its pods is lost")),
-            (None, Some(node)) => Some(format!("the node {node} of its pods is not ready")),
-            (None, None) if who.kind == "PersistentVolumeClaim" => self
-                .claims
-                .get(&(who.namespace, who.name))
-                .filter(|claim| claim.phase == "Lost")
-                .map(|claim| format!("the claim {} is lost", claim.name)),
-            (None, None) => None,
-        }
+    /// A claim of its pods, or the one that it is, that has lost its volume.
+    pub(super) fn lost_claim(&self, who: Who<'a>) -> Option<&'a str> {
+        let own = (who.kind == "PersistentVolumeClaim").then_some(who.name);
+        let mounted = self.running(who).flat_map(|pod| pod.claims.iter().map(String::as_str));
+        mounted
+            .chain(own)
+            .filter(|name| {
+                self.claims.get(&(who.namespace, name)).is_some_and(|c| c.phase == "Lost")
+            })
+            .min()
+    }
+
+    /// A node of its pods that is not ready.
+    pub(super) fn dark_node(&self, who: Who<'a>) -> Option<&'a str> {
+        let nodes = self.running(who).filter_map(|pod| self.nodes.get(pod.node.as_deref()?));
+        nodes.filter(|node| !nodes::is_ready(node)).map(|node| node.name.as_str()).min()
+    }
+
+    /// Its pods that are not over.
+    fn running(&self, who: Who<'a>) -> impl Iterator<Item = &'a Pod> {
+        let pods = self.pods(who).iter().copied();
+        pods.filter(|pod| !matches!(&*pod.phase, "Failed" | "Succeeded"))
     }
 
     /// Nobody is to be placed on it: it is being maintained.
@@ -138,7 +139,11 @@ impl<'a> Index<'a> {
     }
 
     /// The newest event about an object that is young enough to explain its present state.
-    pub(super) fn event(&self, about: Who<'a>, wanted: impl Fn(&Event) -> bool) -> Option<&'a Event> {
+    pub(super) fn event(
+        &self,
+        about: Who<'a>,
+        wanted: impl Fn(&Event) -> bool,
+    ) -> Option<&'a Event> {
         self.events
             .get(&(about.namespace, about.kind, about.name))?
             .iter()
@@ -155,16 +160,13 @@ impl<'a> Index<'a> {
         wanted: impl Fn(&Event) -> bool,
     ) -> Option<&'a Event> {
         let about = Who { namespace: &pod.namespace, kind: "Pod", name: &pod.name };
-        self.event(about, |event| event.about_uid == pod.uid && wanted(event))
+        let is_own = |event: &Event| event.about_uid.is_empty() || event.about_uid == pod.uid;
+        self.event(about, |event| is_own(event) && wanted(event))
     }
 }
 
 fn who_of(workload: &Workload) -> Who<'_> {
-    Who {
-        namespace: &workload.namespace,
-        kind: workload.kind.as_str(),
-        name: &workload.name,
-    }
+    Who { namespace: &workload.namespace, kind: workload.kind.as_str(), name: &workload.name }
 }
 
 /// A static pod is owned by its node, which does not answer for it: it stands for itself.

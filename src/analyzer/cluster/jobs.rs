@@ -73,7 +73,8 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
     // The newest run speaks for its cron job.
     failed.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.name.cmp(&b.name)));
     for job in failed {
-        let condition = job.conditions.iter().find(|c| c.name == "Failed" && c.status == Some(true));
+        let condition =
+            job.conditions.iter().find(|c| c.name == "Failed" && c.status == Some(true));
         let Some(condition) = condition else { continue };
         if is_complete(job) || jobs.has_newer_success(job) {
             continue;

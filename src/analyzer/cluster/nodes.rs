@@ -31,7 +31,10 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
             let words = match ready {
                 Some(ready) => {
                     let state = if ready.status.is_none() { "Unknown" } else { "False" };
-                    format!("The node is not ready (Ready is {state}): {}.{cordoned}", own_words(ready))
+                    format!(
+                        "The node is not ready (Ready is {state}): {}.{cordoned}",
+                        own_words(ready)
+                    )
                 }
                 None => format!("The node has no condition Ready.{cordoned}"),
             };

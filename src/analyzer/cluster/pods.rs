@@ -63,7 +63,8 @@ fn evicted<'a>(index: &Index<'a>, who: Who<'a>, pod: &'a Pod) -> Option<Symptom<
     let at = condition("DisruptionTarget").or_else(|| condition("Ready")).and_then(|c| c.since);
     let is_past = who.kind != "Pod" && at.is_some_and(|at| since(index.now, at) > RECENT);
     (!is_past).then(|| {
-        let node = pod.node.as_deref().map_or_else(String::new, |node| format!(" from node {node}"));
+        let node =
+            pod.node.as_deref().map_or_else(String::new, |node| format!(" from node {node}"));
         let words = format!("{} was evicted{node}: {}", pod.name, pod.message);
         symptom(who, FindingKind::Evicted, pod, words, at)
     })

@@ -23,20 +23,19 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
     for claim in &index.reading.cluster.claims {
         let users = mounts.get(&(&*claim.namespace, &*claim.name)).map_or(&[][..], Vec::as_slice);
         let (kind, words, at) = match claim.phase.as_str() {
-            "Lost" => {
-                (FindingKind::ClaimLost, format!("The claim {} has lost its volume.", claim.name), None)
-            }
+            "Lost" => (
+                FindingKind::ClaimLost,
+                format!("The claim {} has lost its volume.", claim.name),
+                None,
+            ),
             "Pending" => match pending(index, claim, users) {
                 Some((words, at)) => (FindingKind::ClaimPending, words, at),
                 None => continue,
             },
             _ => continue,
         };
-        let own = Who {
-            namespace: &claim.namespace,
-            kind: "PersistentVolumeClaim",
-            name: &claim.name,
-        };
+        let own =
+            Who { namespace: &claim.namespace, kind: "PersistentVolumeClaim", name: &claim.name };
         symptoms.push(Symptom {
             who: users.iter().map(|(who, _)| *who).min().unwrap_or(own),
             kind,

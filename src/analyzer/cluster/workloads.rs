@@ -17,14 +17,15 @@ enum Rollout {
     /// None, or a paused one: what is missing is missing.
     None,
     Going,
-    Stuck { words: String, since: Option<Time> },
+    Stuck {
+        words: String,
+        since: Option<Time>,
+    },
 }
 
 pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
-    let ailing: BTreeSet<(&str, &str)> = symptoms
-        .iter()
-        .flat_map(|s| s.pods.iter().map(|pod| (s.who.namespace, *pod)))
-        .collect();
+    let ailing: BTreeSet<(&str, &str)> =
+        symptoms.iter().flat_map(|s| s.pods.iter().map(|pod| (s.who.namespace, *pod))).collect();
     let is_ailing = |pod: &Pod| ailing.contains(&(&*pod.namespace, &*pod.name));
     for (who, workload) in index.workloads().filter(|(_, workload)| workload.desired > 0) {
         let symptom = |kind, pods, words, since| Symptom {
@@ -91,16 +92,14 @@ fn rollout_by_pods<'a>(index: &Index<'a>, workload: &'a Workload) -> Rollout {
     if workload.updated >= workload.desired {
         return Rollout::None;
     }
-    let who = Who {
-        namespace: &workload.namespace,
-        kind: workload.kind.as_str(),
-        name: &workload.name,
-    };
+    let who =
+        Who { namespace: &workload.namespace, kind: workload.kind.as_str(), name: &workload.name };
     let deadline = workload.progress_deadline.unwrap_or(PROGRESS_DEADLINE);
     let is_young = |pod: &Pod| pod.created_at.is_some_and(|at| since(index.now, at) <= deadline);
-    let is_leaving = index.pods(who).iter().any(|pod| {
-        pod.delete_by.is_some_and(|by| index.now <= after(by, TERMINATION_MARGIN))
-    });
+    let is_leaving = index
+        .pods(who)
+        .iter()
+        .any(|pod| pod.delete_by.is_some_and(|by| index.now <= after(by, TERMINATION_MARGIN)));
     let newest = live(index, who).max_by_key(|pod| pod.created_at);
     if (is_leaving || newest.is_some_and(is_young)) && not_ready(index, who).all(is_young) {
         return Rollout::Going;
@@ -162,8 +161,15 @@ fn missing_words(index: &Index, who: Who, workload: &Workload, pods: usize) -> S
         })
         .or_else(|| condition("Available", false).map(|c| format!(" {}: {}", c.reason, c.message)))
         .unwrap_or_default();
-    let named = if pods == 0 { String::new() } else { format!(", {pods} pods are not") };
-    format!("{} of {} replicas of {who} are ready{named}.{why}", workload.ready, workload.desired)
+    let not_ready = match pods {
+        0 => String::new(),
+        1 => ", 1 pod is not".to_owned(),
+        pods => format!(", {pods} pods are not"),
+    };
+    format!(
+        "{} of {} replicas of {who} are ready{not_ready}.{why}",
+        workload.ready, workload.desired
+    )
 }
 
 /// Down: since the last of its pods went; degraded: since the first did. Else by its own condition.
@@ -192,6 +198,9 @@ fn live<'i, 'a>(index: &'i Index<'a>, who: Who<'a>) -> impl Iterator<Item = &'a 
         .filter(|pod| pod.delete_by.is_none() && !matches!(&*pod.phase, "Failed" | "Succeeded"))
 }
 
-fn not_ready<'i, 'a>(index: &'i Index<'a>, who: Who<'a>) -> impl Iterator<Item = &'a Pod> + use<'i, 'a> {
+fn not_ready<'i, 'a>(
+    index: &'i Index<'a>,
+    who: Who<'a>,
+) -> impl Iterator<Item = &'a Pod> + use<'i, 'a> {
     live(index, who).filter(|pod| !is_ready(pod))
 }
