@@ -1,4 +1,214 @@
 //! Kubernetes: watch caches of exactly the kinds that findings need, trimmed on arrival.
+//!
+//! ```text
+//! API server ─list, watch─▶ Watcher (one a kind and namespace) ─trim─▶ Cache ─read─▶ ClusterReading
+//! ```
+//!
+//! A cycle reads memory and never waits for the network. What cannot be relied on (never listed, failing for longer than
+//! a moment, silent) is left out and said, by kind: an emptied cache never looks like a healthy cluster. It concludes
+//! nothing from what it holds: that is the analyzer's.
 
+mod cache;
+mod connect;
+mod failure;
+mod logs;
 pub mod settings;
 pub mod trim;
+mod watch;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use self::cache::Cache;
+use self::failure::Subject;
+use self::settings::Settings;
+use self::watch::Watcher;
+use crate::domain::cluster::{Cluster, ClusterReading, Kind};
+use crate::domain::reading::ReadFailure;
+use crate::domain::time::Time;
+
+pub use self::connect::Error;
+
+/// How long the API server is waited for. No key of the configuration: they follow from how it behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the head of an answer, and for a page of a list as a whole. The server itself gives up after 60 s.
+    pub answer: Duration,
+    /// After which the server is asked to end a watch, whole seconds: its end says that nothing was missed. A request a
+    /// minute and kind is nothing to it, and a silently dead connection is found that much sooner.
+    pub watch: Duration,
+    /// Without a byte of a watch for this long, its connection is dead: longer than `watch`.
+    pub quiet: Duration,
+    /// How long a kind may fail before it counts as failed: a leader's change or a rolled API server is over by then,
+    /// after some six tries.
+    pub grace: Duration,
+    /// Between two tries, without the jitter that may double it; half a minute at most, as other clients have it.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_secs(30),
+            watch: Duration::from_secs(60),
+            quiet: Duration::from_secs(75),
+            grace: Duration::from_secs(30),
+            pause: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Patience {
+    /// A working watcher proves itself at least this often: the longest silence of a stream, and the list after it.
+    fn stale(&self) -> Duration {
+        self.quiet + self.answer + self.grace
+    }
+}
+
+/// Reads the caches; cheap to clone. [`Driver`] fills them.
+#[derive(Clone)]
+pub struct ClusterWatch {
+    client: kube::Client,
+    settings: Arc<Settings>,
+    patience: Patience,
+    caches: Arc<[Arc<Cache>]>,
+    settled: Arc<Notify>,
+}
+
+impl std::fmt::Debug for ClusterWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterWatch").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Keeps the caches current for as long as it is run.
+#[must_use = "without it nothing is ever listed"]
+pub struct Driver {
+    watchers: Vec<Watcher>,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("watchers", &self.watchers.len()).finish()
+    }
+}
+
+impl ClusterWatch {
+    /// Finds out where the API server is and who we are to it; asks it nothing yet.
+    pub async fn new(settings: &Settings, patience: Patience) -> Result<(Self, Driver), Error> {
+        let (client, server) = connect::client(settings).await?;
+        let settled = Arc::new(Notify::new());
+        let caches: Vec<Arc<Cache>> = settings
+            .kinds
+            .iter()
+            .flat_map(|kind| {
+                namespaces(*kind, settings).into_iter().map(|namespace| (*kind, namespace))
+            })
+            .map(|(kind, namespace)| {
+                let subject = Subject { kind, namespace, server: server.clone() };
+                Arc::new(Cache::new(subject, settled.clone()))
+            })
+            .collect();
+        let watchers = caches
+            .iter()
+            .map(|cache| Watcher::new(client.clone(), cache.clone(), patience))
+            .collect();
+        let handle = Self {
+            client,
+            settings: Arc::new(settings.clone()),
+            patience,
+            caches: caches.into(),
+            settled,
+        };
+        Ok((handle, Driver { watchers }))
+    }
+
+    /// The caches as they stand. Never waits.
+    #[must_use]
+    pub fn read(&self, now: Time) -> ClusterReading {
+        let mut reading =
+            ClusterReading { expected: self.settings.kinds.clone(), ..ClusterReading::default() };
+        let mut found = Vec::new();
+        for cache in self.caches.iter() {
+            match cache.objects(&self.patience, now) {
+                Ok(objects) => found.push((cache.kind(), objects)),
+                Err(failure) => note(&mut reading, cache.kind(), failure),
+            }
+        }
+        // One namespace of a kind missing: the rest of it would look like all there is.
+        let mut cluster = Cluster::default();
+        for (kind, objects) in found {
+            if !reading.failures.contains_key(&kind) {
+                for object in objects {
+                    object.add_to(&mut cluster);
+                }
+            }
+        }
+        reading.cluster = cluster;
+        reading
+    }
+
+    /// Waits until every kind was listed or has failed once, or for the deadline: a first cycle need not fail for having
+    /// come too soon.
+    pub async fn ready(&self, deadline: Instant) {
+        loop {
+            // Made before the look, so that no change between the two is missed.
+            let changed = self.settled.notified();
+            if self.caches.iter().all(|cache| cache.is_settled())
+                || timeout_at(deadline, changed).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    /// The last lines of a container's log, `log_lines` of them at most; `None` when it cannot be read or none are asked
+    /// for. `previous`: of the run before this one.
+    pub async fn last_lines(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        previous: bool,
+    ) -> Option<Vec<String>> {
+        let wanted = logs::Wanted { namespace, pod, container, previous };
+        logs::last_lines(&self.client, &wanted, self.settings.log_lines).await
+    }
+}
+
+impl Driver {
+    /// Lists and watches until it is told to stop; what fails is tried again for ever, with pauses.
+    pub async fn run(self, stop: CancellationToken) {
+        let watchers = self
+            .watchers
+            .into_iter()
+            .map(|watcher| -> Pin<Box<dyn Future<Output = ()> + Send>> { Box::pin(watcher.run()) });
+        stop.run_until_cancelled(futures::future::join_all(watchers)).await;
+    }
+}
+
+/// Nodes belong to no namespace. `None`: all of them.
+fn namespaces(kind: Kind, settings: &Settings) -> Vec<Option<String>> {
+    if kind == Kind::Nodes || settings.namespaces.is_empty() {
+        return vec![None];
+    }
+    settings.namespaces.iter().cloned().map(Some).collect()
+}
+
+/// One failure a kind; that of a second namespace is added to its text.
+fn note(reading: &mut ClusterReading, kind: Kind, failure: ReadFailure) {
+    reading
+        .failures
+        .entry(kind)
+        .and_modify(|first| {
+            if first.text.len() < 2_000 {
+                first.text = format!("{}; {}", first.text, failure.text);
+            }
+        })
+        .or_insert(failure);
+}

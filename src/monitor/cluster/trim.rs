@@ -83,7 +83,7 @@ pub(super) trait Wire: DeserializeOwned {
 }
 
 /// One object of a list or a watch: what is kept of it, and where it belongs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Slim<W> {
     /// `namespace/name`.
     pub key: String,
@@ -91,6 +91,14 @@ pub(super) struct Slim<W> {
     pub version: String,
     pub object: Trimmed,
     kind: std::marker::PhantomData<W>,
+}
+
+/// The client asks for it; the fields that were read need not be.
+impl<W> Clone for Slim<W> {
+    fn clone(&self) -> Self {
+        let Self { key, version, object, kind } = self;
+        Self { key: key.clone(), version: version.clone(), object: object.clone(), kind: *kind }
+    }
 }
 
 impl<'de, W: Wire> Deserialize<'de> for Slim<W> {
