@@ -43,8 +43,12 @@ use symptom::{Symptom, Who};
 /// node.
 const STARTING: Duration = Duration::from_secs(60);
 
-/// So long an image may be pulled, a volume attached, a claim bound; also how old an event may be to explain the present.
+/// So long an image may be pulled, a volume attached, a claim bound.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// An event explains the present for so long: what lasts is written again every few minutes (a kubelet may write 25
+/// events about a pod at once, then one in 5 minutes).
+const EXPLAINS: Duration = Duration::from_secs(10 * 60);
 
 /// What ended longer ago and runs again is long past.
 const RECENT: Duration = Duration::from_secs(60 * 60);

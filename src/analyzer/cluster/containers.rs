@@ -202,5 +202,5 @@ impl<'a> Look<'_, 'a> {
 }
 
 fn is_probe(event: &Event, probe: &str) -> bool {
-    event.message.starts_with(probe)
+    event.message.contains(&format!("{probe} probe "))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::jobs::Jobs;
 use super::symptom::Who;
-use super::{PATIENCE, nodes};
+use super::{EXPLAINS, nodes};
 use crate::domain::Labels;
 use crate::domain::cluster::{Claim, ClusterReading, Event, Kind, Node, Pod, Workload};
 use crate::domain::time::{Time, since};
@@ -30,7 +30,9 @@ impl<'a> Index<'a> {
         for pod in &cluster.pods {
             pods.entry(owner_of(pod, &jobs)).or_default().push(pod);
         }
-        pods.values_mut().for_each(|own| own.sort_by_key(|pod| &pod.name));
+        for own in pods.values_mut() {
+            own.sort_by_key(|pod| &pod.name);
+        }
         let mut events: HashMap<_, Vec<&Event>> = HashMap::new();
         for event in &cluster.events {
             let about = (&*event.namespace, &*event.about.kind, &*event.about.name);
@@ -73,18 +75,27 @@ impl<'a> Index<'a> {
         self.workloads.get(&who).copied()
     }
 
-    /// Ready and desired replicas, where they are known. A pod of its own is its only replica.
+    /// Ready and desired replicas, where they are known. A pod of its own is its only replica; an owner of a kind that
+    /// is not watched (a replica set of its own, a custom resource) wants at least the pods that it has.
     pub(super) fn replicas(&self, who: Who<'a>) -> Option<(u32, u32)> {
         if let Some(workload) = self.workload(who) {
             return Some((workload.ready, workload.desired));
         }
-        let [pod] = self.pods(who) else { return None };
-        (who.kind == "Pod").then(|| (u32::from(is_ready(pod)), 1))
+        let ready = |pods: &[&Pod]| u32::try_from(pods.iter().filter(|pod| is_ready(pod)).count());
+        match who.kind {
+            "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "CronJob" => None,
+            "Pod" => ready(self.pods(who)).ok().map(|ready| (ready, 1)),
+            _ => {
+                let live: Vec<&Pod> = self.running(who).filter(|p| p.delete_by.is_none()).collect();
+                let desired = u32::try_from(live.len()).ok().filter(|desired| *desired > 0)?;
+                Some((ready(&live).ok()?, desired))
+            }
+        }
     }
 
     /// All replicas that it should have are ready: what other pods of it left behind is past.
     pub(super) fn is_complete(&self, who: Who<'a>) -> bool {
-        self.workload(who).is_some_and(|w| w.ready >= w.desired)
+        self.replicas(who).is_some_and(|(ready, desired)| ready >= desired)
     }
 
     /// Restarts of all containers of its pods so far.
@@ -147,7 +158,7 @@ impl<'a> Index<'a> {
         self.events
             .get(&(about.namespace, about.kind, about.name))?
             .iter()
-            .filter(|event| event.last_at.is_some_and(|at| since(self.now, at) <= PATIENCE * 2))
+            .filter(|event| event.last_at.is_some_and(|at| since(self.now, at) <= EXPLAINS))
             .filter(|event| wanted(event))
             .max_by_key(|event| event.last_at)
             .copied()

@@ -126,6 +126,32 @@ fn severity_follows_what_is_missing() {
 }
 
 #[test]
+fn an_owner_that_is_not_watched_wants_at_least_the_pods_it_has() {
+    let path = "found/crash_loop_one_of_two_containers";
+    let custom = changed(path, "Pod", |pod| {
+        pod["metadata"]["ownerReferences"][0] = json!({
+            "apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet", "name": "web", "controller": true
+        });
+    });
+    let finding = the(FindingKind::CrashLoop, &custom);
+    assert_eq!((finding.owner.as_str(), finding.pods.len()), ("CloneSet/web", 2));
+    assert!(finding.is_down(), "none of its two pods is ready");
+}
+
+#[test]
+fn only_a_cron_jobs_newer_run_makes_up_for_a_failed_one() {
+    let made_by = |kind: &str| {
+        let path = "quiet/cron_job_whose_newer_run_succeeded";
+        let jobs = changed(path, "Job", |job| {
+            job["metadata"]["ownerReferences"][0]["kind"] = json!(kind);
+        });
+        find(&jobs).len()
+    };
+    assert_eq!(made_by("CronJob"), 0);
+    assert_eq!(made_by("Workflow"), 1);
+}
+
+#[test]
 fn a_crash_in_a_rollout_within_its_limits_is_told_as_such() {
     let rolling = the(FindingKind::CrashLoop, &reading("found/crash_loop_while_a_surge_rolls_out"));
     assert!(rolling.within_rollout);
@@ -214,6 +240,24 @@ fn onsets_survive_a_restart_and_forget_what_is_gone() {
     let healthy = reading("quiet/node_cordoned_and_well");
     restored.update(&find(&healthy), &healthy);
     assert!(restored.is_empty());
+}
+
+#[test]
+fn onsets_are_bounded_and_the_oldest_stay() {
+    let lost = reading("found/claim_lost_of_nobody");
+    let one = find(&lost).remove(0);
+    let many: Vec<Finding> = (0..10_005)
+        .map(|n| Finding {
+            owner: format!("PersistentVolumeClaim/c{n:05}"),
+            since: now() - TimeDelta::seconds(n),
+            ..one.clone()
+        })
+        .collect();
+    let mut onsets = Onsets::default();
+    onsets.update(&many, &lost);
+    assert_eq!(onsets.len(), 10_000);
+    assert_eq!(onsets.of(&many[0]), None, "the newest");
+    assert_eq!(onsets.of(&many[10_004]), Some(many[10_004].since), "the oldest");
 }
 
 #[test]

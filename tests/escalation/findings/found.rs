@@ -70,7 +70,8 @@ fn b13_each_fixture_shows_exactly_what_is_wrong_in_it() {
         if is != *lines {
             wrong.push(format!("{file}: {is:#?}"));
         }
-        for (word, reason) in words.iter().flat_map(|word| found.first().map(|f| (word, &f.reason)))
+        for (word, reason) in
+            words.iter().filter_map(|word| found.first().map(|f| (word, &f.reason)))
         {
             if !reason.contains(word) {
                 wrong.push(format!("{file}: {word:?} is not in {reason:?}"));
