@@ -17,6 +17,7 @@ mod advice;
 mod containers;
 mod index;
 mod jobs;
+mod logs;
 mod nodes;
 mod onsets;
 mod pods;
@@ -27,6 +28,7 @@ mod workloads;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use logs::{LogOf, log_of};
 pub use onsets::Onsets;
 
 use crate::domain::Labels;
@@ -41,8 +43,12 @@ use symptom::{Symptom, Who};
 /// node.
 const STARTING: Duration = Duration::from_secs(60);
 
-/// So long an image may be pulled, a volume attached, a claim bound; also how old an event may be to explain the present.
+/// So long an image may be pulled, a volume attached, a claim bound.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// An event explains the present for so long: what lasts is written again every few minutes (a kubelet may write 25
+/// events about a pod at once, then one in 5 minutes).
+const EXPLAINS: Duration = Duration::from_secs(10 * 60);
 
 /// What ended longer ago and runs again is long past.
 const RECENT: Duration = Duration::from_secs(60 * 60);
@@ -111,7 +117,7 @@ fn finding<'a>(
         desired,
         restarts: index.restarts(who),
         within_rollout,
-        data_at_risk: index.data_at_risk(who),
+        data_at_risk: None,
         reason: reason(kind, symptoms),
         exit_code: symptoms.iter().find_map(|s| s.exit_code),
         container: symptoms.iter().find_map(|s| s.container).map(str::to_owned),
@@ -121,6 +127,9 @@ fn finding<'a>(
         record: None,
     };
     finding.severity = severity(&finding, index.is_cordoned(who));
+    if service.is_some_and(|service| service.data_layer) {
+        finding.data_at_risk = data_at_risk(index, who, &finding);
+    }
     finding
 }
 
@@ -132,6 +141,16 @@ fn service<'a, 'c>(
 ) -> Option<&'c Service> {
     let labels: Labels = index.labels(who);
     catalogue.service_of(who.namespace, who.name, &labels)
+}
+
+/// Of a data layer: a lost claim at any time, a node that is not ready once replicas are away, or may be.
+fn data_at_risk<'a>(index: &Index<'a>, who: Who<'a>, finding: &Finding) -> Option<String> {
+    if let Some(claim) = index.lost_claim(who) {
+        return Some(format!("the claim {claim} of its pods is lost"));
+    }
+    let is_short = finding.is_down() || finding.is_degraded() || finding.ready.is_none();
+    let node = is_short.then(|| index.dark_node(who)).flatten();
+    node.map(|node| format!("the node {node} of its pods is not ready"))
 }
 
 /// The rule of this module's head.

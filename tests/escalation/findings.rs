@@ -1,1 +1,8 @@
 //! Findings from objects as the API server gives them.
+
+mod behaviour;
+mod document;
+mod fixtures;
+mod found;
+mod measured;
+mod partial;

@@ -12,12 +12,18 @@ pub(super) fn recommendation(who: Who, kind: FindingKind, symptoms: &[Symptom]) 
     let container = first.and_then(|s| s.container);
     let of_container = container.map_or_else(String::new, |name| format!(" -c {name}"));
     let target = target(who);
+    let undo = match who.kind {
+        "Deployment" | "StatefulSet" | "DaemonSet" => {
+            format!("; if a rollout brought it: `kubectl -n {ns} rollout undo {target}`")
+        }
+        _ => String::new(),
+    };
     match kind {
         FindingKind::CrashLoop => format!(
-            "Read why it ends: `kubectl -n {ns} logs {pod_name}{of_container} --previous`; if a rollout brought it: `kubectl -n {ns} rollout undo {target}`"
+            "Read why it ends: `kubectl -n {ns} logs {pod_name}{of_container} --previous`{undo}"
         ),
         FindingKind::ImagePull => format!(
-            "Check image name, tag and pull secret: `kubectl -n {ns} describe pod {pod_name}`; if a rollout brought it: `kubectl -n {ns} rollout undo {target}`"
+            "Check image name, tag and pull secret: `kubectl -n {ns} describe pod {pod_name}`{undo}"
         ),
         FindingKind::OomKilled => format!(
             "Compare what it uses with its limit: `kubectl -n {ns} top pod {pod_name} --containers`; raise the memory limit of {target}, or mend the leak"

@@ -63,7 +63,7 @@ impl<'a> Look<'_, 'a> {
             ContainerState::Terminated(end) if end.exit_code == 0 => None,
             ContainerState::Terminated(end) if self.is_init => Some(self.symptom(
                 FindingKind::InitFailed,
-                &self.ended(end),
+                &Self::ended(end),
                 Some(end),
                 end.finished_at,
             )),
@@ -137,7 +137,7 @@ impl<'a> Look<'_, 'a> {
         let kind = if self.is_init { FindingKind::InitFailed } else { FindingKind::CrashLoop };
         let mut words = words.to_owned();
         if let Some(end) = end {
-            words = format!("{words}; {}", self.ended(end));
+            words = format!("{words}; {}", Self::ended(end));
         }
         // A container that its probe kills crashes without a fault of its own to be found in its log.
         if let Some(event) = self.index.pod_event(self.pod, |e| {
@@ -157,25 +157,22 @@ impl<'a> Look<'_, 'a> {
                 (self.container.last.as_ref()?, true)
             }
         };
+        // Of a pod that failed only one that nothing replaces is still there to be told of.
+        let is_over = is_over || (self.pod.phase == "Failed" && self.who.kind != "Pod");
         let is_past =
             is_over && end.finished_at.is_some_and(|at| since(self.index.now, at) > RECENT);
         (end.reason == "OOMKilled" && !is_past).then(|| {
             let now = if self.container.ready { "; it runs again" } else { "" };
-            let words = format!("{}{now}", self.ended(end));
+            let words = format!("{}{now}", Self::ended(end));
             self.symptom(FindingKind::OomKilled, &words, Some(end), end.finished_at)
         })
     }
 
-    fn ended(&self, end: &Terminated) -> String {
-        let at = end
-            .finished_at
-            .map_or_else(String::new, |at| at.format(" at %H:%M:%S UTC").to_string());
+    /// Without number and time, which change with every restart while nothing else does.
+    fn ended(end: &Terminated) -> String {
         let message =
             if end.message.is_empty() { String::new() } else { format!(": {}", end.message) };
-        format!(
-            "it ended with exit code {} ({}){at} after {} restarts{message}",
-            end.exit_code, end.reason, self.container.restarts
-        )
+        format!("it ended with exit code {} ({}){message}", end.exit_code, end.reason)
     }
 
     fn symptom(
@@ -205,5 +202,5 @@ impl<'a> Look<'_, 'a> {
 }
 
 fn is_probe(event: &Event, probe: &str) -> bool {
-    event.message.starts_with(probe)
+    event.message.contains(&format!("{probe} probe "))
 }

@@ -1,10 +1,10 @@
 //! A reading by what is asked of it: who owns a pod, what an owner has, which events are about an object.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::jobs::Jobs;
 use super::symptom::Who;
-use super::{PATIENCE, nodes};
+use super::{EXPLAINS, nodes};
 use crate::domain::Labels;
 use crate::domain::cluster::{Claim, ClusterReading, Event, Kind, Node, Pod, Workload};
 use crate::domain::time::{Time, since};
@@ -30,7 +30,9 @@ impl<'a> Index<'a> {
         for pod in &cluster.pods {
             pods.entry(owner_of(pod, &jobs)).or_default().push(pod);
         }
-        pods.values_mut().for_each(|own| own.sort_by_key(|pod| &pod.name));
+        for own in pods.values_mut() {
+            own.sort_by_key(|pod| &pod.name);
+        }
         let mut events: HashMap<_, Vec<&Event>> = HashMap::new();
         for event in &cluster.events {
             let about = (&*event.namespace, &*event.about.kind, &*event.about.name);
@@ -73,18 +75,27 @@ impl<'a> Index<'a> {
         self.workloads.get(&who).copied()
     }
 
-    /// Ready and desired replicas, where they are known. A pod of its own is its only replica.
+    /// Ready and desired replicas, where they are known. A pod of its own is its only replica; an owner of a kind that
+    /// is not watched (a replica set of its own, a custom resource) wants at least the pods that it has.
     pub(super) fn replicas(&self, who: Who<'a>) -> Option<(u32, u32)> {
         if let Some(workload) = self.workload(who) {
             return Some((workload.ready, workload.desired));
         }
-        let [pod] = self.pods(who) else { return None };
-        (who.kind == "Pod").then(|| (u32::from(is_ready(pod)), 1))
+        let ready = |pods: &[&Pod]| u32::try_from(pods.iter().filter(|pod| is_ready(pod)).count());
+        match who.kind {
+            "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "CronJob" => None,
+            "Pod" => ready(self.pods(who)).ok().map(|ready| (ready, 1)),
+            _ => {
+                let live: Vec<&Pod> = self.running(who).filter(|p| p.delete_by.is_none()).collect();
+                let desired = u32::try_from(live.len()).ok().filter(|desired| *desired > 0)?;
+                Some((ready(&live).ok()?, desired))
+            }
+        }
     }
 
     /// All replicas that it should have are ready: what other pods of it left behind is past.
     pub(super) fn is_complete(&self, who: Who<'a>) -> bool {
-        self.workload(who).is_some_and(|w| w.ready >= w.desired)
+        self.replicas(who).is_some_and(|(ready, desired)| ready >= desired)
     }
 
     /// Restarts of all containers of its pods so far.
@@ -109,27 +120,28 @@ impl<'a> Index<'a> {
         labels
     }
 
-    pub(super) fn data_at_risk(&self, who: Who<'a>) -> Option<String> {
-        let pods = self.pods(who).iter().filter(|pod| pod.phase != "Succeeded");
-        let mut lost = BTreeSet::new();
-        let mut dark = BTreeSet::new();
-        for pod in pods {
-            lost.extend(pod.claims.iter().filter(|claim| {
-                self.claims.get(&(who.namespace, claim.as_str())).is_some_and(|c| c.phase == "Lost")
-            }));
-            let node = pod.node.as_deref().and_then(|node| self.nodes.get(node));
-            dark.extend(node.filter(|node| !nodes::is_ready(node)).map(|node| &node.name));
-        }
-        match (lost.first(), dark.first()) {
-            (Some(claim), _) => Some(format!("the claim {claim} of its pods is lost")),
-            (None, Some(node)) => Some(format!("the node {node} of its pods is not ready")),
-            (None, None) if who.kind == "PersistentVolumeClaim" => self
-                .claims
-                .get(&(who.namespace, who.name))
-                .filter(|claim| claim.phase == "Lost")
-                .map(|claim| format!("the claim {} is lost", claim.name)),
-            (None, None) => None,
-        }
+    /// A claim of its pods, or the one that it is, that has lost its volume.
+    pub(super) fn lost_claim(&self, who: Who<'a>) -> Option<&'a str> {
+        let own = (who.kind == "PersistentVolumeClaim").then_some(who.name);
+        let mounted = self.running(who).flat_map(|pod| pod.claims.iter().map(String::as_str));
+        mounted
+            .chain(own)
+            .filter(|name| {
+                self.claims.get(&(who.namespace, name)).is_some_and(|c| c.phase == "Lost")
+            })
+            .min()
+    }
+
+    /// A node of its pods that is not ready.
+    pub(super) fn dark_node(&self, who: Who<'a>) -> Option<&'a str> {
+        let nodes = self.running(who).filter_map(|pod| self.nodes.get(pod.node.as_deref()?));
+        nodes.filter(|node| !nodes::is_ready(node)).map(|node| node.name.as_str()).min()
+    }
+
+    /// Its pods that are not over.
+    fn running(&self, who: Who<'a>) -> impl Iterator<Item = &'a Pod> {
+        let pods = self.pods(who).iter().copied();
+        pods.filter(|pod| !matches!(&*pod.phase, "Failed" | "Succeeded"))
     }
 
     /// Nobody is to be placed on it: it is being maintained.
@@ -146,7 +158,7 @@ impl<'a> Index<'a> {
         self.events
             .get(&(about.namespace, about.kind, about.name))?
             .iter()
-            .filter(|event| event.last_at.is_some_and(|at| since(self.now, at) <= PATIENCE * 2))
+            .filter(|event| event.last_at.is_some_and(|at| since(self.now, at) <= EXPLAINS))
             .filter(|event| wanted(event))
             .max_by_key(|event| event.last_at)
             .copied()
@@ -159,7 +171,8 @@ impl<'a> Index<'a> {
         wanted: impl Fn(&Event) -> bool,
     ) -> Option<&'a Event> {
         let about = Who { namespace: &pod.namespace, kind: "Pod", name: &pod.name };
-        self.event(about, |event| event.about_uid == pod.uid && wanted(event))
+        let is_own = |event: &Event| event.about_uid.is_empty() || event.about_uid == pod.uid;
+        self.event(about, |event| is_own(event) && wanted(event))
     }
 }
 

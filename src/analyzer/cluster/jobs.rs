@@ -56,8 +56,11 @@ impl<'a> Jobs<'a> {
 
 fn who_of(job: &Job) -> Who<'_> {
     match &job.owner {
-        Some(owner) => Who { namespace: &job.namespace, kind: &owner.kind, name: &owner.name },
-        None => Who { namespace: &job.namespace, kind: "Job", name: &job.name },
+        // Whatever else makes jobs (a workflow, a release) makes different ones: no run of one makes up for another.
+        Some(owner) if owner.kind == "CronJob" => {
+            Who { namespace: &job.namespace, kind: &owner.kind, name: &owner.name }
+        }
+        _ => Who { namespace: &job.namespace, kind: "Job", name: &job.name },
     }
 }
 

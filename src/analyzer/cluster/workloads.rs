@@ -161,8 +161,15 @@ fn missing_words(index: &Index, who: Who, workload: &Workload, pods: usize) -> S
         })
         .or_else(|| condition("Available", false).map(|c| format!(" {}: {}", c.reason, c.message)))
         .unwrap_or_default();
-    let named = if pods == 0 { String::new() } else { format!(", {pods} pods are not") };
-    format!("{} of {} replicas of {who} are ready{named}.{why}", workload.ready, workload.desired)
+    let not_ready = match pods {
+        0 => String::new(),
+        1 => ", 1 pod is not".to_owned(),
+        pods => format!(", {pods} pods are not"),
+    };
+    format!(
+        "{} of {} replicas of {who} are ready{not_ready}.{why}",
+        workload.ready, workload.desired
+    )
 }
 
 /// Down: since the last of its pods went; degraded: since the first did. Else by its own condition.

@@ -2,8 +2,8 @@
 
 use mape_k::domain::cycle::{CycleReport, CycleStatus};
 use mape_k::domain::decision::Sev;
-use mape_k::domain::finding::{FindingKind, IncidentClass};
 use mape_k::domain::escalation::EscalationReason;
+use mape_k::domain::finding::{FindingKind, IncidentClass};
 
 use super::loops::World;
 use super::town::{Running, Town};
@@ -75,12 +75,14 @@ async fn b37_a_loop_that_wants_to_act_and_cannot_reach_charter_says_so_in_the_th
     // Nobody listens there.
     world.config.execute.charter_url = "http://127.0.0.1:1".parse().expect("a URL");
     world.start().await;
-    world.until("its hands are tied", async || {
-        world.open_escalations().await.contains(&"hands_tied".to_owned())
-    })
-    .await;
+    world
+        .until("its hands are tied", async || {
+            world.open_escalations().await.contains(&"hands_tied".to_owned())
+        })
+        .await;
     let incidents = world.items("incidents?open=true").await;
-    let tied: Vec<_> = incidents.iter().filter(|i| i["findings"][0]["kind"]["loop"] == "hands_tied").collect();
+    let tied: Vec<_> =
+        incidents.iter().filter(|i| i["findings"][0]["kind"]["loop"] == "hands_tied").collect();
     assert_eq!(tied.len(), 1, "{incidents:#?}");
     assert_eq!(tied[0]["severity"], "SEV-2");
     world.stop().await;

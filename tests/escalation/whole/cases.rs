@@ -102,10 +102,14 @@ async fn b29_a_commit_fifteen_minutes_before_is_named_and_an_unreachable_github_
         "author": {"login": "ada"}});
     let answers = [
         ("/repos/acme/shop/commits", json!([commit])),
-        ("/repos/acme/shop/commits/0123456789abcdef0123456789abcdef01234567",
-         json!({"sha": sha, "files": [{"filename": "deploy/search/values.yaml"}]})),
-        ("/repos/acme/shop/commits/0123456789abcdef0123456789abcdef01234567/pulls",
-         json!([{"number": 42, "title": "New index", "merged_at": at}])),
+        (
+            "/repos/acme/shop/commits/0123456789abcdef0123456789abcdef01234567",
+            json!({"sha": sha, "files": [{"filename": "deploy/search/values.yaml"}]}),
+        ),
+        (
+            "/repos/acme/shop/commits/0123456789abcdef0123456789abcdef01234567/pulls",
+            json!([{"number": 42, "title": "New index", "merged_at": at}]),
+        ),
     ];
     for (at, body) in answers {
         let answer = ResponseTemplate::new(200).set_body_json(body);
@@ -186,7 +190,8 @@ async fn b31_a_cluster_that_cannot_be_read_is_logged_with_its_cycle_its_phase_an
 }
 
 fn files_under(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let entries =
+        std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
     entries
         .flat_map(|entry| {
             let path = entry.path();

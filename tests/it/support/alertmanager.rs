@@ -23,8 +23,7 @@ impl Alertmanager {
     pub async fn start_with(config: &Value) -> Self {
         let mut server = Server::new("alertmanager", &tools().alertmanager);
         let folder = server.folder().to_owned();
-        let file =
-            config::write(&folder.join("alertmanager.yml"), config);
+        let file = config::write(&folder.join("alertmanager.yml"), config);
         server.set_args(vec![
             format!("--config.file={}", file.display()),
             format!("--storage.path={}", folder.join("data").display()),
