@@ -39,11 +39,17 @@ const MAX_ALERTS: usize = 2_000;
 /// Of an annotation: a page of a pager.
 const MAX_TEXT: usize = 3_000;
 
-#[derive(Debug)]
 pub struct Alertmanager {
     caller: Caller,
     base: Url,
     stand: Duration,
+}
+
+/// Not its address, which may hold a password.
+impl std::fmt::Debug for Alertmanager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.caller.server)
+    }
 }
 
 #[derive(Serialize)]

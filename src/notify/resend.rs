@@ -51,7 +51,7 @@ impl Notifiers {
                 return resent;
             }
         };
-        for notifier in &self.notifiers {
+        for notifier in &self.all {
             let own = waiting.iter().filter(|backup| backup.notifier == notifier.name());
             let (late, live): (Vec<_>, Vec<_>) =
                 own.partition(|backup| is_late(&backup.message, is_open, now));
@@ -184,9 +184,9 @@ fn summary(late: &[&Backup], is_open: &dyn Fn(&str) -> bool, now: Time) -> Optio
     titles.dedup();
     let more = titles.len().saturating_sub(TITLES);
     titles.truncate(TITLES);
-    let mut what = titles.join("; ");
+    let mut titles: Vec<String> = titles.into_iter().map(str::to_owned).collect();
     if more > 0 {
-        what += &format!("; and {more} more");
+        titles.push(format!("and {more} more"));
     }
     let count = late.len();
     let plural = if count == 1 { "" } else { "s" };
@@ -197,7 +197,7 @@ fn summary(late: &[&Backup], is_open: &dyn Fn(&str) -> bool, now: Time) -> Optio
         at: now,
         cycle_id: newest.cycle_id.clone(),
         title: format!("{severity}: {count} message{plural} that could not be told in time"),
-        root_cause: what,
+        root_cause: titles.join("; "),
         impact: "Told late: what they say is over by now, or more than an hour old".to_owned(),
         actions: vec!["See what is still open: mape-k status".to_owned()],
         confidence: 100,

@@ -41,7 +41,7 @@ pub struct Setup<'a> {
 
 #[derive(Debug)]
 pub struct Notifiers {
-    pub(super) notifiers: Vec<Arc<dyn Notifier>>,
+    pub(super) all: Vec<Arc<dyn Notifier>>,
     alertmanager: Option<Arc<Alertmanager>>,
     pub(super) spool: Option<Spool>,
     secrets: Vec<Secret>,
@@ -55,12 +55,12 @@ impl Notifiers {
 
     /// The same by another way than the network.
     pub fn over(wire: Arc<dyn Wire>, setup: Setup<'_>) -> Result<Self, SetupError> {
-        let mut notifiers: Vec<Arc<dyn Notifier>> = Vec::new();
+        let mut all: Vec<Arc<dyn Notifier>> = Vec::new();
         let mut secrets = Vec::new();
         if setup.slack.enabled {
             let slack = Slack::over(wire.clone(), setup.slack)?;
             secrets.extend_from_slice(slack.secrets());
-            notifiers.push(Arc::new(slack));
+            all.push(Arc::new(slack));
         }
         let settings = &setup.notify.alertmanager;
         let alertmanager = settings.enabled.then(|| {
@@ -69,11 +69,11 @@ impl Notifiers {
         });
         if let Some(alertmanager) = &alertmanager {
             secrets.extend_from_slice(alertmanager.secrets());
-            notifiers.push(alertmanager.clone());
+            all.push(alertmanager.clone());
         }
         let folder = setup.reports_dir.map(|folder| folder.join("incidents"));
         let spool = folder.map(|folder| Spool::new(folder, secrets.clone()));
-        let set = Self { notifiers, alertmanager, spool, secrets, metrics: setup.metrics };
+        let set = Self { all, alertmanager, spool, secrets, metrics: setup.metrics };
         set.count_backups();
         Ok(set)
     }
@@ -81,14 +81,14 @@ impl Notifiers {
     /// Nobody can be told anything: no notifier is enabled.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.notifiers.is_empty()
+        self.all.is_empty()
     }
 
     /// Tells the messages, each by every notifier, and keeps in a file what was not confirmed by the deadline. Answers
     /// for each message what became of it at each notifier, in the order of the messages.
     pub async fn deliver(&self, messages: &[Message], deadline: Instant) -> Vec<Vec<Delivery>> {
         let by_notifier =
-            self.notifiers.iter().map(|notifier| self.carry(&**notifier, messages, deadline));
+            self.all.iter().map(|notifier| self.carry(&**notifier, messages, deadline));
         let mut results: Vec<_> =
             join_all(by_notifier).await.into_iter().map(Vec::into_iter).collect();
         let mut deliveries = Vec::with_capacity(messages.len());

@@ -104,15 +104,11 @@ impl Slack {
             Form::Update(thread) | Form::Ended(thread) => (Method::Post, thread.as_ref()),
             Form::Alert | Form::Summary => (Method::Post, None),
         };
-        match self.usable(thread) {
-            Some(Thread { channel, ts }) => {
-                Target { method, channel: channel.clone(), ts: Some(ts.clone()) }
-            }
-            None => {
-                let channel = self.channel(message.channel).to_owned();
-                Target { method: Method::Post, channel, ts: None }
-            }
+        if let Some(Thread { channel, ts }) = self.usable(thread) {
+            return Target { method, channel: channel.clone(), ts: Some(ts.clone()) };
         }
+        let channel = self.channel(message.channel).to_owned();
+        Target { method: Method::Post, channel, ts: None }
     }
 
     /// One name for a channel, whether a message calls it by its name or a thread by its id.

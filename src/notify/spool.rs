@@ -149,7 +149,8 @@ impl Spool {
         fs::create_dir_all(&self.folder).map_err(failed(&self.folder))?;
         self.make_room()?;
         let content = Content { notifier, error: error.to_owned(), message: message.clone() };
-        let text = serde_json::to_string_pretty(&content).expect("plain data");
+        let text = serde_json::to_string_pretty(&content)
+            .map_err(|error| failed(&self.folder)(error.into()))?;
         let text = hide(&self.secrets, text);
         // Readable by its owner alone: it tells what is wrong inside.
         let mut file = tempfile::Builder::new()

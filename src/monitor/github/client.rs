@@ -22,7 +22,7 @@ use crate::monitor::Error;
 use crate::monitor::http::shorten;
 use crate::wire::{self, Answer, Wire};
 
-/// A commit comes with its patches: 300 files of some 10 KB. One that is larger is shown without its files.
+/// A commit comes with its files' patches, which GitHub cuts at 1 MB; thirty of them are hardly ever large.
 const MAX_ANSWER: usize = 4 << 20;
 
 /// Files of a commit that people are shown a part of.
@@ -148,8 +148,11 @@ impl Client {
     /// The files that a commit changed, the first of them.
     pub async fn files(&self, sha: &str, deadline: Instant) -> Told<Vec<String>> {
         let asked = format!("commit {sha}");
+        // Files come in pages, with their patches.
+        let count = MAX_FILES.to_string();
+        let pairs = [("per_page", count.as_str())];
         let (answer, wait) =
-            self.ask::<CommitFiles>(&["commits", sha], &[], &asked, deadline).await;
+            self.ask::<CommitFiles>(&["commits", sha], &pairs, &asked, deadline).await;
         let files = answer.map(|commit| {
             let files = commit.files.into_iter().take(MAX_FILES);
             files.map(|file| shorten(&file.filename)).collect()

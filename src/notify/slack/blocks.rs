@@ -134,12 +134,13 @@ fn incident(entry: &Entry, is_brief: bool, max: usize) -> String {
     let namespace = entry.namespace.as_ref();
     let namespace = namespace.map(|name| format!(" in {}", escaped(name, 70))).unwrap_or_default();
     let (id, severity) = (escaped(&entry.incident, 50), entry.severity);
-    let mut text = format!("*{id}* · *{service}*{namespace} · {class} · {severity}\n");
-    text += &format!("Since {}", time(entry.since));
-    if let Some(end) = entry.ended_at {
+    let ended = entry.ended_at.map(|end| {
         let minutes = since(end, entry.since).as_secs() / 60;
-        text += &format!(", ended {} after {minutes} min", time(end));
-    }
+        format!(", ended {} after {minutes} min", time(end))
+    });
+    let (begun, ended) = (time(entry.since), ended.unwrap_or_default());
+    let mut text =
+        format!("*{id}* · *{service}*{namespace} · {class} · {severity}\nSince {begun}{ended}");
     let left = max.saturating_sub(length(&text));
     // What to do must not be crowded out by what is wrong.
     let mut advice = Lines::of(left * 2 / 3);

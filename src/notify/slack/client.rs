@@ -40,16 +40,21 @@ impl Method {
     }
 }
 
-#[derive(Debug)]
 enum Way {
     Bot { base: Url, authorization: HeaderValue },
     Webhook(Url),
 }
 
-#[derive(Debug)]
 pub(super) struct Client {
     caller: Caller,
     way: Way,
+}
+
+/// Not the webhook's address, which is a secret.
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.caller.server)
+    }
 }
 
 /// What the Web API answers.

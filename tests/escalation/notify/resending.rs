@@ -1,0 +1,199 @@
+//! When Slack is back: each backup is told once, the worst first, and what is over or old in one summary.
+
+use mape_k::domain::decision::Sev;
+use mape_k::domain::message::{Form, Message};
+
+use super::fake_slack::{Asked, Reply};
+use super::messages::{alert, alert_at, at, entry, thread, with_form};
+use super::{Scene, soon};
+
+async fn failed(scene: &Scene, messages: &[Message]) {
+    scene.slack.always(Reply::Status(500, "upstream"));
+    let told = scene.tell_all(messages).await;
+    assert!(told.iter().all(|delivery| delivery.backed_up));
+    scene.slack.asked();
+    scene.slack.always(Reply::Fine);
+}
+
+fn shown(scene: &Scene) -> Vec<String> {
+    scene.slack.asked().iter().map(Asked::shown).collect()
+}
+
+#[tokio::test]
+async fn b07_a_backup_is_told_once_when_slack_is_back() {
+    let scene = Scene::bot().await;
+    let message = alert(Sev::Sev1, "payments");
+    failed(&scene, std::slice::from_ref(&message)).await;
+    let resent = scene.notifiers.resend(&|_| true, at(60), soon()).await;
+    let (told, delivery) = &resent.deliveries[0];
+    assert_eq!(*told, message);
+    let place = delivery.result.clone().expect("delivered").expect("a thread");
+    assert_eq!(place.channel, "C0CRITICAL-ALERTS", "the incident can be followed from here");
+    assert_eq!(scene.slack.asked().len(), 1);
+    assert_eq!(scene.files(), ["backup_20261122_025012_SEV-1.sent.json"]);
+    assert!(scene.metric("mape_k_notifications_backed_up").abs() < 1e-9);
+    for _ in 0..3 {
+        let resent = scene.notifiers.resend(&|_| true, at(120), soon()).await;
+        assert!(resent.deliveries.is_empty());
+    }
+    assert!(scene.slack.asked().is_empty());
+}
+
+#[tokio::test]
+async fn b07_another_process_tells_what_an_earlier_one_could_not() {
+    let scene = Scene::bot().await;
+    failed(&scene, &[alert(Sev::Sev1, "payments")]).await;
+    let other = Scene::bot().await;
+    std::fs::create_dir(other.folder.path().join("incidents")).expect("made");
+    let name = &scene.files()[0];
+    std::fs::rename(scene.file(name), other.file(name)).expect("moved");
+    other.notifiers.resend(&|_| true, at(60), soon()).await;
+    assert_eq!(other.slack.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn b07_while_slack_stays_away_backups_wait_and_no_second_one_is_made() {
+    let scene = Scene::bot().await;
+    failed(&scene, &[alert(Sev::Sev1, "payments")]).await;
+    scene.slack.always(Reply::Status(503, "still"));
+    let resent = scene.notifiers.resend(&|_| true, at(60), soon()).await;
+    assert!(resent.deliveries[0].1.result.is_err() && resent.deliveries[0].1.backed_up);
+    assert_eq!(scene.files(), ["backup_20261122_025012_SEV-1.json"]);
+}
+
+#[tokio::test]
+async fn b07_at_most_five_are_told_in_a_cycle_the_worst_first_then_the_oldest() {
+    let scene = Scene::bot().await;
+    let messages = [
+        alert_at(Sev::Sev3, "third", 0, 1),
+        alert_at(Sev::Sev2, "second-b", 5, 2),
+        alert_at(Sev::Sev2, "second-a", 1, 3),
+        alert_at(Sev::Sev1, "first", 9, 4),
+        alert_at(Sev::Sev3, "third-b", 2, 5),
+        alert_at(Sev::Sev3, "third-c", 3, 6),
+        alert_at(Sev::Sev3, "third-d", 4, 7),
+    ];
+    failed(&scene, &messages).await;
+    scene.notifiers.resend(&|_| true, at(60), soon()).await;
+    let told = shown(&scene);
+    let order = ["first", "second-a", "second-b", "third", "third-b"];
+    assert_eq!(told.len(), order.len());
+    for (text, service) in told.iter().zip(order) {
+        assert!(text.contains(&format!(": {service} is down")), "{told:#?}");
+    }
+    scene.notifiers.resend(&|_| true, at(90), soon()).await;
+    assert_eq!(scene.slack.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn b07_a_channel_that_fails_does_not_keep_the_other_from_being_told() {
+    let scene = Scene::bot().await;
+    let mut messages: Vec<Message> =
+        (0..6).map(|n| alert_at(Sev::Sev1, "payments", n, 1)).collect();
+    messages.push(alert_at(Sev::Sev2, "web", 7, 2));
+    failed(&scene, &messages).await;
+    scene.slack.answers(|asked| match asked.channel() {
+        "#critical-alerts" => Reply::No("channel_not_found"),
+        _ => Reply::Fine,
+    });
+    scene.notifiers.resend(&|_| true, at(60), soon()).await;
+    let asked = scene.slack.asked();
+    assert_eq!(asked.len(), 2, "once for the failing channel, once for the other");
+    assert!(scene.files().contains(&"backup_20261122_025019_SEV-2.sent.json".to_owned()));
+}
+
+#[tokio::test]
+async fn b07_what_is_over_or_older_than_an_hour_is_told_in_one_summary() {
+    let scene = Scene::bot().await;
+    let messages = [
+        alert_at(Sev::Sev1, "over", 3_600, 1),
+        with_form(alert_at(Sev::Sev1, "over", 3_700, 1), Form::Ended(None)),
+        alert_at(Sev::Sev2, "old", 0, 2),
+        alert_at(Sev::Sev2, "open", 3_600, 3),
+    ];
+    failed(&scene, &messages).await;
+    let is_open = |id: &str| !id.ends_with("001");
+    let resent = scene.notifiers.resend(&is_open, at(3_900), soon()).await;
+    assert_eq!(resent.summarized.len(), 3);
+    let told = shown(&scene);
+    assert_eq!(told.len(), 2, "one of its own, one summary: {told:#?}");
+    assert!(told[0].contains("SEV-2: open is down"));
+    let summary = &told[1];
+    assert!(summary.contains("3 messages that could not be told in time"), "{summary}");
+    assert_eq!(summary.matches("INC-").count(), 2, "an incident is listed once: {summary}");
+    assert!(summary.contains("Over by now.") && summary.contains("Still open."), "{summary}");
+    assert_eq!(scene.files().iter().filter(|file| file.ends_with(".sent.json")).count(), 4);
+    scene.notifiers.resend(&is_open, at(3_930), soon()).await;
+    assert!(scene.slack.asked().is_empty());
+}
+
+#[tokio::test]
+async fn b07_a_summary_that_fails_is_told_the_next_time() {
+    let scene = Scene::bot().await;
+    failed(&scene, &[alert(Sev::Sev2, "web")]).await;
+    scene.slack.always(Reply::Status(500, "still"));
+    let resent = scene.notifiers.resend(&|_| false, at(60), soon()).await;
+    assert!(resent.summarized.is_empty());
+    assert_eq!(scene.files(), ["backup_20261122_025012_SEV-2.json"]);
+    scene.slack.always(Reply::Fine);
+    let resent = scene.notifiers.resend(&|_| false, at(90), soon()).await;
+    assert_eq!(resent.summarized.len(), 1);
+}
+
+#[tokio::test]
+async fn b07_the_end_of_what_was_told_is_told_in_its_thread() {
+    let scene = Scene::bot().await;
+    let ended = Form::Ended(Some(thread("C1", "1.2")));
+    failed(&scene, &[with_form(alert(Sev::Sev1, "payments"), ended)]).await;
+    scene.notifiers.resend(&|_| false, at(60), soon()).await;
+    assert_eq!(scene.slack.asked_once().body["thread_ts"], "1.2");
+}
+
+#[tokio::test]
+async fn b07_of_several_incidents_those_that_are_over_are_marked() {
+    let scene = Scene::bot().await;
+    let mut message = alert(Sev::Sev1, "payments");
+    message.entries.push(entry(2, "checkout", Sev::Sev1));
+    failed(&scene, &[message]).await;
+    scene.notifiers.resend(&|id| id.ends_with("001"), at(60), soon()).await;
+    let shown = scene.slack.asked_once().shown();
+    let (open, over) = shown.split_once("INC-20261122_025012-002").expect("both are there");
+    assert!(!open.contains("Over by now.") && over.contains("Over by now."), "{shown}");
+}
+
+#[tokio::test]
+async fn b07_a_broken_file_is_set_aside_and_blocks_nobody() {
+    let scene = Scene::bot().await;
+    failed(&scene, &[alert(Sev::Sev2, "web")]).await;
+    for (name, text) in [
+        ("backup_20261122_020000_SEV-1.json", "{ half a"),
+        ("backup_20261122_020001_SEV-1.json", r#"{"notifier":"pigeon"}"#),
+    ] {
+        std::fs::write(scene.file(name), text).expect("written");
+    }
+    let resent = scene.notifiers.resend(&|_| true, at(60), soon()).await;
+    assert_eq!(resent.deliveries.len(), 1);
+    assert_eq!(
+        scene.files(),
+        [
+            "backup_20261122_020000_SEV-1.broken.json",
+            "backup_20261122_020001_SEV-1.broken.json",
+            "backup_20261122_025012_SEV-2.sent.json",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_newest_five_hundred_that_were_sent_are_kept() {
+    let scene = Scene::bot().await;
+    failed(&scene, &[alert(Sev::Sev2, "web")]).await;
+    for second in 0..520 {
+        let name = format!("backup_20261121_{second:06}_SEV-2.sent.json");
+        std::fs::write(scene.file(&name), "{}").expect("written");
+    }
+    scene.notifiers.resend(&|_| true, at(60), soon()).await;
+    let files = scene.files();
+    assert_eq!(files.len(), 500);
+    assert_eq!(files[0], "backup_20261121_000021_SEV-2.sent.json");
+    assert_eq!(files[499], "backup_20261122_025012_SEV-2.sent.json");
+}
