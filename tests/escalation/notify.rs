@@ -2,7 +2,7 @@
 
 mod alertmanager;
 mod backups;
-mod fake_slack;
+pub mod fake_slack;
 mod github;
 mod lanes;
 mod layout;

@@ -134,7 +134,7 @@ async fn b29_a_commit_fifteen_minutes_before_is_named_and_an_unreachable_github_
         told[0].shown()
     };
     let named = shown(github.uri()).await;
-    for word in ["0123456789", "Ada", "#42", "deploy/search/values.yaml"] {
+    for word in ["0123456789", "by ada", "#42", "deploy/search/values.yaml"] {
         assert!(named.contains(word), "{word} in {named}");
     }
     let without = shown("http://127.0.0.1:1".to_owned()).await;
