@@ -111,3 +111,53 @@ pub fn service(name: &str, tier: Tier) -> Service {
         gitops_paths: Vec::new(),
     }
 }
+
+/// The fixtures were made, not recorded: the API's own types hold them to its shape.
+#[test]
+fn every_fixture_has_the_shape_that_the_api_gives_it() {
+    use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
+    use serde::{Serialize, de::DeserializeOwned};
+
+    /// Read as that type and written again it is what it was: no field of it is misspelt or out of place.
+    fn hold<T: DeserializeOwned + Serialize>(object: &Value) {
+        let typed: T = serde_json::from_value(object.clone()).expect("it is of its type");
+        let again = serde_json::to_value(typed).expect("a type of the API can be written");
+        let (again, object) = (without_blanks(again), without_blanks(object.clone()));
+        assert!(again == object, "as written:\n{object:#}\nas the API has it:\n{again:#}");
+    }
+
+    fn without_blanks(value: Value) -> Value {
+        match value {
+            Value::Object(fields) => fields
+                .into_iter()
+                .map(|(key, value)| (key, without_blanks(value)))
+                .filter(|(_, value)| !is_blank(value))
+                .collect(),
+            Value::Array(items) => items.into_iter().map(without_blanks).collect(),
+            other => other,
+        }
+    }
+
+    /// A type writes what is not there as blank, or leaves out what is.
+    fn is_blank(value: &Value) -> bool {
+        matches!(value, Value::Null)
+            || value.as_str().is_some_and(str::is_empty)
+            || value.as_object().is_some_and(serde_json::Map::is_empty)
+            || value.as_array().is_some_and(Vec::is_empty)
+    }
+
+    for path in ["found", "quiet"] {
+        for object in names(path).iter().flat_map(|file| objects(&format!("{path}/{file}"))) {
+            match kind_of(&object) {
+                Kind::Pods => hold::<core::Pod>(&object),
+                Kind::Events => hold::<core::Event>(&object),
+                Kind::Nodes => hold::<core::Node>(&object),
+                Kind::Deployments => hold::<apps::Deployment>(&object),
+                Kind::StatefulSets => hold::<apps::StatefulSet>(&object),
+                Kind::DaemonSets => hold::<apps::DaemonSet>(&object),
+                Kind::Jobs => hold::<batch::Job>(&object),
+                Kind::Claims => hold::<core::PersistentVolumeClaim>(&object),
+            }
+        }
+    }
+}

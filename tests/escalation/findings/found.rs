@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mape_k::domain::finding::FindingKind;
 
-use super::fixtures::{find, line, names, reading};
+use super::fixtures::{find, line, names, now, objects, reading, reading_of};
 
 /// File; what is found, one line each (kind, service, ready/desired, pods); words of the first one's reason.
 type Case = (&'static str, &'static [&'static str], &'static [&'static str]);
@@ -123,5 +123,15 @@ fn every_finding_says_what_it_is_and_what_to_do() {
                 "{file}: {blanks:?}"
             );
         }
+    }
+}
+
+#[test]
+fn the_order_in_which_objects_arrive_changes_nothing() {
+    for (file, ..) in FOUND {
+        let path = format!("found/{file}");
+        let reversed = find(&reading_of(objects(&path).into_iter().rev()));
+        assert_eq!(reversed, find(&reading(&path)), "{file}");
+        assert!(reversed.iter().all(|finding| finding.since <= now()), "{file}: from the future");
     }
 }

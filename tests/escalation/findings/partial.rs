@@ -78,11 +78,13 @@ fn b03_a_kind_that_cannot_be_read_makes_no_well_cluster_sick() {
             "rollout_of_a_daemon_set_between_two_pods",
             "pending_for_a_few_seconds",
             "scaled_up_a_moment_ago",
+            "scaled_up_and_not_yet_observed",
             "claim_of_a_pod_that_came_just_now",
             "claim_without_a_pod_and_without_events",
         ]
         .contains(&file),
-        _ => false,
+        Kind::Events => file == "startup_probe_within_its_allowance",
+        Kind::StatefulSets | Kind::Nodes | Kind::Claims => false,
     };
     for file in names("quiet") {
         for kind in Kind::ALL {
