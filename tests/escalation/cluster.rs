@@ -7,6 +7,7 @@ mod objects;
 mod trimming;
 mod watching;
 
+use std::path::Path;
 use std::time::Duration;
 
 use mape_k::domain::cluster::{ClusterReading, Kind};
@@ -46,11 +47,16 @@ impl Watching {
         patience: Patience,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let mut settings = Settings {
-            enabled: true,
-            kubeconfig: Some(server.kubeconfig()),
-            ..Settings::default()
-        };
+        Self::begin(&server.kubeconfig(), patience, change).await
+    }
+
+    async fn of_kubeconfig(path: &Path, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::begin(path, PATIENCE, change).await
+    }
+
+    async fn begin(path: &Path, patience: Patience, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings =
+            Settings { enabled: true, kubeconfig: Some(path.to_owned()), ..Settings::default() };
         change(&mut settings);
         let made = ClusterWatch::new(&settings, patience).await;
         let (watch, driver) = made.expect("a watch of the cluster");

@@ -21,7 +21,7 @@ pub(super) type Objects = BTreeMap<String, Trimmed>;
 pub(super) const MAX_OBJECTS: usize = 50_000;
 
 /// The newest warnings; a thousand failing pods have one or two each.
-pub(super) const MAX_EVENTS: usize = 2_000;
+const MAX_EVENTS: usize = 2_000;
 
 /// The API server itself forgets events after an hour by default.
 const EVENT_AGE: Duration = Duration::from_secs(60 * 60);
@@ -81,7 +81,7 @@ impl Cache {
     pub(super) fn apply(&self, key: String, object: Trimmed) -> bool {
         let mut state = self.state();
         state.objects.insert(key, object);
-        keep_newest_events(&mut state.objects);
+        keep_newest_events(self.kind(), &mut state.objects);
         state.objects.len() <= MAX_OBJECTS
     }
 
@@ -158,10 +158,11 @@ impl Cache {
 }
 
 /// Drops the oldest events beyond [`MAX_EVENTS`]; other kinds are left as they are.
-pub(super) fn keep_newest_events(objects: &mut Objects) {
-    let Some(excess) = objects.len().checked_sub(MAX_EVENTS).filter(|excess| *excess > 0) else {
+pub(super) fn keep_newest_events(kind: Kind, objects: &mut Objects) {
+    if kind != Kind::Events || objects.len() <= MAX_EVENTS {
         return;
-    };
+    }
+    let excess = objects.len() - MAX_EVENTS;
     let mut events: Vec<(Option<Time>, String)> = objects
         .iter()
         .filter_map(|(key, object)| match object {

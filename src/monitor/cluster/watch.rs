@@ -12,6 +12,7 @@
 //! page that cannot be decoded is not written to the log with all that stands in it.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -49,7 +50,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 pub(super) struct Watcher {
     client: Client,
-    cache: std::sync::Arc<Cache>,
+    cache: Arc<Cache>,
     patience: Patience,
 }
 
@@ -61,7 +62,7 @@ struct Ended {
 }
 
 impl Watcher {
-    pub(super) fn new(client: Client, cache: std::sync::Arc<Cache>, patience: Patience) -> Self {
+    pub(super) fn new(client: Client, cache: Arc<Cache>, patience: Patience) -> Self {
         Self { client, cache, patience }
     }
 
@@ -128,7 +129,7 @@ impl Watcher {
             objects.extend(
                 page.items.unwrap_or_default().into_iter().map(|slim| (slim.key, slim.object)),
             );
-            keep_newest_events(&mut objects);
+            keep_newest_events(self.cache.kind(), &mut objects);
             if objects.len() > MAX_OBJECTS {
                 return Err(too_many());
             }

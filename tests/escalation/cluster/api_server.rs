@@ -1,6 +1,7 @@
 //! A Kubernetes API server as far as lists, watches and logs go: real HTTP, versions, pages, bookmarks, and bad days.
 
 mod stream;
+mod tls;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, TcpListener as Port};
@@ -19,6 +20,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use self::tls::{Encrypted, Tls};
 use super::objects;
 use crate::support::eventually::eventually;
 
@@ -104,16 +106,27 @@ pub struct ApiServer {
     /// Its own, so that its end is the end of every connection.
     runtime: Option<Runtime>,
     folder: tempfile::TempDir,
+    tls: Option<Tls>,
 }
 
 impl ApiServer {
     pub fn start() -> Self {
+        Self::start_with(|_| None)
+    }
+
+    /// The same over TLS.
+    pub fn start_encrypted() -> Self {
+        Self::start_with(|folder| Some(Tls::new(folder)))
+    }
+
+    fn start_with(tls: impl FnOnce(&std::path::Path) -> Option<Tls>) -> Self {
         let world = World { version: 1000, page: 500, ..World::default() };
         let shared = Shared { world: Arc::new(Mutex::new(world)), changed: watch::Sender::new(()) };
         let port = Port::bind("127.0.0.1:0").expect("a free port");
         let address = port.local_addr().expect("its address");
         let folder = tempfile::tempdir().expect("a folder for the kubeconfig");
-        let mut server = Self { shared, address, runtime: None, folder };
+        let tls = tls(folder.path());
+        let mut server = Self { shared, address, runtime: None, folder, tls };
         server.serve(port);
         server
     }
@@ -122,9 +135,14 @@ impl ApiServer {
         let router = Router::new().fallback(answer).with_state(self.shared.clone());
         let runtime = Runtime::new().expect("threads for the API server");
         port.set_nonblocking(true).expect("a port for it");
+        let tls = self.tls.clone();
         runtime.spawn(async move {
-            let listener = TcpListener::from_std(port).expect("its port");
-            axum::serve(listener, router).await.expect("the API server runs");
+            let plain = TcpListener::from_std(port).expect("its port");
+            match tls {
+                Some(tls) => axum::serve(Encrypted { plain, tls }, router).await,
+                None => axum::serve(plain, router).await,
+            }
+            .expect("the API server runs");
         });
         self.runtime = Some(runtime);
     }
@@ -146,15 +164,19 @@ impl ApiServer {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// A kubeconfig that points at it.
     pub fn kubeconfig(&self) -> std::path::PathBuf {
         let path = self.folder.path().join("kubeconfig");
+        let authority = self.tls.as_ref().map_or_else(String::new, |tls| {
+            format!(", certificate-authority: \"{}\"", tls.authority.display())
+        });
         let text = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
-             clusters: [{{name: here, cluster: {{server: \"{}\"}}}}]\n\
+             clusters: [{{name: here, cluster: {{server: \"{}\"{authority}}}}}]\n\
              users: [{{name: me, user: {{token: token-of-the-tests}}}}]\n\
              contexts: [{{name: here, context: {{cluster: here, user: me}}}}]\n",
             self.url()

@@ -30,6 +30,7 @@ async fn b02_with_the_api_down_every_kind_fails_and_all_recovers_by_itself() {
         assert!(failure.text.contains(&server.url()), "{failure}");
         assert!(failure.text.contains("Check that it runs"), "{failure}");
     }
+    println!("{}", text(&reading, Kind::Pods));
 
     server.up().await;
     let reading = watching.until_whole().await;
@@ -56,8 +57,15 @@ async fn b03_a_kind_that_is_forbidden_fails_alone_and_says_what_to_grant() {
         Watching::of(&server, |settings| settings.namespaces = vec!["shop".to_owned()]).await;
     let reading = watching.until("the others are read", |r| r.failures.len() == 1).await;
     let said = text(&reading, Kind::Jobs);
-    assert!(said.contains("403 Forbidden") && said.contains("jobs is not for you"), "{said}");
-    assert!(said.contains("Role the verbs list and watch on jobs in namespace shop"), "{said}");
+    let (what, advice) = said.split_once(". ").expect("what, and what to do");
+    let expected = format!(
+        "kubernetes at {}, asked for jobs in namespace shop: 403 Forbidden: jobs is not for you",
+        server.url()
+    );
+    assert!(what.starts_with(&expected), "{said}");
+    let expected = "Give mape-k's Role the verbs list and watch on jobs in namespace shop, or leave the kind out of \
+                    kubernetes.kinds";
+    assert_eq!(advice, expected);
     assert!(reading.cluster.jobs.is_empty());
     assert_eq!(pods(&reading), ["one"]);
     assert!(!reading.is_unreadable());
@@ -192,4 +200,23 @@ async fn a_kubeconfig_that_cannot_be_used_is_named_and_not_quoted() {
     std::fs::write(&path, "users: [{name: me, user: {token: \"s3cret}}]\n: :").expect("written");
     let error = ClusterWatch::new(&settings, PATIENCE).await.expect_err("it is no YAML");
     assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+}
+
+#[tokio::test]
+async fn over_tls_the_kubeconfigs_authority_is_trusted_and_no_other() {
+    let server = ApiServer::start_encrypted();
+    server.put(pod("shop", "a"));
+    let watching = Watching::of(&server, only(&[Kind::Pods])).await;
+    assert_eq!(pods(&watching.until_whole().await), ["a"]);
+
+    let another = ApiServer::start_encrypted();
+    let text = std::fs::read_to_string(server.kubeconfig()).expect("a kubeconfig");
+    let path = another.kubeconfig();
+    std::fs::write(&path, text.replace(&server.url(), &another.url())).expect("written");
+    let wrong = Watching::of_kubeconfig(&path, only(&[Kind::Pods])).await;
+    wrong.watch.ready(tokio::time::Instant::now() + WITHIN).await;
+    let reading = wrong.read();
+    assert_eq!(reading.failures[&Kind::Pods].kind, FailureKind::Unreachable, "{reading:?}");
+    assert!(self::text(&reading, Kind::Pods).contains("certificate"), "{reading:?}");
+    assert_eq!(another.asked().len(), 0, "the token was not sent");
 }
