@@ -195,7 +195,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             if once {
                 Box::pin(run::once((config, warnings), common.logs(), output)).await
             } else {
-                run::daemon((config, warnings), common.logs()).await
+                Box::pin(run::daemon((config, warnings), common.logs())).await
             }
         }
         Command::CheckConfig { output } => Ok(check_config::run(common.config.as_deref(), output)),

@@ -71,6 +71,14 @@ pub struct Cycle {
     people: People,
 }
 
+/// What meets the world outside.
+#[derive(Debug)]
+pub struct Stages {
+    pub monitor: Monitor,
+    pub executor: Executor,
+    pub people: People,
+}
+
 /// Why a cycle could not run to its end.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -88,12 +96,10 @@ impl Cycle {
     pub fn new(
         config: Arc<Config>,
         clock: Clock,
-        monitor: Monitor,
-        executor: Executor,
+        Stages { monitor, executor, people }: Stages,
         knowledge: Knowledge,
         metrics: Arc<Metrics>,
         ids: Ids,
-        people: People,
     ) -> Self {
         let memory = Memory::new();
         let tracker = Tracker::new(config.analyze.clone(), clock.now(), Vec::new());

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
-use crate::cycle::{Assessor, Cycle, Ids, Outside, People, Watch};
+use crate::cycle::{Assessor, Cycle, Ids, Outside, People, Stages, Watch};
 use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
@@ -131,12 +131,10 @@ pub async fn assemble_in(
     let mut cycle = Cycle::new(
         config.clone(),
         clock,
-        monitor,
-        executor,
+        Stages { monitor, executor, people },
         knowledge.clone(),
         metrics.clone(),
         world.ids,
-        people,
     );
     let term = terms.borrow().clone();
     if let Some(term) = term.filter(|_| !knowledge.is_shared()) {

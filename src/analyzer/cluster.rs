@@ -120,7 +120,6 @@ fn finding<'a>(
         data_at_risk: None,
         reason: reason(kind, symptoms),
         exit_code: symptoms.iter().find_map(|s| s.exit_code),
-        container: symptoms.iter().find_map(|s| s.container).map(str::to_owned),
         log_lines: Vec::new(),
         since: symptoms.iter().filter_map(|s| s.since).min().unwrap_or(index.now),
         recommendation: advice::recommendation(who, kind, symptoms),

@@ -102,7 +102,7 @@ impl Cycle {
                 Hold::BudgetExhausted => (Reason::Budget, Duration::ZERO),
                 Hold::Paused | Hold::ModeObserve | Hold::NotLeading => (Reason::HandsTied, soon),
                 // In the third cycle that wanted to act, however they jitter.
-                Hold::CharterUnreachable => (Reason::HandsTied, soon - interval * 3 / 2),
+                Hold::CharterUnreachable => (Reason::HandsTied, interval * 3 / 2),
                 Hold::StaleData => (Reason::HandsTied, unread),
                 Hold::Cooldown | Hold::OppositeDirection | Hold::FleetLimit | Hold::InFlight => {
                     (Reason::HandsTied, long)

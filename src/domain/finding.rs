@@ -178,8 +178,6 @@ pub struct Finding {
     /// In one or two sentences, with the API server's own words.
     pub reason: String,
     pub exit_code: Option<i32>,
-    /// Of the pod's, the one that ended so.
-    pub container: Option<String>,
     /// The last lines of the failing container's log, when they were asked for.
     pub log_lines: Vec<String>,
     /// By the object itself, where it says so; else when it was first seen.

@@ -69,7 +69,6 @@ fn about(reason: Reason, service: String, text: String, since: Time) -> Finding 
         data_at_risk: None,
         reason: text,
         exit_code: None,
-        container: None,
         log_lines: Vec::new(),
         since,
         recommendation: recommendation(reason).to_owned(),

@@ -89,8 +89,12 @@ fn problem(report: &CycleReport) -> String {
 fn reason(report: &CycleReport) -> String {
     let error = words::without_stop(report.error.as_deref().unwrap_or("no error was recorded"));
     match (report.status, report.phase) {
-        // The cluster is read after the loop has acted.
-        (CycleStatus::Failed, Some(Phase::K8sAnalyzer)) => undecided(report),
+        // These come after the loop has acted.
+        (
+            CycleStatus::Failed | CycleStatus::Error,
+            Some(Phase::K8sAnalyzer | Phase::Escalation | Phase::Notification),
+        )
+        | (CycleStatus::Healthy | CycleStatus::Completed, _) => undecided(report),
         (CycleStatus::Failed, _) => {
             format!("the metrics could not be read, and blind nothing is planned: {error}")
         }
@@ -102,11 +106,6 @@ fn reason(report: &CycleReport) -> String {
         (CycleStatus::Error, Some(Phase::Analyze | Phase::Execute) | None) => {
             format!("the cycle broke off: {error}")
         }
-        (
-            CycleStatus::Error,
-            Some(Phase::K8sAnalyzer | Phase::Escalation | Phase::Notification),
-        ) => undecided(report),
-        (CycleStatus::Healthy | CycleStatus::Completed, _) => undecided(report),
     }
 }
 

@@ -8,7 +8,7 @@ use super::People;
 use crate::analyzer::cluster;
 use crate::config::Refreshed;
 use crate::domain::cluster::ClusterReading;
-use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::finding::Finding;
 use crate::domain::time::Time;
 use crate::metrics::Metrics;
 use crate::monitor::cluster::ClusterWatch;
@@ -86,7 +86,7 @@ impl People {
             cluster::findings(&reading, self.catalogue.catalogue(), &self.onsets, now)
         };
         self.onsets.update(&findings, &reading);
-        self.read_logs(&mut findings).await;
+        self.read_logs(&reading, &mut findings).await;
         let failures: Vec<String> =
             reading.failures.values().map(|failure| failure.text.clone()).collect();
         let error = (!failures.is_empty()).then(|| failures.join("; "));
@@ -96,23 +96,19 @@ impl People {
 
 impl People {
     /// The last words of what crashes, when they are asked for.
-    async fn read_logs(&self, findings: &mut [Finding]) {
+    async fn read_logs(&self, reading: &ClusterReading, findings: &mut [Finding]) {
         let Watch::On(watch) = &self.watch else { return };
         if !self.log_lines {
             return;
         }
-        let crashed = findings.iter_mut().filter(|finding| match finding.kind {
-            FindingKind::CrashLoop | FindingKind::OomKilled | FindingKind::InitFailed => true,
-            _ => false,
+        let logs = findings.iter_mut().filter_map(|finding| {
+            let log = cluster::log_of(reading, finding)?;
+            Some((finding, log))
         });
-        for finding in crashed.take(LOGS) {
-            if let (Some(namespace), Some(pod), Some(container)) =
-                (&finding.namespace, finding.pods.first(), &finding.container)
-            {
-                // The run before: the present one waits, or has only just begun.
-                let lines = watch.last_lines(namespace, pod, container, true).await;
-                finding.log_lines = lines.unwrap_or_default();
-            }
+        for (finding, log) in logs.take(LOGS) {
+            let cluster::LogOf { namespace, pod, container, previous } = log;
+            let lines = watch.last_lines(&namespace, &pod, &container, previous).await;
+            finding.log_lines = lines.unwrap_or_default();
         }
     }
 }

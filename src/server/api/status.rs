@@ -27,6 +27,7 @@ enum Health {
 }
 
 #[derive(Debug, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the names are the API's")]
 pub(super) struct Status {
     cycle_count: u64,
     /// In a row; a healthy or completed cycle begins anew.

@@ -111,7 +111,6 @@ pub fn finding(service: &str, kind: FindingKind, since: Time) -> Finding {
         data_at_risk: None,
         reason: format!("{} of {service}", kind.as_str()),
         exit_code: None,
-        container: None,
         log_lines: Vec::new(),
         since,
         recommendation: format!("look at {service}"),
