@@ -32,9 +32,9 @@ fn b27_what_does_not_change_is_told_in_full_after_three_hours_and_not_before() {
 #[test]
 fn b27_a_change_edits_the_message_and_is_told_in_brief_once_in_half_an_hour() {
     let mut world = World::new(night());
-    let exited = |code: usize| {
+    let exited = |code: i32| {
         let mut down = replicas("payments", 0, 4, night());
-        down.exit_code = Some(i32::from(code % 2 == 0));
+        down.exit_code = Some(code);
         [down]
     };
     assert_eq!(forms(&world.cycle(&exited(0)).messages), ["alert"]);
