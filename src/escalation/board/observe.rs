@@ -164,31 +164,16 @@ impl IncidentBoard {
     }
 
     fn take_over(&mut self, index: usize, group: Vec<&Weighed>, past: &[(Time, u32)], now: Time) {
-        let before = self.incidents[index].clone();
-        let mut incident = before.clone();
-        refresh(&mut incident, group, now);
+        let incident = &mut self.incidents[index];
+        refresh(incident, group, now);
         incident.numbers.restart_rate = restart_rate(past, incident.numbers.restarts, now);
-        set_severity(&mut incident, self.interval, now);
+        set_severity(incident, self.interval, now);
         // Decided before, and still untold: it waits for business hours.
         incident.is_queued = incident.severity == Sev::Sev3
             && incident.told_at.is_none()
             && incident.course.decided.is_some();
-        self.incidents[index] = incident;
-        self.mark(&before, index);
-    }
-
-    /// A restart must know that it is open and since when; that it was seen again a moment ago need not be written.
-    fn mark(&mut self, before: &ServiceIncident, index: usize) {
-        let incident = &self.incidents[index];
-        let is_stale = since(incident.last_seen_at, before.last_seen_at) >= self.interval;
-        let mut same = before.clone();
-        same.last_seen_at = incident.last_seen_at;
-        same.lines.clone_from(&incident.lines);
-        same.numbers.restart_rate = incident.numbers.restart_rate;
-        // A first sight has no lines before it.
-        if &same != incident || is_stale || before.lines.is_empty() {
-            self.changed.insert(incident.id.clone());
-        }
+        // Also when nothing but the time is new: after a restart, when it was last seen up bounds how long it is down.
+        self.changed.insert(incident.id.clone());
     }
 
     fn end_absent(
