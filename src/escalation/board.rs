@@ -99,9 +99,11 @@ impl IncidentBoard {
     #[must_use]
     pub fn restore(
         settings: &Settings,
-        incidents: Vec<ServiceIncident>,
+        mut incidents: Vec<ServiceIncident>,
         state: BoardState,
     ) -> Self {
+        // In the order in which they began, as without a restart: it is the order in which they are told.
+        incidents.sort_by(|a, b| (a.opened_at, &a.id).cmp(&(b.opened_at, &b.id)));
         Self {
             interval: settings.interval,
             repeat_after: settings.repeat_after,

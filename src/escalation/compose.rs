@@ -267,8 +267,12 @@ fn state(incident: &ServiceIncident) -> String {
 }
 
 fn names(incidents: &[&ServiceIncident]) -> String {
-    let mut names: Vec<&str> = incidents.iter().map(|incident| incident.service.as_str()).collect();
-    names.dedup();
+    let mut names: Vec<&str> = Vec::new();
+    for incident in incidents {
+        if !names.contains(&incident.service.as_str()) {
+            names.push(&incident.service);
+        }
+    }
     listed(names, MAX_NAMES)
 }
 

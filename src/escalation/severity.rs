@@ -172,7 +172,13 @@ impl Table<'_> {
         } else {
             warning(finding, standing.tier, &name)
         };
-        if standing.tier == Tier::P0 && standing.is_flapping && severity < Sev::Sev2 {
+        if standing.tier < Tier::P0 || severity >= Sev::Sev2 {
+            return (severity, reason, None);
+        }
+        if finding.is_degraded() && finding.ready == Some(1) {
+            severity = Sev::Sev2;
+            reason = format!("{reason}; {}, the last one", replicas(finding));
+        } else if standing.is_flapping {
             severity = Sev::Sev2;
             reason = format!("{reason}; it is flapping");
         }

@@ -3,6 +3,7 @@
 //!
 //! Pure, and the whole history is a value that is stored. Bound: five points for each incident of the last 24 hours.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -73,7 +74,7 @@ impl Trend {
         for history in &mut self.histories {
             history.points.retain(|point| point.slot != slot && since(now, point.at) < KEPT);
         }
-        let mut by_key: std::collections::BTreeMap<Key, usize> =
+        let mut by_key: BTreeMap<Key, usize> =
             self.histories.iter().enumerate().map(|(i, h)| (h.key(), i)).collect();
         for incident in open {
             let index = *by_key.entry(Key::of_incident(incident)).or_insert_with(|| {
@@ -96,31 +97,20 @@ impl Trend {
         self.histories.retain(|history| !history.points.is_empty());
     }
 
-    /// Restarts an hour over the last assessments and now.
-    pub(super) fn restart_rate(
+    /// When each had how many restarts, at the last assessments before this one.
+    pub(super) fn restarts(
         &self,
-        incident: &ServiceIncident,
-        now: Time,
         interval: Duration,
-    ) -> Option<f64> {
-        let key = Key::of_incident(incident);
-        let history = self.histories.iter().find(|history| history.key() == key)?;
+        now: Time,
+    ) -> BTreeMap<Key, Vec<(Time, u32)>> {
         let this = slot(now, interval);
-        let first = *self.slots.first()?;
-        let points: Vec<(Time, u32)> = history
-            .points
-            .iter()
-            .filter(|point| point.slot >= first && point.slot != this)
-            .map(|point| (point.at, point.numbers.restarts))
-            .chain([(now, incident.numbers.restarts)])
-            .collect();
-        if points.len() < POINTS_OF_A_RATE {
-            return None;
-        }
-        // A pod that was replaced counts from nothing again: what is gained is the sum of the rises.
-        let gained: u32 = points.windows(2).map(|pair| pair[1].1.saturating_sub(pair[0].1)).sum();
-        let hours = since(now, points[0].0).as_secs_f64() / 3600.0;
-        (hours > 0.0).then(|| f64::from(gained) / hours)
+        let first = self.slots.first().copied().unwrap_or(this);
+        let restarts = |history: &History| {
+            let points = history.points.iter();
+            let lately = points.filter(|point| point.slot >= first && point.slot != this);
+            lately.map(|point| (point.at, point.numbers.restarts)).collect()
+        };
+        self.histories.iter().map(|history| (history.key(), restarts(history))).collect()
     }
 
     /// What is open now, and what was lately.
@@ -160,6 +150,19 @@ impl Trend {
         }
         Some((Heading::Recurring, None))
     }
+}
+
+/// Restarts an hour since the first of `past`.
+pub(super) fn restart_rate(past: &[(Time, u32)], restarts: u32, now: Time) -> Option<f64> {
+    let (first, _) = *past.first()?;
+    if past.len() + 1 < POINTS_OF_A_RATE {
+        return None;
+    }
+    // A pod that was replaced counts from nothing again: what is gained is the sum of the rises.
+    let counts = || past.iter().map(|(_, count)| *count).chain([restarts]);
+    let gained: u32 = counts().zip(counts().skip(1)).map(|(a, b)| b.saturating_sub(a)).sum();
+    let hours = since(now, first).as_secs_f64() / 3600.0;
+    (hours > 0.0).then(|| f64::from(gained) / hours)
 }
 
 /// The time over which a rate is taken.

@@ -9,4 +9,5 @@ mod restart;
 mod table;
 mod tiers;
 mod trend;
+mod twins;
 mod world;

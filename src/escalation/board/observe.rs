@@ -12,6 +12,7 @@ use crate::domain::service_incident::ServiceIncident;
 use crate::domain::time::{Time, since};
 use crate::escalation::incidents::{Key, opened, refresh};
 use crate::escalation::severity::{FLAP, HOUR, Situation, Weighed, weigh};
+use crate::escalation::trend::restart_rate;
 
 /// Ended ones are kept for so long; an open one that could not be seen for so long is over.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -77,14 +78,16 @@ impl IncidentBoard {
             groups.entry(Key::of_finding(&one.finding)).or_default().push(one);
         }
         let (open, ended) = self.by_key();
+        let restarts = self.state.trend.restarts(self.interval, now);
         let mut present: BTreeSet<String> = BTreeSet::new();
         for (key, group) in groups {
+            let past = restarts.get(&key).map_or(&[][..], Vec::as_slice);
             let index = match (open.get(&key), ended.get(&key)) {
                 (Some(index), _) => *index,
                 (None, before) => self.begin(before.copied(), group[0], now, &mut observed),
             };
             present.insert(self.incidents[index].id.clone());
-            self.take_over(index, group, now);
+            self.take_over(index, group, past, now);
         }
         self.end_absent(&present, seen.readable, now, &mut observed);
         self.forget(now);
@@ -160,32 +163,17 @@ impl IncidentBoard {
         format!("{second}{:03}", last.map_or(1, |last| last + 1))
     }
 
-    fn take_over(&mut self, index: usize, group: Vec<&Weighed>, now: Time) {
-        let before = self.incidents[index].clone();
-        let mut incident = before.clone();
-        refresh(&mut incident, group, now);
-        incident.numbers.restart_rate =
-            self.state.trend.restart_rate(&incident, now, self.interval);
-        set_severity(&mut incident, self.interval, now);
+    fn take_over(&mut self, index: usize, group: Vec<&Weighed>, past: &[(Time, u32)], now: Time) {
+        let incident = &mut self.incidents[index];
+        refresh(incident, group, now);
+        incident.numbers.restart_rate = restart_rate(past, incident.numbers.restarts, now);
+        set_severity(incident, self.interval, now);
         // Decided before, and still untold: it waits for business hours.
         incident.is_queued = incident.severity == Sev::Sev3
             && incident.told_at.is_none()
             && incident.course.decided.is_some();
-        self.incidents[index] = incident;
-        self.mark(&before, index);
-    }
-
-    /// A restart must know that it is open and since when; that it was seen again a moment ago need not be written.
-    fn mark(&mut self, before: &ServiceIncident, index: usize) {
-        let incident = &self.incidents[index];
-        let is_stale = since(incident.last_seen_at, before.last_seen_at) >= self.interval;
-        let mut same = before.clone();
-        same.last_seen_at = incident.last_seen_at;
-        same.lines.clone_from(&incident.lines);
-        // A first sight has no lines before it.
-        if &same != incident || is_stale || before.lines.is_empty() {
-            self.changed.insert(incident.id.clone());
-        }
+        // Also when nothing but the time is new: after a restart, when it was last seen up bounds how long it is down.
+        self.changed.insert(incident.id.clone());
     }
 
     fn end_absent(
@@ -203,7 +191,9 @@ impl IncidentBoard {
                 continue;
             }
             incident.ended_at = Some(now);
-            incident.end_is_due = incident.told_at.is_some();
+            // Of one that came back unheard people know already that it is over.
+            incident.end_is_due =
+                incident.told_at.is_some() && incident.course.end_told_at.is_none();
             // What came and went before anybody was told is told of afterwards.
             incident.is_queued = incident.told_at.is_none() && incident.severity >= Sev::Sev3;
             incident.course.down_since = None;

@@ -1,8 +1,11 @@
 //! How incidents end, come back, and wait for business hours.
 
+use mape_k::domain::cluster::{ClusterReading, Kind};
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::IncidentClass;
 use mape_k::domain::message::Form;
+use mape_k::domain::reading::{FailureKind, ReadFailure};
+use mape_k::escalation::board::readable;
 
 use super::world::{World, at, minutes, night, noon, replicas};
 
@@ -155,4 +158,31 @@ fn b27_ended_incidents_are_kept_for_a_day() {
     world.pass(minutes(2));
     world.cycle(&[]);
     assert!(world.board.incidents().is_empty());
+}
+
+#[test]
+fn b03_only_what_was_read_whole_can_end() {
+    let mut reading = ClusterReading { expected: Kind::ALL.into(), ..ClusterReading::default() };
+    let classes = |reading: &ClusterReading| {
+        readable(reading).iter().map(|class| class.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(classes(&reading), ["availability", "memory", "job", "volume", "node"]);
+    let failure = ReadFailure { kind: FailureKind::Server, text: "500".to_owned() };
+    reading.failures.insert(Kind::DaemonSets, failure.clone());
+    assert_eq!(classes(&reading), ["memory", "job", "volume", "node"]);
+    reading.failures.insert(Kind::Pods, failure);
+    reading.expected.remove(&Kind::Jobs);
+    assert_eq!(classes(&reading), ["volume", "node"], "what is not asked for is not known");
+    assert!(readable(&ClusterReading::default()).is_empty());
+}
+
+#[test]
+fn b07_what_waited_in_a_backup_is_answered_where_it_was_delivered_at_last() {
+    let mut world = World::new(night());
+    world.slack = super::world::Slack::BackedUp;
+    let told = world.cycle(&[replicas("payments", 0, 2, night())]);
+    let thread = mape_k::domain::message::Thread { channel: "C1".to_owned(), ts: "1.2".to_owned() };
+    world.board.resent(told.alert(), &thread);
+    world.slack = super::world::Slack::Works;
+    assert_eq!(world.cycles(1, &[])[0].form, Form::Ended(Some(thread)));
 }

@@ -32,9 +32,9 @@ fn b27_what_does_not_change_is_told_in_full_after_three_hours_and_not_before() {
 #[test]
 fn b27_a_change_edits_the_message_and_is_told_in_brief_once_in_half_an_hour() {
     let mut world = World::new(night());
-    let exited = |code: usize| {
+    let exited = |code: i32| {
         let mut down = replicas("payments", 0, 4, night());
-        down.exit_code = Some(i32::from(code % 2 == 0));
+        down.exit_code = Some(code);
         [down]
     };
     assert_eq!(forms(&world.cycle(&exited(0)).messages), ["alert"]);
@@ -176,4 +176,24 @@ fn b27_what_could_not_be_seen_is_not_said_to_go_on() {
     world.cycle(&[replicas("payments", 0, 2, night())]);
     world.readable.clear();
     assert!(world.cycles(400, &[]).is_empty());
+}
+
+#[test]
+fn b36_a_whole_cluster_that_is_down_is_one_message() {
+    let mut world = World::new(night());
+    let down = |count: usize| -> Vec<_> {
+        (0..count).map(|n| replicas(&format!("service-{n}"), 0, 2, night())).collect()
+    };
+    world.catalogue.default_tier = mape_k::domain::catalogue::Tier::P0;
+    let findings = down(2_000);
+    let began = std::time::Instant::now();
+    let told = world.cycle(&findings);
+    let again = world.cycles(1, &findings);
+    println!(
+        "2,000 incidents, two cycles: {:?}, state {} bytes",
+        began.elapsed(),
+        world.state.len()
+    );
+    assert_eq!(told.alert().entries.len(), 2_000);
+    assert!(again.is_empty());
 }

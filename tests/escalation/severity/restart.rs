@@ -56,13 +56,3 @@ fn b28_ids_are_unique_within_a_second_also_after_a_restart() {
     let ids: Vec<&str> = world.board.incidents().iter().map(|one| one.id.as_str()).collect();
     assert_eq!(ids, ["INC-20260310_020000-001", "INC-20260310_020000-002"]);
 }
-
-#[test]
-fn b28_an_unchanged_incident_is_not_written_in_every_cycle() {
-    let mut world = World::new(night());
-    let down = [replicas("payments", 0, 2, night())];
-    world.cycle(&down);
-    world.pass(minutes(1));
-    world.observe(&down);
-    assert!(world.board.take_changed().is_empty());
-}

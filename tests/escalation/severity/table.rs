@@ -85,8 +85,11 @@ fn b15_a_rollout_within_its_limits_is_logged_and_no_more() {
         world.pass(minutes(1));
     }
     let mut crash = finding("payments", FindingKind::CrashLoop, world.now);
-    (crash.ready, crash.desired, crash.within_rollout) = (Some(1), Some(2), true);
-    assert_eq!(world.cycle(&[degraded, crash]).severity(), Sev::Sev3, "a crash is no rollout's");
+    (crash.ready, crash.desired, crash.within_rollout) = (Some(3), Some(4), true);
+    let told = world.cycle(&[degraded.clone(), crash.clone()]);
+    assert_eq!(told.severity(), Sev::Sev3, "a crash is no rollout's");
+    (crash.ready, crash.desired) = (Some(1), Some(2));
+    assert_eq!(world.cycle(&[degraded, crash]).severity(), Sev::Sev2, "the last one is left");
 }
 
 #[test]
