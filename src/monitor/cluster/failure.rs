@@ -110,6 +110,10 @@ pub(super) fn of_kube(error: &kube::Error) -> Fault {
             FailureKind::Unreachable,
             format!("the answer broke off: {}", short(&causes(cause))),
         ),
+        kube::Error::Service(cause) => {
+            let cause = short(&causes(&**cause));
+            Fault::new(FailureKind::Unreachable, format!("no answer: {cause}"))
+        }
         error => {
             Fault::new(FailureKind::Unreachable, format!("no answer: {}", short(&causes(error))))
         }
