@@ -37,7 +37,7 @@ const MAX_DETAILS: usize = 200;
 const MAX_CALLS: u32 = 60;
 const CALLS_IN: Duration = Duration::from_secs(60);
 
-/// After a failure nobody waits for GitHub again for so long.
+/// While GitHub is away nobody waits for it again for so long.
 const PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -65,7 +65,7 @@ struct List {
     commits: Vec<Commit>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Details {
     files: Vec<String>,
     pull_request: Option<(u64, String)>,
@@ -107,14 +107,25 @@ impl Github {
         let mut commits = Vec::with_capacity(listed.len());
         for one in listed.into_iter().take(MAX_COMMITS) {
             // Without them it is still a commit with its author; the next list asks for them again.
-            let details = self.details(&one, deadline).await.ok();
+            let details = match self.details(&one, deadline).await {
+                Ok(details) => details,
+                Err((details, error)) => {
+                    tracing::warn!(%error, sha = one.sha, "a commit is shown without all of its details");
+                    details
+                }
+            };
             commits.push(commit(one, details));
         }
         self.remember(path, since, &commits);
         Ok(commits)
     }
 
-    async fn details(&self, one: &Listed, deadline: Instant) -> Result<Details, ReadFailure> {
+    /// Files and pull request of a commit, or what of them could be had and what stood in the way.
+    async fn details(
+        &self,
+        one: &Listed,
+        deadline: Instant,
+    ) -> Result<Details, (Details, ReadFailure)> {
         {
             let mut state = self.state();
             let used = state.next_use();
@@ -123,12 +134,25 @@ impl Github {
                 return Ok(known.clone());
             }
         }
-        self.may_call(&one.sha)?;
-        let files = self.noted(self.client.files(&one.sha, deadline).await)?;
-        self.may_call(&one.sha)?;
-        let pull_request = self.noted(self.client.pull_request(&one.sha, deadline).await)?;
+        let mut details = Details::default();
+        let files = async {
+            self.may_call(&one.sha)?;
+            self.noted(self.client.files(&one.sha, deadline).await)
+        };
+        match files.await {
+            Ok(files) => details.files = files,
+            Err(error) => return Err((details, error)),
+        }
+        let pull_request = async {
+            self.may_call(&one.sha)?;
+            self.noted(self.client.pull_request(&one.sha, deadline).await)
+        };
+        match pull_request.await {
+            Ok(pull_request) => details.pull_request = pull_request,
+            Err(error) => return Err((details, error)),
+        }
         let mut state = self.state();
-        let details = Details { files, pull_request, used: state.next_use() };
+        details.used = state.next_use();
         state.details.insert(one.sha.clone(), details.clone());
         while state.details.len() > MAX_DETAILS {
             let least = state.details.iter().min_by_key(|(_, details)| details.used);
@@ -177,8 +201,11 @@ impl Github {
     /// Takes note of how long GitHub wants to be left alone, or must be.
     fn noted<T>(&self, (result, wait): client::Told<T>) -> Result<T, ReadFailure> {
         let wait = wait.or_else(|| match &result {
-            Err(failure) if failure.kind != FailureKind::Nonsense => Some(PAUSE),
-            _ => None,
+            Err(failure) => {
+                let away = [FailureKind::Unreachable, FailureKind::Timeout];
+                away.contains(&failure.kind).then_some(PAUSE)
+            }
+            Ok(_) => None,
         });
         if let Some(wait) = wait {
             let why = result.as_ref().err().cloned().unwrap_or_else(|| {
@@ -205,16 +232,14 @@ impl State {
     }
 }
 
-fn commit(one: Listed, details: Option<Details>) -> Commit {
-    let (files, pull_request) =
-        details.map(|details| (details.files, details.pull_request)).unwrap_or_default();
+fn commit(one: Listed, details: Details) -> Commit {
     Commit {
         sha: one.sha,
         author: one.author,
         title: one.title,
         at: one.at,
-        pull_request,
-        files,
+        pull_request: details.pull_request,
+        files: details.files,
         url: one.url,
     }
 }

@@ -152,6 +152,10 @@ impl Alertmanager {
     /// A message as one alert that ends by itself: a summary, or one that names no incident.
     fn whole(&self, message: &Message) -> Alert {
         let mut labels = labels(message.severity);
+        // What is late calls nobody out of bed; what is still open stands by itself.
+        if message.form == Form::Summary {
+            labels.insert("severity", "warning".to_owned());
+        }
         labels.insert("service", "mape-k".to_owned());
         labels.insert("class", "summary".to_owned());
         labels.insert("incident", format!("summary-{}", message.at.format("%Y%m%d_%H%M%S")));

@@ -54,7 +54,7 @@ impl Notifiers {
         for notifier in &self.all {
             let own = waiting.iter().filter(|backup| backup.notifier == notifier.name());
             let (late, live): (Vec<_>, Vec<_>) =
-                own.partition(|backup| is_late(&backup.message, is_open, now));
+                own.partition(|backup| is_late(backup, is_open, now));
             self.again(&**notifier, spool, live, is_open, deadline, &mut resent).await;
             self.summarize(&**notifier, spool, &late, is_open, now, deadline, &mut resent).await;
         }
@@ -136,15 +136,17 @@ fn delivery(attempt: Attempt) -> Delivery {
 }
 
 /// Is it too late to tell it as it is?
-fn is_late(message: &Message, is_open: &dyn Fn(&str) -> bool, now: Time) -> bool {
+fn is_late(backup: &Backup, is_open: &dyn Fn(&str) -> bool, now: Time) -> bool {
+    let message = &backup.message;
     let is_over = || {
         let mut entries = message.entries.iter();
         !message.entries.is_empty() && !entries.any(|entry| is_open(&entry.incident))
     };
     since(now, message.at) > TOO_OLD
         || match &message.form {
-            // The end of what was told is still told where that stands; the end of what never was goes with it.
-            Form::Ended(thread) => thread.is_none(),
+            // The end of what was told is still told where that stands; the end of what never was goes with it. An
+            // Alertmanager has no threads and may be told an end at any time.
+            Form::Ended(thread) => thread.is_none() && backup.notifier == NotifierName::Slack,
             Form::Summary => false,
             Form::Alert | Form::Update(_) | Form::Edit(_) => is_over(),
         }

@@ -31,7 +31,8 @@ const MAX_FILES: usize = 30;
 /// GitHub's limits are set anew every hour.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
-/// What a refusal for calling too often asks for when it names no time (GitHub: at least a minute).
+/// What a refusal asks for when it names no time (GitHub: at least a minute), and how long trouble of its own is left
+/// alone.
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 
 const API_VERSION: HeaderName = HeaderName::from_static("x-github-api-version");
@@ -39,7 +40,6 @@ const API_VERSION: HeaderName = HeaderName::from_static("x-github-api-version");
 /// An answer, and how long GitHub wants to be left alone.
 pub(super) type Told<T> = (Result<T, ReadFailure>, Option<Duration>);
 
-#[derive(Debug)]
 pub(super) struct Client {
     wire: Arc<dyn Wire>,
     base: Url,
@@ -48,6 +48,13 @@ pub(super) struct Client {
     authorization: Option<HeaderValue>,
     secrets: Vec<Secret>,
     clock: Clock,
+}
+
+/// Not its address, which may hold a password.
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GitHub at {}", address::redacted(&self.base))
+    }
 }
 
 /// A commit as the list has it.
@@ -226,7 +233,8 @@ impl Client {
         }
     }
 
-    /// How long no call may be made: what a refusal asks for, or until the limit is set anew when it is used up.
+    /// How long no call may be made: what a refusal asks for, or until the limit is set anew when it is used up. A 403
+    /// that says nothing of limits is a right that the token lacks, and concerns this call alone.
     fn wait(&self, answer: &Answer) -> Option<Duration> {
         let retry_after = number(&answer.headers, RETRY_AFTER.as_str()).map(Duration::from_secs);
         let used_up = number(&answer.headers, "x-ratelimit-remaining") == Some(0);
@@ -235,13 +243,17 @@ impl Client {
             // It is given in whole seconds.
             Duration::from_secs(reset.saturating_sub(now) + 1)
         });
-        let refused =
-            [StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS].contains(&answer.status);
-        let wait = match (refused, used_up) {
-            (true, _) if retry_after.is_some() => retry_after,
-            (_, true) => until_reset.or(Some(DEFAULT_WAIT)),
-            (true, false) => Some(DEFAULT_WAIT),
-            (false, false) => None,
+        let is_limit = || String::from_utf8_lossy(&answer.body).contains("rate limit");
+        let pauses = match answer.status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED => true,
+            StatusCode::FORBIDDEN => is_limit(),
+            status => status.is_server_error(),
+        };
+        let wait = if answer.status.is_success() {
+            until_reset.filter(|_| used_up)
+        } else {
+            let named = retry_after.or(until_reset.filter(|_| used_up));
+            named.or((pauses || used_up).then_some(DEFAULT_WAIT))
         };
         wait.map(|wait| wait.min(LONGEST_WAIT))
     }

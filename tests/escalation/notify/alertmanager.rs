@@ -148,6 +148,7 @@ async fn b38_an_alertmanager_that_is_away_leaves_a_backup_and_is_told_when_it_is
     assert_eq!(resent.summarized.len(), 1);
     let alerts = listed(&server, 1).await;
     assert_eq!(alerts[0]["labels"]["class"], "summary");
+    assert_eq!(alerts[0]["labels"]["severity"], "warning", "what is late calls nobody out of bed");
     assert!(alerts[0]["annotations"]["description"].as_str().expect("a text").contains("payments"));
     assert!(files(folder.path())[0].ends_with("_SEV-1.sent.json"));
 }

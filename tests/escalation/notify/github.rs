@@ -37,6 +37,8 @@ struct Inner {
     refusal: Option<(u16, Vec<(&'static str, String)>)>,
     headers: Vec<(&'static str, String)>,
     hangs: bool,
+    /// Paths that end so are answered with a 403 that has nothing to do with limits.
+    forbidden: Option<&'static str>,
 }
 
 impl FakeGithub {
@@ -101,10 +103,15 @@ async fn answer(State(inner): State<Arc<Mutex<Inner>>>, uri: Uri, headers: Heade
         let mut inner = inner.lock().expect("no panic");
         let quoted = headers.get("authorization").cloned();
         inner.asked.push((uri.to_string(), headers));
+        let forbidden = inner.forbidden.is_some_and(|end| uri.path().ends_with(end));
         let mut response = match (&inner.refusal, inner.answers.get(uri.path())) {
             (Some((status, _)), _) => {
                 let status = StatusCode::from_u16(*status).expect("a status");
                 (status, format!("no, {quoted:?}")).into_response()
+            }
+            (None, Some(_)) if forbidden => {
+                (StatusCode::FORBIDDEN, "Resource not accessible by personal access token")
+                    .into_response()
             }
             (None, Some(body)) => axum::Json(body.clone()).into_response(),
             (None, None) => StatusCode::NOT_FOUND.into_response(),
@@ -187,6 +194,17 @@ async fn b29_without_its_details_a_commit_is_still_one() {
     let commits = commits.expect("an answer");
     assert_eq!(commits[0].sha, "1a2b3c4d");
     assert!(commits[0].pull_request.is_none() && commits[0].files.is_empty());
+}
+
+#[tokio::test]
+async fn b29_a_right_that_the_token_lacks_costs_only_what_it_is_for() {
+    let github = FakeGithub::start().await;
+    github.inner().forbidden = Some("/pulls");
+    let client = github.client();
+    let commits = client.commits("apps/payments", at(-86_400), soon()).await.expect("the list");
+    assert_eq!(commits[0].files.len(), 2);
+    assert!(commits[0].pull_request.is_none());
+    assert!(client.commits("apps/web", at(-86_400), soon()).await.is_ok(), "others are asked on");
 }
 
 #[tokio::test]

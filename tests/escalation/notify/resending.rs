@@ -197,3 +197,17 @@ async fn the_newest_five_hundred_that_were_sent_are_kept() {
     assert_eq!(files[0], "backup_20261121_000021_SEV-2.sent.json");
     assert_eq!(files[499], "backup_20261122_025012_SEV-2.sent.json");
 }
+
+#[tokio::test]
+async fn b07_a_backup_that_was_told_and_cannot_be_renamed_is_not_told_again() {
+    let scene = Scene::bot().await;
+    failed(&scene, &[alert(Sev::Sev1, "payments")]).await;
+    // No file takes the place of a folder.
+    std::fs::create_dir(scene.file("backup_20261122_025012_SEV-1.sent.json")).expect("made");
+    let resent = scene.notifiers.resend(&|_| true, at(60), soon()).await;
+    assert!(resent.deliveries[0].1.result.is_ok());
+    assert!(resent.errors[0].contains("cannot be renamed"), "{:?}", resent.errors);
+    let resent = scene.notifiers.resend(&|_| true, at(90), soon()).await;
+    assert!(resent.deliveries.is_empty());
+    assert_eq!(scene.slack.asked().len(), 1);
+}
