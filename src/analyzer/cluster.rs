@@ -32,7 +32,7 @@ pub use logs::{LogOf, log_of};
 pub use onsets::Onsets;
 
 use crate::domain::Labels;
-use crate::domain::catalogue::{Catalogue, Service};
+use crate::domain::catalogue::{Catalogue, Service, Tier};
 use crate::domain::cluster::ClusterReading;
 use crate::domain::finding::{Finding, FindingKind, FindingSeverity};
 use crate::domain::time::Time;
@@ -108,7 +108,11 @@ fn finding<'a>(
     let mut finding = Finding {
         kind,
         severity: FindingSeverity::Warning,
-        priority: service.map(|service| service.tier),
+        priority: if who.is_node() {
+            highest_tier(index, catalogue, who.name)
+        } else {
+            service.map(|service| service.tier)
+        },
         service: service.map_or_else(|| who.name.to_owned(), |service| service.name.clone()),
         namespace: (!who.is_node()).then(|| who.namespace.to_owned()),
         owner: who.to_string(),
@@ -130,6 +134,13 @@ fn finding<'a>(
         finding.data_at_risk = data_at_risk(index, who, &finding);
     }
     finding
+}
+
+/// A node matters as much as the service that matters most of those with a pod on it.
+fn highest_tier(index: &Index<'_>, catalogue: &Catalogue, node: &str) -> Option<Tier> {
+    let on_it =
+        index.owners().filter(|(_, pods)| pods.iter().any(|pod| pod.node.as_deref() == Some(node)));
+    on_it.filter_map(|(who, _)| Some(service(index, catalogue, who)?.tier)).max()
 }
 
 /// The catalogue's service that the owner belongs to, by the labels of the owner and of its pods.

@@ -10,7 +10,7 @@ use super::rules;
 use super::words::{lasting, listed};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::{Decision, Sev};
-use crate::domain::finding::IncidentClass;
+use crate::domain::finding::{FindingKind, IncidentClass};
 use crate::domain::message::{Entry, Form, Message, Thread};
 use crate::domain::service_incident::ServiceIncident;
 use crate::domain::time::{Time, since};
@@ -25,6 +25,7 @@ const ENDS_TOLD_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Read where no service's runbook is given.
 const FINDINGS_PAGE: &str = "docs/FINDINGS.md";
+const ESCALATIONS_PAGE: &str = "docs/OPERATIONS.md#escalations-what-they-mean-what-to-do";
 
 #[derive(Clone, Copy, Debug)]
 pub struct About<'a> {
@@ -182,8 +183,11 @@ impl Composer<'_> {
         let service = catalogued_as(incident, self.about.catalogue);
         let runbook = service.and_then(|service| service.runbook_url.clone());
         let page = || {
-            let kind = incident.findings.first()?.kind.as_str();
-            Some(format!("{FINDINGS_PAGE}#{kind}"))
+            let kind = incident.findings.first()?.kind;
+            Some(match kind {
+                FindingKind::Loop(_) => ESCALATIONS_PAGE.to_owned(),
+                kind => format!("{FINDINGS_PAGE}#{}", kind.as_str()),
+            })
         };
         let mut recommendations: Vec<String> = Vec::new();
         for finding in &incident.findings {

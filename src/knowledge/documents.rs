@@ -268,7 +268,9 @@ impl Document for ServiceIncident {
     }
 
     fn tag(&self) -> &'static str {
-        if self.ended_at.is_some() && !self.end_is_due { CLOSED } else { OPEN }
+        // One that ended still waits for its end, or for business hours, to be told.
+        let waits = self.end_is_due || self.is_queued;
+        if self.ended_at.is_some() && !waits { CLOSED } else { OPEN }
     }
 
     fn at(&self) -> Time {

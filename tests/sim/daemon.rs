@@ -72,7 +72,11 @@ impl Daemon {
             Disk { memory: site.memory.clone(), outside: site.outside.clone(), daemon: number };
         let knowledge = Knowledge::over(Arc::new(disk), &site.config.knowledge, "simulated");
         let network = Network { outside: site.outside.clone(), daemon: number };
-        let world = World { wire: Some(Arc::new(network)), ids: Ids::Counted(site.ids.clone()) };
+        let world = World {
+            wire: Some(Arc::new(network)),
+            ids: Ids::Counted(site.ids.clone()),
+            ..World::default()
+        };
         let now = site.outside.lock().now();
         let clock = Clock::starting_at(at_wall(now + clock_off));
         let parts = assemble_in(world, knowledge.clone(), &site.config, clock)

@@ -222,6 +222,7 @@ impl Outside {
             | Collection::Analyses
             | Collection::Insights
             | Collection::Incidents
+            | Collection::ServiceIncidents
             | Collection::Cycles => {}
         }
     }

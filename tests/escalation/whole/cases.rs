@@ -133,11 +133,11 @@ async fn b29_a_commit_fifteen_minutes_before_is_named_and_an_unreachable_github_
         assert_eq!(told.len(), 1, "people are told");
         told[0].shown()
     };
-    let named = shown(github.uri()).await;
+    let named = Box::pin(shown(github.uri())).await;
     for word in ["0123456789", "by ada", "#42", "deploy/search/values.yaml"] {
         assert!(named.contains(word), "{word} in {named}");
     }
-    let without = shown("http://127.0.0.1:1".to_owned()).await;
+    let without = Box::pin(shown("http://127.0.0.1:1".to_owned())).await;
     assert!(!without.contains("0123456789"), "{without}");
 }
 

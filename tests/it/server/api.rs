@@ -310,6 +310,12 @@ pub(super) fn cycle(number: u64) -> CycleReport {
         outcomes: Vec::new(),
         escalations_opened: Vec::new(),
         escalations_closed: Vec::new(),
+        failed_cycles: 0,
+        findings: Vec::new(),
+        escalation_decision: None,
+        notification_result: None,
+        notifications_sent: 0,
+        trend_analysis: None,
     }
 }
 
