@@ -68,7 +68,8 @@ pub struct Cycle {
     metrics: Arc<Metrics>,
     memory: Memory,
     ids: Ids,
-    people: People,
+    /// Boxed: a cycle is moved through the futures of a start.
+    people: Box<People>,
 }
 
 /// What meets the world outside.
@@ -76,7 +77,7 @@ pub struct Cycle {
 pub struct Stages {
     pub monitor: Monitor,
     pub executor: Executor,
-    pub people: People,
+    pub people: Box<People>,
 }
 
 /// Why a cycle could not run to its end.

@@ -73,7 +73,7 @@ pub struct Parts {
 /// Opens the store, puts it in order and builds the loop.
 pub async fn assemble(config: &Arc<Config>, clock: Clock) -> Result<Parts, Error> {
     let knowledge = Knowledge::open(&config.knowledge).await?;
-    assemble_in(World::default(), knowledge, config, clock).await
+    Box::pin(assemble_in(World::default(), knowledge, config, clock)).await
 }
 
 /// What a loop meets; by default the world itself.
@@ -108,7 +108,7 @@ pub async fn assemble_in(
         (Watch::Off, None)
     };
     let outside = Outside { wire: world.wire.clone(), assessor: world.assessor, watch };
-    let people = People::new(config, outside, &metrics, clock)?;
+    let people = Box::new(People::new(config, outside, &metrics, clock)?);
     let (executor, monitor) = match world.wire {
         Some(wire) => (
             Executor::over(wire.clone(), execute, observer)?,
@@ -223,7 +223,7 @@ impl Daemon {
             Some(listener) => Some(local(listener, "alertmanager.webhook_port")?),
             None => (config.alertmanager.enabled && shared).then_some(api_address),
         };
-        let parts = assemble(&config, clock).await?;
+        let parts = Box::pin(assemble(&config, clock)).await?;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let context = server::Context {

@@ -5,7 +5,8 @@
 //! Prometheus ◀─queries─ monitor ──┴─▶ analyzer ─▶ planner ─▶ executor ┘
 //!                                        ▲           ▲          │
 //!                                        └─ knowledge (memory, SQLite): journal, outcomes
-//!                           what is left ─▶ escalation
+//!                           what is left ─▶ escalation ─▶ notify: Slack, Alertmanager, files
+//! Kubernetes ◀─watch─── monitor ─▶ findings ──┘
 //! ```
 //!
 //! What always holds, held by tests (`docs/ARCHITECTURE.md` says more):

@@ -13,15 +13,18 @@ use mape_k::domain::escalation::EscalationReason;
 use mape_k::metrics::Metrics;
 use mape_k::metrics::labels::{CandidateVerdict, Label as _};
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/BENCHMARKS.md",
+    "docs/FINDINGS.md",
     "docs/OPERATIONS.md",
     "docs/SAFETY.md",
     "docs/SERVICES.md",
+    "docs/SEVERITIES.md",
+    "docs/SLACK.md",
 ];
 
 fn root() -> PathBuf {
