@@ -164,9 +164,9 @@ fn print_incidents(open: &Page<ServiceIncident>, out: &mut impl Write) -> std::i
     writeln!(out, "open incidents: {}", open.count())?;
     for incident in &open.items {
         let told = match incident.told_at {
-            Some(at) => format!("told {}", at.format("%Y-%m-%d %H:%M:%SZ")),
+            Some(at) => format!("announced {}", at.format("%Y-%m-%d %H:%M:%SZ")),
             None if incident.is_queued => "waits for business hours".to_owned(),
-            None => "not told".to_owned(),
+            None => "not announced".to_owned(),
         };
         writeln!(
             out,

@@ -289,7 +289,6 @@ impl Cycle {
     fn failing(&self, report: &CycleReport) -> Option<Failing> {
         let since = self.people.failing_since.filter(|_| report.failed_cycles >= FAILING)?;
         Some(Failing {
-            cycles: report.failed_cycles,
             since,
             phase: report.phase.map(Phase::as_str).unwrap_or_default().to_owned(),
             error: report.error.clone().unwrap_or_default(),
@@ -318,12 +317,6 @@ impl Run<'_> {
                 report.status = CycleStatus::Failed;
                 report.phase = Some(Phase::K8sAnalyzer);
                 report.error = Some(error.clone());
-                tracing::warn!(
-                    cycle = report.id,
-                    phase = Phase::K8sAnalyzer.as_str(),
-                    error,
-                    "the cluster could not be read whole: nothing is called healthy"
-                );
             }
             (None, CycleStatus::Healthy) if !looked.findings.is_empty() => {
                 report.status = CycleStatus::Completed;

@@ -218,6 +218,13 @@ fn say(report: &CycleReport) {
             error = report.error,
             "cycle completed"
         ),
+        CycleStatus::Failed if report.phase == Some(Phase::K8sAnalyzer) => tracing::warn!(
+            cycle = report.id,
+            number = report.number,
+            phase = Phase::K8sAnalyzer.as_str(),
+            error = report.error,
+            "cycle failed: the cluster could not be read whole, so nothing is called healthy"
+        ),
         CycleStatus::Failed => tracing::warn!(
             cycle = report.id,
             number = report.number,

@@ -24,7 +24,6 @@ pub fn findings(open: &[Escalation], failing: Option<&Failing>) -> Vec<Finding> 
 /// Cycles that failed one after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failing {
-    pub cycles: u64,
     pub since: Time,
     pub phase: String,
     pub error: String,
@@ -33,10 +32,9 @@ pub struct Failing {
 impl Failing {
     fn said(&self) -> String {
         format!(
-            "{} cycles in a row failed (phase {}), the first at {} UTC: {}",
-            self.cycles,
-            self.phase,
+            "cycle after cycle has failed since {} UTC (phase {}): {}",
             self.since.format("%H:%M:%S"),
+            self.phase,
             self.error
         )
     }
@@ -58,7 +56,7 @@ fn about(reason: Reason, service: String, text: String, since: Time) -> Finding 
         kind: FindingKind::Loop(reason),
         severity: FindingSeverity::High,
         priority: None,
-        owner: format!("mape-k/{service}"),
+        owner: SELF.to_owned(),
         service,
         namespace: None,
         pods: Vec::new(),

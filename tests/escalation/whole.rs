@@ -9,6 +9,7 @@ mod loops;
 
 mod blind;
 mod cases;
+mod files;
 mod origin;
 mod situations;
 mod town;

@@ -56,6 +56,7 @@ impl Settings {
         file["alertmanager"]["webhook_host"] = json!("127.0.0.1");
         file["alertmanager"]["webhook_port"] = json!(webhook);
         file["knowledge"]["sqlite_path"] = json!(folder.path().join("data/knowledge.db"));
+        file["escalation"]["reports_dir"] = json!(folder.path().join("logs"));
         Self {
             file,
             api: format!("127.0.0.1:{api}"),
