@@ -135,11 +135,13 @@ pub async fn once(
     let heartbeat = publisher.heartbeat.clone();
     let on_phase = move |_| heartbeat.beat();
     let run = cycle.run(trigger, stop, &on_phase);
-    let (report, view) =
-        AssertUnwindSafe(run).catch_unwind().await.map_err(|panic| panic_text(&*panic))?;
+    let ended = AssertUnwindSafe(run).catch_unwind().await.map_err(|panic| panic_text(&*panic))?;
     publisher.heartbeat.beat();
-    publisher.view.send_replace(Arc::new(view));
-    Ok(report)
+    publisher.view.send_replace(Arc::new(ended.view));
+    match ended.panicked {
+        None => Ok(ended.report),
+        Some(text) => Err(text),
+    }
 }
 
 /// What is seen of a loop that does not lead: it runs no cycles, and the store holds what the leader's came to.

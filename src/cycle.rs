@@ -29,7 +29,7 @@ mod temporary;
 mod yardstick;
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -80,6 +80,15 @@ pub struct Stages {
     pub people: Box<People>,
 }
 
+/// What a cycle came to.
+#[derive(Debug)]
+pub struct Ended {
+    pub report: CycleReport,
+    pub view: LoopView,
+    /// The loop's own half panicked, with these words.
+    pub panicked: Option<String>,
+}
+
 /// Why a cycle could not run to its end.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -123,7 +132,7 @@ impl Cycle {
         self.executor.speak_with(term.told());
         self.monitor.remember_alerts(recovered.known_alerts);
         self.tracker = Tracker::new(self.config.analyze.clone(), now, recovered.violations);
-        self.memory = self.memory.afresh(newest.as_ref().map(|report| report.id.as_str()));
+        self.memory = self.memory.afresh(newest.as_ref());
         Ok(())
     }
 
@@ -138,31 +147,32 @@ impl Cycle {
         trigger: Trigger,
         stop: &CancellationToken,
         on_phase: &(dyn Fn(Phase) + Send + Sync),
-    ) -> (CycleReport, LoopView) {
+    ) -> Ended {
         let mut run =
             Run::begin(self.memory.next_cycle(trigger, self.clock.now()), self.clock, on_phase);
-        // A panic ends the cycle, but not before people have heard of it: the rest of it runs, then it goes on.
+        // A panic ends its half, and the other half goes on: people hear of the one, and what was done is reported
+        // whatever becomes of the other.
+        let mut panicked = None;
         let phases = AssertUnwindSafe(self.phases(&mut run, stop)).catch_unwind().await;
-        let panic = match phases {
-            Ok(Ok(())) => None,
-            Ok(Err(failure)) => {
-                self.broke_off(&mut run, &failure);
-                None
-            }
-            Err(panic) => {
-                run.report.status = CycleStatus::Error;
-                run.report.phase = run.entered.map(|(phase, _)| phase);
-                run.report.error = Some(format!("it panicked: {}", panic_text(&*panic)));
-                Some(panic)
-            }
-        };
-        let stopped = stop.is_cancelled();
-        self.for_people(&mut run, stopped).await;
-        let ended = self.finish(run).await;
-        if let Some(panic) = panic {
-            resume_unwind(panic);
+        let unread = matches!(phases, Ok(Err(Failure::Stopped)));
+        match phases {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => self.broke_off(&mut run, &failure),
+            Err(panic) => panicked = Some(run.panicked(&*panic)),
         }
-        ended
+        let people = AssertUnwindSafe(self.for_people(&mut run, unread, stop)).catch_unwind().await;
+        if let Err(panic) = people {
+            let text = run.panicked(&*panic);
+            run.report.failed_cycles = self.memory.failed_cycles + 1;
+            tracing::error!(
+                cycle = run.report.id,
+                text,
+                "what is for people panicked; the loop goes on"
+            );
+            self.people.alarm(&run.report, self.clock.now()).await;
+        }
+        let (report, view) = self.finish(run).await;
+        Ended { report, view, panicked }
     }
 
     fn broke_off(&self, run: &mut Run<'_>, failure: &Failure) {
@@ -302,6 +312,14 @@ impl<'a> Run<'a> {
         self.leave();
         (self.on_phase)(phase);
         self.entered = Some((phase, tokio::time::Instant::now()));
+    }
+
+    fn panicked(&mut self, panic: &(dyn std::any::Any + Send)) -> String {
+        let text = panic_text(panic);
+        self.report.status = CycleStatus::Error;
+        self.report.phase = self.entered.map(|(phase, _)| phase);
+        self.report.error = Some(format!("it panicked: {text}"));
+        text
     }
 
     fn leave(&mut self) {

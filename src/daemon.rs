@@ -3,9 +3,11 @@
 //! The only place that spawns tasks which outlive a call: a task that ends early or panics ends the process.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -270,7 +272,13 @@ impl Daemon {
         if let Some(cluster) = parts.cluster {
             let stopped = stop.clone();
             tasks.spawn(async move {
-                cluster.run(stopped).await;
+                // A defect there must not end the healing: the caches grow old, which every cycle says.
+                if AssertUnwindSafe(cluster.run(stopped.clone())).catch_unwind().await.is_err() {
+                    tracing::error!(
+                        "watching the cluster panicked: it is blind there until it is restarted"
+                    );
+                    stopped.cancelled().await;
+                }
                 ("cluster", Ok(()))
             });
         }

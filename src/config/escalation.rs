@@ -21,8 +21,8 @@ const LONGEST_REPEAT: Duration = Duration::from_secs(24 * 3600);
 
 const DAYS: &str = "mon, tue, wed, thu, fri, sat, sun";
 
-/// The newest 100 healthy cycles have files; more than the upper bound no folder is read with ease.
-const REPORTS: std::ops::RangeInclusive<usize> = 100..=100_000;
+/// The newest 100 healthy cycles have files; the upper bound is what is looked at when a folder is taken up.
+const REPORTS: std::ops::RangeInclusive<usize> = 100..=10_000;
 
 pub(super) fn read(mut section: Section<'_>) -> Settings {
     let mut settings = Settings::default();

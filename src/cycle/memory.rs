@@ -95,14 +95,16 @@ impl Memory {
 
     /// After others may have led, of whose cycles `newest` was the last: what was counted goes on, names too, so that none
     /// is given twice when leaders change within a second. Everything else is from before.
-    pub fn afresh(&self, newest: Option<&str>) -> Self {
-        let (last_second, place) =
-            newest.map_or(("", "1"), |id| id.split_once('-').unwrap_or((id, "1")));
+    pub fn afresh(&self, newest: Option<&CycleReport>) -> Self {
+        let (last_second, place) = newest
+            .map_or(("", "1"), |report| report.id.split_once('-').unwrap_or((&report.id, "1")));
         Self {
             number: self.number,
             last_second: last_second.to_owned(),
             in_second: place.parse().unwrap_or(1),
             started_at: self.started_at,
+            // What failed before goes on failing until a cycle does not.
+            failed_cycles: newest.map_or(0, |report| report.failed_cycles),
             policies_generated: self.policies_generated,
             policies_executed: self.policies_executed,
             ..Self::new()

@@ -18,12 +18,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::assess::{Assessor, within};
 use super::{Cycle, Run};
 use crate::analyzer::cluster::Onsets;
 use crate::config::CatalogueFile;
-use crate::domain::cycle::{CycleReport, CycleStatus, Phase};
+use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase};
 use crate::domain::decision::Decision;
 use crate::domain::escalation::Escalation;
 use crate::domain::finding::{Finding, IncidentClass};
@@ -43,9 +44,6 @@ use look::Looked;
 pub use build::{Error, Outside};
 pub use look::Watch;
 
-/// So many cycles that failed in a row are told: one may be a hiccup, two bad luck.
-const FAILING: u64 = 3;
-
 /// Incidents that ended lately and may come back; more than end in a day of storms.
 const ENDED: usize = 1_000;
 const ENDED_WITHIN: TimeDelta = TimeDelta::hours(24);
@@ -54,7 +52,7 @@ const ENDED_WITHIN: TimeDelta = TimeDelta::hours(24);
 const REPORTED: usize = 200;
 
 /// For all commits of all services that broke in one cycle: an alert does not wait longer for its explanation.
-const COMMITS_WITHIN: Duration = Duration::from_secs(10);
+const COMMITS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What it works with, and what it remembers.
 #[derive(Debug)]
@@ -82,6 +80,8 @@ pub struct People {
     saved: Option<Remembered>,
     shown: view::People,
     files_problem: Option<String>,
+    /// When people were last told of a defect in this half.
+    alarmed_at: Option<Time>,
 }
 
 /// What is stored beside the incidents.
@@ -106,12 +106,16 @@ impl People {
         knowledge: &Knowledge,
         now: Time,
     ) -> Result<(), StoreError> {
-        let mut incidents = knowledge.all::<ServiceIncident>(Some(OPEN)).await?;
-        let ended = knowledge.page::<ServiceIncident>(Some(CLOSED), None, ENDED).await?.items;
-        let lately = |one: &ServiceIncident| one.ended_at.is_some_and(|at| now - at < ENDED_WITHIN);
-        incidents.extend(ended.into_iter().filter(lately));
-        let remembered = knowledge.fact::<Remembered>(Fact::PEOPLE).await?.unwrap_or_default();
+        let (incidents, remembered) = match stored(knowledge, now).await {
+            // Nothing would be healed for as long as it lies there, and what is open is only told once more.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%error, "what people were told cannot be read: all that is open is told anew");
+                Default::default()
+            }
+            stored => stored?,
+        };
         self.records = knowledge.all::<Escalation>(Some(OPEN)).await?;
+        self.failing_since = incidents.iter().find(|one| is_own(one)).map(|one| one.since);
         self.board = IncidentBoard::restore(&self.settings, incidents, remembered.board.clone());
         self.onsets = remembered.onsets.clone();
         self.saved = Some(remembered);
@@ -201,10 +205,16 @@ impl People {
         findings: &[Finding],
         is_partial: bool,
         now: Time,
+        stop: &CancellationToken,
     ) -> Option<Decision> {
         let catalogue = self.catalogue.catalogue().clone();
         let case = self.board.case(&catalogue, is_partial, now)?;
-        Some(match within(&*self.assessor, &case, self.timeout).await {
+        let assessed = tokio::select! {
+            biased;
+            assessed = within(&*self.assessor, &case, self.timeout) => assessed,
+            () = stop.cancelled() => Err("the daemon is stopping".to_owned()),
+        };
+        Some(match assessed {
             Ok(assessment) => self.board.decide(&case, &assessment),
             Err(error) => {
                 tracing::warn!(
@@ -243,14 +253,40 @@ impl People {
     }
 }
 
+/// All that is open, and what ended lately.
+async fn stored(
+    knowledge: &Knowledge,
+    now: Time,
+) -> Result<(Vec<ServiceIncident>, Remembered), StoreError> {
+    let mut incidents = knowledge.all::<ServiceIncident>(Some(OPEN)).await?;
+    let ended = knowledge.page::<ServiceIncident>(Some(CLOSED), None, ENDED).await?.items;
+    let lately = |one: &ServiceIncident| one.ended_at.is_some_and(|at| now - at < ENDED_WITHIN);
+    incidents.extend(ended.into_iter().filter(lately));
+    let remembered = knowledge.fact::<Remembered>(Fact::PEOPLE).await?.unwrap_or_default();
+    Ok((incidents, remembered))
+}
+
+/// The daemon's own failing, cycle after cycle.
+fn is_own(incident: &ServiceIncident) -> bool {
+    incident.is_open() && incident.service == own::SELF && incident.record.is_none()
+}
+
 impl Cycle {
-    /// Everything from the cluster to the people. `stopped`: nothing was read, so there is nothing to tell.
-    pub(super) async fn for_people(&mut self, run: &mut Run<'_>, stopped: bool) {
+    /// Everything from the cluster to the people. `unread`: a stop came before anything was read, so there is nothing to
+    /// tell. One that comes later cuts short what can wait, and what was heard is still told.
+    pub(super) async fn for_people(
+        &mut self,
+        run: &mut Run<'_>,
+        unread: bool,
+        stop: &CancellationToken,
+    ) {
         let now = self.clock.now();
-        if !stopped {
+        run.report.failed_cycles = self.memory.failed_cycles;
+        if !unread {
             run.enter(Phase::K8sAnalyzer);
             self.people.refresh_catalogue(&self.metrics);
-            let looked = self.people.look(now).await;
+            let looked = stop.run_until_cancelled(self.people.look(now)).await;
+            let looked = looked.unwrap_or_else(Looked::nothing);
             run.looked(&looked);
             let is_bad = matches!(run.report.status, CycleStatus::Failed | CycleStatus::Error);
             run.report.failed_cycles = if is_bad { self.memory.failed_cycles + 1 } else { 0 };
@@ -262,8 +298,8 @@ impl Cycle {
             findings
                 .extend(own::findings(&self.people.records, self.failing(&run.report).as_ref()));
             self.people.observe(&findings, &looked, now);
-            self.people.suspects(now).await;
-            let decision = self.people.decide(&findings, looked.is_partial(), now).await;
+            stop.run_until_cancelled(self.people.suspects(now)).await;
+            let decision = self.people.decide(&findings, looked.is_partial(), now, stop).await;
             if let Some(decision) = &decision {
                 self.metrics.decided(decision);
                 say(decision);
@@ -275,6 +311,11 @@ impl Cycle {
             if self.leads_still() {
                 self.tell(run, decision.as_ref(), looked.is_partial(), now).await;
                 self.store_people(run, now).await;
+                // What waits from before waits on when the process stops.
+                if !stop.is_cancelled() {
+                    self.people.tell_again(now).await;
+                    self.store_people(run, now).await;
+                }
             }
             run.report.trend_analysis = Some(self.people.board.trend(now));
             self.people.show(&findings, decision.clone(), &looked);
@@ -283,7 +324,6 @@ impl Cycle {
             run.report.findings.truncate(REPORTED);
         }
         self.people.heard = false;
-        run.view.people = self.people.shown();
     }
 
     fn failing(&self, report: &CycleReport) -> Option<Failing> {
@@ -312,17 +352,23 @@ impl Run<'_> {
     /// The status is the worst of both halves.
     fn looked(&mut self, looked: &Looked) {
         let report = &mut self.report;
-        match (&looked.error, report.status) {
-            (Some(error), CycleStatus::Healthy | CycleStatus::Completed) => {
-                report.status = CycleStatus::Failed;
-                report.phase = Some(Phase::K8sAnalyzer);
-                report.error = Some(error.clone());
-            }
-            (None, CycleStatus::Healthy) if !looked.findings.is_empty() => {
+        let Some(error) = &looked.error else {
+            if report.status == CycleStatus::Healthy && !looked.findings.is_empty() {
                 report.status = CycleStatus::Completed;
             }
-            _ => {}
+            return;
+        };
+        match report.status {
+            CycleStatus::Healthy | CycleStatus::Completed => {
+                report.status = CycleStatus::Failed;
+                report.phase = Some(Phase::K8sAnalyzer);
+            }
+            CycleStatus::Failed | CycleStatus::Error => {}
         }
+        report.error = Some(match report.error.take() {
+            Some(before) => format!("{before}; and of the cluster: {error}"),
+            None => error.clone(),
+        });
     }
 }
 

@@ -91,6 +91,7 @@ impl Cycle {
                 run.report.status = CycleStatus::Error;
             }
             run.report.error.get_or_insert(error.to_string());
+            run.report.phase.get_or_insert(Phase::Knowledge);
             run.report.failed_cycles = run.report.failed_cycles.max(self.memory.failed_cycles + 1);
         }
         self.memory.failed_cycles = run.report.failed_cycles;
@@ -120,6 +121,7 @@ impl Cycle {
             view.people.findings.iter().filter(|f| f.kind.class() != IncidentClass::Loop);
         view.violations.extend(of_cluster.map(Finding::as_violation));
         view.statistics = self.learned().await.unwrap_or_default();
+        view.people = self.people.shown();
         view.failed_cycles = self.memory.failed_cycles;
         view.interval = self.config.orchestrator.loop_interval;
         self.metrics.cycle(&report);

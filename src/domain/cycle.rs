@@ -23,6 +23,9 @@ pub enum CycleStatus {
     Error,
 }
 
+/// So many cycles that failed in a row are no accident: people are told, and the health is degraded.
+pub const FAILING: u64 = 3;
+
 impl CycleStatus {
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -92,7 +92,9 @@ fn recommendation(reason: Reason) -> &'static str {
         Reason::Flapping => "find out why it comes and goes; nothing is planned for it meanwhile",
         Reason::AmbiguousScope => "set monitor.scope to the labels of what this loop heals",
         Reason::DataMissing => "find out why the metric is not there any more",
-        Reason::Blind => "see `mape-k status` for what cannot be read; nothing is healed meanwhile",
+        Reason::Blind => {
+            "see `mape-k status` for what cannot be read: it is neither watched nor healed meanwhile"
+        }
         Reason::HandsTied => "remove what holds the remedy, or apply it by hand",
         Reason::Breaker => "see why the breaker opened: `mape-k status`, `mape-k explain`",
         Reason::Storm => "look for one common cause: the loop does nothing to single components",

@@ -9,6 +9,7 @@ mod loops;
 
 mod blind;
 mod cases;
+mod defects;
 mod files;
 mod origin;
 mod situations;

@@ -91,6 +91,7 @@ impl People {
             saved: None,
             shown: view::People::default(),
             files_problem: None,
+            alarmed_at: None,
         })
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use futures::future::join_all;
+use tokio::time::{Instant, timeout};
 
 use super::People;
 use crate::analyzer::cluster;
@@ -16,8 +17,9 @@ use crate::monitor::cluster::ClusterWatch;
 /// The first lists of a large cluster; a first cycle that comes too soon is failed, and says so.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 
-/// Findings whose logs are read in one cycle.
+/// Findings whose logs are read in one cycle, at once, and for how long an alert waits for them.
 const LOGS: usize = 5;
+const LOGS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where Kubernetes is looked at.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +43,11 @@ pub(super) struct Looked {
 }
 
 impl Looked {
+    /// A stop came before it was looked: nothing is known, and nothing is concluded.
+    pub fn nothing() -> Self {
+        Self { reading: Some(ClusterReading::default()), ..Self::default() }
+    }
+
     pub fn is_partial(&self) -> bool {
         self.error.is_some()
     }
@@ -105,10 +112,12 @@ impl People {
             let log = cluster::log_of(reading, finding)?;
             Some((finding, log))
         });
-        for (finding, log) in logs.take(LOGS) {
+        let read = logs.take(LOGS).map(async |(finding, log)| {
             let cluster::LogOf { namespace, pod, container, previous } = log;
-            let lines = watch.last_lines(&namespace, &pod, &container, previous).await;
+            let lines = watch.last_lines(&namespace, &pod, &container, previous);
+            let lines = timeout(LOGS_WITHIN, lines).await.ok().flatten();
             finding.log_lines = lines.unwrap_or_default();
-        }
+        });
+        join_all(read).await;
     }
 }

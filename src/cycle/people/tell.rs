@@ -2,20 +2,27 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::time::Instant;
 
 use super::super::{Cycle, Run};
 use super::People;
 use super::look::Looked;
+use crate::domain::cycle::CycleReport;
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::finding::Finding;
 use crate::domain::message::{Delivery, Form, Message, NotificationResult};
 use crate::domain::time::Time;
 use crate::escalation::compose::{self, About};
+use crate::escalation::rules;
 
-/// For all messages of a cycle, and again for what waits from before: half an interval, so that healing is not held up.
-const TELL_WITHIN: Duration = Duration::from_secs(10);
-const TELL_AGAIN_WITHIN: Duration = Duration::from_secs(5);
+/// For all messages of a cycle, and again for what waits from before: healing is held up no longer, and a stop in between
+/// stays within its promise.
+const TELL_WITHIN: Duration = Duration::from_secs(5);
+const TELL_AGAIN_WITHIN: Duration = Duration::from_secs(3);
+
+/// Of a defect in this very half people are told no more often.
+const ALARM_EVERY: TimeDelta = TimeDelta::minutes(30);
 
 impl Cycle {
     pub(super) async fn tell(
@@ -43,44 +50,74 @@ impl Cycle {
             .collect();
         let result = result(&results, began.elapsed());
         run.report.notifications_sent = u8::from(results.iter().any(|(_, one)| one.result.is_ok()));
-        people.told_again(now).await;
-        people.refresh(now).await;
         people.count(result.as_ref(), run.report.notifications_sent);
         run.report.notification_result = result;
     }
 }
 
 impl People {
-    /// What waits in files from earlier cycles.
-    async fn told_again(&mut self, now: Time) {
+    /// What waits in files from earlier cycles; and what stands, for an Alertmanager forgets what it is not told again.
+    pub(super) async fn tell_again(&mut self, now: Time) {
         let board = &self.board;
         let is_open = |id: &str| board.incident(id).is_some_and(|one| one.ended_at.is_none());
+        let standing = compose::standing(board, self.catalogue.catalogue(), now);
         let deadline = Instant::now() + TELL_AGAIN_WITHIN;
-        let resent = self.notifiers.resend(&is_open, now, deadline).await;
+        let (resent, refreshed) = tokio::join!(
+            self.notifiers.resend(&is_open, now, deadline),
+            self.notifiers.refresh(&standing, now, deadline)
+        );
         for (message, delivery) in &resent.deliveries {
             if let Ok(Some(thread)) = &delivery.result {
                 self.board.resent(message, thread);
             }
         }
-    }
-
-    /// An Alertmanager forgets what it is not told again.
-    async fn refresh(&mut self, now: Time) {
-        let standing = compose::standing(&self.board, self.catalogue.catalogue(), now);
-        let deadline = Instant::now() + TELL_AGAIN_WITHIN;
-        if let Some(Err(error)) = self.notifiers.refresh(&standing, now, deadline).await {
+        let mut problems = resent.errors;
+        if let Some(Err(error)) = refreshed {
             tracing::warn!(
                 error,
                 "the Alertmanager was not told what stands; it is again in the next cycle"
             );
+            problems.push(error);
         }
+        let waiting = self.notifiers.waiting();
+        if waiting > 0 {
+            let last = self.shown.last_notification.as_ref().and_then(|last| last.error.as_deref());
+            problems.push(format!(
+                "{waiting} messages wait in logs/incidents to be sent again; {}",
+                last.unwrap_or("an earlier process could not deliver them")
+            ));
+        }
+        self.shown.not_told = (!problems.is_empty()).then(|| problems.join("; "));
+    }
+
+    /// The conservative decision without anything of what has just panicked.
+    pub(in crate::cycle) async fn alarm(&mut self, report: &CycleReport, now: Time) {
+        if self.alarmed_at.is_some_and(|at| now - at < ALARM_EVERY) {
+            return;
+        }
+        self.alarmed_at = Some(now);
+        let decision = rules::fallback(&[]);
+        let message = Message {
+            form: Form::Alert,
+            severity: decision.severity,
+            channel: decision.channel,
+            at: now,
+            cycle_id: report.id.clone(),
+            title: format!("{}: mape-k cannot say what is wrong", decision.severity),
+            root_cause: decision.root_cause,
+            impact: decision.impact,
+            actions: decision.actions,
+            confidence: decision.confidence,
+            is_partial: true,
+            entries: Vec::new(),
+        };
+        self.notifiers.deliver(&[message], Instant::now() + TELL_WITHIN).await;
     }
 
     fn count(&mut self, result: Option<&NotificationResult>, sent: u8) {
         self.shown.sent += u64::from(sent);
         if let Some(result) = result {
             self.shown.failed += u64::from(!result.success);
-            self.shown.not_told.clone_from(&result.error);
             self.shown.last_notification = Some(result.clone());
         }
     }

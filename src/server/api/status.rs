@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
-use crate::domain::cycle::CycleStatus;
+use crate::domain::cycle::{CycleStatus, FAILING};
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::message::NotificationResult;
 use crate::domain::service_incident::ServiceIncident;
@@ -15,9 +15,6 @@ use crate::domain::view::People;
 use crate::knowledge::documents;
 use crate::server::Context;
 use crate::server::reply::ApiError;
-
-/// So many failed cycles in a row are no accident.
-const DEGRADED_FROM: u64 = 3;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,7 +57,7 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         last_successful_cycle: view.last_good_cycle,
         last_cycle_status: view.last_status,
         last_error: view.last_error.clone(),
-        health: if view.failed_cycles < DEGRADED_FROM { Health::Healthy } else { Health::Degraded },
+        health: if view.failed_cycles < FAILING { Health::Healthy } else { Health::Degraded },
         incidents,
         last_decision,
         last_notification,

@@ -13,6 +13,7 @@ use mape_k::domain::cycle::{CycleReport, Trigger};
 use mape_k::domain::secret::Secret;
 use mape_k::domain::view::LoopView;
 use mape_k::knowledge::{Database, Knowledge};
+use mape_k::wire::Wire;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -33,6 +34,8 @@ pub struct Town {
     pub slack: FakeSlack,
     pub folder: TempDir,
     pub assessor: Option<Arc<dyn Assessor>>,
+    /// Instead of the network.
+    pub wire: Option<Arc<dyn Wire>>,
 }
 
 /// A daemon that is up.
@@ -58,7 +61,7 @@ impl Town {
         config.slack.token = Some(Secret::new(TOKEN.to_owned()));
         config.knowledge.database = Database::Sqlite;
         config.knowledge.sqlite_path = folder.path().join("knowledge.db");
-        let town = Self { loops, api, slack, folder, assessor: None };
+        let town = Self { loops, api, slack, folder, assessor: None, wire: None };
         town.catalogue(&json!([
             {"name": "payments", "namespace": "shop", "tier": "P0"},
             {"name": "search", "namespace": "shop", "tier": "P1"},
@@ -103,7 +106,11 @@ impl Town {
     pub async fn start(&self) -> Running {
         let config = Arc::new(self.loops.config.clone());
         let knowledge = Knowledge::open(&config.knowledge).await.expect("a store");
-        let world = daemon::World { assessor: self.assessor.clone(), ..daemon::World::default() };
+        let world = daemon::World {
+            assessor: self.assessor.clone(),
+            wire: self.wire.clone(),
+            ..daemon::World::default()
+        };
         let parts = assemble_in(world, knowledge, &config, Clock::start()).await;
         let mut parts = parts.expect("the daemon is put together");
         let stop = CancellationToken::new();

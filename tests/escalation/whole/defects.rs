@@ -1,0 +1,144 @@
+//! A defect in what is for people, a stop in the middle of it, and what a restart must not forget.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mape_k::control_loop::once;
+use mape_k::cycle::Assessor;
+use mape_k::domain::cycle::{CycleReport, CycleStatus, Phase, Trigger};
+use mape_k::escalation::rules::{Assessment, Case};
+use mape_k::wire::{Failure, Http, Wire};
+use reqwest::{Client, Request, Response};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::town::Town;
+use crate::notify::fake_slack::Reply;
+
+#[tokio::test]
+async fn b37_a_restart_while_it_is_blind_tells_nothing_anew_and_no_end() {
+    let mut town = Town::new().await;
+    town.api.down();
+    let mut running = town.start().await;
+    for _ in 0..3 {
+        running.cycle().await;
+    }
+    assert_eq!(town.posted().len(), 1, "blind is told");
+    running.stop().await;
+    let mut running = town.start().await;
+    for failed in 4..=7 {
+        let report = running.cycle().await;
+        assert_eq!(report.failed_cycles, failed, "it goes on failing");
+    }
+    assert!(town.posted().is_empty(), "neither an end nor a new beginning");
+    town.api.up().await;
+    let healthy = |report: &CycleReport| report.status == CycleStatus::Healthy;
+    running.cycle_until("it sees again", healthy).await;
+    assert_eq!(town.posted().len(), 1, "now it is over");
+}
+
+#[derive(Debug)]
+struct Slow;
+
+#[async_trait]
+impl Assessor for Slow {
+    async fn assess(&self, _: &Case) -> Result<Assessment, String> {
+        std::future::pending().await
+    }
+}
+
+/// The process ends within ten seconds of a stop; ten times what is left of that for this half.
+const STOPPED_WITHIN: Duration = Duration::from_mins(1);
+
+#[tokio::test]
+async fn a49_a_stop_cuts_an_assessment_short_and_what_was_found_is_told_all_the_same() {
+    let mut town = Town::new().await;
+    town.loops.config.escalation.timeout = Duration::from_hours(1);
+    town.assessor = Some(Arc::new(Slow));
+    town.deployment("payments", 0, 2, 3);
+    let mut running = town.start().await;
+    let stop = CancellationToken::new();
+    let (cycle, publisher) = (&mut running.parts.cycle, &running.parts.publisher);
+    let trigger = Trigger::Scheduled;
+    let stopping = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stop.cancel();
+    };
+    let both = async { tokio::join!(once(cycle, publisher, trigger, &stop), stopping).0 };
+    let report = tokio::time::timeout(STOPPED_WITHIN, both).await.expect("it ends");
+    let report = report.expect("a cycle that does not panic");
+    assert!(report.escalation_decision.expect("a decision").is_fallback);
+    assert_eq!(town.posted().len(), 1);
+}
+
+#[tokio::test]
+async fn b05_health_says_what_waits_and_stops_saying_it_once_it_was_told() {
+    let town = Town::new().await;
+    town.slack.always(Reply::No("invalid_auth"));
+    town.deployment("payments", 0, 2, 3);
+    let mut running = town.start().await;
+    running.cycle().await;
+    let untold = running.view().people.not_told.clone().expect("health is degraded");
+    assert!(untold.contains("1 messages wait") && untold.contains("invalid_auth"), "{untold}");
+    running.stop().await;
+    let mut running = town.start().await;
+    running.cycle().await;
+    assert!(running.view().people.not_told.is_some(), "after a restart too");
+    town.slack.always(Reply::Fine);
+    running.cycle().await;
+    assert_eq!(running.view().people.not_told, None);
+}
+
+#[tokio::test]
+async fn b31_both_halves_that_fail_are_both_in_the_report() {
+    let mut town = Town::new().await;
+    town.api.down();
+    town.loops.prometheus.be(super::fakes::Mood::Answers(500)).await;
+    let report = town.start().await.cycle().await;
+    assert_eq!((report.status, report.phase), (CycleStatus::Failed, Some(Phase::Monitor)));
+    let error = report.error.expect("why");
+    assert!(error.contains("prometheus") && error.contains("pods"), "{error}");
+}
+
+/// The network, with a defect for one server.
+#[derive(Debug)]
+struct Defective(Http);
+
+#[async_trait]
+impl Wire for Defective {
+    fn client(&self) -> &Client {
+        self.0.client()
+    }
+
+    async fn send(&self, request: Request) -> Result<Response, Failure> {
+        assert_ne!(request.url().host_str(), Some("github.invalid"), "a defect");
+        self.0.send(request).await
+    }
+}
+
+#[tokio::test]
+async fn b07_a_panic_in_what_is_for_people_is_told_reported_and_stops_no_healing() {
+    let mut town = Town::new().await;
+    town.wire = Some(Arc::new(Defective(Http(Client::new()))));
+    town.catalogue(&json!([{"name": "search", "namespace": "shop", "tier": "P1",
+                            "gitops_paths": ["deploy/search"]}]));
+    let github = &mut town.loops.config.github;
+    github.enabled = true;
+    github.api_url = "http://github.invalid".parse().expect("a URL");
+    (github.owner, github.repository) = (Some("acme".to_owned()), Some("shop".to_owned()));
+    town.deployment("search", 0, 2, 10);
+    let mut running = town.start().await;
+    // More often than a loop that panics lives.
+    for failed in 1..=5 {
+        let report = running.cycle().await;
+        assert_eq!((report.status, report.phase), (CycleStatus::Error, Some(Phase::Escalation)));
+        assert_eq!(report.failed_cycles, failed);
+        assert!(report.error.expect("why").contains("a defect"));
+        assert!(report.basis.is_some(), "the loop's own half went on");
+    }
+    let told = town.posted();
+    assert_eq!(told.len(), 1, "once in half an hour");
+    assert!(told[0].shown().contains("Unable to assess"), "{}", told[0].shown());
+    assert_eq!(town.files("").iter().filter(|name| name.starts_with("cycle_")).count(), 5);
+}
