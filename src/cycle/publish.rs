@@ -115,13 +115,13 @@ impl Cycle {
         view.last_error.clone_from(&self.memory.last_error);
         view.policies_generated = self.memory.policies_generated;
         view.policies_executed = self.memory.policies_executed;
+        view.people = self.people.shown();
         view.violations = self.tracker.active().cloned().collect();
         // Shown beside the others, evidence for no detector.
         let of_cluster =
             view.people.findings.iter().filter(|f| f.kind.class() != IncidentClass::Loop);
         view.violations.extend(of_cluster.map(Finding::as_violation));
         view.statistics = self.learned().await.unwrap_or_default();
-        view.people = self.people.shown();
         view.failed_cycles = self.memory.failed_cycles;
         view.interval = self.config.orchestrator.loop_interval;
         self.metrics.cycle(&report);
