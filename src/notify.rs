@@ -10,6 +10,7 @@
 
 pub mod alertmanager;
 mod call;
+mod pauses;
 mod resend;
 mod set;
 pub mod settings;
@@ -35,7 +36,7 @@ pub trait Notifier: Send + Sync + std::fmt::Debug {
     /// Messages of one lane go one after the other, the lanes beside each other.
     fn lane(&self, message: &Message) -> String;
 
-    /// Is a message of this form one that it sends? What it does not is told without a call.
+    /// Is a message of this form one that it sends? What it does not is nothing it can succeed or fail with.
     fn sends(&self, form: &Form) -> bool;
 
     /// Sends it and waits until the server has confirmed it. The thread is where it can be answered, where there is one.
@@ -56,10 +57,20 @@ pub enum NotifyError {
     Timeout(String),
     #[error("{text}")]
     RateLimited { text: String, retry_after: Duration },
-    #[error("{0}")]
-    Refused(String),
+    #[error("{text}")]
+    Refused { text: String, about: Refusal },
     #[error("{0}")]
     Panicked(String),
+}
+
+/// What a refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Where it was to go: it can be told elsewhere.
+    Place,
+    /// The message itself: others can be told there.
+    Message,
+    Other,
 }
 
 impl NotifyError {
@@ -69,7 +80,7 @@ impl NotifyError {
             Self::Unreachable(_) => NotificationResult::Unreachable,
             Self::Timeout(_) => NotificationResult::Timeout,
             Self::RateLimited { .. } => NotificationResult::RateLimited,
-            Self::Refused(_) => NotificationResult::Refused,
+            Self::Refused { .. } => NotificationResult::Refused,
             Self::Panicked(_) => NotificationResult::Panicked,
         }
     }

@@ -14,7 +14,11 @@ pub struct Commit {
     pub at: Time,
     /// Number and title of the pull request that brought it.
     pub pull_request: Option<(u64, String)>,
+    /// The first of them; empty where GitHub could not be asked.
     pub files: Vec<String>,
+    /// It may have changed more than that.
+    #[serde(default)]
+    pub has_more_files: bool,
     pub url: String,
 }
 

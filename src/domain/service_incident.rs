@@ -51,6 +51,9 @@ pub struct Course {
     pub shown_gist: String,
     /// When people were told that it was over.
     pub end_told_at: Option<Time>,
+    /// What was told of it last is in a backup only, which is a file of one machine.
+    #[serde(default)]
+    pub in_backup: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -53,7 +53,8 @@ pub fn raised(severity: Sev, tier: Tier, suspect: Option<&Suspect>) -> Sev {
 /// With SHA, author, pull request and files.
 #[must_use]
 pub fn in_words(suspect: &Suspect, onset: Time) -> String {
-    let Commit { sha, author, title, at, pull_request, files, url } = &suspect.commit;
+    let Commit { sha, author, title, at, pull_request, files, has_more_files, url } =
+        &suspect.commit;
     let short = sha.get(..10).unwrap_or(sha);
     let strength = match suspect.correlation {
         Correlation::High => "likely",
@@ -65,23 +66,29 @@ pub fn in_words(suspect: &Suspect, onset: Time) -> String {
         None => String::new(),
     };
     let before = lasting(since(onset, *at));
-    let files = listed(files.iter().map(String::as_str), 5);
+    let files = match (files.as_slice(), has_more_files) {
+        ([], _) => "not known".to_owned(),
+        (files, true) => format!("at least {}", listed(files.iter().map(String::as_str), 5)),
+        (files, false) => listed(files.iter().map(String::as_str), 5),
+    };
     format!(
         "{strength}: {short} by {author}, {before} before the onset: {title}{brought}; files: {files}; {url}"
     )
 }
 
-/// A path of the repository is a file, or a folder with all that is in it.
+/// A path of the repository is a file, or a folder with all that is in it. GitHub was asked for the commits of these
+/// paths: where not all files are known, that is what is known.
 fn touches(commit: &Commit, paths: &[String]) -> bool {
     let plain = |path: &str| path.trim_start_matches("./").trim_matches('/').to_owned();
     // An empty path is none: it must not become "everything".
     paths.iter().map(|path| plain(path)).filter(|path| !path.is_empty()).any(|path| {
-        commit.files.iter().any(|file| {
+        let is_listed = commit.files.iter().any(|file| {
             let file = plain(file);
             path == "."
                 || file
                     .strip_prefix(&path)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        });
+        is_listed || commit.files.is_empty() || commit.has_more_files
     })
 }

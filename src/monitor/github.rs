@@ -68,6 +68,7 @@ struct List {
 #[derive(Clone, Debug, Default)]
 struct Details {
     files: Vec<String>,
+    has_more_files: bool,
     pull_request: Option<(u64, String)>,
     used: u64,
 }
@@ -140,7 +141,7 @@ impl Github {
             self.noted(self.client.files(&one.sha, deadline).await)
         };
         match files.await {
-            Ok(files) => details.files = files,
+            Ok((files, has_more)) => (details.files, details.has_more_files) = (files, has_more),
             Err(error) => return Err((details, error)),
         }
         let pull_request = async {
@@ -240,6 +241,7 @@ fn commit(one: Listed, details: Details) -> Commit {
         at: one.at,
         pull_request: details.pull_request,
         files: details.files,
+        has_more_files: details.has_more_files,
         url: one.url,
     }
 }

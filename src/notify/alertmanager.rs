@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::SecondsFormat;
+use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
 use super::call::{Caller, below, credentials, shorten};
-use super::{Notifier, NotifyError};
+use super::{Notifier, NotifyError, Refusal};
 use crate::domain::address;
 use crate::domain::decision::Sev;
 use crate::domain::message::{Entry, Form, Message, NotifierName, Thread};
@@ -107,14 +108,19 @@ impl Alertmanager {
             let request = request.header(CONTENT_TYPE, "application/json").body(body);
             let answer = self.caller.call(request, asked, deadline).await?;
             if !answer.status.is_success() {
-                return Err(NotifyError::Refused(format!(
+                let about = match answer.status {
+                    StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => Refusal::Message,
+                    _ => Refusal::Other,
+                };
+                let text = format!(
                     "{}, asked for {asked}: {}: {}. Check that {} is an Alertmanager of version 0.16 or later, and its \
                      log",
                     self.caller.server,
                     answer.status,
                     shorten(&answer.body),
                     self.caller.key
-                )));
+                );
+                return Err(NotifyError::Refused { text, about });
             }
         }
         Ok(())

@@ -21,7 +21,7 @@ const MAX_ANSWER: usize = 256 << 10;
 /// Of a server's text in an error.
 const SHOWN_CHARS: usize = 300;
 
-/// A server that has not answered by then will hardly do so; others wait for the rest of the time.
+/// A server that has not answered by then will hardly do so: as long as all first deliveries of a cycle.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The network as people are told over it.

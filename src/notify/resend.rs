@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::set::{Attempt, Notifiers};
 use super::spool::{Backup, Spool};
-use super::{Notifier, NotifyError};
-use crate::domain::decision::Channel;
+use super::{Notifier, NotifyError, Refusal};
 use crate::domain::message::{Delivery, Entry, Form, Message, NotifierName};
 use crate::domain::time::{Time, since};
 
-/// In one cycle and by one notifier: Slack takes a message a second and channel, and new ones come first.
+/// In one cycle and by one notifier: Slack takes a message a second and channel, and new ones come first. As many may be
+/// refused for their own sake.
 const AT_ONCE: usize = 5;
 
 /// What is older is told in a summary, open or not.
@@ -24,17 +25,15 @@ const TITLES: usize = 10;
 /// What became of the backups in one cycle.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resent {
-    /// Told now as they should have been, or tried; the thread of an alert is where its incidents are followed from here.
+    /// Told now as they should have been or in a summary, or tried; the thread of an alert is where its incidents are followed from here.
     pub deliveries: Vec<(Message, Delivery)>,
-    /// Told in a summary.
-    pub summarized: Vec<Message>,
     /// What stood in the way of reading or renaming the files.
     pub errors: Vec<String>,
 }
 
 impl Notifiers {
     /// Tells again what waits. `is_open` says whether an incident, by its id, still is. To be called after the new
-    /// messages of a cycle are told.
+    /// messages of a cycle are told, with its time.
     pub async fn resend(
         &self,
         is_open: &(dyn Fn(&str) -> bool + Sync),
@@ -51,68 +50,92 @@ impl Notifiers {
                 return resent;
             }
         };
-        for notifier in &self.all {
-            let own = waiting.iter().filter(|backup| backup.notifier == notifier.name());
-            let (late, live): (Vec<_>, Vec<_>) =
-                own.partition(|backup| is_late(backup, is_open, now));
-            self.again(&**notifier, spool, live, is_open, deadline, &mut resent).await;
-            self.summarize(&**notifier, spool, &late, is_open, now, deadline, &mut resent).await;
+        let waiting: Vec<&Backup> =
+            // What failed a moment ago is not tried again at once.
+            waiting.iter().filter(|backup| backup.message.at != now).collect();
+        let again = self.all.iter().map(|notifier| {
+            let turn = Turn { set: self, notifier: &**notifier, spool, is_open, now, deadline };
+            let waiting = &waiting;
+            async move { turn.resend(waiting).await }
+        });
+        for Resent { deliveries, errors } in join_all(again).await {
+            resent.deliveries.extend(deliveries);
+            resent.errors.extend(errors);
         }
         self.count_backups();
         resent
     }
+}
 
-    async fn again(
-        &self,
-        notifier: &dyn Notifier,
-        spool: &Spool,
-        backups: Vec<&Backup>,
-        is_open: &(dyn Fn(&str) -> bool + Sync),
-        deadline: Instant,
-        resent: &mut Resent,
-    ) {
+/// What one notifier sends again in a cycle, beside the others.
+struct Turn<'a> {
+    set: &'a Notifiers,
+    notifier: &'a dyn Notifier,
+    spool: &'a Spool,
+    is_open: &'a (dyn Fn(&str) -> bool + Sync),
+    now: Time,
+    deadline: Instant,
+}
+
+impl Turn<'_> {
+    async fn resend(&self, waiting: &[&Backup]) -> Resent {
+        let mut resent = Resent::default();
+        let own = waiting.iter().filter(|backup| backup.notifier == self.notifier.name());
+        let (late, live): (Vec<_>, Vec<_>) =
+            own.partition(|backup| is_late(backup, self.is_open, self.now));
+        self.again(live, &mut resent).await;
+        self.summarize(&late, &mut resent).await;
+        resent
+    }
+
+    async fn again(&self, backups: Vec<&Backup>, resent: &mut Resent) {
         // A channel that fails is not tried again in this cycle, so that it keeps no place from the others.
-        let mut failing: BTreeSet<Channel> = BTreeSet::new();
-        let mut told = 0;
+        let mut failing: BTreeSet<String> = BTreeSet::new();
+        let (mut told, mut refused) = (0, 0);
         for backup in backups {
-            if told == AT_ONCE || Instant::now() >= deadline {
+            if told == AT_ONCE || refused == AT_ONCE || Instant::now() >= self.deadline {
                 break;
             }
-            if failing.contains(&backup.message.channel) {
+            let message = as_of_now(&backup.message, self.is_open);
+            let lane = self.notifier.lane(&message);
+            if failing.contains(&lane) || self.is_paused(&lane) {
                 continue;
             }
-            let message = as_of_now(&backup.message, is_open);
-            let attempt = self.attempt(notifier, &message, deadline).await;
-            if attempt.result.is_ok() {
-                told += 1;
-                finished(spool, backup, resent);
-            } else {
-                failing.insert(message.channel);
+            let Some(attempt) = self.set.attempt(self.notifier, &message, self.deadline).await
+            else {
+                // Kept by a version that sent its like.
+                finished(self.spool, backup, resent);
+                continue;
+            };
+            match &attempt.result {
+                Ok(_) => {
+                    told += 1;
+                    finished(self.spool, backup, resent);
+                }
+                Err(NotifyError::Refused { about: Refusal::Message, .. }) => refused += 1,
+                Err(_) => _ = failing.insert(lane),
             }
             resent.deliveries.push((message, delivery(attempt)));
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one step of resend")]
-    async fn summarize(
-        &self,
-        notifier: &dyn Notifier,
-        spool: &Spool,
-        late: &[&Backup],
-        is_open: &(dyn Fn(&str) -> bool + Sync),
-        now: Time,
-        deadline: Instant,
-        resent: &mut Resent,
-    ) {
-        let Some(summary) = summary(late, is_open, now) else { return };
-        let attempt = self.attempt(notifier, &summary, deadline).await;
+    async fn summarize(&self, late: &[&Backup], resent: &mut Resent) {
+        let Some(summary) = summary(late, self.is_open, self.now) else { return };
+        if self.is_paused(&self.notifier.lane(&summary)) {
+            return;
+        }
+        let attempt = self.set.attempt(self.notifier, &summary, self.deadline).await;
+        let Some(attempt) = attempt else { return };
         if attempt.result.is_ok() {
             for backup in late {
-                finished(spool, backup, resent);
-                resent.summarized.push(backup.message.clone());
+                finished(self.spool, backup, resent);
             }
         }
         resent.deliveries.push((summary, delivery(attempt)));
+    }
+
+    fn is_paused(&self, lane: &str) -> bool {
+        self.set.pauses.holds(self.notifier.name(), lane)
     }
 }
 

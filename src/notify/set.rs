@@ -1,7 +1,7 @@
 //! All notifiers together: messages by severity, lanes beside each other, a panic caught, what failed kept in a file.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use url::Url;
 
 use super::alertmanager::Alertmanager;
 use super::call::{hide, network};
+use super::pauses::Pauses;
 use super::settings::{Settings, Slack as SlackSettings};
 use super::slack::Slack;
 use super::spool::Spool;
@@ -44,6 +45,7 @@ pub struct Notifiers {
     pub(super) all: Vec<Arc<dyn Notifier>>,
     alertmanager: Option<Arc<Alertmanager>>,
     pub(super) spool: Option<Spool>,
+    pub(super) pauses: Pauses,
     secrets: Vec<Secret>,
     metrics: Arc<Metrics>,
 }
@@ -73,7 +75,8 @@ impl Notifiers {
         }
         let folder = setup.reports_dir.map(|folder| folder.join("incidents"));
         let spool = folder.map(|folder| Spool::new(folder, secrets.clone()));
-        let set = Self { all, alertmanager, spool, secrets, metrics: setup.metrics };
+        let metrics = setup.metrics;
+        let set = Self { all, alertmanager, spool, pauses: Pauses::default(), secrets, metrics };
         set.count_backups();
         Ok(set)
     }
@@ -85,7 +88,7 @@ impl Notifiers {
     }
 
     /// Tells the messages, each by every notifier, and keeps in a file what was not confirmed by the deadline. Answers
-    /// for each message what became of it at each notifier, in the order of the messages.
+    /// for each message what became of it at each notifier that sends its like, in the order of the messages.
     pub async fn deliver(&self, messages: &[Message], deadline: Instant) -> Vec<Vec<Delivery>> {
         let by_notifier =
             self.all.iter().map(|notifier| self.carry(&**notifier, messages, deadline));
@@ -93,13 +96,33 @@ impl Notifiers {
             join_all(by_notifier).await.into_iter().map(Vec::into_iter).collect();
         let mut deliveries = Vec::with_capacity(messages.len());
         for message in messages {
-            let attempts = results.iter_mut().filter_map(Iterator::next);
+            let attempts = results.iter_mut().filter_map(Iterator::next).flatten();
             deliveries.push(attempts.map(|attempt| self.kept(message, attempt)).collect());
         }
         if !messages.is_empty() {
             self.count_backups();
         }
         deliveries
+    }
+
+    /// The incidents, by their ids, that people will hear of when what waits is told.
+    #[must_use]
+    pub fn waiting_incidents(&self) -> BTreeSet<String> {
+        let Some(spool) = &self.spool else { return BTreeSet::new() };
+        let waiting = spool.waiting().unwrap_or_else(|error| {
+            tracing::error!(%error, "nobody knows who was not told yet");
+            Vec::new()
+        });
+        // Of one that is turned off nobody hears.
+        let is_on = |name| self.all.iter().any(|notifier| notifier.name() == name);
+        let waiting = waiting.into_iter().filter(|backup| is_on(backup.notifier));
+        waiting.flat_map(|backup| backup.message.entries).map(|entry| entry.incident).collect()
+    }
+
+    /// How many messages wait in files. What cannot be counted is an error of [`Self::resend`].
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.spool.as_ref().and_then(|spool| spool.count().ok()).unwrap_or_default()
     }
 
     /// Tells an Alertmanager what stands, and the end of what has ended (`ended_at`). Needed in every cycle: what is not
@@ -122,13 +145,13 @@ impl Notifiers {
     }
 
     /// All messages by one notifier: its lanes beside each other, in each lane the worst first and edits, which call
-    /// nobody, last. Answers in the order of the messages.
+    /// nobody, last. Answers in the order of the messages, `None` for what it does not send.
     async fn carry(
         &self,
         notifier: &dyn Notifier,
         messages: &[Message],
         deadline: Instant,
-    ) -> Vec<Attempt> {
+    ) -> Vec<Option<Attempt>> {
         let mut lanes: BTreeMap<String, Vec<(usize, &Message)>> = BTreeMap::new();
         for (index, message) in messages.iter().enumerate() {
             lanes.entry(notifier.lane(message)).or_default().push((index, message));
@@ -144,7 +167,7 @@ impl Notifiers {
             }
             attempts
         });
-        let mut attempts: Vec<(usize, Attempt)> =
+        let mut attempts: Vec<(usize, Option<Attempt>)> =
             join_all(lanes).await.into_iter().flatten().collect();
         attempts.sort_by_key(|(index, _)| *index);
         attempts.into_iter().map(|(_, attempt)| attempt).collect()
@@ -155,16 +178,20 @@ impl Notifiers {
         notifier: &dyn Notifier,
         message: &Message,
         deadline: Instant,
-    ) -> Attempt {
-        let name = notifier.name();
+    ) -> Option<Attempt> {
         if !notifier.sends(&message.form) {
-            return Attempt { notifier: name, result: Ok(None), took: Duration::ZERO };
+            return None;
         }
+        let name = notifier.name();
         let began = Instant::now();
         let result = self.caught(notifier.deliver(message, deadline), deadline).await;
         let took = began.elapsed();
         self.count(name, &result, took);
-        Attempt { notifier: name, result, took }
+        // An edit may be repeated, and what was begun too late was not sent.
+        if !matches!(message.form, Form::Edit(_)) && began < deadline {
+            self.pauses.note(name, notifier.lane(message), &result);
+        }
+        Some(Attempt { notifier: name, result, took })
     }
 
     /// A panic of a notifier is a failed delivery, and so is one that does not end.

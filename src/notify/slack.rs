@@ -17,13 +17,14 @@ use tokio::time::{Instant, sleep};
 
 use self::client::{Client, Method};
 use super::settings::{Channels, Slack as Settings};
-use super::{Notifier, NotifyError, SetupError};
+use super::{Notifier, NotifyError, Refusal, SetupError};
 use crate::domain::decision::{Channel, Sev};
 use crate::domain::message::{Form, Message, NotifierName, Thread};
 use crate::domain::secret::Secret;
 use crate::wire::Wire;
 
-/// A SEV-1 that is told to wait no longer than this is sent once more at once: two seconds of a deadline of fifteen.
+/// A SEV-1 that is told to wait no longer than this is sent once more at once: two seconds of
+/// a deadline of five.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -118,9 +119,9 @@ impl Slack {
         known.map_or(channel, |(name, _)| name).to_owned()
     }
 
-    fn body(&self, message: &Message, target: &Target) -> Value {
+    fn body(&self, message: &Message, target: &Target, misplaced: Option<&str>) -> Value {
         let in_thread = target.method == Method::Post && target.ts.is_some();
-        let mut body = blocks::layout(message, self.test_mode, in_thread);
+        let mut body = blocks::layout(message, self.test_mode, in_thread, misplaced);
         if self.client.has_threads() {
             body["channel"] = json!(target.channel);
         }
@@ -144,14 +145,62 @@ impl Slack {
         (severity < Sev::Sev1 || hold.by == Sev::Sev1).then_some(left)
     }
 
+    /// The other configured channel, for a message of its own. In test mode nothing leaves the test channel, and a webhook
+    /// has one.
+    fn elsewhere(&self, target: &Target) -> Option<Target> {
+        if self.test_mode || !self.client.has_threads() || target.ts.is_some() {
+            return None;
+        }
+        let all = [&self.channels.critical, &self.channels.infrastructure];
+        let other = all.into_iter().find(|channel| **channel != target.channel)?;
+        Some(Target { method: Method::Post, channel: other.clone(), ts: None })
+    }
+
+    fn key(&self, target: &Target) -> (Method, String) {
+        // A webhook has one channel, whatever the message asks for.
+        let has_channels = self.client.has_threads();
+        let lane = if has_channels { self.lane_of(&target.channel) } else { "webhook".to_owned() };
+        (target.method, lane)
+    }
+
+    async fn to(
+        &self,
+        message: &Message,
+        target: &Target,
+        misplaced: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Option<Thread>, NotifyError> {
+        let key = self.key(target);
+        if let Some(left) = self.held(&key, message.severity) {
+            let text = format!(
+                "Slack has told us to wait before calling {} again: not sent, {} s are left",
+                target.method.path(),
+                left.as_secs_f64().ceil()
+            );
+            return Err(NotifyError::RateLimited { text, retry_after: left });
+        }
+        match self.once(message, target, misplaced, &key, deadline).await {
+            Err(NotifyError::RateLimited { retry_after, .. })
+                if message.severity == Sev::Sev1
+                    && retry_after <= SHORT_WAIT
+                    && Instant::now() + retry_after < deadline =>
+            {
+                sleep(retry_after).await;
+                self.once(message, target, misplaced, &key, deadline).await
+            }
+            result => result,
+        }
+    }
+
     async fn once(
         &self,
         message: &Message,
         target: &Target,
+        misplaced: Option<&str>,
         key: &(Method, String),
         deadline: Instant,
     ) -> Result<Option<Thread>, NotifyError> {
-        let body = self.body(message, target);
+        let body = self.body(message, target, misplaced);
         let sent = self.client.send(target.method, &body, deadline).await;
         if let Err(NotifyError::RateLimited { retry_after, .. }) = &sent {
             let hold = Hold { until: Instant::now() + *retry_after, by: message.severity };
@@ -173,12 +222,7 @@ impl Notifier for Slack {
     }
 
     fn lane(&self, message: &Message) -> String {
-        // A webhook has one channel, whatever the message asks for.
-        if self.client.has_threads() {
-            self.lane_of(&self.target(message).channel)
-        } else {
-            "webhook".to_owned()
-        }
+        self.key(&self.target(message)).1
     }
 
     fn sends(&self, form: &Form) -> bool {
@@ -195,25 +239,27 @@ impl Notifier for Slack {
         deadline: Instant,
     ) -> Result<Option<Thread>, NotifyError> {
         let target = self.target(message);
-        let key = (target.method, self.lane(message));
-        if let Some(left) = self.held(&key, message.severity) {
-            let text = format!(
-                "Slack has told us to wait before calling {} again: not sent, {} s are left",
-                target.method.path(),
-                left.as_secs_f64().ceil()
-            );
-            return Err(NotifyError::RateLimited { text, retry_after: left });
-        }
-        match self.once(message, &target, &key, deadline).await {
-            Err(NotifyError::RateLimited { retry_after, .. })
-                if message.severity == Sev::Sev1
-                    && retry_after <= SHORT_WAIT
-                    && Instant::now() + retry_after < deadline =>
-            {
-                sleep(retry_after).await;
-                self.once(message, &target, &key, deadline).await
+        let refused = self.to(message, &target, None, deadline).await;
+        let Err(NotifyError::Refused { text, about: Refusal::Place }) = &refused else {
+            return refused;
+        };
+        let Some(other) = self.elsewhere(&target) else { return refused };
+        // Better in the wrong channel than in none.
+        let why = format!("{} does not take it. {text}", target.channel);
+        match self.to(message, &other, Some(&why), deadline).await {
+            Ok(thread) => {
+                let (channel, told_in) = (&target.channel, &other.channel);
+                tracing::error!(
+                    channel,
+                    told_in,
+                    error = text,
+                    "people are told in another channel"
+                );
+                Ok(thread)
             }
-            result => result,
+            // It may have arrived.
+            Err(NotifyError::Timeout(late)) => Err(NotifyError::Timeout(format!("{text}; {late}"))),
+            Err(_) => refused,
         }
     }
 }

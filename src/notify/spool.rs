@@ -148,10 +148,9 @@ impl Spool {
         };
         fs::create_dir_all(&self.folder).map_err(failed(&self.folder))?;
         self.make_room()?;
-        let content = Content { notifier, error: error.to_owned(), message: message.clone() };
-        let text = serde_json::to_string_pretty(&content)
-            .map_err(|error| failed(&self.folder)(error.into()))?;
-        let text = hide(&self.secrets, text);
+        let error = hide(&self.secrets, error.to_owned());
+        let text = written(Content { notifier, error, message: self.without_secrets(message) })
+            .map_err(failed(&self.folder))?;
         // Readable by its owner alone: it tells what is wrong inside.
         let mut file = tempfile::Builder::new()
             .prefix(TEMPORARY)
@@ -168,8 +167,11 @@ impl Spool {
             let path = self.folder.join(format!("{stem}.json"));
             match file.persist_noclobber(&path) {
                 Ok(_) => {
-                    // The name is durable with the folder.
-                    File::open(&self.folder).and_then(|f| f.sync_all()).map_err(failed(&path))?;
+                    // The name is durable with the folder. Without that it is there all the same: one more file would
+                    // tell it twice.
+                    if let Err(error) = File::open(&self.folder).and_then(|f| f.sync_all()) {
+                        tracing::warn!(%error, path = %path.display(), "a backup may not survive a power cut");
+                    }
                     return Ok(format!("{stem}.json"));
                 }
                 Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => {
@@ -180,6 +182,21 @@ impl Spool {
         }
         let source = io::Error::other("every name of this second is taken");
         Err(SpoolError::Write { path: self.folder.clone(), source })
+    }
+
+    /// A server's answer may stand in any text; names and ids stay what they are.
+    fn without_secrets(&self, message: &Message) -> Message {
+        let mut message = message.clone();
+        let Message { title, root_cause, impact, actions, entries, .. } = &mut message;
+        let own = [title, root_cause, impact].into_iter().chain(actions);
+        let of_entries = entries.iter_mut().flat_map(|entry| {
+            let lists = entry.findings.iter_mut().chain(&mut entry.recommendations);
+            lists.chain(&mut entry.runbook_url).chain(&mut entry.deployment)
+        });
+        for text in own.chain(of_entries) {
+            *text = hide(&self.secrets, std::mem::take(text));
+        }
+        message
     }
 
     /// How many wait.
@@ -275,6 +292,26 @@ impl Spool {
         for file in done.iter().rev().skip(MAX_DONE) {
             let _ = fs::remove_file(self.folder.join(file));
         }
+    }
+}
+
+/// As it is kept, without the least severe incidents when it would be too large to be read again.
+fn written(mut content: Content) -> io::Result<String> {
+    let all = content.message.entries.len();
+    let impact = content.message.impact.clone();
+    loop {
+        let text = serde_json::to_string_pretty(&content)?;
+        if text.len() as u64 <= MAX_BYTES {
+            return Ok(text);
+        }
+        let message = &mut content.message;
+        if message.entries.is_empty() {
+            return Err(io::Error::other(format!("it is larger than {} MiB", MAX_BYTES >> 20)));
+        }
+        message.entries.sort_by_key(|entry| std::cmp::Reverse(entry.severity));
+        message.entries.truncate(message.entries.len() / 2);
+        let left_out = all - message.entries.len();
+        message.impact = format!("{left_out} more incidents: mape-k status. {impact}");
     }
 }
 

@@ -97,6 +97,25 @@ impl Scene {
     }
 }
 
+/// Slack and an Alertmanager; the second is answered for by a fake that takes everything.
+pub async fn both() -> (Scene, FakeSlack) {
+    let mut scene = Scene::bot().await;
+    let alertmanager = FakeSlack::start().await;
+    let settings = Slack {
+        enabled: true,
+        api_url: scene.slack.url.join("api").expect("a URL"),
+        token: Some(Secret::new(TOKEN.to_owned())),
+        ..Slack::default()
+    };
+    let url = Some(alertmanager.url.clone());
+    let notify =
+        Settings { alertmanager: mape_k::notify::settings::Alertmanager { enabled: true, url } };
+    let setup =
+        Setup { notify: &notify, ..setup(&settings, &scene.metrics, Some(scene.folder.path())) };
+    scene.notifiers = Notifiers::new(setup).expect("settings that can notify");
+    (scene, alertmanager)
+}
+
 pub fn setup<'a>(
     slack: &'a Slack,
     metrics: &Arc<Metrics>,

@@ -64,10 +64,11 @@ impl IncidentBoard {
     }
 
     /// After the delivery of a message to every notifier. It is told when one of them confirmed it or keeps it to be sent
-    /// again; with no notifier at all (`deliveries` empty) the log is who was told. Otherwise it stays due.
+    /// again; with nobody who carries its like (`deliveries` empty) the log is who was told. Otherwise it stays due.
     pub fn told(&mut self, message: &Message, deliveries: &[Delivery], now: Time) {
         let is_told = deliveries.is_empty()
             || deliveries.iter().any(|delivery| delivery.result.is_ok() || delivery.backed_up);
+        let is_confirmed = deliveries.iter().any(|delivery| delivery.result.is_ok());
         let is_edit = matches!(message.form, Form::Edit(_));
         if !is_told && !is_edit {
             return;
@@ -106,19 +107,53 @@ impl IncidentBoard {
                 }
                 Form::Summary => incident.is_queued = false,
             }
+            match &message.form {
+                Form::Edit(_) => {}
+                _ if is_confirmed => incident.course.in_backup = false,
+                // An update that is lost is no reason for an alert.
+                Form::Update(_) => {}
+                Form::Alert | Form::Ended(_) | Form::Summary => {
+                    incident.course.in_backup = !deliveries.is_empty();
+                }
+            }
             self.changed.insert(incident.id.clone());
         }
     }
 
-    /// A message that had waited in a backup has been delivered: its incidents can be answered there.
-    pub fn resent(&mut self, message: &Message, thread: &Thread) {
+    /// A message that had waited in a backup has been confirmed. What was alerted by it can be answered there.
+    pub fn resent<'a>(&mut self, message: &Message, thread: impl Into<Option<&'a Thread>>) {
+        let is_followed = matches!(message.form, Form::Alert | Form::Update(_));
+        let thread = thread.into().filter(|_| is_followed);
         for entry in &message.entries {
             let held = self.incidents.iter_mut().find(|one| one.id == entry.incident);
-            if let Some(incident) = held.filter(|incident| incident.thread.is_none()) {
-                incident.thread = Some(thread.clone());
-                self.changed.insert(incident.id.clone());
+            let Some(incident) = held else { continue };
+            incident.course.in_backup = false;
+            if incident.thread.is_none() {
+                incident.thread = thread.cloned();
             }
+            self.changed.insert(incident.id.clone());
         }
+    }
+
+    /// After a start or a take-over: whoever was told by a backup that no longer waits here has not been told, and is due
+    /// again. Answers their ids.
+    pub fn missing_backups(&mut self, is_waiting: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let is_missing = |one: &&mut ServiceIncident| one.course.in_backup && !is_waiting(&one.id);
+        let mut missing = Vec::new();
+        for incident in self.incidents.iter_mut().filter(is_missing) {
+            incident.course.in_backup = false;
+            if incident.is_open() {
+                incident.told_at = None;
+            } else if incident.told_at.is_some() {
+                incident.end_is_due = true;
+                incident.course.end_told_at = None;
+            } else {
+                incident.is_queued = true;
+            }
+            self.changed.insert(incident.id.clone());
+            missing.push(incident.id.clone());
+        }
+        missing
     }
 }
 

@@ -152,8 +152,8 @@ impl Client {
         (commits, wait)
     }
 
-    /// The files that a commit changed, the first of them.
-    pub async fn files(&self, sha: &str, deadline: Instant) -> Told<Vec<String>> {
+    /// The files that a commit changed, the first of them, and whether there may be more.
+    pub async fn files(&self, sha: &str, deadline: Instant) -> Told<(Vec<String>, bool)> {
         let asked = format!("commit {sha}");
         // Files come in pages, with their patches.
         let count = MAX_FILES.to_string();
@@ -161,8 +161,10 @@ impl Client {
         let (answer, wait) =
             self.ask::<CommitFiles>(&["commits", sha], &pairs, &asked, deadline).await;
         let files = answer.map(|commit| {
+            // A full page says nothing of the next.
+            let has_more = commit.files.len() >= MAX_FILES;
             let files = commit.files.into_iter().take(MAX_FILES);
-            files.map(|file| shorten(&file.filename)).collect()
+            (files.map(|file| shorten(&file.filename)).collect(), has_more)
         });
         (files, wait)
     }

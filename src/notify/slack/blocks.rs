@@ -17,8 +17,8 @@ const MAX_HEADER: usize = 150;
 /// 11,000 on (msg_blocks_too_long).
 const MAX_TEXT: usize = 9_000;
 
-/// Of that: what and impact, what to do, and the last line.
-const MAX_FACTS: usize = 1_500;
+/// Of that: where it belongs, what and impact, what to do, and the last line.
+const MAX_FACTS: usize = 1_900;
 const MAX_ACTIONS: usize = 1_500;
 const MAX_CONTEXT: usize = 300;
 
@@ -28,12 +28,17 @@ const ENTRY: std::ops::RangeInclusive<usize> = 400..=2_500;
 /// One line of a list.
 const MAX_LINE: usize = 300;
 
-/// `text`, `blocks`, `attachments` of a message.
-pub(super) fn layout(message: &Message, is_test: bool, in_thread: bool) -> Value {
+/// `text`, `blocks`, `attachments` of a message. `misplaced`: why it is not where it belongs.
+pub(super) fn layout(
+    message: &Message,
+    is_test: bool,
+    in_thread: bool,
+    misplaced: Option<&str>,
+) -> Value {
     let title = title(message, is_test);
     let is_brief = matches!(message.form, Form::Update(_) | Form::Ended(_) | Form::Summary);
     let mut body = Vec::new();
-    let facts = facts(message, is_brief);
+    let facts = facts(message, is_brief, misplaced);
     body.extend(section(&facts));
     let actions = if is_brief { String::new() } else { actions(message) };
     body.extend(section(&actions));
@@ -80,8 +85,11 @@ fn colour(message: &Message) -> &'static str {
     }
 }
 
-fn facts(message: &Message, is_brief: bool) -> String {
+fn facts(message: &Message, is_brief: bool, misplaced: Option<&str>) -> String {
     let mut lines = Lines::of(MAX_FACTS);
+    if let Some(why) = misplaced {
+        lines.push(&format!("*Not where it belongs:* {}", escaped(why, 350)));
+    }
     if !is_brief {
         lines.push(&format!("*Severity:* {}", message.severity));
     }

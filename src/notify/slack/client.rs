@@ -10,13 +10,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use super::hints::hint;
+use super::hints::{about, hint};
 use crate::domain::address;
 use crate::domain::message::Thread;
 use crate::domain::secret::Secret;
 use crate::notify::call::{Answer, Caller, below, credentials, shorten};
 use crate::notify::settings::Slack as Settings;
-use crate::notify::{NotifyError, SetupError};
+use crate::notify::{NotifyError, Refusal, SetupError};
 use crate::wire::Wire;
 
 /// What Slack asks for when it names no time.
@@ -172,7 +172,8 @@ impl Client {
 
     fn refused(&self, asked: &str, code: &str, more: &str) -> NotifyError {
         let (server, code) = (&self.caller.server, shorten(code));
-        NotifyError::Refused(format!("{server}, asked for {asked}: {code}{more}. {}", hint(&code)))
+        let text = format!("{server}, asked for {asked}: {code}{more}. {}", hint(&code));
+        NotifyError::Refused { text, about: about(&code) }
     }
 
     /// Neither a confirmation nor a refusal of Slack's.
@@ -184,10 +185,11 @@ impl Client {
         } else {
             format!("Check that {key} is Slack and no proxy answers in its place")
         };
-        NotifyError::Refused(format!(
+        let text = format!(
             "{server}, asked for {asked}: {}, no confirmation: {said}. {advice}",
             answer.status
-        ))
+        );
+        NotifyError::Refused { text, about: Refusal::Other }
     }
 
     fn rate_limited(&self, answer: &Answer, asked: &str) -> NotifyError {

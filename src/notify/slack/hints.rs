@@ -1,4 +1,28 @@
-//! What Slack's error codes mean for whoever set it up.
+//! What Slack's error codes mean: what a refusal is about, and what whoever set it up can do.
+
+use crate::notify::Refusal;
+
+/// What a code refuses: the channel, the message, or all.
+pub(super) fn about(code: &str) -> Refusal {
+    match code {
+        "not_in_channel" | "channel_not_found" | "is_archived" | "channel_is_archived" => {
+            Refusal::Place
+        }
+        "invalid_blocks"
+        | "invalid_blocks_format"
+        | "invalid_attachments"
+        | "invalid_payload"
+        | "msg_too_long"
+        | "msg_blocks_too_long"
+        | "no_text"
+        | "too_many_attachments"
+        | "message_not_found"
+        | "thread_not_found"
+        | "cannot_reply_to_message"
+        | "restricted_action_thread_locked" => Refusal::Message,
+        _ => Refusal::Other,
+    }
+}
 
 /// What to do about a code of `chat.postMessage`, `chat.update` or an incoming webhook.
 pub(super) fn hint(code: &str) -> &'static str {

@@ -90,7 +90,7 @@ async fn b38_an_escalation_stands_at_a_real_alertmanager_as_ours_and_ends_there(
     // An edit and an update are no calls: the refresh says it.
     for form in [Form::Update(None), Form::Edit(super::messages::thread("C1", "1.2"))] {
         let told = notifiers.deliver(&[with_form(message.clone(), form)], soon()).await;
-        assert_eq!((&told[0][0].result, told[0][0].took), (&Ok(None), Duration::ZERO));
+        assert_eq!(told, [[]]);
     }
     let ended = with_form(Message { at: now(), ..message }, Form::Ended(None));
     assert_eq!(notifiers.deliver(&[ended], soon()).await[0][0].result, Ok(None));
@@ -145,7 +145,7 @@ async fn b38_an_alertmanager_that_is_away_leaves_a_backup_and_is_told_when_it_is
     server.server.start().await;
     // Over by now: told in a summary that ends by itself.
     let resent = notifiers.resend(&|_| false, now(), soon()).await;
-    assert_eq!(resent.summarized.len(), 1);
+    assert_eq!(resent.deliveries[0].0.form, Form::Summary);
     let alerts = listed(&server, 1).await;
     assert_eq!(alerts[0]["labels"]["class"], "summary");
     assert_eq!(alerts[0]["labels"]["severity"], "warning", "what is late calls nobody out of bed");

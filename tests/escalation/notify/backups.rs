@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::fake_slack::Reply;
-use super::messages::{alert, alert_at, with_form};
+use super::messages::{alert, alert_at, at, entry, with_form};
 use super::{Scene, TOKEN, files, setup, soon};
 
 fn content(scene: &Scene, file: &str) -> Value {
@@ -139,6 +139,43 @@ async fn b07_a_panic_is_a_failed_delivery_with_a_backup_and_the_next_message_goe
 }
 
 #[tokio::test]
+async fn b26_a_secret_that_is_a_common_word_leaves_a_backup_that_can_be_read() {
+    let scene =
+        Scene::with(|slack, _| slack.token = Some(Secret::new("severity".to_owned()))).await;
+    scene.slack.always(Reply::Quote);
+    let mut message = alert(Sev::Sev1, "payments");
+    message.root_cause = "the severity of it".to_owned();
+    let told = scene.tell(&message).await;
+    assert!(told.backed_up && !told.result.expect_err("a 500").contains("severity"));
+    let content = content(&scene, &scene.files()[0]);
+    assert_eq!(content["message"]["severity"], "SEV-1");
+    assert_eq!(content["message"]["root_cause"], "the *** of it");
+    scene.slack.always(Reply::Fine);
+    let resent = scene.notifiers.resend(&|_| true, at(60), soon()).await;
+    assert!(resent.deliveries[0].1.result.is_ok());
+}
+
+#[tokio::test]
+async fn b05_a_message_that_is_too_large_is_kept_without_its_least_severe_incidents() {
+    let scene = Scene::bot().await;
+    scene.slack.always(Reply::Status(500, "upstream"));
+    let mut message = alert(Sev::Sev1, "payments");
+    message.entries = (0..3_000).map(|n| entry(n, "batch", Sev::Sev3)).collect();
+    for entry in &mut message.entries {
+        entry.findings.push("x".repeat(2_000));
+    }
+    message.entries.push(entry(3_000, "payments", Sev::Sev1));
+    assert!(scene.tell(&message).await.backed_up);
+    scene.slack.always(Reply::Fine);
+    let resent = scene.notifiers.resend(&|_| true, at(60), soon()).await;
+    let (told, delivery) = &resent.deliveries[0];
+    assert!(delivery.result.is_ok());
+    assert_eq!(told.entries[0].service, "payments", "the worst is kept");
+    assert!(told.impact.starts_with("1501 more incidents: mape-k status. "), "{}", told.impact);
+    assert_eq!(scene.files(), ["backup_20261122_025012_SEV-1.sent.json"]);
+}
+
+#[tokio::test]
 async fn b07_backups_of_one_second_do_not_collide() {
     let scene = Scene::bot().await;
     scene.slack.always(Reply::Status(500, "upstream"));
@@ -166,7 +203,7 @@ async fn b07_a_name_is_not_used_again_when_its_backup_was_sent() {
         scene.slack.always(Reply::Status(500, "upstream"));
         scene.tell(&message).await;
         scene.slack.always(Reply::Fine);
-        scene.notifiers.resend(&|_| true, message.at, soon()).await;
+        scene.notifiers.resend(&|_| true, at(60), soon()).await;
     }
     assert_eq!(
         scene.files(),

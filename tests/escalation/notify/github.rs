@@ -164,6 +164,22 @@ async fn b29_a_commit_has_its_sha_author_pull_request_and_files() {
 }
 
 #[tokio::test]
+async fn b29_of_a_commit_with_very_many_files_the_first_are_known_and_that_there_are_more() {
+    let github = FakeGithub::start().await;
+    let client = github.client();
+    let of = async |count: usize, sha: &str| {
+        let files: Vec<Value> =
+            (0..count).map(|n| json!({ "filename": format!("a/{n}") })).collect();
+        github.answers("commits", &json!([commit(sha, -900)]));
+        github.answers(&format!("commits/{sha}"), &json!({ "files": files }));
+        let commits = client.commits(sha, at(-86_400), soon()).await.expect("an answer");
+        (commits[0].files.len(), commits[0].has_more_files)
+    };
+    assert_eq!(of(29, "few").await, (29, false));
+    assert_eq!(of(300, "many").await, (30, true));
+}
+
+#[tokio::test]
 async fn b29_a_path_that_nobody_touched_has_no_commits() {
     let github = FakeGithub::start().await;
     github.answers("commits", &json!([]));

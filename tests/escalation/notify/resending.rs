@@ -1,11 +1,14 @@
 //! When Slack is back: each backup is told once, the worst first, and what is over or old in one summary.
 
+use std::time::Duration;
+
 use mape_k::domain::decision::Sev;
 use mape_k::domain::message::{Form, Message};
+use tokio::time::Instant;
 
 use super::fake_slack::{Asked, Reply};
 use super::messages::{alert, alert_at, at, entry, thread, with_form};
-use super::{Scene, soon};
+use super::{Scene, both, soon};
 
 async fn failed(scene: &Scene, messages: &[Message]) {
     scene.slack.always(Reply::Status(500, "upstream"));
@@ -93,7 +96,7 @@ async fn b07_a_channel_that_fails_does_not_keep_the_other_from_being_told() {
     messages.push(alert_at(Sev::Sev2, "web", 7, 2));
     failed(&scene, &messages).await;
     scene.slack.answers(|asked| match asked.channel() {
-        "#critical-alerts" => Reply::No("channel_not_found"),
+        "#critical-alerts" => Reply::No("restricted_action"),
         _ => Reply::Fine,
     });
     scene.notifiers.resend(&|_| true, at(60), soon()).await;
@@ -114,7 +117,7 @@ async fn b07_what_is_over_or_older_than_an_hour_is_told_in_one_summary() {
     failed(&scene, &messages).await;
     let is_open = |id: &str| !id.ends_with("001");
     let resent = scene.notifiers.resend(&is_open, at(3_900), soon()).await;
-    assert_eq!(resent.summarized.len(), 3);
+    assert_eq!(resent.deliveries.len(), 2);
     let told = shown(&scene);
     assert_eq!(told.len(), 2, "one of its own, one summary: {told:#?}");
     assert!(told[0].contains("SEV-2: open is down"));
@@ -133,11 +136,12 @@ async fn b07_a_summary_that_fails_is_told_the_next_time() {
     failed(&scene, &[alert(Sev::Sev2, "web")]).await;
     scene.slack.always(Reply::Status(500, "still"));
     let resent = scene.notifiers.resend(&|_| false, at(60), soon()).await;
-    assert!(resent.summarized.is_empty());
+    assert!(resent.deliveries[0].1.result.is_err());
     assert_eq!(scene.files(), ["backup_20261122_025012_SEV-2.json"]);
     scene.slack.always(Reply::Fine);
     let resent = scene.notifiers.resend(&|_| false, at(90), soon()).await;
-    assert_eq!(resent.summarized.len(), 1);
+    assert_eq!(resent.deliveries[0].0.form, Form::Summary);
+    assert_eq!(scene.files(), ["backup_20261122_025012_SEV-2.sent.json"]);
 }
 
 #[tokio::test]
@@ -210,4 +214,100 @@ async fn b07_a_backup_that_was_told_and_cannot_be_renamed_is_not_told_again() {
     let resent = scene.notifiers.resend(&|_| true, at(90), soon()).await;
     assert!(resent.deliveries.is_empty());
     assert_eq!(scene.slack.asked().len(), 1);
+}
+
+/// Not for long: what hangs is not waited for.
+fn shortly() -> Instant {
+    Instant::now() + Duration::from_millis(300)
+}
+
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+/// How often Slack is called for what waits, when it answers none.
+async fn tried(scene: &Scene, second: i64) -> usize {
+    scene.slack.always(Reply::Never);
+    scene.notifiers.resend(&|_| true, at(second), shortly()).await;
+    scene.slack.asked().len()
+}
+
+#[tokio::test]
+async fn b07_after_a_time_out_a_backup_waits_longer_each_time_until_one_is_confirmed() {
+    let scene = Scene::bot().await;
+    scene.slack.always(Reply::Never);
+    let told = scene.notifiers.deliver(&[alert(Sev::Sev1, "payments")], shortly()).await;
+    assert!(told[0][0].backed_up);
+    assert_eq!(scene.slack.asked().len(), 1);
+    assert_eq!(tried(&scene, 30).await, 0, "it may have arrived");
+    pass(61).await;
+    assert_eq!(tried(&scene, 61).await, 1, "after a minute");
+    pass(61).await;
+    assert_eq!(tried(&scene, 122).await, 0, "the pause is twice as long");
+    pass(60).await;
+    assert_eq!(tried(&scene, 182).await, 1);
+    // New messages are tried, and a confirmed one means that the channel is well.
+    scene.slack.always(Reply::Fine);
+    assert!(scene.tell(&alert_at(Sev::Sev1, "login", 190, 2)).await.result.is_ok());
+    scene.slack.asked();
+    assert_eq!(tried(&scene, 210).await, 1);
+    pass(61).await;
+    assert_eq!(tried(&scene, 271).await, 1, "a minute again");
+}
+
+#[tokio::test]
+async fn b07_the_pause_of_one_channel_is_not_that_of_another() {
+    let scene = Scene::bot().await;
+    failed(&scene, &[alert_at(Sev::Sev2, "web", 0, 2)]).await;
+    scene.slack.always(Reply::Never);
+    scene.notifiers.deliver(&[alert_at(Sev::Sev1, "payments", 1, 1)], shortly()).await;
+    scene.slack.asked();
+    scene.slack.always(Reply::Fine);
+    scene.notifiers.resend(&|_| true, at(30), soon()).await;
+    assert_eq!(scene.slack.asked_once().channel(), "#infrastructure-alerts");
+}
+
+#[tokio::test]
+async fn b07_what_failed_in_a_cycle_is_not_tried_again_in_it() {
+    let scene = Scene::bot().await;
+    failed(&scene, &[alert(Sev::Sev1, "payments")]).await;
+    scene.notifiers.resend(&|_| true, at(0), soon()).await;
+    assert!(scene.slack.asked().is_empty());
+    scene.notifiers.resend(&|_| true, at(30), soon()).await;
+    assert_eq!(scene.slack.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn b07_one_notifier_that_hangs_keeps_no_time_from_the_other() {
+    let (scene, alertmanager) = both().await;
+    for server in [&scene.slack, &alertmanager] {
+        server.always(Reply::Status(500, "upstream"));
+    }
+    scene.notifiers.deliver(&[alert(Sev::Sev1, "payments")], soon()).await;
+    assert_eq!(scene.notifiers.waiting(), 2);
+    alertmanager.asked();
+    scene.slack.always(Reply::Never);
+    alertmanager.always(Reply::Fine);
+    let resent = scene.notifiers.resend(&|_| true, at(30), shortly()).await;
+    assert_eq!(alertmanager.asked().len(), 1);
+    assert_eq!(resent.deliveries.len(), 2);
+    assert_eq!(scene.notifiers.waiting(), 1);
+    let waiting = scene.notifiers.waiting_incidents();
+    assert_eq!(waiting.into_iter().collect::<Vec<_>>(), ["INC-20261122_025012-001"]);
+}
+
+#[tokio::test]
+async fn b07_a_message_that_slack_does_not_take_holds_back_nobody_behind_it() {
+    let scene = Scene::bot().await;
+    let messages = [alert(Sev::Sev1, "payments"), alert_at(Sev::Sev1, "login", 1, 2)];
+    failed(&scene, &messages).await;
+    scene.slack.answers(|asked| match asked.shown().contains("payments") {
+        true => Reply::No("msg_blocks_too_long"),
+        false => Reply::Fine,
+    });
+    let resent = scene.notifiers.resend(&|_| true, at(30), soon()).await;
+    assert!(resent.deliveries[0].1.result.is_err());
+    assert!(resent.deliveries[1].1.result.is_ok());
 }

@@ -13,7 +13,7 @@ use mape_k::notify::settings::Slack;
 
 use super::fake_slack::Reply;
 use super::messages::{alert, thread, with_form};
-use super::{Scene, TOKEN, setup, soon};
+use super::{Scene, TOKEN, both, setup, soon};
 
 #[tokio::test]
 async fn b23_nothing_to_tell_is_no_call_and_no_file() {
@@ -106,7 +106,7 @@ async fn b24_an_incoming_webhook_has_messages_of_their_own_and_no_edits() {
     assert!(asked.body.get("channel").is_none(), "the webhook has its own");
     assert!(!asked.headers.contains_key("authorization"));
     let edit = with_form(message.clone(), Form::Edit(thread("C1", "1.2")));
-    assert_eq!(scene.tell(&edit).await.result, Ok(None));
+    assert_eq!(scene.notifiers.deliver(&[edit], soon()).await, [[]], "nothing was told");
     assert!(scene.slack.asked().is_empty());
     for form in [Form::Update(Some(thread("C1", "1.2"))), Form::Ended(None)] {
         assert_eq!(scene.tell(&with_form(message.clone(), form)).await.result, Ok(None));
@@ -125,7 +125,8 @@ async fn in_test_mode_everything_goes_to_the_test_channel_and_says_so() {
     assert!(asked.body["text"].as_str().expect("a text").starts_with("[TEST]"));
     // A thread that began before test mode is left alone.
     let elsewhere = thread("C0CRITICAL-ALERTS", "1.2");
-    scene.tell(&with_form(message.clone(), Form::Edit(elsewhere.clone()))).await;
+    let edit = with_form(message.clone(), Form::Edit(elsewhere.clone()));
+    assert_eq!(scene.notifiers.deliver(&[edit], soon()).await, [[]], "nothing was told");
     assert!(scene.slack.asked().is_empty());
     scene.tell(&with_form(message.clone(), Form::Ended(Some(elsewhere)))).await;
     let asked = scene.slack.asked_once();
@@ -153,6 +154,64 @@ async fn b07_a_refusal_names_slacks_code_and_what_to_do() {
     }
     let refused = r#"mape_k_notifications_total{notifier="slack",result="refused"}"#;
     assert!((scene.metric(refused) - 6.0).abs() < 1e-9);
+}
+
+#[tokio::test]
+async fn b24_a_channel_that_takes_nothing_is_stood_in_for_by_the_other() {
+    let cases = [
+        (Sev::Sev1, "channel_not_found", "#critical-alerts", "#infrastructure-alerts"),
+        (Sev::Sev2, "is_archived", "#infrastructure-alerts", "#critical-alerts"),
+    ];
+    for (severity, code, wrong, other) in cases {
+        let scene = Scene::bot().await;
+        scene.slack.answers(
+            move |asked| {
+                if asked.channel() == wrong { Reply::No(code) } else { Reply::Fine }
+            },
+        );
+        let place = scene.tell(&alert(severity, "payments")).await.result.expect("told");
+        assert!(place.expect("a thread").channel.starts_with("C0"));
+        let asked = scene.slack.asked();
+        assert_eq!(asked.len(), 2);
+        assert_eq!(asked[1].channel(), other);
+        let shown = asked[1].shown();
+        assert!(shown.contains(wrong) && shown.contains(code), "why it is here: {shown}");
+        assert!(scene.files().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn b24_when_neither_channel_takes_it_the_first_error_stands() {
+    let scene = Scene::bot().await;
+    scene.slack.answers(|asked| match asked.channel() {
+        "#critical-alerts" => Reply::No("not_in_channel"),
+        _ => Reply::Status(500, "upstream"),
+    });
+    let told = scene.tell(&alert(Sev::Sev1, "payments")).await;
+    assert!(told.backed_up && told.result.expect_err("refused").contains("not_in_channel"));
+    assert_eq!(scene.slack.asked().len(), 2);
+    // An answer in a thread has no other place, and nothing leaves the test channel.
+    let answer = with_form(alert(Sev::Sev1, "payments"), Form::Ended(Some(thread("C1", "1.2"))));
+    scene.slack.always(Reply::No("channel_not_found"));
+    assert!(scene.tell(&answer).await.result.is_err());
+    assert_eq!(scene.slack.asked().len(), 1);
+    let test = Scene::with(|slack, _| slack.test_mode = true).await;
+    test.slack.always(Reply::No("channel_not_found"));
+    assert!(test.tell(&alert(Sev::Sev1, "payments")).await.result.is_err());
+    assert_eq!(test.slack.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_notifier_does_not_send_is_no_delivery_of_its() {
+    let (scene, alertmanager) = both().await;
+    scene.slack.always(Reply::No("message_not_found"));
+    for form in [Form::Edit(thread("C1", "1.2")), Form::Update(Some(thread("C1", "1.2")))] {
+        let message = with_form(alert(Sev::Sev2, "web"), form);
+        let told = scene.notifiers.deliver(&[message], soon()).await;
+        assert_eq!(told[0].len(), 1, "{told:?}");
+        assert!(told[0][0].result.is_err(), "the Alertmanager has confirmed nothing");
+    }
+    assert!(alertmanager.asked().is_empty());
 }
 
 #[tokio::test]

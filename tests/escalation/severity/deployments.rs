@@ -16,6 +16,7 @@ fn commit(sha: &str, at: Time, file: &str) -> Commit {
         at,
         pull_request: Some((12, "Limits".to_owned())),
         files: vec![file.to_owned()],
+        has_more_files: false,
         url: format!("https://github.com/shop/deploy/commit/{sha}"),
     }
 }
@@ -37,6 +38,21 @@ fn b29_a_commit_fifteen_minutes_before_is_strong_and_an_unrelated_one_is_none() 
         assert_eq!(best_suspect(&payments, noon(), &[other]), None, "{unrelated}");
     }
     assert_eq!(best_suspect(&service("bare", Tier::P0), noon(), &[related]), None, "no paths");
+}
+
+#[test]
+fn b29_where_not_all_files_are_known_it_touches_the_path_that_was_asked_for() {
+    let payments = deployed("payments", Tier::P0);
+    let mut many = commit("1a2b3c4d5e6f", noon() - minutes(15), "apps/a/values.yaml");
+    many.has_more_files = true;
+    let mut unknown = commit("1a2b3c4d5e6f", noon() - minutes(15), "x");
+    unknown.files.clear();
+    for (one, words) in [(many, "files: at least apps/a"), (unknown, "files: not known")] {
+        let found = best_suspect(&payments, noon(), std::slice::from_ref(&one)).expect("a suspect");
+        let text = mape_k::escalation::correlation::in_words(&found, noon());
+        assert!(text.contains(words), "{text}");
+        assert_eq!(best_suspect(&service("bare", Tier::P0), noon(), &[one]), None, "no paths");
+    }
 }
 
 #[test]

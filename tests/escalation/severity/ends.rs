@@ -3,7 +3,7 @@
 use mape_k::domain::cluster::{ClusterReading, Kind};
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::IncidentClass;
-use mape_k::domain::message::Form;
+use mape_k::domain::message::{Form, Message};
 use mape_k::domain::reading::{FailureKind, ReadFailure};
 use mape_k::escalation::board::readable;
 
@@ -185,4 +185,62 @@ fn b07_what_waited_in_a_backup_is_answered_where_it_was_delivered_at_last() {
     world.board.resent(told.alert(), &thread);
     world.slack = super::world::Slack::Works;
     assert_eq!(world.cycles(1, &[])[0].form, Form::Ended(Some(thread)));
+}
+
+#[test]
+fn b07_the_thread_of_a_summary_is_no_place_to_follow_an_incident() {
+    let mut world = World::new(night());
+    world.slack = super::world::Slack::BackedUp;
+    let told = world.cycle(&[replicas("payments", 0, 2, night())]);
+    assert!(world.board.incidents()[0].course.in_backup);
+    let thread = mape_k::domain::message::Thread { channel: "C1".to_owned(), ts: "1.2".to_owned() };
+    let summary = Message { form: Form::Summary, ..told.alert().clone() };
+    world.board.resent(&summary, &thread);
+    assert_eq!(world.board.incidents()[0].thread, None);
+    assert!(!world.board.incidents()[0].course.in_backup, "and people have heard of it");
+}
+
+#[test]
+fn b07_whose_backup_is_lost_is_told_again_and_whose_waits_is_not() {
+    let mut world = World::new(night());
+    world.slack = super::world::Slack::BackedUp;
+    let down = [replicas("payments", 0, 2, night())];
+    world.cycle(&down);
+    world.restart();
+    world.slack = super::world::Slack::Works;
+    assert!(world.board.missing_backups(&|_| true).is_empty());
+    assert!(world.cycles(2, &down).is_empty(), "its backup is told");
+    world.restart();
+    let missing = world.board.missing_backups(&|_| false);
+    assert_eq!(missing, [world.board.incidents()[0].id.clone()]);
+    let told = world.cycles(1, &down);
+    assert_eq!((told.len(), &told[0].form), (1, &Form::Alert));
+    world.restart();
+    assert!(world.board.missing_backups(&|_| false).is_empty(), "it was confirmed");
+}
+
+#[test]
+fn b07_an_end_whose_backup_is_lost_is_told_again() {
+    let mut world = World::new(night());
+    world.cycle(&[replicas("payments", 0, 2, night())]);
+    world.slack = super::world::Slack::BackedUp;
+    assert!(matches!(world.cycles(1, &[])[0].form, Form::Ended(Some(_))));
+    world.restart();
+    world.slack = super::world::Slack::Works;
+    assert_eq!(world.board.missing_backups(&|_| false).len(), 1);
+    assert!(matches!(world.cycles(1, &[])[0].form, Form::Ended(Some(_))));
+}
+
+#[test]
+fn b20_a_mornings_summary_whose_backup_is_lost_is_told_again() {
+    let mut world = World::new(night());
+    world.cycle(&[replicas("search", 2, 3, world.now)]);
+    world.cycles(1, &[]);
+    world.now = at("2026-03-10T09:00:00Z");
+    world.slack = super::world::Slack::BackedUp;
+    assert_eq!(world.cycle(&[]).messages[0].form, Form::Summary);
+    world.restart();
+    world.slack = super::world::Slack::Works;
+    assert_eq!(world.board.missing_backups(&|_| false).len(), 1);
+    assert_eq!(world.cycles(1, &[])[0].form, Form::Summary);
 }
