@@ -118,6 +118,15 @@ impl People {
         self.failing_since = incidents.iter().find(|one| is_own(one)).map(|one| one.since);
         self.board = IncidentBoard::restore(&self.settings, incidents, remembered.board.clone());
         self.onsets = remembered.onsets.clone();
+        // Files are of one machine; what the store says is of all.
+        let waiting = self.notifiers.waiting_incidents();
+        let lost = self.board.missing_backups(&|incident| waiting.contains(incident));
+        if !lost.is_empty() {
+            tracing::warn!(
+                incidents = lost.join(", "),
+                "nobody was told of these, and what waited for it is not on this machine: they are due again"
+            );
+        }
         self.saved = Some(remembered);
         self.unsaved.clear();
         Ok(())

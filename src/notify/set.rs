@@ -254,12 +254,6 @@ impl Notifiers {
         }
     }
 
-    /// Files that wait to be sent again.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.spool.as_ref().and_then(|spool| spool.count().ok()).unwrap_or_default()
-    }
-
     /// Shows how many wait.
     pub(super) fn count_backups(&self) {
         let Some(spool) = &self.spool else { return };

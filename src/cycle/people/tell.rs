@@ -39,7 +39,7 @@ impl Cycle {
         let began = Instant::now();
         let deliveries = people.notifiers.deliver(&messages, began + TELL_WITHIN).await;
         for (message, deliveries) in messages.iter().zip(&deliveries) {
-            say(message, deliveries);
+            say(message, deliveries, people.notifiers.is_empty());
             people.board.told(message, deliveries, now);
         }
         let results: Vec<(&Message, &Delivery)> = messages
@@ -158,12 +158,12 @@ fn result(results: &[(&Message, &Delivery)], took: Duration) -> Option<Notificat
     })
 }
 
-fn say(message: &Message, deliveries: &[Delivery]) {
+fn say(message: &Message, deliveries: &[Delivery], nobody_is_there: bool) {
     if matches!(message.form, Form::Edit(_)) {
         return;
     }
     let (title, severity) = (&message.title, message.severity.as_str());
-    if deliveries.is_empty() {
+    if nobody_is_there {
         match message.severity {
             Sev::Sev1 | Sev::Sev2 => tracing::error!(
                 title,

@@ -142,3 +142,24 @@ async fn b07_a_panic_in_what_is_for_people_is_told_reported_and_stops_no_healing
     assert!(told[0].shown().contains("Unable to assess"), "{}", told[0].shown());
     assert_eq!(town.files("").iter().filter(|name| name.starts_with("cycle_")).count(), 5);
 }
+
+#[tokio::test]
+async fn b05_what_waited_in_files_of_another_machine_is_due_again() {
+    let town = Town::new().await;
+    town.slack.always(Reply::No("invalid_auth"));
+    town.deployment("payments", 0, 2, 3);
+    let mut running = town.start().await;
+    running.cycle().await;
+    assert_eq!(town.files("incidents").len(), 1);
+    running.stop().await;
+    // The store is shared, the folder was of the machine that is gone.
+    std::fs::remove_dir_all(town.logs()).expect("the folder goes");
+    town.posted();
+    town.slack.always(Reply::Fine);
+    let mut running = town.start().await;
+    let report = running.cycle().await;
+    assert_eq!(report.notifications_sent, 1, "people are told now");
+    assert_eq!(town.posted().len(), 1);
+    running.cycle().await;
+    assert!(town.posted().is_empty(), "once");
+}
