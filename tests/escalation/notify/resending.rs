@@ -303,9 +303,9 @@ async fn b07_a_message_that_slack_does_not_take_holds_back_nobody_behind_it() {
     let scene = Scene::bot().await;
     let messages = [alert(Sev::Sev1, "payments"), alert_at(Sev::Sev1, "login", 1, 2)];
     failed(&scene, &messages).await;
-    scene.slack.answers(|asked| match asked.shown().contains("payments") {
-        true => Reply::No("msg_blocks_too_long"),
-        false => Reply::Fine,
+    scene.slack.answers(|asked| {
+        let is_too_long = asked.shown().contains("payments");
+        if is_too_long { Reply::No("msg_blocks_too_long") } else { Reply::Fine }
     });
     let resent = scene.notifiers.resend(&|_| true, at(30), soon()).await;
     assert!(resent.deliveries[0].1.result.is_err());
