@@ -54,7 +54,7 @@ use recover::recover;
 
 pub use assess::{Assessor, Rules};
 pub use ids::Ids;
-pub use people::{Error as SetupError, Outside, People, Watch};
+pub use people::{Outside, People, Watch};
 
 /// Everything one cycle works with.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
 use crate::cycle::{Assessor, Cycle, Ids, Outside, People, Stages, Watch};
 use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
@@ -21,7 +21,9 @@ use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
 use crate::metrics::labels::{CallResult, CharterCall};
 use crate::monitor::cluster::{self, ClusterWatch, Patience};
+use crate::monitor::github::Github;
 use crate::monitor::{self, Monitor};
+use crate::notify::{self, Notifiers};
 use crate::server;
 use crate::wire::Wire;
 
@@ -46,7 +48,9 @@ pub enum Error {
     #[error(transparent)]
     Monitor(#[from] monitor::Error),
     #[error(transparent)]
-    People(#[from] crate::cycle::SetupError),
+    Notify(#[from] notify::SetupError),
+    #[error(transparent)]
+    Catalogue(#[from] config::Errors),
     #[error(transparent)]
     Loop(#[from] control_loop::Error),
     #[error(
@@ -109,8 +113,9 @@ pub async fn assemble_in(
     } else {
         (Watch::Off, None)
     };
-    let outside = Outside { wire: world.wire.clone(), assessor: world.assessor, watch };
-    let people = Box::new(People::new(config, outside, &metrics, clock)?);
+    let (notifiers, github) = people_outside(world.wire.as_ref(), config, &metrics, clock)?;
+    let outside = Outside { notifiers, github, assessor: world.assessor, watch };
+    let people = Box::new(People::new(config, outside)?);
     let (executor, monitor) = match world.wire {
         Some(wire) => (
             Executor::over(wire.clone(), execute, observer)?,
@@ -143,6 +148,32 @@ pub async fn assemble_in(
         cycle.lead(term).await?;
     }
     Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster: driver })
+}
+
+/// Those who tell people, and where deployments are looked for.
+fn people_outside(
+    wire: Option<&Arc<dyn Wire>>,
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    clock: Clock,
+) -> Result<(Notifiers, Option<Github>), Error> {
+    let setup = notify::Setup {
+        slack: &config.slack,
+        notify: &config.notify,
+        alertmanager_url: &config.alertmanager.url,
+        interval: config.orchestrator.loop_interval,
+        reports_dir: config.escalation.reports_dir.as_deref(),
+        metrics: metrics.clone(),
+    };
+    let settings = &config.github;
+    let (notifiers, github) = match wire {
+        Some(wire) => (
+            Notifiers::over(wire.clone(), setup)?,
+            settings.enabled.then(|| Github::over(wire.clone(), settings, clock)),
+        ),
+        None => (Notifiers::new(setup)?, settings.enabled.then(|| Github::new(settings, clock))),
+    };
+    Ok((notifiers, github.transpose()?))
 }
 
 /// The name of this machine, by which people find who leads.

@@ -41,7 +41,7 @@ use crate::monitor::github::Github;
 use crate::notify::Notifiers;
 use look::Looked;
 
-pub use build::{Error, Outside};
+pub use build::Outside;
 pub use look::Watch;
 
 /// Incidents that ended lately and may come back; more than end in a day of storms.

@@ -1,37 +1,24 @@
-//! Puts the second half together, of the configuration and the world around it.
+//! Puts the second half together: what the configuration says, and what the composition root hands in.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{People, Watch};
 use crate::analyzer::cluster::Onsets;
-use crate::clock::Clock;
 use crate::config::{self, CatalogueFile, Config};
 use crate::cycle::assess::{Assessor, Rules};
 use crate::domain::view;
 use crate::escalation::board::{BoardState, IncidentBoard};
 use crate::knowledge::report_files::ReportFiles;
-use crate::metrics::Metrics;
-use crate::monitor;
 use crate::monitor::github::Github;
-use crate::notify::{Notifiers, Setup, SetupError};
-use crate::wire::Wire;
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Catalogue(#[from] config::Errors),
-    #[error(transparent)]
-    Notify(#[from] SetupError),
-    #[error(transparent)]
-    Github(#[from] monitor::Error),
-}
+use crate::notify::Notifiers;
 
 /// What it meets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outside {
-    /// Instead of the network.
-    pub wire: Option<Arc<dyn Wire>>,
+    pub notifiers: Notifiers,
+    /// `None`: deployments are not looked for.
+    pub github: Option<Github>,
     /// Instead of the rules.
     pub assessor: Option<Arc<dyn Assessor>>,
     /// Where Kubernetes is looked at.
@@ -39,43 +26,23 @@ pub struct Outside {
 }
 
 impl People {
-    pub fn new(
-        config: &Config,
-        outside: Outside,
-        metrics: &Arc<Metrics>,
-        clock: Clock,
-    ) -> Result<Self, Error> {
+    /// Fails for a catalogue that cannot be taken.
+    pub fn new(config: &Config, outside: Outside) -> Result<Self, config::Errors> {
+        let Outside { notifiers, github, assessor, watch } = outside;
         let settings = config.escalation.clone();
         let (catalogue, warnings) = CatalogueFile::open(&settings)?;
         for warning in warnings {
             tracing::warn!(%warning, "the service catalogue is accepted with a warning");
         }
-        let setup = Setup {
-            slack: &config.slack,
-            notify: &config.notify,
-            alertmanager_url: &config.alertmanager.url,
-            interval: config.orchestrator.loop_interval,
-            reports_dir: settings.reports_dir.as_deref(),
-            metrics: metrics.clone(),
-        };
-        let notifiers = match &outside.wire {
-            Some(wire) => Notifiers::over(wire.clone(), setup)?,
-            None => Notifiers::new(setup)?,
-        };
-        let github = match (&outside.wire, config.github.enabled) {
-            (_, false) => None,
-            (Some(wire), true) => Some(Github::over(wire.clone(), &config.github, clock)?),
-            (None, true) => Some(Github::new(&config.github, clock)?),
-        };
         let files = settings
             .reports_dir
             .clone()
             .map(|folder| ReportFiles::new(folder, settings.reports_max_files));
         Ok(Self {
-            watch: outside.watch,
+            watch,
             log_lines: config.kubernetes.log_lines > 0,
             catalogue,
-            assessor: outside.assessor.unwrap_or_else(|| Arc::new(Rules)),
+            assessor: assessor.unwrap_or_else(|| Arc::new(Rules)),
             timeout: settings.timeout,
             notifiers,
             github: github.map(|github| (github, config.github.window)),

@@ -67,8 +67,8 @@ impl People {
             self.notifiers.refresh(&standing, now, deadline)
         );
         for (message, delivery) in &resent.deliveries {
-            if let Ok(Some(thread)) = &delivery.result {
-                self.board.resent(message, thread);
+            if let Ok(thread) = &delivery.result {
+                self.board.resent(message, thread.as_ref());
             }
         }
         let mut problems = resent.errors;

@@ -121,9 +121,9 @@ impl IncidentBoard {
     }
 
     /// A message that had waited in a backup has been confirmed. What was alerted by it can be answered there.
-    pub fn resent<'a>(&mut self, message: &Message, thread: impl Into<Option<&'a Thread>>) {
+    pub fn resent(&mut self, message: &Message, thread: Option<&Thread>) {
         let is_followed = matches!(message.form, Form::Alert | Form::Update(_));
-        let thread = thread.into().filter(|_| is_followed);
+        let thread = thread.filter(|_| is_followed);
         for entry in &message.entries {
             let held = self.incidents.iter_mut().find(|one| one.id == entry.incident);
             let Some(incident) = held else { continue };
