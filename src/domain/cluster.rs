@@ -187,6 +187,9 @@ pub struct Workload {
     pub ready: u32,
     pub available: u32,
     pub updated: u32,
+    /// A stateful set's: it goes from one revision to another. `updated` alone does not tell, for the controller leaves
+    /// pods that terminate out of it.
+    pub is_between_revisions: bool,
     /// How many may be away during a rollout; all of them when it recreates.
     pub max_unavailable: u32,
     /// How long a rollout may take without progress.

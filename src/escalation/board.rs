@@ -26,7 +26,7 @@ use super::correlation;
 use super::incidents::{tier, worse};
 use super::rules::{self, Assessment, Case, CaseIncident};
 use super::settings::{BusinessHours, Settings};
-use super::severity::catalogued;
+use super::severity::{catalogued, is_by_labels};
 use super::trend::{Heading, Trend, TrendAnalysis, window_hours};
 use crate::domain::catalogue::{Catalogue, Service};
 use crate::domain::decision::{Decision, Sev};
@@ -309,7 +309,7 @@ impl IncidentBoard {
                 continue;
             };
             held.course.decided = Some(held.severity);
-            held.is_queued = waits && held.told_at.is_none();
+            held.is_queued |= waits && held.told_at.is_none();
             self.changed.insert(held.id.clone());
         }
     }
@@ -319,6 +319,11 @@ pub(super) fn catalogued_as<'a>(
     incident: &ServiceIncident,
     catalogue: &'a Catalogue,
 ) -> Option<&'a Service> {
+    let is_stranger = is_by_labels(incident.class)
+        && incident.findings.iter().all(|finding| finding.priority.is_none());
+    if is_stranger {
+        return None;
+    }
     catalogued(&incident.service, incident.namespace.as_deref(), catalogue)
 }
 

@@ -6,3 +6,4 @@ mod fixtures;
 mod found;
 mod measured;
 mod partial;
+mod rollouts;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::jobs::Jobs;
 use super::symptom::Who;
-use super::{EXPLAINS, nodes};
+use super::{EXPLAINS, Onsets, nodes};
 use crate::domain::Labels;
 use crate::domain::cluster::{Claim, ClusterReading, Event, Kind, Node, Pod, Workload};
 use crate::domain::time::{Time, since};
@@ -12,6 +12,7 @@ use crate::domain::time::{Time, since};
 #[derive(Debug)]
 pub(super) struct Index<'a> {
     pub reading: &'a ClusterReading,
+    seen: &'a Onsets,
     pub now: Time,
     pub jobs: Jobs<'a>,
     workloads: BTreeMap<Who<'a>, &'a Workload>,
@@ -22,7 +23,7 @@ pub(super) struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    pub(super) fn new(reading: &'a ClusterReading, now: Time) -> Self {
+    pub(super) fn new(reading: &'a ClusterReading, seen: &'a Onsets, now: Time) -> Self {
         let cluster = &reading.cluster;
         let jobs = Jobs::new(&cluster.jobs);
         let workloads = cluster.workloads.iter().map(|w| (who_of(w), &**w)).collect();
@@ -40,6 +41,7 @@ impl<'a> Index<'a> {
         }
         Self {
             reading,
+            seen,
             now,
             workloads,
             pods,
@@ -56,7 +58,11 @@ impl<'a> Index<'a> {
 
     /// Its objects are all there: what is not among them does not exist.
     pub(super) fn is_read(&self, kind: Kind) -> bool {
-        self.reading.expected.contains(&kind) && !self.reading.failures.contains_key(&kind)
+        self.is_expected(kind) && !self.reading.failures.contains_key(&kind)
+    }
+
+    fn is_expected(&self, kind: Kind) -> bool {
+        self.reading.expected.contains(&kind)
     }
 
     pub(super) fn owners(&self) -> impl Iterator<Item = (Who<'a>, &[&'a Pod])> {
@@ -83,7 +89,10 @@ impl<'a> Index<'a> {
         }
         let ready = |pods: &[&Pod]| u32::try_from(pods.iter().filter(|pod| is_ready(pod)).count());
         match who.kind {
-            "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "CronJob" => None,
+            "Deployment" if self.is_expected(Kind::Deployments) => None,
+            "StatefulSet" if self.is_expected(Kind::StatefulSets) => None,
+            "DaemonSet" if self.is_expected(Kind::DaemonSets) => None,
+            "Job" | "CronJob" => None,
             "Pod" => ready(self.pods(who)).ok().map(|ready| (ready, 1)),
             _ => {
                 let live: Vec<&Pod> = self.running(who).filter(|p| p.delete_by.is_none()).collect();
@@ -91,6 +100,11 @@ impl<'a> Index<'a> {
                 Some((ready(&live).ok()?, desired))
             }
         }
+    }
+
+    /// It lacked replicas when it was last looked at.
+    pub(super) fn is_known_short(&self, who: Who<'a>) -> bool {
+        self.seen.is_short(who)
     }
 
     /// All replicas that it should have are ready: what other pods of it left behind is past.
@@ -176,7 +190,7 @@ impl<'a> Index<'a> {
     }
 }
 
-fn who_of(workload: &Workload) -> Who<'_> {
+pub(super) fn who_of(workload: &Workload) -> Who<'_> {
     Who { namespace: &workload.namespace, kind: workload.kind.as_str(), name: &workload.name }
 }
 

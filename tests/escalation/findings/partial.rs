@@ -109,3 +109,24 @@ fn b03_an_onset_is_kept_while_its_kind_cannot_be_read() {
     onsets.update(&find(&blind), &blind);
     assert_eq!(onsets.len(), both, "the crash loop was not seen to end");
 }
+
+#[test]
+fn b03_pods_of_a_workload_that_is_not_asked_for_are_counted_themselves() {
+    let path = "found/crash_loop_whole_stateful_set";
+    let mut unasked = reading_without(path, &[Kind::StatefulSets]);
+    unasked.failures.clear();
+    unasked.expected.remove(&Kind::StatefulSets);
+    let lines: Vec<String> = find(&unasked).iter().map(line).collect();
+    assert_eq!(lines, ["crash_loop db 0/1 [db-0]"]);
+}
+
+#[test]
+fn b03_a_cron_jobs_onset_is_kept_while_jobs_cannot_be_read() {
+    let path = "found/oom_killed_and_running_again";
+    let whole = reading(path);
+    let mut onsets = Onsets::default();
+    onsets.update(&find(&whole), &whole);
+    let blind = reading_without(path, &[Kind::Jobs]);
+    onsets.update(&[], &blind);
+    assert_eq!(onsets.len(), 1, "its pods' owner goes by another name");
+}

@@ -87,6 +87,8 @@ struct Status {
     ready_replicas: Option<i64>,
     available_replicas: Option<i64>,
     updated_replicas: Option<i64>,
+    current_revision: Option<String>,
+    update_revision: Option<String>,
     desired_number_scheduled: Option<i64>,
     number_ready: Option<i64>,
     number_available: Option<i64>,
@@ -144,6 +146,7 @@ fn trim(kind: WorkloadKind, parts: Parts) -> Workload {
         ready: count(ready),
         available: count(available),
         updated: count(updated),
+        is_between_revisions: status.current_revision != status.update_revision,
         max_unavailable: max_unavailable(kind, &strategy, desired),
         progress_deadline: (kind == WorkloadKind::Deployment && deadline < NO_DEADLINE)
             .then(|| Duration::from_secs(u64::from(count(Some(deadline))))),
