@@ -43,7 +43,7 @@ use symptom::{Symptom, Who};
 /// node.
 const STARTING: Duration = Duration::from_secs(60);
 
-/// So long an image may be pulled, a volume attached, a claim bound.
+/// So long an image may be pulled, a volume attached, a claim bound, a node join.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// An event explains the present for so long: what lasts is written again every few minutes (a kubelet may write 25

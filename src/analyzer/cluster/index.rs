@@ -1,12 +1,14 @@
 //! A reading by what is asked of it: who owns a pod, what an owner has, which events are about an object.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::jobs::Jobs;
 use super::symptom::Who;
 use super::{EXPLAINS, Onsets, nodes};
 use crate::domain::Labels;
-use crate::domain::cluster::{Claim, ClusterReading, Event, Kind, Node, Pod, Workload};
+use crate::domain::cluster::{
+    Claim, ClusterReading, Event, Kind, Node, Pod, Workload, WorkloadKind,
+};
 use crate::domain::time::{Time, since};
 
 #[derive(Debug)]
@@ -85,7 +87,8 @@ impl<'a> Index<'a> {
     /// is not watched (a replica set of its own, a custom resource) wants at least the pods that it has.
     pub(super) fn replicas(&self, who: Who<'a>) -> Option<(u32, u32)> {
         if let Some(workload) = self.workload(who) {
-            return Some((workload.ready, workload.desired));
+            let desired = workload.desired.saturating_sub(self.in_maintenance(who, workload));
+            return Some((workload.ready, desired));
         }
         let ready = |pods: &[&Pod]| u32::try_from(pods.iter().filter(|pod| is_ready(pod)).count());
         match who.kind {
@@ -100,6 +103,21 @@ impl<'a> Index<'a> {
                 Some((ready(&live).ok()?, desired))
             }
         }
+    }
+
+    /// A daemon set's pods that are away with a node that somebody works on: they are not missing as long as another is
+    /// ready.
+    fn in_maintenance(&self, who: Who<'a>, workload: &Workload) -> u32 {
+        if workload.kind != WorkloadKind::DaemonSet || workload.ready == 0 {
+            return 0;
+        }
+        let is_away = |pod: &&Pod| {
+            let node = pod.node.as_deref().and_then(|name| self.nodes.get(name));
+            !is_ready(pod) && node.is_some_and(|node| node.unschedulable && !nodes::is_ready(node))
+        };
+        let nodes: BTreeSet<&str> =
+            self.running(who).filter(is_away).filter_map(|pod| pod.node.as_deref()).collect();
+        u32::try_from(nodes.len()).unwrap_or(u32::MAX)
     }
 
     /// It lacked replicas when it was last looked at.

@@ -128,7 +128,8 @@ fn is_missing_some<'a>(
     workload: &'a Workload,
     is_ailing: impl Fn(&Pod) -> bool,
 ) -> bool {
-    let missing = workload.desired.saturating_sub(workload.ready) as usize;
+    let desired = index.replicas(who).map_or(workload.desired, |(_, desired)| desired);
+    let missing = desired.saturating_sub(workload.ready) as usize;
     // Down is down, rollout or not; and an excuse keeps a finding from beginning, and ends none.
     if missing == 0 || workload.ready == 0 || index.is_known_short(who) {
         return missing > 0;

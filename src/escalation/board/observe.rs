@@ -12,7 +12,7 @@ use crate::domain::service_incident::ServiceIncident;
 use crate::domain::time::{Time, since};
 use crate::escalation::incidents::{Key, opened, refresh};
 use crate::escalation::severity::{FLAP, HOUR, Situation, Weighed, weigh};
-use crate::escalation::trend::restart_rate;
+use crate::escalation::trend::{restart_rate, slot};
 
 /// Ended ones are kept for so long; an open one that could not be seen for so long is over.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -59,6 +59,17 @@ pub fn readable(reading: &ClusterReading) -> BTreeSet<IncidentClass> {
         expected.peek().is_some() && expected.all(|kind| !reading.failures.contains_key(kind))
     };
     needed.into_iter().filter(|(_, kinds)| is_whole(kinds)).map(|(class, _)| class).collect()
+}
+
+/// But for what moves with time alone: when it was seen, how long it has lasted in words, its rate, its last log lines.
+fn is_as_before(mut before: ServiceIncident, now: &ServiceIncident) -> bool {
+    before.last_seen_at = now.last_seen_at;
+    before.lines.clone_from(&now.lines);
+    before.numbers.restart_rate = now.numbers.restart_rate;
+    for (held, found) in before.findings.iter_mut().zip(&now.findings) {
+        held.log_lines.clone_from(&found.log_lines);
+    }
+    before == *now
 }
 
 impl IncidentBoard {
@@ -150,12 +161,14 @@ impl IncidentBoard {
                     incident.course.decided = None;
                 }
                 observed.returned.push(incident.id.clone());
+                self.changed.insert(incident.id.clone());
                 return index;
             }
         }
         let mut incident = opened(self.next_id(now), &first.finding, now);
         incident.course.returns = returns;
         observed.opened.push(incident.id.clone());
+        self.changed.insert(incident.id.clone());
         self.incidents.push(incident);
         self.incidents.len() - 1
     }
@@ -178,6 +191,7 @@ impl IncidentBoard {
         now: Time,
     ) {
         let incident = &mut self.incidents[index];
+        let before = incident.clone();
         refresh(incident, group, is_whole, now);
         incident.numbers.restart_rate = restart_rate(past, incident.numbers.restarts, now);
         set_severity(incident, self.interval, now);
@@ -186,8 +200,13 @@ impl IncidentBoard {
         let is_back = incident.course.end_told_at.is_some();
         let is_untold = incident.told_at.is_none() && incident.course.decided.is_some();
         incident.is_queued |= incident.severity == Sev::Sev3 && (is_untold || is_back);
-        // Also when nothing but the time is new: after a restart, when it was last seen up bounds how long it is down.
-        self.changed.insert(incident.id.clone());
+        // When nothing but the time is new, once in an interval: after a restart, when it was last seen up bounds how long
+        // it is down.
+        let is_another_interval =
+            slot(before.last_seen_at, self.interval) != slot(now, self.interval);
+        if is_another_interval || !is_as_before(before, incident) {
+            self.changed.insert(incident.id.clone());
+        }
     }
 
     fn end_absent(

@@ -240,9 +240,7 @@ impl World {
             self.stored.retain(|held| held.id != read.id);
             self.stored.push(read);
         }
-        if let Some(state) = self.board.take_state() {
-            self.state = serde_json::to_string(&state).expect("the state is JSON");
-        }
+        self.state = serde_json::to_string(self.board.state()).expect("the state is JSON");
     }
 
     /// The process ends, and another begins on the same store.
