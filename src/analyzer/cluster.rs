@@ -9,7 +9,7 @@
 //! | severity | when |
 //! |---|---|
 //! | critical | the owner is down (0 ready of at least 1 desired), or a claim is lost |
-//! | info | a rollout is under way, within its deadline and within `maxUnavailable`; or a cordoned node is not ready |
+//! | info | replicas missing, pending or a probe failing while a rollout is under way, within its deadline and within `maxUnavailable`; or a cordoned node is not ready |
 //! | high | the owner is degraded; or it crashes, fails at its start, cannot be started, has failed as a job, is stuck in its rollout, or is a node that is not ready |
 //! | warning | all else: nothing is missing yet |
 
@@ -43,7 +43,7 @@ use symptom::{Symptom, Who};
 /// node.
 const STARTING: Duration = Duration::from_secs(60);
 
-/// So long an image may be pulled, a volume attached, a claim bound.
+/// So long an image may be pulled, a volume attached, a claim bound, a node join.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// An event explains the present for so long: what lasts is written again every few minutes (a kubelet may write 25
@@ -70,7 +70,7 @@ pub fn findings(
     seen: &Onsets,
     now: Time,
 ) -> Vec<Finding> {
-    let index = Index::new(reading, now);
+    let index = Index::new(reading, seen, now);
     let mut symptoms = Vec::new();
     pods::look(&index, &mut symptoms);
     workloads::look(&index, &mut symptoms);
@@ -169,7 +169,8 @@ fn severity(finding: &Finding, is_cordoned: bool) -> FindingSeverity {
     if finding.is_down() || finding.kind == Kind::ClaimLost {
         return FindingSeverity::Critical;
     }
-    if finding.within_rollout || (is_cordoned && finding.kind == Kind::NodeNotReady) {
+    let is_the_rollouts = finding.within_rollout && finding.kind.comes_with_a_rollout();
+    if is_the_rollouts || (is_cordoned && finding.kind == Kind::NodeNotReady) {
         return FindingSeverity::Info;
     }
     if finding.is_degraded() {

@@ -241,7 +241,7 @@ impl People {
             self.unsaved.insert(incident.id.clone(), incident);
         }
         let saved = self.saved.get_or_insert_default();
-        let board = self.board.take_state().unwrap_or_else(|| saved.board.clone());
+        let board = self.board.state().clone();
         let remembered = Remembered { board, onsets: self.onsets.clone() };
         let mut batch = knowledge.batch();
         for incident in self.unsaved.values() {

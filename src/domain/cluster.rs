@@ -180,13 +180,14 @@ pub struct Workload {
     pub name: String,
     /// Of the object and of its pod template: a catalogue's selector may name either.
     pub labels: Labels,
-    pub created_at: Option<Time>,
     pub generation: i64,
     pub observed_generation: i64,
     pub desired: u32,
     pub ready: u32,
-    pub available: u32,
     pub updated: u32,
+    /// A stateful set's: it goes from one revision to another. `updated` alone does not tell, for the controller leaves
+    /// pods that terminate out of it.
+    pub is_between_revisions: bool,
     /// How many may be away during a rollout; all of them when it recreates.
     pub max_unavailable: u32,
     /// How long a rollout may take without progress.
@@ -198,6 +199,7 @@ pub struct Workload {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     pub name: String,
+    pub created_at: Option<Time>,
     pub unschedulable: bool,
     pub conditions: Vec<Condition>,
 }
@@ -236,6 +238,5 @@ pub struct Event {
     pub reason: String,
     pub message: String,
     pub is_warning: bool,
-    pub count: u32,
     pub last_at: Option<Time>,
 }

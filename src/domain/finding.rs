@@ -80,6 +80,12 @@ impl FindingKind {
         }
     }
 
+    /// What every rollout brings with it; a crash or an image that cannot be pulled is none of that.
+    #[must_use]
+    pub fn comes_with_a_rollout(self) -> bool {
+        matches!(self, Self::ReplicasMissing | Self::Pending | Self::ProbeFailing)
+    }
+
     #[must_use]
     pub fn class(self) -> IncidentClass {
         match self {

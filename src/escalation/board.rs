@@ -7,9 +7,9 @@
 //! 2. `wanting_suspects`, `suspect` for each whose commits could be read (`correlation::best_suspect`).
 //! 3. `case`; `None`: there is nothing to decide. Otherwise an assessment of it (`rules::assess`), then `decide`, or
 //!    `decide_blindly` when that failed.
-//! 4. `take_changed` and `take_state` to be stored: an incident has its id before anybody hears it.
+//! 4. `take_changed` and `state` to be stored: an incident has its id before anybody hears it.
 //! 5. `compose::messages`, and after the delivery of each `told`.
-//! 6. `take_changed` and `take_state` again, `trend` for the report.
+//! 6. `take_changed` and `state` again, `trend` for the report.
 //!
 //! Bound: one incident for each service and class with a finding, so by what the cluster holds; ended ones for a day.
 //! Leaves out the texts (`compose`) and the delivery.
@@ -26,7 +26,7 @@ use super::correlation;
 use super::incidents::{tier, worse};
 use super::rules::{self, Assessment, Case, CaseIncident};
 use super::settings::{BusinessHours, Settings};
-use super::severity::catalogued;
+use super::severity::{catalogued, is_by_labels};
 use super::trend::{Heading, Trend, TrendAnalysis, window_hours};
 use crate::domain::catalogue::{Catalogue, Service};
 use crate::domain::decision::{Decision, Sev};
@@ -87,8 +87,6 @@ pub struct IncidentBoard {
     incidents: Vec<ServiceIncident>,
     changed: BTreeSet<String>,
     state: BoardState,
-    /// As it was last taken to be stored.
-    stored: BoardState,
     observed_at: Option<Time>,
     /// The services of a decision without assessment, until its message is delivered.
     blind_decision: Option<BTreeSet<String>>,
@@ -110,7 +108,6 @@ impl IncidentBoard {
             hours: settings.business_hours.clone(),
             incidents,
             changed: BTreeSet::new(),
-            stored: state.clone(),
             state,
             observed_at: None,
             blind_decision: None,
@@ -139,13 +136,10 @@ impl IncidentBoard {
         self.incidents.iter().filter(|incident| changed.contains(&incident.id)).cloned().collect()
     }
 
-    /// What is stored beside them, when it changed since this was last asked.
+    /// What is stored beside them.
     #[must_use]
-    pub fn take_state(&mut self) -> Option<BoardState> {
-        (self.state != self.stored).then(|| {
-            self.stored = self.state.clone();
-            self.state.clone()
-        })
+    pub fn state(&self) -> &BoardState {
+        &self.state
     }
 
     #[must_use]
@@ -309,7 +303,7 @@ impl IncidentBoard {
                 continue;
             };
             held.course.decided = Some(held.severity);
-            held.is_queued = waits && held.told_at.is_none();
+            held.is_queued |= waits && held.told_at.is_none();
             self.changed.insert(held.id.clone());
         }
     }
@@ -319,6 +313,11 @@ pub(super) fn catalogued_as<'a>(
     incident: &ServiceIncident,
     catalogue: &'a Catalogue,
 ) -> Option<&'a Service> {
+    let is_stranger = is_by_labels(incident.class)
+        && incident.findings.iter().all(|finding| finding.priority.is_none());
+    if is_stranger {
+        return None;
+    }
     catalogued(&incident.service, incident.namespace.as_deref(), catalogue)
 }
 

@@ -85,8 +85,15 @@ pub(super) fn opened(id: String, finding: &Finding, now: Time) -> ServiceInciden
     }
 }
 
-/// Takes over what this cycle found of it. Its severity is set by the board.
-pub(super) fn refresh(incident: &mut ServiceIncident, mut weighed: Vec<&Weighed>, now: Time) {
+/// Takes over what this cycle found of it. Its severity is set by the board. `is_whole`: all that it is found by was
+/// read; otherwise replicas that nobody could count are as they were.
+pub(super) fn refresh(
+    incident: &mut ServiceIncident,
+    mut weighed: Vec<&Weighed>,
+    is_whole: bool,
+    now: Time,
+) {
+    let before = (incident.numbers, incident.course.clone());
     weighed.sort_by_key(|w| (Reverse((w.severity, w.finding.severity)), w.finding.kind));
     incident.last_seen_at = now;
     incident.numbers = numbers(&weighed, incident.numbers.restart_rate);
@@ -100,6 +107,13 @@ pub(super) fn refresh(incident: &mut ServiceIncident, mut weighed: Vec<&Weighed>
         .iter()
         .filter(|w| w.finding.is_down() || w.finding.is_degraded())
         .find_map(|w| w.short_since);
+    if !is_whole && incident.numbers.ready.is_none() {
+        let (numbers, was) = before;
+        (incident.numbers.ready, incident.numbers.desired) = (numbers.ready, numbers.desired);
+        course.base = course.base.max(was.base);
+        course.is_excused &= was.is_excused || was.base.is_none();
+        (course.down_since, course.short_since) = (was.down_since, was.short_since);
+    }
     weighed.truncate(MAX_FINDINGS);
     incident.findings = weighed.iter().map(|w| w.finding.clone()).collect();
     incident.lines = weighed.iter().map(|w| line(w)).collect();

@@ -100,9 +100,18 @@ fn known<'a>(finding: &Finding, situation: &Situation<'a>) -> Known<'a> {
     past
 }
 
-/// By name and namespace; what has no namespace (the loop's own) by its name.
+/// By name and namespace; what has no namespace (the loop's own) by its name. A workload that only has the name of a
+/// service, without the labels that this one selects, is no part of it.
 pub(super) fn service_of<'a>(finding: &Finding, catalogue: &'a Catalogue) -> Option<&'a Service> {
+    if is_by_labels(finding.kind.class()) && finding.priority.is_none() {
+        return None;
+    }
     catalogued(&finding.service, finding.namespace.as_deref(), catalogue)
+}
+
+/// The analyzer, who sees labels, has said whether it is of a service.
+pub(super) fn is_by_labels(class: IncidentClass) -> bool {
+    !matches!(class, IncidentClass::Node | IncidentClass::Loop)
 }
 
 pub(super) fn catalogued<'a>(
@@ -161,7 +170,7 @@ impl Table<'_> {
             let reason = format!("data of {name} is at risk: {}", clause(risk));
             return (Sev::Sev1, reason, None);
         }
-        if finding.is_degraded() && finding.within_rollout && comes_with_a_rollout(finding.kind) {
+        if finding.is_degraded() && finding.within_rollout && finding.kind.comes_with_a_rollout() {
             let reason = format!("{name}: {}, by a rollout within its limits", replicas(finding));
             return (Sev::Sev4, reason, Some(Excuse::Rollout));
         }
@@ -257,11 +266,6 @@ impl Table<'_> {
     }
 }
 
-/// What every rollout brings with it; a crash or an image that cannot be pulled is none of that.
-fn comes_with_a_rollout(kind: FindingKind) -> bool {
-    matches!(kind, FindingKind::ReplicasMissing | FindingKind::Pending | FindingKind::ProbeFailing)
-}
-
 /// Nothing is known to be missing.
 fn warning(finding: &Finding, tier: Tier, name: &str) -> (Sev, String) {
     let kind = finding.kind.as_str().replace('_', " ");
@@ -284,7 +288,7 @@ fn replicas(finding: &Finding) -> String {
 /// `payments (P0)`; what is in no catalogue is said to be.
 fn named(finding: &Finding, standing: &Standing<'_>) -> String {
     let (service, tier) = (&finding.service, standing.tier.as_str());
-    let is_a_service = !matches!(finding.kind.class(), IncidentClass::Node | IncidentClass::Loop);
+    let is_a_service = is_by_labels(finding.kind.class());
     match (is_a_service, standing.service) {
         (_, Some(_)) => format!("{service} ({tier})"),
         (true, None) => format!("{service} (in no catalogue, counts as {tier})"),

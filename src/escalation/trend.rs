@@ -3,7 +3,7 @@
 //!
 //! Pure, and the whole history is a value that is stored. Bound: five points for each incident of the last 24 hours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -58,7 +58,7 @@ impl History {
 }
 
 impl Trend {
-    /// Takes this cycle for the assessment of its interval, instead of an earlier cycle of the same.
+    /// Takes this cycle for the assessment of its interval, instead of an earlier cycle of the same that had other numbers.
     pub(super) fn note<'a>(
         &mut self,
         open: impl Iterator<Item = &'a ServiceIncident>,
@@ -71,13 +71,19 @@ impl Trend {
         }
         let excess = self.slots.len().saturating_sub(ASSESSMENTS);
         self.slots.drain(..excess);
+        let open: Vec<(Key, &ServiceIncident)> =
+            open.map(|incident| (Key::of_incident(incident), incident)).collect();
+        let is_open: BTreeSet<&Key> = open.iter().map(|(key, _)| key).collect();
         for history in &mut self.histories {
-            history.points.retain(|point| point.slot != slot && since(now, point.at) < KEPT);
+            let is_open = is_open.contains(&history.key());
+            history
+                .points
+                .retain(|point| (is_open || point.slot != slot) && since(now, point.at) < KEPT);
         }
         let mut by_key: BTreeMap<Key, usize> =
             self.histories.iter().enumerate().map(|(i, h)| (h.key(), i)).collect();
-        for incident in open {
-            let index = *by_key.entry(Key::of_incident(incident)).or_insert_with(|| {
+        for (key, incident) in open {
+            let index = *by_key.entry(key).or_insert_with(|| {
                 self.histories.push(History {
                     incident: String::new(),
                     service: incident.service.clone(),
@@ -90,7 +96,13 @@ impl Trend {
             });
             let history = &mut self.histories[index];
             history.incident.clone_from(&incident.id);
-            history.points.push(Point { slot, at: now, numbers: incident.numbers });
+            let (point, hours) =
+                (Point { slot, at: now, numbers: incident.numbers }, window_hours(interval));
+            match history.points.last_mut().filter(|last| last.slot == slot) {
+                Some(last) if is_other(&point.numbers, &last.numbers, hours) => *last = point,
+                Some(_) => {}
+                None => history.points.push(point),
+            }
             let excess = history.points.len().saturating_sub(ASSESSMENTS);
             history.points.drain(..excess);
         }
@@ -152,6 +164,12 @@ impl Trend {
     }
 }
 
+/// A rate falls from cycle to cycle while nothing happens: that alone is no other assessment.
+fn is_other(now: &Numbers, before: &Numbers, window_hours: f64) -> bool {
+    let same_rate = Numbers { restart_rate: now.restart_rate, ..*before };
+    same_rate != *now || worse(now, before, window_hours).is_some()
+}
+
 /// Restarts an hour since the first of `past`.
 pub(super) fn restart_rate(past: &[(Time, u32)], restarts: u32, now: Time) -> Option<f64> {
     let (first, _) = *past.first()?;
@@ -170,7 +188,8 @@ pub(super) fn window_hours(interval: Duration) -> f64 {
     interval.as_secs_f64() * (ASSESSMENTS - 1) as f64 / 3600.0
 }
 
-fn slot(now: Time, interval: Duration) -> i64 {
+/// The number of the interval, since 1970.
+pub(super) fn slot(now: Time, interval: Duration) -> i64 {
     let seconds = i64::try_from(interval.as_secs()).unwrap_or(i64::MAX).max(1);
     now.timestamp().div_euclid(seconds)
 }

@@ -4,5 +4,7 @@ mod behaviour;
 mod document;
 mod fixtures;
 mod found;
+mod maintenance;
 mod measured;
 mod partial;
+mod rollouts;

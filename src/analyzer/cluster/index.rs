@@ -1,17 +1,20 @@
 //! A reading by what is asked of it: who owns a pod, what an owner has, which events are about an object.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::jobs::Jobs;
 use super::symptom::Who;
-use super::{EXPLAINS, nodes};
+use super::{EXPLAINS, Onsets, nodes};
 use crate::domain::Labels;
-use crate::domain::cluster::{Claim, ClusterReading, Event, Kind, Node, Pod, Workload};
+use crate::domain::cluster::{
+    Claim, ClusterReading, Event, Kind, Node, Pod, Workload, WorkloadKind,
+};
 use crate::domain::time::{Time, since};
 
 #[derive(Debug)]
 pub(super) struct Index<'a> {
     pub reading: &'a ClusterReading,
+    seen: &'a Onsets,
     pub now: Time,
     pub jobs: Jobs<'a>,
     workloads: BTreeMap<Who<'a>, &'a Workload>,
@@ -22,7 +25,7 @@ pub(super) struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    pub(super) fn new(reading: &'a ClusterReading, now: Time) -> Self {
+    pub(super) fn new(reading: &'a ClusterReading, seen: &'a Onsets, now: Time) -> Self {
         let cluster = &reading.cluster;
         let jobs = Jobs::new(&cluster.jobs);
         let workloads = cluster.workloads.iter().map(|w| (who_of(w), &**w)).collect();
@@ -40,6 +43,7 @@ impl<'a> Index<'a> {
         }
         Self {
             reading,
+            seen,
             now,
             workloads,
             pods,
@@ -56,7 +60,11 @@ impl<'a> Index<'a> {
 
     /// Its objects are all there: what is not among them does not exist.
     pub(super) fn is_read(&self, kind: Kind) -> bool {
-        self.reading.expected.contains(&kind) && !self.reading.failures.contains_key(&kind)
+        self.is_expected(kind) && !self.reading.failures.contains_key(&kind)
+    }
+
+    fn is_expected(&self, kind: Kind) -> bool {
+        self.reading.expected.contains(&kind)
     }
 
     pub(super) fn owners(&self) -> impl Iterator<Item = (Who<'a>, &[&'a Pod])> {
@@ -79,11 +87,15 @@ impl<'a> Index<'a> {
     /// is not watched (a replica set of its own, a custom resource) wants at least the pods that it has.
     pub(super) fn replicas(&self, who: Who<'a>) -> Option<(u32, u32)> {
         if let Some(workload) = self.workload(who) {
-            return Some((workload.ready, workload.desired));
+            let desired = workload.desired.saturating_sub(self.in_maintenance(who, workload));
+            return Some((workload.ready, desired));
         }
         let ready = |pods: &[&Pod]| u32::try_from(pods.iter().filter(|pod| is_ready(pod)).count());
         match who.kind {
-            "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "CronJob" => None,
+            "Deployment" if self.is_expected(Kind::Deployments) => None,
+            "StatefulSet" if self.is_expected(Kind::StatefulSets) => None,
+            "DaemonSet" if self.is_expected(Kind::DaemonSets) => None,
+            "Job" | "CronJob" => None,
             "Pod" => ready(self.pods(who)).ok().map(|ready| (ready, 1)),
             _ => {
                 let live: Vec<&Pod> = self.running(who).filter(|p| p.delete_by.is_none()).collect();
@@ -91,6 +103,26 @@ impl<'a> Index<'a> {
                 Some((ready(&live).ok()?, desired))
             }
         }
+    }
+
+    /// A daemon set's pods that are away with a node that somebody works on: they are not missing as long as another is
+    /// ready.
+    fn in_maintenance(&self, who: Who<'a>, workload: &Workload) -> u32 {
+        if workload.kind != WorkloadKind::DaemonSet || workload.ready == 0 {
+            return 0;
+        }
+        let is_away = |pod: &&Pod| {
+            let node = pod.node.as_deref().and_then(|name| self.nodes.get(name));
+            !is_ready(pod) && node.is_some_and(|node| node.unschedulable && !nodes::is_ready(node))
+        };
+        let nodes: BTreeSet<&str> =
+            self.running(who).filter(is_away).filter_map(|pod| pod.node.as_deref()).collect();
+        u32::try_from(nodes.len()).unwrap_or(u32::MAX)
+    }
+
+    /// It lacked replicas when it was last looked at.
+    pub(super) fn is_known_short(&self, who: Who<'a>) -> bool {
+        self.seen.is_short(who)
     }
 
     /// All replicas that it should have are ready: what other pods of it left behind is past.
@@ -176,7 +208,7 @@ impl<'a> Index<'a> {
     }
 }
 
-fn who_of(workload: &Workload) -> Who<'_> {
+pub(super) fn who_of(workload: &Workload) -> Who<'_> {
     Who { namespace: &workload.namespace, kind: workload.kind.as_str(), name: &workload.name }
 }
 

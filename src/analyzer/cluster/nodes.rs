@@ -1,9 +1,11 @@
 //! Nodes that are not ready, and what presses on them.
 
+use super::PATIENCE;
 use super::index::Index;
 use super::symptom::{Symptom, Who};
 use crate::domain::cluster::{Condition, Node};
 use crate::domain::finding::FindingKind;
+use crate::domain::time::since;
 
 const PRESSURES: [&str; 4] =
     ["MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable"];
@@ -25,6 +27,11 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
             exit_code: None,
             since,
         };
+        let is_young = node.created_at.is_some_and(|at| since(index.now, at) < PATIENCE);
+        // One that joins is not ready yet, and has no network.
+        if is_young && !is_ready(node) {
+            continue;
+        }
         if !is_ready(node) {
             let ready = node.conditions.iter().find(|c| c.name == "Ready");
             let cordoned = if node.unschedulable { " It is cordoned." } else { "" };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::symptom::Who;
 use crate::domain::cluster::{ClusterReading, Kind};
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::time::Time;
@@ -50,6 +51,17 @@ impl Onsets {
         self.0.get(&subject(finding)).copied()
     }
 
+    /// The owner lacked replicas, some or all.
+    pub(super) fn is_short(&self, who: Who<'_>) -> bool {
+        let subject = |is_down| Subject {
+            namespace: Some(who.namespace.to_owned()),
+            owner: who.to_string(),
+            kind: FindingKind::ReplicasMissing,
+            is_down,
+        };
+        [false, true].into_iter().any(|is_down| self.0.contains_key(&subject(is_down)))
+    }
+
     /// Takes up what a cycle found, and forgets what is gone. What could not be looked for is not gone.
     pub fn update(&mut self, findings: &[Finding], reading: &ClusterReading) {
         let found: BTreeMap<Subject, Time> =
@@ -93,14 +105,17 @@ fn subject(finding: &Finding) -> Subject {
     }
 }
 
-/// A kind of object that it is found by could not be read, so that its absence says nothing.
+/// A kind of object that it is found by, or that says whose it is (a run's cron job), could not be read, so that its
+/// absence says nothing.
 fn is_unseen(subject: &Subject, reading: &ClusterReading) -> bool {
     let kinds: &[Kind] = match subject.kind {
         FindingKind::RolloutStuck | FindingKind::ReplicasMissing => {
             &[Kind::Deployments, Kind::StatefulSets, Kind::DaemonSets]
         }
         FindingKind::JobFailed => &[Kind::Jobs],
-        FindingKind::ClaimPending | FindingKind::ClaimLost => &[Kind::Claims, Kind::Pods],
+        FindingKind::ClaimPending | FindingKind::ClaimLost => {
+            &[Kind::Claims, Kind::Pods, Kind::Jobs]
+        }
         FindingKind::NodeNotReady | FindingKind::NodePressure => &[Kind::Nodes],
         FindingKind::CrashLoop
         | FindingKind::ImagePull
@@ -110,7 +125,7 @@ fn is_unseen(subject: &Subject, reading: &ClusterReading) -> bool {
         | FindingKind::ConfigError
         | FindingKind::ProbeFailing
         | FindingKind::Evicted
-        | FindingKind::StuckTerminating => &[Kind::Pods],
+        | FindingKind::StuckTerminating => &[Kind::Pods, Kind::Jobs],
         // The loop's own records have their own beginning.
         FindingKind::Loop(_) => &[],
     };

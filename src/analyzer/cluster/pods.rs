@@ -1,7 +1,7 @@
 //! Pods: what keeps them from running, or from being gone.
 
 use super::containers;
-use super::index::Index;
+use super::index::{Index, is_ready};
 use super::symptom::{Symptom, Who};
 use super::{PATIENCE, RECENT, STARTING, TERMINATION_MARGIN};
 use crate::domain::cluster::{ContainerState, Pod};
@@ -26,6 +26,7 @@ fn look_at<'a>(index: &Index<'a>, who: Who<'a>, pod: &'a Pod, symptoms: &mut Vec
         "Succeeded" => {}
         // What others of its owner have taken over from is past.
         "Failed" if index.is_complete(who) => {}
+        "Failed" if pod.reason == "Evicted" && is_tried_again(index, who, pod) => {}
         "Failed" if pod.reason == "Evicted" => symptoms.extend(evicted(index, who, pod)),
         "Failed" => containers::look_at_the_dead(index, who, pod, symptoms),
         phase => {
@@ -55,6 +56,17 @@ fn stuck<'a>(
         );
         symptom(who, FindingKind::StuckTerminating, pod, words, Some(delete_by))
     })
+}
+
+/// A newer pod of the same job runs well, or is through.
+fn is_tried_again<'a>(index: &Index<'a>, who: Who<'a>, pod: &Pod) -> bool {
+    let is_a_jobs = pod.owner.as_ref().is_some_and(|owner| owner.kind == "Job");
+    let is_better = |other: &&Pod| {
+        other.owner == pod.owner
+            && other.created_at > pod.created_at
+            && (is_ready(other) || other.phase == "Succeeded")
+    };
+    is_a_jobs && index.pods(who).iter().any(is_better)
 }
 
 /// Nothing replaces a pod of its own; of an owner's pods the old evictions are past.

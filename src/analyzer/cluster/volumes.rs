@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::PATIENCE;
 use super::index::Index;
 use super::symptom::{Symptom, Who};
-use crate::domain::cluster::{Claim, Kind, Pod};
+use crate::domain::cluster::{Claim, Pod};
 use crate::domain::finding::FindingKind;
 use crate::domain::time::{Time, since};
 
@@ -49,24 +49,18 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
     }
 }
 
-/// A claim may wait for its first pod as long as it likes; with a pod that waits for it, or a provisioner that says it
-/// failed, it may not.
+/// A claim may wait for its first pod as long as it likes; with a pod that waits for it, or a warning that it cannot be
+/// had, it may not.
 fn pending(index: &Index, claim: &Claim, users: &[(Who, &Pod)]) -> Option<(String, Option<Time>)> {
     let about =
         Who { namespace: &claim.namespace, kind: "PersistentVolumeClaim", name: &claim.name };
     let is_own = |at: Option<Time>| at >= claim.created_at;
-    let event = index.event(about, |event| is_own(event.last_at));
-    let has_failed = event.is_some_and(|event| event.is_warning || event.reason.contains("Failed"));
-    let is_waited_for = if index.is_read(Kind::Pods) {
-        !users.is_empty()
-    } else {
-        event.is_none_or(|event| event.reason != "WaitForFirstConsumer")
-    };
+    let event = index.event(about, |event| event.is_warning && is_own(event.last_at));
     // It is waited for from when both are there.
     let first_user = users.iter().filter_map(|(_, pod)| pod.created_at).min();
     let at = claim.created_at.max(first_user);
     let is_due = at.is_none_or(|at| since(index.now, at) > PATIENCE);
-    (is_due && (is_waited_for || has_failed)).then(|| {
+    (is_due && (!users.is_empty() || event.is_some())).then(|| {
         let why = event.map_or_else(
             || "no event says why".to_owned(),
             |event| format!("{}, {}", event.reason, event.message),

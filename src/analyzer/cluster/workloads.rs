@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::index::{Index, is_ready, not_ready_since};
+use super::index::{Index, is_ready, not_ready_since, who_of};
 use super::symptom::{Symptom, Who};
 use super::{STARTING, TERMINATION_MARGIN};
 use crate::domain::cluster::{Kind, Pod, Workload, WorkloadKind};
@@ -50,9 +50,11 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
     }
 }
 
-/// A rollout is under way, and takes no more away than it may, and not everything.
+/// A rollout is under way, and takes no more away than it may, and not everything. It excuses nothing that was missing
+/// before it.
 pub(super) fn is_within_rollout<'a>(index: &Index<'a>, workload: &'a Workload) -> bool {
-    workload.ready > 0
+    !index.is_known_short(who_of(workload))
+        && workload.ready > 0
         && workload.desired.saturating_sub(workload.ready) <= workload.max_unavailable
         && matches!(rollout(index, workload), Rollout::Going)
 }
@@ -89,11 +91,12 @@ fn deployment_rollout(workload: &Workload) -> Rollout {
 /// Without a deadline of its own a rollout would excuse for ever: by when its pods came and went. A
 /// partition or `OnDelete` keeps old revisions on purpose, which is not a rollout that is stuck.
 fn rollout_by_pods<'a>(index: &Index<'a>, workload: &'a Workload) -> Rollout {
-    if workload.updated >= workload.desired {
+    let is_of_one_revision =
+        workload.kind == WorkloadKind::StatefulSet && !workload.is_between_revisions;
+    if is_of_one_revision || workload.updated >= workload.desired {
         return Rollout::None;
     }
-    let who =
-        Who { namespace: &workload.namespace, kind: workload.kind.as_str(), name: &workload.name };
+    let who = who_of(workload);
     let deadline = workload.progress_deadline.unwrap_or(PROGRESS_DEADLINE);
     let is_young = |pod: &Pod| pod.created_at.is_some_and(|at| since(index.now, at) <= deadline);
     let is_leaving = index
@@ -125,9 +128,10 @@ fn is_missing_some<'a>(
     workload: &'a Workload,
     is_ailing: impl Fn(&Pod) -> bool,
 ) -> bool {
-    let missing = workload.desired.saturating_sub(workload.ready) as usize;
-    // Down is down, rollout or not.
-    if missing == 0 || workload.ready == 0 {
+    let desired = index.replicas(who).map_or(workload.desired, |(_, desired)| desired);
+    let missing = desired.saturating_sub(workload.ready) as usize;
+    // Down is down, rollout or not; and an excuse keeps a finding from beginning, and ends none.
+    if missing == 0 || workload.ready == 0 || index.is_known_short(who) {
         return missing > 0;
     }
     if is_within_rollout(index, workload) {

@@ -12,7 +12,7 @@ use crate::domain::service_incident::ServiceIncident;
 use crate::domain::time::{Time, since};
 use crate::escalation::incidents::{Key, opened, refresh};
 use crate::escalation::severity::{FLAP, HOUR, Situation, Weighed, weigh};
-use crate::escalation::trend::restart_rate;
+use crate::escalation::trend::{restart_rate, slot};
 
 /// Ended ones are kept for so long; an open one that could not be seen for so long is over.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -39,18 +39,19 @@ pub struct Observed {
     pub ended: Vec<String>,
 }
 
-/// The classes whose kinds were all read: of those that the configuration asks for, at least one. Events prove nothing
-/// missing and are not needed. `Loop` is not the cluster's to say.
+/// The classes whose kinds were all read: of those that the configuration asks for, at least one. Whose a pod or claim is
+/// counts as well: a run belongs to its cron job, and is under another name while jobs are not read. Events prove
+/// nothing missing and are not needed. `Loop` is not the cluster's to say.
 #[must_use]
 pub fn readable(reading: &ClusterReading) -> BTreeSet<IncidentClass> {
     let needed: [(IncidentClass, &[Kind]); 5] = [
         (
             IncidentClass::Availability,
-            &[Kind::Pods, Kind::Deployments, Kind::StatefulSets, Kind::DaemonSets],
+            &[Kind::Pods, Kind::Deployments, Kind::StatefulSets, Kind::DaemonSets, Kind::Jobs],
         ),
-        (IncidentClass::Memory, &[Kind::Pods]),
+        (IncidentClass::Memory, &[Kind::Pods, Kind::Jobs]),
         (IncidentClass::Job, &[Kind::Jobs]),
-        (IncidentClass::Volume, &[Kind::Claims]),
+        (IncidentClass::Volume, &[Kind::Claims, Kind::Pods, Kind::Jobs]),
         (IncidentClass::Node, &[Kind::Nodes]),
     ];
     let is_whole = |kinds: &[Kind]| {
@@ -58,6 +59,17 @@ pub fn readable(reading: &ClusterReading) -> BTreeSet<IncidentClass> {
         expected.peek().is_some() && expected.all(|kind| !reading.failures.contains_key(kind))
     };
     needed.into_iter().filter(|(_, kinds)| is_whole(kinds)).map(|(class, _)| class).collect()
+}
+
+/// But for what moves with time alone: when it was seen, how long it has lasted in words, its rate, its last log lines.
+fn is_as_before(mut before: ServiceIncident, now: &ServiceIncident) -> bool {
+    before.last_seen_at = now.last_seen_at;
+    before.lines.clone_from(&now.lines);
+    before.numbers.restart_rate = now.numbers.restart_rate;
+    for (held, found) in before.findings.iter_mut().zip(&now.findings) {
+        held.log_lines.clone_from(&found.log_lines);
+    }
+    before == *now
 }
 
 impl IncidentBoard {
@@ -87,7 +99,8 @@ impl IncidentBoard {
                 (None, before) => self.begin(before.copied(), group[0], now, &mut observed),
             };
             present.insert(self.incidents[index].id.clone());
-            self.take_over(index, group, past, now);
+            let is_whole = seen.readable.contains(&key.class);
+            self.take_over(index, group, is_whole, past, now);
         }
         self.end_absent(&present, seen.readable, now, &mut observed);
         self.forget(now);
@@ -143,13 +156,19 @@ impl IncidentBoard {
                 incident.ended_at = None;
                 incident.end_is_due = false;
                 incident.course.returns = returns;
+                if incident.course.end_told_at.is_some() {
+                    // What people heard is over: how bad it was says nothing of this time.
+                    incident.course.decided = None;
+                }
                 observed.returned.push(incident.id.clone());
+                self.changed.insert(incident.id.clone());
                 return index;
             }
         }
         let mut incident = opened(self.next_id(now), &first.finding, now);
         incident.course.returns = returns;
         observed.opened.push(incident.id.clone());
+        self.changed.insert(incident.id.clone());
         self.incidents.push(incident);
         self.incidents.len() - 1
     }
@@ -163,17 +182,31 @@ impl IncidentBoard {
         format!("{second}{:03}", last.map_or(1, |last| last + 1))
     }
 
-    fn take_over(&mut self, index: usize, group: Vec<&Weighed>, past: &[(Time, u32)], now: Time) {
+    fn take_over(
+        &mut self,
+        index: usize,
+        group: Vec<&Weighed>,
+        is_whole: bool,
+        past: &[(Time, u32)],
+        now: Time,
+    ) {
         let incident = &mut self.incidents[index];
-        refresh(incident, group, now);
+        let before = incident.clone();
+        refresh(incident, group, is_whole, now);
         incident.numbers.restart_rate = restart_rate(past, incident.numbers.restarts, now);
         set_severity(incident, self.interval, now);
-        // Decided before, and still untold: it waits for business hours.
-        incident.is_queued = incident.severity == Sev::Sev3
-            && incident.told_at.is_none()
-            && incident.course.decided.is_some();
-        // Also when nothing but the time is new: after a restart, when it was last seen up bounds how long it is down.
-        self.changed.insert(incident.id.clone());
+        // Decided before and still untold, or back after its end was told: it waits for business hours until somebody is
+        // told, however mild it becomes.
+        let is_back = incident.course.end_told_at.is_some();
+        let is_untold = incident.told_at.is_none() && incident.course.decided.is_some();
+        incident.is_queued |= incident.severity == Sev::Sev3 && (is_untold || is_back);
+        // When nothing but the time is new, once in an interval: after a restart, when it was last seen up bounds how long
+        // it is down.
+        let is_another_interval =
+            slot(before.last_seen_at, self.interval) != slot(now, self.interval);
+        if is_another_interval || !is_as_before(before, incident) {
+            self.changed.insert(incident.id.clone());
+        }
     }
 
     fn end_absent(
@@ -194,8 +227,10 @@ impl IncidentBoard {
             // Of one that came back unheard people know already that it is over.
             incident.end_is_due =
                 incident.told_at.is_some() && incident.course.end_told_at.is_none();
-            // What came and went before anybody was told is told of afterwards.
-            incident.is_queued = incident.told_at.is_none() && incident.severity >= Sev::Sev3;
+            // What came and went, or came back, before anybody was told is told of afterwards.
+            let is_unheard = incident.told_at.is_none() || incident.course.end_told_at.is_some();
+            let worst = Some(incident.severity).max(incident.course.decided);
+            incident.is_queued |= is_unheard && worst >= Some(Sev::Sev3);
             incident.course.down_since = None;
             incident.course.short_since = None;
             incident.course.is_raised = false;

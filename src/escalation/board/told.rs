@@ -30,7 +30,9 @@ impl IncidentBoard {
     /// What came and went while nobody was told.
     pub(in crate::escalation) fn missed(&self, now: Time) -> Vec<&ServiceIncident> {
         let missed = |incident: &&ServiceIncident| {
-            !incident.is_open() && incident.is_queued && self.may_tell(incident.severity, now)
+            // What is queued was a SEV-3 at least, however mild it was in the end.
+            let worst = incident.severity.max(Sev::Sev3);
+            !incident.is_open() && incident.is_queued && self.may_tell(worst, now)
         };
         self.incidents.iter().filter(missed).collect()
     }

@@ -176,7 +176,7 @@ fn down_since(findings: &[&Finding], key: Key<'_>, stored: &Stored<'_>) -> Optio
 
 fn short_since(findings: &[&Finding], key: Key<'_>, stored: &Stored<'_>) -> Option<Time> {
     let is_short = |f: &&&Finding| {
-        f.is_down() || f.is_degraded() && !(f.within_rollout && super::comes_with_a_rollout(f.kind))
+        f.is_down() || f.is_degraded() && !(f.within_rollout && f.kind.comes_with_a_rollout())
     };
     let own = findings.iter().filter(is_short).map(|finding| finding.since).min()?;
     let held = stored.open(key).filter_map(|incident| incident.course.short_since).min();

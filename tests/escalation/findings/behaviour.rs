@@ -109,7 +109,7 @@ fn severity_follows_what_is_missing() {
     let cases = [
         ("crash_loop_whole_stateful_set", FindingKind::CrashLoop, FindingSeverity::Critical),
         ("crash_loop_half_of_a_deployment", FindingKind::CrashLoop, FindingSeverity::High),
-        ("crash_loop_while_a_surge_rolls_out", FindingKind::CrashLoop, FindingSeverity::Info),
+        ("crash_loop_while_a_surge_rolls_out", FindingKind::CrashLoop, FindingSeverity::High),
         ("oom_killed_and_running_again", FindingKind::OomKilled, FindingSeverity::Warning),
         ("rollout_stuck_quota", FindingKind::RolloutStuck, FindingSeverity::High),
         ("job_failed", FindingKind::JobFailed, FindingSeverity::High),

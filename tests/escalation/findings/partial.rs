@@ -34,12 +34,13 @@ fn b03_without_nodes_no_node_is_called_down_nor_data_at_risk() {
 }
 
 #[test]
-fn b03_a_claim_that_pends_is_told_of_when_nobody_can_say_whether_a_pod_waits() {
-    let pending = "found/claim_pending_and_a_pod_waits";
-    let found = find(&reading_without(pending, &[Kind::Pods]));
-    assert!(found.iter().any(|finding| finding.kind == FindingKind::ClaimPending), "{found:?}");
-    let waiting = "quiet/claim_waits_for_its_first_consumer";
-    assert!(find(&reading_without(waiting, &[Kind::Pods])).is_empty(), "its own event says so");
+fn b03_without_pods_a_claim_pends_only_where_a_warning_says_that_it_cannot_be_had() {
+    let claims = |path: &str| {
+        let found = find(&reading_without(path, &[Kind::Pods]));
+        found.iter().filter(|finding| finding.kind == FindingKind::ClaimPending).count()
+    };
+    assert_eq!(claims("found/claim_pending_provisioning_fails"), 1);
+    assert_eq!(claims("quiet/claim_waits_for_its_first_consumer"), 0, "nobody can say who waits");
 }
 
 #[test]
@@ -63,7 +64,7 @@ fn b03_the_present_state_is_enough_without_events() {
 #[test]
 fn b03_a_kind_that_cannot_be_read_makes_no_well_cluster_sick() {
     // What excuses a finding may itself be unread: an eviction whose owner is not known, a job's pod without its job, a
-    // claim of which nobody can say whether a pod waits for it, a startup probe that only an event names.
+    // startup probe that only an event names.
     let is_excused_by_it = |file: &str, kind: Kind| match kind {
         Kind::Deployments => {
             ["exit_137_of_an_eviction", "turned_off_while_its_last_pod_crashes"].contains(&file)
@@ -79,8 +80,6 @@ fn b03_a_kind_that_cannot_be_read_makes_no_well_cluster_sick() {
             "pending_for_a_few_seconds",
             "scaled_up_a_moment_ago",
             "scaled_up_and_not_yet_observed",
-            "claim_of_a_pod_that_came_just_now",
-            "claim_without_a_pod_and_without_events",
         ]
         .contains(&file),
         Kind::Events => file == "startup_probe_within_its_allowance",
@@ -108,4 +107,25 @@ fn b03_an_onset_is_kept_while_its_kind_cannot_be_read() {
     let blind = reading_without(path, &[Kind::Pods]);
     onsets.update(&find(&blind), &blind);
     assert_eq!(onsets.len(), both, "the crash loop was not seen to end");
+}
+
+#[test]
+fn b03_pods_of_a_workload_that_is_not_asked_for_are_counted_themselves() {
+    let path = "found/crash_loop_whole_stateful_set";
+    let mut unasked = reading_without(path, &[Kind::StatefulSets]);
+    unasked.failures.clear();
+    unasked.expected.remove(&Kind::StatefulSets);
+    let lines: Vec<String> = find(&unasked).iter().map(line).collect();
+    assert_eq!(lines, ["crash_loop db 0/1 [db-0]"]);
+}
+
+#[test]
+fn b03_a_cron_jobs_onset_is_kept_while_jobs_cannot_be_read() {
+    let path = "found/oom_killed_and_running_again";
+    let whole = reading(path);
+    let mut onsets = Onsets::default();
+    onsets.update(&find(&whole), &whole);
+    let blind = reading_without(path, &[Kind::Jobs]);
+    onsets.update(&[], &blind);
+    assert_eq!(onsets.len(), 1, "its pods' owner goes by another name");
 }

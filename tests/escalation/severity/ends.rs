@@ -148,6 +148,91 @@ fn b20_a_sev_3_that_waits_becomes_a_sev_2_and_is_told_at_once() {
 }
 
 #[test]
+fn b20_what_waited_and_became_milder_before_it_ended_is_told_all_the_same() {
+    let mut world = World::new(night());
+    world.cycle(&[replicas("reports", 0, 3, night() - minutes(120))]);
+    assert!(world.board.incidents()[0].is_queued);
+    assert!(world.cycles(5, &[replicas("reports", 1, 3, night())]).is_empty());
+    assert_eq!(world.severity_of("reports"), Sev::Sev4);
+    world.restart();
+    assert!(world.cycles(5, &[]).is_empty());
+    world.now = at("2026-03-10T09:00:00Z");
+    let told = world.cycle(&[]).messages;
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(
+        (&told[0].form, told[0].title.as_str()),
+        (&Form::Summary, "Over before anybody was told: reports")
+    );
+    assert!(world.cycles(10, &[]).is_empty(), "once");
+}
+
+#[test]
+fn b20_what_came_back_after_hours_and_went_is_told_in_the_morning() {
+    for last in [2, 3] {
+        let mut world = World::new(at("2026-03-10T16:59:00Z"));
+        world.cycle(&[replicas("search", 2, 3, world.now)]).alert();
+        world.now = at("2026-03-10T17:05:00Z");
+        assert!(matches!(world.cycle(&[]).messages[0].form, Form::Ended(_)));
+        world.now = at("2026-03-10T17:08:00Z");
+        let back = replicas("search", 2, 3, world.now);
+        assert!(world.cycle(std::slice::from_ref(&back)).messages.is_empty(), "not at night");
+        // It may be mild in the end.
+        let mut milder = replicas("search", last, 3, world.now);
+        milder.severity = mape_k::domain::finding::FindingSeverity::Info;
+        world.now = at("2026-03-11T07:00:00Z");
+        world.cycle(&[milder]);
+        world.now = at("2026-03-11T08:00:00Z");
+        assert!(world.cycle(&[]).messages.iter().all(|told| matches!(told.form, Form::Edit(_))));
+        world.now = at("2026-03-11T09:00:00Z");
+        let told = world.cycle(&[]).messages;
+        assert!(told.iter().any(|told| told.form == Form::Summary), "{last}: {told:#?}");
+    }
+}
+
+#[test]
+fn b20_what_came_back_as_nobodys_matter_is_in_no_summary() {
+    let mut world = World::new(noon());
+    world.cycle(&[replicas("search", 2, 3, noon())]).alert();
+    world.cycles(1, &[]);
+    world.pass(minutes(3));
+    let mut passing =
+        super::world::finding("search", mape_k::domain::finding::FindingKind::Pending, noon());
+    passing.severity = mape_k::domain::finding::FindingSeverity::Info;
+    world.cycle(&[passing]);
+    let told = world.cycles(30, &[]);
+    assert!(told.iter().all(|message| message.form != Form::Summary), "{told:#?}");
+}
+
+#[test]
+fn b03_while_nobody_can_count_replicas_a_p0_stays_as_down_as_it_was() {
+    let mut world = World::new(night());
+    let mut crash =
+        super::world::finding("payments", mape_k::domain::finding::FindingKind::CrashLoop, night());
+    (crash.ready, crash.desired) = (Some(0), Some(2));
+    world.cycle(&[replicas("payments", 0, 2, night()), crash.clone()]).alert();
+    // Workloads cannot be read: only the pod still shows what it has.
+    world.readable.remove(&IncidentClass::Availability);
+    (crash.ready, crash.desired) = (None, None);
+    world.cycles(4, std::slice::from_ref(&crash));
+    let held = &world.board.incidents()[0];
+    assert_eq!((held.severity, held.numbers.ready), (Sev::Sev1, Some(0)));
+    assert_eq!(held.course.down_since, Some(night()));
+    let mut blind = super::world::finding(
+        "loop",
+        mape_k::domain::finding::FindingKind::Loop(
+            mape_k::domain::escalation::EscalationReason::Blind,
+        ),
+        world.now,
+    );
+    blind.namespace = None;
+    let told = world.cycle(&[crash.clone(), blind]);
+    assert_eq!(told.observed.weighed[1].severity, Sev::Sev1, "a P0 was down");
+    world.readable.insert(IncidentClass::Availability);
+    world.cycle(&[crash]);
+    assert_eq!(world.severity_of("payments"), Sev::Sev3, "read again, and not down");
+}
+
+#[test]
 fn b27_ended_incidents_are_kept_for_a_day() {
     let mut world = World::new(night());
     world.cycle(&[replicas("payments", 0, 2, night())]);
@@ -170,9 +255,12 @@ fn b03_only_what_was_read_whole_can_end() {
     let failure = ReadFailure { kind: FailureKind::Server, text: "500".to_owned() };
     reading.failures.insert(Kind::DaemonSets, failure.clone());
     assert_eq!(classes(&reading), ["memory", "job", "volume", "node"]);
-    reading.failures.insert(Kind::Pods, failure);
+    reading.failures = [(Kind::Jobs, failure.clone())].into();
+    assert_eq!(classes(&reading), ["node"], "a run is under another name without its cron job");
     reading.expected.remove(&Kind::Jobs);
-    assert_eq!(classes(&reading), ["volume", "node"], "what is not asked for is not known");
+    assert_eq!(classes(&reading), ["availability", "memory", "volume", "node"], "not asked for");
+    reading.failures.insert(Kind::Pods, failure);
+    assert_eq!(classes(&reading), ["node"], "a claim is its pods' owner's");
     assert!(readable(&ClusterReading::default()).is_empty());
 }
 

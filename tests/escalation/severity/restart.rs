@@ -1,10 +1,13 @@
 //! What was told, counted and planned goes on after a restart, from the text of what was stored.
 
+use std::time::Duration;
+
 use mape_k::domain::decision::Sev;
+use mape_k::domain::finding::FindingKind;
 use mape_k::domain::message::Form;
 use mape_k::escalation::trend::Heading;
 
-use super::world::{World, minutes, night, noon, replicas};
+use super::world::{World, finding, minutes, night, noon, replicas};
 
 #[test]
 fn b28_repetition_goes_on_where_it_was() {
@@ -55,4 +58,34 @@ fn b28_ids_are_unique_within_a_second_also_after_a_restart() {
     world.cycle(&[replicas("payments", 0, 2, night()), replicas("search", 0, 2, night())]);
     let ids: Vec<&str> = world.board.incidents().iter().map(|one| one.id.as_str()).collect();
     assert_eq!(ids, ["INC-20260310_020000-001", "INC-20260310_020000-002"]);
+}
+
+#[test]
+fn b28_what_does_not_change_is_written_once_in_an_interval() {
+    let mut world = World::new(night());
+    let mut crash = finding("payments", FindingKind::CrashLoop, night());
+    (crash.ready, crash.desired, crash.restarts) = (Some(0), Some(2), 9);
+    let mut found = [replicas("payments", 0, 2, night()), crash];
+    // Long enough for a rate of restarts.
+    world.cycles(60, &found);
+    let (mut written, mut states) = (0, 0);
+    for _ in 0..20 {
+        world.pass(Duration::from_secs(30));
+        let before = world.board.state().clone();
+        found[1].log_lines = vec![format!("panic at {}", world.now)];
+        world.observe(&found);
+        written += world.board.take_changed().len();
+        states += usize::from(*world.board.state() != before);
+    }
+    assert_eq!((written, states), (2, 2), "two intervals of ten cycles");
+    found[1].restarts += 1;
+    world.pass(Duration::from_secs(30));
+    world.observe(&found);
+    assert_eq!(world.board.take_changed().len(), 1, "another number");
+    world.pass(Duration::from_secs(30));
+    world.observe(&[]);
+    assert_eq!(world.board.take_changed().len(), 1, "its end");
+    world.pass(Duration::from_secs(30));
+    world.observe(&found);
+    assert_eq!(world.board.take_changed().len(), 1, "its return");
 }

@@ -130,3 +130,18 @@ fn b37_blindness_is_sev_1_when_a_p0_was_down_in_the_last_good_cycle() {
         assert_eq!(open, ["payments"], "the record is closed, what cannot be seen is not over");
     }
 }
+
+#[test]
+fn b14_a_namesake_that_the_selector_leaves_out_is_in_no_service() {
+    let mut world = World::new(night());
+    let mut payments = super::world::service("payments", Tier::P0);
+    payments.selector = [("app".to_owned(), "payments".to_owned())].into();
+    world.catalogue = super::world::with(payments);
+    let namesake = super::world::replicas("payments", 0, 2, night());
+    let told = world.cycle(std::slice::from_ref(&namesake));
+    assert_eq!(told.severity(), Sev::Sev4);
+    assert!(told.reason().contains("in no catalogue, counts as P3"), "{}", told.reason());
+    let mut own = namesake;
+    own.priority = Some(Tier::P0);
+    assert_eq!(world.cycle(&[own]).severity(), Sev::Sev1);
+}

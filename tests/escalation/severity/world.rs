@@ -174,12 +174,25 @@ impl World {
     }
 
     pub fn observe(&mut self, findings: &[Finding]) -> Observed {
+        let findings: Vec<Finding> = findings.iter().map(|one| self.as_analyzed(one)).collect();
         self.board.observe(&Observation {
-            findings,
+            findings: &findings,
             catalogue: &self.catalogue,
             readable: &self.readable,
             now: self.now,
         })
+    }
+
+    /// With the tier of its service, as the analyzer says it, where a test says none.
+    fn as_analyzed(&self, finding: &Finding) -> Finding {
+        let services = &self.catalogue.services;
+        let named = services.iter().find(|service| {
+            service.name == finding.service
+                && finding.namespace.as_ref() == Some(&service.namespace)
+                && service.selector.is_empty()
+        });
+        let tier = finding.priority.or(named.map(|service| service.tier));
+        Finding { priority: tier, ..finding.clone() }
     }
 
     pub fn tell(&mut self, decision: Option<&Decision>) -> Vec<Message> {
@@ -227,9 +240,7 @@ impl World {
             self.stored.retain(|held| held.id != read.id);
             self.stored.push(read);
         }
-        if let Some(state) = self.board.take_state() {
-            self.state = serde_json::to_string(&state).expect("the state is JSON");
-        }
+        self.state = serde_json::to_string(self.board.state()).expect("the state is JSON");
     }
 
     /// The process ends, and another begins on the same store.

@@ -35,6 +35,7 @@ impl Wire for NodeWire {
     fn trim(self) -> Trimmed {
         Trimmed::Node(Arc::new(Node {
             name: self.metadata.name,
+            created_at: self.metadata.creation_timestamp,
             unschedulable: self.spec.unschedulable.unwrap_or_default(),
             conditions: conditions(self.status.conditions),
         }))
@@ -114,7 +115,7 @@ impl Wire for ClaimWire {
     }
 }
 
-/// An event of the core API. Newer writers leave the old times and the count empty and fill `series` and `eventTime`.
+/// An event of the core API. Newer writers leave the old times empty and fill `series` and `eventTime`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::monitor::cluster) struct EventWire {
@@ -124,7 +125,6 @@ pub(in crate::monitor::cluster) struct EventWire {
     message: Option<String>,
     #[serde(rename = "type")]
     weight: Option<String>,
-    count: Option<i64>,
     first_timestamp: Option<Time>,
     last_timestamp: Option<Time>,
     event_time: Option<Time>,
@@ -142,7 +142,6 @@ struct ObjectReference {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Series {
-    count: Option<i64>,
     last_observed_time: Option<Time>,
 }
 
@@ -171,7 +170,6 @@ impl Wire for EventWire {
             reason: text(self.reason),
             message: text(self.message),
             is_warning: self.weight.as_deref() == Some("Warning"),
-            count: count(series.and_then(|series| series.count).or(self.count)).max(1),
             last_at: times.into_iter().flatten().max(),
         }))
     }

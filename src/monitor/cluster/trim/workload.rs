@@ -85,11 +85,11 @@ struct TemplateMeta {
 struct Status {
     observed_generation: Option<i64>,
     ready_replicas: Option<i64>,
-    available_replicas: Option<i64>,
     updated_replicas: Option<i64>,
+    current_revision: Option<String>,
+    update_revision: Option<String>,
     desired_number_scheduled: Option<i64>,
     number_ready: Option<i64>,
-    number_available: Option<i64>,
     updated_number_scheduled: Option<i64>,
     conditions: Option<Vec<ConditionWire>>,
 }
@@ -114,19 +114,15 @@ workload!(DaemonSetWire, WorkloadKind::DaemonSet);
 
 fn trim(kind: WorkloadKind, parts: Parts) -> Workload {
     let Parts { metadata, spec, status } = parts;
-    let (desired, ready, available, updated) = if kind == WorkloadKind::DaemonSet {
-        (
-            status.desired_number_scheduled,
-            status.number_ready,
-            status.number_available,
-            status.updated_number_scheduled,
-        )
+    let (desired, ready, updated) = if kind == WorkloadKind::DaemonSet {
+        (status.desired_number_scheduled, status.number_ready, status.updated_number_scheduled)
     } else {
         // Nobody said how many: one.
         let wanted = spec.replicas.or(Some(1));
-        (wanted, status.ready_replicas, status.available_replicas, status.updated_replicas)
+        (wanted, status.ready_replicas, status.updated_replicas)
     };
-    let desired = count(desired);
+    // What is being deleted is to have none: its pods go, and one that stays is found as stuck.
+    let desired = if metadata.deletion_timestamp.is_some() { 0 } else { count(desired) };
     let mut labels = metadata.labels.unwrap_or_default();
     // The pods carry the template's; where both name a label, selectors mean theirs.
     labels.extend(spec.template.and_then(|template| template.metadata.labels).unwrap_or_default());
@@ -137,13 +133,12 @@ fn trim(kind: WorkloadKind, parts: Parts) -> Workload {
         namespace: metadata.namespace.unwrap_or_default(),
         name: metadata.name,
         labels,
-        created_at: metadata.creation_timestamp,
         generation: metadata.generation.unwrap_or_default(),
         observed_generation: status.observed_generation.unwrap_or_default(),
         desired,
         ready: count(ready),
-        available: count(available),
         updated: count(updated),
+        is_between_revisions: status.current_revision != status.update_revision,
         max_unavailable: max_unavailable(kind, &strategy, desired),
         progress_deadline: (kind == WorkloadKind::Deployment && deadline < NO_DEADLINE)
             .then(|| Duration::from_secs(u64::from(count(Some(deadline))))),
