@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, SamplingMode};
 use mape_k::clock::Clock;
 use mape_k::config::Config;
+use mape_k::cycle::Ended;
 use mape_k::daemon::{Parts, assemble};
 use mape_k::domain::cycle::{CycleReport, CycleStatus, Phase, Trigger};
 use tempfile::TempDir;
@@ -43,7 +44,7 @@ impl Loop {
     async fn cycle(&mut self, trigger: Trigger) -> (Duration, CycleReport) {
         let started = Instant::now();
         let stop = CancellationToken::new();
-        let (report, view) = self.parts.cycle.run(trigger, &stop, &|_| ()).await;
+        let Ended { report, view, .. } = self.parts.cycle.run(trigger, &stop, &|_| ()).await;
         let took = started.elapsed();
         assert_eq!(report.status, CycleStatus::Completed, "{:?}", report.error);
         assert_eq!(view.violations.len(), report.violations);

@@ -240,24 +240,19 @@ impl People {
         for incident in self.board.take_changed() {
             self.unsaved.insert(incident.id.clone(), incident);
         }
-        let saved = self.saved.get_or_insert_default();
-        let board = self.board.state().clone();
-        let remembered = Remembered { board, onsets: self.onsets.clone() };
+        let remembered =
+            Remembered { board: self.board.state().clone(), onsets: self.onsets.clone() };
         let mut batch = knowledge.batch();
         for incident in self.unsaved.values() {
             batch.put(incident);
         }
-        let mut next = None;
-        if *saved != remembered {
+        if self.saved.as_ref() != Some(&remembered) {
             let value = serde_json::to_value(&remembered).unwrap_or_default();
             batch.put(&Fact { name: Fact::PEOPLE.to_owned(), value, at: now });
-            next = Some(remembered);
         }
         knowledge.commit(batch).await?;
         self.unsaved.clear();
-        if next.is_some() {
-            self.saved = next;
-        }
+        self.saved = Some(remembered);
         Ok(())
     }
 }

@@ -270,7 +270,7 @@ fn b07_what_waited_in_a_backup_is_answered_where_it_was_delivered_at_last() {
     world.slack = super::world::Slack::BackedUp;
     let told = world.cycle(&[replicas("payments", 0, 2, night())]);
     let thread = mape_k::domain::message::Thread { channel: "C1".to_owned(), ts: "1.2".to_owned() };
-    world.board.resent(told.alert(), &thread);
+    world.board.resent(told.alert(), Some(&thread));
     world.slack = super::world::Slack::Works;
     assert_eq!(world.cycles(1, &[])[0].form, Form::Ended(Some(thread)));
 }
@@ -283,7 +283,7 @@ fn b07_the_thread_of_a_summary_is_no_place_to_follow_an_incident() {
     assert!(world.board.incidents()[0].course.in_backup);
     let thread = mape_k::domain::message::Thread { channel: "C1".to_owned(), ts: "1.2".to_owned() };
     let summary = Message { form: Form::Summary, ..told.alert().clone() };
-    world.board.resent(&summary, &thread);
+    world.board.resent(&summary, Some(&thread));
     assert_eq!(world.board.incidents()[0].thread, None);
     assert!(!world.board.incidents()[0].course.in_backup, "and people have heard of it");
 }
