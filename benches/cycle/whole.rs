@@ -32,7 +32,7 @@ impl Loop {
     async fn new(upstream: &Upstream, store: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let text = upstream.config(&format!(
-            "alertmanager:\n  enabled: false\nknowledge:\n  database: {store}\n  sqlite_path: {}\n",
+            "alertmanager:\n  enabled: false\nescalation:\n  reports_dir: null\nknowledge:\n  database: {store}\n  sqlite_path: {}\n",
             folder.path().join("knowledge.db").display()
         ));
         let (config, _) = Config::parse(&text, &|_| None).expect("a valid configuration");
