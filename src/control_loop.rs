@@ -26,7 +26,7 @@ pub use handle::{Heartbeat, Leader, LoopHandle, Publisher, channel};
 pub use settings::{Mode, Settings};
 
 use crate::cycle::{Cycle, panic_text};
-use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
+use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Trigger};
 use crate::domain::view::LoopView;
 use crate::knowledge::Term;
 
@@ -58,6 +58,7 @@ pub async fn run(
     let mut panics = 0;
     let mut last_start = None;
     let mut leads = false;
+    let mut not_taken_up = 0;
     // The epoch of the last cycle.
     let mut led = None;
     loop {
@@ -82,13 +83,21 @@ pub async fn run(
         if let Err(error) = cycle.lead(term).await {
             tracing::warn!(%error, epoch, "the store could not be taken up; it is tried again");
             leads = false;
+            publisher.heartbeat.beat();
+            not_taken_up += 1;
+            if not_taken_up == FAILING {
+                cycle.alarm().await;
+            }
             let mut view = following(loop_interval);
             view.store_error = Some(error.to_string());
+            view.last_status = Some(CycleStatus::Error);
+            view.failed_cycles = not_taken_up;
             publisher.view.send_replace(Arc::new(view));
             ticker.reset_after(TAKEN_UP_AGAIN);
             continue;
         }
         leads = true;
+        not_taken_up = 0;
         let trigger = match trigger {
             Some(trigger) => trigger,
             // Its lease was renewed too late, and nobody else has led: the cycles keep their rhythm.

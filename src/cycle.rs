@@ -126,7 +126,11 @@ impl Cycle {
         let knowledge = self.knowledge.leading(term.clone());
         let (rails, now) = (&self.config.plan.guardrails, self.clock.now());
         let recovered = recover(&knowledge, &self.metrics, rails, &self.ids, now).await?;
-        let newest = knowledge.page::<CycleReport>(None, None, 1).await?.items.pop();
+        let newest = match knowledge.page::<CycleReport>(None, None, 1).await {
+            // It is asked for its name and a count alone.
+            Err(StoreError::Corrupt { .. }) => None,
+            page => page?.items.pop(),
+        };
         self.people.take_up(&knowledge, now).await?;
         self.knowledge = knowledge;
         self.executor.speak_with(term.told());
@@ -134,6 +138,11 @@ impl Cycle {
         self.tracker = Tracker::new(self.config.analyze.clone(), now, recovered.violations);
         self.memory = self.memory.afresh(newest.as_ref());
         Ok(())
+    }
+
+    /// The store cannot be taken up, so that no cycle runs: people are told without it.
+    pub async fn alarm(&mut self) {
+        self.people.alarm("none", self.clock.now()).await;
     }
 
     /// Whether it leads, at this moment.
@@ -169,7 +178,8 @@ impl Cycle {
                 text,
                 "what is for people panicked; the loop goes on"
             );
-            self.people.alarm(&run.report, self.clock.now()).await;
+            let told = self.people.alarm(&run.report.id, self.clock.now()).await;
+            run.report.notifications_sent = run.report.notifications_sent.max(u8::from(told));
         }
         let (report, view) = self.finish(run).await;
         Ended { report, view, panicked }

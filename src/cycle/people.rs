@@ -290,12 +290,21 @@ impl Cycle {
             run.enter(Phase::K8sAnalyzer);
             self.people.refresh_catalogue(&self.metrics);
             let looked = stop.run_until_cancelled(self.people.look(now)).await;
+            let was_looked = looked.is_some();
             let looked = looked.unwrap_or_else(Looked::nothing);
-            run.looked(&looked);
-            let is_bad = matches!(run.report.status, CycleStatus::Failed | CycleStatus::Error);
-            run.report.failed_cycles = if is_bad { self.memory.failed_cycles + 1 } else { 0 };
-            self.people.failing_since =
-                is_bad.then(|| self.people.failing_since.unwrap_or(run.report.started_at));
+            run.looked(&looked, was_looked);
+            match run.report.status {
+                CycleStatus::Failed | CycleStatus::Error => {
+                    run.report.failed_cycles += 1;
+                    self.people.failing_since.get_or_insert(run.report.started_at);
+                }
+                CycleStatus::Healthy | CycleStatus::Completed if was_looked => {
+                    run.report.failed_cycles = 0;
+                    self.people.failing_since = None;
+                }
+                // Nobody has seen that what failed is over.
+                CycleStatus::Healthy | CycleStatus::Completed => {}
+            }
 
             run.enter(Phase::Escalation);
             let mut findings = looked.findings.clone();
@@ -313,11 +322,11 @@ impl Cycle {
             // An incident has its name before anybody hears it: after a crash it is told again under the same.
             self.store_people(run, now).await;
             if self.leads_still() {
-                self.tell(run, decision.as_ref(), looked.is_partial(), now).await;
+                self.tell(run, decision.as_ref(), looked.is_partial(), now, stop).await;
                 self.store_people(run, now).await;
                 // What waits from before waits on when the process stops.
                 if !stop.is_cancelled() {
-                    self.people.tell_again(now).await;
+                    self.people.tell_again(&mut run.report, now).await;
                     self.store_people(run, now).await;
                 }
             }
@@ -335,7 +344,7 @@ impl Cycle {
         Some(Failing {
             since,
             phase: report.phase.map(Phase::as_str).unwrap_or_default().to_owned(),
-            error: report.error.clone().unwrap_or_default(),
+            error: report.error.clone().unwrap_or_else(|| "the daemon was stopped".to_owned()),
         })
     }
 
@@ -353,11 +362,12 @@ impl Cycle {
 }
 
 impl Run<'_> {
-    /// The status is the worst of both halves.
-    fn looked(&mut self, looked: &Looked) {
+    /// The status is the worst of both halves; what was not looked at is not called healthy.
+    fn looked(&mut self, looked: &Looked, was_looked: bool) {
         let report = &mut self.report;
         let Some(error) = &looked.error else {
-            if report.status == CycleStatus::Healthy && !looked.findings.is_empty() {
+            let is_well = was_looked && looked.findings.is_empty();
+            if report.status == CycleStatus::Healthy && !is_well {
                 report.status = CycleStatus::Completed;
             }
             return;

@@ -274,7 +274,8 @@ impl Document for ServiceIncident {
     }
 
     fn at(&self) -> Time {
-        self.ended_at.unwrap_or(self.opened_at)
+        // One that lasts never grows old.
+        self.ended_at.unwrap_or(self.last_seen_at)
     }
 }
 

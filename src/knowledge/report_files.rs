@@ -90,16 +90,18 @@ impl ReportFiles {
         let room = self.max_files.saturating_sub(known.healthy.len());
         let others = known.others.len().saturating_sub(room);
         over.extend(known.others.drain(..others));
+        let mut result = Ok(());
         for name in over {
             let path = self.folder.join(name);
             match fs::remove_file(&path).await {
                 Ok(()) => {}
                 // Somebody else tidied up.
                 Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
-                Err(cause) => return Err(Error { what: "remove", path, cause }),
+                // It is tried no more, and the others are.
+                Err(cause) => result = Err(Error { what: "remove", path, cause }),
             }
         }
-        Ok(())
+        result
     }
 
     /// Makes the folder where it is missing, and sees what earlier processes left there.

@@ -120,14 +120,13 @@ fn bounds(settings: &Settings, now: Time, pattern_history_limit: usize) -> Vec<B
             // Never: one for each ground, deleted with its verdict, and one for each temporary action until it is over. A
             // lost one would be an action that is neither judged nor waited for, or one that nobody ends.
             Collection::Judgings | Collection::Temporaries => vec![],
-            // Open ones are one for each (reason, cause, component, subject), or (service, class).
-            Collection::Escalations | Collection::ServiceIncidents => {
-                vec![history(collection, Some(CLOSED))]
-            }
+            // Open ones are one for each (reason, cause, component, subject).
+            Collection::Escalations => vec![history(collection, Some(CLOSED))],
             // Insights are one for each (cause, action), facts one for each name in the code: the count only guards.
-            Collection::Insights | Collection::Incidents | Collection::Cycles => {
-                vec![history(collection, None)]
-            }
+            Collection::Insights
+            | Collection::Incidents
+            | Collection::ServiceIncidents
+            | Collection::Cycles => vec![history(collection, None)],
             Collection::Facts => {
                 vec![Bound { collection, tag: None, newest: HISTORY, not_before: None }]
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::super::{Cycle, Run};
 use super::People;
@@ -21,6 +22,9 @@ use crate::escalation::rules;
 const TELL_WITHIN: Duration = Duration::from_secs(5);
 const TELL_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 
+/// When the process is stopping already: the action in hand has had most of its ten seconds, and a backup takes the rest.
+const STOPPING_WITHIN: Duration = Duration::from_secs(1);
+
 /// Of a defect in this very half people are told no more often.
 const ALARM_EVERY: TimeDelta = TimeDelta::minutes(30);
 
@@ -31,13 +35,15 @@ impl Cycle {
         decision: Option<&Decision>,
         is_partial: bool,
         now: Time,
+        stop: &CancellationToken,
     ) {
+        let within = if stop.is_cancelled() { STOPPING_WITHIN } else { TELL_WITHIN };
         let people = &mut self.people;
         let catalogue = people.catalogue.catalogue().clone();
         let about = About { cycle_id: &run.report.id, catalogue: &catalogue, is_partial, now };
         let messages = compose::messages(&people.board, decision, &about);
         let began = Instant::now();
-        let deliveries = people.notifiers.deliver(&messages, began + TELL_WITHIN).await;
+        let deliveries = people.notifiers.deliver(&messages, began + within).await;
         for (message, deliveries) in messages.iter().zip(&deliveries) {
             say(message, deliveries, people.notifiers.is_empty());
             people.board.told(message, deliveries, now);
@@ -57,11 +63,12 @@ impl Cycle {
 
 impl People {
     /// What waits in files from earlier cycles; and what stands, for an Alertmanager forgets what it is not told again.
-    pub(super) async fn tell_again(&mut self, now: Time) {
+    pub(super) async fn tell_again(&mut self, report: &mut CycleReport, now: Time) {
         let board = &self.board;
         let is_open = |id: &str| board.incident(id).is_some_and(|one| one.ended_at.is_none());
         let standing = compose::standing(board, self.catalogue.catalogue(), now);
-        let deadline = Instant::now() + TELL_AGAIN_WITHIN;
+        let began = Instant::now();
+        let deadline = began + TELL_AGAIN_WITHIN;
         let (resent, refreshed) = tokio::join!(
             self.notifiers.resend(&is_open, now, deadline),
             self.notifiers.refresh(&standing, now, deadline)
@@ -71,7 +78,23 @@ impl People {
                 self.board.resent(message, thread.as_ref());
             }
         }
+        let confirmed = resent.deliveries.iter().filter(|(_, one)| one.result.is_ok());
+        if let Some(severity) = confirmed.map(|(message, _)| message.severity).max() {
+            self.shown.sent += u64::from(report.notifications_sent == 0);
+            report.notifications_sent = 1;
+            self.shown.last_notification = Some(NotificationResult {
+                success: true,
+                error: None,
+                backed_up: false,
+                severity,
+                seconds: began.elapsed().as_secs_f64(),
+            });
+        }
         let mut problems = resent.errors;
+        // What no file keeps stays due, and is told nowhere else.
+        if let Some(last) = self.shown.last_notification.as_ref().filter(|last| !last.backed_up) {
+            problems.extend(last.error.clone());
+        }
         if let Some(Err(error)) = refreshed {
             tracing::warn!(
                 error,
@@ -81,19 +104,19 @@ impl People {
         }
         let waiting = self.notifiers.waiting();
         if waiting > 0 {
-            let last = self.shown.last_notification.as_ref().and_then(|last| last.error.as_deref());
-            problems.push(format!(
-                "{waiting} messages wait in logs/incidents to be sent again; {}",
-                last.unwrap_or("an earlier process could not deliver them")
-            ));
+            let error = resent.deliveries.iter().find_map(|(_, one)| one.result.as_ref().err());
+            let last = self.shown.last_notification.as_ref().and_then(|last| last.error.as_ref());
+            let error = error.or(last).map(|error| format!(": {error}")).unwrap_or_default();
+            problems.push(format!("{waiting} messages wait in files to be sent again{error}"));
         }
         self.shown.not_told = (!problems.is_empty()).then(|| problems.join("; "));
     }
 
     /// The conservative decision without anything of what has just panicked.
-    pub(in crate::cycle) async fn alarm(&mut self, report: &CycleReport, now: Time) {
+    /// Whether somebody was told.
+    pub(in crate::cycle) async fn alarm(&mut self, cycle_id: &str, now: Time) -> bool {
         if self.alarmed_at.is_some_and(|at| now - at < ALARM_EVERY) {
-            return;
+            return false;
         }
         self.alarmed_at = Some(now);
         let decision = rules::fallback(&[]);
@@ -102,7 +125,7 @@ impl People {
             severity: decision.severity,
             channel: decision.channel,
             at: now,
-            cycle_id: report.id.clone(),
+            cycle_id: cycle_id.to_owned(),
             title: format!("{}: mape-k cannot say what is wrong", decision.severity),
             root_cause: decision.root_cause,
             impact: decision.impact,
@@ -111,7 +134,10 @@ impl People {
             is_partial: true,
             entries: Vec::new(),
         };
-        self.notifiers.deliver(&[message], Instant::now() + TELL_WITHIN).await;
+        let deliveries = self.notifiers.deliver(&[message], Instant::now() + TELL_WITHIN).await;
+        let was_told = deliveries.iter().flatten().any(|one| one.result.is_ok());
+        self.shown.sent += u64::from(was_told);
+        was_told
     }
 
     fn count(&mut self, result: Option<&NotificationResult>, sent: u8) {

@@ -100,6 +100,9 @@ impl IncidentBoard {
                     // Tried is enough for the limit: a message that was deleted is not edited in every cycle.
                     incident.edited_at = Some(now);
                     if is_told {
+                        // What now reads milder is told as worse when it is bad again.
+                        incident.told_severity =
+                            incident.told_severity.map(|told| told.min(entry.severity));
                         incident.course.shown_gist = gist(incident);
                     }
                 }

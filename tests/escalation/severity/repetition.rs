@@ -1,7 +1,7 @@
 //! How often people hear of what goes on: in full, in brief, by an edit, or not.
 
 use mape_k::domain::decision::Sev;
-use mape_k::domain::finding::FindingKind;
+use mape_k::domain::finding::{Finding, FindingKind};
 use mape_k::domain::message::{Form, Message};
 
 use super::world::{Slack, World, finding, minutes, night, noon, replicas};
@@ -66,6 +66,19 @@ fn b27_what_is_worse_than_people_last_heard_is_told_in_full() {
     assert_eq!(forms(&better), ["update", "edit"]);
     world.pass(minutes(5));
     assert_eq!(world.cycle(&[replicas("payments", 0, 4, night())]).alert().severity, Sev::Sev1);
+}
+
+#[test]
+fn b27_what_an_edit_showed_as_milder_is_told_again_when_it_is_as_bad_as_before() {
+    let mut world = World::new(night());
+    let down = replicas("payments", 0, 4, night());
+    world.cycle(std::slice::from_ref(&down));
+    world.pass(minutes(6));
+    let rollout = Finding { within_rollout: true, ..replicas("payments", 3, 4, night()) };
+    let milder = world.cycle(&[rollout]).messages;
+    assert_eq!(forms(&milder), ["edit"], "nobody is called for a rollout");
+    world.pass(minutes(6));
+    assert_eq!(world.cycle(&[down]).alert().severity, Sev::Sev1);
 }
 
 #[test]

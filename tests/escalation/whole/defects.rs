@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mape_k::control_loop::once;
 use mape_k::cycle::Assessor;
 use mape_k::domain::cycle::{CycleReport, CycleStatus, Phase, Trigger};
 use mape_k::escalation::rules::{Assessment, Case};
@@ -59,15 +58,14 @@ async fn a49_a_stop_cuts_an_assessment_short_and_what_was_found_is_told_all_the_
     town.deployment("payments", 0, 2, 3);
     let mut running = town.start().await;
     let stop = CancellationToken::new();
-    let (cycle, publisher) = (&mut running.parts.cycle, &running.parts.publisher);
-    let trigger = Trigger::Scheduled;
-    let stopping = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        stop.cancel();
+    let on_phase = |phase: Phase| {
+        if phase == Phase::Escalation {
+            stop.cancel();
+        }
     };
-    let both = async { tokio::join!(once(cycle, publisher, trigger, &stop), stopping).0 };
-    let report = tokio::time::timeout(STOPPED_WITHIN, both).await.expect("it ends");
-    let report = report.expect("a cycle that does not panic");
+    let cycle = running.parts.cycle.run(Trigger::Scheduled, &stop, &on_phase);
+    let ended = tokio::time::timeout(STOPPED_WITHIN, cycle).await.expect("it ends");
+    let report = ended.report;
     assert!(report.escalation_decision.expect("a decision").is_fallback);
     assert_eq!(town.posted().len(), 1);
 }
@@ -162,4 +160,46 @@ async fn b05_what_waited_in_files_of_another_machine_is_due_again() {
     assert_eq!(town.posted().len(), 1);
     running.cycle().await;
     assert!(town.posted().is_empty(), "once");
+}
+
+#[tokio::test]
+async fn b37_a_stop_while_it_is_blind_tells_no_end() {
+    let mut town = Town::new().await;
+    town.api.down();
+    let mut running = town.start().await;
+    for _ in 0..3 {
+        running.cycle().await;
+    }
+    assert_eq!(town.posted().len(), 1, "blind is told");
+    // The stop comes when the loop's own half has read everything: Charter is the last that it asks.
+    let stop = CancellationToken::new();
+    let cycle = &mut running.parts.cycle;
+    let on_phase = |phase: Phase| {
+        if phase == Phase::Plan {
+            stop.cancel();
+        }
+    };
+    let ended = cycle.run(Trigger::Scheduled, &stop, &on_phase).await;
+    assert_eq!(ended.report.failed_cycles, 3, "nobody has seen that it is over");
+    assert_ne!(ended.report.status, CycleStatus::Healthy);
+    assert!(town.posted().is_empty());
+    let open = ended.view.people.incidents;
+    assert_eq!(open.len(), 1, "{open:#?}");
+}
+
+#[tokio::test]
+async fn b05_what_no_file_can_keep_is_said_by_health_and_stays_due() {
+    let mut town = Town::new().await;
+    town.loops.config.escalation.reports_dir = None;
+    town.slack.always(Reply::No("invalid_auth"));
+    town.deployment("payments", 0, 2, 3);
+    let mut running = town.start().await;
+    let report = running.cycle().await;
+    assert!(!report.notification_result.expect("a result").backed_up);
+    let untold = running.view().people.not_told.clone().expect("health says so");
+    assert!(untold.contains("invalid_auth"), "{untold}");
+    town.posted();
+    town.slack.always(Reply::Fine);
+    assert_eq!(running.cycle().await.notifications_sent, 1);
+    assert_eq!(running.view().people.not_told, None);
 }
