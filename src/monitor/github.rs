@@ -1,6 +1,6 @@
 //! Deployments: the commits that touch a service's part of the repository, by GitHub's API.
 //!
-//! What is asked, how often, and what is remembered; the calls are [`client`]'s. Which commit may be behind an incident
+//! What is asked, how often, and what is remembered; the calls are `client`'s. Which commit may be behind an incident
 //! is the escalation's business. GitHub down is an error here and no reason not to tell people.
 
 mod client;

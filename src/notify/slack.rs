@@ -1,6 +1,6 @@
 //! Slack: which channel and thread a message goes to, and when a channel must not be called.
 //!
-//! The layout is [`blocks`]'s, the calls and what Slack's codes mean [`client`]'s.
+//! The layout is `blocks`'s, the calls and what Slack's codes mean `client`'s.
 
 mod blocks;
 mod client;

@@ -2,7 +2,7 @@
 //!
 //! `backup_<YYYYMMDD_HHMMSS>_<SEV-n>.json` waits; `….sent.json` was told, `….broken.json` could not be read,
 //! `….dropped.json` had to make room. A file is whole or not there. When one is sent again is decided in
-//! [`super::resend`]. Small files and few: they are written where they are needed, without a task of their own.
+//! `resend`. Small files and few: they are written where they are needed, without a task of their own.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
