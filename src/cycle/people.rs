@@ -11,13 +11,13 @@ mod build;
 mod look;
 mod tell;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::assess::{Assessor, within};
@@ -53,6 +53,9 @@ const REPORTED: usize = 200;
 
 /// For all commits of all services that broke in one cycle: an alert does not wait longer for its explanation.
 const COMMITS_WITHIN: Duration = Duration::from_secs(5);
+
+/// A disk that hangs holds no healing up for longer.
+const FILE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What it works with, and what it remembers.
 #[derive(Debug)]
@@ -135,7 +138,14 @@ impl People {
     /// Writes the report's file.
     pub(super) async fn file(&mut self, report: &CycleReport) {
         let Some(files) = &mut self.files else { return };
-        let problem = files.write(report).await.err().map(|error| error.to_string());
+        let written = timeout(FILE_WITHIN, files.write(report)).await;
+        let problem = match written {
+            Ok(written) => written.err().map(|error| error.to_string()),
+            Err(_) => Some(format!(
+                "the folder of reports did not take one within {} s (escalation.reports_dir)",
+                FILE_WITHIN.as_secs()
+            )),
+        };
         if let Some(problem) =
             problem.as_ref().filter(|now| self.files_problem.as_ref() != Some(now))
         {
@@ -153,10 +163,9 @@ impl People {
     fn observe(&mut self, findings: &[Finding], looked: &Looked, now: Time) {
         let mut readable = match &looked.reading {
             Some(reading) => board::readable(reading),
-            // It is not looked at any more: what was found then is nobody's to follow.
-            None => IncidentClass::ALL.into(),
+            // It is not looked at any more, and nobody knows what became of what was found.
+            None => BTreeSet::new(),
         };
-        readable.remove(&IncidentClass::Loop);
         if self.heard {
             readable.insert(IncidentClass::Loop);
         }

@@ -92,6 +92,21 @@ async fn b28_after_a_restart_nothing_is_told_again_and_the_end_goes_into_the_sam
 }
 
 #[tokio::test]
+async fn b28_a_cluster_that_is_no_longer_looked_at_is_not_told_to_be_well() {
+    let mut town = Town::new().await;
+    town.deployment("payments", 0, 2, 3);
+    let mut running = town.start().await;
+    running.cycle().await;
+    assert_eq!(town.posted().len(), 1);
+    running.stop().await;
+    town.loops.config.kubernetes.enabled = false;
+    let mut running = town.start().await;
+    running.cycle().await;
+    assert!(town.posted().is_empty(), "nobody knows that it is over");
+    assert_eq!(running.view().people.incidents.len(), 1);
+}
+
+#[tokio::test]
 async fn b29_a_commit_fifteen_minutes_before_is_named_and_an_unreachable_github_stops_nothing() {
     let github = MockServer::start().await;
     let sha = "0123456789abcdef0123456789abcdef01234567";
