@@ -160,13 +160,13 @@ impl People {
     }
 
     /// What was found, by what is known of its past.
-    fn observe(&mut self, findings: &[Finding], looked: &Looked, now: Time) {
+    fn observe(&mut self, findings: &[Finding], looked: &Looked, heard: bool, now: Time) {
         let mut readable = match &looked.reading {
             Some(reading) => board::readable(reading),
             // It is not looked at any more, and nobody knows what became of what was found.
             None => BTreeSet::new(),
         };
-        if self.heard {
+        if heard {
             readable.insert(IncidentClass::Loop);
         }
         let catalogue = self.catalogue.catalogue().clone();
@@ -294,6 +294,8 @@ impl Cycle {
         stop: &CancellationToken,
     ) {
         let now = self.clock.now();
+        // Of this cycle alone, also when what follows panics.
+        let heard = std::mem::take(&mut self.people.heard);
         run.report.failed_cycles = self.memory.failed_cycles;
         if !unread {
             run.enter(Phase::K8sAnalyzer);
@@ -319,7 +321,7 @@ impl Cycle {
             let mut findings = looked.findings.clone();
             findings
                 .extend(own::findings(&self.people.records, self.failing(&run.report).as_ref()));
-            self.people.observe(&findings, &looked, now);
+            self.people.observe(&findings, &looked, heard, now);
             stop.run_until_cancelled(self.people.suspects(now)).await;
             let decision = self.people.decide(&findings, looked.is_partial(), now, stop).await;
             if let Some(decision) = &decision {
@@ -345,7 +347,6 @@ impl Cycle {
             run.report.findings = looked.findings;
             run.report.findings.truncate(REPORTED);
         }
-        self.people.heard = false;
     }
 
     fn failing(&self, report: &CycleReport) -> Option<Failing> {

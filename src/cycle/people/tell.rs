@@ -112,13 +112,11 @@ impl People {
         self.shown.not_told = (!problems.is_empty()).then(|| problems.join("; "));
     }
 
-    /// The conservative decision without anything of what has just panicked.
-    /// Whether somebody was told.
+    /// The conservative decision without anything of what has just panicked; whether somebody was told.
     pub(in crate::cycle) async fn alarm(&mut self, cycle_id: &str, now: Time) -> bool {
         if self.alarmed_at.is_some_and(|at| now - at < ALARM_EVERY) {
             return false;
         }
-        self.alarmed_at = Some(now);
         let decision = rules::fallback(&[]);
         let message = Message {
             form: Form::Alert,
@@ -136,6 +134,11 @@ impl People {
         };
         let deliveries = self.notifiers.deliver(&[message], Instant::now() + TELL_WITHIN).await;
         let was_told = deliveries.iter().flatten().any(|one| one.result.is_ok());
+        let is_kept = deliveries.iter().flatten().any(|one| one.backed_up);
+        // Nobody has heard of one that was neither; it is tried again with the next.
+        if was_told || is_kept || self.notifiers.is_empty() {
+            self.alarmed_at = Some(now);
+        }
         self.shown.sent += u64::from(was_told);
         was_told
     }

@@ -23,6 +23,7 @@ use tokio::time::sleep;
 use self::tls::{Encrypted, Tls};
 use super::objects;
 use crate::support::eventually::eventually;
+use crate::support::ports::free_port;
 
 /// Connections of the server that was here end with its threads, within milliseconds.
 const PORT_FREE_WITHIN: Duration = Duration::from_secs(10);
@@ -122,7 +123,8 @@ impl ApiServer {
     fn start_with(tls: impl FnOnce(&std::path::Path) -> Option<Tls>) -> Self {
         let world = World { version: 1000, page: 500, ..World::default() };
         let shared = Shared { world: Arc::new(Mutex::new(world)), changed: watch::Sender::new(()) };
-        let port = Port::bind("127.0.0.1:0").expect("a free port");
+        // Nobody else gets it while this one is down: another test's cluster would answer in its place.
+        let port = Port::bind(("127.0.0.1", free_port())).expect("a free port");
         let address = port.local_addr().expect("its address");
         let folder = tempfile::tempdir().expect("a folder for the kubeconfig");
         let tls = tls(folder.path());

@@ -127,8 +127,17 @@ async fn b07_a_panic_in_what_is_for_people_is_told_reported_and_stops_no_healing
     (github.owner, github.repository) = (Some("acme".to_owned()), Some("shop".to_owned()));
     town.deployment("search", 0, 2, 10);
     let mut running = town.start().await;
+    // The first alarm reaches nobody, and no file can keep it: it is not the last.
+    town.slack.always(Reply::No("invalid_auth"));
+    let spool = town.logs().join("incidents");
+    std::fs::create_dir_all(town.logs()).expect("a folder");
+    std::fs::write(&spool, "in the way").expect("a file");
+    assert_eq!(running.cycle().await.notifications_sent, 0);
+    town.posted();
+    std::fs::remove_file(&spool).expect("out of the way");
+    town.slack.always(Reply::Fine);
     // More often than a loop that panics lives.
-    for failed in 1..=5 {
+    for failed in 2..=6 {
         let report = running.cycle().await;
         assert_eq!((report.status, report.phase), (CycleStatus::Error, Some(Phase::Escalation)));
         assert_eq!(report.failed_cycles, failed);
@@ -138,7 +147,7 @@ async fn b07_a_panic_in_what_is_for_people_is_told_reported_and_stops_no_healing
     let told = town.posted();
     assert_eq!(told.len(), 1, "once in half an hour");
     assert!(told[0].shown().contains("Unable to assess"), "{}", told[0].shown());
-    assert_eq!(town.files("").iter().filter(|name| name.starts_with("cycle_")).count(), 5);
+    assert_eq!(town.files("").iter().filter(|name| name.starts_with("cycle_")).count(), 6);
 }
 
 #[tokio::test]
