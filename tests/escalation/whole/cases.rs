@@ -5,35 +5,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
-use mape_k::cycle::Assessor;
 use mape_k::domain::cycle::{CycleReport, CycleStatus};
 use mape_k::domain::decision::Sev;
 use mape_k::domain::secret::Secret;
-use mape_k::escalation::rules::{Assessment, Case};
 use serde_json::json;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::town::{TOKEN, Town};
+use super::town::{Bad, TOKEN, Town};
 use crate::notify::fake_slack::Reply;
-
-#[derive(Debug)]
-enum Bad {
-    Hangs,
-    Panics,
-}
-
-#[async_trait]
-impl Assessor for Bad {
-    async fn assess(&self, _: &Case) -> Result<Assessment, String> {
-        match self {
-            Self::Hangs => std::future::pending().await,
-            Self::Panics => panic!("the assessor has a defect"),
-        }
-    }
-}
 
 #[tokio::test]
 async fn b04_an_assessor_that_hangs_or_panics_is_replaced_too() {

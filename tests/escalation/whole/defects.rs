@@ -4,19 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mape_k::cycle::Assessor;
 use mape_k::domain::cycle::{CycleReport, CycleStatus, Phase, Trigger};
-use mape_k::escalation::rules::{Assessment, Case};
 use mape_k::wire::{Failure, Http, Wire};
 use reqwest::{Client, Request, Response};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::town::Town;
+use super::town::{Bad, Running, Town};
 use crate::notify::fake_slack::Reply;
 
-#[tokio::test]
-async fn b37_a_restart_while_it_is_blind_tells_nothing_anew_and_no_end() {
+/// After three cycles in which the cluster could not be read, of which people were told.
+async fn blind() -> (Town, Running) {
     let mut town = Town::new().await;
     town.api.down();
     let mut running = town.start().await;
@@ -24,6 +22,12 @@ async fn b37_a_restart_while_it_is_blind_tells_nothing_anew_and_no_end() {
         running.cycle().await;
     }
     assert_eq!(town.posted().len(), 1, "blind is told");
+    (town, running)
+}
+
+#[tokio::test]
+async fn b37_a_restart_while_it_is_blind_tells_nothing_anew_and_no_end() {
+    let (mut town, running) = Box::pin(blind()).await;
     running.stop().await;
     let mut running = town.start().await;
     for failed in 4..=7 {
@@ -37,16 +41,6 @@ async fn b37_a_restart_while_it_is_blind_tells_nothing_anew_and_no_end() {
     assert_eq!(town.posted().len(), 1, "now it is over");
 }
 
-#[derive(Debug)]
-struct Slow;
-
-#[async_trait]
-impl Assessor for Slow {
-    async fn assess(&self, _: &Case) -> Result<Assessment, String> {
-        std::future::pending().await
-    }
-}
-
 /// The process ends within ten seconds of a stop; ten times what is left of that for this half.
 const STOPPED_WITHIN: Duration = Duration::from_mins(1);
 
@@ -54,7 +48,7 @@ const STOPPED_WITHIN: Duration = Duration::from_mins(1);
 async fn a49_a_stop_cuts_an_assessment_short_and_what_was_found_is_told_all_the_same() {
     let mut town = Town::new().await;
     town.loops.config.escalation.timeout = Duration::from_hours(1);
-    town.assessor = Some(Arc::new(Slow));
+    town.assessor = Some(Arc::new(Bad::Hangs));
     town.deployment("payments", 0, 2, 3);
     let mut running = town.start().await;
     let stop = CancellationToken::new();
@@ -173,13 +167,7 @@ async fn b05_what_waited_in_files_of_another_machine_is_due_again() {
 
 #[tokio::test]
 async fn b37_a_stop_while_it_is_blind_tells_no_end() {
-    let mut town = Town::new().await;
-    town.api.down();
-    let mut running = town.start().await;
-    for _ in 0..3 {
-        running.cycle().await;
-    }
-    assert_eq!(town.posted().len(), 1, "blind is told");
+    let (town, mut running) = Box::pin(blind()).await;
     // The stop comes when the loop's own half has read everything: Charter is the last that it asks.
     let stop = CancellationToken::new();
     let cycle = &mut running.parts.cycle;

@@ -2,28 +2,15 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use mape_k::cycle::Assessor;
 use mape_k::domain::cycle::{CycleReport, CycleStatus, Phase};
 use mape_k::domain::decision::Sev;
-use mape_k::escalation::rules::{Assessment, Case};
 use serde_json::json;
 
-use super::town::{Running, Town};
+use super::town::{Bad, Running, Town};
 use crate::cluster::api_server::Mood;
 use crate::notify::fake_slack::Reply;
 
 const FALLBACK: &str = "Unable to assess escalation, conservative default";
-
-#[derive(Debug)]
-struct Broken;
-
-#[async_trait]
-impl Assessor for Broken {
-    async fn assess(&self, _: &Case) -> Result<Assessment, String> {
-        Err("the assessor is away".to_owned())
-    }
-}
 
 async fn status(running: &Running) -> serde_json::Value {
     use axum::body::Body;
@@ -138,7 +125,7 @@ async fn b02_06_a_cluster_that_cannot_be_read_fails_the_cycle_in_its_phase() {
 #[tokio::test]
 async fn b04_07_an_assessment_that_fails_is_replaced_by_the_conservative_decision() {
     let mut town = Town::new().await;
-    town.assessor = Some(Arc::new(Broken));
+    town.assessor = Some(Arc::new(Bad::Fails));
     town.deployment("payments", 0, 2, 3);
     town.deployment("search", 0, 2, 3);
     let mut running = town.start().await;

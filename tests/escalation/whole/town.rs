@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
 use mape_k::clock::Clock;
 use mape_k::control_loop::once;
@@ -12,6 +13,7 @@ use mape_k::daemon::{self, Parts, assemble_in};
 use mape_k::domain::cycle::{CycleReport, Trigger};
 use mape_k::domain::secret::Secret;
 use mape_k::domain::view::LoopView;
+use mape_k::escalation::rules::{Assessment, Case};
 use mape_k::knowledge::{Database, Knowledge};
 use mape_k::wire::Wire;
 use serde_json::{Value, json};
@@ -36,6 +38,25 @@ pub struct Town {
     pub assessor: Option<Arc<dyn Assessor>>,
     /// Instead of the network.
     pub wire: Option<Arc<dyn Wire>>,
+}
+
+/// An assessor that is of no use.
+#[derive(Debug)]
+pub enum Bad {
+    Fails,
+    Hangs,
+    Panics,
+}
+
+#[async_trait]
+impl Assessor for Bad {
+    async fn assess(&self, _: &Case) -> Result<Assessment, String> {
+        match self {
+            Self::Fails => Err("the assessor is away".to_owned()),
+            Self::Hangs => std::future::pending().await,
+            Self::Panics => panic!("the assessor has a defect"),
+        }
+    }
 }
 
 /// A daemon that is up.
