@@ -3,7 +3,6 @@
 
 mod access;
 mod actions;
-mod alert_rules;
 mod analyzer;
 mod charter_contract;
 mod charter_sandbox;

@@ -1,0 +1,1 @@
+//! docs/CONFIGURATION.md against the types it is made from.

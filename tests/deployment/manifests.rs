@@ -1,0 +1,1 @@
+//! The Kubernetes manifests: what they promise of rights, probes, storage and names.

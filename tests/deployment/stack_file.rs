@@ -1,0 +1,1 @@
+//! Dockerfile and docker-compose.staging.yml without an engine.
