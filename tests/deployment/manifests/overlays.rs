@@ -117,7 +117,8 @@ fn d05_staging_is_a_whole_stack_in_which_every_name_leads_somewhere() {
     ];
     assert_eq!(served, all.map(str::to_owned).into());
 
-    let (config, _) = configuration(&objects);
+    let (config, warnings) = configuration(&objects);
+    assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!(config.orchestrator.mode, Mode::Staging);
     assert!(config.orchestrator.auto_approve, "a fault heals without anybody");
     for url in
