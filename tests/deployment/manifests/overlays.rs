@@ -1,0 +1,303 @@
+//! The overlays: they build, hold together by name, and their configurations are accepted. And every pod is confined.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use mape_k::config::{Config, Warning};
+use mape_k::control_loop::Mode;
+use mape_k::domain::cluster::Kind;
+use mape_k::knowledge::Database;
+use serde_json::{Value, json};
+
+use super::{
+    container, documents, env, guide, mounts, named, number, of_kind, overlay, pod, read, text,
+    with_component,
+};
+use crate::support::config::{list, shipped, shipped_rule_files};
+use crate::support::tools::root;
+
+/// The daemon's configuration as its pod reads it, each Secret's value in the place of its reference.
+fn configuration(objects: &[Value]) -> (Config, Vec<Warning>) {
+    let pod = pod(objects, "mape-k");
+    let volume =
+        list(&pod["volumes"]).iter().find(|volume| volume["name"] == "config").expect("a volume");
+    let map = named(objects, "ConfigMap", text(&volume["configMap"]["name"]));
+    let secret = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(secret.path(), "postgres://mape_k:s3cret@postgres:5432/mape_k")
+        .expect("written");
+    let file = text(&map["data"]["mape_k_config.yaml"])
+        .replace("/app/secrets/url", &secret.path().display().to_string());
+    let container = container(&pod);
+    let of_the_pod = |name: &str| {
+        let (_, variable) = env(container).into_iter().find(|(one, _)| *one == name)?;
+        variable["value"].as_str().map(str::to_owned)
+    };
+    Config::parse(&file, &of_the_pod).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn d05_no_pod_may_more_than_it_must() {
+    for (of, objects) in
+        [("guide", guide()), ("staging", overlay("staging")), ("production", overlay("production"))]
+    {
+        for deployment in of_kind(&objects, "Deployment") {
+            let pod = &deployment["spec"]["template"]["spec"];
+            let said = format!("{of}: {}", deployment["metadata"]["name"]);
+            let user = &pod["securityContext"];
+            assert_eq!(user["runAsNonRoot"], true, "{said}");
+            assert_eq!(user["seccompProfile"], json!({"type": "RuntimeDefault"}), "{said}");
+            assert!(number(&user["runAsUser"]) > 0 && number(&user["runAsGroup"]) > 0, "{said}");
+            assert_eq!(
+                pod["enableServiceLinks"], false,
+                "{said}: a Service's name would set variables"
+            );
+            for container in list(&pod["containers"]) {
+                let bounds = &container["securityContext"];
+                assert_eq!(bounds["readOnlyRootFilesystem"], true, "{said}");
+                assert_eq!(bounds["allowPrivilegeEscalation"], false, "{said}");
+                assert_eq!(bounds["capabilities"], json!({"drop": ["ALL"]}), "{said}");
+                assert!(container["resources"]["limits"]["memory"].is_string(), "{said}");
+            }
+            if deployment["metadata"]["name"] == "mape-k" {
+                assert_eq!(
+                    (&user["runAsUser"], &user["fsGroup"]),
+                    (&json!(65532), &json!(65532)),
+                    "{said}"
+                );
+                assert_eq!(user["fsGroupChangePolicy"], "OnRootMismatch", "{said}");
+            } else {
+                assert_eq!(pod["automountServiceAccountToken"], false, "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn d05_an_overlay_is_in_one_namespace_that_refuses_less_confined_pods() {
+    for (name, namespace) in [("staging", "mape-k-staging"), ("production", "mape-k")] {
+        let objects = overlay(name);
+        for object in &objects {
+            let own = if object["kind"] == "Namespace" { "name" } else { "namespace" };
+            assert_eq!(object["metadata"][own], namespace, "{name}: {object}");
+        }
+        let labels = &named(&objects, "Namespace", namespace)["metadata"]["labels"];
+        assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
+        assert_eq!(configuration(&objects).0.kubernetes.namespaces, [namespace], "{name}");
+    }
+}
+
+#[test]
+fn d05_the_image_is_that_of_this_version() {
+    let image = format!("mape-k:{}", env!("CARGO_PKG_VERSION"));
+    for objects in [guide(), overlay("staging"), overlay("production")] {
+        assert_eq!(container(&pod(&objects, "mape-k"))["image"], image);
+    }
+    assert_eq!(container(&pod(&overlay("staging"), "charter"))["image"], image);
+}
+
+#[test]
+fn d05_staging_is_a_whole_stack_in_which_every_name_leads_somewhere() {
+    let objects = overlay("staging");
+    let served: BTreeSet<String> = of_kind(&objects, "Service")
+        .iter()
+        .map(|service| {
+            format!(
+                "{}:{}",
+                text(&service["metadata"]["name"]),
+                service["spec"]["ports"][0]["port"]
+            )
+        })
+        .collect();
+    let all = [
+        "alertmanager:9093",
+        "charter:8000",
+        "mape-k-webhook:5000",
+        "mape-k:8001",
+        "prometheus:9090",
+    ];
+    assert_eq!(served, all.map(str::to_owned).into());
+
+    let (config, warnings) = configuration(&objects);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!(config.orchestrator.mode, Mode::Staging);
+    assert!(config.orchestrator.auto_approve, "a fault heals without anybody");
+    for url in
+        [&config.monitor.prometheus_url, &config.execute.charter_url, &config.alertmanager.url]
+    {
+        let name = format!("{}:{}", url.host_str().expect("a host"), url.port().expect("a port"));
+        assert!(served.contains(&name), "{name} is no Service of it");
+    }
+    let scraped = shipped("prometheus.yml");
+    for job in list(&scraped["scrape_configs"]) {
+        let target = text(&job["static_configs"][0]["targets"][0]);
+        assert!(
+            served.contains(target) || target == "localhost:9090",
+            "{target} is no Service of it"
+        );
+    }
+    // A daemon that is not ready is the one to be seen.
+    assert_eq!(named(&objects, "Service", "mape-k")["spec"]["publishNotReadyAddresses"], true);
+}
+
+#[test]
+fn d05_staging_has_one_key_and_the_shipped_files() {
+    let objects = overlay("staging");
+    let key = |of: &str| {
+        let pod = pod(&objects, of);
+        let (_, variable) = env(container(&pod))
+            .into_iter()
+            .find(|(name, _)| *name == "CHARTER_API_KEY")
+            .expect("a key");
+        variable["valueFrom"]["secretKeyRef"]["name"].clone()
+    };
+    assert_eq!(key("charter"), key("mape-k"));
+    named(&objects, "Secret", text(&key("charter")));
+
+    // What each server's pod sees under its folder, file by file.
+    for (server, files) in [
+        ("prometheus", [vec!["prometheus.yml".to_owned()], rules()].concat()),
+        ("alertmanager", vec!["alertmanager.yml".to_owned()]),
+    ] {
+        let pod = pod(&objects, server);
+        let folder = format!("/etc/{server}");
+        assert!(mounts(container(&pod)).contains(&(folder.as_str(), false)), "{server}");
+        let volume = list(&pod["volumes"])
+            .iter()
+            .find(|volume| volume["name"] == "config")
+            .expect("a volume");
+        let map = &named(&objects, "ConfigMap", text(&volume["configMap"]["name"]))["data"];
+        let keys: Vec<(&str, &str)> = match volume["configMap"].get("items") {
+            Some(items) => {
+                list(items).iter().map(|item| (text(&item["key"]), text(&item["path"]))).collect()
+            }
+            None => map
+                .as_object()
+                .expect("files")
+                .keys()
+                .map(|key| (key.as_str(), key.as_str()))
+                .collect(),
+        };
+        let paths: BTreeSet<&str> = keys.iter().map(|(_, path)| *path).collect();
+        assert_eq!(
+            paths,
+            files.iter().map(String::as_str).collect(),
+            "{server}: add it to config/kustomization.yaml"
+        );
+        for (key, path) in keys {
+            assert_eq!(text(&map[key]), read(&format!("config/{path}")), "{path}");
+        }
+        let names_it = format!("--config.file={folder}/{}", files[0]);
+        assert!(list(&container(&pod)["args"]).contains(&json!(names_it)), "{server}");
+    }
+}
+
+fn rules() -> Vec<String> {
+    shipped_rule_files().iter().map(|name| format!("rules/{name}")).collect()
+}
+
+#[test]
+fn d05_production_has_two_replicas_on_one_postgres_and_no_disk() {
+    let objects = overlay("production");
+    let spec = &named(&objects, "Deployment", "mape-k")["spec"];
+    assert_eq!(spec["replicas"], 2);
+    assert_eq!(spec["strategy"]["type"], "RollingUpdate");
+    assert_eq!(spec["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
+    for constraint in list(&spec["template"]["spec"]["topologySpreadConstraints"]) {
+        assert_eq!(constraint["labelSelector"], spec["selector"]);
+    }
+    assert!(of_kind(&objects, "PersistentVolumeClaim").is_empty());
+    let pod = pod(&objects, "mape-k");
+    assert!(mounts(container(&pod)).iter().all(|(_, writable)| !writable), "{pod}");
+
+    let (config, warnings) = configuration(&objects);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!(config.knowledge.database, Database::Postgres);
+    assert!(config.knowledge.postgres_url.is_some());
+    assert_eq!(
+        config.escalation.reports_dir, None,
+        "a file would wait on the disk of one that may never lead again"
+    );
+    assert!(!config.orchestrator.auto_approve);
+    assert!(config.kubernetes.enabled && !config.kubernetes.kinds.contains(&Kind::Nodes));
+
+    let budget = &named(&objects, "PodDisruptionBudget", "mape-k")["spec"];
+    assert_eq!(budget["maxUnavailable"], 1);
+    assert_eq!(budget["selector"], spec["selector"]);
+}
+
+#[test]
+fn d05_the_network_policy_lets_in_who_calls_and_out_what_is_called() {
+    let objects = overlay("production");
+    let (config, _) = configuration(&objects);
+    let policy = &named(&objects, "NetworkPolicy", "mape-k")["spec"];
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(policy["podSelector"]["matchLabels"], json!({"app": "mape-k"}));
+    let ports = |rules: &Value| -> BTreeSet<u64> {
+        list(rules)
+            .iter()
+            .flat_map(|rule| list(&rule["ports"]).iter().map(|port| number(&port["port"])))
+            .collect()
+    };
+    let listens = [config.api.port, config.alertmanager.webhook_port].map(u64::from);
+    assert_eq!(ports(&policy["ingress"]), listens.into());
+    let urls =
+        [&config.monitor.prometheus_url, &config.execute.charter_url, &config.alertmanager.url];
+    let mut calls: BTreeSet<u64> =
+        urls.iter().filter_map(|url| url.port()).map(u64::from).collect();
+    // Names, PostgreSQL, the API server, and with it Slack and GitHub.
+    calls.extend([53, 5432, 443, 6443]);
+    assert_eq!(ports(&policy["egress"]), calls);
+}
+
+const RULE: &str = "deployment/components/monitoring/prometheus-rule.yaml";
+
+/// The groups of config/rules, as they are written there, in the operator's wrapping.
+fn prometheus_rule() -> String {
+    let mut rule = String::from(
+        "# The groups of config/rules for Prometheus' operator. Made from them: change those, then\n\
+         #   UPDATE=1 cargo test --test deployment the_operators_rules\n\
+         apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: mape-k\n\
+         \x20 labels: {app: mape-k}\nspec:\n  groups:\n",
+    );
+    for file in rules() {
+        let text = read(&format!("config/{file}"));
+        let (_, groups) =
+            text.split_once("\ngroups:\n").unwrap_or_else(|| panic!("{file} has no groups"));
+        for line in groups.trim_end().lines() {
+            let _ = writeln!(rule, "{}{line}", if line.is_empty() { "" } else { "  " });
+        }
+    }
+    rule
+}
+
+#[test]
+fn d05_the_operators_rules_are_those_of_config() {
+    let made = prometheus_rule();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(root().join(RULE), &made).expect("written");
+    }
+    assert!(
+        std::fs::read_to_string(root().join(RULE)).unwrap_or_default() == made,
+        "{RULE} is not made from config/rules as they are: UPDATE=1 cargo test --test deployment the_operators_rules"
+    );
+    let groups: Vec<Value> =
+        rules().iter().flat_map(|file| list(&shipped(file)["groups"]).clone()).collect();
+    assert_eq!(documents(&made, RULE)[0]["spec"]["groups"], json!(groups));
+}
+
+#[test]
+fn d05_the_monitoring_component_scrapes_each_replica_as_the_job_that_the_rules_name() {
+    let objects = with_component("monitoring");
+    let monitor = &named(&objects, "ServiceMonitor", "mape-k")["spec"];
+    let port = &monitor["endpoints"][0]["port"];
+    let scraped: Vec<&Value> = of_kind(&objects, "Service")
+        .into_iter()
+        .filter(|service| {
+            service["metadata"]["labels"]["app"] == monitor["selector"]["matchLabels"]["app"]
+        })
+        .filter(|service| list(&service["spec"]["ports"]).iter().any(|one| one["name"] == *port))
+        .collect();
+    assert_eq!(scraped.len(), 1, "both Services would scrape a replica twice");
+    assert_eq!(scraped[0]["metadata"]["labels"][text(&monitor["jobLabel"])], "mape-k");
+    named(&objects, "PrometheusRule", "mape-k");
+}
