@@ -104,16 +104,19 @@ def at_a_glance():
         ),
         stat(
             "Were people told?",
-            "What needs a person now (`MapeKEscalated` when it is new), incidents of the two worst severities, and in"
-            " the time shown messages delivered and tries that failed; messages that wait in files.\n\nRed: people may"
-            " not know. Read `mape-k status` yourself, then dashboard 'Escalation and notification'. Delivered stays 0"
-            " while no notifier is enabled: then this page and Prometheus' alerts are all there is.",
+            "What needs a person now (`MapeKEscalated`), incidents of the two worst severities; in the time shown"
+            " decisions to tell people, messages delivered (Alertmanager's are sent again in every cycle while"
+            " something stands) and tries that failed; messages that wait in files.\n\nRed, or decisions and nothing"
+            " delivered: people may not know. Read `mape-k status` yourself, then dashboard 'Escalation and"
+            " notification'. While no notifier is enabled nothing is delivered, and Prometheus' alerts are all"
+            " there is.",
             Query(both("mape_k_escalations_open", "reason"), "escalations open", steps=steps_up(orange=1)),
             Query(
                 both("mape_k_incidents_open", "severity", 'severity=~"SEV-[12]"'),
                 "SEV-1 and SEV-2",
                 steps=steps_up(red=1),
             ),
+            Query(in_range("mape_k_escalation_decisions_total"), "decisions to tell"),
             Query(in_range("mape_k_notifications_total", 'result="delivered"'), "messages delivered"),
             Query(in_range("mape_k_notifications_total", 'result!="delivered"'), "tries failed", steps=steps_up(red=1)),
             Query(largest("mape_k_notifications_backed_up"), "wait in files", steps=steps_up(red=1)),

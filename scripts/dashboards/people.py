@@ -1,7 +1,7 @@
 """Dashboard mape-k-people: what the loop cannot fix itself, whom it told, and what it could not tell."""
 
 from parts import Query, bars, dashboard, green_from, heatmap, row, series, stat, steps_up, variables
-from queries import ANNOTATIONS, YES_NO, both, buckets, in_range, largest, of
+from queries import ANNOTATIONS, YES_NO, both, buckets, in_range, largest, of, per_hour
 
 
 def people():
@@ -38,9 +38,10 @@ def people():
         ),
         stat(
             "Were people told?",
-            "Messages delivered and tries that failed in the time shown, and what waits in files to be sent"
-            " again.\n\nRed: people may not know; tell them yourself. `logs/incidents` holds what waits; docs/SLACK.md"
-            " says what Slack's errors mean. Delivered stays 0 while no notifier is enabled.",
+            "Messages delivered (Alertmanager's are sent again in every cycle while something stands) and tries that"
+            " failed in the time shown, and what waits in files to be sent again.\n\nRed: people may not know; tell"
+            " them yourself. `logs/incidents` holds what waits; docs/SLACK.md says what Slack's errors mean. Delivered"
+            " stays 0 while no notifier is enabled.",
             Query(in_range("mape_k_notifications_total", 'result="delivered"'), "delivered"),
             Query(in_range("mape_k_notifications_total", 'result!="delivered"'), "tries failed", steps=steps_up(red=1)),
             Query(largest("mape_k_notifications_backed_up"), "wait in files", steps=steps_up(red=1)),
@@ -81,9 +82,9 @@ def people():
         ),
         series(
             "Opened per hour",
-            "New escalations in the hour before, by reason (`MapeKEscalated` for 10 minutes after each).\n\nOften the "
+            "New escalations in the hour before, by reason (`MapeKEscalated`).\n\nOften the "
             "same: the cause comes back; mend it, or give it a strategy.",
-            Query(f"sum by (reason) (increase({of('mape_k_escalations_total')}[1h]))", "{{reason}}"),
+            Query(per_hour("mape_k_escalations_total", by="reason"), "{{reason}}"),
             unit="none",
             height=12,
         ),
@@ -107,17 +108,18 @@ def people():
             "Decisions per hour",
             "Decisions to tell people of incidents that are new, worse or due, by severity, and"
             " fallbacks.\n\nFallbacks: the assessment failed or took too long, see the log.",
-            Query(f"sum by (severity) (increase({of('mape_k_escalation_decisions_total')}[1h]))", "{{severity}}"),
-            Query(f"sum(increase({of('mape_k_escalation_fallbacks_total')}[1h]))", "fallbacks"),
+            Query(per_hour("mape_k_escalation_decisions_total", by="severity"), "{{severity}}"),
+            Query(per_hour("mape_k_escalation_fallbacks_total"), "fallbacks"),
             unit="none",
         ),
         row("Notification"),
         series(
             "Messages per hour",
-            "By notifier and how they ended; what is sent again counts again.\n\nrefused: token, channel or route "
-            "(docs/SLACK.md). unreachable, timeout: network. rate_limited: passes by itself.",
+            "By notifier and how they ended; what is sent again counts again, and to Alertmanager what stands is sent"
+            " in every cycle.\n\nrefused: token, channel or route (docs/SLACK.md). unreachable, timeout: network."
+            " rate_limited: passes by itself.",
             Query(
-                f"sum by (notifier, result) (increase({of('mape_k_notifications_total')}[1h]))",
+                per_hour("mape_k_notifications_total", by="notifier, result"),
                 "{{notifier}}: {{result}}",
             ),
             unit="none",

@@ -19,6 +19,11 @@ def per_minute(by, metric, *matchers):
     return f"sum by ({by}) (rate({of(metric, *matchers)}[$__rate_interval])) * 60"
 
 
+def per_hour(metric, by=None):
+    """How many in the hour before; whole, for nothing happens by halves."""
+    return f"round(sum{f' by ({by})' if by else ''} (increase({of(metric)}[1h])))"
+
+
 def in_range(metric, *matchers):
     return f"round(sum(increase({of(metric, *matchers)}[$__range])))"
 

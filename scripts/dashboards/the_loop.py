@@ -17,7 +17,7 @@ from parts import (
     table,
     variables,
 )
-from queries import ANNOTATIONS, average, buckets, largest, of, per_minute, quantile
+from queries import ANNOTATIONS, average, buckets, largest, of, per_hour, per_minute, quantile
 
 
 def cycles():
@@ -58,7 +58,8 @@ def cycles():
         heatmap(
             "Cycles by how long they took",
             "How many cycles fell into each bucket. A second band above the usual one are cycles that acted, or that"
-            " waited for somebody: compare with the marks of actions.",
+            " waited for somebody.\n\nA band that is new and has no marks of actions: 'Time by phase' says who is"
+            " waited for.",
             buckets("mape_k_loop_duration_seconds"),
         ),
         series(
@@ -118,7 +119,8 @@ def decisions():
         ),
         series(
             "Remedies weighed per minute",
-            "The same over time. Choices stand out against what is held, outranked or not eligible.",
+            "The same over time. Choices stand out against what is held, outranked or not eligible.\n\nMany and none"
+            " chosen for minutes: `mape-k explain` names what holds the best one.",
             Query(per_minute("verdict", "mape_k_candidates_total"), "{{verdict}}"),
             unit="none",
             height=10,
@@ -141,9 +143,9 @@ def actions():
         row("Actions and outcomes"),
         table(
             "Actions in the time shown",
-            "Each action by the state in which its execution left it: judging waits for its verdict, refused and undone"
-            " did not stay, unknown may or may not have taken effect.\n\nunknown or undo_failed: look at Charter,"
-            " OPERATIONS.md, `outcome_unknown`.",
+            "Each action by the state in which its execution left it: applied took effect and is judged later, refused"
+            " and undone did not stay, unknown may or may not have taken effect.\n\nunknown or undo_failed: look at"
+            " Charter, OPERATIONS.md, `outcome_unknown`.",
             {"action": "action", "state": "left as", "Value": "actions"},
             Query(
                 f"round(sum by (action, state) (increase({of('mape_k_actions_total')}[$__range]))) > 0",
@@ -174,7 +176,7 @@ def actions():
             "Policies per hour",
             "Executed policies; failed includes rolled back (`MapeKPolicyExecutionFailed`). The shipped budget is 6"
             " actions an hour.\n\nfailed: `mape-k status`, and the escalation `action_failed` has Charter's own words.",
-            Query(f"sum by (status) (increase({of('mape_k_policy_executions_total')}[1h]))", "{{status}}"),
+            Query(per_hour("mape_k_policy_executions_total", by="status"), "{{status}}"),
             unit="none",
             width=12,
         ),
