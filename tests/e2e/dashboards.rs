@@ -66,7 +66,7 @@ pub async fn every_panel_answers(prometheus: &str) {
                         wrong.push(format!("{named}: no finite number from {query}"));
                     }
                     Ok(numbers) => {
-                        print(&named, text(&panel["fieldConfig"]["defaults"]["unit"]), &numbers)
+                        print(&named, text(&panel["fieldConfig"]["defaults"]["unit"]), &numbers);
                     }
                     Err(problem) => wrong.push(format!("{named}: {problem}\n  {query}")),
                 }
