@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use prometheus::{Registry, TextEncoder};
 
+use crate::domain::action::ActionKind;
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::{CycleReport, Trigger, Verdict};
 use crate::domain::decision::{Decision, Sev};
@@ -20,15 +21,15 @@ use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::finding::IncidentClass;
 use crate::domain::message::NotifierName;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{ActionStatistics, Outcome};
 use crate::domain::reading::SourceReading;
 use crate::domain::rule::Severity;
 use crate::domain::time::Time;
 use crate::domain::view::LoopView;
 use family::Families;
 use labels::{
-    AlertOutcome, CallResult, CharterCall, ExecutionResult, IntakeRejection, NotificationResult,
-    StoreOperation, WakeReason, WebhookStatus,
+    AlertOutcome, CallResult, CauseLabel, CharterCall, ExecutionResult, IntakeRejection, Label,
+    NotificationResult, StoreOperation, WakeReason, WebhookStatus,
 };
 use people::PeopleSeries;
 use series::{ActionSeries, IntakeSeries, LoopSeries, NotifySeries, SourceSeries};
@@ -116,6 +117,7 @@ impl Metrics {
         self.source.rules_missing.set(view.rules.iter().filter(|rule| !rule.good).count() as f64);
         let up = view.charter.as_ref().is_some_and(|charter| charter.state.is_ok());
         self.action.charter_up.set(f64::from(u8::from(up)));
+        self.learned(&view.statistics);
         self.people.failed_in_a_row.set(view.failed_cycles as f64);
         for class in IncidentClass::ALL {
             let of_class = view.people.findings.iter().filter(|f| f.kind.class() == class);
@@ -124,6 +126,23 @@ impl Metrics {
         for severity in Sev::ALL {
             let of_severity = view.people.incidents.iter().filter(|i| i.severity == severity);
             self.people.incidents.set(severity, of_severity.count() as f64);
+        }
+    }
+
+    /// What verdicts have taught. Causes that only the configuration names share a series, by the weight of their runs.
+    fn learned(&self, statistics: &[ActionStatistics]) {
+        for cause in CauseLabel::ALL {
+            for action in ActionKind::ALL {
+                let of_both = statistics
+                    .iter()
+                    .filter(|s| CauseLabel::from(&s.cause) == *cause && s.action == action);
+                let (runs, believed) = of_both.fold((0.0, 0.0), |(runs, believed), s| {
+                    (runs + f64::from(s.runs), believed + f64::from(s.runs) * s.effectiveness)
+                });
+                let effectiveness = if runs > 0.0 { believed / runs } else { 1.0 };
+                self.action.remedy_runs.set(*cause, action, runs);
+                self.action.remedy_effectiveness.set(*cause, action, effectiveness);
+            }
         }
     }
 

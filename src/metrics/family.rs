@@ -53,6 +53,19 @@ impl<A: Label> Gauges<A> {
     }
 }
 
+/// Gauges with two labels.
+#[derive(Debug)]
+pub struct GaugeTable<A, B> {
+    vec: GaugeVec,
+    labels: PhantomData<(A, B)>,
+}
+
+impl<A: Label, B: Label> GaugeTable<A, B> {
+    pub fn set(&self, first: A, second: B, value: f64) {
+        self.vec.with_label_values(&[first.text(), second.text()]).set(value);
+    }
+}
+
 /// Histograms with one label.
 #[derive(Debug)]
 pub struct Histograms<A> {
@@ -118,6 +131,23 @@ impl Families<'_> {
             vec.with_label_values(&[a.text()]);
         }
         Gauges { vec, labels: PhantomData }
+    }
+
+    /// Every series begins at `at_first`.
+    pub fn gauge_table<A: Label, B: Label>(
+        &self,
+        name: &str,
+        help: &str,
+        labels: [&str; 2],
+        at_first: f64,
+    ) -> GaugeTable<A, B> {
+        let vec = self.add(GaugeVec::new(Opts::new(name, help), &labels));
+        for a in A::ALL {
+            for b in B::ALL {
+                vec.with_label_values(&[a.text(), b.text()]).set(at_first);
+            }
+        }
+        GaugeTable { vec, labels: PhantomData }
     }
 
     pub fn histograms<A: Label>(

@@ -3,6 +3,7 @@
 //! Leaves out what is counted where ([`super::Metrics`]). Domain enums are labels as they are; the enums here name what
 //! the domain has no word for.
 
+use crate::domain::Cause;
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::PatternKind;
 use crate::domain::cycle::{CycleStatus, Hold, Impossibility, Ineligibility, Phase, Verdict};
@@ -169,6 +170,17 @@ labels! {
         UndoFailed = "undo_failed",
     }
 
+    /// What a remedy is for: a shipped cause, or any that the configuration names.
+    CauseLabel {
+        ValidationLatency = "validation_latency",
+        PolicyMisconfiguration = "policy_misconfiguration",
+        CascadeFailure = "cascade_failure",
+        SystemOverload = "system_overload",
+        GiveBack = "give_back",
+        Unknown = "unknown",
+        Other = "other",
+    }
+
     /// What became of a candidate and why.
     CandidateVerdict {
         Chosen = "chosen",
@@ -205,6 +217,13 @@ labels! {
         Unconfirmed = "unconfirmed",
         OverTheLimit = "over_the_limit",
         RemediesExhausted = "remedies_exhausted",
+    }
+}
+
+impl From<&Cause> for CauseLabel {
+    fn from(cause: &Cause) -> Self {
+        let shipped = Self::ALL.iter().find(|label| label.text() == cause.0);
+        shipped.copied().unwrap_or(Self::Other)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use prometheus::{Gauge, Histogram, IntCounter};
 
-use super::family::{CounterTable, Counters, Families, Gauges, Histograms};
+use super::family::{CounterTable, Counters, Families, GaugeTable, Gauges, Histograms};
 use super::labels::{
-    ActionEnd, AlertOutcome, CallResult, CandidateVerdict, CharterCall, CycleResult,
+    ActionEnd, AlertOutcome, CallResult, CandidateVerdict, CauseLabel, CharterCall, CycleResult,
     ExecutionResult, IntakeRejection, NotificationResult, StoreOperation, WakeReason,
     WebhookStatus,
 };
@@ -113,6 +113,8 @@ pub(super) struct ActionSeries {
     pub policy_executions: Counters<ExecutionResult>,
     pub actions: CounterTable<ActionKind, ActionEnd>,
     pub outcomes: Counters<OutcomeType>,
+    pub remedy_runs: GaugeTable<CauseLabel, ActionKind>,
+    pub remedy_effectiveness: GaugeTable<CauseLabel, ActionKind>,
     pub escalations: Counters<EscalationReason>,
     pub escalations_open: Gauges<EscalationReason>,
     pub charter_duration: Histogram,
@@ -134,6 +136,18 @@ impl ActionSeries {
                 ["action", "state"],
             ),
             outcomes: f.counters("mape_k_outcomes_total", "Judged actions by verdict.", "type"),
+            remedy_runs: f.gauge_table(
+                "mape_k_remedy_runs",
+                "Judged runs of an action for a cause that are still remembered.",
+                ["cause", "action"],
+                0.0,
+            ),
+            remedy_effectiveness: f.gauge_table(
+                "mape_k_remedy_effectiveness",
+                "How much of an action's promise for a cause is believed, 0 to 1; 1 while it was never judged.",
+                ["cause", "action"],
+                1.0,
+            ),
             escalations: f.counters("mape_k_escalations_total", "Escalations opened.", "reason"),
             escalations_open: f.gauges(
                 "mape_k_escalations_open",

@@ -1,8 +1,12 @@
 //! What is shared with the other test binaries: real servers, free ports, bounded waiting.
 #![allow(dead_code, reason = "each binary uses a part of it")]
 
+#[path = "../it/support/alertmanager.rs"]
+pub mod alertmanager;
 #[path = "../it/support/config.rs"]
 pub mod config;
+#[path = "../it/support/disk.rs"]
+pub mod disk;
 #[path = "../it/support/eventually.rs"]
 pub mod eventually;
 #[path = "../it/support/ports.rs"]
