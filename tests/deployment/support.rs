@@ -19,3 +19,5 @@ pub mod prometheus;
 pub mod server;
 #[path = "../it/support/tools.rs"]
 pub mod tools;
+#[path = "../it/support/troubleshooting.rs"]
+pub mod troubleshooting;

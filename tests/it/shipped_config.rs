@@ -56,7 +56,7 @@ fn prometheus_scrapes_and_evaluates_every_15_seconds() {
         .iter()
         .map(|job| &job["static_configs"][0]["targets"][0])
         .collect();
-    assert_eq!(targets, ["charter:8000", "mape-k:8001"]);
+    assert_eq!(targets, ["charter:8000", "mape-k:8001", "localhost:9090", "alertmanager:9093"]);
     assert_eq!(
         config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"][0],
         "alertmanager:9093"

@@ -54,13 +54,15 @@ pub struct Targets<'a> {
     pub alertmanager: &'a str,
 }
 
-/// The shipped `prometheus.yml` with a test's addresses and, where asked for, its pace.
-pub fn prometheus(targets: &Targets, interval: Option<Duration>) -> Value {
+/// The shipped `prometheus.yml` for a server at `own` with a test's addresses and, where asked for, its pace.
+pub fn prometheus(own: &str, targets: &Targets, interval: Option<Duration>) -> Value {
     let mut config = shipped("prometheus.yml");
     for job in config["scrape_configs"].as_array_mut().expect("scrape_configs is a list") {
         let target = match job["job_name"].as_str() {
             Some("charter") => targets.charter,
             Some("mape-k") => targets.mape_k,
+            Some("alertmanager") => targets.alertmanager,
+            Some("prometheus") => own,
             other => panic!("no address is known for the shipped scrape job {other:?}"),
         };
         job["static_configs"] = json!([{ "targets": [target] }]);

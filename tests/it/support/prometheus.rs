@@ -29,7 +29,7 @@ impl Prometheus {
         config::write_rules(&folder.join("rules"), pace.rule_for);
         let file = config::write(
             &folder.join("prometheus.yml"),
-            &config::prometheus(targets, pace.interval),
+            &config::prometheus(&server.address(), targets, pace.interval),
         );
         server.set_args(vec![
             format!("--config.file={}", file.display()),
