@@ -31,6 +31,11 @@ def status(pid):
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
+def resident(pid):
+    """Megabytes."""
+    return int(status(pid)["VmRSS"].split()[0]) / 1024
+
+
 def rows(database):
     """Rows of every table, by a reader beside the daemon."""
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10) as store:
