@@ -14,6 +14,7 @@ import statistics
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 from stack import FAULTS, ROOT, SPEED, Stack, call
 
@@ -83,7 +84,7 @@ def show(one):
           f" {one['store']:.1f} | {one['files']} | {one['threads']} |", flush=True)
 
 
-def measure(stack, minutes, warm_up):
+def measure(stack, minutes, warm_up, faults):
     """The samples after the warm-up, and what the daemon did meanwhile."""
     started = time.monotonic()
     samples, shown, before = [], 0, None
@@ -91,6 +92,8 @@ def measure(stack, minutes, warm_up):
     print("| minute | RSS, MB | of it anonymous | cycles | rows | store, MB | open files | threads |")
     print("|---|---|---|---|---|---|---|---|")
     while (elapsed := (time.monotonic() - started) / 60) < warm_up + minutes:
+        if faults.done():
+            faults.result()
         one = sample(stack, started)
         for path in PATHS:
             call(f"{stack.url['api']}/api/v1/{path}")
@@ -132,15 +135,13 @@ def main():
     load = " ".join(f"{part:.1f}" for part in os.getloadavg())
     print(f"load average at the start: {load}; plant and loop at {SPEED} times the speed of life")
     stop = threading.Event()
-    with Stack(given.binary.resolve()) as stack:
-        faults = threading.Thread(target=disturb, args=(stack, stop), daemon=True)
-        faults.start()
+    with Stack(given.binary.resolve()) as stack, ThreadPoolExecutor(1) as beside:
+        faults = beside.submit(disturb, stack, stop)
         try:
-            samples, done = measure(stack, given.minutes, given.warm_up)
+            samples, done = measure(stack, given.minutes, given.warm_up, faults)
             done["report files"] = len(list((stack.folder / "reports").glob("*.json*")))
         finally:
             stop.set()
-            faults.join(30)
     judge(samples, done)
 
 

@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -54,6 +55,8 @@ class Stack:
         self.url = {name: f"http://127.0.0.1:{port}" for name, port in self.ports.items()}
 
     def __enter__(self):
+        # Asked to stop, it leaves nothing running.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
         self.kept = tempfile.TemporaryDirectory(prefix="mape-k-")
         self.folder = pathlib.Path(self.kept.name)
         try:
