@@ -18,7 +18,7 @@ test: compiler ## Run every test, end to end against real Prometheus, Alertmanag
 WITH_SERVERS := access:: alertmanager_integration:: charter_integration:: end_to_end:: postgres_bad_days:: \
 	real_servers:: server:: shipped_config:: store_contract:: store_lease:: stores_agree:: the_loop::
 
-test-unit: compiler ## The tests that need no server and no other process: rules, decisions, stores, configuration
+test-unit: compiler ## The quick tests: no Prometheus, Alertmanager, PostgreSQL or daemon is started for them
 	cargo test --locked --lib --bins --test architecture
 	cargo test --locked --test it -- $(addprefix --skip ,$(WITH_SERVERS))
 

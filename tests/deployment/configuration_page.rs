@@ -133,13 +133,13 @@ fn entries(text: &str) -> Vec<Entry> {
 fn prose(comment: &[String]) -> (String, Vec<String>) {
     let (mut said, mut shown) = (Vec::new(), Vec::new());
     for line in comment {
-        if !line.starts_with(' ') {
-            said.push(line.as_str());
-        } else {
+        if line.starts_with(' ') {
             if shown.is_empty() {
                 said.push("(Below the table.)");
             }
             shown.push(line.clone());
+        } else {
+            said.push(line.as_str());
         }
     }
     (said.join(" "), shown)
