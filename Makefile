@@ -1,9 +1,9 @@
 # Each target is enough by itself on a fresh Debian or Ubuntu machine with Rust and a C compiler; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check manifests simulate scorecard benchmark run compiler
+.PHONY: help demo test test-unit test-integration check manifests simulate scorecard benchmark load soak run compiler python
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: compiler ## Break a reference Charter in every way it knows and watch the loop heal it (no servers needed, under 5 minutes)
 	@echo 'Building first; a few minutes the first time.'
@@ -13,6 +13,20 @@ demo: compiler ## Break a reference Charter in every way it knows and watch the 
 test: compiler ## Run every test, end to end against real Prometheus, Alertmanager and PostgreSQL (fetched without root)
 	./scripts/fetch-tools.sh
 	cargo test --locked
+
+# The modules of tests/it that start servers or processes of their own. Every test is in exactly one of the two targets.
+WITH_SERVERS := access:: alertmanager_integration:: charter_integration:: end_to_end:: postgres_bad_days:: \
+	real_servers:: server:: shipped_config:: store_contract:: store_lease:: stores_agree:: the_loop::
+
+test-unit: compiler ## The quick tests: no Prometheus, Alertmanager, PostgreSQL or daemon is started for them
+	cargo test --locked --lib --bins --test architecture
+	cargo test --locked --test it -- $(addprefix --skip ,$(WITH_SERVERS))
+
+test-integration: compiler ## All the others: real Prometheus, Alertmanager, PostgreSQL and daemons, and simulated days
+	./scripts/fetch-tools.sh
+	cargo test --locked --test it -- $(WITH_SERVERS)
+	cargo test --locked --test escalation --test deployment --test sim
+	cargo test --locked --doc
 
 check: compiler ## Formatting, lints and documentation, warnings as errors
 	cargo fmt --all --check
@@ -39,6 +53,21 @@ benchmark: compiler ## Measure; docs/BENCHMARKS.md says what the numbers mean
 	cargo bench --locked --bench load
 	@echo "Put the numbers into docs/BENCHMARKS.md; criterion keeps its own under target/criterion."
 
+SECONDS ?= 60
+USERS ?= 60
+
+load: compiler python ## Dashboards and Alertmanager by locust against the release daemon: SECONDS (60), USERS (60)
+	cargo build --locked --release
+	@test -x target/load/bin/locust || { python3 -m venv target/load && \
+		target/load/bin/pip install --quiet locust==2.47.0; }
+	target/load/bin/python tests/load/load.py --seconds $(SECONDS) --users $(USERS)
+
+MINUTES ?= 30
+
+soak: compiler python ## MINUTES (30) of 1 s cycles and faults, after 5 of warm-up: fails if memory grows by over 5 %
+	cargo build --locked --release
+	python3 -u tests/load/soak.py --minutes $(MINUTES)
+
 scorecard: compiler ## Hold the loop against simpler controllers on simulated incidents; writes docs/SCORECARD.md
 	cargo test --locked --profile sim --test sim -- --ignored --exact score::scorecard --nocapture
 
@@ -49,3 +78,7 @@ run: compiler ## Run the daemon with config/mape_k_config.yaml
 compiler:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
 	@command -v cc >/dev/null || { echo "a C compiler is missing: sudo apt-get install build-essential"; exit 1; }
+
+python:
+	@python3 -c 'import ensurepip, sqlite3' 2>/dev/null || { \
+		echo "Python 3 with venv is missing: sudo apt-get install python3 python3-venv"; exit 1; }

@@ -36,9 +36,10 @@ impl Daemon {
             "orchestrator: {{loop_interval: {interval}, auto_approve: true}}\n\
              alertmanager: {{url: \"http://{}\", webhook_host: 127.0.0.1, webhook_port: {webhook}{alertmanager}}}\n\
              api: {{host: 127.0.0.1, port: {api}}}\n\
-             knowledge: {{sqlite_path: {}}}\n{more}",
+             knowledge: {{sqlite_path: {}}}\nescalation: {{reports_dir: {}}}\n{more}",
             upstream.metrics,
             folder.path().join("knowledge.db").display(),
+            folder.path().join("logs").display(),
         ));
         let config = folder.path().join("config.yaml");
         std::fs::write(&config, text).expect("the configuration is written");

@@ -1,6 +1,6 @@
 //! Slack, the Alertmanager notifier, backups, GitHub.
 
-mod alertmanager;
+mod alertmanager_integration;
 mod backups;
 pub mod fake_slack;
 mod github;

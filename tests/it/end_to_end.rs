@@ -7,7 +7,7 @@ mod charter;
 mod commands;
 mod daemon;
 mod demo;
-mod heals;
+mod full_pipeline;
 mod kill_switch;
 mod killed;
 mod kills;

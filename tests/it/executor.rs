@@ -1,9 +1,9 @@
 //! Execute, driven through its public surface against a scripted Charter over real HTTP.
 
+mod charter_integration;
 mod failures;
 mod fenced;
 mod gate;
-mod reference;
 mod resume;
 mod retries;
 mod stop;

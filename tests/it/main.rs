@@ -3,8 +3,9 @@
 
 mod access;
 mod actions;
+mod alertmanager_integration;
 mod analyzer;
-mod charter_contract;
+mod charter_integration;
 mod charter_sandbox;
 mod config;
 mod config_keys;

@@ -138,6 +138,7 @@ async fn everything_said(mut file: Value, folder: &Path) -> Vec<(String, String)
     let (api, webhook) = (free_port(), free_port());
     file["api"]["port"] = json!(api);
     file["alertmanager"]["webhook_port"] = json!(webhook);
+    file["escalation"]["reports_dir"] = json!(folder.join("logs"));
     let config = write(&folder.join("mape_k_config.yaml"), &file);
     let config = config.to_str().expect("a plain path");
     let mut said = Vec::new();

@@ -73,6 +73,7 @@ impl Encrypted {
             file[section][key] = json!("http://127.0.0.1:9");
         }
         file["knowledge"]["database"] = json!("memory");
+        file["escalation"]["reports_dir"] = json!(folder.path().join("logs"));
         let config = write(&folder.path().join("mape_k_config.yaml"), &file);
         let text = config.to_str().expect("a plain path");
         let mut process = Process::start_mape_k(&["run", "--config", text], &[]);

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use serde_json::json;
 
 use super::*;
-use crate::charter_contract::nine_actions;
+use crate::charter_integration::nine_actions;
 use crate::fake_charter::Turn;
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use mape_k::executor::charter::PolicyStatus;
 use uuid::Uuid;
 
 use super::*;
-use crate::charter_contract::{nine_actions, reference};
+use crate::charter_integration::{nine_actions, reference};
 use crate::support::eventually::eventually;
 
 /// Time enough for a loaded machine; nothing here hangs.
