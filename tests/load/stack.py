@@ -127,7 +127,8 @@ class Stack:
             (rules / file.name).write_text(text)
         text = (ROOT / "config/prometheus.yml").read_text()
         text = re.sub(r"(scrape_interval|scrape_timeout|evaluation_interval): \w+", r"\1: 1s", text)
-        for name, target in {"charter": r"charter:\d+", "api": r"mape-k:\d+", "alertmanager": r"alertmanager:\d+"}.items():
+        for name, target in {"charter": r"charter:\d+", "api": r"mape-k:\d+", "alertmanager": r"alertmanager:\d+",
+                             "prometheus": r"localhost:\d+"}.items():
             text = re.sub(f'"{target}"', f'"{self.address(name)}"', text)
         return self.write("prometheus.yml", text)
 
