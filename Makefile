@@ -10,7 +10,7 @@ demo: compiler ## Break a reference Charter in every way it knows and watch the 
 	cargo build --locked
 	cargo run --locked --quiet -- demo
 
-test: compiler ## Run every test, end to end against real Prometheus, Alertmanager and PostgreSQL (fetched without root)
+test: compiler python ## Run every test, end to end against real Prometheus, Alertmanager and PostgreSQL (fetched without root)
 	./scripts/fetch-tools.sh
 	cargo test --locked
 

