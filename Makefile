@@ -1,4 +1,4 @@
-# Each target is enough by itself on a fresh Debian or Ubuntu machine with Rust and a C compiler; `make` lists them.
+# Each target is enough by itself on a fresh Debian or Ubuntu machine with Rust, a C compiler and Python; `make` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-unit test-integration check manifests simulate scorecard benchmark load soak run compiler python
 
@@ -22,7 +22,7 @@ test-unit: compiler ## The quick tests: no Prometheus, Alertmanager, PostgreSQL 
 	cargo test --locked --lib --bins --test architecture
 	cargo test --locked --test it -- $(addprefix --skip ,$(WITH_SERVERS))
 
-test-integration: compiler ## All the others: real Prometheus, Alertmanager, PostgreSQL and daemons, and simulated days
+test-integration: compiler python ## All the others: real Prometheus, Alertmanager, PostgreSQL and daemons, and simulated days
 	./scripts/fetch-tools.sh
 	cargo test --locked --test it -- $(WITH_SERVERS)
 	cargo test --locked --test escalation --test deployment --test sim
