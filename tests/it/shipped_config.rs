@@ -75,7 +75,7 @@ fn alertmanager_groups_and_delivers_to_the_daemon() {
         .find(|receiver| receiver["name"] == "mape-k")
         .expect("a receiver mape-k");
     let hook = &daemon["webhook_configs"][0];
-    assert_eq!(hook["url"], "http://mape-k:5000/webhooks/alerts");
+    assert_eq!(hook["url"], "http://mape-k-webhook:5000/webhooks/alerts");
     assert_eq!(hook["send_resolved"], true);
 }
 
