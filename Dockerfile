@@ -18,8 +18,7 @@ COPY src src
 # Older than the empty ones as COPY left them, so cargo would take those for current.
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked
 # Folders for the final image, which has no mkdir, and the one library that its base lacks.
-RUN mkdir -p /app/config /app/data /app/logs && cp /usr/lib/*-linux-gnu/libgcc_s.so.1 /usr/local/lib/ || \
-    cp /lib/*-linux-gnu/libgcc_s.so.1 /usr/local/lib/
+RUN mkdir -p /app/config /app/data /app/logs && cp "$(gcc -print-file-name=libgcc_s.so.1)" /usr/local/lib/
 
 FROM ${RUNTIME_IMAGE}
 LABEL org.opencontainers.image.title="mape-k" \

@@ -218,7 +218,7 @@ down)
     tools
     [ $# -le 2 ] || fail 'down takes one flag: --volumes'
     # shellcheck disable=SC2086
-    $compose down --remove-orphans --timeout 80 ${2:-}
+    $compose down --remove-orphans ${2:-}
     [ -n "${2:-}" ] || say 'the volumes stay: scripts/staging.sh down --volumes removes them.'
     ;;
 *) fail "usage: staging.sh [start | heal | down [--volumes]]" ;;
