@@ -1,6 +1,7 @@
 # Each target is enough by itself on a fresh Debian or Ubuntu machine with Rust, a C compiler and Python; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration check manifests simulate scorecard benchmark load soak run compiler python
+.PHONY: help demo test test-unit test-integration check manifests simulate scorecard benchmark load soak run \
+	staging staging-down e2e compiler python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +74,16 @@ scorecard: compiler ## Hold the loop against simpler controllers on simulated in
 
 run: compiler ## Run the daemon with config/mape_k_config.yaml
 	cargo run --release --quiet -- run
+
+# These need Docker with compose, and no Rust.
+staging: ## The whole stack in Docker: start it, break Charter, watch it healed (docker-compose.staging.yml)
+	./scripts/staging.sh
+
+staging-down: ## End the staging stack; its volumes stay
+	./scripts/staging.sh down
+
+e2e: compiler ## The staging stack held to what it promises; as root it brings its own engine and images
+	./scripts/e2e.sh
 
 # Some dependencies bring C code; without a compiler cargo fails half-way with an error that names none of this.
 compiler:

@@ -6,6 +6,7 @@ pub mod client;
 pub mod decide;
 pub mod demo;
 pub mod explain;
+pub mod health;
 pub mod observe;
 pub mod pause;
 pub mod run;
@@ -104,6 +105,15 @@ enum Command {
         api: Api,
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
+    },
+    /// Ask a running daemon, or Charter, whether it is alive: exit code 0 when it is, for health checks
+    Health {
+        /// Whom to ask [default: the daemon's API, http://localhost:<api.port>, https with api.tls]
+        #[arg(long, value_name = "URL")]
+        url: Option<Url>,
+        /// PEM file of certificates to trust for https [default: api.tls.cert of the configuration]
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
     },
     /// Say why a running daemon did or did not act: the latest cycle, or what is named
     Explain {
@@ -209,6 +219,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             status::run(&client, output, &mut std::io::stdout()).await?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Health { url, ca } => {
+            health::run(&common.prober(url, ca)?, &mut std::io::stdout()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Explain { about, id, api, output } => {
             let client = common.client(api)?;
             explain::run(&client, about, id.as_deref(), output, &mut std::io::stdout()).await?;
@@ -256,6 +270,14 @@ impl Common {
             Some(ca) => client.trusting(&ca)?,
             None => client,
         })
+    }
+
+    /// /health needs no token and is sent none, for what answers may be Charter; a plain address needs no configuration.
+    fn prober(&self, url: Option<Url>, ca: Option<PathBuf>) -> anyhow::Result<Client> {
+        match url {
+            Some(url) if url.scheme() == "http" => Ok(Client::new(url.as_str(), None)),
+            url => Ok(self.client(Api { url, token: None, ca })?.without_tokens()),
+        }
     }
 
     async fn decide(&self, arguments: Decide, decision: Decision) -> anyhow::Result<ExitCode> {

@@ -34,6 +34,8 @@ pub enum ClientError {
         "{} cannot be trusted: {cause}. Name a PEM file with certificates, by --ca or as api.tls.cert", .path.display()
     )]
     Certificates { path: PathBuf, cause: String },
+    #[error("{url} answers and is not healthy: {unwell}")]
+    Unwell { url: String, unwell: String },
     #[error("no policy {0} is kept; `mape-k status` lists those that wait for a decision")]
     NoSuchPolicy(String),
     #[error("who decides must be named: pass --by, or set USER")]
@@ -68,6 +70,11 @@ impl Client {
     #[must_use]
     pub fn reading_with(self, read_token: Option<Secret>) -> Self {
         Self { read_token, ..self }
+    }
+
+    #[must_use]
+    pub fn without_tokens(self) -> Self {
+        Self { token: None, read_token: None, ..self }
     }
 
     /// Trusts the certificates of this PEM file, too: the daemon's own, whatever it says of itself, or its authority's.

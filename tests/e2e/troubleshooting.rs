@@ -17,7 +17,6 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(5);
 
 /// Types every step in `folder`, that of docker-compose.staging.yml, with the stack up and healthy. What a section makes
 /// is undone before the next one begins, whatever its steps have shown; all that failed is told at the end.
-#[allow(dead_code, reason = "the stack's test calls it")]
 pub async fn every_step_gives_its_evidence(folder: &Path) {
     let page = std::fs::read_to_string(folder.join("docs/OPERATIONS.md")).expect("the page");
     let symptoms = sections(&page).unwrap_or_else(|problem| panic!("{problem}"));

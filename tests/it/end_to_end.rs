@@ -8,6 +8,7 @@ mod commands;
 mod daemon;
 mod demo;
 mod full_pipeline;
+mod health;
 mod kill_switch;
 mod killed;
 mod kills;

@@ -112,6 +112,9 @@ async fn s14_both_listeners_speak_tls_and_the_commands_find_and_trust_them() {
     assert!(status.status.success(), "{status:?}");
     assert!(status.stdout.contains(&format!("at https://localhost:{}", daemon.api)), "{status:?}");
 
+    let health = mape_k(&["health", "--config", config], &[]).await;
+    assert!(health.status.success(), "{health:?}");
+
     // From elsewhere: by address, token and a certificate to trust.
     let url = format!("https://127.0.0.1:{}", daemon.api);
     let ca = daemon.cert.to_str().expect("a plain path");
@@ -128,6 +131,10 @@ async fn s14_both_listeners_speak_tls_and_the_commands_find_and_trust_them() {
     // Neither without trust nor without a token.
     let untrusted = mape_k(&["status", "--url", &url], &token).await;
     assert!(!untrusted.status.success(), "{untrusted:?}");
+    let untrusted = mape_k(&["health", "--url", &url], &[]).await;
+    assert_eq!(untrusted.status.code(), Some(1), "{untrusted:?}");
+    let health = mape_k(&["health", "--url", &url, "--ca", ca], &[]).await;
+    assert!(health.status.success(), "{health:?}");
     let (other, _) = certificate(daemon.folder.path(), "other", &["localhost", "127.0.0.1"]);
     let other = other.to_str().expect("a plain path");
     let untrusted = mape_k(&["status", "--url", &url, "--ca", other], &token).await;

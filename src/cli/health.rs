@@ -1,0 +1,43 @@
+//! `mape-k health`: one look at /health, for a container's health check in an image that holds nothing but this binary.
+//!
+//! Degraded is healthy: a sick Charter or Prometheus never makes somebody restart the daemon that is there to heal it.
+
+use std::io::Write;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::client::{Client, ClientError};
+
+/// Sooner than a health check gives up (5 s), so that it says why; /health itself answers within 2 s.
+const WITHIN: Duration = Duration::from_secs(4);
+
+/// Asks once and prints `ok`, or `degraded` and what is; an error where it is neither.
+pub async fn run(client: &Client, out: &mut impl Write) -> Result<(), ClientError> {
+    let report = tokio::time::timeout(WITHIN, client.health()).await.unwrap_or_else(|_| {
+        let cause = format!("it did not answer within {} s", WITHIN.as_secs());
+        Err(ClientError::Unreachable { url: client.base(), cause })
+    })?;
+    let unwell = unwell(&report);
+    match report["status"].as_str() {
+        Some(status @ ("ok" | "degraded")) if unwell.is_empty() => writeln!(out, "{status}")?,
+        Some(status @ ("ok" | "degraded")) => writeln!(out, "{status}: {unwell}")?,
+        Some(_) => return Err(ClientError::Unwell { url: client.base(), unwell }),
+        None => {
+            let cause = "/health has no status".to_owned();
+            return Err(ClientError::Nonsense { url: client.base(), cause });
+        }
+    }
+    Ok(())
+}
+
+/// The components that are not ok; Charter names none.
+fn unwell(report: &Value) -> String {
+    let components = report["components"].as_object().into_iter().flatten();
+    let said =
+        components.filter(|(_, component)| component["status"] != "ok").map(|(name, component)| {
+            let why = component["detail"].as_str().or(component["status"].as_str());
+            format!("{name} ({})", why.unwrap_or("not ok"))
+        });
+    said.collect::<Vec<_>>().join(", ")
+}
