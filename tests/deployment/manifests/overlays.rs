@@ -82,8 +82,9 @@ fn d05_an_overlay_is_in_one_namespace_that_refuses_less_confined_pods() {
         }
         let labels = &named(&objects, "Namespace", namespace)["metadata"]["labels"];
         assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
-        assert_eq!(configuration(&objects).0.kubernetes.namespaces, [namespace], "{name}");
     }
+    let (staging, _) = configuration(&overlay("staging"));
+    assert_eq!(staging.kubernetes.namespaces, ["mape-k-staging"]);
 }
 
 #[test]
@@ -201,9 +202,9 @@ fn d05_production_has_two_replicas_on_one_postgres_and_no_disk() {
     let spec = &named(&objects, "Deployment", "mape-k")["spec"];
     assert_eq!(spec["replicas"], 2);
     assert_eq!(spec["strategy"]["type"], "RollingUpdate");
-    assert_eq!(spec["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
     for constraint in list(&spec["template"]["spec"]["topologySpreadConstraints"]) {
         assert_eq!(constraint["labelSelector"], spec["selector"]);
+        assert_eq!(constraint["matchLabelKeys"], json!(["pod-template-hash"]));
     }
     assert!(of_kind(&objects, "PersistentVolumeClaim").is_empty());
     let pod = pod(&objects, "mape-k");
@@ -218,11 +219,94 @@ fn d05_production_has_two_replicas_on_one_postgres_and_no_disk() {
         "a file would wait on the disk of one that may never lead again"
     );
     assert!(!config.orchestrator.auto_approve);
-    assert!(config.kubernetes.enabled && !config.kubernetes.kinds.contains(&Kind::Nodes));
+}
 
+#[test]
+fn d05_a_leader_that_is_not_ready_holds_up_neither_update_nor_drain() {
+    let objects = overlay("production");
+    let spec = &named(&objects, "Deployment", "mape-k")["spec"];
+    assert_eq!(spec["strategy"]["rollingUpdate"], json!({"maxSurge": 1, "maxUnavailable": 1}));
     let budget = &named(&objects, "PodDisruptionBudget", "mape-k")["spec"];
     assert_eq!(budget["maxUnavailable"], 1);
+    assert_eq!(budget["unhealthyPodEvictionPolicy"], "AlwaysAllow");
     assert_eq!(budget["selector"], spec["selector"]);
+    // A follower takes its alerts meanwhile; to a pod whose machine is dead none are sent.
+    let webhook = &named(&objects, "Service", "mape-k-webhook")["spec"];
+    assert_eq!(webhook["publishNotReadyAddresses"], false);
+}
+
+#[test]
+fn d05_production_does_not_start_without_its_keys() {
+    let pod = pod(&overlay("production"), "mape-k");
+    let needed: BTreeSet<&str> = env(container(&pod))
+        .into_iter()
+        .filter(|(_, one)| one["valueFrom"]["secretKeyRef"]["optional"] == false)
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(needed, ["CHARTER_API_KEY", "MAPE_K_API_TOKEN", "MAPE_K_WEBHOOK_TOKEN"].into());
+}
+
+#[test]
+fn d05_productions_addresses_are_marked_as_yours_to_change() {
+    let patch = read("deployment/overlays/production/two-replicas.yaml");
+    let base = pod(&guide(), "mape-k");
+    let production = pod(&overlay("production"), "mape-k");
+    for address in ["PROMETHEUS_URL", "CHARTER_URL", "ALERTMANAGER_URL"] {
+        let line = patch.lines().find(|line| line.contains(address)).expect(address);
+        assert!(line.ends_with("# CHANGE"), "{line}");
+        let value = |pod: &Value| {
+            let (_, one) =
+                env(container(pod)).into_iter().find(|(name, _)| *name == address).expect(address);
+            text(&one["value"]).to_owned()
+        };
+        assert!(line.contains(&value(&production)), "{line}");
+        assert_ne!(
+            value(&production),
+            value(&base),
+            "{address}: nothing of it is in namespace mape-k"
+        );
+    }
+}
+
+#[test]
+fn d05_production_looks_at_the_cluster_once_namespaces_are_named() {
+    let path = "deployment/overlays/production/mape_k_config.yaml";
+    let shipped = read(path);
+    assert!(!configuration(&overlay("production")).0.kubernetes.enabled);
+    // As a person turns it on: its lines without the comment, in the place of the one that says no.
+    let lines = ["enabled: true", "namespaces:", "kinds:"];
+    let turned_on: String = shipped
+        .lines()
+        .filter(|line| *line != "  enabled: false")
+        .map(|line| match line.strip_prefix("  # ") {
+            Some(rest) if lines.iter().any(|one| rest.starts_with(one)) => format!("  {rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let turned_on = turned_on.replace(
+        "postgres_url_file: /app/secrets/url",
+        "postgres_url: postgres://mape_k@db/mape_k",
+    );
+    let (config, warnings) = Config::parse(&turned_on, &|_| None).expect("accepted");
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert!(config.kubernetes.enabled && !config.kubernetes.namespaces.is_empty());
+    assert!(!config.kubernetes.kinds.contains(&Kind::Nodes), "a Role cannot grant them");
+}
+
+#[test]
+fn d05_stagings_images_can_all_come_from_elsewhere() {
+    let kustomization =
+        &documents(&read("deployment/overlays/staging/kustomization.yaml"), "it")[0];
+    let named: BTreeSet<String> = list(&kustomization["images"])
+        .iter()
+        .map(|image| format!("{}:{}", text(&image["newName"]), text(&image["newTag"])))
+        .collect();
+    let objects = overlay("staging");
+    let used: BTreeSet<String> = of_kind(&objects, "Deployment")
+        .iter()
+        .map(|one| text(&container(&one["spec"]["template"]["spec"])["image"]).to_owned())
+        .collect();
+    assert_eq!(named, used);
 }
 
 #[test]
