@@ -1,11 +1,14 @@
 //! What is wrong and why: patterns, root causes and the analysis of one cycle.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Cause, time::Time};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum PatternKind {
     Temporal,
@@ -31,7 +34,7 @@ impl PatternKind {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Pattern {
     pub kind: PatternKind,
     pub confidence: f64,
@@ -43,7 +46,7 @@ pub struct Pattern {
     pub evidence: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RootCause {
     pub cause: Cause,
     pub component: String,
@@ -56,7 +59,7 @@ pub struct RootCause {
     pub critical: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Analysis {
     pub id: Uuid,
     pub cycle_id: String,

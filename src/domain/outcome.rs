@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::action::{ActionKind, Scope};
 use super::verification::{Verification, Yardstick};
 use super::{Cause, time::Time};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeType {
     Success,
@@ -36,7 +37,7 @@ impl OutcomeType {
 }
 
 /// One judged action.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Outcome {
     pub id: Uuid,
     pub policy_id: Uuid,
@@ -66,7 +67,7 @@ pub struct Outcome {
 }
 
 /// The same violation was back so soon that its success was none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Recurred {
     pub at: Time,
     /// The verdict that this took back.
@@ -115,7 +116,7 @@ pub struct Judging {
 }
 
 /// What is known of one action for one cause: computed from the kept outcomes, never counted twice.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ActionStatistics {
     pub cause: Cause,
     pub action: ActionKind,
@@ -132,7 +133,7 @@ pub struct ActionStatistics {
 }
 
 /// Something learned, in words; keyed by cause and action and updated in place.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Insight {
     pub key: String,
     pub title: String,

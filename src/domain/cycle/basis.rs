@@ -2,6 +2,7 @@
 //! the violations themselves are gone. Leaves out the evidence in full: that is the analysis'.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::Cause;
@@ -17,7 +18,7 @@ use crate::domain::standing::Standing;
 use crate::domain::temporary::InForce;
 use crate::domain::time::Time;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Basis {
     pub sources: Vec<SourceRead>,
     pub rules: usize,
@@ -63,7 +64,7 @@ impl Basis {
     pub const NAME: usize = 160;
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SourceRead {
     pub source: Source,
     pub error: Option<String>,
@@ -73,7 +74,7 @@ pub struct SourceRead {
 }
 
 /// One active violation as the cycle saw it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ActiveViolation {
     pub fingerprint: String,
     /// Rule and place, and what tells it apart from its sisters.
@@ -92,7 +93,7 @@ pub struct ActiveViolation {
 }
 
 /// One root cause, without its evidence.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Concluded {
     pub cause: Cause,
     pub component: String,
@@ -105,7 +106,7 @@ pub struct Concluded {
 }
 
 /// A policy that a remedy of this cycle belongs to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Proposed {
     pub id: Uuid,
     pub revision: u32,
@@ -116,7 +117,7 @@ pub struct Proposed {
 }
 
 /// A record for people that an earlier cycle opened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StillOpen {
     pub reason: EscalationReason,
     pub subject: String,
