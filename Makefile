@@ -1,6 +1,6 @@
 # Each target is enough by itself on a fresh Debian or Ubuntu machine with Rust and a C compiler; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check simulate scorecard benchmark run compiler
+.PHONY: help demo test check check-api simulate scorecard benchmark run compiler
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ check: compiler ## Formatting, lints and documentation, warnings as errors
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+check-api: compiler ## Ask a running daemon what schemathesis makes up from /api/v1/openapi.json (needs python3-venv; 3 minutes)
+	./scripts/check-api.sh
 
 SEEDS ?= 60
 HOURS ?= 6

@@ -40,12 +40,14 @@ pub enum Kind {
     Action,
 }
 
+/// What a page is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Subject {
     pub kind: Kind,
     pub id: String,
 }
 
+/// A page in sentences.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     pub subject: Subject,
@@ -58,6 +60,7 @@ pub struct Explanation {
     pub facts: Value,
 }
 
+/// A part of a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Section {
     pub heading: String,

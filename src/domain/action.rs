@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::CHARTER;
 
+/// What can be done to Charter.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -118,6 +119,7 @@ impl std::fmt::Display for ActionKind {
     }
 }
 
+/// How much an action may spoil.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -139,6 +141,7 @@ impl Risk {
     }
 }
 
+/// How load is spread over replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RebalanceStrategy {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Cause, time::Time};
 
+/// The detector that saw it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -34,9 +35,11 @@ impl PatternKind {
     }
 }
 
+/// What one detector saw in the violations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Pattern {
     pub kind: PatternKind,
+    /// 0 to 1.
     pub confidence: f64,
     pub hypothesis: String,
     pub cause: Cause,
@@ -46,10 +49,12 @@ pub struct Pattern {
     pub evidence: Vec<String>,
 }
 
+/// What is wrong, by all patterns that point at it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RootCause {
     pub cause: Cause,
     pub component: String,
+    /// 0 to 1.
     pub confidence: f64,
     pub patterns: Vec<PatternKind>,
     pub evidence: Vec<String>,
@@ -59,6 +64,7 @@ pub struct RootCause {
     pub critical: bool,
 }
 
+/// What a cycle concluded from its violations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Analysis {
     pub id: Uuid,
@@ -66,6 +72,7 @@ pub struct Analysis {
     pub at: Time,
     /// How many violations were active.
     pub violations: usize,
+    /// 0 to 1.
     pub confidence: f64,
     pub patterns: Vec<Pattern>,
     pub root_causes: Vec<RootCause>,

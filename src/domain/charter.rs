@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::time::Time;
 
+/// What Charter says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitteeStatus {
@@ -14,6 +15,7 @@ pub enum CommitteeStatus {
     Recovering,
 }
 
+/// Charter's own account of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommitteeState {
     pub status: CommitteeStatus,

@@ -15,6 +15,7 @@ use super::message::NotificationResult;
 use super::trend::TrendAnalysis;
 use super::{Cause, time::Time};
 
+/// `healthy`: nothing was wrong; `completed`: what was wrong was looked at to the end; `failed`: something could not be read or done; `error`: it broke off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CycleStatus {
@@ -39,6 +40,7 @@ impl CycleStatus {
     }
 }
 
+/// A part of a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -105,6 +107,7 @@ pub enum Verdict {
     Ineligible { reason: Ineligibility, detail: String },
 }
 
+/// What held a remedy back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
@@ -179,6 +182,7 @@ impl Hold {
     }
 }
 
+/// Why a remedy cannot be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Impossibility {
@@ -214,6 +218,7 @@ impl Impossibility {
     }
 }
 
+/// Why a remedy is not eligible now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ineligibility {
@@ -262,6 +267,7 @@ impl Ineligibility {
     }
 }
 
+/// One remedy that was weighed, with its numbers and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CandidateReport {
     pub cause: Cause,
@@ -269,11 +275,17 @@ pub struct CandidateReport {
     pub action: ActionKind,
     /// With parameters, where they could be computed.
     pub planned: Option<Action>,
+    /// 0 to 1.
     pub cause_confidence: f64,
+    /// 0 to 1, from what was learned.
     pub effectiveness: f64,
+    /// Confidence times effectiveness, 0 to 1.
     pub benefit: f64,
+    /// By `plan.cost_model`, 0 to 1.
     pub cost: f64,
+    /// Benefit less cost.
     pub score: f64,
+    /// Occurrences behind it within the planning window.
     pub occurrences: u32,
     /// What each guard said, in their order; empty for one that was not ripe for them.
     #[serde(default)]
@@ -281,6 +293,7 @@ pub struct CandidateReport {
     pub verdict: Verdict,
 }
 
+/// One cycle: what was seen, concluded, weighed and done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CycleReport {
     /// `YYYYMMDD_HHMMSS` UTC, unique by suffix.
@@ -295,6 +308,7 @@ pub struct CycleReport {
     pub duration_seconds: f64,
     /// Phases passed, in order, with their time.
     pub phases: Vec<(Phase, f64)>,
+    /// How many were active.
     pub violations: usize,
     pub actionable: usize,
     /// How many became active, and how many cleared, in this cycle.

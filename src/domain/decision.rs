@@ -66,6 +66,7 @@ pub enum Channel {
     Infrastructure,
 }
 
+/// Whether people are told, how urgently, and of what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
     pub severity: Sev,

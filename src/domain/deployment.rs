@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::time::Time;
 
+/// A commit that was deployed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Commit {
     pub sha: String,
@@ -35,6 +36,7 @@ pub enum Correlation {
     High,
 }
 
+/// The deployment that may be behind an incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Suspect {
     pub correlation: Correlation,

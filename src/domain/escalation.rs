@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Cause, time::Time};
 
+/// Why a person is needed.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -77,6 +78,7 @@ impl EscalationReason {
     }
 }
 
+/// A record for people: what the loop cannot or may not fix itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Escalation {
     pub id: Uuid,

@@ -17,6 +17,7 @@ use super::action::Action;
 use super::policy::Policy;
 use super::{Cause, time::Time};
 
+/// How far an action has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionState {
@@ -75,6 +76,7 @@ pub struct ActionRecord {
     pub invalid: bool,
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
+    /// How often it was sent.
     pub tries: u32,
     /// When it was last sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,6 +139,7 @@ impl ActionRecord {
     }
 }
 
+/// How far an execution has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutionStatus {
@@ -147,6 +150,7 @@ pub enum ExecutionStatus {
     RolledBack,
 }
 
+/// `transactional`: one action that fails undoes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutionMode {
@@ -154,6 +158,7 @@ pub enum ExecutionMode {
     BestEffort,
 }
 
+/// A policy carried out, or being so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Execution {
     pub id: Uuid,

@@ -166,6 +166,7 @@ impl FindingSeverity {
     }
 }
 
+/// Something wrong in the cluster or with the loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     pub kind: FindingKind,

@@ -16,7 +16,7 @@ use super::{Cause, time::Time};
 pub struct Grant {
     pub revision: u32,
     pub plan_hash: String,
-    /// A person's name, or [`Grant::AUTO`].
+    /// A person's name, or `auto` where the configuration allowed it.
     pub by: String,
     pub at: Time,
     pub expires_at: Time,

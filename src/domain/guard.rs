@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::cycle::Hold;
 
+/// Who may hold a remedy back.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]

@@ -10,6 +10,7 @@ use super::action::{ActionKind, Scope};
 use super::verification::{Verification, Yardstick};
 use super::{Cause, time::Time};
 
+/// What came of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeType {
@@ -124,9 +125,12 @@ pub struct ActionStatistics {
     pub runs: u32,
     pub successes: u32,
     pub partials: u32,
+    /// Share of the runs that were a success, 0 to 1.
     pub success_rate: f64,
     pub mean_time_to_effect_seconds: Option<f64>,
+    /// 0 to 1; grows with the runs behind it.
     pub confidence: f64,
+    /// 0 to 1: what a remedy is expected to do, less what would have come by itself.
     pub effectiveness: f64,
     /// How likely the cause's violations clear by themselves; taken off in `effectiveness`.
     pub natural_recovery: f64,
@@ -137,6 +141,7 @@ pub struct ActionStatistics {
 pub struct Insight {
     pub key: String,
     pub title: String,
+    /// 0 to 1; grows with the runs behind it.
     pub confidence: f64,
     pub recommendation: String,
     pub updated_at: Time,

@@ -97,6 +97,7 @@ pub struct SeriesHistory {
     pub points: Vec<(Time, f64)>,
 }
 
+/// Where it was read.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::{Cause, Labels};
 
+/// How bad it is.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -40,6 +41,7 @@ impl Severity {
     }
 }
 
+/// How the value breaks the threshold: greater, greater or equal, less, less or equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Comparison {

@@ -57,6 +57,7 @@ pub struct Course {
     pub in_backup: bool,
 }
 
+/// What people are told of one service, from its onset to its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceIncident {
     /// `INC-YYYYMMDD_HHMMSS-NNN`, by its first decision.

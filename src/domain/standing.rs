@@ -31,6 +31,7 @@ impl Mode {
     }
 }
 
+/// How freely the loop may act.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Standing {
     pub mode: Mode,

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::finding::IncidentClass;
 
+/// Which way it goes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -27,6 +28,7 @@ pub struct TrendAnalysis {
     pub incidents: Vec<TrendOf>,
 }
 
+/// Which way one incident goes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TrendOf {
     pub incident: String,

@@ -28,6 +28,7 @@ pub struct SourceStatus {
     pub expected: usize,
     pub seen: usize,
     pub missing: usize,
+    /// How far its clock is from ours, where it tells.
     pub clock_skew_seconds: Option<f64>,
     pub error: Option<String>,
 }

@@ -10,6 +10,7 @@ use super::reading::Source;
 use super::rule::{Comparison, Severity};
 use super::{Cause, Labels, time::Time};
 
+/// Something that is wrong now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Violation {
     /// One per episode: a violation that comes back after clearing is a new one of the same fingerprint.

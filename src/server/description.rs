@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use serde_json::Value;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{Object, Type};
@@ -69,7 +70,27 @@ impl Modify for Tokens {
 
 /// The description as a document.
 #[must_use]
-pub fn document() -> utoipa::openapi::OpenApi {
+pub fn document() -> Value {
+    let mut document = serde_json::to_value(whole()).unwrap_or_default();
+    in_json(&mut document);
+    document
+}
+
+/// Comments stand at Rust's types, and are read here by people who see JSON.
+fn in_json(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::String(text)) = map.get_mut("description") {
+                *text = text.replace("`None`", "null");
+            }
+            map.values_mut().for_each(in_json);
+        }
+        Value::Array(items) => items.iter_mut().for_each(in_json),
+        _ => {}
+    }
+}
+
+fn whole() -> utoipa::openapi::OpenApi {
     let mut whole = Whole::openapi();
     whole.merge(health::described().into_openapi());
     whole.merge(api::described().into_openapi());
@@ -125,8 +146,7 @@ fn refuse(operation: &mut Operation, status: &str, why: &str) {
     operation.responses.responses.insert(status.to_owned(), answer.build().into());
 }
 
-static TEXT: LazyLock<String> =
-    LazyLock::new(|| document().to_pretty_json().unwrap_or_else(|error| error.to_string()));
+static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
 
 /// This description, in OpenAPI 3.1.
 #[utoipa::path(

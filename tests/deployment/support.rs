@@ -7,6 +7,8 @@ pub mod config;
 pub mod eventually;
 #[path = "../it/support/ports.rs"]
 pub mod ports;
+#[path = "../it/support/postgres.rs"]
+pub mod postgres;
 #[path = "../it/support/process.rs"]
 pub mod process;
 #[path = "../it/support/prometheus.rs"]
