@@ -242,6 +242,7 @@ struct Payload {
     receiver: Option<String>,
     /// Alerts that Alertmanager left out; above 0 its API is read at once.
     #[serde(rename = "truncatedAlerts")]
+    #[schema(maximum = 18_446_744_073_709_551_615_u64)]
     truncated_alerts: Option<u64>,
 }
 

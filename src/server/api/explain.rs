@@ -55,7 +55,7 @@ pub(super) async fn latest(State(context): State<Context>) -> Answer {
     get,
     path = "/api/v1/explain/cycles/{id}",
     tag = "Explanations",
-    params(("id" = String, Path, description = "`id` of the cycle, or `latest`.", pattern = r"^[^\p{Cc}]+$")),
+    params(("id" = String, Path, description = "`id` of the cycle, or `latest`.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
     responses(
         (status = 200, description = "The page.", body = Explanation),
         (status = 404, description = "No such cycle is kept.", body = Problem),
@@ -102,7 +102,7 @@ async fn explain_cycle(context: &Context, id: &str) -> Answer {
     get,
     path = "/api/v1/explain/violations/{id}",
     tag = "Explanations",
-    params(("id" = String, Path, description = "Its id, its fingerprint, or 8 characters at least of how that begins.", pattern = r"^[^\p{Cc}]+$")),
+    params(("id" = String, Path, description = "Its id, its fingerprint, or 8 characters at least of how that begins.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
     responses(
         (status = 200, description = "The page.", body = Explanation),
         (status = 404, description = "No such violation is active or kept.", body = Problem),
@@ -177,7 +177,7 @@ fn the_one<'a>(
     get,
     path = "/api/v1/explain/policies/{id}",
     tag = "Explanations",
-    params(("id" = String, Path, description = "`id` of the policy.", pattern = r"^[^\p{Cc}]+$")),
+    params(("id" = String, Path, description = "`id` of the policy.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
     responses(
         (status = 200, description = "The page.", body = Explanation),
         (status = 404, description = "No such policy is kept.", body = Problem),
@@ -209,7 +209,7 @@ pub(super) async fn policy(State(context): State<Context>, Id(id): Id) -> Answer
     get,
     path = "/api/v1/explain/actions/{id}",
     tag = "Explanations",
-    params(("id" = String, Path, description = "`id` of its execution, or its idempotency key.", pattern = r"^[^\p{Cc}]+$")),
+    params(("id" = String, Path, description = "`id` of its execution, or its idempotency key.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
     responses(
         (status = 200, description = "The page.", body = Explanation),
         (status = 404, description = "No such execution or key is kept.", body = Problem),

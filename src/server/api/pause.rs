@@ -25,10 +25,18 @@ const MAX_REASON: usize = 500;
 #[serde(deny_unknown_fields)]
 pub(super) struct PauseBody {
     /// A person's name. Not `auto`, which is the daemon's own.
-    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\p{Cc}]*[^\p{Cc}\s][^\p{Cc}]*$")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     by: String,
     /// Stands in every report of what was not done.
-    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\p{Cc}]*[^\p{Cc}\s][^\p{Cc}]*$")]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     reason: String,
     /// In seconds, up to 7 days; it ends by itself.
     #[schema(minimum = 1, maximum = 604_800)]
@@ -58,7 +66,11 @@ pub(super) struct Answer {
 #[serde(deny_unknown_fields)]
 pub(super) struct ResumeBody {
     /// A person's name. Not `auto`, which is the daemon's own.
-    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\p{Cc}]*[^\p{Cc}\s][^\p{Cc}]*$")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     by: String,
 }
 

@@ -44,7 +44,11 @@ pub(super) struct DecisionBody {
     #[schema(min_length = 12, max_length = 64)]
     plan_hash: Option<String>,
     /// Who decides; kept with the policy. Not `auto`, which is the daemon's own name.
-    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\p{Cc}]*[^\p{Cc}\s][^\p{Cc}]*$")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     by: String,
 }
 

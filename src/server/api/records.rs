@@ -167,7 +167,7 @@ pub(super) async fn incidents(
     get,
     path = "/api/v1/cycles/{id}",
     tag = "History",
-    params(("id" = String, Path, description = "`id` of the cycle: `YYYYMMDD_HHMMSS`, UTC, with a suffix where there are two.", pattern = r"^[^\p{Cc}]+$")),
+    params(("id" = String, Path, description = "`id` of the cycle: `YYYYMMDD_HHMMSS`, UTC, with a suffix where there are two.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
     responses(
         (status = 200, description = "The report.", body = CycleReport),
         (status = 404, description = "No such cycle is kept (`knowledge.retention`).", body = Problem),
