@@ -38,6 +38,7 @@ pub mod trend;
 pub mod verification;
 pub mod view;
 pub mod violation;
+pub mod whole;
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{Object, Type};
@@ -73,6 +73,15 @@ impl Modify for Tokens {
 pub fn document() -> Value {
     let mut document = serde_json::to_value(whole()).unwrap_or_default();
     in_json(&mut document);
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        for (name, schema) in schemas {
+            // utoipa writes the type of a generic's items out in full.
+            if let Some(of) = name.strip_prefix("List_") {
+                let of = format!("#/components/schemas/{of}");
+                schema["properties"]["items"]["items"] = json!({ "$ref": of });
+            }
+        }
+    }
     document
 }
 
@@ -96,12 +105,23 @@ fn whole() -> utoipa::openapi::OpenApi {
     whole.merge(api::described().into_openapi());
     whole.merge(intake::Described::openapi());
     for (path, item) in &mut whole.paths.paths {
+        // Handlers of two modules may have one name, calls may not.
+        for (method, operation) in [("get", &mut item.get), ("post", &mut item.post)] {
+            if let Some(operation) = operation {
+                let name =
+                    path.trim_start_matches(GUARDED).trim_matches('/').replace("{id}", "one");
+                operation.operation_id =
+                    Some(format!("{method}_{}", name.replace(['/', '.'], "_")));
+            }
+        }
         if !path.starts_with(GUARDED) {
             continue;
         }
         if let Some(operation) = &mut item.get {
             guard(operation, &["token", "read_token"]);
-            refuse(operation, "400", "A parameter is unknown, or not what it may be.");
+            if operation.parameters.is_some() {
+                refuse(operation, "400", "A parameter is unknown, or not what it may be.");
+            }
         }
         if let Some(operation) = &mut item.post {
             guard(operation, &["token"]);

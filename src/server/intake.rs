@@ -235,8 +235,9 @@ struct Stored {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "a description of somebody else's format")]
 struct Payload {
-    /// Each with `labels`, `startsAt` and, if it has them, `status`, `annotations`, `endsAt` and `fingerprint`.
-    #[schema(value_type = Vec<Object>)]
+    /// Each with `labels`, `startsAt` and, if it has them, `status`, `annotations`, `endsAt` and `fingerprint`; what is
+    /// anything else is counted and left out.
+    #[schema(value_type = Vec<Value>)]
     alerts: (),
     /// The receiver that sent it: by it the cycle knows which alerts are routed here.
     receiver: Option<String>,

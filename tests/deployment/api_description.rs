@@ -79,7 +79,10 @@ fn d07_every_call_parameter_and_answer_says_what_it_means() {
         };
         says(&operation["summary"], "no summary");
         says(&operation["tags"][0], "no tag");
-        assert!(ids.insert(&operation["operationId"]), "{call}: its operationId is another's");
+        assert!(
+            ids.insert(operation["operationId"].to_string()),
+            "{call}: its operationId is another's"
+        );
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             says(&parameter["description"], &format!("{} has no description", parameter["name"]));
         }

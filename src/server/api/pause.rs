@@ -28,7 +28,7 @@ pub(super) struct PauseBody {
     #[schema(
         min_length = 1,
         max_length = 200,
-        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+        pattern = r"^(?!\s*[Aa][Uu][Tt][Oo]\s*$)[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
     )]
     by: String,
     /// Stands in every report of what was not done.
@@ -39,6 +39,7 @@ pub(super) struct PauseBody {
     )]
     reason: String,
     /// In seconds, up to 7 days; it ends by itself.
+    #[serde(deserialize_with = "crate::domain::whole::whole")]
     #[schema(minimum = 1, maximum = 604_800)]
     duration_seconds: u64,
     /// Without it a pause that ends later keeps its end.
@@ -69,7 +70,7 @@ pub(super) struct ResumeBody {
     #[schema(
         min_length = 1,
         max_length = 200,
-        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+        pattern = r"^(?!\s*[Aa][Uu][Tt][Oo]\s*$)[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
     )]
     by: String,
 }

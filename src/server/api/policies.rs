@@ -38,6 +38,7 @@ pub(super) struct PolicyParams {
 #[serde(deny_unknown_fields)]
 pub(super) struct DecisionBody {
     /// The revision that was read: a person decides on what they saw.
+    #[serde(deserialize_with = "crate::domain::whole::whole")]
     #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: u32,
     /// The hash that was read, or how it begins (12 characters at least).
@@ -47,7 +48,7 @@ pub(super) struct DecisionBody {
     #[schema(
         min_length = 1,
         max_length = 200,
-        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+        pattern = r"^(?!\s*[Aa][Uu][Tt][Oo]\s*$)[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
     )]
     by: String,
 }
