@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jsonschema::Validator;
 use mape_k::domain::action::Action;
 use mape_k::domain::cycle::{CandidateReport, Verdict};
 use mape_k::domain::execution::ActionRecord;
@@ -22,13 +23,16 @@ const SHORT: usize = 40;
 pub struct Held {
     description: Value,
     asked: BTreeSet<String>,
+    /// By schema: making one takes longer than using it.
+    validators: BTreeMap<String, Validator>,
     /// By call: what was sent, and what was answered.
     examples: BTreeMap<String, Value>,
 }
 
 impl Held {
     pub fn new(description: Value) -> Self {
-        Self { description, asked: BTreeSet::new(), examples: BTreeMap::new() }
+        let (asked, validators) = (BTreeSet::new(), BTreeMap::new());
+        Self { description, asked, validators, examples: BTreeMap::new() }
     }
 
     /// Asks for everything that can be asked for without a body; these lists hold something.
@@ -43,14 +47,13 @@ impl Held {
             }
             for asked in self.asked_for(world, path).await {
                 let (status, answer) = world.get(&asked).await;
-                self.answer(call, status, &answer);
+                self.answered(call, None, status, &answer);
                 let list = path.strip_prefix("/api/v1/").unwrap_or_default();
                 let items = answer["items"].as_array();
                 assert!(
                     !filled.contains(&list) || items.is_some_and(|items| !items.is_empty()),
                     "{asked} is empty"
                 );
-                self.keep(call, None, status, &answer);
             }
         }
     }
@@ -80,8 +83,18 @@ impl Held {
         let call = format!("POST {path}");
         let (status, answer) = world.ask(&path.replace("{id}", id), body).await;
         assert_eq!(status, expected, "{call} {body}: {answer}");
-        self.answer(&call, status, &answer);
-        self.keep(&call, Some(body), status, &answer);
+        self.answered(&call, Some(body), status, &answer);
+    }
+
+    pub fn answered(
+        &mut self,
+        call: &str,
+        body: Option<&Value>,
+        status: StatusCode,
+        answer: &Value,
+    ) {
+        self.answer(call, status, answer);
+        self.keep(call, body, status, answer);
     }
 
     /// The answer is one that the description has for this status.
@@ -91,7 +104,11 @@ impl Held {
         let described = &operation["responses"][status.as_str()];
         assert!(described.is_object(), "{call}: {status} is not described: {answer}");
         let schema = &described["content"]["application/json"]["schema"];
-        hold(&self.description, schema, answer, &format!("{call} {status}"));
+        let validator = self
+            .validators
+            .entry(schema.to_string())
+            .or_insert_with(|| strictly(&self.description, schema));
+        hold(validator, answer, &format!("{call} {status}"));
         if status == StatusCode::OK {
             self.asked.insert(call.to_owned());
         }
@@ -120,8 +137,8 @@ impl Held {
     }
 }
 
-fn hold(description: &Value, schema: &Value, value: &Value, what: &str) {
-    assert!(schema.is_object(), "{what}: no schema");
+fn strictly(description: &Value, schema: &Value) -> Validator {
+    assert!(schema.is_object(), "no schema: {schema}");
     let mut components = description["components"].clone();
     let mut schema = schema.clone();
     strict(&mut components);
@@ -131,10 +148,13 @@ fn hold(description: &Value, schema: &Value, value: &Value, what: &str) {
         "allOf": [schema],
         "components": components,
     });
-    let validator = jsonschema::options()
+    jsonschema::options()
         .should_validate_formats(true)
         .build(&whole)
-        .unwrap_or_else(|error| panic!("{what}: {error}"));
+        .unwrap_or_else(|error| panic!("{schema}: {error}"))
+}
+
+fn hold(validator: &Validator, value: &Value, what: &str) {
     let errors: Vec<String> = validator
         .iter_errors(value)
         .map(|error| format!("{}: {error}", error.instance_path()))
@@ -162,7 +182,7 @@ fn value<T: DeserializeOwned + Serialize>(description: &Value, name: &str, value
         .unwrap_or_else(|error| panic!("{name}: {error}: {value:#}"));
     let served = serde_json::to_value(read).expect("plain data");
     let schema = json!({"$ref": format!("#/components/schemas/{name}")});
-    hold(description, &schema, &served, name);
+    hold(&strictly(description, &schema), &served, name);
 }
 
 pub fn values_of_bad_days(description: &Value) {
