@@ -42,7 +42,7 @@ pub(super) struct DecisionBody {
     #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: u32,
     /// The hash that was read, or how it begins (12 characters at least).
-    #[schema(min_length = 12, max_length = 64)]
+    #[schema(pattern = "^[0-9a-f]{12,64}$")]
     plan_hash: Option<String>,
     /// Who decides; kept with the policy. Not `auto`, which is the daemon's own name.
     #[schema(
