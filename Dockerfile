@@ -11,7 +11,7 @@ ARG RUNTIME_IMAGE=gcr.io/distroless/base-nossl-debian12:nonroot
 
 FROM ${RUST_IMAGE} AS build
 WORKDIR /build
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 # The dependencies by themselves: a layer that only another Cargo.lock makes stale.
 RUN mkdir src && echo 'fn main() {}' >src/main.rs && touch src/lib.rs && cargo build --release --locked && rm -r src
 COPY src src

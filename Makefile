@@ -1,6 +1,6 @@
 # Each target is enough by itself on a fresh Debian or Ubuntu machine with Rust, a C compiler and Python; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration check manifests simulate scorecard benchmark load soak run \
+.PHONY: help demo test test-unit test-integration check check-api manifests simulate scorecard benchmark load soak run \
 	staging staging-down e2e compiler python
 
 help: ## Show this list
@@ -34,8 +34,11 @@ check: compiler ## Formatting, lints and documentation, warnings as errors
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-manifests: ## Hold the Kubernetes manifests against the schemas of three Kubernetes versions (needs python3 with venv)
+manifests: python ## Hold the Kubernetes manifests against the schemas of three Kubernetes versions
 	./scripts/check-manifests.sh
+
+check-api: compiler python ## Ask a running daemon what schemathesis makes up from its own description
+	./scripts/check-api.sh
 
 SEEDS ?= 60
 HOURS ?= 6

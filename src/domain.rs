@@ -38,10 +38,12 @@ pub mod trend;
 pub mod verification;
 pub mod view;
 pub mod violation;
+pub mod whole;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Labels of a series or an alert, in a fixed order so that a fingerprint is stable.
 pub type Labels = BTreeMap<String, String>;
@@ -50,7 +52,7 @@ pub type Labels = BTreeMap<String, String>;
 pub const CHARTER: &str = "charter";
 
 /// The name of what is wrong: one of the shipped causes or one that the configuration names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Cause(pub String);
 

@@ -18,6 +18,7 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 pub use action::{ActionFacts, action};
 pub use cycle::{CycleFacts, cycle};
@@ -30,7 +31,7 @@ const WIDTH: usize = 96;
 const INDENT: &str = "  ";
 
 /// What a page is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Cycle,
@@ -39,13 +40,15 @@ pub enum Kind {
     Action,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a page is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Subject {
     pub kind: Kind,
     pub id: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A page in sentences.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     pub subject: Subject,
     pub title: String,
@@ -57,7 +60,8 @@ pub struct Explanation {
     pub facts: Value,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A part of a page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Section {
     pub heading: String,
     /// Cut to the width of a terminal.

@@ -12,6 +12,7 @@ pub mod settings;
 
 mod access;
 mod api;
+pub mod description;
 mod health;
 mod intake;
 mod limits;
@@ -25,7 +26,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
 
 use crate::control_loop::handle::LoopHandle;
 use crate::domain::time::{Time, since};
@@ -82,12 +82,7 @@ pub fn combined_router(context: Context, intake: Intake) -> Router {
 }
 
 fn api_routes(context: Context) -> Router {
-    Router::new()
-        .route("/health", get(health::health))
-        .route("/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .merge(api::routes(&context))
-        .with_state(context)
+    Router::from(health::described()).merge(api::routes(&context)).with_state(context)
 }
 
 fn finish(router: Router) -> Router {

@@ -1,6 +1,7 @@
 //! Alerts: as delivered to the inbox, as Alertmanager lists them, and as the loop sees them after classification.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::reading::ReadFailure;
 use super::rule::Severity;
@@ -63,7 +64,7 @@ pub struct AlertListing {
 }
 
 /// What may be done with an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertClass {
     /// Its cause is known: evidence like a rule's violation.

@@ -1,11 +1,15 @@
 //! What is wrong and why: patterns, root causes and the analysis of one cycle.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Cause, time::Time};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The detector that saw it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum PatternKind {
     Temporal,
@@ -31,9 +35,11 @@ impl PatternKind {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What one detector saw in the violations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Pattern {
     pub kind: PatternKind,
+    /// 0 to 1.
     pub confidence: f64,
     pub hypothesis: String,
     pub cause: Cause,
@@ -43,10 +49,12 @@ pub struct Pattern {
     pub evidence: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What is wrong, by all patterns that point at it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RootCause {
     pub cause: Cause,
     pub component: String,
+    /// 0 to 1.
     pub confidence: f64,
     pub patterns: Vec<PatternKind>,
     pub evidence: Vec<String>,
@@ -56,13 +64,15 @@ pub struct RootCause {
     pub critical: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What a cycle concluded from its violations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Analysis {
     pub id: Uuid,
     pub cycle_id: String,
     pub at: Time,
     /// How many violations were active.
     pub violations: usize,
+    /// 0 to 1.
     pub confidence: f64,
     pub patterns: Vec<Pattern>,
     pub root_causes: Vec<RootCause>,

@@ -1,10 +1,12 @@
 //! Charter as seen in one cycle.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::time::Time;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What Charter says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitteeStatus {
     Normal,
@@ -13,7 +15,8 @@ pub enum CommitteeStatus {
     Recovering,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Charter's own account of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommitteeState {
     pub status: CommitteeStatus,
     pub replicas: u32,

@@ -3,6 +3,7 @@
 pub mod basis;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use self::basis::Basis;
@@ -14,7 +15,8 @@ use super::message::NotificationResult;
 use super::trend::TrendAnalysis;
 use super::{Cause, time::Time};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// `healthy`: nothing was wrong; `completed`: what was wrong was looked at to the end; `failed`: something could not be read or done; `error`: it broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CycleStatus {
     Healthy,
@@ -38,7 +40,8 @@ impl CycleStatus {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A part of a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     Monitor,
@@ -81,7 +84,7 @@ impl Phase {
 }
 
 /// Why a cycle runs. A woken cycle carries no data and counts as no occurrence of what was already active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     Scheduled,
@@ -89,7 +92,7 @@ pub enum Trigger {
 }
 
 /// What became of one candidate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum Verdict {
     /// The one policy of this cycle.
@@ -104,7 +107,8 @@ pub enum Verdict {
     Ineligible { reason: Ineligibility, detail: String },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What held a remedy back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
     /// A person's pause.
@@ -178,7 +182,8 @@ impl Hold {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Why a remedy cannot be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Impossibility {
     AtLimit,
@@ -213,7 +218,8 @@ impl Impossibility {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Why a remedy is not eligible now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ineligibility {
     LowConfidence,
@@ -261,18 +267,25 @@ impl Ineligibility {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One remedy that was weighed, with its numbers and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CandidateReport {
     pub cause: Cause,
     pub component: String,
     pub action: ActionKind,
     /// With parameters, where they could be computed.
     pub planned: Option<Action>,
+    /// 0 to 1.
     pub cause_confidence: f64,
+    /// 0 to 1, from what was learned.
     pub effectiveness: f64,
+    /// Confidence times effectiveness, 0 to 1.
     pub benefit: f64,
+    /// By `plan.cost_model`, 0 to 1.
     pub cost: f64,
+    /// Benefit less cost.
     pub score: f64,
+    /// Occurrences behind it within the planning window.
     pub occurrences: u32,
     /// What each guard said, in their order; empty for one that was not ripe for them.
     #[serde(default)]
@@ -280,7 +293,8 @@ pub struct CandidateReport {
     pub verdict: Verdict,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One cycle: what was seen, concluded, weighed and done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CycleReport {
     /// `YYYYMMDD_HHMMSS` UTC, unique by suffix.
     pub id: String,
@@ -294,6 +308,7 @@ pub struct CycleReport {
     pub duration_seconds: f64,
     /// Phases passed, in order, with their time.
     pub phases: Vec<(Phase, f64)>,
+    /// How many were active.
     pub violations: usize,
     pub actionable: usize,
     /// How many became active, and how many cleared, in this cycle.

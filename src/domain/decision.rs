@@ -1,9 +1,12 @@
 //! What the escalation phase decides of a cycle's findings: how bad, who is affected, and whether people are told.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// SEV-1 is the worst, and the greatest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 pub enum Sev {
     #[serde(rename = "SEV-4")]
     Sev4,
@@ -54,14 +57,17 @@ impl std::fmt::Display for Sev {
 }
 
 /// Where it is told; `slack.channels` gives the names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
     Critical,
     Infrastructure,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Whether people are told, how urgently, and of what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
     pub severity: Sev,
     /// 0 to 100.

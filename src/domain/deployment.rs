@@ -1,10 +1,12 @@
 //! A change that was deployed: a commit that touches a service's part of the repository.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A commit that was deployed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Commit {
     pub sha: String,
     pub author: String,
@@ -23,7 +25,9 @@ pub struct Commit {
 }
 
 /// How likely a commit is behind an incident, by the time between them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Correlation {
     Low,
@@ -32,7 +36,8 @@ pub enum Correlation {
     High,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The deployment that may be behind an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Suspect {
     pub correlation: Correlation,
     pub commit: Commit,

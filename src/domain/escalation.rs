@@ -1,11 +1,15 @@
 //! What the loop cannot or may not fix itself: one record per (reason, cause, component, subject) until it closes.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Cause, time::Time};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Why a person is needed.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum EscalationReason {
     UnknownCause,
@@ -74,7 +78,8 @@ impl EscalationReason {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A record for people: what the loop cannot or may not fix itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Escalation {
     pub id: Uuid,
     pub reason: EscalationReason,

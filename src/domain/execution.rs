@@ -10,13 +10,15 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::action::Action;
 use super::policy::Policy;
 use super::{Cause, time::Time};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How far an action has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionState {
     Intent,
@@ -62,7 +64,7 @@ impl ActionState {
 }
 
 /// One action of an execution, as the journal keeps it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ActionRecord {
     pub action: Action,
     /// The idempotency key: in the store before the first byte is sent, the same for every try.
@@ -74,6 +76,7 @@ pub struct ActionRecord {
     pub invalid: bool,
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
+    /// How often it was sent.
     pub tries: u32,
     /// When it was last sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,7 +139,8 @@ impl ActionRecord {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How far an execution has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutionStatus {
     Pending,
@@ -146,14 +150,16 @@ pub enum ExecutionStatus {
     RolledBack,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// `transactional`: one action that fails undoes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutionMode {
     Transactional,
     BestEffort,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A policy carried out, or being so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Execution {
     pub id: Uuid,
     pub policy_id: Uuid,

@@ -1,6 +1,7 @@
 //! A finding: something wrong in the cluster, or with the loop itself, that people may have to hear of.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Labels;
@@ -12,7 +13,9 @@ use super::time::Time;
 use super::violation::{Violation, fingerprint};
 
 /// What is wrong. docs/FINDINGS.md has a row for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
     CrashLoop,
@@ -109,7 +112,9 @@ impl FindingKind {
 }
 
 /// What belongs together in one incident of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentClass {
     Availability,
@@ -138,7 +143,9 @@ impl IncidentClass {
 }
 
 /// How bad it is by itself, whatever the service is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingSeverity {
     Info,
@@ -159,7 +166,8 @@ impl FindingSeverity {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Something wrong in the cluster or with the loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     pub kind: FindingKind,
     pub severity: FindingSeverity,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::action::{Action, Risk};
@@ -11,11 +12,11 @@ use super::policy::Policy;
 use super::{Cause, time::Time};
 
 /// Bound to one revision and its hash: anything else is a policy that nobody has allowed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Grant {
     pub revision: u32,
     pub plan_hash: String,
-    /// A person's name, or [`Grant::AUTO`].
+    /// A person's name, or `auto` where the configuration allowed it.
     pub by: String,
     pub at: Time,
     pub expires_at: Time,

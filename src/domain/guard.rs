@@ -4,10 +4,14 @@
 //! `explain`, the API, the log and the metrics show one and the same reading.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::cycle::Hold;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Who may hold a remedy back.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Guard {
     /// A person's pause.
@@ -70,7 +74,7 @@ impl Guard {
 }
 
 /// What one guard said of one remedy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct GuardReading {
     pub guard: Guard,
     /// `None`: it lets it pass.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::decision::{Channel, Sev};
 use super::finding::IncidentClass;
 use super::time::Time;
 
 /// Where a message stands, so that it can be answered and edited: Slack's channel id and `ts`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Thread {
     pub channel: String,
     pub ts: String,
@@ -103,7 +104,7 @@ pub struct Delivery {
 }
 
 /// What became of a cycle's message, as its report tells it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NotificationResult {
     /// Everybody who carries messages has confirmed it.
     pub success: bool,

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::action::{ActionKind, Scope};
 use super::verification::{Verification, Yardstick};
 use super::{Cause, time::Time};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What came of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeType {
     Success,
@@ -36,7 +38,7 @@ impl OutcomeType {
 }
 
 /// One judged action.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Outcome {
     pub id: Uuid,
     pub policy_id: Uuid,
@@ -66,7 +68,7 @@ pub struct Outcome {
 }
 
 /// The same violation was back so soon that its success was none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Recurred {
     pub at: Time,
     /// The verdict that this took back.
@@ -115,7 +117,7 @@ pub struct Judging {
 }
 
 /// What is known of one action for one cause: computed from the kept outcomes, never counted twice.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ActionStatistics {
     pub cause: Cause,
     pub action: ActionKind,
@@ -123,19 +125,23 @@ pub struct ActionStatistics {
     pub runs: u32,
     pub successes: u32,
     pub partials: u32,
+    /// Share of the runs that were a success, 0 to 1.
     pub success_rate: f64,
     pub mean_time_to_effect_seconds: Option<f64>,
+    /// 0 to 1; grows with the runs behind it.
     pub confidence: f64,
+    /// 0 to 1: what a remedy is expected to do, less what would have come by itself.
     pub effectiveness: f64,
     /// How likely the cause's violations clear by themselves; taken off in `effectiveness`.
     pub natural_recovery: f64,
 }
 
 /// Something learned, in words; keyed by cause and action and updated in place.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Insight {
     pub key: String,
     pub title: String,
+    /// 0 to 1; grows with the runs behind it.
     pub confidence: f64,
     pub recommendation: String,
     pub updated_at: Time,

@@ -1,13 +1,15 @@
 //! A policy: a remedy for one cause on one component, with its price, its numbers and who allowed it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::action::{Action, Risk};
 use super::grant::Grant;
 use super::{Cause, time::Time};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Where a policy stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Approval {
     Pending,
@@ -50,7 +52,10 @@ impl Approval {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// How urgent a policy is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     Low,
@@ -59,19 +64,24 @@ pub enum Priority {
     Critical,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A remedy that the loop wants to carry out, or has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Policy {
     pub id: Uuid,
     /// Rises only when actions or parameters change.
     pub revision: u32,
     pub cause: Cause,
     pub component: String,
+    /// 0 to 1.
     pub cause_confidence: f64,
     pub actions: Vec<Action>,
     pub expected_impact: String,
     pub risk: Risk,
+    /// By `plan.cost_model`, 0 to 1.
     pub cost: f64,
+    /// Confidence times effectiveness, 0 to 1.
     pub benefit: f64,
+    /// Benefit less cost.
     pub score: f64,
     pub approval: Approval,
     pub priority: Priority,
@@ -83,7 +93,7 @@ pub struct Policy {
     pub decided_at: Option<Time>,
     /// Who approved or rejected it; `auto` for `orchestrator.auto_approve`.
     pub decided_by: Option<String>,
-    /// Of its present revision ([`Policy::hash`]); empty in a record of an earlier version.
+    /// SHA-256 in hex of its present revision; empty in a record of an earlier version.
     #[serde(default)]
     pub plan_hash: String,
     /// What the executor asks for before it sends anything.

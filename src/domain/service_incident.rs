@@ -1,6 +1,7 @@
 //! An incident of a service, as people are told of it: one for each (service, class), of the loop's own one a record.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::catalogue::Tier;
@@ -11,7 +12,7 @@ use super::message::Thread;
 use super::time::Time;
 
 /// The numbers by which an incident becomes worse.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Numbers {
     /// Ready and desired replicas of the worst owner.
     pub ready: Option<u32>,
@@ -27,7 +28,7 @@ pub struct Numbers {
 }
 
 /// How it has gone so far: what deciding the next message needs of the past.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Course {
     /// By the table of severities alone, before what raises it.
     pub base: Option<Sev>,
@@ -56,7 +57,8 @@ pub struct Course {
     pub in_backup: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What people are told of one service, from its onset to its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceIncident {
     /// `INC-YYYYMMDD_HHMMSS-NNN`, by its first decision.
     pub id: String,

@@ -1,6 +1,7 @@
 //! An action that is in force for a while only, until it is known to be over.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::action::Action;
@@ -18,7 +19,7 @@ pub struct Temporary {
 }
 
 /// A temporary action that is at work at Charter, as people are shown it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InForce {
     pub execution_id: Uuid,
     pub action: Action,

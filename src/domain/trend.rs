@@ -1,10 +1,14 @@
 //! Where incidents are heading, as a cycle's report tells it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::finding::IncidentClass;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Which way it goes.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Heading {
     /// Not seen in the 24 hours before.
@@ -17,14 +21,15 @@ pub enum Heading {
 }
 
 /// What a cycle's report says of the trend.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TrendAnalysis {
     /// Looked at, this one included.
     pub assessments: usize,
     pub incidents: Vec<TrendOf>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Which way one incident goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TrendOf {
     pub incident: String,
     pub service: String,

@@ -3,6 +3,7 @@
 //! Values only; the arithmetic is `knowledge::recovery`'s.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::outcome::OutcomeType;
 
@@ -15,7 +16,7 @@ pub enum Yardstick {
 }
 
 /// Why there is nothing to measure a recovery on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unscored {
     /// Alerts carry no value.
@@ -58,7 +59,7 @@ pub struct Control {
 }
 
 /// What was found; stored with the outcome. The class of the count can only have been lowered by it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Verification {
     /// The class that the count of violations gave.
     pub counted: OutcomeType,
@@ -81,7 +82,7 @@ pub struct Verification {
 }
 
 /// Which number lowered the class.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Lowering {
     /// Worse than before by more than three sigma.

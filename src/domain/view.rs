@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::alert::AlertClass;
 use super::charter::CharterView;
@@ -19,7 +20,7 @@ use super::time::Time;
 use super::violation::Violation;
 
 /// One source as health and the API show it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct SourceStatus {
     pub source: Source,
     pub last_read: Option<Time>,
@@ -27,12 +28,13 @@ pub struct SourceStatus {
     pub expected: usize,
     pub seen: usize,
     pub missing: usize,
+    /// How far its clock is from ours, where it tells.
     pub clock_skew_seconds: Option<f64>,
     pub error: Option<String>,
 }
 
 /// One rule whose data is missing, in words.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct RuleHealth {
     pub rule: String,
     pub good: bool,
@@ -42,7 +44,7 @@ pub struct RuleHealth {
 }
 
 /// An alert that is shown only, or waits for people.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ShownAlert {
     pub name: String,
     pub class: AlertClass,

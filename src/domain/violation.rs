@@ -3,13 +3,15 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::reading::Source;
 use super::rule::{Comparison, Severity};
 use super::{Cause, Labels, time::Time};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Something that is wrong now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Violation {
     /// One per episode: a violation that comes back after clearing is a new one of the same fingerprint.
     pub id: Uuid,

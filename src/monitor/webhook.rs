@@ -52,7 +52,11 @@ pub struct DecodeError {
 struct Payload {
     #[serde(default)]
     receiver: Option<String>,
-    #[serde(default, rename = "truncatedAlerts")]
+    #[serde(
+        default,
+        rename = "truncatedAlerts",
+        deserialize_with = "crate::domain::whole::optional"
+    )]
     truncated_alerts: Option<u64>,
     alerts: Vec<Value>,
 }

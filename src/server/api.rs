@@ -18,12 +18,14 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::reply::{self, ApiError};
-use super::{Context, access};
+use super::{Context, access, description};
 use crate::knowledge::Page;
 
 /// A decision is a revision and a name.
@@ -32,32 +34,39 @@ const MAX_BODY: usize = 16 * 1024;
 /// A page of 500 records takes milliseconds; beyond this the store is stuck and the caller learns it.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
+/// Every call with its description, so that neither is there without the other. What the layers of [`routes`] answer is
+/// added by [`description`].
+pub(super) fn described() -> OpenApiRouter<Context> {
+    OpenApiRouter::default()
+        .routes(routes!(state::state))
+        .routes(routes!(status::status))
+        .routes(routes!(state::statistics))
+        .routes(routes!(violations::list))
+        .routes(routes!(records::analyses))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::approve))
+        .routes(routes!(policies::reject))
+        .routes(routes!(pause::pause))
+        .routes(routes!(pause::resume))
+        .routes(routes!(records::executions))
+        .routes(routes!(records::outcomes))
+        .routes(routes!(records::insights))
+        .routes(routes!(records::escalations))
+        .routes(routes!(records::incidents))
+        .routes(routes!(records::cycles))
+        .routes(routes!(records::cycle))
+        .routes(routes!(explain::latest))
+        .routes(routes!(explain::cycle))
+        .routes(routes!(explain::violation))
+        .routes(routes!(explain::policy))
+        .routes(routes!(explain::action))
+        .routes(routes!(description::openapi))
+}
+
 pub(super) fn routes(context: &Context) -> Router<Context> {
     let door = access::Door::new(context.settings.clone());
-    // The layers stand behind the last route: whatever is added above is guarded like the rest.
-    let routes = Router::new()
-        .route("/api/v1/state", get(state::state))
-        .route("/api/v1/status", get(status::status))
-        .route("/api/v1/statistics", get(state::statistics))
-        .route("/api/v1/violations", get(violations::list))
-        .route("/api/v1/analyses", get(records::analyses))
-        .route("/api/v1/policies", get(policies::list))
-        .route("/api/v1/policies/{id}/approve", post(policies::approve))
-        .route("/api/v1/policies/{id}/reject", post(policies::reject))
-        .route("/api/v1/pause", post(pause::pause))
-        .route("/api/v1/resume", post(pause::resume))
-        .route("/api/v1/executions", get(records::executions))
-        .route("/api/v1/outcomes", get(records::outcomes))
-        .route("/api/v1/insights", get(records::insights))
-        .route("/api/v1/escalations", get(records::escalations))
-        .route("/api/v1/incidents", get(records::incidents))
-        .route("/api/v1/cycles", get(records::cycles))
-        .route("/api/v1/cycles/{id}", get(records::cycle))
-        .route("/api/v1/explain", get(explain::latest))
-        .route("/api/v1/explain/cycles/{id}", get(explain::cycle))
-        .route("/api/v1/explain/violations/{id}", get(explain::violation))
-        .route("/api/v1/explain/policies/{id}", get(explain::policy))
-        .route("/api/v1/explain/actions/{id}", get(explain::action))
+    // The layers stand behind the last route: whatever is described above is guarded like the rest.
+    let routes = Router::from(described())
         // Set here so that a wrong method meets the same door, and a preflight the CORS layer.
         .method_not_allowed_fallback(reply::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -121,10 +130,11 @@ impl TryFrom<u16> for Limit {
     }
 }
 
-/// A list as the API shows it: newest first, `next` is what to pass as `after`.
-#[derive(Debug, Serialize)]
+/// A page of a list, newest first.
+#[derive(Debug, Serialize, ToSchema)]
 struct List<T> {
     items: Vec<T>,
+    /// What to pass as `after` for the page that follows; null on the last one.
     next: Option<String>,
 }
 

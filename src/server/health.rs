@@ -14,7 +14,9 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Context;
 use crate::control_loop::handle::Leader;
@@ -33,17 +35,21 @@ const READY_INTERVALS: u32 = 3;
 /// Rules named in one sentence before it only counts them.
 const NAMED: usize = 5;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// `stalled` is of the loop alone: it stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = HealthStatus)]
 enum Status {
     Ok,
     Degraded,
     Stalled,
 }
 
-#[derive(Debug, Serialize)]
+/// One part of the daemon, or one that it needs.
+#[derive(Debug, Serialize, ToSchema)]
 struct Component {
     status: Status,
+    /// What is wrong, or worth knowing.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
 }
@@ -56,6 +62,40 @@ impl Component {
     }
 }
 
+/// Is it alive, and what is not well?
+#[derive(Debug, Serialize, ToSchema)]
+struct Health {
+    status: Status,
+    version: &'static str,
+    uptime_seconds: f64,
+    /// `loop`, each source, `rules`, `charter`, `escalation`, `kubernetes`, `store` and `leader`, so far as this replica knows
+    /// of them.
+    components: BTreeMap<&'static str, Component>,
+}
+
+/// Is it of use, and if not, what is missing?
+#[derive(Debug, Serialize, ToSchema)]
+struct Ready {
+    ready: bool,
+    /// In words; empty when it is ready.
+    missing: Vec<String>,
+}
+
+/// They stand outside the door of the API: probes carry no token.
+pub fn described() -> OpenApiRouter<Context> {
+    OpenApiRouter::default().routes(routes!(health)).routes(routes!(ready)).routes(routes!(metrics))
+}
+
+/// Is the loop alive? For liveness probes: a sick Charter or Prometheus never makes it 503.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "Probes",
+    responses(
+        (status = 200, description = "The loop moves; `degraded` names what is not well.", body = Health),
+        (status = 503, description = "The loop has not moved for `api.stall_after`: restart it.", body = Health),
+    )
+)]
 pub async fn health(State(context): State<Context>) -> Response {
     let view = context.handle.view();
     let beat = context.handle.heartbeat_age();
@@ -105,12 +145,12 @@ pub async fn health(State(context): State<Context>) -> Response {
     } else {
         Status::Degraded
     };
-    let body = json!({
-        "status": status,
-        "version": env!("CARGO_PKG_VERSION"),
-        "uptime_seconds": context.uptime().as_secs_f64(),
-        "components": components,
-    });
+    let body = Health {
+        status,
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: context.uptime().as_secs_f64(),
+        components,
+    };
     let code = if stalled { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (code, Json(body)).into_response()
 }
@@ -199,6 +239,16 @@ async fn store_problem(context: &Context, view: &LoopView) -> Option<String> {
     Some(problem)
 }
 
+/// Is the loop of use? On a replica that follows: does it take alerts in, and does somebody lead?
+#[utoipa::path(
+    get,
+    path = "/ready",
+    tag = "Probes",
+    responses(
+        (status = 200, description = "Of use.", body = Ready),
+        (status = 503, description = "Not yet, or not now; `missing` says why.", body = Ready),
+    )
+)]
 pub async fn ready(State(context): State<Context>) -> Response {
     let (view, leader) = (context.handle.view(), context.handle.leader());
     let missing = if leader.leads() {
@@ -207,7 +257,7 @@ pub async fn ready(State(context): State<Context>) -> Response {
         missing_follower(&context, &view, &leader).await
     };
     let code = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(json!({"ready": missing.is_empty(), "missing": missing}))).into_response()
+    (code, Json(Ready { ready: missing.is_empty(), missing })).into_response()
 }
 
 /// What stands between the loop and being of use.
@@ -244,6 +294,13 @@ async fn missing_follower(context: &Context, view: &LoopView, leader: &Leader) -
     missing
 }
 
+/// Its numbers, for Prometheus; README.md lists them.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "Probes",
+    responses((status = 200, description = "Prometheus' text format 0.0.4.", body = String, content_type = "text/plain"))
+)]
 pub async fn metrics(State(context): State<Context>) -> Response {
     ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], context.metrics.gather()).into_response()
 }

@@ -16,12 +16,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use utoipa::{OpenApi, ToSchema};
 
 use super::access;
 use super::limits::Limits;
-use super::reply::ApiError;
+use super::reply::{ApiError, Problem};
 use crate::control_loop::handle::LoopHandle;
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
@@ -222,6 +223,35 @@ impl From<Refusal> for ApiError {
     }
 }
 
+/// The payload is stored.
+#[derive(Debug, Serialize, ToSchema)]
+struct Stored {
+    /// `ok`
+    status: &'static str,
+}
+
+/// Alertmanager's webhook payload, version 4. What is unknown is tolerated, and one bad alert costs only itself.
+// For the description alone: the decoder is the monitor's, and takes more than Alertmanager sends.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a description of somebody else's format")]
+struct Payload {
+    /// Each with `labels`, `startsAt` and, if it has them, `status`, `annotations`, `endsAt` and `fingerprint`; what is
+    /// anything else is counted and left out.
+    #[schema(value_type = Vec<Value>)]
+    alerts: (),
+    /// The receiver that sent it: by it the cycle knows which alerts are routed here.
+    receiver: Option<String>,
+    /// Alerts that Alertmanager left out; above 0 its API is read at once.
+    #[serde(rename = "truncatedAlerts")]
+    #[schema(maximum = 18_446_744_073_709_551_615_u64)]
+    truncated_alerts: Option<u64>,
+}
+
+/// The path is the configuration's, so that route and description meet in the default of it alone.
+#[derive(OpenApi)]
+#[openapi(paths(receive))]
+pub(super) struct Described;
+
 pub(super) fn routes(intake: Intake) -> Router {
     Router::new()
         .route(&intake.settings.webhook_path, post(receive))
@@ -230,10 +260,29 @@ pub(super) fn routes(intake: Intake) -> Router {
         .with_state(intake)
 }
 
+/// Takes alerts in: each is stored before the 200, and a critical one wakes the loop.
+///
+/// Served on `alertmanager.webhook_port` (5000) at `alertmanager.webhook_path`. What may work when tried again is answered
+/// 503, which Alertmanager repeats, never 408 or 429, after which it drops the alerts.
+#[utoipa::path(
+    post,
+    path = "/webhooks/alerts",
+    tag = "Alerts",
+    servers((url = "http://localhost:5000", description = "alertmanager.webhook_port")),
+    security((), ("webhook_token" = [])),
+    request_body = Payload,
+    responses(
+        (status = 200, description = "All of it is stored.", body = Stored),
+        (status = 400, description = "No payload of version 4.", body = Problem),
+        (status = 401, description = "`alertmanager.webhook_token` is set, and this is not it.", body = Problem),
+        (status = 413, description = "Larger than `alertmanager.max_body_bytes`.", body = Problem),
+        (status = 503, description = "Too many, too slow, or the store failed: try again.", body = Problem, headers(("Retry-After" = u64, description = "Seconds."))),
+    )
+)]
 async fn receive(State(intake): State<Intake>, request: Request) -> Response {
     let Err(refusal) = intake.take(request).await else {
         intake.metrics.webhook_answered(WebhookStatus::Ok);
-        return Json(json!({"status": "ok"})).into_response();
+        return Json(Stored { status: "ok" }).into_response();
     };
     let (reason, status) = refusal.reason();
     intake.metrics.intake_rejected(reason);

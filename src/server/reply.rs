@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Json, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query, Request};
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::domain::policy::Policy;
 use crate::knowledge::{DecisionError, StoreError};
@@ -19,6 +20,22 @@ const RETRY_AFTER_SECONDS: &str = "5";
 
 /// From the head of a POST to the end of its few bytes; shorter than the time for the whole answer.
 const BODY_TIME: Duration = Duration::from_secs(5);
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// In one or two sentences: what failed, on what, and what to do.
+    error: String,
+}
+
+/// Somebody else was first, or something changed meanwhile.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Conflict {
+    /// In one or two sentences.
+    error: String,
+    /// As it stands.
+    present: Box<Policy>,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -76,11 +93,12 @@ impl IntoResponse for ApiError {
             }
             _ => None,
         };
-        let body = match self {
-            Self::Conflict { present, .. } => json!({"error": error, "present": present}),
-            _ => json!({"error": error}),
+        let mut response = match self {
+            Self::Conflict { present, .. } => {
+                (status, Json(Conflict { error, present })).into_response()
+            }
+            _ => (status, Json(Problem { error })).into_response(),
         };
-        let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, seconds);
@@ -124,6 +142,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
             .await
             .map_err(|rejection: QueryRejection| ApiError::Parameter(rejection.body_text()))?;
         Ok(Self(params))
+    }
+}
+
+/// The `{id}` of a path. No id that we give holds a control character, and not every store can be asked for one.
+#[derive(Debug)]
+pub struct Id(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(id) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| ApiError::Parameter(rejection.body_text()))?;
+        if id.chars().any(char::is_control) {
+            return Err(ApiError::Parameter(format!("id: {id:?} holds a control character")));
+        }
+        Ok(Self(id))
     }
 }
 

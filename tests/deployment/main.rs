@@ -3,6 +3,10 @@
 
 mod support;
 
+#[path = "../it/fake_charter.rs"]
+#[allow(dead_code, reason = "shared with the other test binaries")]
+mod fake_charter;
+
 mod alert_rules;
 mod api_description;
 mod configuration_page;

@@ -11,6 +11,8 @@ pub mod disk;
 pub mod eventually;
 #[path = "../it/support/ports.rs"]
 pub mod ports;
+#[path = "../it/support/postgres.rs"]
+pub mod postgres;
 #[path = "../it/support/process.rs"]
 pub mod process;
 #[path = "../it/support/prometheus.rs"]

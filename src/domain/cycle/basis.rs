@@ -2,6 +2,7 @@
 //! the violations themselves are gone. Leaves out the evidence in full: that is the analysis'.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::Cause;
@@ -17,34 +18,35 @@ use crate::domain::standing::Standing;
 use crate::domain::temporary::InForce;
 use crate::domain::time::Time;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What a cycle went by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Basis {
     pub sources: Vec<SourceRead>,
     pub rules: usize,
     pub rules_good: usize,
     pub series_expected: usize,
     pub series_seen: usize,
-    /// What is wrong with rules that were not read well, at most [`Self::PROBLEMS`] of them.
+    /// What is wrong with rules that were not read well, at most 5 of them.
     pub rule_problems: Vec<String>,
     /// Charter's state, or why it is not known.
     pub charter: Option<CommitteeState>,
     pub charter_error: Option<String>,
     /// The pause that held.
     pub paused: Option<Pause>,
-    /// The worst active violations, at most [`Self::VIOLATIONS`]; the report counts all.
+    /// The worst active violations, at most 10; the report counts all.
     pub violations: Vec<ActiveViolation>,
-    /// The likeliest root causes, at most [`Self::CAUSES`] of `causes_total`.
+    /// The likeliest root causes, at most 5 of `causes_total`.
     pub causes: Vec<Concluded>,
     pub causes_total: usize,
-    /// The policies that the weighed remedies belong to, at most [`Self::POLICIES`].
+    /// The policies that the weighed remedies belong to, at most 10.
     pub policies: Vec<Proposed>,
     /// How the loop stood when it had done its work.
     #[serde(default)]
     pub standing: Option<Standing>,
-    /// Temporary actions at work then, at most [`InForce::SHOWN`].
+    /// Temporary actions at work then, at most 10.
     #[serde(default)]
     pub in_force: Vec<InForce>,
-    /// What people were told in earlier cycles and was still open, oldest first, at most [`Self::OPEN`] of `open_total`.
+    /// What people were told in earlier cycles and was still open, oldest first, at most 5 of `open_total`.
     #[serde(default)]
     pub open: Vec<StillOpen>,
     #[serde(default)]
@@ -63,7 +65,8 @@ impl Basis {
     pub const NAME: usize = 160;
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// How one source was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SourceRead {
     pub source: Source,
     pub error: Option<String>,
@@ -73,7 +76,7 @@ pub struct SourceRead {
 }
 
 /// One active violation as the cycle saw it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ActiveViolation {
     pub fingerprint: String,
     /// Rule and place, and what tells it apart from its sisters.
@@ -92,7 +95,7 @@ pub struct ActiveViolation {
 }
 
 /// One root cause, without its evidence.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Concluded {
     pub cause: Cause,
     pub component: String,
@@ -105,7 +108,7 @@ pub struct Concluded {
 }
 
 /// A policy that a remedy of this cycle belongs to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Proposed {
     pub id: Uuid,
     pub revision: u32,
@@ -116,7 +119,7 @@ pub struct Proposed {
 }
 
 /// A record for people that an earlier cycle opened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StillOpen {
     pub reason: EscalationReason,
     pub subject: String,

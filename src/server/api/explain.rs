@@ -2,7 +2,7 @@
 //! was not found.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use uuid::Uuid;
 
 use crate::domain::analysis::Analysis;
@@ -16,7 +16,7 @@ use crate::domain::violation::{TrackedViolation, Violation};
 use crate::explain::{self, ActionFacts, CycleFacts, Explanation, PolicyFacts, ViolationFacts};
 use crate::knowledge::{Document, Knowledge, StoreError, documents};
 use crate::server::Context;
-use crate::server::reply::ApiError;
+use crate::server::reply::{ApiError, Id, Problem};
 
 type Answer = Result<Json<Explanation>, ApiError>;
 
@@ -36,11 +36,32 @@ const SHOWN: usize = 5;
 /// Characters of a fingerprint that are enough to name it, if only one begins so.
 const SHORTEST_PREFIX: usize = 8;
 
+/// The latest cycle in sentences: what was seen, concluded, weighed and done, and if nothing was, why not.
+#[utoipa::path(
+    get,
+    path = "/api/v1/explain",
+    tag = "Explanations",
+    responses(
+        (status = 200, description = "The page.", body = Explanation),
+        (status = 404, description = "No cycle is kept yet.", body = Problem),
+    )
+)]
 pub(super) async fn latest(State(context): State<Context>) -> Answer {
     explain_cycle(&context, LATEST).await
 }
 
-pub(super) async fn cycle(State(context): State<Context>, Path(id): Path<String>) -> Answer {
+/// One cycle in sentences.
+#[utoipa::path(
+    get,
+    path = "/api/v1/explain/cycles/{id}",
+    tag = "Explanations",
+    params(("id" = String, Path, description = "`id` of the cycle, or `latest`.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
+    responses(
+        (status = 200, description = "The page.", body = Explanation),
+        (status = 404, description = "No such cycle is kept.", body = Problem),
+    )
+)]
+pub(super) async fn cycle(State(context): State<Context>, Id(id): Id) -> Answer {
     explain_cycle(&context, &id).await
 }
 
@@ -76,7 +97,18 @@ async fn explain_cycle(context: &Context, id: &str) -> Answer {
     })))
 }
 
-pub(super) async fn violation(State(context): State<Context>, Path(id): Path<String>) -> Answer {
+/// The story of one violation.
+#[utoipa::path(
+    get,
+    path = "/api/v1/explain/violations/{id}",
+    tag = "Explanations",
+    params(("id" = String, Path, description = "Its id, its fingerprint, or 8 characters at least of how that begins.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
+    responses(
+        (status = 200, description = "The page.", body = Explanation),
+        (status = 404, description = "No such violation is active or kept.", body = Problem),
+    )
+)]
+pub(super) async fn violation(State(context): State<Context>, Id(id): Id) -> Answer {
     let knowledge = &context.knowledge;
     let violation = find_violation(&context, &id).await?;
     let report = newest_cycle(knowledge).await?;
@@ -140,7 +172,18 @@ fn the_one<'a>(
     }
 }
 
-pub(super) async fn policy(State(context): State<Context>, Path(id): Path<String>) -> Answer {
+/// The story of one policy.
+#[utoipa::path(
+    get,
+    path = "/api/v1/explain/policies/{id}",
+    tag = "Explanations",
+    params(("id" = String, Path, description = "`id` of the policy.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
+    responses(
+        (status = 200, description = "The page.", body = Explanation),
+        (status = 404, description = "No such policy is kept.", body = Problem),
+    )
+)]
+pub(super) async fn policy(State(context): State<Context>, Id(id): Id) -> Answer {
     let knowledge = &context.knowledge;
     let policy = get::<Policy>(knowledge, &id).await?.ok_or_else(|| {
         ApiError::NotFound(format!("no policy {id} is kept; GET /api/v1/policies lists them"))
@@ -161,7 +204,18 @@ pub(super) async fn policy(State(context): State<Context>, Path(id): Path<String
     })))
 }
 
-pub(super) async fn action(State(context): State<Context>, Path(id): Path<String>) -> Answer {
+/// The story of one action.
+#[utoipa::path(
+    get,
+    path = "/api/v1/explain/actions/{id}",
+    tag = "Explanations",
+    params(("id" = String, Path, description = "`id` of its execution, or its idempotency key.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
+    responses(
+        (status = 200, description = "The page.", body = Explanation),
+        (status = 404, description = "No such execution or key is kept.", body = Problem),
+    )
+)]
+pub(super) async fn action(State(context): State<Context>, Id(id): Id) -> Answer {
     let knowledge = &context.knowledge;
     let (execution, key) = match get::<Execution>(knowledge, &id).await? {
         Some(execution) => (execution, None),

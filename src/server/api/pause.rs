@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::execution::Execution;
@@ -19,19 +20,38 @@ use crate::server::reply::{ApiError, Body};
 const MAX_NAME: usize = 200;
 const MAX_REASON: usize = 500;
 
-#[derive(Debug, Deserialize)]
+/// Who pauses the loop, why, and for how long.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PauseBody {
+    /// A person's name. Not `auto`, which is the daemon's own.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^(?!\s*[Aa][Uu][Tt][Oo]\s*$)[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     by: String,
+    /// Stands in every report of what was not done.
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     reason: String,
+    /// In seconds, up to 7 days; it ends by itself.
+    #[serde(deserialize_with = "crate::domain::whole::whole")]
+    #[schema(minimum = 1, maximum = 604_800)]
     duration_seconds: u64,
     /// Without it a pause that ends later keeps its end.
     #[serde(default)]
     replace: bool,
 }
 
-#[derive(Debug, Serialize)]
+/// The pause that holds now, and what it found.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PauseAnswer)]
 pub(super) struct Answer {
+    /// The one that holds.
     paused: Pause,
     /// The pause whose place it took.
     replaced: Option<Pause>,
@@ -42,18 +62,36 @@ pub(super) struct Answer {
     under_way: Option<Vec<Uuid>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Who ends the pause.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResumeBody {
+    /// A person's name. Not `auto`, which is the daemon's own.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^(?!\s*[Aa][Uu][Tt][Oo]\s*$)[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     by: String,
 }
 
-#[derive(Debug, Serialize)]
+/// What was ended.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Resumed {
     /// The pause that was ended; null if none held.
     resumed: Option<Pause>,
 }
 
+/// Pauses the loop: it observes, judges and plans on, and sends nothing that changes Charter.
+///
+/// A pause that ends later keeps its end, unless `replace` is true. It survives a restart and ends by itself.
+#[utoipa::path(
+    post,
+    path = "/api/v1/pause",
+    tag = "Kill switch",
+    request_body = PauseBody,
+    responses((status = 200, description = "It holds.", body = Answer))
+)]
 pub(super) async fn pause(
     State(context): State<Context>,
     Body(body): Body<PauseBody>,
@@ -85,6 +123,14 @@ pub(super) async fn pause(
     Ok(Json(Answer { paused: pause, replaced, later_end_kept, under_way }))
 }
 
+/// Ends the pause, if one holds: the loop wakes and acts again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/resume",
+    tag = "Kill switch",
+    request_body = ResumeBody,
+    responses((status = 200, description = "No pause holds any more.", body = Resumed))
+)]
 pub(super) async fn resume(
     State(context): State<Context>,
     Body(body): Body<ResumeBody>,
@@ -109,9 +155,9 @@ fn name(by: &str) -> Result<String, ApiError> {
 
 fn said(field: &str, text: &str, most: usize) -> Result<String, ApiError> {
     let text = text.trim();
-    if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+    if text.is_empty() || text.chars().count() > most || text.chars().any(char::is_control) {
         return Err(ApiError::Parameter(format!(
-            "{field}: 1 to {most} bytes without control characters"
+            "{field}: 1 to {most} characters without control characters"
         )));
     }
     Ok(text.to_owned())

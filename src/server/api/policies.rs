@@ -1,8 +1,9 @@
 //! Policies, and a person's approval or rejection of one that is pending.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{Limit, List};
@@ -11,30 +12,55 @@ use crate::domain::policy::{Approval, Policy};
 use crate::knowledge::Decision;
 use crate::metrics::labels::WakeReason;
 use crate::server::Context;
-use crate::server::reply::{ApiError, Body, Params};
+use crate::server::reply::{ApiError, Body, Conflict, Id, Params, Problem};
 
 /// A name is kept in the record of the policy for ever.
 const MAX_NAME: usize = 200;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PolicyParams {
+    /// Only those that stand so; `pending` are those that wait for a person.
+    #[param(inline)]
     approval: Option<Approval>,
+    /// How many items at most.
     #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
     limit: Limit,
+    /// The `next` of the page before; without it the newest.
+    #[param(minimum = -9_223_372_036_854_775_808_i64, maximum = 9_223_372_036_854_775_807_i64)]
     after: Option<i64>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A person's word on a policy.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DecisionBody {
     /// The revision that was read: a person decides on what they saw.
+    #[serde(deserialize_with = "crate::domain::whole::whole")]
+    #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: u32,
-    /// The hash that was read, or how it begins.
+    /// The hash that was read, or how it begins (12 characters at least).
+    #[schema(pattern = "^[0-9a-f]{12,64}$")]
     plan_hash: Option<String>,
+    /// Who decides; kept with the policy. Not `auto`, which is the daemon's own name.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^(?!\s*[Aa][Uu][Tt][Oo]\s*$)[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     by: String,
 }
 
+/// Decisions of the loop: what it wants to do or has done, and who allowed it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/policies",
+    tag = "Policies",
+    params(PolicyParams),
+    responses((status = 200, description = "A page, newest first.", body = List<Policy>))
+)]
 pub(super) async fn list(
     State(context): State<Context>,
     Params(params): Params<PolicyParams>,
@@ -43,9 +69,22 @@ pub(super) async fn list(
     Ok(Json(context.knowledge.page(tag, params.after, params.limit.get()).await?.into()))
 }
 
+/// Approves a pending policy: the loop wakes and carries it out, if its guards still let it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/policies/{id}/approve",
+    tag = "Policies",
+    params(("id" = Uuid, Path, description = "`id` of the policy.")),
+    request_body = DecisionBody,
+    responses(
+        (status = 200, description = "The policy as it stands now.", body = Policy),
+        (status = 404, description = "No such policy is kept.", body = Problem),
+        (status = 409, description = "Not pending, or another revision or hash than the one that was read; nothing was changed.", body = Conflict),
+    )
+)]
 pub(super) async fn approve(
     State(context): State<Context>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(body): Body<DecisionBody>,
 ) -> Result<Json<Policy>, ApiError> {
     let policy = decide(&context, &id, body, Decision::Approve).await?;
@@ -54,9 +93,22 @@ pub(super) async fn approve(
     Ok(Json(policy))
 }
 
+/// Rejects a pending policy: its remedy is not proposed again for as long as the violations behind it last.
+#[utoipa::path(
+    post,
+    path = "/api/v1/policies/{id}/reject",
+    tag = "Policies",
+    params(("id" = Uuid, Path, description = "`id` of the policy.")),
+    request_body = DecisionBody,
+    responses(
+        (status = 200, description = "The policy as it stands now.", body = Policy),
+        (status = 404, description = "No such policy is kept.", body = Problem),
+        (status = 409, description = "Not pending, or another revision or hash than the one that was read; nothing was changed.", body = Conflict),
+    )
+)]
 pub(super) async fn reject(
     State(context): State<Context>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(body): Body<DecisionBody>,
 ) -> Result<Json<Policy>, ApiError> {
     Ok(Json(decide(&context, &id, body, Decision::Reject).await?))
@@ -72,9 +124,9 @@ async fn decide(
         .parse()
         .map_err(|_| ApiError::Parameter(format!("id: {id:?} is not a policy's id (a UUID)")))?;
     let by = body.by.trim();
-    if by.is_empty() || by.len() > MAX_NAME || by.chars().any(char::is_control) {
+    if by.is_empty() || by.chars().count() > MAX_NAME || by.chars().any(char::is_control) {
         return Err(ApiError::Parameter(format!(
-            "by: who decides must be named, in 1 to {MAX_NAME} bytes without control characters"
+            "by: who decides must be named, in 1 to {MAX_NAME} characters without control characters"
         )));
     }
     if by.eq_ignore_ascii_case(Grant::AUTO) {

@@ -1,8 +1,9 @@
 //! Stored history: analyses, executions, outcomes, insights, escalations and cycles.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{Limit, List};
 use crate::domain::analysis::Analysis;
@@ -13,22 +14,33 @@ use crate::domain::outcome::{Insight, Outcome};
 use crate::domain::service_incident::ServiceIncident;
 use crate::knowledge::{Document, documents};
 use crate::server::Context;
-use crate::server::reply::{ApiError, Params};
+use crate::server::reply::{ApiError, Id, Params, Problem};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PageParams {
+    /// How many items at most.
     #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
     limit: Limit,
+    /// The `next` of the page before; without it the newest.
+    #[param(minimum = -9_223_372_036_854_775_808_i64, maximum = 9_223_372_036_854_775_807_i64)]
     after: Option<i64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct EscalationParams {
+    /// True: what is not over. False: what is.
     open: Option<bool>,
+    /// How many items at most.
     #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
     limit: Limit,
+    /// The `next` of the page before; without it the newest.
+    #[param(minimum = -9_223_372_036_854_775_808_i64, maximum = 9_223_372_036_854_775_807_i64)]
     after: Option<i64>,
 }
 
@@ -39,6 +51,14 @@ async fn page<T: Document>(context: &Context, params: &PageParams) -> Answer<T> 
     Ok(Json(page.into()))
 }
 
+/// Patterns found in the violations of a cycle, and the root causes that follow from them.
+#[utoipa::path(
+    get,
+    path = "/api/v1/analyses",
+    tag = "History",
+    params(PageParams),
+    responses((status = 200, description = "A page, newest first.", body = List<Analysis>))
+)]
 pub(super) async fn analyses(
     State(context): State<Context>,
     Params(params): Params<PageParams>,
@@ -46,6 +66,14 @@ pub(super) async fn analyses(
     page(&context, &params).await
 }
 
+/// What was sent to Charter, action by action, and who approved it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/executions",
+    tag = "History",
+    params(PageParams),
+    responses((status = 200, description = "A page, newest first.", body = List<Execution>))
+)]
 pub(super) async fn executions(
     State(context): State<Context>,
     Params(params): Params<PageParams>,
@@ -53,6 +81,14 @@ pub(super) async fn executions(
     page(&context, &params).await
 }
 
+/// Whether an action helped: each verdict with the numbers behind it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/outcomes",
+    tag = "History",
+    params(PageParams),
+    responses((status = 200, description = "A page, newest first.", body = List<Outcome>))
+)]
 pub(super) async fn outcomes(
     State(context): State<Context>,
     Params(params): Params<PageParams>,
@@ -60,6 +96,14 @@ pub(super) async fn outcomes(
     page(&context, &params).await
 }
 
+/// What was learned from outcomes, in words, by cause and action.
+#[utoipa::path(
+    get,
+    path = "/api/v1/insights",
+    tag = "History",
+    params(PageParams),
+    responses((status = 200, description = "A page, newest first.", body = List<Insight>))
+)]
 pub(super) async fn insights(
     State(context): State<Context>,
     Params(params): Params<PageParams>,
@@ -67,6 +111,14 @@ pub(super) async fn insights(
     page(&context, &params).await
 }
 
+/// The report of each cycle, with every remedy weighed and why it was not chosen.
+#[utoipa::path(
+    get,
+    path = "/api/v1/cycles",
+    tag = "History",
+    params(PageParams),
+    responses((status = 200, description = "A page, newest first.", body = List<CycleReport>))
+)]
 pub(super) async fn cycles(
     State(context): State<Context>,
     Params(params): Params<PageParams>,
@@ -74,6 +126,14 @@ pub(super) async fn cycles(
     page(&context, &params).await
 }
 
+/// What the loop cannot or may not fix itself.
+#[utoipa::path(
+    get,
+    path = "/api/v1/escalations",
+    tag = "History",
+    params(EscalationParams),
+    responses((status = 200, description = "A page, newest first.", body = List<Escalation>))
+)]
 pub(super) async fn escalations(
     State(context): State<Context>,
     Params(params): Params<EscalationParams>,
@@ -82,6 +142,14 @@ pub(super) async fn escalations(
     Ok(Json(context.knowledge.page(tag, params.after, params.limit.get()).await?.into()))
 }
 
+/// What people are told of, by service.
+#[utoipa::path(
+    get,
+    path = "/api/v1/incidents",
+    tag = "History",
+    params(EscalationParams),
+    responses((status = 200, description = "A page, newest first.", body = List<ServiceIncident>))
+)]
 pub(super) async fn incidents(
     State(context): State<Context>,
     Params(params): Params<EscalationParams>,
@@ -94,9 +162,20 @@ pub(super) async fn incidents(
     Ok(Json(page.into()))
 }
 
+/// The report of one cycle.
+#[utoipa::path(
+    get,
+    path = "/api/v1/cycles/{id}",
+    tag = "History",
+    params(("id" = String, Path, description = "`id` of the cycle: `YYYYMMDD_HHMMSS`, UTC, with a suffix where there are two.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
+    responses(
+        (status = 200, description = "The report.", body = CycleReport),
+        (status = 404, description = "No such cycle is kept (`knowledge.retention`).", body = Problem),
+    )
+)]
 pub(super) async fn cycle(
     State(context): State<Context>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Json<CycleReport>, ApiError> {
     match context.knowledge.get::<CycleReport>(&id).await? {
         Some((report, _)) => Ok(Json(report)),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::Cause;
 use crate::domain::cycle::CycleStatus;
@@ -28,7 +29,8 @@ const MAX_ALERTS: usize = 500;
 /// The key under which `by_component` counts violations that belong to no component.
 const NO_COMPONENT: &str = "(none)";
 
-#[derive(Debug, Serialize)]
+/// The loop as it stands.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LoopState {
     running: bool,
     /// Of several replicas on one store one leads; a follower runs no cycles, so that what only cycles know is empty here.
@@ -37,6 +39,7 @@ pub(super) struct LoopState {
     iteration: u64,
     started_at: Option<Time>,
     last_update: Option<Time>,
+    /// How many are active.
     violations: usize,
     policies_generated: u64,
     policies_executed: u64,
@@ -48,6 +51,7 @@ pub(super) struct LoopState {
     standing: Option<Standing>,
     /// Throttles, bypasses and overrides at work at Charter now, so far as the journal knows.
     in_force: Vec<InForce>,
+    /// From one scheduled cycle to the next.
     interval_seconds: f64,
     sources: Vec<SourceStatus>,
     /// Rules without good data; all others are well.
@@ -55,11 +59,12 @@ pub(super) struct LoopState {
     charter: Option<Charter>,
     /// Alerts that are shown only, or wait for people.
     alerts: Vec<ShownAlert>,
+    /// How many there are; `alerts` shows 500 at most.
     alerts_total: usize,
 }
 
 /// Who leads, as last heard; null where nobody was heard of yet.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct LeaderState {
     holder: String,
     epoch: u64,
@@ -67,13 +72,21 @@ struct LeaderState {
     known: bool,
 }
 
-#[derive(Debug, Serialize)]
+/// Charter's state as the last cycle read it, or why it could not.
+#[derive(Debug, Serialize, ToSchema)]
 struct Charter {
     at: Time,
     state: Option<CommitteeState>,
     error: Option<String>,
 }
 
+/// The loop as it stands: who leads, who paused it, how far it may go, what it can see.
+#[utoipa::path(
+    get,
+    path = "/api/v1/state",
+    tag = "Present",
+    responses((status = 200, description = "As the last cycle left it; a pause shows at once.", body = LoopState))
+)]
 pub(super) async fn state(State(context): State<Context>) -> Result<Json<LoopState>, ApiError> {
     // From the store and not from the view: a pause shows as soon as it is set.
     let paused = context.knowledge.paused(context.handle.now()).await?;
@@ -114,27 +127,30 @@ pub(super) async fn state(State(context): State<Context>) -> Result<Json<LoopSta
     }))
 }
 
-#[derive(Debug, Serialize)]
+/// Sums, and what was learned.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Statistics {
     uptime_seconds: f64,
     totals: Totals,
     violations: Sums,
+    /// What is known of each action for each cause.
     knowledge: Vec<ActionStatistics>,
     /// Episodes in which a remedy was due and nothing was done, by cause.
     natural_recovery: Vec<NaturalRecovery>,
 }
 
-#[derive(Debug, Serialize)]
+/// How often a cause's violations clear by themselves.
+#[derive(Debug, Serialize, ToSchema)]
 struct NaturalRecovery {
     cause: Cause,
     episodes: u32,
     recovered: u32,
-    /// With a prior of eight episodes without a recovery.
+    /// 0 to 1. With a prior of eight episodes without a recovery.
     probability: f64,
 }
 
 /// Since the start of the process, but for what is active or open now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Totals {
     cycles: u64,
     violations_active: usize,
@@ -146,7 +162,8 @@ struct Totals {
     escalations_open: usize,
 }
 
-#[derive(Debug, Serialize)]
+/// How many violations are active.
+#[derive(Debug, Serialize, ToSchema)]
 struct Sums {
     #[serde(rename = "by_severity")]
     severity: BTreeMap<&'static str, usize>,
@@ -156,6 +173,13 @@ struct Sums {
     component: BTreeMap<String, usize>,
 }
 
+/// Totals since the start, violations summed up, and what was learned by cause and action.
+#[utoipa::path(
+    get,
+    path = "/api/v1/statistics",
+    tag = "Present",
+    responses((status = 200, description = "Sums.", body = Statistics))
+)]
 pub(super) async fn statistics(
     State(context): State<Context>,
 ) -> Result<Json<Statistics>, ApiError> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::cycle::{CycleStatus, FAILING};
 use crate::domain::decision::{Decision, Sev};
@@ -16,16 +17,20 @@ use crate::knowledge::documents;
 use crate::server::Context;
 use crate::server::reply::ApiError;
 
-#[derive(Debug, Serialize)]
+/// Degraded after three cycles that failed in a row.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = CycleHealth)]
 enum Health {
     Healthy,
     Degraded,
 }
 
-#[derive(Debug, Serialize)]
+/// How the cycles go, what people were told, and what is still open.
+#[derive(Debug, Serialize, ToSchema)]
 #[allow(clippy::struct_field_names, reason = "the names are the API's")]
 pub(super) struct Status {
+    /// Since the start of the process.
     cycle_count: u64,
     /// In a row; a healthy or completed cycle begins anew.
     failed_cycles: u64,
@@ -43,6 +48,13 @@ pub(super) struct Status {
     notifications_failed: u64,
 }
 
+/// How the cycles go, what people were told last, and what is still open.
+#[utoipa::path(
+    get,
+    path = "/api/v1/status",
+    tag = "Present",
+    responses((status = 200, description = "As the last cycle left it.", body = Status))
+)]
 pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status>, ApiError> {
     let view = context.handle.view();
     let open = context.knowledge.all::<ServiceIncident>(Some(documents::OPEN)).await?;

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::DateTime;
 use serde::Deserialize;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{Limit, List};
@@ -15,14 +16,24 @@ use crate::knowledge::documents;
 use crate::server::Context;
 use crate::server::reply::{ApiError, Params};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ViolationParams {
+    /// Only those of this severity.
+    #[param(inline)]
     severity: Option<Severity>,
+    /// Only those from this source.
+    #[param(inline)]
     source: Option<Source>,
+    /// Only those of this component; `charter` is Charter as a whole.
     component: Option<String>,
+    /// How many items at most.
     #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
     limit: Limit,
+    /// The `next` of the page before; without it the newest.
+    #[param(value_type = Option<String>, pattern = r"^-?[0-9]{1,18}\.[0-9a-f]{32}$")]
     after: Option<Cursor>,
 }
 
@@ -73,6 +84,14 @@ pub(super) async fn present(context: &Context) -> Result<Vec<Violation>, ApiErro
     Ok(stored.into_iter().map(|tracked| tracked.violation).collect())
 }
 
+/// What is wrong now, those from Kubernetes among it, which the loop never acts on.
+#[utoipa::path(
+    get,
+    path = "/api/v1/violations",
+    tag = "Present",
+    params(ViolationParams),
+    responses((status = 200, description = "A page, newest first.", body = List<Violation>))
+)]
 pub(super) async fn list(
     State(context): State<Context>,
     Params(params): Params<ViolationParams>,
