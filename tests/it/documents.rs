@@ -13,13 +13,15 @@ use mape_k::domain::escalation::EscalationReason;
 use mape_k::metrics::Metrics;
 use mape_k::metrics::labels::{CandidateVerdict, Label as _};
 
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 14] = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/BENCHMARKS.md",
+    "docs/COMPONENTS.md",
     "docs/CONFIGURATION.md",
+    "docs/DEPLOYMENT.md",
     "docs/FINDINGS.md",
     "docs/OPERATIONS.md",
     "docs/SAFETY.md",
