@@ -227,8 +227,11 @@ fn metrics_of(alert: &Value) -> BTreeSet<String> {
         }
     }
     let words = outside.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    let is_metric =
-        |word: &&str| word.starts_with("mape_k_") || word.contains("charter") || *word == "up";
+    let is_metric = |word: &&str| {
+        word.starts_with("mape_k_")
+            || word.contains("charter")
+            || ["up", "process_start_time_seconds"].contains(word)
+    };
     words.filter(is_metric).map(str::to_owned).collect()
 }
 
