@@ -2,6 +2,7 @@
 //! system is told of by none. And what whoever is woken by one finds: a severity, a text, a section that exists.
 
 mod cases;
+mod inhibition;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
