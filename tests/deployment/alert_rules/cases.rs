@@ -1,6 +1,8 @@
 //! For each shipped alert what makes it fire, and what comes close and must not. Every sample stands for 15 s, the shipped
 //! scrape_interval. Leaves out how promtool is asked.
 
+mod tells;
+
 /// Series of one target, `name{labels}` and the samples in promtool's notation; `job` and `instance` are added.
 type Series = &'static [(&'static str, &'static str)];
 
@@ -18,7 +20,12 @@ const FOLLOWS: (&str, &str) = ("mape_k_leader", "0x120");
 /// A gauge of one cycle in a loop of 300 s.
 const ONE_CYCLE_OF_300_S: &str = "0x20 1x19 0x80";
 
-pub const CASES: &[Case] = &[
+/// Of every rule.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(tells::CASES)
+}
+
+const CASES: &[Case] = &[
     Case {
         alert: "MapeKDown",
         fires: &[
@@ -311,141 +318,6 @@ pub const CASES: &[Case] = &[
             // They have alerts of their own.
             &[("mape_k_escalations_open{reason=\"storm\"}", "1x60")],
             &[("mape_k_escalations_open{reason=\"hands_tied\"}", "1x60")],
-        ],
-    },
-    Case {
-        alert: "MapeKNotificationFailing",
-        fires: &[
-            &[LEADS, ("mape_k_notifications_backed_up", "0x20 2x60")],
-            // Nothing can be kept in a file; every cycle tries again.
-            &[
-                LEADS,
-                ("mape_k_notifications_total{notifier=\"slack\",result=\"timeout\"}", EVERY_300_S),
-            ],
-        ],
-        quiet: &[
-            // The next cycle of 300 s delivers what waited.
-            &[
-                LEADS,
-                ("mape_k_notifications_backed_up", ONE_CYCLE_OF_300_S),
-                ("mape_k_notifications_total{notifier=\"slack\",result=\"timeout\"}", "0x20 1x99"),
-                ("mape_k_notifications_total{notifier=\"slack\",result=\"delivered\"}", "0+1x119"),
-            ],
-            // Files that a replica had when it led.
-            &[FOLLOWS, ("mape_k_notifications_backed_up", "2x120")],
-            // Slack takes one message a second and channel.
-            &[
-                LEADS,
-                (
-                    "mape_k_notifications_total{notifier=\"slack\",result=\"rate_limited\"}",
-                    "0+1x119",
-                ),
-                ("mape_k_notifications_backed_up", "0x119"),
-            ],
-        ],
-    },
-    Case {
-        alert: "MapeKPeopleNotTold",
-        fires: &[
-            // Slack alone; it was well until then.
-            &[
-                LEADS,
-                ("mape_k_notifications_backed_up", "0x20 2x99"),
-                (
-                    "mape_k_notifications_total{notifier=\"slack\",result=\"timeout\"}",
-                    "0x20 1+1x99",
-                ),
-                (
-                    "mape_k_notifications_total{notifier=\"slack\",result=\"delivered\"}",
-                    "0+1x20 20x99",
-                ),
-                (
-                    "mape_k_notifications_total{notifier=\"alertmanager\",result=\"delivered\"}",
-                    "0x120",
-                ),
-            ],
-            // Both, at 300 s, and nothing can be kept in a file.
-            &[
-                LEADS,
-                ("mape_k_notifications_total{notifier=\"slack\",result=\"refused\"}", EVERY_300_S),
-                (
-                    "mape_k_notifications_total{notifier=\"alertmanager\",result=\"unreachable\"}",
-                    EVERY_300_S,
-                ),
-            ],
-        ],
-        quiet: &[
-            // The other one delivers, at 300 s.
-            &[
-                LEADS,
-                ("mape_k_notifications_backed_up", "0x20 2x99"),
-                (
-                    "mape_k_notifications_total{notifier=\"slack\",result=\"timeout\"}",
-                    "0x20 1+1x99",
-                ),
-                (
-                    "mape_k_notifications_total{notifier=\"alertmanager\",result=\"delivered\"}",
-                    EVERY_300_S,
-                ),
-            ],
-            // The other one has nothing to tell any more.
-            &[
-                LEADS,
-                ("mape_k_notifications_backed_up", "0x20 2x99"),
-                (
-                    "mape_k_notifications_total{notifier=\"slack\",result=\"timeout\"}",
-                    "0x20 1+1x99",
-                ),
-                (
-                    "mape_k_notifications_total{notifier=\"alertmanager\",result=\"delivered\"}",
-                    "7x120",
-                ),
-            ],
-            // One that was turned off left files behind.
-            &[LEADS, ("mape_k_notifications_backed_up", "2x120")],
-            // The next cycle of 300 s delivers what waited.
-            &[
-                LEADS,
-                ("mape_k_notifications_backed_up", ONE_CYCLE_OF_300_S),
-                ("mape_k_notifications_total{notifier=\"slack\",result=\"timeout\"}", "0x20 1x99"),
-                (
-                    "mape_k_notifications_total{notifier=\"slack\",result=\"delivered\"}",
-                    "3x40 4x78",
-                ),
-            ],
-            &[
-                FOLLOWS,
-                ("mape_k_notifications_backed_up", "0x20 2x99"),
-                (
-                    "mape_k_notifications_total{notifier=\"slack\",result=\"timeout\"}",
-                    "0x20 1+1x99",
-                ),
-            ],
-        ],
-    },
-    Case {
-        alert: "MapeKIncidentOpenTooLong",
-        fires: &[
-            &[("mape_k_incidents_open{severity=\"SEV-2\"}", "0x20 1x500")],
-            // It got worse meanwhile.
-            &[
-                ("mape_k_incidents_open{severity=\"SEV-2\"}", "0x20 1x240 0x260"),
-                ("mape_k_incidents_open{severity=\"SEV-1\"}", "0x261 1x259"),
-            ],
-            // Restarts: not scraped for a while, 0 until the first cycle, and another replica takes over.
-            &[
-                (
-                    "mape_k_incidents_open{severity=\"SEV-1\"}",
-                    "0x20 1x120 stale _x10 0x2 1x120 0x279",
-                ),
-                ("mape_k_incidents_open{severity=\"SEV-1\",instance=\"b\"}", "0x290 1x265"),
-            ],
-        ],
-        quiet: &[
-            &[("mape_k_incidents_open{severity=\"SEV-1\"}", "0x20 1x240 0x300")],
-            // Ended; an hour later there is another.
-            &[("mape_k_incidents_open{severity=\"SEV-1\"}", "0x20 1x300 0x240 1x300")],
-            &[("mape_k_incidents_open{severity=\"SEV-3\"}", "1x560")],
         ],
     },
     Case {
