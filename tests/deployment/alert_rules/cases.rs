@@ -1,6 +1,8 @@
 //! For each shipped alert what makes it fire, and what comes close and must not. Every sample stands for 15 s, the shipped
 //! scrape_interval. Leaves out how promtool is asked.
 
+mod tells;
+
 /// Series of one target, `name{labels}` and the samples in promtool's notation; `job` and `instance` are added.
 type Series = &'static [(&'static str, &'static str)];
 
@@ -18,12 +20,64 @@ const FOLLOWS: (&str, &str) = ("mape_k_leader", "0x120");
 /// A gauge of one cycle in a loop of 300 s.
 const ONE_CYCLE_OF_300_S: &str = "0x20 1x19 0x80";
 
-pub const CASES: &[Case] = &[
+/// Of every rule.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(tells::CASES)
+}
+
+const CASES: &[Case] = &[
     Case {
         alert: "MapeKDown",
-        fires: &[&[("up{job=\"mape-k\"}", "1x8 0x20")], &[("up{job=\"charter\"}", "1x28")]],
-        // A restart.
-        quiet: &[&[("up{job=\"mape-k\"}", "1x8 0x6 1x40")]],
+        fires: &[
+            // The only one; what it said last is stale with the scrape that fails.
+            &[("up{job=\"mape-k\"}", "1x8 0x20"), ("mape_k_leader", "1x8 stale _x19")],
+            &[("up{job=\"charter\"}", "1x28")],
+            // The leader, and the other one does not take over.
+            &[
+                ("up{job=\"mape-k\"}", "1x8 0x20"),
+                ("up{job=\"mape-k\",instance=\"b\"}", "1x28"),
+                ("mape_k_leader", "1x8 stale _x19"),
+                ("mape_k_leader{instance=\"b\"}", "0x28"),
+            ],
+        ],
+        quiet: &[
+            // A restart.
+            &[("up{job=\"mape-k\"}", "1x8 0x6 1x40"), ("mape_k_leader", "1x8 stale _x5 1x40")],
+            // The follower.
+            &[
+                ("up{job=\"mape-k\"}", "1x60"),
+                ("up{job=\"mape-k\",instance=\"b\"}", "1x8 0x51"),
+                ("mape_k_leader", "1x60"),
+                ("mape_k_leader{instance=\"b\"}", "0x8 stale _x50"),
+            ],
+            // The leader, and the other one takes over.
+            &[
+                ("up{job=\"mape-k\"}", "1x8 0x51"),
+                ("up{job=\"mape-k\",instance=\"b\"}", "1x60"),
+                ("mape_k_leader", "1x8 stale _x50"),
+                ("mape_k_leader{instance=\"b\"}", "0x10 1x49"),
+            ],
+        ],
+    },
+    Case {
+        alert: "MapeKRestarting",
+        fires: &[
+            // Every four minutes.
+            &[("process_start_time_seconds", "0x16 240x16 480x16 720x16 960x16 1200x16")],
+            // It is up for a scrape or two each time.
+            &[(
+                "process_start_time_seconds",
+                "1x40 900x1 stale _x10 1200x1 stale _x10 1500x1 stale _x10 1800x1 stale _x10",
+            )],
+        ],
+        quiet: &[
+            // An upgrade, its way back, and a third try.
+            &[("process_start_time_seconds", "0x20 300x20 600x20 900x100")],
+            // Once an hour: somebody's cron.
+            &[("process_start_time_seconds", "0x239 3600x239 7200x239 10800x239 14400x239")],
+            // A neighbour.
+            &[("process_start_time_seconds{job=\"node\"}", "0x8 1x8 2x8 3x8 4x8 5x8")],
+        ],
     },
     Case {
         alert: "MAFEKLoopFailure",
@@ -143,6 +197,15 @@ pub const CASES: &[Case] = &[
                 ),
                 ("mape_k_source_errors_total{source=\"prometheus\",kind=\"timeout\"}", "0x20 1x99"),
             ],
+            // The first reading after a start fails, at 300 s: nothing was ever read until the second.
+            &[
+                LEADS,
+                (
+                    "mape_k_source_last_success_timestamp_seconds{source=\"prometheus\"}",
+                    "0x60 1215x19 1515x19 1815x19",
+                ),
+                ("mape_k_source_errors_total{source=\"prometheus\",kind=\"timeout\"}", "0x40 1x79"),
+            ],
             // It led, could not read, and another one leads now.
             &[
                 FOLLOWS,
@@ -160,11 +223,20 @@ pub const CASES: &[Case] = &[
     },
     Case {
         alert: "MapeKPolicyExecutionFailed",
-        fires: &[&[("mape_k_policy_executions_total{status=\"failed\"}", "0x20 1x40")]],
-        quiet: &[&[
-            ("mape_k_policy_executions_total{status=\"failed\"}", "3x80"),
-            ("mape_k_policy_executions_total{status=\"success\"}", "0+1x80"),
-        ]],
+        fires: &[
+            &[("mape_k_escalations_open{reason=\"action_failed\"}", "0x20 1x20")],
+            // The process that failed is gone; the next one finds the record.
+            &[("mape_k_escalations_open{reason=\"action_failed\"}", "1x20")],
+        ],
+        quiet: &[
+            // It went well with the next try.
+            &[("mape_k_escalations_open{reason=\"action_failed\"}", "0x20 1x2 0x40")],
+            // Failures of last week.
+            &[
+                ("mape_k_policy_executions_total{status=\"failed\"}", "3x80"),
+                ("mape_k_escalations_open{reason=\"action_failed\"}", "0x80"),
+            ],
+        ],
     },
     Case {
         alert: "MapeKRemediationIneffective",
@@ -206,45 +278,46 @@ pub const CASES: &[Case] = &[
         quiet: &[&[("mape_k_escalations_open{reason=\"approval_needed\"}", "0x20 1x6 0x40")]],
     },
     Case {
-        alert: "MapeKEscalated",
+        alert: "MapeKApprovalOverdue",
+        fires: &[&[("mape_k_escalations_open{reason=\"approval_needed\"}", "0x20 2x60")]],
+        // Approved after nine minutes.
+        quiet: &[&[("mape_k_escalations_open{reason=\"approval_needed\"}", "0x20 1x36 0x40")]],
+    },
+    Case {
+        alert: "MapeKCannotHeal",
         fires: &[
-            &[("mape_k_escalations_open{reason=\"outcome_unknown\"}", "0x20 1x20")],
-            &[("mape_k_escalations_open{reason=\"hands_tied\"}", "0x20 1x20")],
+            &[("mape_k_escalations_open{reason=\"remedies_exhausted\"}", "0x20 1x30")],
+            &[("mape_k_escalations_open{reason=\"hands_tied\"}", "0x20 1x30")],
+            &[("mape_k_escalations_open{reason=\"capacity_exhausted\"}", "0x20 1x30")],
+            &[("mape_k_escalations_open{reason=\"outcome_unknown\"}", "1x30")],
         ],
         quiet: &[
-            // One cycle of 30 s.
-            &[("mape_k_escalations_open{reason=\"unknown_cause\"}", "0x20 1x1 0x40")],
-            // It has an alert of its own.
-            &[("mape_k_escalations_open{reason=\"storm\"}", "1x60")],
+            // A lost call is found at Charter by the next cycle of 300 s.
+            &[("mape_k_escalations_open{reason=\"outcome_unknown\"}", ONE_CYCLE_OF_300_S)],
+            &[("mape_k_escalations_open{reason=\"unknown_cause\"}", "1x60")],
         ],
     },
     Case {
-        alert: "MapeKNotificationFailing",
+        alert: "MapeKEscalated",
         fires: &[
-            &[("mape_k_notifications_backed_up", "0x20 2x60")],
-            // Nothing can be kept in a file; every cycle tries again.
-            &[("mape_k_notifications_total{notifier=\"slack\",result=\"timeout\"}", EVERY_300_S)],
-        ],
-        // The next cycle of 300 s delivers what waited.
-        quiet: &[&[
-            ("mape_k_notifications_backed_up", ONE_CYCLE_OF_300_S),
-            ("mape_k_notifications_total{notifier=\"slack\",result=\"timeout\"}", "0x20 1x99"),
-            ("mape_k_notifications_total{notifier=\"slack\",result=\"delivered\"}", "0+1x119"),
-        ]],
-    },
-    Case {
-        alert: "MapeKIncidentOpenTooLong",
-        fires: &[
-            &[("mape_k_incidents_open{severity=\"SEV-2\"}", "0x20 1x500")],
-            // It got worse meanwhile.
+            &[("mape_k_escalations_open{reason=\"unknown_cause\"}", "0x20 1x30")],
+            // Three bad cycles and a good one, for ever: three readings in a row would end it.
             &[
-                ("mape_k_incidents_open{severity=\"SEV-2\"}", "0x20 1x240 0x260"),
-                ("mape_k_incidents_open{severity=\"SEV-1\"}", "0x261 1x259"),
+                LEADS,
+                ("mape_k_loop_duration_seconds_count", "0+0.5x80"),
+                (
+                    "mape_k_cycles_failed_in_a_row",
+                    "0x1 1x1 2x1 3x1 0x1 1x1 2x1 3x1 0x1 1x1 2x1 3x1 0x1 1x1 2x1 3x1 0x1 1x1 2x1 3x1",
+                ),
+                ("mape_k_escalations_open{reason=\"blind\"}", "0x5 1x34"),
             ],
         ],
         quiet: &[
-            &[("mape_k_incidents_open{severity=\"SEV-1\"}", "0x20 1x240 0x300")],
-            &[("mape_k_incidents_open{severity=\"SEV-3\"}", "1x560")],
+            // One cycle of 300 s.
+            &[("mape_k_escalations_open{reason=\"unknown_cause\"}", ONE_CYCLE_OF_300_S)],
+            // They have alerts of their own.
+            &[("mape_k_escalations_open{reason=\"storm\"}", "1x60")],
+            &[("mape_k_escalations_open{reason=\"hands_tied\"}", "1x60")],
         ],
     },
     Case {

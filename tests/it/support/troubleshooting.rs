@@ -1,11 +1,11 @@
-//! The section Troubleshooting of docs/OPERATIONS.md as data: symptoms, how each is made here, and numbered steps of a
+//! The section Troubleshooting of docs/OPERATIONS.md as data: symptoms, how each is rehearsed, and numbered steps of a
 //! command and the evidence that it gives. Leaves out running them (`tests/e2e/troubleshooting.rs`).
 
 /// A heading under `## Troubleshooting`.
 #[derive(Debug)]
 pub struct Symptom {
     pub title: String,
-    /// Commands of lines `To see it here: …` and `To undo it: …`, in backticks.
+    /// Commands of lines `To rehearse it: …` and `To undo it: …`, in backticks.
     pub make: Vec<String>,
     pub undo: Vec<String>,
     pub steps: Vec<Step>,
@@ -63,7 +63,11 @@ pub fn sections(page: &str) -> Result<Vec<Symptom>, String> {
             *part = block.join("\n");
         } else {
             let commands = || line.split('`').skip(1).step_by(2).map(str::to_owned);
-            if text.starts_with("To see it here:") {
+            if text.starts_with("To rehearse it:") {
+                // Above the steps somebody half asleep would type it first.
+                if symptom.steps.is_empty() {
+                    return Err(said("what breaks the system stands above the steps"));
+                }
                 symptom.make.extend(commands());
             } else if text.starts_with("To undo it:") {
                 symptom.undo.extend(commands());
