@@ -26,7 +26,7 @@ pub use handle::{Heartbeat, Leader, LoopHandle, Publisher, channel};
 pub use settings::{Mode, Settings};
 
 use crate::cycle::{Cycle, panic_text};
-use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Trigger};
+use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use crate::domain::view::LoopView;
 use crate::knowledge::Term;
 
@@ -85,9 +85,7 @@ pub async fn run(
             leads = false;
             publisher.heartbeat.beat();
             not_taken_up += 1;
-            if not_taken_up == FAILING {
-                cycle.alarm().await;
-            }
+            cycle.not_taken_up(not_taken_up).await;
             let mut view = following(loop_interval);
             view.store_error = Some(error.to_string());
             view.last_status = Some(CycleStatus::Error);

@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::analyzer::{self, Tracker};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::cycle::{CycleReport, CycleStatus, Phase, Trigger};
+use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase, Trigger};
 use crate::domain::leader::Lead;
 use crate::domain::view::LoopView;
 use crate::domain::violation::Violation;
@@ -140,9 +140,13 @@ impl Cycle {
         Ok(())
     }
 
-    /// The store cannot be taken up, so that no cycle runs: people are told without it.
-    pub async fn alarm(&mut self) {
-        self.people.alarm("none", self.clock.now()).await;
+    /// The store could not be taken up, so many times in a row, so that no cycle runs: people are told without it.
+    pub async fn not_taken_up(&mut self, in_a_row: u64) {
+        self.metrics.store_error(StoreOperation::Read);
+        self.metrics.failed_in_a_row(in_a_row);
+        if in_a_row == FAILING {
+            self.people.alarm("none", self.clock.now()).await;
+        }
     }
 
     /// Whether it leads, at this moment.

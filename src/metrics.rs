@@ -22,7 +22,7 @@ use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::finding::IncidentClass;
 use crate::domain::message::NotifierName;
 use crate::domain::outcome::{ActionStatistics, Outcome};
-use crate::domain::reading::SourceReading;
+use crate::domain::reading::{FailureKind, Source};
 use crate::domain::rule::Severity;
 use crate::domain::time::Time;
 use crate::domain::view::LoopView;
@@ -100,8 +100,10 @@ impl Metrics {
     /// What the loop shows after a cycle.
     pub fn view(&self, view: &LoopView) {
         for severity in Severity::ALL {
-            let active =
-                view.violations.iter().filter(|v| v.severity == severity && v.cleared_at.is_none());
+            // What was found in the cluster is shown among them and never acted on: it has a gauge of its own.
+            let active = view.violations.iter().filter(|v| {
+                v.severity == severity && v.cleared_at.is_none() && v.source != Source::Kubernetes
+            });
             self.cycle.violations.set(severity, active.count() as f64);
         }
         if let Some(at) = view.last_good_cycle {
@@ -118,7 +120,7 @@ impl Metrics {
         let up = view.charter.as_ref().is_some_and(|charter| charter.state.is_ok());
         self.action.charter_up.set(f64::from(u8::from(up)));
         self.learned(&view.statistics);
-        self.people.failed_in_a_row.set(view.failed_cycles as f64);
+        self.failed_in_a_row(view.failed_cycles);
         for class in IncidentClass::ALL {
             let of_class = view.people.findings.iter().filter(|f| f.kind.class() == class);
             self.people.findings.set(class, of_class.count() as f64);
@@ -169,12 +171,25 @@ impl Metrics {
         self.cycle.leader.set(f64::from(u8::from(leads)));
     }
 
-    /// Another one leads: what only cycles set would stand still for ever, so it is as before the first cycle.
+    /// Another one leads: what only cycles set would stand still for ever, so it is as before the first cycle. When
+    /// something last went well stays true.
     pub fn follows(&self) {
         self.view(&LoopView::default());
+        for source in Source::ALL {
+            self.source.series_expected.set(source, 0.0);
+            self.source.series_missing.set(source, 0.0);
+            self.source.source_skew.set(source, 0.0);
+        }
         self.escalations_open(&[]);
         self.inbox_depth(0);
         self.paused(false);
+        self.catalogue(true);
+        self.notifications_backed_up(0);
+    }
+
+    /// Cycles that failed since the last good one, those that could not begin among them.
+    pub fn failed_in_a_row(&self, cycles: u64) {
+        self.people.failed_in_a_row.set(cycles as f64);
     }
 
     pub fn analysis(&self, analysis: &Analysis) {
@@ -218,10 +233,11 @@ impl Metrics {
         self.action.charter_calls.add(call, result, 1);
     }
 
-    pub fn source_read(&self, reading: &SourceReading, at: Time) {
-        match &reading.result {
-            Ok(_) => self.source.source_last_success.set(reading.source, unix_seconds(at)),
-            Err(failure) => self.source.source_errors.add(reading.source, failure.kind, 1),
+    /// A source was read whole, or failed.
+    pub fn source_read(&self, source: Source, failed: Option<FailureKind>, at: Time) {
+        match failed {
+            None => self.source.source_last_success.set(source, unix_seconds(at)),
+            Some(kind) => self.source.source_errors.add(source, kind, 1),
         }
     }
 

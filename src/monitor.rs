@@ -145,7 +145,7 @@ impl Monitor {
                         rules.iter().filter(|r| wanted.rules.contains(&r.name)).cloned().collect();
                     source.history(&rules, wanted.from, at, deadline).await
                 }
-                Some(_) => read.result.clone().map(|_| Vec::new()),
+                Some(_) => read.result.clone().map(|()| Vec::new()),
                 None => Ok(Vec::new()),
             };
             (readings, read, history)
@@ -159,8 +159,9 @@ impl Monitor {
         let ((readings, read, history), alerts) = tokio::join!(metrics, alerts);
         let mut sources = vec![read];
         let listing = alerts.map(|(took, listing)| {
-            let result = listing.as_ref().map(|_| None).map_err(Clone::clone);
-            sources.push(SourceReading { source: Source::Alertmanager, took, result });
+            let result = listing.as_ref().map(|_| ()).map_err(Clone::clone);
+            let source = Source::Alertmanager;
+            sources.push(SourceReading { source, took, skew: None, result });
             listing
         });
         Observation { at, readings, sources, history, listing }

@@ -69,8 +69,9 @@ def at_a_glance():
         ),
         stat(
             "What is wrong?",
-            "Violations of Charter's rules and findings in the cluster, after the last cycle, and alerts that fire in"
-            " this Prometheus (0 too while it has no rule files).\n\nRed or orange for longer than a settle time (3"
+            "Violations of Charter's rules and findings in the cluster, after the last cycle, and which of the shipped"
+            " alerts fire (warning or worse; no data: this Prometheus has not loaded `config/rules`, or does not scrape"
+            " itself).\n\nRed or orange for longer than a settle time (3"
             " minutes): `mape-k explain` says what is done about it, or why nothing is. Info is shown and is evidence"
             " for nothing.",
             Query(

@@ -119,7 +119,7 @@ def stat(title, description, *queries, unit="none", width=4, height=8, steps=NEU
     )
 
 
-def series(title, description, *queries, unit, width=8, height=8, steps=None, stack=False, lowest=0):
+def series(title, description, *queries, unit, width=8, height=8, steps=None, stack=False):
     """Over time; a line is drawn at each threshold."""
     style = {
         "drawStyle": "line",
@@ -130,9 +130,7 @@ def series(title, description, *queries, unit, width=8, height=8, steps=None, st
         "stacking": {"mode": "normal" if stack else "none", "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if steps else "off"},
     }
-    defaults = {"color": {"mode": "palette-classic"}, "custom": style}
-    if lowest is not None:
-        defaults["min"] = lowest
+    defaults = {"color": {"mode": "palette-classic"}, "custom": style, "min": 0}
     return panel(
         "timeseries",
         title,

@@ -1,7 +1,8 @@
 """Queries that several dashboards ask, and what is marked on each.
 
 Counters are summed over replicas, for each counts what it did itself. Of gauges the largest is taken: a replica that
-follows shows them as before its first cycle. What must be there to be well reads as unwell when it is missing.
+follows shows them as before its first cycle, and times are never younger there. What must be there to be well reads as
+unwell when it is missing.
 """
 
 from parts import BLUE, GREEN, RED, Query, annotation, steps_up
@@ -72,4 +73,11 @@ ANNOTATIONS = [
     ),
     ALERTS,
 ]
-FIRING = Query('count(ALERTS{alertstate="firing"}) or vector(0)', "alerts firing", steps=steps_up(orange=1))
+OWN_ALERTS = "MapeK.*|MAFEK.*|Charter.*|PrometheusScrapeFailure"
+# 0 only where the rules are loaded that could fire.
+FIRING = Query(
+    f'count(ALERTS{{alertstate="firing", severity=~"warning|critical", alertname=~"{OWN_ALERTS}"}})'
+    ' or 0 * sum(prometheus_rule_group_rules{rule_group=~".*mape_k.*"})',
+    "alerts firing",
+    steps=steps_up(orange=1),
+)

@@ -79,8 +79,8 @@ def violations():
         row("Violations"),
         series(
             "Active violations",
-            "What is wrong after each cycle, by severity. Critical ones are acted on at once, warnings when "
-            "seen often enough (plan_threshold).\n\nStays up: `mape-k explain`.",
+            "What is wrong after each cycle, by severity; findings in the cluster are beside. Critical ones are acted on"
+            " at once, warnings when seen often enough (plan_threshold).\n\nStays up: `mape-k explain`.",
             Query(largest("mape_k_violations_active", by="severity"), "{{severity}}"),
             unit="none",
             stack=True,
@@ -254,12 +254,11 @@ def sources():
         ),
         series(
             "Clock skew",
-            "The source's clock less the daemon's.\n\nSeconds: repair NTP; samples would be taken for stale, or for "
-            "fresh.",
-            Query(f"max by (source) ({of('mape_k_source_clock_skew_seconds')})", "{{source}}"),
+            "How far the source's clock and the daemon's are apart.\n\nSeconds: repair NTP; samples would be taken for"
+            " stale, or for fresh. Over 30 s nothing is read.",
+            Query(f"max by (source) (abs({of('mape_k_source_clock_skew_seconds')}))", "{{source}}"),
             unit="s",
             width=6,
-            lowest=None,
         ),
     ]
 

@@ -66,7 +66,8 @@ impl Cycle {
         };
         let snapshot = self.monitor.snapshot(observation, &inbox, &receivers);
         for reading in &snapshot.sources {
-            self.metrics.source_read(reading, snapshot.at);
+            let failed = reading.result.as_ref().err().map(|failure| failure.kind);
+            self.metrics.source_read(reading.source, failed, snapshot.at);
         }
         self.metrics.inbox_depth(inbox.iter().filter(|a| !a.processed).count());
         let woken_by = inbox

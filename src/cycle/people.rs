@@ -37,6 +37,7 @@ use crate::escalation::{Changes, correlation};
 use crate::knowledge::documents::{CLOSED, Fact, OPEN};
 use crate::knowledge::report_files::ReportFiles;
 use crate::knowledge::{Knowledge, StoreError};
+use crate::metrics::labels::StoreOperation;
 use crate::monitor::github::Github;
 use crate::notify::Notifiers;
 use look::Looked;
@@ -300,7 +301,7 @@ impl Cycle {
         if !unread {
             run.enter(Phase::K8sAnalyzer);
             self.people.refresh_catalogue(&self.metrics);
-            let looked = stop.run_until_cancelled(self.people.look(now)).await;
+            let looked = stop.run_until_cancelled(self.people.look(now, &self.metrics)).await;
             let was_looked = looked.is_some();
             let looked = looked.unwrap_or_else(Looked::nothing);
             run.looked(&looked, was_looked);
@@ -365,6 +366,7 @@ impl Cycle {
 
     async fn store_people(&mut self, run: &mut Run<'_>, now: Time) {
         if let Err(error) = self.people.keep(&self.knowledge, now).await {
+            self.metrics.store_error(StoreOperation::Write);
             tracing::warn!(%error, "incidents are kept in memory only until the store takes them");
             run.view.store_error.get_or_insert(error.to_string());
         }

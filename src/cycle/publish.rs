@@ -15,6 +15,7 @@ use crate::domain::time::Time;
 use crate::domain::view::{LoopView, RuleHealth, ShownAlert, SourceStatus};
 use crate::domain::violation::TrackedViolation;
 use crate::knowledge::{MAX_ALERTS, Pruned, StoreError};
+use crate::metrics::labels::StoreOperation;
 
 /// Insights are refreshed every so many cycles (loop.md).
 const INSIGHTS_EVERY: u64 = 5;
@@ -86,6 +87,7 @@ impl Cycle {
         let mut batch = self.knowledge.batch();
         batch.put(&run.report);
         if let Err(error) = self.knowledge.commit(batch).await {
+            self.metrics.store_error(StoreOperation::Write);
             run.view.store_error.get_or_insert(error.to_string());
             if run.report.status != CycleStatus::Failed {
                 run.report.status = CycleStatus::Error;
@@ -151,7 +153,7 @@ impl Run<'_> {
                     expected: series(expected),
                     seen: series(present),
                     missing: series(expected.saturating_sub(present)),
-                    clock_skew_seconds: reading.result.as_ref().ok().copied().flatten(),
+                    clock_skew_seconds: reading.skew,
                     error: reading.result.as_ref().err().map(|e| e.text.clone()),
                 }
             })

@@ -124,12 +124,14 @@ impl Source {
     }
 }
 
-/// How one source did in this cycle. `Ok(skew)` carries the clock difference in seconds, where the source tells it.
+/// How one source did in this cycle.
 #[derive(Clone, Debug)]
 pub struct SourceReading {
     pub source: Source,
     pub took: Duration,
-    pub result: Result<Option<f64>, ReadFailure>,
+    /// Its clock less ours in seconds, where it tells it; known too when it is the skew that failed the reading.
+    pub skew: Option<f64>,
+    pub result: Result<(), ReadFailure>,
 }
 
 /// Everything read in one cycle.

@@ -80,7 +80,7 @@ impl LoopSeries {
             ),
             violations: f.gauges(
                 "mape_k_violations_active",
-                "Violations active after the last cycle.",
+                "Violations active after the last cycle; what was found in the cluster is in mape_k_findings_active.",
                 "severity",
             ),
             patterns: f.counters("mape_k_patterns_total", "Patterns found, by detector.", "kind"),

@@ -88,7 +88,12 @@ impl Prometheus {
             return Err(self.nonsense("its clock by time()", "the answer is no time"));
         };
         let ours = crate::domain::time::after(asked_at, took / 2);
-        let skew = theirs - ours.timestamp_micros() as f64 / 1e6;
+        Ok(Moment { ours, theirs, skew: theirs - ours.timestamp_micros() as f64 / 1e6 })
+    }
+
+    /// The two clocks are near enough for ages to mean something.
+    fn is_near(&self, moment: Moment) -> Result<Moment, ReadFailure> {
+        let skew = moment.skew;
         if skew.abs() > self.max_skew.as_secs_f64() {
             let what = format!(
                 "its clock is {:.1} s {} ours, more than {:.0} s",
@@ -98,7 +103,7 @@ impl Prometheus {
             );
             return Err(self.peer.failure(FailureKind::Skew, "its clock by time()", &what));
         }
-        Ok(Moment { ours, theirs, skew })
+        Ok(moment)
     }
 
     fn nonsense(&self, asked: &str, what: &str) -> ReadFailure {
@@ -216,7 +221,8 @@ impl MetricSource for Prometheus {
         let batch = Batch::new(&self.peer, deadline);
         let asked = join_all(rules.iter().map(|rule| self.ask(&batch, rule, baselines)));
         let (moment, answers) = join(self.moment(&batch), asked).await;
-        let (readings, result) = match moment {
+        let skew = moment.as_ref().ok().map(|moment| moment.skew);
+        let (readings, result) = match moment.and_then(|moment| self.is_near(moment)) {
             Err(failure) => (all_failed(rules, &failure), Err(failure)),
             Ok(moment) => {
                 let readings: Vec<RuleReading> = rules
@@ -224,12 +230,12 @@ impl MetricSource for Prometheus {
                     .zip(answers)
                     .map(|(rule, answer)| reading(rule, answer, &moment))
                     .collect();
-                let result = whole(&readings).map(|()| Some(moment.skew));
+                let result = whole(&readings);
                 (readings, result)
             }
         };
         let took = started.elapsed();
-        (readings, SourceReading { source: Source::Prometheus, took, result })
+        (readings, SourceReading { source: Source::Prometheus, took, skew, result })
     }
 
     async fn history(

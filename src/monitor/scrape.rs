@@ -137,8 +137,8 @@ impl MetricSource for Scrape {
         };
         let took = started.elapsed();
         // A target tells no time of its own: ages are by our clock alone.
-        let result = scraped.map(|_| None);
-        (readings, SourceReading { source: Source::Scrape, took, result })
+        let result = scraped.map(|_| ());
+        (readings, SourceReading { source: Source::Scrape, took, skew: None, result })
     }
 
     /// From the ring alone: what was not scraped by this process is not known.

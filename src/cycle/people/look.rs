@@ -10,6 +10,7 @@ use crate::analyzer::cluster;
 use crate::config::Refreshed;
 use crate::domain::cluster::ClusterReading;
 use crate::domain::finding::Finding;
+use crate::domain::reading::{FailureKind, Source};
 use crate::domain::time::Time;
 use crate::metrics::Metrics;
 use crate::monitor::cluster::ClusterWatch;
@@ -70,10 +71,11 @@ impl People {
         metrics.catalogue(self.catalogue.refusal().is_none());
     }
 
-    pub(super) async fn look(&mut self, now: Time) -> Looked {
+    pub(super) async fn look(&mut self, now: Time, metrics: &Metrics) -> Looked {
         let watch = match &self.watch {
             Watch::Off => return Looked::default(),
             Watch::Broken(error) => {
+                metrics.source_read(Source::Kubernetes, Some(FailureKind::Unreachable), now);
                 let error = Some(format!("{error}. Mend it, then restart this mape-k"));
                 return Looked {
                     reading: Some(ClusterReading::default()),
@@ -87,6 +89,8 @@ impl People {
             watch.ready(Instant::now() + FIRST_LISTS).await;
         }
         let reading = watch.read(now);
+        let failed = reading.failures.values().next().map(|failure| failure.kind);
+        metrics.source_read(Source::Kubernetes, failed, now);
         let mut findings = if reading.is_unreadable() {
             Vec::new()
         } else {

@@ -7,6 +7,7 @@ use mape_k::domain::finding::{FindingKind, IncidentClass};
 
 use super::loops::World;
 use super::town::{Running, Town};
+use crate::cluster::api_server::Mood;
 
 fn own(running: &Running) -> Vec<FindingKind> {
     let people = &running.view().people;
@@ -86,4 +87,31 @@ async fn b37_a_loop_that_wants_to_act_and_cannot_reach_charter_says_so_in_the_th
     assert_eq!(tied.len(), 1, "{incidents:#?}");
     assert_eq!(tied[0]["severity"], "SEV-2");
     world.stop().await;
+}
+
+/// `MapeKSourceStale` goes by these, for the cluster too.
+#[tokio::test]
+async fn b37_the_cluster_is_a_source_whose_readings_and_failures_are_counted() {
+    let well = "mape_k_source_last_success_timestamp_seconds{source=\"kubernetes\"}";
+    let failed = "mape_k_source_errors_total{kind=\"server\",source=\"kubernetes\"}";
+    let mut town = Town::new().await;
+    town.api.lists("jobs", Mood::Refuses(403));
+    let mut running = town.start().await;
+    let forbidden = |report: &CycleReport| report.error.as_ref().is_some_and(|e| e.contains("403"));
+    running.cycle_until("one kind is refused", forbidden).await;
+    let before = running.metric(failed);
+    running.cycle().await;
+    assert!(running.metric(well) < 0.5 && (running.metric(failed) - before - 1.0).abs() < 0.5);
+    town.api.lists("jobs", Mood::Well);
+    let healthy = |report: &CycleReport| report.status == CycleStatus::Healthy;
+    running.cycle_until("every kind is read", healthy).await;
+    let failures = running.metric(failed);
+    running.cycle().await;
+    assert!(running.metric(well) > 1e9 && (running.metric(failed) - failures).abs() < 0.5);
+
+    running.stop().await;
+    town.loops.config.kubernetes.enabled = false;
+    let mut elsewhere = town.start().await;
+    elsewhere.cycle().await;
+    assert!(elsewhere.metric(well) + elsewhere.metric(failed) < 0.5, "nobody looks at it");
 }

@@ -199,6 +199,13 @@ impl Running {
         self.parts.handle.view()
     }
 
+    /// A line of /metrics.
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.parts.metrics.gather();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {series} in {text}"))
+    }
+
     pub async fn stop(self) {
         self.parts.knowledge.close().await;
     }

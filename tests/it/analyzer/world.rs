@@ -260,8 +260,8 @@ impl World {
             points: w.answer.clone().map(|series| series.iter().map(point).collect()),
             empty_is_clear: w.present,
         });
-        let source =
-            |source| SourceReading { source, took: Duration::from_millis(5), result: Ok(None) };
+        let took = Duration::from_millis(5);
+        let source = |source| SourceReading { source, took, skew: None, result: Ok(()) };
         let mut sources = vec![source(Source::Prometheus)];
         sources.extend(self.alertmanager.then(|| source(Source::Alertmanager)));
         Snapshot {

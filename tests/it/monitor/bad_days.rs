@@ -135,6 +135,9 @@ async fn a_clock_too_far_off_fails_every_reading() {
         let seen = observe(settings(&fake.url, vec![gauge("g")])).await;
         let failed = failure(&seen, "g");
         assert_eq!(failed.kind, FailureKind::Skew);
+        // Whoever repairs it sees how far off it is.
+        let skew = seen.sources[0].skew.expect("a skew");
+        assert!((skew - off).abs() < 5.0, "{skew}");
         assert!(failed.text.contains(word) && failed.text.contains("NTP"), "{failed}");
     }
 }

@@ -33,7 +33,7 @@ async fn values_on_both_sides_of_the_threshold_are_read() {
     assert_eq!(read.len(), 2);
     assert_eq!(broken, [("a", 1.5)]);
     assert!(!read[0].labels.contains_key("__name__"));
-    assert!(seen.sources[0].result.as_ref().expect("read").expect("a skew").abs() < 5.0);
+    assert!(seen.sources[0].skew.expect("a skew").abs() < 5.0);
 }
 
 /// A03: the range query carries start, end and step, and its points come back with their times.
@@ -108,7 +108,7 @@ async fn ages_are_taken_on_the_servers_clock() {
     let seen = observe(settings(&fake.url, vec![gauge("g")])).await;
     let age = seen.at - points(&seen, "g").as_ref().expect("read")[0].sampled_at;
     assert!((35..=45).contains(&age.num_seconds()), "{age}");
-    let skew = seen.sources[0].result.as_ref().expect("read").expect("told");
+    let skew = seen.sources[0].skew.expect("told");
     assert!((skew - 20.0).abs() < 5.0, "{skew}");
 }
 

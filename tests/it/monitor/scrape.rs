@@ -54,7 +54,7 @@ async fn the_shipped_rules_read_an_exposition() {
     let mut monitor = monitor(settings, Clock::start());
     let first = monitor.observe(&[], None).await;
     assert_eq!(first.sources[0].source, Source::Scrape);
-    assert_eq!(first.sources[0].result, Ok(None));
+    assert_eq!(first.sources[0].result, Ok(()));
     assert_eq!(
         points(&first, "critical_policy_violations"),
         &Ok(Vec::new()),

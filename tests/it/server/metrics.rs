@@ -1,15 +1,20 @@
 //! /metrics.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use mape_k::clock::Clock;
 use mape_k::domain::cycle::{Phase, Trigger};
 use mape_k::domain::escalation::EscalationReason;
 use mape_k::domain::execution::{Execution, ExecutionStatus};
+use mape_k::domain::reading::Source;
+use mape_k::domain::rule::Severity;
+use mape_k::metrics::Metrics;
 use mape_k::metrics::labels::{CallResult, CharterCall};
 
 use super::api::{cycle, execution};
-use super::{Surface, healthy_view};
+use super::{Surface, healthy_view, violation};
 use crate::support::tools::promtool_check_metrics;
 
 /// A40: every required series is there before anything happened, and promtool finds nothing to say.
@@ -92,4 +97,51 @@ async fn reported_values_move_their_series() {
     ] {
         assert_eq!(surface.metric(series).await, value, "{series}");
     }
+}
+
+/// What a follower cannot know it shows as one that never led; only when something last went well stays true.
+#[test]
+fn a_daemon_that_follows_shows_what_one_shows_that_never_led() {
+    let now = Clock::start().now();
+    let metrics = Metrics::new(now);
+    let never_led = metrics.gather();
+    let mut view = healthy_view(now);
+    view.sources[0].missing = 3;
+    view.failed_cycles = 2;
+    view.violations.push(violation(1, Severity::Critical, Source::Prometheus, None));
+    metrics.view(&view);
+    metrics.escalations_open(&[EscalationReason::Blind]);
+    metrics.inbox_depth(1);
+    metrics.paused(true);
+    metrics.catalogue(false);
+    metrics.notifications_backed_up(2);
+    assert!(gauges(&metrics.gather()).difference(&gauges(&never_led)).count() >= 10);
+    metrics.follows();
+    assert_eq!(gauges(&metrics.gather()), gauges(&never_led));
+    assert!(!metrics.gather().contains("mape_k_last_cycle_timestamp_seconds 0"));
+}
+
+/// Every line of a gauge, but of those that are times.
+fn gauges(page: &str) -> BTreeSet<&str> {
+    let types =
+        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" gauge"));
+    let names: BTreeSet<&str> = types
+        .filter(|name| !name.ends_with("_seconds") || name.ends_with("_skew_seconds"))
+        .collect();
+    let name = |line: &str| line.find(['{', ' ']).map(|end| line[..end].to_owned());
+    page.lines().filter(|line| name(line).is_some_and(|n| names.contains(n.as_str()))).collect()
+}
+
+/// A finding in the cluster is shown among the violations; the gauge counts what is acted on.
+#[test]
+fn findings_in_the_cluster_are_not_counted_as_violations() {
+    let now = Clock::start().now();
+    let metrics = Metrics::new(now);
+    let mut view = healthy_view(now);
+    for source in [Source::Kubernetes, Source::Alertmanager] {
+        view.violations.push(violation(1, Severity::Critical, source, None));
+    }
+    metrics.view(&view);
+    let line = "mape_k_violations_active{severity=\"critical\"} 1";
+    assert!(metrics.gather().lines().any(|l| l == line), "{}", metrics.gather());
 }

@@ -13,6 +13,7 @@ use mape_k::executor::Call;
 use mape_k::knowledge::Term;
 use mape_k::knowledge::memory::MemoryStore;
 use mape_k::knowledge::store::{Collection, Store, When, Write};
+use mape_k::metrics::Metrics;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::raw_sql;
@@ -31,6 +32,7 @@ const NEVER: Duration = Duration::from_hours(1);
 /// The elector and the loop of one process, on a store that others share.
 struct Replica {
     handle: LoopHandle,
+    metrics: Arc<Metrics>,
     terms: Terms,
     store: Arc<MemoryStore>,
     /// Ended with this.
@@ -41,7 +43,7 @@ impl Replica {
     async fn start(world: &mut World) -> Self {
         world.config.orchestrator.leader_lease = Duration::from_secs(2);
         let (parts, store) = shared(world).await;
-        let Parts { cycle, publisher, mut elector, terms, handle, .. } = parts;
+        let Parts { cycle, publisher, mut elector, terms, handle, metrics, .. } = parts;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { elector.run(CancellationToken::new()).await });
         let heard = terms.clone();
@@ -52,7 +54,7 @@ impl Replica {
                     .await;
             ended.expect("no panic");
         });
-        Self { handle, terms, store, _tasks: tasks }
+        Self { handle, metrics, terms, store, _tasks: tasks }
     }
 
     fn leads(&self) -> bool {
@@ -65,6 +67,12 @@ impl Replica {
 
     fn store_error(&self) -> Option<String> {
         self.handle.view().store_error.clone()
+    }
+
+    fn metric(&self, series: &str) -> f64 {
+        let text = self.metrics.gather();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {series} in {text}"))
     }
 
     /// Whoever leads is gone, and another one is there first.
@@ -128,8 +136,13 @@ async fn s03_who_cannot_take_up_the_store_tries_again_soon_and_follows_well_mean
     replica.store.resign("them").await.expect("resigned");
     let damaged = async || replica.store_error().is_some_and(|e| e.contains("damaged"));
     until("it says why it cannot", damaged).await;
+    // What alerts go by moves too, though no cycle runs.
+    let failed = "mape_k_cycles_failed_in_a_row";
+    until("it is counted", async || replica.metric(failed) >= 2.0).await;
+    assert!(replica.metric("mape_k_store_errors_total{operation=\"read\"}") >= 2.0);
     replica.they_lead().await;
     until("that is the leader's now", async || replica.store_error().is_none()).await;
+    until("and counts there", async || replica.metric(failed) < 1.0).await;
     replica.store.resign("them").await.expect("resigned");
     until("it tries", damaged).await;
     let mended = Write::Delete { collection, key };
