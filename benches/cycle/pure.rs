@@ -132,8 +132,12 @@ fn snapshot(size: usize) -> Snapshot {
             empty_is_clear: false,
         })
         .collect();
-    let source =
-        SourceReading { source: Source::Prometheus, took: Duration::ZERO, result: Ok(None) };
+    let source = SourceReading {
+        source: Source::Prometheus,
+        took: Duration::ZERO,
+        skew: None,
+        result: Ok(()),
+    };
     Snapshot {
         at,
         readings,
