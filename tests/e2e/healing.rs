@@ -25,6 +25,11 @@ pub async fn d02_an_overload_is_healed_and_its_outcome_recorded() {
         if taken.is_empty() { Err("none accepted".to_owned()) } else { Ok(()) }
     })
     .await;
+    eventually(SOON, "D02 Prometheus has what was learned of it", async || {
+        let learned = query("mape_k_remedy_runs > 0").await?;
+        if learned.is_empty() { Err("no run is counted".to_owned()) } else { Ok(()) }
+    })
+    .await;
 }
 
 pub async fn a_person_stops_it_by_the_command_that_the_file_names() {
