@@ -1,5 +1,5 @@
 //! docs/API_REFERENCE.md: written from the description and from answers that a daemon really gave. With `UPDATE=1` the tests
-//! write the page and the answers, else they check that the page is current.
+//! write the page, with `UPDATE=examples` the answers; else they check that the page is current.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,7 +14,8 @@ const ABOUT: &str = "# API reference
 
 Made from the code by `UPDATE=1 cargo test --test deployment d07_`, and checked to be current by the same without
 `UPDATE=1`: change the description at the handler or the type, not here. The same for machines is served at
-`GET /api/v1/openapi.json` (OpenAPI 3.1). The examples are answers of a daemon of the tests.
+`GET /api/v1/openapi.json` (OpenAPI 3.1). The examples are answers of a daemon of the tests, taken
+anew with `UPDATE=examples`.
 ";
 
 fn page() -> PathBuf {
@@ -25,12 +26,12 @@ fn examples() -> PathBuf {
     root().join("tests/fixtures/openapi/examples.json")
 }
 
-fn updating() -> bool {
-    std::env::var("UPDATE").is_ok_and(|update| update == "1")
+fn updating(what: &str) -> bool {
+    std::env::var("UPDATE").is_ok_and(|update| update == what)
 }
 
 pub fn keep_examples(examples: &BTreeMap<String, Value>) {
-    if updating() {
+    if updating("examples") {
         let text = serde_json::to_string_pretty(examples).expect("plain data") + "\n";
         std::fs::write(self::examples(), text).expect("the examples are written");
     }
@@ -40,14 +41,14 @@ pub fn is_current(description: &Value) {
     let text = std::fs::read_to_string(examples()).unwrap_or_else(|_| "{}".to_owned());
     let examples: BTreeMap<String, Value> = serde_json::from_str(&text).expect("examples");
     let made = made(description, &examples);
-    if updating() {
+    if updating("1") {
         std::fs::write(page(), made).expect("the page is written");
         return;
     }
     let there = std::fs::read_to_string(page()).unwrap_or_default();
     assert!(
         there == made,
-        "docs/API_REFERENCE.md is not what the code makes: UPDATE=1 cargo test --test deployment d07_ (twice, when answers changed)"
+        "docs/API_REFERENCE.md is not what the code makes: UPDATE=1 cargo test --test deployment d07_"
     );
 }
 
