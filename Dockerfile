@@ -1,8 +1,7 @@
 # One image for the daemon (`run`, the default) and for the reference Charter (`charter --sandbox`): the binary, what it
 # links to, nothing else. No shell, no root, nothing to write but /app/data (store) and /app/logs (reports, backups).
 #
-#   docker build -t mape-k .
-#   docker run --read-only -v "$PWD/config:/app/config:ro" -v mape-k-data:/app/data -p 127.0.0.1:8001:8001 mape-k
+# How to run it by itself: docs/DEPLOYMENT.md.
 #
 # Both bases are arguments, for a registry of one's own. No syntax that the classic builder does not know.
 ARG RUST_IMAGE=rust:1.95-slim-bookworm

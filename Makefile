@@ -76,7 +76,8 @@ scorecard: compiler ## Hold the loop against simpler controllers on simulated in
 	cargo test --locked --profile sim --test sim -- --ignored --exact score::scorecard --nocapture
 
 run: compiler ## Run the daemon with config/mape_k_config.yaml
-	cargo run --release --quiet -- run
+	cargo build --locked --release
+	target/release/mape-k run
 
 # These need Docker with compose, and no Rust.
 staging: ## The whole stack in Docker: start it, break Charter, watch it healed (docker-compose.staging.yml)

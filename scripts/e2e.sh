@@ -9,6 +9,7 @@
 # Leaves out: what holds of the stack (tests/e2e) and starting it (scripts/staging.sh).
 #
 #   E2E_PULL=1        pull the public images instead of making stand-ins
+#   E2E_STAND_INS=1   make them in an engine that runs already, too, where they stay under the public names
 #   E2E_KEEP=1        leave stack and engine up, and say how to reach them
 set -euo pipefail
 
@@ -18,6 +19,8 @@ work=${CARGO_TARGET_DIR:-$root/target}/e2e
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
+# Beside a stack that somebody has from `make staging`, not in its place.
+export COMPOSE_PROJECT_NAME=mape-k-e2e
 export PROMETHEUS_VERSION=${PROMETHEUS_VERSION:-v3.5.0} ALERTMANAGER_VERSION=${ALERTMANAGER_VERSION:-v0.28.1}
 rust_image=rust:1.95-slim-bookworm
 runtime_image=gcr.io/distroless/base-nossl-debian12:nonroot
@@ -29,7 +32,12 @@ fail() {
 
 # Nothing is installed behind anybody's back: only as root on a machine with apt, as .ci/run does, and said.
 packages() {
-    local missing=()
+    local missing=() program
+    # A hanging disk is made of a loop mount, and a process is looked at through /proc.
+    [[ $(uname -s) == Linux && $(id -u) == 0 ]] || fail 'needs Linux, root, and an engine on this very machine.'
+    for program in mkfs.ext4 fsfreeze; do
+        type -P "$program" >/dev/null || fail "$program is missing: apt-get install e2fsprogs util-linux"
+    done
     type -P docker >/dev/null || missing+=(docker.io)
     docker compose version >/dev/null 2>&1 || type -P docker-compose >/dev/null || missing+=(docker-compose)
     type -P curl >/dev/null || missing+=(curl ca-certificates)
@@ -89,6 +97,15 @@ stop() {
         rm -rf "$run_folder"
     fi
     exit "$code"
+}
+
+# What OPERATIONS tells people to type, where only the newer compose is.
+shim() {
+    type -P docker-compose >/dev/null && return
+    mkdir -p "$work/bin"
+    printf '#!/bin/sh\nexec docker compose "$@"\n' >"$work/bin/docker-compose"
+    chmod +x "$work/bin/docker-compose"
+    export PATH=$work/bin:$PATH
 }
 
 # --- stand-ins ---
@@ -179,9 +196,15 @@ stand_ins() {
     server_stand_in "prom/alertmanager:$ALERTMANAGER_VERSION" prometheus-alertmanager prometheus-alertmanager alertmanager
 }
 
-trap stop EXIT
 packages
+shim
+trap stop EXIT
 engine
+# Under public names they would be taken for the real ones by everything else on somebody's engine.
+if [[ -z $engine_pid && ${E2E_PULL:-} != 1 && ${E2E_STAND_INS:-} != 1 ]]; then
+    trap - EXIT
+    fail 'an engine runs: E2E_PULL=1 takes the public images; E2E_STAND_INS=1 puts stand-ins under their names into it, to stay.'
+fi
 if [[ ${E2E_PULL:-} != 1 ]]; then
     stand_ins
     # BuildKit asks the registry about an image that the engine has; the classic builder does not.

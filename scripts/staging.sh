@@ -10,6 +10,7 @@
 #
 #   STAGING_WITHOUT="grafana …"   services to leave out
 #   BIND                          the address of this machine that the ports are published on (127.0.0.1)
+#   PORT_WEBHOOK=5001 …           other ports: PORT_PROMETHEUS, _ALERTMANAGER, _CHARTER, _MAPE_K, _WEBHOOK, _GRAFANA
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -48,13 +49,15 @@ services() {
     done
 }
 
+charter=${PORT_CHARTER:-8000} mape_k=${PORT_MAPE_K:-8001}
+
 ports_of() {
     case $1 in
-    prometheus) echo 9090 ;;
-    alertmanager) echo 9093 ;;
-    charter) echo 8000 ;;
-    mape-k) echo 8001 5000 ;;
-    grafana) echo 3000 ;;
+    prometheus) echo "PORT_PROMETHEUS ${PORT_PROMETHEUS:-9090}" ;;
+    alertmanager) echo "PORT_ALERTMANAGER ${PORT_ALERTMANAGER:-9093}" ;;
+    charter) echo "PORT_CHARTER $charter" ;;
+    mape-k) printf '%s\n' "PORT_MAPE_K $mape_k" "PORT_WEBHOOK ${PORT_WEBHOOK:-5000}" ;;
+    grafana) echo "PORT_GRAFANA ${PORT_GRAFANA:-3000}" ;;
     esac
 }
 
@@ -64,19 +67,20 @@ case ${BIND:-127.0.0.1} in
 esac
 
 # Asks $1 within 5 s; prints the answer, fails on anything but a 2xx.
-get() { curl -fsS --max-time 5 "http://$host:$1"; }
+get() { curl --noproxy '*' -fsS --max-time 5 "http://$host:$1"; }
 
 # The engine says the same, at greater length, after the whole build.
 ports_are_free() {
     for service in $(services); do
         [ -z "$($compose ps -q "$service" 2>/dev/null)" ] || continue
-        for port in $(ports_of "$service"); do
+        ports_of "$service" | while read -r variable port; do
             code=0
-            curl -s -o /dev/null --max-time 2 "http://$host:$port" || code=$?
+            curl --noproxy '*' -s -o /dev/null --max-time 2 "http://$host:$port" || code=$?
             # 7: nobody listens.
             [ "$code" = 7 ] ||
-                fail "port $port, which $service needs, is taken by another program on $host (sudo ss -ltnp 'sport = :$port'). Stop it and run again."
-        done
+                fail "port $port, which $service needs, is taken by another program on $host (sudo lsof -nP -iTCP:$port -sTCP:LISTEN; port 5000 on a Mac: System Settings, AirPlay Receiver).
+  Stop it, or take another port for ours: $variable=$((port + 1)) make staging"
+        done || exit 1
     done
 }
 
@@ -104,7 +108,7 @@ post_mortem() {
 start() {
     ports_are_free
     say 'building the image (the first time some minutes: it compiles every dependency)'
-    $compose build mape-k || fail 'the image could not be built; what went wrong is above.'
+    $compose build mape-k charter || fail 'the image could not be built; what went wrong is above.'
     say "starting $(services)"
     began=$(date +%s)
     # shellcheck disable=SC2046 # names without spaces
@@ -123,7 +127,7 @@ start() {
 # The first value of the text key $1 in the JSON that is read: lists are newest first.
 first() { grep -o "\"$1\":\"[^\"]*\"" | head -n 1 | cut -d '"' -f 4; }
 
-newest() { get "8001/api/v1/$1?limit=1" | first "$2" || true; }
+newest() { get "$mape_k/api/v1/$1?limit=1" | first "$2" || true; }
 
 # Waits for: what, then a command that prints what there is to say once it is so, and nothing before.
 wait_for() {
@@ -131,7 +135,7 @@ wait_for() {
     shift
     until said=$("$@") && [ -n "$said" ]; do
         if [ $(($(date +%s) - broken_at)) -ge "$healed_within" ]; then
-            get 8001/api/v1/explain | sed 's/.*"text":"//; s/\\n/\n/g' | head -n 40 >&2 || true
+            get $mape_k/api/v1/explain | sed 's/.*"text":"//; s/\\n/\n/g' | head -n 40 >&2 || true
             fail "waited $healed_within s for $what. Above: what the daemon says of its latest cycle. See $compose logs mape-k"
         fi
         sleep 2
@@ -147,7 +151,7 @@ seen() {
 executed() {
     id=$(newest executions id)
     [ -n "$id" ] && [ "$id" != "$execution_before" ] || return 0
-    answer=$(get '8001/api/v1/executions?limit=1')
+    answer=$(get "$mape_k/api/v1/executions?limit=1")
     status=$(printf %s "$answer" | first status)
     case $status in pending | in_progress) return 0 ;; esac
     printf 'a policy was executed: %s for %s: %s' "$(printf %s "$answer" | first action)" "$(printf %s "$answer" | first cause)" "$status"
@@ -156,18 +160,30 @@ executed() {
 judged() {
     id=$(newest outcomes id)
     [ -n "$id" ] && [ "$id" != "$outcome_before" ] || return 0
-    answer=$(get '8001/api/v1/outcomes?limit=1')
+    answer=$(get "$mape_k/api/v1/outcomes?limit=1")
     printf 'its outcome is recorded: %s' "$(printf %s "$answer" | first outcome_type)"
 }
 
 heal() {
-    for port in 8000 8001; do
-        get $port/health >/dev/null || fail "nothing answers at $host:$port; start the stack with scripts/staging.sh start"
+    for port in "$charter" "$mape_k"; do
+        get "$port/health" >/dev/null || fail "nothing answers at $host:$port; start the stack with scripts/staging.sh start"
     done
+    # One fault at a time, and one that breaks something: with what healed the last one Charter would bear this one.
+    if ! get "$charter/sandbox/state" | grep -q '"faults":\[\]'; then
+        say 'Charter still has the fault of last time; starting it afresh'
+        $compose restart charter >/dev/null 2>&1 || fail 'charter could not be restarted.'
+        began=$(date +%s)
+        until [ "$(health_of charter)" = 'running, healthy' ]; do
+            [ $(($(date +%s) - began)) -lt "$healthy_within" ] || fail "charter is not healthy after $healthy_within s."
+            sleep 1
+        done
+    fi
+    done_lately=$(get "$mape_k/api/v1/state" | grep -o '"actions_in_hour":[0-9]*' | cut -d: -f2)
+    [ "${done_lately:-0}" -lt 3 ] || fail "the daemon has acted $done_lately times within the hour, and does no more on one ground (guardrails.budget). Wait, or begin anew: scripts/staging.sh down --volumes"
     execution_before=$(newest executions id)
     outcome_before=$(newest outcomes id)
-    say "breaking Charter: curl -X POST http://$host:8000/sandbox/faults -H 'Content-Type: application/json' -d '{\"fault\": \"overload\"}'"
-    curl -fsS --max-time 5 -o /dev/null -X POST "http://$host:8000/sandbox/faults" \
+    say "breaking Charter: curl -X POST http://$host:$charter/sandbox/faults -H 'Content-Type: application/json' -d '{\"fault\": \"overload\"}'"
+    curl --noproxy '*' -fsS --max-time 5 -o /dev/null -X POST "http://$host:$charter/sandbox/faults" \
         -H 'Content-Type: application/json' -d '{"fault": "overload"}' || fail 'the fault was not taken.'
     broken_at=$(date +%s)
     wait_for 'a violation' seen
@@ -175,7 +191,7 @@ heal() {
     say 'its effect has 3 minutes (execute.settle.scale_up) before it is judged'
     wait_for 'its outcome' judged
     outcome=$(newest outcomes outcome_type)
-    [ "$outcome" = success ] || fail "the outcome is $outcome, not success; why: curl http://$host:8001/api/v1/outcomes?limit=1"
+    [ "$outcome" = success ] || fail "the outcome is $outcome, not success; why: curl http://$host:$mape_k/api/v1/outcomes?limit=1"
     say 'healed.'
 }
 
@@ -183,14 +199,14 @@ look() {
     cat <<TEXT
 
 Where to look:
-  mape-k         http://$host:8001/api/v1/explain  ·  /health  ·  /api/v1/outcomes
+  mape-k         http://$host:$mape_k/api/v1/explain  ·  /health  ·  /api/v1/outcomes
                  $compose exec mape-k mape-k status
-  Prometheus     http://$host:9090/alerts
-  Alertmanager   http://$host:9093
-  Charter        http://$host:8000/sandbox/state
+  Prometheus     http://$host:${PORT_PROMETHEUS:-9090}/alerts
+  Alertmanager   http://$host:${PORT_ALERTMANAGER:-9093}
+  Charter        http://$host:$charter/sandbox/state
 TEXT
     case " $(services)" in
-    *' grafana '*) echo "  Grafana        http://$host:3000 (admin, admin)" ;;
+    *' grafana '*) echo "  Grafana        http://$host:${PORT_GRAFANA:-3000} (admin, ${GRAFANA_PASSWORD:-admin})" ;;
     esac
     cat <<TEXT
 Stop it acting:  $compose exec mape-k mape-k pause --reason "why" --by you

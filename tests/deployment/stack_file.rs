@@ -132,7 +132,7 @@ fn d01_the_stack_is_five_services_on_one_network_with_pinned_versions() {
     let names: BTreeSet<&str> =
         stack["services"].as_object().expect("services").keys().map(String::as_str).collect();
     assert_eq!(names, BTreeSet::from(SERVICES));
-    assert_eq!(stack["networks"], json!({"westworld": {"name": "westworld"}}));
+    assert_eq!(stack["networks"], json!({"westworld": {}}));
     for name in SERVICES {
         let service = service(&stack, name);
         let image = service["image"].as_str().expect("an image");
@@ -144,21 +144,22 @@ fn d01_the_stack_is_five_services_on_one_network_with_pinned_versions() {
         let networks = &service["networks"];
         assert!(*networks == json!(["westworld"]) || networks["westworld"].is_object(), "{name}");
     }
-    assert_eq!(service(&stack, "charter")["image"], service(&stack, "mape-k")["image"]);
+    assert_eq!(service(&stack, "charter")["build"], service(&stack, "mape-k")["build"]);
 }
 
 #[test]
 fn d01_the_ports_are_the_guides_and_open_to_this_machine_alone() {
     let stack = stack();
     for (name, ports) in [
-        ("prometheus", &[9090][..]),
-        ("alertmanager", &[9093]),
-        ("charter", &[8000]),
-        ("mape-k", &[8001, 5000]),
-        ("grafana", &[3000]),
+        ("prometheus", &[("PROMETHEUS", 9090)][..]),
+        ("alertmanager", &[("ALERTMANAGER", 9093)]),
+        ("charter", &[("CHARTER", 8000)]),
+        ("mape-k", &[("MAPE_K", 8001), ("WEBHOOK", 5000)]),
+        ("grafana", &[("GRAFANA", 3000)]),
     ] {
-        let expected: Vec<String> =
-            ports.iter().map(|port| format!("${{BIND:-127.0.0.1}}:{port}:{port}")).collect();
+        let published =
+            |(name, port): &(_, _)| format!("${{BIND:-127.0.0.1}}:${{PORT_{name}:-{port}}}:{port}");
+        let expected: Vec<String> = ports.iter().map(published).collect();
         assert_eq!(texts(&service(&stack, name)["ports"]), expected, "{name}");
     }
 }
