@@ -189,6 +189,11 @@ async fn s03_a_follower_that_knows_of_no_leader_is_not_ready_however_well_the_st
     follower.until("nobody leads", missing).await;
     assert_eq!(follower.get("/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
     assert_ne!(leader.get("/ready").await.0, StatusCode::OK);
+    // What only cycles set would stand still for ever; and people are alerted to the outage by a count.
+    let blank = async || leader.metric("mape_k_charter_up").await == 0;
+    leader.until("it shows no more of Charter", blank).await;
+    let failures = "mape_k_store_errors_total{operation=\"check\"}";
+    assert!(leader.metric(failures).await > 0 && follower.metric(failures).await > 0);
     raw_sql("ROLLBACK").execute(&mut admin).await.expect("let go");
     follower.until("ready again", async || follower.get("/ready").await.0.is_success()).await;
     follower.stop().await;
