@@ -24,6 +24,7 @@ use self::client::Client;
 use crate::config::{Config, Warning};
 use crate::domain::secret::Secret;
 use crate::knowledge::Decision;
+use crate::server;
 use crate::telemetry::{self, LogFormat};
 
 /// Keeps a distributed system healthy by itself, and says why.
@@ -249,18 +250,30 @@ impl Common {
     /// The daemon that the configuration would start, unless the command names another; its token and certificate in
     /// either case. Of the configuration nothing else is read: whatever is wrong in it, a person can stop the daemon.
     fn client(&self, api: Api) -> anyhow::Result<Client> {
+        let without = api.url.as_ref().map(|_| "the command line");
+        let settings = self.settings(without)?;
+        Self::client_by(settings, api)
+    }
+
+    /// `without`: what there is to go by where the configuration cannot be read.
+    fn settings(&self, without: Option<&str>) -> anyhow::Result<server::Settings> {
         let env = |name: &str| std::env::var(name).ok();
-        let (settings, warnings) = match Config::load_client(self.config.as_deref(), &env) {
-            Ok(read) => read,
-            Err(errors) if api.url.is_some() => {
-                eprintln!("mape-k: warning: going by the command line alone: {errors}");
+        let read = Config::load_client(self.config.as_deref(), &env);
+        let (settings, warnings) = match (read, without) {
+            (Ok(read), _) => read,
+            (Err(errors), Some(without)) => {
+                eprintln!("mape-k: warning: going by {without} alone: {errors}");
                 Config::parse_client("", &env)?
             }
-            Err(errors) => return Err(errors.into()),
+            (Err(errors), None) => return Err(errors.into()),
         };
         for warning in warnings {
             eprintln!("mape-k: warning: {warning}");
         }
+        Ok(settings)
+    }
+
+    fn client_by(settings: server::Settings, api: Api) -> anyhow::Result<Client> {
         let url = api.url.map_or_else(|| client::local_url(&settings), |url| url.to_string());
         // Compose files pass on variables that are set but empty.
         let token = api.token.filter(|token| !token.is_empty()).map(Secret::new);
@@ -273,10 +286,14 @@ impl Common {
     }
 
     /// /health needs no token and is sent none, for what answers may be Charter; a plain address needs no configuration.
+    /// A file that was spoiled after the daemon's start gets no healthy daemon restarted.
     fn prober(&self, url: Option<Url>, ca: Option<PathBuf>) -> anyhow::Result<Client> {
         match url {
             Some(url) if url.scheme() == "http" => Ok(Client::new(url.as_str(), None)),
-            url => Ok(self.client(Api { url, token: None, ca })?.without_tokens()),
+            url => {
+                let settings = self.settings(Some("the command line and the defaults"))?;
+                Ok(Self::client_by(settings, Api { url, token: None, ca })?.without_tokens())
+            }
         }
     }
 

@@ -73,6 +73,7 @@ pub async fn run(
         let Some(term) = term else {
             publisher.heartbeat.beat();
             publisher.view.send_replace(Arc::new(following(loop_interval)));
+            not_taken_up = 0;
             if mem::take(&mut leads) {
                 // A wake-up may have been heard here in vain: the elector passes it on to whoever leads.
                 publisher.wake.notify_one();
@@ -85,7 +86,7 @@ pub async fn run(
             leads = false;
             publisher.heartbeat.beat();
             not_taken_up += 1;
-            cycle.not_taken_up(not_taken_up).await;
+            cycle.not_taken_up(not_taken_up, &error).await;
             let mut view = following(loop_interval);
             view.store_error = Some(error.to_string());
             view.last_status = Some(CycleStatus::Error);

@@ -141,11 +141,18 @@ impl Cycle {
     }
 
     /// The store could not be taken up, so many times in a row, so that no cycle runs: people are told without it.
-    pub async fn not_taken_up(&mut self, in_a_row: u64) {
-        self.metrics.store_error(StoreOperation::Read);
+    pub async fn not_taken_up(&mut self, in_a_row: u64, error: &StoreError) {
+        self.store_failed(StoreOperation::Read, error);
         self.metrics.failed_in_a_row(in_a_row);
         if in_a_row == FAILING {
             self.people.alarm("none", self.clock.now()).await;
+        }
+    }
+
+    /// Counts it, unless the store only said that another one leads by now: then it is well.
+    fn store_failed(&self, operation: StoreOperation, error: &StoreError) {
+        if !matches!(error, StoreError::Superseded { .. }) {
+            self.metrics.store_error(operation);
         }
     }
 
@@ -192,17 +199,17 @@ impl Cycle {
     fn broke_off(&self, run: &mut Run<'_>, failure: &Failure) {
         run.report.status = CycleStatus::Error;
         run.report.error = Some(failure.to_string());
-        let operation = match failure {
-            Failure::Recall(_) => Some(StoreOperation::Read),
-            Failure::Store(_) => Some(StoreOperation::Write),
-            Failure::Stopped => None,
+        let (operation, error) = match failure {
+            Failure::Recall(error) => (StoreOperation::Read, error),
+            Failure::Store(error) => (StoreOperation::Write, error),
+            Failure::Stopped => {
+                run.report.phase = Some(Phase::Monitor);
+                return;
+            }
         };
-        run.report.phase =
-            Some(if operation.is_some() { Phase::Knowledge } else { Phase::Monitor });
-        if let Some(operation) = operation {
-            run.view.store_error = Some(failure.to_string());
-            self.metrics.store_error(operation);
-        }
+        run.report.phase = Some(Phase::Knowledge);
+        run.view.store_error = Some(failure.to_string());
+        self.store_failed(operation, error);
     }
 
     async fn phases(&mut self, run: &mut Run<'_>, stop: &CancellationToken) -> Result<(), Failure> {

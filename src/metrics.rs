@@ -171,7 +171,7 @@ impl Metrics {
         self.cycle.leader.set(f64::from(u8::from(leads)));
     }
 
-    /// Another one leads: what only cycles set would stand still for ever, so it is as before the first cycle. When
+    /// It does not lead: what only cycles set would stand still for ever, so it is as before the first cycle. When
     /// something last went well stays true.
     pub fn follows(&self) {
         self.view(&LoopView::default());

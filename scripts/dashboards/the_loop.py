@@ -32,7 +32,7 @@ def cycles():
         ),
         series(
             "Failed in a row",
-            "Cycles that failed or broke off since the last good one. Two in a row for 5 minutes are"
+            "Cycles that failed, broke off or could not begin since the last good one. Two in a row for 5 minutes are"
             " `MAFEKLoopFailure`; after three people are told that the loop is blind.\n\nAbove the line: `/health` and"
             " the escalation `blind` name phase and cause.",
             Query(largest("mape_k_cycles_failed_in_a_row"), "failed in a row"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use url::{Host, Url};
 
 use super::trust;
 use crate::domain::address;
@@ -64,7 +65,8 @@ impl Client {
     #[must_use]
     pub fn new(base: &str, token: Option<Secret>) -> Self {
         let base = base.trim_end_matches('/').to_owned();
-        Self { base, token, read_token: None, http: reqwest::Client::new() }
+        let http = builder(&base).build().unwrap_or_default();
+        Self { base, token, read_token: None, http }
     }
 
     #[must_use]
@@ -81,7 +83,7 @@ impl Client {
     pub fn trusting(self, path: &Path) -> Result<Self, ClientError> {
         let failed = |cause: String| ClientError::Certificates { path: path.to_owned(), cause };
         let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-        let http = reqwest::Client::builder()
+        let http = builder(&self.base)
             .tls_backend_preconfigured(trust::trusting(&pem).map_err(failed)?)
             .build()
             .map_err(|error| failed(root_cause(&error)))?;
@@ -106,12 +108,12 @@ impl Client {
         self.call(Method::POST, path, Some(body)).await
     }
 
-    /// /health, which carries its report with 503 as well.
-    pub async fn health(&self) -> Result<Value, ClientError> {
+    /// What /health says, which carries its report with 503 as well.
+    pub async fn health(&self) -> Result<(StatusCode, Value), ClientError> {
         let (url, status, text) = self.send(Method::GET, "health", None).await?;
         match serde_json::from_str(&text) {
             Ok(report) if status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE => {
-                Ok(report)
+                Ok((status, report))
             }
             Ok(_) | Err(_) => Err(refused(url, status, &text)),
         }
@@ -177,6 +179,19 @@ pub fn local_url(settings: &server::Settings) -> String {
         Ok(ip) => format!("{scheme}://{}", SocketAddr::new(ip, port)),
         Err(_) => format!("{scheme}://{}:{port}", settings.host),
     }
+}
+
+/// This machine is asked straight: to a proxy, which the environment of a container may name, localhost is another one.
+fn builder(base: &str) -> reqwest::ClientBuilder {
+    let url = Url::parse(base).ok();
+    let is_local = match url.as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    let builder = reqwest::Client::builder();
+    if is_local { builder.no_proxy() } else { builder }
 }
 
 /// reqwest's own text names the URL again; what went wrong is at the end of its chain of causes.

@@ -14,21 +14,24 @@ const WITHIN: Duration = Duration::from_secs(4);
 
 /// Asks once and prints `ok`, or `degraded` and what is; an error where it is neither.
 pub async fn run(client: &Client, out: &mut impl Write) -> Result<(), ClientError> {
-    let report = tokio::time::timeout(WITHIN, client.health()).await.unwrap_or_else(|_| {
-        let cause = format!("it did not answer within {} s", WITHIN.as_secs());
-        Err(ClientError::Unreachable { url: client.base(), cause })
-    })?;
-    let unwell = unwell(&report);
-    match report["status"].as_str() {
-        Some(status @ ("ok" | "degraded")) if unwell.is_empty() => writeln!(out, "{status}")?,
-        Some(status @ ("ok" | "degraded")) => writeln!(out, "{status}: {unwell}")?,
-        Some(_) => return Err(ClientError::Unwell { url: client.base(), unwell }),
-        None => {
-            let cause = "/health has no status".to_owned();
-            return Err(ClientError::Nonsense { url: client.base(), cause });
-        }
+    let (code, report) =
+        tokio::time::timeout(WITHIN, client.health()).await.unwrap_or_else(|_| {
+            let cause = format!("it did not answer within {} s", WITHIN.as_secs());
+            Err(ClientError::Unreachable { url: client.base(), cause })
+        })?;
+    let Some(status) = report["status"].as_str() else {
+        let cause = "/health has no status".to_owned();
+        return Err(ClientError::Nonsense { url: client.base(), cause });
+    };
+    let named = unwell(&report);
+    let said = if named.is_empty() { status.to_owned() } else { format!("{status}: {named}") };
+    if code.is_success() && matches!(status, "ok" | "degraded") {
+        writeln!(out, "{said}")?;
+        return Ok(());
     }
-    Ok(())
+    // The status alone counts for whoever probes by HTTP, so it does here.
+    let unwell = if code.is_success() { said } else { format!("{code}, {said}") };
+    Err(ClientError::Unwell { url: client.base(), unwell })
 }
 
 /// The components that are not ok; Charter names none.

@@ -18,7 +18,7 @@ use crate::domain::time::Time;
 
 /// Asks the daemon and prints its answers.
 pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Result<(), ClientError> {
-    let health = client.health().await?;
+    let (_, health) = client.health().await?;
     let state: Value = client.get("api/v1/state").await?;
     let status: Value = client.get("api/v1/status").await?;
     let statistics: Value = client.get("api/v1/statistics").await?;

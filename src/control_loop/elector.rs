@@ -19,6 +19,7 @@ use super::handle::{Leader, Publisher};
 use crate::clock::Clock;
 use crate::knowledge::{Knowledge, Lease, StoreError, Term};
 use crate::metrics::Metrics;
+use crate::metrics::labels::StoreOperation;
 
 /// The lease is asked for so often while it lasts: two questions may be lost before it ends.
 const ASKED: u32 = 3;
@@ -133,7 +134,11 @@ impl Elector {
                 limit.as_secs_f64()
             )),
         }
-        self.metrics.leads(self.leader.borrow().leads());
+        let leads = self.leader.borrow().leads();
+        self.metrics.leads(leads);
+        if !leads {
+            self.metrics.follows();
+        }
     }
 
     fn leads(&mut self, lease: &Lease, asked: Instant) {
@@ -171,7 +176,6 @@ impl Elector {
             tracing::info!(leader = lease.holder, epoch = lease.epoch, "this mape-k follows");
         }
         self.terms.send_if_modified(|term| term.take().is_some());
-        self.metrics.follows();
         self.say(lease, Some(asked + lease.expires_in));
         self.wakes = Some(lease.wakes);
     }
@@ -194,6 +198,7 @@ impl Elector {
             let leads = self.leader.borrow().leads();
             tracing::warn!(problem, leads, "it cannot be found out who leads");
         }
+        self.metrics.store_error(StoreOperation::Check);
         self.leader.send_modify(|leader| leader.problem = Some(problem));
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Memory {
     /// What outcomes and natural recoveries teach, until one of them is written: while this process leads nobody else
     /// writes them, and whoever leads anew begins afresh.
     pub learned: Option<Vec<ActionStatistics>>,
+    /// The same as last shown.
+    pub shown_learned: Vec<ActionStatistics>,
     pub started_at: Option<Time>,
     pub last_good_cycle: Option<Time>,
     /// Cycles that failed or broke off since.
@@ -74,6 +76,7 @@ impl Memory {
             quiet_since: None,
             vanished: Vec::new(),
             learned: None,
+            shown_learned: Vec::new(),
             started_at: None,
             last_good_cycle: None,
             failed_cycles: 0,

@@ -366,7 +366,7 @@ impl Cycle {
 
     async fn store_people(&mut self, run: &mut Run<'_>, now: Time) {
         if let Err(error) = self.people.keep(&self.knowledge, now).await {
-            self.metrics.store_error(StoreOperation::Write);
+            self.store_failed(StoreOperation::Write, &error);
             tracing::warn!(%error, "incidents are kept in memory only until the store takes them");
             run.view.store_error.get_or_insert(error.to_string());
         }

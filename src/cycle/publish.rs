@@ -87,7 +87,7 @@ impl Cycle {
         let mut batch = self.knowledge.batch();
         batch.put(&run.report);
         if let Err(error) = self.knowledge.commit(batch).await {
-            self.metrics.store_error(StoreOperation::Write);
+            self.store_failed(StoreOperation::Write, &error);
             run.view.store_error.get_or_insert(error.to_string());
             if run.report.status != CycleStatus::Failed {
                 run.report.status = CycleStatus::Error;
@@ -123,7 +123,11 @@ impl Cycle {
         let of_cluster =
             view.people.findings.iter().filter(|f| f.kind.class() != IncidentClass::Loop);
         view.violations.extend(of_cluster.map(Finding::as_violation));
-        view.statistics = self.learned().await.unwrap_or_default();
+        // While the store fails the last known stand: none would say that nothing was ever judged.
+        if let Ok(learned) = self.learned().await {
+            self.memory.shown_learned = learned;
+        }
+        view.statistics.clone_from(&self.memory.shown_learned);
         view.failed_cycles = self.memory.failed_cycles;
         view.interval = self.config.orchestrator.loop_interval;
         self.metrics.cycle(&report);

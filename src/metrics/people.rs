@@ -20,7 +20,7 @@ impl PeopleSeries {
         Self {
             failed_in_a_row: f.gauge(
                 "mape_k_cycles_failed_in_a_row",
-                "Cycles that failed or broke off since the last healthy or completed one.",
+                "Cycles that failed, broke off or could not begin since the last good one.",
             ),
             findings: f.gauges(
                 "mape_k_findings_active",

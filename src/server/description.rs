@@ -131,6 +131,11 @@ fn whole() -> utoipa::openapi::OpenApi {
                 "403",
                 "This token may only read; or there is no `api.token`, and this is not the daemon's machine.",
             );
+            refuse(
+                operation,
+                "503",
+                "The store failed, or did not answer within 10 s; or the clock of this replica is off.",
+            );
             refuse(operation, "408", "The body did not arrive within 5 s.");
             refuse(operation, "413", "The body is larger than 16 KiB.");
             refuse(operation, "415", "The header `Content-Type: application/json` is missing.");

@@ -101,6 +101,8 @@ pub async fn health(State(context): State<Context>) -> Response {
     let beat = context.handle.heartbeat_age();
     let stalled = beat > context.settings.stall_after;
     let leader = context.handle.leader();
+    let pause = async { if leader.leads() { paused(&context).await } else { None } };
+    let (pause, store) = tokio::join!(pause, store_problem(&context, &view));
     let mut components = BTreeMap::new();
     let cycle = if stalled {
         let detail = format!(
@@ -115,7 +117,7 @@ pub async fn health(State(context): State<Context>) -> Response {
                 let follows = "it follows: the leader runs the cycles".to_owned();
                 Component { status: Status::Ok, detail: Some(follows) }
             }
-            None => Component { status: Status::Ok, detail: paused(&context).await },
+            None => Component { status: Status::Ok, detail: pause },
             problem => Component::unless(problem),
         }
     };
@@ -137,7 +139,7 @@ pub async fn health(State(context): State<Context>) -> Response {
         components.insert("escalation", Component::unless(untold));
         components.insert("kubernetes", Component::unless(people.cluster_problem.clone()));
     }
-    components.insert("store", Component::unless(store_problem(&context, &view).await));
+    components.insert("store", Component::unless(store));
     let status = if stalled {
         Status::Stalled
     } else if components.values().all(|component| component.status == Status::Ok) {

@@ -272,8 +272,8 @@ pub(super) fn routes(intake: Intake) -> Router {
     security((), ("webhook_token" = [])),
     request_body = Payload,
     responses(
-        (status = 200, description = "All of it is stored.", body = Stored),
-        (status = 400, description = "No payload of version 4.", body = Problem),
+        (status = 200, description = "All that can be used is stored.", body = Stored),
+        (status = 400, description = "No JSON object with `alerts`.", body = Problem),
         (status = 401, description = "`alertmanager.webhook_token` is set, and this is not it.", body = Problem),
         (status = 413, description = "Larger than `alertmanager.max_body_bytes`.", body = Problem),
         (status = 503, description = "Too many, too slow, or the store failed: try again.", body = Problem, headers(("Retry-After" = u64, description = "Seconds."))),

@@ -39,7 +39,7 @@ pub(super) struct LoopState {
     iteration: u64,
     started_at: Option<Time>,
     last_update: Option<Time>,
-    /// How many are active.
+    /// How many are active, findings of the cluster among them; `mape_k_violations_active` counts without.
     violations: usize,
     policies_generated: u64,
     policies_executed: u64,
@@ -153,6 +153,7 @@ struct NaturalRecovery {
 #[derive(Debug, Serialize, ToSchema)]
 struct Totals {
     cycles: u64,
+    /// Findings of the cluster among them; `mape_k_violations_active` counts without.
     violations_active: usize,
     policies_generated: u64,
     policies_executed: u64,
@@ -165,6 +166,7 @@ struct Totals {
 /// How many violations are active.
 #[derive(Debug, Serialize, ToSchema)]
 struct Sums {
+    /// Findings of the cluster among them; `mape_k_violations_active` counts without.
     #[serde(rename = "by_severity")]
     severity: BTreeMap<&'static str, usize>,
     #[serde(rename = "by_source")]

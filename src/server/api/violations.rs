@@ -33,7 +33,7 @@ pub(super) struct ViolationParams {
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
     limit: Limit,
     /// The `next` of the page before; without it the newest.
-    #[param(value_type = Option<String>, pattern = r"^-?[0-9]{1,18}\.[0-9a-f]{32}$")]
+    #[param(value_type = Option<String>, pattern = r"^-?([0-9]{1,18}|[1-8][0-9]{18})\.[0-9a-f]{32}$")]
     after: Option<Cursor>,
 }
 

@@ -76,6 +76,48 @@ async fn d06_health_of_a_stalled_loop_fails_and_names_it() {
     assert!(!said.stderr.contains("store"), "{said:?}");
 }
 
+/// Another /health than the daemon's may name no component, or say one thing in its status and another in its body.
+#[tokio::test]
+async fn d06_health_that_is_neither_ok_nor_degraded_or_503_fails_and_says_what_was_answered() {
+    for (code, status, said) in [
+        (200, "unhealthy", "is not healthy: unhealthy"),
+        (503, "unhealthy", "is not healthy: 503 Service Unavailable, unhealthy"),
+        (503, "ok", "is not healthy: 503 Service Unavailable, ok"),
+    ] {
+        let server =
+            answers(ResponseTemplate::new(code).set_body_json(json!({"status": status}))).await;
+        let finished = health(&["--url", &server.uri()], &[]).await;
+        assert_eq!((finished.status.code(), finished.stdout.as_str()), (Some(1), ""));
+        assert!(finished.stderr.contains(said), "{finished:?}");
+    }
+}
+
+/// Docker sets these in containers where its user has a proxy; to that proxy localhost is another machine.
+#[tokio::test]
+async fn d06_health_of_this_machine_is_asked_past_any_proxy() {
+    let server = answers(ResponseTemplate::new(200).set_body_json(json!({"status": "ok"}))).await;
+    let nobody = ["http_proxy", "HTTP_PROXY", "all_proxy"].map(|name| (name, "http://127.0.0.1:9"));
+    let localhost = format!("http://localhost:{}", server.address().port());
+    for url in [server.uri(), localhost] {
+        let said = health(&["--url", &url], &nobody).await;
+        assert_eq!((said.status.code(), said.stdout.as_str()), (Some(0), "ok\n"), "{said:?}");
+    }
+}
+
+/// A file that is spoiled while the daemon runs by the one before: nobody is restarted for it. The defaults say whom to
+/// ask, and whoever has that port on this machine may answer.
+#[tokio::test]
+async fn d06_health_by_a_configuration_that_cannot_be_read_asks_by_the_defaults_and_warns() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("mape_k_config.yaml");
+    std::fs::write(&file, "api: {host: [127.0").expect("half of a file");
+    let said = health(&["--config", file.to_str().expect("a plain path")], &[]).await;
+    assert!(said.stderr.contains("going by the command line and the defaults alone"), "{said:?}");
+    assert!(said.stderr.contains("mape_k_config.yaml"), "{said:?}");
+    let asked = said.status.success() || said.stderr.contains("http://localhost:8001");
+    assert!(asked, "{said:?}");
+}
+
 #[tokio::test]
 async fn d06_health_does_not_wait_for_an_answer_longer_than_a_health_check_does() {
     let late = ResponseTemplate::new(200).set_delay(Duration::from_secs(600));

@@ -53,6 +53,16 @@ async fn a06_violations_are_filtered_limited_and_summed_up() {
     assert!(!ledger.is_empty());
     assert!(ledger.iter().all(|v| v["component"] == "ledger" && v["severity"] == "warning"));
 
+    let (_, next) = surface.items("/api/v1/violations?limit=1").await;
+    let description = mape_k::server::description::document();
+    let parameters = description["paths"]["/api/v1/violations"]["get"]["parameters"].as_array();
+    let after = parameters.expect("parameters").iter().find(|one| one["name"] == "after");
+    let described = jsonschema::validator_for(&after.expect("after")["schema"]).expect("a schema");
+    assert!(described.is_valid(&next.clone().into()), "{next:?} is not as described");
+    let (_, next) =
+        surface.items(&format!("/api/v1/violations?limit=1&after={}", next.expect("more"))).await;
+    assert!(described.is_valid(&next.clone().into()), "{next:?} is not as described");
+
     let (default, next) = surface.items("/api/v1/violations").await;
     assert_eq!(default.len(), 50, "the default limit");
     let after = next.expect("ten more");

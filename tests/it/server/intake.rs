@@ -53,6 +53,18 @@ async fn a36_unknown_fields_and_a_missing_fingerprint_are_tolerated() {
     assert_eq!(counted(&surface).await.received, 2);
 }
 
+/// To a sender that knows only doubles, and to a JSON Schema, these are whole numbers too.
+#[tokio::test]
+async fn a_count_of_truncated_alerts_may_be_written_as_a_double() {
+    let surface = Surface::start().await;
+    for count in ["0", "3.0", "-0.0", "-0", "9007199254740992.0"] {
+        let payload = format!(r#"{{"version": "4", "alerts": [], "truncatedAlerts": {count}}}"#);
+        let (status, answer) = surface.post_alerts(payload).await;
+        assert_eq!(status, StatusCode::OK, "{count}: {answer}");
+    }
+    surface.stop().await;
+}
+
 /// A37: what is no payload is a 400 that says why, and leaves nothing behind.
 #[tokio::test]
 async fn a37_malformed_payloads_are_refused_whole() {

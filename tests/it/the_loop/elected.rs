@@ -9,6 +9,7 @@ use mape_k::clock::Clock;
 use mape_k::control_loop::{self, LoopHandle, Terms};
 use mape_k::daemon::Parts;
 use mape_k::domain::time::Time;
+use mape_k::domain::view::LoopView;
 use mape_k::executor::Call;
 use mape_k::knowledge::Term;
 use mape_k::knowledge::memory::MemoryStore;
@@ -17,7 +18,9 @@ use mape_k::metrics::Metrics;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::raw_sql;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::leading::shared;
@@ -34,6 +37,8 @@ struct Replica {
     handle: LoopHandle,
     metrics: Arc<Metrics>,
     terms: Terms,
+    /// Hears of every view in turn: this test and the loop share one thread.
+    views: watch::Receiver<Arc<LoopView>>,
     store: Arc<MemoryStore>,
     /// Ended with this.
     _tasks: JoinSet<()>,
@@ -44,6 +49,7 @@ impl Replica {
         world.config.orchestrator.leader_lease = Duration::from_secs(2);
         let (parts, store) = shared(world).await;
         let Parts { cycle, publisher, mut elector, terms, handle, metrics, .. } = parts;
+        let views = publisher.view.subscribe();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { elector.run(CancellationToken::new()).await });
         let heard = terms.clone();
@@ -54,7 +60,7 @@ impl Replica {
                     .await;
             ended.expect("no panic");
         });
-        Self { handle, metrics, terms, store, _tasks: tasks }
+        Self { handle, metrics, terms, views, store, _tasks: tasks }
     }
 
     fn leads(&self) -> bool {
@@ -144,7 +150,11 @@ async fn s03_who_cannot_take_up_the_store_tries_again_soon_and_follows_well_mean
     until("that is the leader's now", async || replica.store_error().is_none()).await;
     until("and counts there", async || replica.metric(failed) < 1.0).await;
     replica.store.resign("them").await.expect("resigned");
-    until("it tries", damaged).await;
+    let mut views = replica.views.clone();
+    let tries = views.wait_for(|view| view.store_error.is_some());
+    let tries = timeout(super::world::PATIENCE, tries).await.expect("it tries").expect("the loop");
+    assert_eq!(tries.failed_cycles, 1, "people are told anew of a second time");
+    drop(tries);
     let mended = Write::Delete { collection, key };
     replica.store.write(vec![mended]).await.expect("written");
     // Not an hour later.
@@ -179,6 +189,11 @@ async fn s03_a_follower_that_knows_of_no_leader_is_not_ready_however_well_the_st
     follower.until("nobody leads", missing).await;
     assert_eq!(follower.get("/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
     assert_ne!(leader.get("/ready").await.0, StatusCode::OK);
+    // What only cycles set would stand still for ever; and people are alerted to the outage by a count.
+    let blank = async || leader.metric("mape_k_charter_up").await == 0;
+    leader.until("it shows no more of Charter", blank).await;
+    let failures = "mape_k_store_errors_total{operation=\"check\"}";
+    assert!(leader.metric(failures).await > 0 && follower.metric(failures).await > 0);
     raw_sql("ROLLBACK").execute(&mut admin).await.expect("let go");
     follower.until("ready again", async || follower.get("/ready").await.0.is_success()).await;
     follower.stop().await;

@@ -120,6 +120,11 @@ async fn s03_a_leader_that_another_has_followed_writes_nothing_and_sends_nothing
     assert_eq!(world.changes(), Vec::<String>::new());
     let after = parts.knowledge.all::<CycleReport>(None).await.expect("reports").len();
     assert_eq!(after, before, "not even a report");
+    let metrics = parts.metrics.gather();
+    for operation in ["read", "write"] {
+        let none = format!("mape_k_store_errors_total{{operation=\"{operation}\"}} 0\n");
+        assert!(metrics.contains(&none), "the store is well: {metrics}");
+    }
 }
 
 /// A database older than what Charter has seen: the store calls it the leader, Charter does not.
