@@ -167,6 +167,28 @@ fn every_command_that_the_documents_name_exists() {
     assert!(missing.is_empty(), "no document names {missing:?}");
 }
 
+/// Pasted into zsh, which is the shell of every Mac, a comment is arguments and a `?` is a pattern.
+#[test]
+fn what_the_documents_tell_people_to_type_every_shell_understands() {
+    let mut blocks = 0;
+    for document in DOCUMENTS {
+        let text = read(document);
+        for block in text.split("```sh\n").skip(1) {
+            blocks += 1;
+            let block = block.split("```").next().unwrap_or_default();
+            for line in block.lines() {
+                let commented = line.split_whitespace().any(|word| word == "#");
+                assert!(!commented, "{document}: a comment in {line}");
+                let bare = line
+                    .split_whitespace()
+                    .any(|word| word.starts_with("http") && word.contains('?'));
+                assert!(!bare, "{document}: an address with ? that is not quoted in {line}");
+            }
+        }
+    }
+    assert!(blocks > 20, "only {blocks} blocks found: the scan is blind");
+}
+
 /// Code in backticks, and lines of a shell block.
 fn commands_of(line: &str) -> Vec<&str> {
     let mut commands: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
