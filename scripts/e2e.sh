@@ -87,7 +87,7 @@ stop() {
     local code=$?
     trap - EXIT
     if [[ ${E2E_KEEP:-} == 1 ]]; then
-        echo "e2e: left as it is; DOCKER_HOST=${DOCKER_HOST:-} scripts/staging.sh down ends the stack${engine_pid:+, kill $engine_pid the engine}"
+        echo "e2e: left as it is; COMPOSE_PROJECT_NAME=$COMPOSE_PROJECT_NAME DOCKER_HOST=${DOCKER_HOST:-} scripts/staging.sh down ends the stack${engine_pid:+, kill $engine_pid the engine}"
         exit "$code"
     fi
     ./scripts/staging.sh down --volumes >/dev/null 2>&1 || true
