@@ -1,7 +1,10 @@
 # Each target is enough by itself on a fresh Debian or Ubuntu machine with Rust, a C compiler and Python; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration check check-api manifests simulate scorecard benchmark load soak run \
-	staging staging-down e2e compiler python
+.PHONY: help demo test test-unit test-integration check check-api manifests simulate nightly scorecard benchmark load \
+	soak run staging staging-down e2e compiler python
+
+# Most tests wait for servers and clocks, so that more of them than there are cores run side by side.
+export RUST_TEST_THREADS ?= 8
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,14 +46,24 @@ check-api: compiler python ## Ask a running daemon what schemathesis makes up fr
 SEEDS ?= 60
 HOURS ?= 6
 
-# In each short script all awaits of cycles that do something (CRASHES less a sixth), and that sixth of quiet ones.
-CRASHES ?= 600
+# Crash points tried in each of three short scripts. 600 are all awaits of cycles that do something, and a sixth more.
+CRASHES ?= 200
+
+# Which build: `dev` shares its dependencies with the tests; `sim` is three times as fast and takes 10 minutes to build.
+SIM_PROFILE ?= dev
 
 simulate: compiler ## The loop under simulated time, SEEDS (60) times HOURS (6), held to the invariants; SEED=… runs one alone
 	SEEDS=$(SEEDS) HOURS=$(HOURS) $(if $(SEED),SEED=$(SEED)) \
-		cargo test --locked --profile sim --test sim s11_ -- --nocapture
+		cargo test --locked --profile $(SIM_PROFILE) --test sim s11_ -- --nocapture
 	$(if $(SEED),,CRASHES=$(CRASHES) \
-		cargo test --locked --profile sim --test sim a_crash_at_any_await -- --nocapture)
+		cargo test --locked --profile $(SIM_PROFILE) --test sim a_crash_at_any_await -- --nocapture)
+
+nightly: compiler python ## The long forms of tests, simulation and API check, one after the other; about two hours
+	./scripts/fetch-tools.sh
+	MAPE_K_LONG=1 cargo test --locked --test it -- end_to_end::
+	$(MAKE) simulate SEEDS=300 HOURS=24 CRASHES=600 SIM_PROFILE=sim
+	$(MAKE) check-api
+	$(MAKE) soak
 
 benchmark: compiler ## Measure; docs/BENCHMARKS.md says what the numbers mean
 	cargo bench --locked --bench cycle

@@ -8,6 +8,7 @@ pub mod config;
 pub mod disk;
 pub mod eventually;
 pub mod ledger;
+pub mod long;
 pub mod ports;
 pub mod postgres;
 pub mod process;
