@@ -19,7 +19,6 @@ use crate::cycle::{Assessor, Cycle, Ids, Outside, People, Stages, Watch};
 use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
-use crate::metrics::labels::{CallResult, CharterCall};
 use crate::monitor::cluster::{self, ClusterWatch, Patience};
 use crate::monitor::github::Github;
 use crate::monitor::{self, Monitor};
@@ -193,33 +192,7 @@ struct Calls {
 impl CallObserver for Calls {
     fn on_call(&self, call: Call, status: CallStatus, took: Duration) {
         self.heartbeat.beat();
-        self.metrics.charter_call(label_of(call), result_of(status), took);
-    }
-}
-
-fn label_of(call: Call) -> CharterCall {
-    match call {
-        Call::Health => CharterCall::Health,
-        Call::Policies => CharterCall::Policies,
-        Call::Validate => CharterCall::Validate,
-        Call::Apply => CharterCall::Apply,
-        Call::Rollback => CharterCall::Rollback,
-        Call::CommitteeState => CharterCall::CommitteeState,
-        Call::Scale => CharterCall::Scale,
-        Call::Restart => CharterCall::Restart,
-        Call::Violations => CharterCall::Violations,
-    }
-}
-
-fn result_of(status: CallStatus) -> CallResult {
-    match status {
-        CallStatus::Ok => CallResult::Ok,
-        CallStatus::Refused => CallResult::Refused,
-        CallStatus::Unavailable => CallResult::Unavailable,
-        CallStatus::Unreachable => CallResult::Unreachable,
-        CallStatus::Timeout => CallResult::Timeout,
-        CallStatus::Failed => CallResult::Failed,
-        CallStatus::Cut => CallResult::Cut,
+        self.metrics.charter_call(call, status, took);
     }
 }
 

@@ -28,7 +28,7 @@ use crate::domain::time::Time;
 use crate::domain::view::LoopView;
 use family::Families;
 use labels::{
-    AlertOutcome, CallResult, CauseLabel, CharterCall, ExecutionResult, IntakeRejection, Label,
+    AlertOutcome, Call, CallStatus, CauseLabel, ExecutionResult, IntakeRejection, Label,
     NotificationResult, StoreOperation, WakeReason, WebhookStatus,
 };
 use people::PeopleSeries;
@@ -85,7 +85,7 @@ impl Metrics {
         for (phase, seconds) in &report.phases {
             self.cycle.phase_duration.observe(*phase, *seconds);
         }
-        self.cycle.cycles.add(report.status.into(), 1);
+        self.cycle.cycles.add(report.status, 1);
         if report.trigger == Trigger::Woken {
             self.cycle.cycles_woken.inc();
         }
@@ -207,7 +207,7 @@ impl Metrics {
         };
         self.action.policy_executions.add(result, 1);
         for record in &execution.actions {
-            self.action.actions.add(record.action.kind(), record.state.into(), 1);
+            self.action.actions.add(record.action.kind(), record.state, 1);
         }
     }
 
@@ -228,7 +228,7 @@ impl Metrics {
         }
     }
 
-    pub fn charter_call(&self, call: CharterCall, result: CallResult, took: Duration) {
+    pub fn charter_call(&self, call: Call, result: CallStatus, took: Duration) {
         self.action.charter_duration.observe(took.as_secs_f64());
         self.action.charter_calls.add(call, result, 1);
     }

@@ -89,13 +89,14 @@ const MAY_USE: [(&str, &[&str]); 20] = [
 /// Decisions are functions of their arguments: these modules may name nothing that reads the world or changes it.
 const PURE: [&str; 5] = ["domain", "analyzer", "planner", "escalation", "explain"];
 
-/// The crates that a pure module may name: values, their wire form, a description of it (a derive that runs when the
-/// description is asked for and changes nothing that the value does), and a hash of it.
-const VALUES: [&str; 10] = [
+/// The crates that a pure module may name: values, their names and wire form, a description of it (a derive that runs
+/// when the description is asked for and changes nothing that the value does), and a hash of it.
+const VALUES: [&str; 11] = [
     "std",
     "serde",
     "serde_json",
     "sha2",
+    "strum",
     "utoipa",
     "uuid",
     "chrono",

@@ -5,6 +5,7 @@
 //! fault ends its condition and takes back its change if that still stands.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::plant::{Component, Plant, PolicySet};
 
@@ -18,6 +19,8 @@ const MAX_FAULTS: usize = 32;
 /// What can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Fault {
     /// Offered load rises.
     Overload,
@@ -40,31 +43,11 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 9] = [
-        Self::Overload,
-        Self::SlowLeak,
-        Self::MisconfiguredPolicy,
-        Self::HotShard,
-        Self::BadConfiguration,
-        Self::RetryStorm,
-        Self::TransientBlip,
-        Self::TelemetryGap,
-        Self::SharedShock,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Overload => "overload",
-            Self::SlowLeak => "slow_leak",
-            Self::MisconfiguredPolicy => "misconfigured_policy",
-            Self::HotShard => "hot_shard",
-            Self::BadConfiguration => "bad_configuration",
-            Self::RetryStorm => "retry_storm",
-            Self::TransientBlip => "transient_blip",
-            Self::TelemetryGap => "telemetry_gap",
-            Self::SharedShock => "shared_shock",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     const fn magnitude(self) -> Magnitude {

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::faults::{ActiveFault, Conditions};
 use super::policy::Settings;
@@ -40,7 +41,8 @@ pub(super) const STEP_SECONDS: f64 = 0.25;
 const LONGEST_ADVANCE: Duration = Duration::from_hours(24);
 
 /// A service of the committee. Each replica runs one instance of each; metrics and API name them alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Component {
     Validator,
     Enforcer,
@@ -48,20 +50,16 @@ pub enum Component {
 }
 
 impl Component {
-    pub const ALL: [Self; 3] = [Self::Validator, Self::Enforcer, Self::Auditor];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Validator => "validator",
-            Self::Enforcer => "enforcer",
-            Self::Auditor => "auditor",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|component| component.name() == name)
+        name.parse().ok()
     }
 
     pub(super) const fn index(self) -> usize {
@@ -94,7 +92,8 @@ impl Component {
 }
 
 /// How the committee says it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(super) enum Status {
     Normal,
     Degraded,
@@ -103,18 +102,14 @@ pub(super) enum Status {
 }
 
 impl Status {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::Degraded => "degraded",
-            Self::Critical => "critical",
-            Self::Recovering => "recovering",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
 /// What the validator validates; a third of its operations each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum ValidationType {
     Schema,
     Signature,
@@ -122,20 +117,16 @@ pub enum ValidationType {
 }
 
 impl ValidationType {
-    pub const ALL: [Self; 3] = [Self::Schema, Self::Signature, Self::Consensus];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Schema => "schema",
-            Self::Signature => "signature",
-            Self::Consensus => "consensus",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        name.parse().ok()
     }
 
     /// Mean handling time: 40 to 60 ms, so that a p95 of three means stays under 0.2 s while nothing queues.

@@ -65,10 +65,9 @@ fn kind(value: &Value) -> Result<Kind, Accepted> {
         Value::Text(text) => text.as_str(),
         _ => "",
     };
-    let named = |name: &str| Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
     // The short name that everybody has for them.
-    let kind = if given == "claims" { Some(Kind::Claims) } else { named(given) };
-    kind.ok_or_else(|| match nearest(&given.to_lowercase(), &Kind::ALL.map(Kind::as_str)) {
+    let kind = if given == "claims" { Ok(Kind::Claims) } else { given.parse() };
+    kind.map_err(|_| match nearest(&given.to_lowercase(), &Kind::ALL.map(Kind::as_str)) {
         Some(near) => format!("{}; did you mean {near}?", names()),
         None => names(),
     })

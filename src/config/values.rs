@@ -205,10 +205,7 @@ pub(super) fn action(value: &Value) -> Result<ActionKind, Accepted> {
 }
 
 pub(super) fn action_named(name: &str) -> Result<ActionKind, Accepted> {
-    ActionKind::ALL
-        .into_iter()
-        .find(|kind| kind.as_str() == name)
-        .ok_or_else(|| ActionKind::ALL.map(ActionKind::as_str).join(", "))
+    name.parse().map_err(|_| ActionKind::ALL.map(ActionKind::as_str).join(", "))
 }
 
 pub(super) fn severity(value: &Value) -> Result<Severity, Accepted> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use super::CHARTER;
@@ -13,6 +14,8 @@ use super::CHARTER;
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[derive(Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum ActionKind {
     ScaleUp,
     ScaleDown,
@@ -26,31 +29,11 @@ pub enum ActionKind {
 }
 
 impl ActionKind {
-    pub const ALL: [Self; 9] = [
-        Self::ScaleUp,
-        Self::ScaleDown,
-        Self::RestartService,
-        Self::ApplyPolicy,
-        Self::BypassValidation,
-        Self::ThrottleRequests,
-        Self::ActivateEmergencyOverride,
-        Self::RebalanceLoad,
-        Self::UpdateConfiguration,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ScaleUp => "scale_up",
-            Self::ScaleDown => "scale_down",
-            Self::RestartService => "restart_service",
-            Self::ApplyPolicy => "apply_policy",
-            Self::BypassValidation => "bypass_validation",
-            Self::ThrottleRequests => "throttle_requests",
-            Self::ActivateEmergencyOverride => "activate_emergency_override",
-            Self::RebalanceLoad => "rebalance_load",
-            Self::UpdateConfiguration => "update_configuration",
-        }
+        self.into()
     }
 
     /// How long an action takes to show what it does, when the configuration says nothing else (`execute.settle`).
@@ -113,17 +96,13 @@ impl ActionKind {
     }
 }
 
-impl std::fmt::Display for ActionKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// How much an action may spoil.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Risk {
     Low,
     Medium,
@@ -133,17 +112,15 @@ pub enum Risk {
 impl Risk {
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-        }
+        self.into()
     }
 }
 
 /// How load is spread over replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(Display)]
+#[strum(serialize_all = "snake_case")]
 pub enum RebalanceStrategy {
     RoundRobin,
     LeastLoaded,
@@ -266,11 +243,7 @@ impl std::fmt::Display for Action {
                 write!(f, "activate_emergency_override for {duration_seconds} s")
             }
             Self::RebalanceLoad { strategy } => {
-                let name = match strategy {
-                    RebalanceStrategy::RoundRobin => "round_robin",
-                    RebalanceStrategy::LeastLoaded => "least_loaded",
-                };
-                write!(f, "rebalance_load {name}")
+                write!(f, "rebalance_load {strategy}")
             }
             Self::UpdateConfiguration { settings } => {
                 write!(f, "update_configuration of {} settings", settings.len())

@@ -1,6 +1,7 @@
 //! What is wrong and why: patterns, root causes and the analysis of one cycle.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -11,6 +12,8 @@ use super::{Cause, time::Time};
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum PatternKind {
     Temporal,
     Spatial,
@@ -20,18 +23,11 @@ pub enum PatternKind {
 }
 
 impl PatternKind {
-    pub const ALL: [Self; 5] =
-        [Self::Temporal, Self::Spatial, Self::Causal, Self::Frequency, Self::Sustained];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Temporal => "temporal",
-            Self::Spatial => "spatial",
-            Self::Causal => "causal",
-            Self::Frequency => "frequency",
-            Self::Sustained => "sustained",
-        }
+        self.into()
     }
 }
 

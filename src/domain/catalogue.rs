@@ -3,13 +3,25 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use utoipa::ToSchema;
 
 use super::Labels;
 
 /// P0 matters most. The order is by weight: P0 is the greatest.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    IntoStaticStr,
 )]
 pub enum Tier {
     P3,
@@ -21,12 +33,7 @@ pub enum Tier {
 impl Tier {
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::P0 => "P0",
-            Self::P1 => "P1",
-            Self::P2 => "P2",
-            Self::P3 => "P3",
-        }
+        self.into()
     }
 
     /// For how long it may be down when its service says nothing else; `None`: for any time.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::reading::ReadFailure;
 use super::{Labels, time::Time};
@@ -11,6 +12,8 @@ use super::{Labels, time::Time};
 /// The kinds that are watched; the names are those of `kubernetes.kinds`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[derive(EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Kind {
     Pods,
     Events,
@@ -20,33 +23,16 @@ pub enum Kind {
     DaemonSets,
     Jobs,
     #[serde(rename = "persistentvolumeclaims")]
+    #[strum(serialize = "persistentvolumeclaims")]
     Claims,
 }
 
 impl Kind {
-    pub const ALL: [Self; 8] = [
-        Self::Pods,
-        Self::Events,
-        Self::Nodes,
-        Self::Deployments,
-        Self::StatefulSets,
-        Self::DaemonSets,
-        Self::Jobs,
-        Self::Claims,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pods => "pods",
-            Self::Events => "events",
-            Self::Nodes => "nodes",
-            Self::Deployments => "deployments",
-            Self::StatefulSets => "statefulsets",
-            Self::DaemonSets => "daemonsets",
-            Self::Jobs => "jobs",
-            Self::Claims => "persistentvolumeclaims",
-        }
+        self.into()
     }
 }
 
@@ -155,7 +141,7 @@ pub struct Terminated {
     pub finished_at: Option<Time>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
 pub enum WorkloadKind {
     Deployment,
     StatefulSet,
@@ -165,11 +151,7 @@ pub enum WorkloadKind {
 impl WorkloadKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deployment => "Deployment",
-            Self::StatefulSet => "StatefulSet",
-            Self::DaemonSet => "DaemonSet",
-        }
+        self.into()
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod basis;
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -18,6 +19,8 @@ use super::{Cause, time::Time};
 /// `healthy`: nothing was wrong; `completed`: what was wrong was looked at to the end; `failed`: something could not be read or done; `error`: it broke off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum CycleStatus {
     Healthy,
     Completed,
@@ -31,18 +34,15 @@ pub const FAILING: u64 = 3;
 impl CycleStatus {
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Error => "error",
-        }
+        self.into()
     }
 }
 
 /// A part of a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Phase {
     Monitor,
     Analyze,
@@ -51,35 +51,18 @@ pub enum Phase {
     Knowledge,
     /// The cluster is read and looked at.
     #[serde(rename = "k8s-analyzer")]
+    #[strum(serialize = "k8s-analyzer")]
     K8sAnalyzer,
     Escalation,
     Notification,
 }
 
 impl Phase {
-    pub const ALL: [Self; 8] = [
-        Self::Monitor,
-        Self::Analyze,
-        Self::Plan,
-        Self::Execute,
-        Self::Knowledge,
-        Self::K8sAnalyzer,
-        Self::Escalation,
-        Self::Notification,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Monitor => "monitor",
-            Self::Analyze => "analyze",
-            Self::Plan => "plan",
-            Self::Execute => "execute",
-            Self::Knowledge => "knowledge",
-            Self::K8sAnalyzer => "k8s-analyzer",
-            Self::Escalation => "escalation",
-            Self::Notification => "notification",
-        }
+        self.into()
     }
 }
 
@@ -110,6 +93,8 @@ pub enum Verdict {
 /// What held a remedy back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Hold {
     /// A person's pause.
     Paused,
@@ -138,53 +123,19 @@ pub enum Hold {
 }
 
 impl Hold {
-    pub const ALL: [Self; 17] = [
-        Self::Paused,
-        Self::ModeObserve,
-        Self::NotLeading,
-        Self::CharterUnreachable,
-        Self::StaleData,
-        Self::Storm,
-        Self::BreakerOpen,
-        Self::Cooldown,
-        Self::OppositeDirection,
-        Self::BudgetExhausted,
-        Self::FleetLimit,
-        Self::Judging,
-        Self::InFlight,
-        Self::OutcomeUnknown,
-        Self::Rejected,
-        Self::ApprovalPending,
-        Self::NotBegun,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Paused => "paused",
-            Self::ModeObserve => "mode_observe",
-            Self::NotLeading => "not_leading",
-            Self::CharterUnreachable => "charter_unreachable",
-            Self::StaleData => "stale_data",
-            Self::Storm => "storm",
-            Self::BreakerOpen => "breaker_open",
-            Self::Cooldown => "cooldown",
-            Self::OppositeDirection => "opposite_direction",
-            Self::BudgetExhausted => "budget_exhausted",
-            Self::FleetLimit => "fleet_limit",
-            Self::Judging => "judging",
-            Self::InFlight => "in_flight",
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::Rejected => "rejected",
-            Self::ApprovalPending => "approval_pending",
-            Self::NotBegun => "not_begun",
-        }
+        self.into()
     }
 }
 
 /// Why a remedy cannot be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Impossibility {
     AtLimit,
     SizeUnknown,
@@ -196,31 +147,19 @@ pub enum Impossibility {
 }
 
 impl Impossibility {
-    pub const ALL: [Self; 6] = [
-        Self::AtLimit,
-        Self::SizeUnknown,
-        Self::ParameterMissing,
-        Self::Invalid,
-        Self::NotConfined,
-        Self::Forbidden,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AtLimit => "at_limit",
-            Self::SizeUnknown => "size_unknown",
-            Self::ParameterMissing => "parameter_missing",
-            Self::Invalid => "invalid",
-            Self::NotConfined => "not_confined",
-            Self::Forbidden => "forbidden",
-        }
+        self.into()
     }
 }
 
 /// Why a remedy is not eligible now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Ineligibility {
     LowConfidence,
     LowScore,
@@ -239,31 +178,11 @@ pub enum Ineligibility {
 }
 
 impl Ineligibility {
-    pub const ALL: [Self; 9] = [
-        Self::LowConfidence,
-        Self::LowScore,
-        Self::TooFewOccurrences,
-        Self::NotItsTurn,
-        Self::TriedOut,
-        Self::AmbiguousScope,
-        Self::Unconfirmed,
-        Self::OverTheLimit,
-        Self::RemediesExhausted,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::LowConfidence => "low_confidence",
-            Self::LowScore => "low_score",
-            Self::TooFewOccurrences => "too_few_occurrences",
-            Self::NotItsTurn => "not_its_turn",
-            Self::TriedOut => "tried_out",
-            Self::AmbiguousScope => "ambiguous_scope",
-            Self::Unconfirmed => "unconfirmed",
-            Self::OverTheLimit => "over_the_limit",
-            Self::RemediesExhausted => "remedies_exhausted",
-        }
+        self.into()
     }
 }
 

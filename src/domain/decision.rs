@@ -1,34 +1,47 @@
 //! What the escalation phase decides of a cycle's findings: how bad, who is affected, and whether people are told.
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 /// SEV-1 is the worst, and the greatest.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    Display,
+    IntoStaticStr,
+    VariantArray,
 )]
 pub enum Sev {
     #[serde(rename = "SEV-4")]
+    #[strum(serialize = "SEV-4")]
     Sev4,
     #[serde(rename = "SEV-3")]
+    #[strum(serialize = "SEV-3")]
     Sev3,
     #[serde(rename = "SEV-2")]
+    #[strum(serialize = "SEV-2")]
     Sev2,
     #[serde(rename = "SEV-1")]
+    #[strum(serialize = "SEV-1")]
     Sev1,
 }
 
 impl Sev {
-    pub const ALL: [Self; 4] = [Self::Sev1, Self::Sev2, Self::Sev3, Self::Sev4];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sev1 => "SEV-1",
-            Self::Sev2 => "SEV-2",
-            Self::Sev3 => "SEV-3",
-            Self::Sev4 => "SEV-4",
-        }
+        self.into()
     }
 
     /// One worse, at most SEV-1.
@@ -47,12 +60,6 @@ impl Sev {
             Self::Sev1 => Channel::Critical,
             Self::Sev2 | Self::Sev3 | Self::Sev4 => Channel::Infrastructure,
         }
-    }
-}
-
-impl std::fmt::Display for Sev {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the loop cannot or may not fix itself: one record per (reason, cause, component, subject) until it closes.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -11,6 +12,8 @@ use super::{Cause, time::Time};
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum EscalationReason {
     UnknownCause,
     UnknownAlert,
@@ -34,47 +37,11 @@ pub enum EscalationReason {
 }
 
 impl EscalationReason {
-    pub const ALL: [Self; 17] = [
-        Self::UnknownCause,
-        Self::UnknownAlert,
-        Self::ApprovalNeeded,
-        Self::CapacityExhausted,
-        Self::ActionFailed,
-        Self::Ineffective,
-        Self::Degradation,
-        Self::OutcomeUnknown,
-        Self::RemediesExhausted,
-        Self::Flapping,
-        Self::AmbiguousScope,
-        Self::DataMissing,
-        Self::Blind,
-        Self::HandsTied,
-        Self::Breaker,
-        Self::Storm,
-        Self::Budget,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownCause => "unknown_cause",
-            Self::UnknownAlert => "unknown_alert",
-            Self::ApprovalNeeded => "approval_needed",
-            Self::CapacityExhausted => "capacity_exhausted",
-            Self::ActionFailed => "action_failed",
-            Self::Ineffective => "ineffective",
-            Self::Degradation => "degradation",
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::RemediesExhausted => "remedies_exhausted",
-            Self::Flapping => "flapping",
-            Self::AmbiguousScope => "ambiguous_scope",
-            Self::DataMissing => "data_missing",
-            Self::Blind => "blind",
-            Self::HandsTied => "hands_tied",
-            Self::Breaker => "breaker",
-            Self::Storm => "storm",
-            Self::Budget => "budget",
-        }
+        self.into()
     }
 }
 

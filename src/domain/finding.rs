@@ -1,6 +1,7 @@
 //! A finding: something wrong in the cluster, or with the loop itself, that people may have to hear of.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -17,6 +18,8 @@ use super::violation::{Violation, fingerprint};
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum FindingKind {
     CrashLoop,
     ImagePull,
@@ -36,6 +39,7 @@ pub enum FindingKind {
     NodeNotReady,
     NodePressure,
     /// A record of the loop's own escalations.
+    #[strum(transparent)]
     Loop(EscalationReason),
 }
 
@@ -62,25 +66,7 @@ impl FindingKind {
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CrashLoop => "crash_loop",
-            Self::ImagePull => "image_pull",
-            Self::OomKilled => "oom_killed",
-            Self::Pending => "pending",
-            Self::InitFailed => "init_failed",
-            Self::ConfigError => "config_error",
-            Self::ProbeFailing => "probe_failing",
-            Self::Evicted => "evicted",
-            Self::StuckTerminating => "stuck_terminating",
-            Self::JobFailed => "job_failed",
-            Self::RolloutStuck => "rollout_stuck",
-            Self::ReplicasMissing => "replicas_missing",
-            Self::ClaimPending => "claim_pending",
-            Self::ClaimLost => "claim_lost",
-            Self::NodeNotReady => "node_not_ready",
-            Self::NodePressure => "node_pressure",
-            Self::Loop(reason) => reason.as_str(),
-        }
+        self.into()
     }
 
     /// What every rollout brings with it; a crash or an image that cannot be pulled is none of that.
@@ -116,6 +102,8 @@ impl FindingKind {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum IncidentClass {
     Availability,
     Memory,
@@ -126,19 +114,11 @@ pub enum IncidentClass {
 }
 
 impl IncidentClass {
-    pub const ALL: [Self; 6] =
-        [Self::Availability, Self::Memory, Self::Job, Self::Volume, Self::Node, Self::Loop];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Availability => "availability",
-            Self::Memory => "memory",
-            Self::Job => "job",
-            Self::Volume => "volume",
-            Self::Node => "node",
-            Self::Loop => "loop",
-        }
+        self.into()
     }
 }
 
@@ -147,6 +127,8 @@ impl IncidentClass {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum FindingSeverity {
     Info,
     Warning,
@@ -157,12 +139,7 @@ pub enum FindingSeverity {
 impl FindingSeverity {
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
+        self.into()
     }
 }
 

@@ -4,6 +4,7 @@
 //! `explain`, the API, the log and the metrics show one and the same reading.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use super::cycle::Hold;
@@ -13,6 +14,8 @@ use super::cycle::Hold;
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Guard {
     /// A person's pause.
     Pause,
@@ -41,35 +44,11 @@ pub enum Guard {
 
 impl Guard {
     /// In the order in which they are asked; the first that holds decides.
-    pub const ALL: [Self; 11] = [
-        Self::Pause,
-        Self::Mode,
-        Self::Leader,
-        Self::Charter,
-        Self::Freshness,
-        Self::Storm,
-        Self::Breaker,
-        Self::Conflict,
-        Self::Cooldown,
-        Self::Budget,
-        Self::Approval,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pause => "pause",
-            Self::Mode => "mode",
-            Self::Leader => "leader",
-            Self::Charter => "charter",
-            Self::Freshness => "freshness",
-            Self::Storm => "storm",
-            Self::Breaker => "breaker",
-            Self::Cooldown => "cooldown",
-            Self::Budget => "budget",
-            Self::Conflict => "conflict",
-            Self::Approval => "approval",
-        }
+        self.into()
     }
 }
 

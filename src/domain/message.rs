@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use super::decision::{Channel, Sev};
@@ -75,20 +76,19 @@ pub struct Message {
 /// Who carries messages; a closed set for labels and reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum NotifierName {
     Slack,
     Alertmanager,
 }
 
 impl NotifierName {
-    pub const ALL: [Self; 2] = [Self::Slack, Self::Alertmanager];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Slack => "slack",
-            Self::Alertmanager => "alertmanager",
-        }
+        self.into()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -13,6 +14,8 @@ use super::{Cause, time::Time};
 /// What came of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum OutcomeType {
     Success,
     Partial,
@@ -22,18 +25,11 @@ pub enum OutcomeType {
 }
 
 impl OutcomeType {
-    pub const ALL: [Self; 5] =
-        [Self::Success, Self::Partial, Self::Ineffective, Self::Degradation, Self::Unknown];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Partial => "partial",
-            Self::Ineffective => "ineffective",
-            Self::Degradation => "degradation",
-            Self::Unknown => "unknown",
-        }
+        self.into()
     }
 }
 

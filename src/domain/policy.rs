@@ -1,6 +1,7 @@
 //! A policy: a remedy for one cause on one component, with its price, its numbers and who allowed it.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -11,6 +12,8 @@ use super::{Cause, time::Time};
 /// Where a policy stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Approval {
     Pending,
     Approved,
@@ -21,25 +24,11 @@ pub enum Approval {
 }
 
 impl Approval {
-    pub const ALL: [Self; 6] = [
-        Self::Pending,
-        Self::Approved,
-        Self::Rejected,
-        Self::Executed,
-        Self::Expired,
-        Self::Superseded,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Approved => "approved",
-            Self::Rejected => "rejected",
-            Self::Executed => "executed",
-            Self::Expired => "expired",
-            Self::Superseded => "superseded",
-        }
+        self.into()
     }
 
     /// Still waiting to be executed.
@@ -57,6 +46,8 @@ impl Approval {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Priority {
     Low,
     Medium,

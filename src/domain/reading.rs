@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use super::action::Scope;
@@ -30,6 +31,8 @@ pub struct ReadFailure {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureKind {
     /// Refused, DNS, TLS, reset: no answer at all.
     Unreachable,
@@ -48,27 +51,11 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 7] = [
-        Self::Unreachable,
-        Self::Timeout,
-        Self::Server,
-        Self::Nonsense,
-        Self::Partial,
-        Self::Skew,
-        Self::TooLarge,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unreachable => "unreachable",
-            Self::Timeout => "timeout",
-            Self::Server => "server",
-            Self::Nonsense => "nonsense",
-            Self::Partial => "partial",
-            Self::Skew => "skew",
-            Self::TooLarge => "too_large",
-        }
+        self.into()
     }
 }
 
@@ -102,6 +89,8 @@ pub struct SeriesHistory {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Source {
     Prometheus,
     Scrape,
@@ -110,17 +99,11 @@ pub enum Source {
 }
 
 impl Source {
-    pub const ALL: [Self; 4] =
-        [Self::Prometheus, Self::Scrape, Self::Alertmanager, Self::Kubernetes];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Prometheus => "prometheus",
-            Self::Scrape => "scrape",
-            Self::Alertmanager => "alertmanager",
-            Self::Kubernetes => "kubernetes",
-        }
+        self.into()
     }
 }
 

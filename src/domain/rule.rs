@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use super::{Cause, Labels};
@@ -12,6 +13,8 @@ use super::{Cause, Labels};
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Severity {
     Info,
     Warning,
@@ -19,15 +22,11 @@ pub enum Severity {
 }
 
 impl Severity {
-    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
+        self.into()
     }
 
     /// An alert's own label; what we do not know is shown and no more, so it is info.
@@ -84,6 +83,8 @@ impl Comparison {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Aggregate {
     Max,
     Sum,
@@ -94,12 +95,7 @@ pub enum Aggregate {
 impl Aggregate {
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Max => "max",
-            Self::Sum => "sum",
-            Self::Avg => "avg",
-            Self::Min => "min",
-        }
+        self.into()
     }
 }
 

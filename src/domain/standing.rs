@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use utoipa::ToSchema;
 
 use super::ledger::Ledger;
@@ -11,6 +12,8 @@ use super::time::{Time, since};
 /// How far the loop goes by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Mode {
     /// Reads, concludes, plans and reports; nothing that changes Charter is ever sent.
     Observe,
@@ -23,11 +26,7 @@ pub enum Mode {
 impl Mode {
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Observe => "observe",
-            Self::Suggest => "suggest",
-            Self::Act => "act",
-        }
+        self.into()
     }
 }
 

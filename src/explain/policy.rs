@@ -3,10 +3,9 @@
 use serde_json::json;
 
 use super::{Explanation, Kind, Page, judged, words};
-use crate::domain::action::Risk;
 use crate::domain::execution::Execution;
 use crate::domain::outcome::{Judging, Outcome};
-use crate::domain::policy::{Approval, Policy, Priority};
+use crate::domain::policy::{Approval, Policy};
 use crate::domain::time::Time;
 
 #[derive(Debug)]
@@ -103,8 +102,8 @@ fn proposed(page: &mut Page, facts: &PolicyFacts<'_>) {
         policy.cause_confidence,
         policy.cost,
         policy.score,
-        risk(policy.risk),
-        priority(policy.priority),
+        policy.risk.as_str(),
+        <&str>::from(policy.priority),
         words::count(policy.evidence.len(), "violation")
     ));
 }
@@ -119,22 +118,5 @@ fn decided(policy: &Policy, now: Time) -> String {
         (Some(by), _) => format!("{by} approved it{at}."),
         (None, Approval::Expired | Approval::Superseded) => format!("Nobody; it was over{at}."),
         (None, _) => "Nobody yet.".to_owned(),
-    }
-}
-
-fn risk(risk: Risk) -> &'static str {
-    match risk {
-        Risk::Low => "low",
-        Risk::Medium => "medium",
-        Risk::High => "high",
-    }
-}
-
-fn priority(priority: Priority) -> &'static str {
-    match priority {
-        Priority::Low => "low",
-        Priority::Medium => "medium",
-        Priority::High => "high",
-        Priority::Critical => "critical",
     }
 }

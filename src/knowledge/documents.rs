@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::store::Collection;
 use crate::domain::alert::{AlertStatus, InboxAlert};
 use crate::domain::analysis::Analysis;
-use crate::domain::cycle::{CycleReport, CycleStatus};
+use crate::domain::cycle::CycleReport;
 use crate::domain::escalation::Escalation;
-use crate::domain::execution::{Execution, ExecutionStatus};
+use crate::domain::execution::Execution;
 use crate::domain::incident::Incident;
 use crate::domain::outcome::{Insight, Judging, Outcome};
 use crate::domain::policy::Policy;
@@ -135,18 +135,6 @@ impl Document for Policy {
     }
 }
 
-/// The tag of an execution.
-#[must_use]
-pub fn execution_tag(status: ExecutionStatus) -> &'static str {
-    match status {
-        ExecutionStatus::Pending => "pending",
-        ExecutionStatus::InProgress => "in_progress",
-        ExecutionStatus::Completed => "completed",
-        ExecutionStatus::Failed => "failed",
-        ExecutionStatus::RolledBack => "rolled_back",
-    }
-}
-
 impl Document for Execution {
     const COLLECTION: Collection = Collection::Executions;
 
@@ -155,7 +143,7 @@ impl Document for Execution {
     }
 
     fn tag(&self) -> &'static str {
-        execution_tag(self.status)
+        self.status.into()
     }
 
     fn at(&self) -> Time {
@@ -287,12 +275,7 @@ impl Document for CycleReport {
     }
 
     fn tag(&self) -> &'static str {
-        match self.status {
-            CycleStatus::Healthy => "healthy",
-            CycleStatus::Completed => "completed",
-            CycleStatus::Failed => "failed",
-            CycleStatus::Error => "error",
-        }
+        self.status.as_str()
     }
 
     fn at(&self) -> Time {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::Knowledge;
-use super::documents::{CLEARED, CLOSED, DONE, FIRING, execution_tag};
+use super::documents::{CLEARED, CLOSED, DONE, FIRING};
 use super::inbox::MAX_ALERTS;
 use super::settings::Settings;
 use super::store::{Bound, Collection, StoreError};
@@ -114,7 +114,7 @@ fn bounds(settings: &Settings, now: Time, pattern_history_limit: usize) -> Vec<B
             Collection::Executions => {
                 [ExecutionStatus::Completed, ExecutionStatus::Failed, ExecutionStatus::RolledBack]
                     .into_iter()
-                    .map(|status| history(collection, Some(execution_tag(status))))
+                    .map(|status| history(collection, Some(status.into())))
                     .collect()
             }
             // Never: one for each ground, deleted with its verdict, and one for each temporary action until it is over. A

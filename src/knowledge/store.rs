@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use strum::{IntoStaticStr, VariantArray};
 
 pub use super::lease::Lease;
 use crate::domain::time::Time;
 
 /// What kinds of records there are; a closed set, so that no record is without a bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Collection {
     Alerts,
     Violations,
@@ -33,41 +35,11 @@ pub enum Collection {
 }
 
 impl Collection {
-    pub const ALL: [Self; 14] = [
-        Self::Alerts,
-        Self::Violations,
-        Self::Analyses,
-        Self::Policies,
-        Self::Executions,
-        Self::Judgings,
-        Self::Temporaries,
-        Self::Outcomes,
-        Self::Insights,
-        Self::Incidents,
-        Self::Escalations,
-        Self::ServiceIncidents,
-        Self::Cycles,
-        Self::Facts,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Alerts => "alerts",
-            Self::Violations => "violations",
-            Self::Analyses => "analyses",
-            Self::Policies => "policies",
-            Self::Executions => "executions",
-            Self::Judgings => "judgings",
-            Self::Temporaries => "temporaries",
-            Self::Outcomes => "outcomes",
-            Self::Insights => "insights",
-            Self::Incidents => "incidents",
-            Self::Escalations => "escalations",
-            Self::ServiceIncidents => "service_incidents",
-            Self::Cycles => "cycles",
-            Self::Facts => "facts",
-        }
+        self.into()
     }
 }
 

@@ -3,257 +3,192 @@
 //! Leaves out what is counted where ([`super::Metrics`]). Domain enums are labels as they are; the enums here name what
 //! the domain has no word for.
 
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+
 use crate::domain::Cause;
-use crate::domain::action::ActionKind;
-use crate::domain::analysis::PatternKind;
-use crate::domain::cycle::{CycleStatus, Hold, Impossibility, Ineligibility, Phase, Verdict};
-use crate::domain::decision::Sev;
-use crate::domain::escalation::EscalationReason;
-use crate::domain::execution::ActionState;
-use crate::domain::finding::IncidentClass;
-use crate::domain::message::NotifierName;
-use crate::domain::outcome::OutcomeType;
-use crate::domain::reading::{FailureKind, Source};
-use crate::domain::rule::Severity;
+use crate::domain::cycle::{Hold, Impossibility, Ineligibility, Verdict};
 
 /// A label whose values are all known when the process starts.
-pub trait Label: Copy + 'static {
-    const ALL: &'static [Self];
+pub trait Label: Copy + VariantArray + Into<&'static str> {
+    const ALL: &'static [Self] = Self::VARIANTS;
 
-    fn text(self) -> &'static str;
+    fn text(self) -> &'static str {
+        self.into()
+    }
 }
 
-/// Domain enums that already list and name their values.
-macro_rules! domain_labels {
-    ($($name:ty),+ $(,)?) => {
-        $(impl Label for $name {
-            const ALL: &'static [Self] = &<$name>::ALL;
+impl<T: Copy + VariantArray + Into<&'static str>> Label for T {}
 
-            fn text(self) -> &'static str {
-                self.as_str()
-            }
-        })+
-    };
+/// How a policy's execution ended; failed includes rolled back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ExecutionResult {
+    Success,
+    Failed,
 }
 
-domain_labels!(
-    ActionKind,
-    Hold,
-    PatternKind,
-    Phase,
-    EscalationReason,
-    OutcomeType,
-    FailureKind,
-    Source,
-    Severity,
-    Sev,
-    IncidentClass,
-    NotifierName
-);
-
-/// One list of variants with their texts, so that no variant can lack a series or a name.
-macro_rules! labels {
-    ($($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? })+) => {
-        $($(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name {
-            $($variant),+
-        }
-
-        impl Label for $name {
-            const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            fn text(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text),+
-                }
-            }
-        })+
-    };
+/// What became of a delivered alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum AlertOutcome {
+    Accepted,
+    Duplicate,
+    Invalid,
+    Own,
+    Ignored,
 }
 
-labels! {
-    /// How a policy's execution ended; failed includes rolled back.
-    ExecutionResult { Success = "success", Failed = "failed" }
+/// Why a webhook request was turned away; nothing of it was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum IntakeRejection {
+    Unauthorized,
+    Malformed,
+    TooLarge,
+    TooSlow,
+    TooMuch,
+    TooOften,
+    StoreFailed,
+}
 
-    /// How a cycle ended.
-    CycleResult { Healthy = "healthy", Completed = "completed", Failed = "failed", Error = "error" }
+/// Every status that the webhook answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+pub enum WebhookStatus {
+    #[strum(serialize = "200")]
+    Ok,
+    #[strum(serialize = "400")]
+    BadRequest,
+    #[strum(serialize = "401")]
+    Unauthorized,
+    #[strum(serialize = "413")]
+    TooLarge,
+    #[strum(serialize = "503")]
+    Unavailable,
+}
 
-    /// What became of a delivered alert.
-    AlertOutcome {
-        Accepted = "accepted",
-        Duplicate = "duplicate",
-        Invalid = "invalid",
-        Own = "own",
-        Ignored = "ignored",
-    }
+/// Who asked for a cycle before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum WakeReason {
+    CriticalAlert,
+    TruncatedPayload,
+    OversizePayload,
+    Approval,
+    Resume,
+}
 
-    /// Why a webhook request was turned away; nothing of it was stored.
-    IntakeRejection {
-        Unauthorized = "unauthorized",
-        Malformed = "malformed",
-        TooLarge = "too_large",
-        TooSlow = "too_slow",
-        TooMuch = "too_much",
-        TooOften = "too_often",
-        StoreFailed = "store_failed",
-    }
+/// One call of Charter's control API.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Display, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
+pub enum Call {
+    Health,
+    Policies,
+    Validate,
+    Apply,
+    Rollback,
+    CommitteeState,
+    Scale,
+    Restart,
+    Violations,
+}
 
-    /// Every status that the webhook answers with.
-    WebhookStatus {
-        Ok = "200",
-        BadRequest = "400",
-        Unauthorized = "401",
-        TooLarge = "413",
-        Unavailable = "503",
-    }
+/// How one call of Charter ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum CallStatus {
+    Ok,
+    /// 4xx, also an invalid policy.
+    Refused,
+    /// 503: Charter says that it did nothing.
+    Unavailable,
+    /// No connection: nothing was sent.
+    Unreachable,
+    Timeout,
+    /// Reset, 5xx or an answer that is none of the contract's.
+    Failed,
+    /// Given up from our side: the policy's time was over or the process stops.
+    Cut,
+}
 
-    /// Who asked for a cycle before its time.
-    WakeReason {
-        CriticalAlert = "critical_alert",
-        TruncatedPayload = "truncated_payload",
-        OversizePayload = "oversize_payload",
-        Approval = "approval",
-        Resume = "resume",
-    }
+/// What the store was asked to do when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum StoreOperation {
+    Read,
+    Write,
+    Check,
+}
 
-    /// One call of Charter's control API.
-    CharterCall {
-        Health = "health",
-        Policies = "policies",
-        Validate = "validate",
-        Apply = "apply",
-        Rollback = "rollback",
-        CommitteeState = "committee_state",
-        Scale = "scale",
-        Restart = "restart",
-        Violations = "violations",
-    }
+/// How one message, or one refresh of what stands, ended at a notifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum NotificationResult {
+    Delivered,
+    Unreachable,
+    Timeout,
+    RateLimited,
+    Refused,
+    Panicked,
+}
 
-    /// How one call of Charter ended: the executor's own words.
-    CallResult {
-        Ok = "ok",
-        Refused = "refused",
-        Unavailable = "unavailable",
-        Unreachable = "unreachable",
-        Timeout = "timeout",
-        Failed = "failed",
-        Cut = "cut",
-    }
+/// What a remedy is for: a shipped cause, or any that the configuration names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum CauseLabel {
+    ValidationLatency,
+    PolicyMisconfiguration,
+    CascadeFailure,
+    SystemOverload,
+    GiveBack,
+    Unknown,
+    Other,
+}
 
-    /// What the store was asked to do when it failed.
-    StoreOperation { Read = "read", Write = "write", Check = "check" }
-
-    /// How one message, or one refresh of what stands, ended at a notifier.
-    NotificationResult {
-        Delivered = "delivered",
-        Unreachable = "unreachable",
-        Timeout = "timeout",
-        RateLimited = "rate_limited",
-        Refused = "refused",
-        Panicked = "panicked",
-    }
-
-    /// The state in which the journal left an action.
-    ActionEnd {
-        Intent = "intent",
-        Validated = "validated",
-        Sent = "sent",
-        Applied = "applied",
-        Refused = "refused",
-        Unknown = "unknown",
-        Judging = "judging",
-        Judged = "judged",
-        Closed = "closed",
-        UndoSent = "undo_sent",
-        Undone = "undone",
-        UndoFailed = "undo_failed",
-    }
-
-    /// What a remedy is for: a shipped cause, or any that the configuration names.
-    CauseLabel {
-        ValidationLatency = "validation_latency",
-        PolicyMisconfiguration = "policy_misconfiguration",
-        CascadeFailure = "cascade_failure",
-        SystemOverload = "system_overload",
-        GiveBack = "give_back",
-        Unknown = "unknown",
-        Other = "other",
-    }
-
-    /// What became of a candidate and why.
-    CandidateVerdict {
-        Chosen = "chosen",
-        Outranked = "outranked",
-        Paused = "paused",
-        ModeObserve = "mode_observe",
-        NotLeading = "not_leading",
-        StaleData = "stale_data",
-        Storm = "storm",
-        BreakerOpen = "breaker_open",
-        Cooldown = "cooldown",
-        OppositeDirection = "opposite_direction",
-        BudgetExhausted = "budget_exhausted",
-        FleetLimit = "fleet_limit",
-        Judging = "judging",
-        InFlight = "in_flight",
-        ApprovalPending = "approval_pending",
-        NotBegun = "not_begun",
-        Rejected = "rejected",
-        OutcomeUnknown = "outcome_unknown",
-        CharterUnreachable = "charter_unreachable",
-        AtLimit = "at_limit",
-        SizeUnknown = "size_unknown",
-        ParameterMissing = "parameter_missing",
-        Invalid = "invalid",
-        NotConfined = "not_confined",
-        Forbidden = "forbidden",
-        LowConfidence = "low_confidence",
-        LowScore = "low_score",
-        TooFewOccurrences = "too_few_occurrences",
-        NotItsTurn = "not_its_turn",
-        TriedOut = "tried_out",
-        AmbiguousScope = "ambiguous_scope",
-        Unconfirmed = "unconfirmed",
-        OverTheLimit = "over_the_limit",
-        RemediesExhausted = "remedies_exhausted",
-    }
+/// What became of a candidate and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum CandidateVerdict {
+    Chosen,
+    Outranked,
+    Paused,
+    ModeObserve,
+    NotLeading,
+    StaleData,
+    Storm,
+    BreakerOpen,
+    Cooldown,
+    OppositeDirection,
+    BudgetExhausted,
+    FleetLimit,
+    Judging,
+    InFlight,
+    ApprovalPending,
+    NotBegun,
+    Rejected,
+    OutcomeUnknown,
+    CharterUnreachable,
+    AtLimit,
+    SizeUnknown,
+    ParameterMissing,
+    Invalid,
+    NotConfined,
+    Forbidden,
+    LowConfidence,
+    LowScore,
+    TooFewOccurrences,
+    NotItsTurn,
+    TriedOut,
+    AmbiguousScope,
+    Unconfirmed,
+    OverTheLimit,
+    RemediesExhausted,
 }
 
 impl From<&Cause> for CauseLabel {
     fn from(cause: &Cause) -> Self {
-        let shipped = Self::ALL.iter().find(|label| label.text() == cause.0);
-        shipped.copied().unwrap_or(Self::Other)
-    }
-}
-
-impl From<CycleStatus> for CycleResult {
-    fn from(status: CycleStatus) -> Self {
-        match status {
-            CycleStatus::Healthy => Self::Healthy,
-            CycleStatus::Completed => Self::Completed,
-            CycleStatus::Failed => Self::Failed,
-            CycleStatus::Error => Self::Error,
-        }
-    }
-}
-
-impl From<ActionState> for ActionEnd {
-    fn from(state: ActionState) -> Self {
-        match state {
-            ActionState::Intent => Self::Intent,
-            ActionState::Validated => Self::Validated,
-            ActionState::Sent => Self::Sent,
-            ActionState::Applied => Self::Applied,
-            ActionState::Refused => Self::Refused,
-            ActionState::Unknown => Self::Unknown,
-            ActionState::Judging => Self::Judging,
-            ActionState::Judged => Self::Judged,
-            ActionState::Closed => Self::Closed,
-            ActionState::UndoSent => Self::UndoSent,
-            ActionState::Undone => Self::Undone,
-            ActionState::UndoFailed => Self::UndoFailed,
-        }
+        cause.0.parse().unwrap_or(Self::Other)
     }
 }
 

@@ -4,14 +4,14 @@ use prometheus::{Gauge, Histogram, IntCounter};
 
 use super::family::{CounterTable, Counters, Families, GaugeTable, Gauges, Histograms};
 use super::labels::{
-    ActionEnd, AlertOutcome, CallResult, CandidateVerdict, CauseLabel, CharterCall, CycleResult,
-    ExecutionResult, IntakeRejection, NotificationResult, StoreOperation, WakeReason,
-    WebhookStatus,
+    AlertOutcome, Call, CallStatus, CandidateVerdict, CauseLabel, ExecutionResult, IntakeRejection,
+    NotificationResult, StoreOperation, WakeReason, WebhookStatus,
 };
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::PatternKind;
-use crate::domain::cycle::{Hold, Phase};
+use crate::domain::cycle::{CycleStatus, Hold, Phase};
 use crate::domain::escalation::EscalationReason;
+use crate::domain::execution::ActionState;
 use crate::domain::message::NotifierName;
 use crate::domain::outcome::OutcomeType;
 use crate::domain::reading::{FailureKind, Source};
@@ -30,7 +30,7 @@ const CALL_BUCKETS: [f64; 13] =
 pub(super) struct LoopSeries {
     pub loop_duration: Histogram,
     pub phase_duration: Histograms<Phase>,
-    pub cycles: Counters<CycleResult>,
+    pub cycles: Counters<CycleStatus>,
     pub cycles_woken: IntCounter,
     pub last_cycle: Gauge,
     pub paused: Gauge,
@@ -111,14 +111,14 @@ impl LoopSeries {
 #[derive(Debug)]
 pub(super) struct ActionSeries {
     pub policy_executions: Counters<ExecutionResult>,
-    pub actions: CounterTable<ActionKind, ActionEnd>,
+    pub actions: CounterTable<ActionKind, ActionState>,
     pub outcomes: Counters<OutcomeType>,
     pub remedy_runs: GaugeTable<CauseLabel, ActionKind>,
     pub remedy_effectiveness: GaugeTable<CauseLabel, ActionKind>,
     pub escalations: Counters<EscalationReason>,
     pub escalations_open: Gauges<EscalationReason>,
     pub charter_duration: Histogram,
-    pub charter_calls: CounterTable<CharterCall, CallResult>,
+    pub charter_calls: CounterTable<Call, CallStatus>,
     pub charter_up: Gauge,
 }
 

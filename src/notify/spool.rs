@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::call::hide;
 use crate::domain::decision::Sev;
@@ -68,7 +69,8 @@ struct Content {
 }
 
 /// How a file ends that no longer waits.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 enum Done {
     Sent,
     Broken,
@@ -76,14 +78,10 @@ enum Done {
 }
 
 impl Done {
-    const ALL: [Self; 3] = [Self::Sent, Self::Broken, Self::Dropped];
+    const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     fn suffix(self) -> &'static str {
-        match self {
-            Self::Sent => "sent",
-            Self::Broken => "broken",
-            Self::Dropped => "dropped",
-        }
+        self.into()
     }
 }
 

@@ -3,9 +3,28 @@
 
 use std::collections::BTreeSet;
 
-use mape_k::domain::cycle::{Hold, Impossibility, Ineligibility};
+use mape_k::charter_sandbox::faults::Fault;
+use mape_k::domain::action::{ActionKind, Risk};
+use mape_k::domain::analysis::PatternKind;
+use mape_k::domain::catalogue::Tier;
+use mape_k::domain::cluster::Kind;
+use mape_k::domain::cycle::{CycleStatus, Hold, Impossibility, Ineligibility, Phase};
+use mape_k::domain::decision::Sev;
+use mape_k::domain::escalation::EscalationReason;
+use mape_k::domain::execution::{ActionState, ExecutionStatus};
+use mape_k::domain::finding::{FindingKind, FindingSeverity, IncidentClass};
+use mape_k::domain::guard::Guard;
+use mape_k::domain::message::NotifierName;
+use mape_k::domain::outcome::OutcomeType;
+use mape_k::domain::policy::{Approval, Priority};
+use mape_k::domain::reading::{FailureKind, Source};
+use mape_k::domain::rule::{Aggregate, Severity};
+use mape_k::domain::standing::Mode;
 use mape_k::explain::{Meaning, hold, impossibility, ineligibility};
+use mape_k::knowledge::store::Collection;
 use mape_k::metrics::labels::{CandidateVerdict, Label as _};
+use serde::Serialize;
+use strum::VariantArray as _;
 
 fn all() -> Vec<(&'static str, Meaning)> {
     let holds = Hold::ALL.iter().map(|r| (r.as_str(), hold(*r)));
@@ -42,13 +61,74 @@ fn the_reasons_are_those_that_the_metrics_count() {
     assert_eq!(explained, counted);
 }
 
-/// The names of the API are those that the values have in JSON.
+/// Stored records and the API take an enum's names from serde; labels, tags and texts take them from strum.
 #[test]
-fn names_are_those_of_the_api() {
-    for reason in Impossibility::ALL {
-        assert_eq!(serde_json::json!(reason), reason.as_str());
+fn an_enum_has_one_name_in_json_labels_and_texts() {
+    fn agree<T: Copy + Serialize + Into<&'static str>>(variants: &[T]) {
+        for variant in variants {
+            let name: &str = (*variant).into();
+            assert_eq!(serde_json::json!(variant), name);
+        }
     }
-    for reason in Ineligibility::ALL {
-        assert_eq!(serde_json::json!(reason), reason.as_str());
-    }
+    agree(&ActionKind::ALL);
+    agree(ActionState::VARIANTS);
+    agree(&[Aggregate::Max, Aggregate::Sum, Aggregate::Avg, Aggregate::Min]);
+    agree(&Approval::ALL);
+    agree(CycleStatus::VARIANTS);
+    agree(&EscalationReason::ALL);
+    agree(&[
+        ExecutionStatus::Pending,
+        ExecutionStatus::InProgress,
+        ExecutionStatus::Completed,
+        ExecutionStatus::Failed,
+        ExecutionStatus::RolledBack,
+    ]);
+    agree(&FailureKind::ALL);
+    agree(&Fault::ALL);
+    agree(&FindingKind::CLUSTER);
+    agree(&[
+        FindingSeverity::Info,
+        FindingSeverity::Warning,
+        FindingSeverity::High,
+        FindingSeverity::Critical,
+    ]);
+    agree(&Guard::ALL);
+    agree(&Hold::ALL);
+    agree(&Impossibility::ALL);
+    agree(&IncidentClass::ALL);
+    agree(&Ineligibility::ALL);
+    agree(&Kind::ALL);
+    agree(&[Mode::Observe, Mode::Suggest, Mode::Act]);
+    agree(&NotifierName::ALL);
+    agree(&OutcomeType::ALL);
+    agree(&PatternKind::ALL);
+    agree(&Phase::ALL);
+    agree(&[Priority::Low, Priority::Medium, Priority::High, Priority::Critical]);
+    agree(&[Risk::Low, Risk::Medium, Risk::High]);
+    agree(&Sev::ALL);
+    agree(&Severity::ALL);
+    agree(&Source::ALL);
+    agree(&[Tier::P0, Tier::P1, Tier::P2, Tier::P3]);
+}
+
+/// The records that are already in a store lie under these names.
+#[test]
+fn collections_keep_their_names() {
+    let names = [
+        "alerts",
+        "violations",
+        "analyses",
+        "policies",
+        "executions",
+        "judgings",
+        "temporaries",
+        "outcomes",
+        "insights",
+        "incidents",
+        "escalations",
+        "service_incidents",
+        "cycles",
+        "facts",
+    ];
+    assert_eq!(Collection::ALL.map(Collection::as_str), names);
 }

@@ -2,12 +2,15 @@
 //!
 //! Bounded by construction: a newer policy of the same kind takes the older one's place, so at most eight are in force.
 
+use strum::IntoStaticStr;
+
 use super::shards::Placement;
 use super::{Component, Plant, Settings, ValidationType};
 use crate::charter_sandbox::policy::{Invalid, Policy};
 
 /// The rule set that a service's policy applies.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(in crate::charter_sandbox) enum PolicySet {
     /// What is meant to be in force; refuses nothing legitimate.
     Baseline,
@@ -27,12 +30,8 @@ impl PolicySet {
         }
     }
 
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Baseline => "baseline",
-            Self::Strict => "strict",
-            Self::Drifted { .. } => "drifted",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     pub const fn refused(self) -> f64 {

@@ -1,50 +1,12 @@
-//! The calls that Charter's control API knows and how each may end: closed sets that metrics use as labels.
+//! Which answers Charter's control API accepts a call with, and who is notified of each call's end.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Call {
-    Health,
-    Policies,
-    Validate,
-    Apply,
-    Rollback,
-    CommitteeState,
-    Scale,
-    Restart,
-    Violations,
-}
+pub use crate::metrics::labels::{Call, CallStatus};
 
 impl Call {
-    pub const ALL: [Self; 9] = [
-        Self::Health,
-        Self::Policies,
-        Self::Validate,
-        Self::Apply,
-        Self::Rollback,
-        Self::CommitteeState,
-        Self::Scale,
-        Self::Restart,
-        Self::Violations,
-    ];
-
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Health => "health",
-            Self::Policies => "policies",
-            Self::Validate => "validate",
-            Self::Apply => "apply",
-            Self::Rollback => "rollback",
-            Self::CommitteeState => "committee_state",
-            Self::Scale => "scale",
-            Self::Restart => "restart",
-            Self::Violations => "violations",
-        }
-    }
-
     /// Is this the status with which Charter says that the call did what it should?
     pub(super) fn accepts(self, status: u16) -> bool {
         match self {
@@ -55,54 +17,6 @@ impl Call {
             | Self::Violations => status == 200,
             Self::Apply | Self::Rollback | Self::Scale => matches!(status, 200 | 201),
             Self::Restart => matches!(status, 200..=202),
-        }
-    }
-}
-
-impl std::fmt::Display for Call {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// How one call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CallStatus {
-    Ok,
-    /// 4xx, also an invalid policy.
-    Refused,
-    /// 503: Charter says that it did nothing.
-    Unavailable,
-    /// No connection: nothing was sent.
-    Unreachable,
-    Timeout,
-    /// Reset, 5xx or an answer that is none of the contract's.
-    Failed,
-    /// Given up from our side: the policy's time was over or the process stops.
-    Cut,
-}
-
-impl CallStatus {
-    pub const ALL: [Self; 7] = [
-        Self::Ok,
-        Self::Refused,
-        Self::Unavailable,
-        Self::Unreachable,
-        Self::Timeout,
-        Self::Failed,
-        Self::Cut,
-    ];
-
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Refused => "refused",
-            Self::Unavailable => "unavailable",
-            Self::Unreachable => "unreachable",
-            Self::Timeout => "timeout",
-            Self::Failed => "failed",
-            Self::Cut => "cut",
         }
     }
 }

@@ -11,7 +11,7 @@ use mape_k::domain::execution::{Execution, ExecutionStatus};
 use mape_k::domain::reading::Source;
 use mape_k::domain::rule::Severity;
 use mape_k::metrics::Metrics;
-use mape_k::metrics::labels::{CallResult, CharterCall};
+use mape_k::metrics::labels::{Call, CallStatus};
 
 use super::api::{cycle, execution};
 use super::{Surface, healthy_view, violation};
@@ -66,7 +66,7 @@ async fn reported_values_move_their_series() {
     report.trigger = Trigger::Woken;
     report.phases = vec![(Phase::Monitor, 0.01)];
     metrics.cycle(&report);
-    metrics.charter_call(CharterCall::Validate, CallResult::Timeout, Duration::from_secs(30));
+    metrics.charter_call(Call::Validate, CallStatus::Timeout, Duration::from_secs(30));
     metrics.escalation_opened(EscalationReason::RemediesExhausted);
     metrics.escalations_open(&[
         EscalationReason::RemediesExhausted,
