@@ -11,11 +11,13 @@ use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
 use crate::cycle::{Assessor, Cycle, Ids, Outside, People, Stages, Watch};
+use crate::domain::speed;
 use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
@@ -265,7 +267,16 @@ impl Daemon {
             metrics: parts.metrics.clone(),
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
+            rehearsal: config.rehearsal,
         };
+        // Every line that the loop logs carries it.
+        let rehearsal = config.rehearsal.map_or_else(tracing::Span::none, |speed| {
+            tracing::warn!(
+                "{}: every duration of the loop is divided by {speed}; not for production",
+                speed::rehearsal(speed)
+            );
+            tracing::warn_span!("rehearsal", speed)
+        });
         if let Some(address) = webhook_address.filter(|a| !a.ip().is_loopback())
             && config.alertmanager.webhook_token.is_none()
         {
@@ -325,7 +336,7 @@ impl Daemon {
             let ended =
                 Box::pin(control_loop::run(cycle, publisher, terms, interval, gap, stopped)).await;
             ("loop", ended.map_err(Error::from))
-        });
+        }.instrument(rehearsal));
         tracing::info!(
             api = %api_address, tls = config.api.tls.is_some(), webhook = webhook_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"),
             interval_seconds = interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::speed::{Divide, divided};
 use super::{Cause, Labels};
 
 /// How bad it is.
@@ -137,6 +138,8 @@ pub struct MetricRule {
     pub threshold: f64,
 }
 
+divided!(MetricRule { increase_over } unchanged { metric, labels, aggregate, by, comparison, threshold });
+
 /// Labels that tell one controlled system from another.
 pub const IDENTITY_LABELS: [&str; 3] = ["cluster", "charter", "job"];
 
@@ -158,6 +161,17 @@ pub enum Measure {
     },
 }
 
+impl Divide for Measure {
+    fn divide(&mut self, speed: f64) {
+        match self {
+            Self::Metric(rule) => rule.divide(speed),
+            // A duration in the user's own PromQL is text.
+            Self::Query { promql: _, comparison: _, threshold: _ }
+            | Self::Condition { promql: _, present: _ } => {}
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rule {
     pub name: String,
@@ -167,6 +181,8 @@ pub struct Rule {
     pub component: ComponentFrom,
     pub cause: Option<Cause>,
 }
+
+divided!(Rule { measure } unchanged { name, severity, component, cause });
 
 impl Rule {
     #[must_use]
