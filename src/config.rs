@@ -43,8 +43,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use catalogue_file::{CatalogueFile, Refreshed, load_services};
-pub use orchestrator::SHORTEST_INTERVAL;
 pub use environment::{Environment, PATH as PATH_VARIABLE, VARIABLES};
+pub use orchestrator::SHORTEST_INTERVAL;
 pub use problem::{Errors, Origin, Problem, Subject, Warning};
 
 use crate::domain::action::ActionKind;

@@ -331,12 +331,16 @@ impl Daemon {
             elector.run(done).await;
             ("elector", Ok(()))
         });
-        tasks.spawn(async move {
-            let _ends_the_election = ended_loop.drop_guard();
-            let ended =
-                Box::pin(control_loop::run(cycle, publisher, terms, interval, gap, stopped)).await;
-            ("loop", ended.map_err(Error::from))
-        }.instrument(rehearsal));
+        tasks.spawn(
+            async move {
+                let _ends_the_election = ended_loop.drop_guard();
+                let ended =
+                    Box::pin(control_loop::run(cycle, publisher, terms, interval, gap, stopped))
+                        .await;
+                ("loop", ended.map_err(Error::from))
+            }
+            .instrument(rehearsal),
+        );
         tracing::info!(
             api = %api_address, tls = config.api.tls.is_some(), webhook = webhook_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"),
             interval_seconds = interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"

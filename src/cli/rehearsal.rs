@@ -133,7 +133,8 @@ async fn answers_sandbox(config: &Config, deadline: Instant) -> Result<(), Strin
         match ask().await {
             Ok(true) => return Ok(()),
             Ok(false) => {
-                let why = "GET /sandbox/faults and /sandbox/state answer no list of faults and no state";
+                let why =
+                    "GET /sandbox/faults and /sandbox/state answer no list of faults and no state";
                 return Err(says_no(why.to_owned()));
             }
             Err(ClientError::Unreachable { .. }) if Instant::now() < deadline => {

@@ -22,8 +22,7 @@ pub trait Divide {
 impl Divide for Duration {
     fn divide(&mut self, speed: f64) {
         if !self.is_zero() {
-            let divided =
-                Self::try_from_secs_f64(self.as_secs_f64() / speed).unwrap_or(Self::MAX);
+            let divided = Self::try_from_secs_f64(self.as_secs_f64() / speed).unwrap_or(Self::MAX);
             // A duration that was refused as zero in the configuration must not become zero here.
             *self = divided.max(Self::from_nanos(1));
         }

@@ -251,7 +251,13 @@ mod tests {
         ] {
             assert!(holds_duration(promql), "{promql}");
         }
-        for promql in ["up", r#"a{b=~"pod-[0-9]+"}"#, "a{b=~'x[1-2]'}", "a{b=`offset [5m]`}", "log_offset > 3"] {
+        for promql in [
+            "up",
+            r#"a{b=~"pod-[0-9]+"}"#,
+            "a{b=~'x[1-2]'}",
+            "a{b=`offset [5m]`}",
+            "log_offset > 3",
+        ] {
             assert!(!holds_duration(promql), "{promql}");
         }
     }

@@ -67,8 +67,7 @@ impl Prometheus {
         rule: &Rule,
         metric: &MetricRule,
     ) -> Result<Option<Sampled>, ReadFailure> {
-        let series =
-            self.vector(batch, rule, &promql::any_series(metric, &self.scope)).await?;
+        let series = self.vector(batch, rule, &promql::any_series(metric, &self.scope)).await?;
         let Some((labels, _)) = series.first() else { return Ok(None) };
         let query = promql::samples(&metric.metric, labels, LOOK_BACK);
         let rows = match batch.instant(&rule.name, &query).await? {

@@ -145,15 +145,19 @@ async fn prometheus(interval: Option<f64>) -> MockServer {
                 let values: Vec<Value> = (0..count)
                     .map(|n| json!([now - f64::from(count - n) * interval, "1"]))
                     .collect();
-                ("matrix", json!([{"metric": {"__name__": "m", "component": "a"}, "values": values}]))
+                (
+                    "matrix",
+                    json!([{"metric": {"__name__": "m", "component": "a"}, "values": values}]),
+                )
             }
             Some(_) if body.contains("topk") => {
                 ("vector", json!([{"metric": {"component": "a"}, "value": [now, "1"]}]))
             }
             Some(_) | None => ("vector", json!([])),
         };
-        ResponseTemplate::new(200)
-            .set_body_json(json!({"status": "success", "data": {"resultType": kind, "result": result}}))
+        ResponseTemplate::new(200).set_body_json(
+            json!({"status": "success", "data": {"resultType": kind, "result": result}}),
+        )
     };
     Mock::given(path("/api/v1/query")).respond_with(answer).mount(&server).await;
     server
@@ -186,7 +190,10 @@ async fn a_speed_at_which_cycles_would_see_no_new_samples_is_refused_with_the_fa
 
     let (_charter, _prometheus, settings) = scraped_by(Some(1.0)).await;
     is_run(&run(&settings, &["--speed", "30"]).await);
-    is_refused(&run(&settings, &["--speed", "31.7"]).await, &["--speed 30 is the fastest that fits"]);
+    is_refused(
+        &run(&settings, &["--speed", "31.7"]).await,
+        &["--speed 30 is the fastest that fits"],
+    );
 }
 
 #[tokio::test]
@@ -199,7 +206,11 @@ async fn a_speed_at_which_a_window_holds_fewer_than_four_scrapes_is_refused() {
     settings.file["monitor"]["metrics"] = rule(90);
     is_refused(
         &run(&settings, &["--speed", "30"]).await,
-        &["increase_over of rule errors, 90 s / 30 = 3 s: holds 3.0 scrapes", "needs 4", "--speed 22.5"],
+        &[
+            "increase_over of rule errors, 90 s / 30 = 3 s: holds 3.0 scrapes",
+            "needs 4",
+            "--speed 22.5",
+        ],
     );
     settings.file["monitor"]["metrics"] = rule(120);
     is_run(&run(&settings, &["--speed", "30"]).await);
@@ -241,7 +252,10 @@ async fn a_speed_that_makes_durations_shorter_than_they_may_be_is_refused() {
         json!({"slow": [{"action": "throttle_requests", "duration_seconds": 20}]});
     is_refused(
         &run(&settings, &["--speed", "30"]).await,
-        &["plan.strategies.slow, throttle_requests, duration_seconds 20 s / 30 = 0.667 s", "--speed 20"],
+        &[
+            "plan.strategies.slow, throttle_requests, duration_seconds 20 s / 30 = 0.667 s",
+            "--speed 20",
+        ],
     );
     is_run(&run(&settings, &["--speed", "20"]).await);
     for speed in ["0", "0.5", "-3", "1001", "inf", "NaN", "fast"] {
@@ -254,9 +268,7 @@ async fn a_speed_that_makes_durations_shorter_than_they_may_be_is_refused() {
 #[tokio::test]
 async fn rules_with_durations_in_their_own_promql_are_named_in_one_warning() {
     let (_charter, _prometheus, mut settings) = scraped_by(Some(1.0)).await;
-    let query = |name: &str, promql: &str| {
-        json!({"name": name, "promql": promql, "comparison": "gt", "threshold": 1, "component": "shop"})
-    };
+    let query = |name: &str, promql: &str| json!({"name": name, "promql": promql, "comparison": "gt", "threshold": 1, "component": "shop"});
     settings.file["monitor"]["queries"] = json!([
         query("errors", "rate(errors_total[5m])"),
         query("depth", "max(depth{pod=~\"q-[0-9]+\"})"),
