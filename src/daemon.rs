@@ -259,8 +259,7 @@ impl Daemon {
             None => (config.alertmanager.enabled && shared).then_some(api_address),
         };
         let parts = Box::pin(assemble(&config, clock)).await?;
-        let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let context = server::Context {
             handle: parts.handle.clone(),
             knowledge: parts.knowledge.clone(),
@@ -269,14 +268,6 @@ impl Daemon {
             started_at: clock.now(),
             rehearsal: config.rehearsal,
         };
-        // Every line that the loop logs carries it.
-        let rehearsal = config.rehearsal.map_or_else(tracing::Span::none, |speed| {
-            tracing::warn!(
-                "{}: every duration of the loop is divided by {speed}; not for production",
-                speed::rehearsal(speed)
-            );
-            tracing::warn_span!("rehearsal", speed)
-        });
         if let Some(address) = webhook_address.filter(|a| !a.ip().is_loopback())
             && config.alertmanager.webhook_token.is_none()
         {
@@ -331,16 +322,12 @@ impl Daemon {
             elector.run(done).await;
             ("elector", Ok(()))
         });
-        tasks.spawn(
-            async move {
-                let _ends_the_election = ended_loop.drop_guard();
-                let ended =
-                    Box::pin(control_loop::run(cycle, publisher, terms, interval, gap, stopped))
-                        .await;
-                ("loop", ended.map_err(Error::from))
-            }
-            .instrument(rehearsal),
-        );
+        let span = rehearsing(config.rehearsal);
+        tasks.spawn(async move {
+            let _ends_the_election = ended_loop.drop_guard();
+            let run = control_loop::run(cycle, publisher, terms, interval, gap, stopped);
+            ("loop", Box::pin(run).instrument(span).await.map_err(Error::from))
+        });
         tracing::info!(
             api = %api_address, tls = config.api.tls.is_some(), webhook = webhook_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"),
             interval_seconds = interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"
@@ -393,6 +380,17 @@ impl Daemon {
         tracing::info!("mape-k stopped");
         result
     }
+}
+
+/// What every line of the loop's log carries while it runs faster than life.
+fn rehearsing(speed: Option<f64>) -> tracing::Span {
+    speed.map_or_else(tracing::Span::none, |speed| {
+        tracing::warn!(
+            "{}: every duration of the loop is divided by {speed}; not for production",
+            speed::rehearsal(speed)
+        );
+        tracing::warn_span!("rehearsal", speed)
+    })
 }
 
 fn spawn_server(

@@ -31,19 +31,25 @@ impl Divide for Duration {
 
 impl<T: Divide> Divide for Option<T> {
     fn divide(&mut self, speed: f64) {
-        self.iter_mut().for_each(|value| value.divide(speed));
+        for value in self.iter_mut() {
+            value.divide(speed);
+        }
     }
 }
 
 impl<T: Divide> Divide for Vec<T> {
     fn divide(&mut self, speed: f64) {
-        self.iter_mut().for_each(|value| value.divide(speed));
+        for value in self.iter_mut() {
+            value.divide(speed);
+        }
     }
 }
 
 impl<K, T: Divide> Divide for BTreeMap<K, T> {
     fn divide(&mut self, speed: f64) {
-        self.values_mut().for_each(|value| value.divide(speed));
+        for value in self.values_mut() {
+            value.divide(speed);
+        }
     }
 }
 
