@@ -133,7 +133,7 @@ async fn what_answers_every_path_alike_is_no_sandbox() {
 }
 
 /// A query API with one series for every metric, sampled every `interval` seconds; none: without a series.
-async fn prometheus(interval: Option<f64>) -> MockServer {
+async fn prometheus(interval: Option<u32>) -> MockServer {
     let server = MockServer::start().await;
     let answer = move |request: &Request| {
         let now = chrono::Utc::now().timestamp_millis() as f64 / 1000.0;
@@ -141,9 +141,9 @@ async fn prometheus(interval: Option<f64>) -> MockServer {
         let (kind, result) = match interval {
             _ if body.contains("query=time") => ("scalar", json!([now, now.to_string()])),
             Some(interval) if body.contains("%5B300s%5D") => {
-                let count = (300.0 / interval).floor() as u32;
+                let count = 300 / interval;
                 let values: Vec<Value> = (0..count)
-                    .map(|n| json!([now - f64::from(count - n) * interval, "1"]))
+                    .map(|n| json!([now - f64::from((count - n) * interval), "1"]))
                     .collect();
                 (
                     "matrix",
@@ -164,7 +164,7 @@ async fn prometheus(interval: Option<f64>) -> MockServer {
 }
 
 /// The shipped configuration over a Prometheus like this, beside a sandbox.
-async fn scraped_by(interval: Option<f64>) -> (Charter, MockServer, Settings) {
+async fn scraped_by(interval: Option<u32>) -> (Charter, MockServer, Settings) {
     let (charter, prometheus) = (Charter::start_at(1.0).await, prometheus(interval).await);
     let mut settings = Settings::shipped(1.0);
     settings.file["monitor"]["prometheus_url"] = json!(prometheus.uri());
@@ -175,7 +175,7 @@ async fn scraped_by(interval: Option<f64>) -> (Charter, MockServer, Settings) {
 
 #[tokio::test]
 async fn a_speed_at_which_cycles_would_see_no_new_samples_is_refused_with_the_fastest_that_fits() {
-    let (_charter, _prometheus, settings) = scraped_by(Some(15.0)).await;
+    let (_charter, _prometheus, settings) = scraped_by(Some(15)).await;
     is_refused(
         &run(&settings, &["--speed", "30"]).await,
         &[
@@ -188,7 +188,7 @@ async fn a_speed_at_which_cycles_would_see_no_new_samples_is_refused_with_the_fa
     );
     is_run(&run(&settings, &["--speed", "2"]).await);
 
-    let (_charter, _prometheus, settings) = scraped_by(Some(1.0)).await;
+    let (_charter, _prometheus, settings) = scraped_by(Some(1)).await;
     is_run(&run(&settings, &["--speed", "30"]).await);
     is_refused(
         &run(&settings, &["--speed", "31.7"]).await,
@@ -198,7 +198,7 @@ async fn a_speed_at_which_cycles_would_see_no_new_samples_is_refused_with_the_fa
 
 #[tokio::test]
 async fn a_speed_at_which_a_window_holds_fewer_than_four_scrapes_is_refused() {
-    let (_charter, _prometheus, mut settings) = scraped_by(Some(1.0)).await;
+    let (_charter, _prometheus, mut settings) = scraped_by(Some(1)).await;
     let rule = |window: u32| {
         json!([{"name": "errors", "metric": "errors_total", "increase_over": window, "comparison": "gt", "threshold": 0,
             "component": "shop"}])
@@ -267,7 +267,7 @@ async fn a_speed_that_makes_durations_shorter_than_they_may_be_is_refused() {
 
 #[tokio::test]
 async fn rules_with_durations_in_their_own_promql_are_named_in_one_warning() {
-    let (_charter, _prometheus, mut settings) = scraped_by(Some(1.0)).await;
+    let (_charter, _prometheus, mut settings) = scraped_by(Some(1)).await;
     let query = |name: &str, promql: &str| json!({"name": name, "promql": promql, "comparison": "gt", "threshold": 1, "component": "shop"});
     settings.file["monitor"]["queries"] = json!([
         query("errors", "rate(errors_total[5m])"),
