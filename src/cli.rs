@@ -9,6 +9,7 @@ pub mod explain;
 pub mod health;
 pub mod observe;
 pub mod pause;
+pub mod rehearsal;
 pub mod run;
 pub mod status;
 mod trust;
@@ -74,6 +75,8 @@ enum Command {
         /// Read, conclude, plan and report, and send nothing that changes Charter (guardrails.mode: observe)
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        rehearsal: rehearsal::Arguments,
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
@@ -198,8 +201,8 @@ struct Decide {
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let common = cli.common;
     match cli.command {
-        Command::Run { once, dry_run, output } => {
-            let (mut config, warnings) = common.read()?;
+        Command::Run { once, dry_run, rehearsal, output } => {
+            let (mut config, warnings) = rehearsal::prepare(common.read()?, &rehearsal).await?;
             if dry_run {
                 config.only_observe();
             }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file ─▶ tree (positions) ─┐
-//! environment ──────────────┴▶ sections, key by key ─▶ Config ─▶ scaled (the demo's time)
+//! environment ──────────────┴▶ sections, key by key ─▶ Config ─▶ scaled (faster than life)
 //!                                  └▶ every error at once       └▶ printed (secrets left out)
 //! services.yaml ─▶ tree ─▶ catalogue, read again by every cycle (`catalogue_file`)
 //! ```
@@ -32,7 +32,6 @@ mod print;
 mod problem;
 mod reader;
 mod rules;
-mod scaled;
 mod secrets;
 mod services;
 mod slack;
@@ -45,9 +44,11 @@ use std::path::{Path, PathBuf};
 
 pub use catalogue_file::{CatalogueFile, Refreshed, load_services};
 pub use environment::{Environment, PATH as PATH_VARIABLE, VARIABLES};
+pub use orchestrator::SHORTEST_INTERVAL;
 pub use problem::{Errors, Origin, Problem, Subject, Warning};
 
 use crate::domain::action::ActionKind;
+use crate::domain::speed::{Divide, divided};
 use crate::executor::Rails;
 use crate::planner::guardrails::Mode;
 use crate::{analyzer, control_loop, executor, planner, server, telemetry};
@@ -82,9 +83,29 @@ pub struct Config {
     pub notify: crate::notify::settings::Settings,
     pub github: crate::monitor::github::settings::Settings,
     pub logging: telemetry::Settings,
+    /// How many times faster than life the loop runs; `None`: in the world's own time. Not a key: see [`Config::scaled`].
+    pub rehearsal: Option<f64>,
 }
 
+divided!(Config {
+    orchestrator, monitor, analyze, plan, execute, knowledge, alertmanager, api, kubernetes, escalation, slack, notify, github,
+} unchanged {
+    // A log counts bytes and files.
+    logging,
+    rehearsal,
+});
+
 impl Config {
+    /// The same configuration for a loop that runs `speed` times as fast as life: every struct of settings says beside its
+    /// fields which of them are divided. A configuration that is scaled already becomes faster still.
+    #[must_use]
+    pub fn scaled(&self, speed: f64) -> Self {
+        let mut scaled = self.clone();
+        scaled.divide(speed);
+        scaled.rehearsal = Some(self.rehearsal.unwrap_or(1.0) * speed);
+        scaled
+    }
+
     /// Reads the file that `path`, else `MAPE_K_CONFIG`, names; else the default one, which may be missing.
     pub fn load(
         path: Option<&Path>,
@@ -207,6 +228,7 @@ impl Config {
             notify,
             github,
             logging,
+            rehearsal: None,
         }
         .joined()
     }

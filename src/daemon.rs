@@ -11,11 +11,13 @@ use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
 use crate::cycle::{Assessor, Cycle, Ids, Outside, People, Stages, Watch};
+use crate::domain::speed;
 use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
@@ -230,14 +232,14 @@ impl Daemon {
             None => (config.alertmanager.enabled && shared).then_some(api_address),
         };
         let parts = Box::pin(assemble(&config, clock)).await?;
-        let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let context = server::Context {
             handle: parts.handle.clone(),
             knowledge: parts.knowledge.clone(),
             metrics: parts.metrics.clone(),
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
+            rehearsal: config.rehearsal,
         };
         if let Some(address) = webhook_address.filter(|a| !a.ip().is_loopback())
             && config.alertmanager.webhook_token.is_none()
@@ -293,11 +295,11 @@ impl Daemon {
             elector.run(done).await;
             ("elector", Ok(()))
         });
+        let span = rehearsing(config.rehearsal);
         tasks.spawn(async move {
             let _ends_the_election = ended_loop.drop_guard();
-            let ended =
-                Box::pin(control_loop::run(cycle, publisher, terms, interval, gap, stopped)).await;
-            ("loop", ended.map_err(Error::from))
+            let run = control_loop::run(cycle, publisher, terms, interval, gap, stopped);
+            ("loop", Box::pin(run).instrument(span).await.map_err(Error::from))
         });
         tracing::info!(
             api = %api_address, tls = config.api.tls.is_some(), webhook = webhook_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"),
@@ -351,6 +353,17 @@ impl Daemon {
         tracing::info!("mape-k stopped");
         result
     }
+}
+
+/// What every line of the loop's log carries while it runs faster than life.
+fn rehearsing(speed: Option<f64>) -> tracing::Span {
+    speed.map_or_else(tracing::Span::none, |speed| {
+        tracing::warn!(
+            "{}: every duration of the loop is divided by {speed}; not for production",
+            speed::rehearsal(speed)
+        );
+        tracing::warn_span!("rehearsal", speed)
+    })
 }
 
 fn spawn_server(

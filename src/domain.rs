@@ -31,6 +31,7 @@ pub mod reading;
 pub mod rule;
 pub mod secret;
 pub mod service_incident;
+pub mod speed;
 pub mod standing;
 pub mod temporary;
 pub mod time;

@@ -45,6 +45,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     pub settings: Arc<Settings>,
     pub started_at: Time,
+    /// How many times faster than life the loop runs; `None`: in the world's own time.
+    pub rehearsal: Option<f64>,
 }
 
 impl Context {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::domain::speed::divided;
+
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     pub pattern_history_limit: usize,
@@ -31,6 +33,10 @@ pub struct Settings {
     #[serde(skip)]
     pub occurrence_window: Duration,
 }
+
+divided!(Settings {
+    algorithms, flapping, interval, poll_interval, forget_after, missing_after, never_seen_after, occurrence_window,
+} unchanged { pattern_history_limit, min_coverage });
 
 impl Settings {
     /// A sample older than this says nothing about the present.
@@ -66,6 +72,8 @@ pub struct Algorithms {
     pub sustained: Sustained,
 }
 
+divided!(Algorithms { temporal, spatial, causal, frequency, sustained } unchanged {});
+
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Temporal {
     pub enabled: bool,
@@ -74,6 +82,8 @@ pub struct Temporal {
     pub window: Duration,
     pub min_onsets: usize,
 }
+
+divided!(Temporal { window } unchanged { enabled, sensitivity, min_onsets });
 
 impl Default for Temporal {
     fn default() -> Self {
@@ -87,6 +97,8 @@ pub struct Spatial {
     pub sensitivity: f64,
     pub min_violations: usize,
 }
+
+divided!(Spatial {} unchanged { enabled, sensitivity, min_violations });
 
 impl Default for Spatial {
     fn default() -> Self {
@@ -107,6 +119,12 @@ pub struct Causal {
     pub window: usize,
     pub min_points: usize,
 }
+
+divided!(Causal {} unchanged {
+    enabled, sensitivity, correlation_threshold, latency, failure,
+    // Counted in points, not in time.
+    window, min_points,
+});
 
 impl Default for Causal {
     fn default() -> Self {
@@ -132,6 +150,8 @@ pub struct Frequency {
     pub window: Duration,
 }
 
+divided!(Frequency { window } unchanged { enabled, sensitivity, anomaly_threshold });
+
 impl Default for Frequency {
     fn default() -> Self {
         Self {
@@ -153,6 +173,8 @@ pub struct Sustained {
     pub of: usize,
 }
 
+divided!(Sustained {} unchanged { enabled, sensitivity, cycles, of });
+
 impl Default for Sustained {
     fn default() -> Self {
         Self { enabled: true, sensitivity: 0.75, cycles: 3, of: 4 }
@@ -171,6 +193,8 @@ pub struct Flapping {
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub quiet: Duration,
 }
+
+divided!(Flapping { window, clear, quiet } unchanged { returns });
 
 impl Default for Flapping {
     fn default() -> Self {

@@ -7,6 +7,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::rehearsal::speed;
 use super::start_logs;
 use crate::charter_sandbox::{self, Options};
 use crate::telemetry::{self, LogFormat};
@@ -25,8 +26,8 @@ pub struct Arguments {
     /// Serve /sandbox/*: inject faults, see the true state and every call
     #[arg(long)]
     sandbox: bool,
-    /// Run the plant so many times faster than life
-    #[arg(long, default_value_t = 1.0)]
+    /// Run the plant N times as fast as life, from 1 to 1000: beside `mape-k run --speed N`
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
     speed: f64,
 }
 
@@ -46,7 +47,7 @@ pub async fn run(arguments: Arguments, format: Option<LogFormat>) -> anyhow::Res
     };
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
-    tracing::info!(address = %listener.local_addr()?, sandbox = options.sandbox, "reference charter listens");
+    tracing::info!(address = %listener.local_addr()?, sandbox = options.sandbox, speed = options.speed, "reference charter listens");
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -12,6 +12,7 @@ use crate::domain::escalation::Escalation;
 use crate::domain::pause::Pause;
 use crate::domain::policy::Policy;
 use crate::domain::service_incident::ServiceIncident;
+use crate::domain::speed;
 use crate::domain::standing::Standing;
 use crate::domain::temporary::InForce;
 use crate::domain::time::Time;
@@ -140,6 +141,9 @@ fn print_state(state: &Value, statistics: &Value, out: &mut impl Write) -> std::
 }
 
 fn print_status(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
+    if let Some(speed) = status["rehearsal_speed"].as_f64() {
+        writeln!(out, "{}: every duration is divided by {speed}", speed::rehearsal(speed))?;
+    }
     writeln!(
         out,
         "cycles: {} since start, {} failed in a row ({}), last good one at {}",

@@ -15,7 +15,7 @@ const SLOW_INTERVAL: Duration = Duration::from_secs(60);
 /// Shorter, and a slow commit or a moment without the processor would change the leader; longer leaves a fault alone.
 const LEASES: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(300);
 /// Faster would be a busy loop against Prometheus.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) fn read(mut section: Section<'_>) -> Settings {
     let mut settings = Settings::default();

@@ -49,6 +49,7 @@ impl Serialize for Config {
             notify,
             github,
             logging,
+            rehearsal: _,
         } = self;
         let mut file = serializer.serialize_struct("Config", 15)?;
         file.serialize_field("orchestrator", orchestrator)?;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::domain::speed::divided;
+
 /// Only sets the default of `auto_approve`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -25,6 +27,12 @@ pub struct Settings {
     pub auto_approve: bool,
     pub log_level: Option<String>,
 }
+
+divided!(Settings { loop_interval } unchanged {
+    mode, plan_threshold, auto_approve, log_level,
+    // The lease is a promise between machines: their clocks, pauses and databases become no faster.
+    leader_lease,
+});
 
 impl Default for Settings {
     fn default() -> Self {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
+use super::speed::{Divide, divided};
 use super::{Cause, Labels};
 
 /// How bad it is.
@@ -133,6 +134,8 @@ pub struct MetricRule {
     pub threshold: f64,
 }
 
+divided!(MetricRule { increase_over } unchanged { metric, labels, aggregate, by, comparison, threshold });
+
 /// Labels that tell one controlled system from another.
 pub const IDENTITY_LABELS: [&str; 3] = ["cluster", "charter", "job"];
 
@@ -154,6 +157,17 @@ pub enum Measure {
     },
 }
 
+impl Divide for Measure {
+    fn divide(&mut self, speed: f64) {
+        match self {
+            Self::Metric(rule) => rule.divide(speed),
+            // A duration in the user's own PromQL is text.
+            Self::Query { promql: _, comparison: _, threshold: _ }
+            | Self::Condition { promql: _, present: _ } => {}
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rule {
     pub name: String,
@@ -163,6 +177,8 @@ pub struct Rule {
     pub component: ComponentFrom,
     pub cause: Option<Cause>,
 }
+
+divided!(Rule { measure } unchanged { name, severity, component, cause });
 
 impl Rule {
     #[must_use]

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 
 use crate::domain::catalogue::Tier;
+use crate::domain::speed::divided;
 
 /// When people are told of what can wait.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,9 @@ pub struct BusinessHours {
     /// In the order of the week.
     pub days: Vec<Weekday>,
 }
+
+// The hours of people, who live in the world's time.
+divided!(BusinessHours {} unchanged { start, end, time_zone, days });
 
 impl Default for BusinessHours {
     fn default() -> Self {
@@ -64,6 +68,12 @@ pub struct Settings {
     pub reports_dir: Option<PathBuf>,
     pub reports_max_files: usize,
 }
+
+divided!(Settings { interval, business_hours, repeat_after } unchanged {
+    services_file, default_tier, reports_dir, reports_max_files,
+    // The time-out of an assessment.
+    timeout,
+});
 
 impl Default for Settings {
     fn default() -> Self {

@@ -10,6 +10,7 @@ use super::gate::Rails;
 use crate::domain::action::ActionKind;
 use crate::domain::execution::ExecutionMode;
 use crate::domain::secret::Secret;
+use crate::domain::speed::divided;
 
 /// Does this Charter honour `Idempotency-Key`?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +36,10 @@ pub struct Settings {
     #[serde(serialize_with = "crate::domain::address::serialize")]
     pub charter_url: Url,
     pub charter_api_key: Option<Secret>,
-    /// Time-out of one call; not scaled by the demo.
+    /// Time-out of one call.
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub timeout_seconds: Duration,
-    /// Time-out of a whole policy; not scaled by the demo.
+    /// Time-out of all calls of a policy.
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub policy_timeout: Duration,
     /// Tries in all.
@@ -54,6 +55,12 @@ pub struct Settings {
     #[serde(skip)]
     pub rails: Rails,
 }
+
+divided!(Settings { settle_default, settle } unchanged {
+    charter_url, charter_api_key, max_retries, rollback_enabled, execution_mode, idempotent_charter, rails,
+    // Charter and the network become no faster.
+    timeout_seconds, policy_timeout,
+});
 
 impl Settings {
     #[must_use]

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use url::Url;
 
 use crate::domain::address;
+use crate::domain::speed::divided;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -98,6 +99,11 @@ pub struct Settings {
     #[serde(skip)]
     pub approval_ttl: Duration,
 }
+
+divided!(Settings { retention, judge_limit, alert_retention, approval_ttl } unchanged {
+    database, sqlite_path, postgres_url, pattern_learning_enabled, confidence_saturation_point, outcome_history_limit,
+    insight_generation_enabled,
+});
 
 impl Default for Settings {
     fn default() -> Self {

@@ -4,6 +4,7 @@
 //! two clocks is the skew. What is broken or missing is concluded elsewhere.
 
 mod client;
+mod interval;
 pub mod wire;
 
 use std::collections::HashMap;
@@ -15,11 +16,12 @@ use futures::future::{join, join_all, try_join, try_join_all};
 use tokio::time::Instant;
 
 use self::client::Batch;
+pub use self::interval::Sampled;
 use self::wire::Answer;
 use super::http::{self, Peer};
 use super::source::{MetricSource, all_failed};
 use super::window::windows;
-use super::{Settings, promql};
+use super::{Error, Settings, promql};
 use crate::clock::Clock;
 use crate::domain::Labels;
 use crate::domain::reading::{
@@ -56,6 +58,10 @@ struct Moment {
 }
 
 impl Prometheus {
+    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, Error> {
+        Ok(Self::over(http::network()?, settings, clock))
+    }
+
     #[must_use]
     pub fn over(wire: Arc<dyn Wire>, settings: &Settings, clock: Clock) -> Self {
         let peer = Peer::new(

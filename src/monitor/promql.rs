@@ -37,6 +37,40 @@ pub fn queries(metric: &MetricRule, scope: &Labels, windows: Option<&Windows>) -
     Queries { values, timestamps }
 }
 
+/// One series of the rule, whichever it is.
+#[must_use]
+pub fn any_series(metric: &MetricRule, scope: &Labels) -> String {
+    let matchers: Vec<Matcher> = metric.labels.iter().chain(scope).map(equal).collect();
+    format!("topk(1, {})", selector(&metric.metric, &matchers))
+}
+
+/// The raw samples of one series within the last `window`.
+#[must_use]
+pub fn samples(metric: &str, labels: &Labels, window: Duration) -> String {
+    let matchers: Vec<Matcher> = labels.iter().map(equal).collect();
+    format!("{}[{}]", selector(metric, &matchers), duration(window))
+}
+
+/// Does this PromQL look back over a window, or from an offset, of its own? What stands in quotes is no part of it.
+#[must_use]
+pub fn holds_duration(promql: &str) -> bool {
+    let (mut bare, mut quote, mut escaped) = (String::new(), None, false);
+    for c in promql.chars() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            // A string in backticks has no escapes.
+            Some(open) if c == '\\' && open != '`' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if matches!(c, '"' | '\'' | '`') => quote = Some(c),
+            None => bare.push(c),
+        }
+    }
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    bare.contains('[')
+        || bare.split(|c| !is_word(c)).any(|word| word.eq_ignore_ascii_case("offset"))
+}
+
 fn counter_values(metric: &MetricRule, matchers: &[Matcher], windows: &Windows) -> Vec<String> {
     let query = |more: &[Matcher], window: Duration| {
         let matchers: Vec<Matcher> = matchers.iter().chain(more).cloned().collect();
@@ -205,6 +239,27 @@ mod tests {
         assert_eq!(asked.len(), 2);
         assert!(asked[0].contains(r#"{severity="critical",policy_id!="p1"}[300s]"#), "{asked:?}");
         assert!(asked[1].contains(r#"{severity="critical",policy_id="p1"}[90500ms]"#), "{asked:?}");
+    }
+
+    #[test]
+    fn a_window_or_an_offset_of_its_own_is_seen_and_one_in_quotes_is_not() {
+        for promql in [
+            "rate(http_requests_total[5m]) > 1",
+            "max_over_time((a / b)[10m:1m])",
+            "a - a offset 1h",
+            r#"a{b="x\"[5m]"} - a OFFSET 5m"#,
+        ] {
+            assert!(holds_duration(promql), "{promql}");
+        }
+        for promql in [
+            "up",
+            r#"a{b=~"pod-[0-9]+"}"#,
+            "a{b=~'x[1-2]'}",
+            "a{b=`offset [5m]`}",
+            "log_offset > 3",
+        ] {
+            assert!(!holds_duration(promql), "{promql}");
+        }
     }
 
     #[test]

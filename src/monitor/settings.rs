@@ -10,6 +10,7 @@ use crate::domain::rule::{
     Aggregate, Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity,
 };
 use crate::domain::secret::Secret;
+use crate::domain::speed::divided;
 use crate::domain::{CHARTER, Cause, Labels};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +40,12 @@ pub struct Settings {
     #[serde(skip)]
     pub max_skew: Duration,
 }
+
+divided!(Settings { poll_interval, rules } unchanged {
+    source, prometheus_url, scrape_url, bearer_token, scope, min_coverage,
+    // The time-out of a call, and how far apart two clocks may be: neither network nor clocks become faster.
+    query_timeout, max_skew,
+});
 
 impl Default for Settings {
     fn default() -> Self {
@@ -154,6 +161,10 @@ pub struct AlertmanagerSettings {
     #[serde(skip)]
     pub trust_absence_after: Duration,
 }
+
+divided!(AlertmanagerSettings { wake_gap, trust_absence_after } unchanged {
+    enabled, url, webhook_host, webhook_port, webhook_path, webhook_token, receiver, max_body_bytes, handlers, ignore,
+});
 
 impl Default for AlertmanagerSettings {
     fn default() -> Self {

@@ -4,6 +4,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::domain::secret::Secret;
+use crate::domain::speed::divided;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Channels {
@@ -11,6 +12,8 @@ pub struct Channels {
     pub infrastructure: String,
     pub test: String,
 }
+
+divided!(Channels {} unchanged { critical, infrastructure, test });
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Slack {
@@ -25,6 +28,8 @@ pub struct Slack {
     /// Everything goes to the test channel and says so.
     pub test_mode: bool,
 }
+
+divided!(Slack { channels } unchanged { enabled, api_url, token, webhook_url, test_mode });
 
 impl Default for Slack {
     fn default() -> Self {
@@ -52,7 +57,11 @@ pub struct Alertmanager {
     pub url: Option<Url>,
 }
 
+divided!(Alertmanager {} unchanged { enabled, url });
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Settings {
     pub alertmanager: Alertmanager,
 }
+
+divided!(Settings { alertmanager } unchanged {});

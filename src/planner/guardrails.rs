@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::domain::action::ActionKind;
+use crate::domain::speed::divided;
 pub use crate::domain::standing::Mode;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,6 +32,10 @@ pub struct Guardrails {
     pub breaker: Breaker,
     pub storm: Storm,
 }
+
+divided!(Guardrails { temporary_limit, cooldown, budget, fleet, breaker, storm } unchanged {
+    mode, auto_approve_high_risk, forbidden_actions, actions_per_incident, actions_per_cause_per_day, failures_per_remedy,
+});
 
 impl Default for Guardrails {
     fn default() -> Self {
@@ -63,6 +68,8 @@ pub struct Cooldown {
     pub opposite: Duration,
 }
 
+divided!(Cooldown { shortest, longest, opposite } unchanged {});
+
 impl Default for Cooldown {
     fn default() -> Self {
         Self {
@@ -88,6 +95,8 @@ pub struct Budget {
     pub day: Duration,
 }
 
+divided!(Budget { override_gap, hour, day } unchanged { per_hour, per_target_per_hour, overrides_per_day });
+
 impl Default for Budget {
     fn default() -> Self {
         Self {
@@ -110,6 +119,8 @@ pub struct Fleet {
     pub redundancy_groups: Vec<BTreeSet<String>>,
 }
 
+divided!(Fleet {} unchanged { share, redundancy_groups });
+
 impl Default for Fleet {
     fn default() -> Self {
         Self { share: 0.10, redundancy_groups: Vec::new() }
@@ -126,6 +137,8 @@ pub struct Breaker {
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub open_for: Duration,
 }
+
+divided!(Breaker { open_for } unchanged { degradations, of, ineffective });
 
 impl Default for Breaker {
     fn default() -> Self {
@@ -149,6 +162,8 @@ pub struct Storm {
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub leave_after: Duration,
 }
+
+divided!(Storm { within, leave_after } unchanged { firing, unhealthy, min_components, min_sick });
 
 impl Default for Storm {
     fn default() -> Self {

@@ -10,6 +10,7 @@ use super::guardrails::{Guardrails, Mode};
 
 use crate::domain::Cause;
 use crate::domain::action::{ActionKind, RebalanceStrategy, Risk};
+use crate::domain::speed::{Divide, divided};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -56,6 +57,13 @@ pub struct Settings {
     #[serde(skip)]
     pub min_coverage: f64,
 }
+
+divided!(Settings {
+    approval_ttl, scaling, give_back, strategies, guardrails, incident_gap, rejection_holds, resize_settle, settle,
+} unchanged {
+    plan_threshold, auto_approve, cost_model, benefit_target, min_confidence, min_score, max_policies_per_analysis,
+    saturation, learning, min_coverage,
+});
 
 impl Settings {
     #[must_use]
@@ -108,6 +116,8 @@ pub struct Scaling {
     pub max_replicas: u32,
 }
 
+divided!(Scaling {} unchanged { factor, min_replicas, max_replicas });
+
 impl Default for Scaling {
     fn default() -> Self {
         Self { factor: 1.5, min_replicas: 1, max_replicas: 20 }
@@ -120,6 +130,8 @@ pub struct GiveBack {
     #[serde(serialize_with = "crate::domain::time::optional_seconds")]
     pub after: Option<Duration>,
 }
+
+divided!(GiveBack { after } unchanged {});
 
 /// One candidate of a cause: an action, its configured parameters, and what it comes after.
 ///
@@ -153,6 +165,29 @@ pub struct Strategy {
     /// scale_up, scale_down: an absolute size instead of the computed one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u32>,
+}
+
+impl Divide for Strategy {
+    /// Charter counts whole seconds, and a state without an end would be no temporary state.
+    fn divide(&mut self, speed: f64) {
+        let Self {
+            action: _,
+            after: _,
+            service: _,
+            graceful: _,
+            policy_set: _,
+            validation_type: _,
+            rate_limit: _,
+            duration_seconds,
+            strategy: _,
+            settings: _,
+            replicas: _,
+        } = self;
+        duration_seconds.divide(speed);
+        if let Some(lasts) = duration_seconds {
+            *lasts = Duration::from_secs(lasts.as_secs().max(1));
+        }
+    }
 }
 
 impl Strategy {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::domain::secret::Secret;
+use crate::domain::speed::divided;
 
 /// A dashboard, Prometheus and `mape-k status` ask some 10 times a second together: this is fifty times as much. The
 /// webhook has its own multiple of it.
@@ -30,6 +31,12 @@ pub struct Settings {
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub stall_after: Duration,
 }
+
+divided!(Settings { stall_after } unchanged {
+    host, port, token, read_token, cors_origins, tls,
+    // Of callers, who live in the world's time.
+    rate_limit,
+});
 
 /// Paths of PEM files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

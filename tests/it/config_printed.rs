@@ -1,5 +1,6 @@
 //! The effective configuration: printed, loaded again, checked by check-config and scaled.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mape_k::cli::Output;
@@ -80,9 +81,102 @@ fn secrets_and_passwords_are_never_printed_and_their_stars_never_loaded() {
     assert_eq!(paths, secrets, "{errors}");
 }
 
-/// Nothing of the demo's time is forgotten; only the time-outs of calls stay.
+/// Issue 14, "speed": a new duration is divided, or is named here as one that belongs to the world.
 #[test]
-fn scaling_divides_every_duration_except_the_time_outs_of_calls() {
+fn scaling_divides_every_duration_except_the_worlds_own() {
+    let config = accepted("plan: {give_back: {after: 1h}}");
+    let (before, after) = (durations(&config), durations(&config.scaled(30.0)));
+    let unchanged: BTreeSet<&str> = before
+        .iter()
+        .zip(&after)
+        .filter(|((_, before), (_, after))| *before > 0.0 && (before - after).abs() < 1e-9)
+        .map(|((name, _), _)| name.as_str())
+        .collect();
+    let worlds = [
+        "execute.policy_timeout",
+        "execute.timeout_seconds",
+        "escalation.timeout",
+        "monitor.max_skew",
+        "monitor.query_timeout",
+        "orchestrator.leader_lease",
+    ];
+    assert_eq!(unchanged, worlds.into());
+    assert_eq!(before.len(), after.len());
+    for ((name, before), (_, after)) in before.iter().zip(&after) {
+        let is_divided = (before / 30.0 - after).abs() < 1e-6;
+        assert!(is_divided || unchanged.contains(name.as_str()), "{name}: {before} s, {after} s");
+    }
+    assert!(before.len() > 60, "{before:?}");
+}
+
+/// Every duration of every section in seconds, those that are no keys among them, by section and field.
+fn durations(config: &Config) -> Vec<(String, f64)> {
+    let sections = [
+        ("orchestrator", format!("{:#?}", config.orchestrator)),
+        ("monitor", format!("{:#?}", config.monitor)),
+        ("analyze", format!("{:#?}", config.analyze)),
+        ("plan", format!("{:#?}", config.plan)),
+        ("execute", format!("{:#?}", config.execute)),
+        ("knowledge", format!("{:#?}", config.knowledge)),
+        ("alertmanager", format!("{:#?}", config.alertmanager)),
+        ("api", format!("{:#?}", config.api)),
+        ("kubernetes", format!("{:#?}", config.kubernetes)),
+        ("escalation", format!("{:#?}", config.escalation)),
+        ("slack", format!("{:#?}", config.slack)),
+        ("notify", format!("{:#?}", config.notify)),
+        ("github", format!("{:#?}", config.github)),
+        ("logging", format!("{:#?}", config.logging)),
+    ];
+    let mut found = Vec::new();
+    for (section, text) in sections {
+        let mut field = "";
+        for line in text.lines() {
+            let value = match line.trim().split_once(": ") {
+                Some((name, value)) => {
+                    field = name;
+                    value
+                }
+                None => line.trim(),
+            };
+            found.extend(seconds(value).map(|seconds| (format!("{section}.{field}"), seconds)));
+        }
+    }
+    found
+}
+
+/// `1.5s,`, `500ms,`: as a duration shows itself.
+fn seconds(value: &str) -> Option<f64> {
+    let value = value.trim_end_matches(',');
+    [("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9), ("s", 1.0)]
+        .into_iter()
+        .find_map(|(unit, factor)| Some(value.strip_suffix(unit)?.parse::<f64>().ok()? * factor))
+}
+
+/// No duration becomes zero, temporary states stay whole seconds within their limit, and what is printed is still accepted.
+#[test]
+fn a_scaled_configuration_is_still_accepted() {
+    for speed in [1.0, 1.7, 7.0, 30.0, 77.7, 300.0] {
+        for text in ["", "plan: {give_back: {after: 1ms}}", "alertmanager: {wake_gap: 0}"] {
+            let scaled = accepted(text).scaled(speed);
+            let yaml = scaled.to_yaml().expect("prints");
+            let (again, _) = parse(&yaml).unwrap_or_else(|errors| panic!("at {speed}: {errors}"));
+            assert_eq!(again.to_yaml().expect("prints"), yaml, "at {speed}");
+            let limit = scaled.plan.guardrails.temporary_limit;
+            for strategy in scaled.plan.strategies.values().flatten() {
+                let lasts = strategy.duration_seconds.unwrap_or(Duration::from_secs(1));
+                assert!(lasts <= limit && lasts.subsec_nanos() == 0, "at {speed}: {lasts:?}");
+            }
+        }
+    }
+    let text = "plan: {strategies: {slow: [{action: throttle_requests, duration_seconds: 2}]}}";
+    let scaled = accepted(text).scaled(30.0);
+    let lasts = scaled.plan.strategies.values().flatten().filter_map(|s| s.duration_seconds).min();
+    assert_eq!(lasts, Some(Duration::from_secs(1)));
+}
+
+/// The values that the demo has always had.
+#[test]
+fn the_demo_divides_by_thirty_and_leaves_the_time_outs_of_calls() {
     let config = accepted("plan: {give_back: {after: 1h}}");
     let scaled = config.scaled(30.0);
     let (before, after) = (printed(&config), printed(&scaled));
@@ -91,6 +185,7 @@ fn scaling_divides_every_duration_except_the_time_outs_of_calls() {
         "execute.timeout_seconds",
         "execute.policy_timeout",
         "escalation.timeout",
+        "orchestrator.leader_lease",
     ];
     let changed = [
         "orchestrator.loop_interval",
@@ -126,7 +221,7 @@ fn scaling_divides_every_duration_except_the_time_outs_of_calls() {
         assert!((at(&before, path) - at(&after, path)).abs() < 1e-9, "{path}");
     }
     let secs = Duration::from_secs;
-    assert_eq!(scaled.monitor.max_skew, secs(1));
+    assert_eq!(scaled.monitor.max_skew, secs(30));
     assert_eq!(scaled.analyze.interval, secs(1));
     assert_eq!(scaled.analyze.poll_interval, secs(1));
     assert_eq!(scaled.analyze.forget_after, secs(20));

@@ -15,6 +15,7 @@ mod kills;
 mod leaders;
 mod load;
 mod outage;
+mod rehearsal;
 mod stack;
 mod starts;
 mod stopping;

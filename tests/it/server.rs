@@ -89,6 +89,7 @@ impl Setup {
             metrics: metrics.clone(),
             settings: Arc::new(self.api),
             started_at: self.clock.now(),
+            rehearsal: None,
         };
         let (intake, writer) = Intake::new(
             &self.alertmanager,

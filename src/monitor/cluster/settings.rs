@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::domain::cluster::Kind;
+use crate::domain::speed::divided;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -18,6 +19,8 @@ pub struct Settings {
     /// Last lines of a failing container's log that a finding carries; 0: none are read.
     pub log_lines: u32,
 }
+
+divided!(Settings {} unchanged { enabled, kubeconfig, namespaces, kinds, log_lines });
 
 impl Default for Settings {
     fn default() -> Self {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::domain::secret::Secret;
+use crate::domain::speed::divided;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -19,6 +20,8 @@ pub struct Settings {
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub window: Duration,
 }
+
+divided!(Settings { window } unchanged { enabled, api_url, token, owner, repository });
 
 impl Default for Settings {
     fn default() -> Self {

@@ -38,6 +38,9 @@ pub(super) struct Status {
     last_cycle_status: Option<CycleStatus>,
     last_error: Option<String>,
     health: Health,
+    /// `mape-k run --speed`: how many times faster than life the loop runs. Absent in the world's own time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rehearsal_speed: Option<f64>,
     /// Incidents that last, by severity.
     incidents: BTreeMap<&'static str, usize>,
     /// The last decision of which people were, or should have been, told.
@@ -70,6 +73,7 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         last_cycle_status: view.last_status,
         last_error: view.last_error.clone(),
         health: if view.failed_cycles < FAILING { Health::Healthy } else { Health::Degraded },
+        rehearsal_speed: context.rehearsal,
         incidents,
         last_decision,
         last_notification,

@@ -21,6 +21,7 @@ async fn status(running: &Running) -> serde_json::Value {
         metrics: running.parts.metrics.clone(),
         settings: Arc::default(),
         started_at: running.parts.handle.now(),
+        rehearsal: None,
     };
     let mut request =
         axum::http::Request::get("/api/v1/status").body(Body::empty()).expect("a request");

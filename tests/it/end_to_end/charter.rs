@@ -15,8 +15,12 @@ pub struct Charter {
 
 impl Charter {
     pub async fn start() -> Self {
+        Self::start_at(SPEED).await
+    }
+
+    pub async fn start_at(speed: f64) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
-        let speed = SPEED.to_string();
+        let speed = speed.to_string();
         let args = ["charter", "--sandbox", "--listen", &address, "--speed", &speed];
         let mut process = Process::start_mape_k(&args, &[]);
         let http = reqwest::Client::builder().timeout(SOON).build().expect("an HTTP client");

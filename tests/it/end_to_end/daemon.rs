@@ -32,6 +32,8 @@ pub struct Settings {
     pub file: Value,
     pub api: String,
     pub webhook: String,
+    /// Of `mape-k run`, beside --config.
+    pub flags: Vec<String>,
     folder: TempDir,
 }
 
@@ -61,6 +63,7 @@ impl Settings {
             file,
             api: format!("127.0.0.1:{api}"),
             webhook: format!("http://127.0.0.1:{webhook}/webhooks/alerts"),
+            flags: Vec::new(),
             folder,
         }
     }
@@ -109,7 +112,9 @@ impl Daemon {
         assert!(self.process.is_none(), "the daemon runs already");
         let file = self.settings.write();
         let file = file.to_str().expect("a plain path");
-        self.process = Some(Process::start_mape_k(&["run", "--config", file], env));
+        let mut args = vec!["run", "--config", file];
+        args.extend(self.settings.flags.iter().map(String::as_str));
+        self.process = Some(Process::start_mape_k(&args, env));
         self.answers().await;
     }
 

@@ -26,8 +26,17 @@ pub struct Surroundings {
 
 impl Surroundings {
     pub async fn start() -> Self {
-        let charter = Charter::start().await;
-        let mut settings = Settings::shipped(SPEED);
+        Self::around(Charter::start().await, Settings::shipped(SPEED)).await
+    }
+
+    /// The shipped durations as they are, for a loop that is told its speed by `--speed` as Charter is.
+    pub async fn rehearsing(speed: f64) -> Self {
+        let mut settings = Settings::shipped(1.0);
+        settings.flags = vec!["--speed".to_owned(), speed.to_string()];
+        Self::around(Charter::start_at(speed).await, settings).await
+    }
+
+    async fn around(charter: Charter, mut settings: Settings) -> Self {
         let alertmanager = Alertmanager::start(&settings.webhook, Some(PATIENCE)).await;
         let alerts_to = alertmanager.server.address();
         let targets =
