@@ -72,6 +72,7 @@ impl Config {
             read_token: _,
             // Of peers, which live in the world's time.
             rate_limit: _,
+            allowed_hosts: _,
             cors_origins: _,
             tls: _,
             stall_after,
