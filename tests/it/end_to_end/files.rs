@@ -125,7 +125,7 @@ async fn s14_the_soft_limit_of_open_files_is_raised_at_the_start() {
     let charter = FakeCharter::start().await;
     let target = Target::start(0.2, 0.0, 2).await;
     let settings = Settings::scraping(&target.url, &charter.base, SPEED);
-    let mut daemon = Daemon::start_after(settings, "ulimit -Hn 4096; ulimit -Sn 256").await;
+    let mut daemon = Daemon::start_after(settings, "ulimit -Sn 256 && ulimit -Hn 4096").await;
     assert_eq!(limits(&mut daemon), ("4096".to_owned(), "4096".to_owned()));
     let log = daemon.process().stderr();
     assert!(!log.contains("limit of open files"), "{log}");
