@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::metrics::labels::{CallResult, CharterCall};
 use crate::monitor::cluster::{self, ClusterWatch, Patience};
 use crate::monitor::github::Github;
-use crate::monitor::{self, Monitor};
+use crate::monitor::{self, AlertmanagerSettings, Monitor};
 use crate::notify::{self, Notifiers};
 use crate::server;
 use crate::server::capacity::Capacity;
@@ -244,14 +244,11 @@ impl Daemon {
         // Listening comes first: a port that is taken must be said before anything is touched.
         let api = listen(&config.api.host, config.api.port, "api.port").await?;
         let shared = one_listener(&config);
-        let webhook = if config.alertmanager.enabled && !shared {
-            let settings = &config.alertmanager;
-            Some(
-                listen(&settings.webhook_host, settings.webhook_port, "alertmanager.webhook_port")
-                    .await?,
-            )
-        } else {
-            None
+        let webhook = match &config.alertmanager {
+            AlertmanagerSettings { enabled: true, webhook_host, webhook_port, .. } if !shared => {
+                Some(listen(webhook_host, *webhook_port, "alertmanager.webhook_port").await?)
+            }
+            _ => None,
         };
         let api_address = local(&api, "api.port")?;
         let webhook_address = match &webhook {
