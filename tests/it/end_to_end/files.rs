@@ -28,7 +28,7 @@ async fn hold_on(from: IpAddr, to: SocketAddr) {
         socket.bind(SocketAddr::new(from, 0)).expect("an address of this machine");
         if let Ok(mut stream) = socket.connect(to).await {
             // Until it is closed.
-            stream.read(&mut [0; 1]).await.ok();
+            stream.read_u8().await.ok();
         }
         // Often enough that no place stays free, and no load that is about something else.
         tokio::time::sleep(Duration::from_millis(500)).await;
