@@ -23,9 +23,10 @@ use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
 use crate::monitor::cluster::{self, ClusterWatch, Patience};
 use crate::monitor::github::Github;
-use crate::monitor::{self, Monitor};
+use crate::monitor::{self, AlertmanagerSettings, Monitor};
 use crate::notify::{self, Notifiers};
 use crate::server;
+use crate::server::capacity::Capacity;
 use crate::wire::Wire;
 
 /// A stopping daemon that is not done by then is ended anyway: the promise is 10 s in all.
@@ -213,18 +214,16 @@ pub struct Daemon {
 impl Daemon {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, Error> {
         let config = Arc::new(config);
+        let most = connections(&config);
         let tls = config.api.tls.as_ref().map(server::tls::Tls::load).transpose()?;
         // Listening comes first: a port that is taken must be said before anything is touched.
         let api = listen(&config.api.host, config.api.port, "api.port").await?;
-        let shared = config.alertmanager.webhook_port == config.api.port && config.api.port != 0;
-        let webhook = if config.alertmanager.enabled && !shared {
-            let settings = &config.alertmanager;
-            Some(
-                listen(&settings.webhook_host, settings.webhook_port, "alertmanager.webhook_port")
-                    .await?,
-            )
-        } else {
-            None
+        let shared = one_listener(&config);
+        let webhook = match &config.alertmanager {
+            AlertmanagerSettings { enabled: true, webhook_host, webhook_port, .. } if !shared => {
+                Some(listen(webhook_host, *webhook_port, "alertmanager.webhook_port").await?)
+            }
+            _ => None,
         };
         let api_address = local(&api, "api.port")?;
         let webhook_address = match &webhook {
@@ -264,7 +263,8 @@ impl Daemon {
             match webhook {
                 Some(listener) => {
                     let router = server::webhook_router(intake);
-                    spawn_server(&mut tasks, "webhook", listener, router, tls.clone(), &stop);
+                    let server = (most, listener, router, tls.clone());
+                    spawn_server(&mut tasks, "webhook", server, &stop);
                     server::api_router(context)
                 }
                 None => server::combined_router(context, intake),
@@ -272,7 +272,7 @@ impl Daemon {
         } else {
             server::api_router(context)
         };
-        spawn_server(&mut tasks, "api", api, router, tls, &stop);
+        spawn_server(&mut tasks, "api", (most, api, router, tls), &stop);
         let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
         let (stopped, cycle, publisher) = (stop.clone(), parts.cycle, parts.publisher);
         if let Some(cluster) = parts.cluster {
@@ -369,19 +369,29 @@ fn rehearsing(speed: Option<f64>) -> tracing::Span {
 fn spawn_server(
     tasks: &mut JoinSet<(&'static str, Result<(), Error>)>,
     name: &'static str,
-    listener: TcpListener,
-    router: axum::Router,
-    tls: Option<server::tls::Tls>,
+    (most, listener, router, tls): (usize, TcpListener, axum::Router, Option<server::tls::Tls>),
     stop: &CancellationToken,
 ) {
     let stop = stop.clone();
     tasks.spawn(async move {
-        match tls {
-            Some(tls) => server::serve_tls(listener, router, tls, stop).await,
-            None => server::serve(listener, router, stop).await,
-        }
+        server::serve_within(most, listener, router, tls, stop).await;
         (name, Ok(()))
     });
+}
+
+/// Do the API and the webhook have one port?
+fn one_listener(config: &Config) -> bool {
+    config.alertmanager.webhook_port == config.api.port && config.api.port != 0
+}
+
+/// The connections that each listener may hold at once.
+fn connections(config: &Config) -> usize {
+    let two = config.alertmanager.enabled && !one_listener(config);
+    let kubernetes = &config.kubernetes;
+    // Each is a connection of its own: one a kind and namespace.
+    let watches = kubernetes.kinds.len() * kubernetes.namespaces.len().max(1);
+    let watches = if kubernetes.enabled { watches } else { 0 };
+    Capacity::in_force(1 + usize::from(two), watches).connections
 }
 
 async fn listen(host: &str, port: u16, key: &'static str) -> Result<TcpListener, Error> {

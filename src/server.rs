@@ -12,11 +12,14 @@ pub mod settings;
 
 mod access;
 mod api;
+pub mod capacity;
 pub mod description;
 mod health;
+mod host;
 mod intake;
 mod limits;
 mod listen;
+mod log_throttle;
 mod patience;
 mod places;
 mod reply;
@@ -34,7 +37,7 @@ use crate::metrics::Metrics;
 use reply::ApiError;
 
 pub use intake::{Intake, Writer};
-pub use listen::{serve, serve_tls};
+pub use listen::{serve, serve_tls, serve_within};
 pub use settings::Settings;
 
 /// What every handler reads. Cheap to clone.
@@ -84,7 +87,7 @@ pub fn combined_router(context: Context, intake: Intake) -> Router {
 }
 
 fn api_routes(context: Context) -> Router {
-    Router::from(health::described()).merge(api::routes(&context)).with_state(context)
+    health::routes(&context).merge(api::routes(&context)).with_state(context)
 }
 
 fn finish(router: Router) -> Router {

@@ -18,6 +18,9 @@ pub(super) fn read(mut section: Section<'_>, loop_interval: std::time::Duration)
     let mut settings = reach(&mut section);
     check_tokens(&section, &settings);
     section.read("rate_limit", &mut settings.rate_limit, per_second);
+    if let Some(items) = section.list("allowed_hosts") {
+        settings.allowed_hosts = items.into_iter().filter_map(|item| item.parse(host)).collect();
+    }
     if let Some(items) = section.list("cors_origins") {
         settings.cors_origins = items.into_iter().filter_map(|item| item.parse(origin)).collect();
     }

@@ -1,21 +1,24 @@
 //! Who may read and who may change something: bearer tokens of two scopes, and without one for changes only peers on
 //! this very machine. Also how often one may ask at all.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
-use axum::http::uri::Authority;
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
-use super::Settings;
 use super::limits::{Limits, Wait};
+use super::places::Activity;
 use super::reply::ApiError;
+use super::{Settings, host};
 use crate::domain::secret::Secret;
+
+/// Of a name that is told to whoever sent it: longer than any in DNS.
+const LONGEST_NAME: usize = 260;
 
 /// Does the request carry this token? Takes the same time wherever the two differ.
 #[must_use]
@@ -53,20 +56,23 @@ impl Door {
             );
             too_many(text, wait)
         };
-        let has = |token: &Option<Secret>| {
-            token.as_ref().is_some_and(|token| carries(request.headers(), token))
-        };
-        if has(token) {
+        if has(token.as_ref(), request) {
+            keeps_its_connection(request);
             return self.limits.operator(request).map_err(too_often);
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if reads && (read_token.is_none() || has(read_token)) {
-            return self.limits.request(request).map_err(too_often);
+        let may_read = has(read_token.as_ref(), request);
+        if may_read {
+            keeps_its_connection(request);
+        }
+        if reads && (read_token.is_none() || may_read) {
+            self.limits.request(request).map_err(too_often)?;
+            return if may_read { Ok(()) } else { by_its_name(&self.settings, request) };
         }
         if reads {
             return Err(self.unauthorized(request, "api.read_token or api.token"));
         }
-        if has(read_token) {
+        if may_read {
             self.limits.request(request).map_err(too_often)?;
             return Err(ApiError::Forbidden(
                 "this token may only read: send the operate token (api.token) as Authorization: Bearer <token>",
@@ -75,11 +81,15 @@ impl Door {
         if token.is_some() {
             return Err(self.unauthorized(request, "api.token"));
         }
-        if is_local(request) && addresses_this_machine(request) {
+        let (local, forwarded) =
+            (host::is_from_loopback(request), host::is_forwarded(request.headers()));
+        if local && !forwarded && host::addresses_this_machine(request) {
             return self.limits.operator(request).map_err(too_often);
         }
         self.limits.request(request).map_err(too_often)?;
-        Err(ApiError::Forbidden(if is_local(request) {
+        Err(ApiError::Forbidden(if local && forwarded {
+            "a proxy sent this on (X-Forwarded-For, Forwarded, Via or the like), and without api.token only a request that comes from the daemon's own machine itself may change something: configure api.token (or api.token_file) and send it as Authorization: Bearer <token>"
+        } else if local {
             "without api.token a change must be sent to localhost or a loopback address and by no web page of another origin: configure api.token (or api.token_file) and send it as Authorization: Bearer <token>"
         } else {
             "without api.token this is served to the daemon's own machine only: configure api.token (or api.token_file) and send it as Authorization: Bearer <token>"
@@ -100,6 +110,40 @@ impl Door {
     }
 }
 
+fn has(token: Option<&Secret>, request: &Request) -> bool {
+    token.is_some_and(|token| carries(request.headers(), token))
+}
+
+/// A connection that carried a configured token is not closed to make room for others.
+pub(super) fn keeps_its_connection(request: &Request) {
+    if let Some(activity) = request.extensions().get::<Activity>() {
+        activity.carried_token();
+    }
+}
+
+/// Whoever reads without a token from this machine has to call the daemon by one of its names.
+fn by_its_name(settings: &Settings, request: &Request) -> Result<(), ApiError> {
+    let Some(name) = host::strange_name(request, settings) else { return Ok(()) };
+    let name: String = name.chars().take(LONGEST_NAME).collect();
+    Err(ApiError::Misdirected(format!(
+        "{name:?} is no name of this daemon: from its own machine it is read without a token as localhost, by an IP address, or by a name of api.allowed_hosts, so that no web page reads it through somebody's browser. Add the name to api.allowed_hosts, or configure api.read_token and send it as Authorization: Bearer <token>"
+    )))
+}
+
+/// The same for what stands outside the door and is more than a probe asks for.
+pub(super) async fn named(
+    State(settings): State<Arc<Settings>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Settings { token, read_token, .. } = &*settings;
+    let has_token = has(token.as_ref(), &request) || has(read_token.as_ref(), &request);
+    match by_its_name(&settings, &request) {
+        Err(error) if !has_token => error.into_response(),
+        Ok(()) | Err(_) => next.run(request).await,
+    }
+}
+
 fn too_many(text: String, Wait(wait): Wait) -> ApiError {
     ApiError::TooMany { text, wait }
 }
@@ -110,29 +154,4 @@ pub(super) async fn guard(State(door): State<Door>, request: Request, next: Next
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
-}
-
-fn is_local(request: &Request) -> bool {
-    request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback())
-}
-
-/// A web page whose name somebody has pointed at 127.0.0.1 is local, too, and a browser on this machine would send what
-/// it asks for: but with that name as `Host`, and every page's POST with its `Origin`.
-fn addresses_this_machine(request: &Request) -> bool {
-    let text = |name| request.headers().get_all(name).iter().map(|value| value.to_str().ok());
-    let mut hosts = text(HOST);
-    let (Some(Some(host)), None) = (hosts.next(), hosts.next()) else { return false };
-    let Ok(authority) = host.parse::<Authority>() else { return false };
-    let own = [format!("http://{host}"), format!("https://{host}")];
-    is_loopback(authority.host())
-        && request.uri().host().is_none_or(is_loopback)
-        && text(ORIGIN).all(|origin| origin.is_some_and(|o| own.iter().any(|own| own == o)))
-}
-
-fn is_loopback(host: &str) -> bool {
-    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
 }

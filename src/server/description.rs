@@ -31,7 +31,9 @@ Every answer but those of `/metrics` is JSON; one that is no success is `{\"erro
 path that nobody serves is 404, another method 405 with an `Allow` header, a head of more than 64 headers or 16 KiB 431.
 
 Without `api.token` a POST is taken from the daemon's own machine alone; with `api.read_token` each GET under `/api/v1` \
-needs a token too. `/health`, `/ready` and `/metrics` are open.";
+needs a token too. `/health`, `/ready` and `/metrics` are open. Without a token the daemon's own machine reads the API and \
+`/metrics` as localhost, by an IP address, or by a name of `api.allowed_hosts`; another `Host` is answered 421. From other \
+machines any name will do.";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -119,6 +121,11 @@ fn whole() -> utoipa::openapi::OpenApi {
         }
         if let Some(operation) = &mut item.get {
             guard(operation, &["token", "read_token"]);
+            refuse(
+                operation,
+                "421",
+                "Without a token, from the daemon's own machine, by a name that is none of its names (`api.allowed_hosts`).",
+            );
             if operation.parameters.is_some() {
                 refuse(operation, "400", "A parameter is unknown, or not what it may be.");
             }
@@ -129,7 +136,7 @@ fn whole() -> utoipa::openapi::OpenApi {
             refuse(
                 operation,
                 "403",
-                "This token may only read; or there is no `api.token`, and this is not the daemon's machine.",
+                "This token may only read; or there is no `api.token`, and it does not come from the daemon's machine itself.",
             );
             refuse(
                 operation,

@@ -8,17 +8,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, middleware};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Context;
+use super::reply::Problem;
+use super::{Context, access};
 use crate::control_loop::handle::Leader;
 use crate::domain::cycle::CycleStatus;
 use crate::domain::reading::Source;
@@ -83,7 +84,18 @@ struct Ready {
 
 /// They stand outside the door of the API: probes carry no token.
 pub fn described() -> OpenApiRouter<Context> {
-    OpenApiRouter::default().routes(routes!(health)).routes(routes!(ready)).routes(routes!(metrics))
+    probes().merge(OpenApiRouter::default().routes(routes!(metrics)))
+}
+
+fn probes() -> OpenApiRouter<Context> {
+    OpenApiRouter::default().routes(routes!(health)).routes(routes!(ready))
+}
+
+/// A probe is answered by whatever name it uses: a sidecar passes on the name that it was asked by.
+pub fn routes(context: &Context) -> Router<Context> {
+    let named = middleware::from_fn_with_state(context.settings.clone(), access::named);
+    let metrics = OpenApiRouter::default().routes(routes!(metrics)).layer(named);
+    Router::from(probes().merge(metrics))
 }
 
 /// Is the loop alive? For liveness probes: a sick Charter or Prometheus never makes it 503.
@@ -301,7 +313,10 @@ async fn missing_follower(context: &Context, view: &LoopView, leader: &Leader) -
     get,
     path = "/metrics",
     tag = "Probes",
-    responses((status = 200, description = "Prometheus' text format 0.0.4.", body = String, content_type = "text/plain"))
+    responses(
+        (status = 200, description = "Prometheus' text format 0.0.4.", body = String, content_type = "text/plain"),
+        (status = 421, description = "Without a token, from the daemon's own machine, by a name that is none of its names.", body = Problem),
+    )
 )]
 pub async fn metrics(State(context): State<Context>) -> Response {
     ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], context.metrics.gather()).into_response()

@@ -8,7 +8,7 @@ mod sort;
 mod writer;
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -17,11 +17,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::Serialize;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use utoipa::{OpenApi, ToSchema};
 
 use super::access;
-use super::limits::Limits;
+use super::limits::{Limits, peer};
+use super::log_throttle::LogThrottle;
 use super::reply::{ApiError, Problem};
 use crate::control_loop::handle::LoopHandle;
 use crate::knowledge::Knowledge;
@@ -30,7 +31,7 @@ use crate::metrics::labels::{IntakeRejection, WakeReason, WebhookStatus};
 use crate::monitor::alerts::Routing;
 use crate::monitor::{self, AlertmanagerSettings};
 
-use body::{BodyError, Room};
+use body::{BodyError, Budget};
 use writer::Delivery;
 pub use writer::Writer;
 
@@ -51,9 +52,6 @@ const SMALLEST_PART: usize = 16;
 /// a request, is held up by this before it is by the store.
 const RATE_FACTOR: NonZeroU32 = NonZeroU32::new(24).unwrap();
 
-/// Between two lines about requests that came too often: their sender must not fill the log.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
-
 /// Decoded payloads that wait for the writer; each holds its room until it is stored, whether or not its sender still
 /// waits, so this never fills first.
 const QUEUE: usize = 1024;
@@ -65,9 +63,9 @@ pub struct Intake {
     monitor: Arc<monitor::Settings>,
     handle: LoopHandle,
     metrics: Arc<Metrics>,
-    room: Arc<Semaphore>,
+    budget: Budget,
     limits: Arc<Limits>,
-    too_often: Arc<Mutex<TooOften>>,
+    too_often: Arc<LogThrottle>,
     deliveries: mpsc::Sender<Delivery>,
 }
 
@@ -84,8 +82,7 @@ impl Intake {
         metrics: Arc<Metrics>,
     ) -> (Self, Writer) {
         let (sender, deliveries) = mpsc::channel(QUEUE);
-        let room =
-            settings.max_body_bytes.saturating_mul(LARGEST_BODIES).min(Semaphore::MAX_PERMITS);
+        let budget = Budget::new(settings.max_body_bytes.saturating_mul(LARGEST_BODIES));
         let writer = Writer {
             deliveries,
             knowledge,
@@ -98,7 +95,7 @@ impl Intake {
             monitor: Arc::new(monitor.clone()),
             handle,
             metrics,
-            room: Arc::new(Semaphore::new(room)),
+            budget,
             limits: Arc::new(Limits::new(rate_limit.saturating_mul(RATE_FACTOR))),
             too_often: Arc::default(),
             deliveries: sender,
@@ -114,12 +111,15 @@ impl Intake {
             self.limits.failure(&request).map_err(|_| Refusal::TooOften)?;
             return Err(Refusal::Unauthorized);
         }
+        if self.settings.webhook_token.is_some() {
+            access::keeps_its_connection(&request);
+        }
         // After the token: nobody else's requests from that address hold up who has it.
         self.limits.request(&request).map_err(|_| Refusal::TooOften)?;
         let max = self.settings.max_body_bytes;
         // For a length that is only said nothing is set aside: it is charged as it arrives.
-        let mut room =
-            Room::take(&self.room, max.div_ceil(SMALLEST_PART)).ok_or(Refusal::TooMuch)?;
+        let least = max.div_ceil(SMALLEST_PART);
+        let mut room = self.budget.take(peer(&request), least).ok_or(Refusal::TooMuch)?;
         let read = body::read(request.into_body(), max, BODY_TIME, &mut room).await;
         let body = read.map_err(|error| match error {
             BodyError::NoRoom => Refusal::TooMuch,
@@ -138,7 +138,7 @@ impl Intake {
         self.metrics.alerts_received(sorted.received());
         let (answer, answered) = oneshot::channel();
         self.deliveries
-            .try_send(sorted.into_delivery(room.into_permit(), answer))
+            .try_send(sorted.into_delivery(room, answer))
             .map_err(|_| Refusal::TooMuch)?;
         match tokio::time::timeout(STORE_TIME, answered).await {
             Ok(Ok(stored)) => stored.map_err(Refusal::Store),
@@ -148,25 +148,6 @@ impl Intake {
                 STORE_TIME.as_secs()
             ))),
         }
-    }
-}
-
-/// Requests that came too often, told once in a while.
-#[derive(Debug, Default)]
-struct TooOften {
-    told: Option<Instant>,
-    since: u64,
-}
-
-impl TooOften {
-    /// One more; how many there were since it was last told, when it is time to tell.
-    fn count(&mut self, now: Instant) -> Option<u64> {
-        self.since += 1;
-        if self.told.is_some_and(|told| now.duration_since(told) < TOLD_EVERY) {
-            return None;
-        }
-        self.told = Some(now);
-        Some(std::mem::take(&mut self.since))
     }
 }
 
@@ -184,7 +165,9 @@ enum Refusal {
     /// Answered 503: Alertmanager repeats after 5xx alone, and a 408 would lose the alerts.
     #[error("the payload did not arrive within {} s; try again", BODY_TIME.as_secs())]
     TooSlow,
-    #[error("too many payloads are being stored; try again")]
+    #[error(
+        "the payloads that are being read or wait for the store fill the memory that is set aside for them, or this address's share of it; try again"
+    )]
     TooMuch,
     /// Answered 503 and never 429, which Alertmanager takes for final and drops the alerts.
     #[error(
@@ -288,8 +271,7 @@ async fn receive(State(intake): State<Intake>, request: Request) -> Response {
     intake.metrics.intake_rejected(reason);
     intake.metrics.webhook_answered(status);
     if matches!(refusal, Refusal::TooOften) {
-        let mut too_often = intake.too_often.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(requests) = too_often.count(Instant::now()) {
+        if let Some(requests) = intake.too_often.count(Instant::now()) {
             tracing::warn!(requests, error = %refusal, "webhook requests were turned away");
         }
     } else {

@@ -86,7 +86,7 @@ impl Peers {
 
 /// Who asks, by address alone: a header such as X-Forwarded-For may say anything. Of IPv6 the network, for one host
 /// has a whole /64 to choose from.
-fn peer(request: &Request) -> IpAddr {
+pub(super) fn peer(request: &Request) -> IpAddr {
     let info = request.extensions().get::<ConnectInfo<SocketAddr>>();
     info.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |ConnectInfo(peer)| network(peer.ip()))
 }

@@ -1,14 +1,18 @@
 //! Accepts connections for one router, with TLS or without, and bounds everything a peer can hold: how long a handshake or
 //! a header may take and how large one may be, how long a connection may live, how long closing may last.
 //!
-//! Leaves out how many connections there may be (`places`), how long a write may wait (`patience`), what is answered (the routers) and who binds the listener and starts this (the daemon).
+//! Leaves out how many connections there may be and which one makes room for another (`places`), how long a write may wait
+//! (`patience`), what is answered (the routers) and who binds the listener and starts this (the daemon).
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, Request};
-use axum::middleware::map_request;
-use axum::{Extension, Router};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -17,8 +21,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::host::LocalAddress;
+use super::log_throttle::LogThrottle;
 use super::patience::Patient;
-use super::places::Places;
+use super::places::{Activity, Admission, AnswerBody, MOST, Place, Places};
 use super::tls::Tls;
 
 /// For a whole request head; also how long a kept-alive connection may idle. Longer than Prometheus' usual 15 s.
@@ -51,7 +57,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves `router` until `shutdown`; then lets answers in hand finish, for a bounded time.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    serve_all(listener, router, None, shutdown).await;
+    serve_within(MOST, listener, router, None, shutdown).await;
 }
 
 /// [`serve`] for peers that speak TLS; whoever does not is hung up on.
@@ -61,16 +67,19 @@ pub async fn serve_tls(
     tls: Tls,
     shutdown: CancellationToken,
 ) {
-    serve_all(listener, router, Some(tls), shutdown).await;
+    serve_within(MOST, listener, router, Some(tls), shutdown).await;
 }
 
-async fn serve_all(
+/// Either with at most so many connections at once.
+pub async fn serve_within(
+    most: usize,
     listener: TcpListener,
     router: Router,
     tls: Option<Tls>,
     shutdown: CancellationToken,
 ) {
-    let places = Places::default();
+    let places = Places::new(most);
+    let (refused, failed) = (LogThrottle::default(), LogThrottle::default());
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -82,25 +91,24 @@ async fn serve_all(
             accepted = accept(&listener) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
+            Ok(arrived) => {
                 // Closed at once: whoever waited here would keep a file descriptor all the same.
-                let Some(place) = places.take(peer.ip()) else {
-                    tracing::debug!(%peer, "a connection over the bound was closed");
+                let Some(place) = admit(&places, &arrived, &mut connections).await else {
+                    if let Some(closed) = refused.count(Instant::now()) {
+                        let peer = arrived.peer;
+                        tracing::warn!(%peer, closed, most, "connections were closed at once: their address has as many as any, or all its connections are being answered or carried a token; `closed` is how many since the last such line, one a minute at most");
+                    }
                     continue;
                 };
-                let stream = Patient::new(stream, WRITE_TIME);
-                let router = router.clone().layer(Extension(ConnectInfo(peer)));
-                let (tls, shutdown) = (tls.clone(), shutdown.clone());
-                connections.spawn(async move {
-                    match tls {
-                        None => connection(stream, router, shutdown).await,
-                        Some(tls) => encrypted(stream, &tls, router, shutdown).await,
-                    }
-                    drop(place);
-                });
+                let (tls, shutdown, router) = (tls.clone(), shutdown.clone(), router.clone());
+                connections.spawn(hold(place, arrived, router, tls, shutdown));
             }
+            // The peer has gone away again: nothing to wait for.
+            Err(error) if is_peers(&error) => tracing::debug!(%error, "a peer did not wait"),
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if let Some(failed) = failed.count(Instant::now()) {
+                    tracing::warn!(%error, failed, "connections could not be accepted; `failed` is how often since the last such line, one a minute");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -111,21 +119,108 @@ async fn serve_all(
     }
 }
 
-async fn accept(listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
+/// A connection as it was accepted.
+#[derive(Debug)]
+struct Arrived {
+    stream: TcpStream,
+    peer: SocketAddr,
+    local: IpAddr,
+}
+
+async fn accept(listener: &TcpListener) -> std::io::Result<Arrived> {
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, peer))
+    let local = stream.local_addr()?.ip();
+    Ok(Arrived { stream, peer, local })
+}
+
+/// Errors of one connection, after which the next one can be accepted.
+fn is_peers(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, NotConnected};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | InvalidInput | NotConnected)
+}
+
+/// A place for it, which another connection may have to leave first.
+async fn admit(places: &Places, arrived: &Arrived, connections: &mut JoinSet<()>) -> Option<Place> {
+    let ip = arrived.peer.ip();
+    let own = ip.to_canonical().is_loopback() || ip == arrived.local;
+    loop {
+        match places.take(ip, own) {
+            Admission::Granted(place) => return Some(place),
+            Admission::Full => return None,
+            // One that was told to close has nothing to finish. Each turn ends a connection, so there are no more than those.
+            Admission::Closing => note(connections.join_next().await?),
+        }
+    }
+}
+
+/// One connection for as long as it may keep its place.
+async fn hold(
+    place: Place,
+    Arrived { stream, peer, local }: Arrived,
+    router: Router,
+    tls: Option<Tls>,
+    shutdown: CancellationToken,
+) {
+    // Cancelled by the first request whose head has been read.
+    let asked = CancellationToken::new();
+    let known = Known { activity: place.activity(), peer, local, asked: asked.clone() };
+    let router = router.layer(from_fn_with_state(known, answer));
+    let stream = Patient::new(stream, WRITE_TIME);
+    let served = async {
+        match tls {
+            None => connection(stream, router, asked, shutdown).await,
+            Some(tls) => encrypted(stream, &tls, router, asked, shutdown).await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = place.close().cancelled_owned() => {
+            tracing::debug!(%peer, "an idle connection was closed to make room for another");
+        }
+        () = served => {}
+    }
+}
+
+/// What the listener knows of the connection of a request.
+#[derive(Clone, Debug)]
+struct Known {
+    activity: Activity,
+    peer: SocketAddr,
+    local: IpAddr,
+    asked: CancellationToken,
+}
+
+/// Answers one request, during which its connection is not idle.
+async fn answer(State(known): State<Known>, mut request: Request, next: Next) -> Response {
+    known.asked.cancel();
+    let Some(answering) = known.activity.begin() else {
+        // Told to close in this very moment: nothing is begun, and the peer may send it again.
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let extensions = request.extensions_mut();
+    extensions.insert(ConnectInfo(known.peer));
+    extensions.insert(LocalAddress(known.local));
+    extensions.insert(known.activity);
+    let response = next.run(request).await;
+    response.map(|body| Body::new(AnswerBody::new(body, answering)))
 }
 
 /// Shakes hands first. That is the peer's time, so it is spent in the connection's own task.
-async fn encrypted(stream: Patient, tls: &Tls, router: Router, shutdown: CancellationToken) {
+async fn encrypted(
+    stream: Patient,
+    tls: &Tls,
+    router: Router,
+    asked: CancellationToken,
+    shutdown: CancellationToken,
+) {
     let handshake = tokio::time::timeout(HANDSHAKE_TIME, tls.acceptor.accept(stream));
     let shaken = tokio::select! {
         shaken = handshake => shaken,
         () = shutdown.cancelled() => return,
     };
     match shaken {
-        Ok(Ok(stream)) => connection(stream, router, shutdown).await,
+        Ok(Ok(stream)) => connection(stream, router, asked, shutdown).await,
         // Scanners, plain HTTP, or a client that does not trust the certificate.
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
@@ -133,8 +228,12 @@ async fn encrypted(stream: Patient, tls: &Tls, router: Router, shutdown: Cancell
 }
 
 /// One connection from its first byte to its end.
-async fn connection<S>(stream: S, router: Router, shutdown: CancellationToken)
-where
+async fn connection<S>(
+    stream: S,
+    router: Router,
+    asked: CancellationToken,
+    shutdown: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
@@ -144,15 +243,6 @@ where
         .header_read_timeout(HEADER_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(BUFFER_BYTES);
-    // Cancelled by the first request whose head has been read.
-    let asked = CancellationToken::new();
-    let router = router.layer(map_request({
-        let asked = asked.clone();
-        move |request: Request| {
-            asked.cancel();
-            std::future::ready(request)
-        }
-    }));
     let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut served = std::pin::pin!(served);
     let silent = async {

@@ -49,6 +49,8 @@ pub enum ApiError {
     Unauthorized(String),
     #[error("{0}")]
     Forbidden(&'static str),
+    #[error("{0}")]
+    Misdirected(String),
     #[error("{text}")]
     Conflict { text: String, present: Box<Policy> },
     #[error("{0}")]
@@ -72,6 +74,7 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,

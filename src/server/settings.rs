@@ -23,6 +23,8 @@ pub struct Settings {
     pub read_token: Option<Secret>,
     /// Requests a second from one address to the API; the webhook takes 24 times as many.
     pub rate_limit: NonZeroU32,
+    /// Names of this machine by which it may be read from itself without a token, beside localhost, `host` and addresses.
+    pub allowed_hosts: Vec<String>,
     /// Web pages of these origins may read the API; none: no page of another origin may.
     pub cors_origins: Vec<String>,
     /// Both listeners speak TLS with these.
@@ -33,7 +35,7 @@ pub struct Settings {
 }
 
 divided!(Settings { stall_after } unchanged {
-    host, port, token, read_token, cors_origins, tls,
+    host, port, token, read_token, cors_origins, allowed_hosts, tls,
     // Of callers, who live in the world's time.
     rate_limit,
 });
@@ -54,6 +56,7 @@ impl Default for Settings {
             token: None,
             read_token: None,
             rate_limit: RATE_LIMIT,
+            allowed_hosts: Vec::new(),
             cors_origins: Vec::new(),
             tls: None,
             stall_after: Duration::from_secs(300),

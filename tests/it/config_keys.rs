@@ -103,6 +103,7 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("api.host", "'::1'"),
     ("api.port", "0"),
     ("api.rate_limit", "50"),
+    ("api.allowed_hosts", "[mape-k.example, mape-k]"),
     ("api.cors_origins", "['https://dashboard.example', 'http://localhost:3000']"),
     ("kubernetes.enabled", "true"),
     ("kubernetes.kubeconfig", "/tmp/kubeconfig"),

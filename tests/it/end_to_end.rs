@@ -7,6 +7,7 @@ mod charter;
 mod commands;
 mod daemon;
 mod demo;
+mod files;
 mod full_pipeline;
 mod health;
 mod kill_switch;

@@ -3,12 +3,14 @@
 mod access;
 mod api;
 mod bounds;
+mod crowded;
 mod decisions;
 mod explain;
 mod health;
 mod hostile;
 mod intake;
 mod metrics;
+mod names;
 mod overload;
 mod pausing;
 

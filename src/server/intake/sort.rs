@@ -1,7 +1,8 @@
 //! Sorts a payload's alerts: those to store, those that ask for a cycle at once, and those that go no further.
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
+use super::body::Room;
 use super::writer::Delivery;
 use crate::domain::alert::InboxAlert;
 use crate::domain::time::Time;
@@ -28,7 +29,7 @@ impl Sorted {
 
     pub fn into_delivery(
         self,
-        room: OwnedSemaphorePermit,
+        room: Room,
         answer: oneshot::Sender<Result<(), String>>,
     ) -> Delivery {
         Delivery {

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
+use super::body::Room;
 use crate::control_loop::handle::LoopHandle;
 use crate::domain::alert::InboxAlert;
 use crate::knowledge::{Fact, Intake, Knowledge, StoreError, When, Written};
@@ -35,7 +36,7 @@ pub(super) struct Delivery {
     /// Alerts of the payload that are not stored, by why.
     pub left_out: [(AlertOutcome, u64); 3],
     /// Given back when this is dropped: what waits counts for its room.
-    pub room: OwnedSemaphorePermit,
+    pub room: Room,
     pub answer: oneshot::Sender<Result<(), String>>,
 }
 

@@ -324,6 +324,21 @@ fn d05_the_network_policy_lets_in_who_calls_and_out_what_is_called() {
     };
     let listens = [config.api.port, config.alertmanager.webhook_port].map(u64::from);
     assert_eq!(ports(&policy["ingress"]), listens.into());
+    // Issue 14: a pod elsewhere that gives itself the label is kept out. Both selectors stand in one entry; the namespace is
+    // the one of the addresses that are marked as yours to change, and is marked too.
+    let shipped = read("deployment/overlays/production/network-policy.yaml");
+    for (rule, url) in list(&policy["ingress"])
+        .iter()
+        .zip([&config.monitor.prometheus_url, &config.alertmanager.url])
+    {
+        let [from] = list(&rule["from"]).as_slice() else { panic!("one entry: {rule}") };
+        assert!(from["podSelector"]["matchLabels"]["app.kubernetes.io/name"].is_string(), "{from}");
+        let label = "kubernetes.io/metadata.name";
+        let namespace = text(&from["namespaceSelector"]["matchLabels"][label]);
+        let (_, of_the_url) = url.host_str().and_then(|host| host.split_once('.')).expect("one");
+        assert_eq!(namespace, of_the_url, "{url}");
+        assert_eq!(shipped.matches(&format!("{label}: {namespace}}} # CHANGE")).count(), 2);
+    }
     let urls =
         [&config.monitor.prometheus_url, &config.execute.charter_url, &config.alertmanager.url];
     let mut calls: BTreeSet<u64> =

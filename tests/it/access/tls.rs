@@ -13,7 +13,7 @@ use rcgen::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::config::{shipped, write};
 use crate::support::eventually::eventually;
@@ -90,6 +90,27 @@ impl Encrypted {
         .await;
         Self { process, folder, config, cert, api, webhook }
     }
+}
+
+/// Issue 14: the manifests' probe: strangers on every place of a listener that speaks TLS, tokens configured, none given.
+#[tokio::test]
+async fn s14_the_probe_gets_through_to_a_full_listener_with_tls_and_tokens() {
+    rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files");
+    let daemon = Encrypted::start().await;
+    let mut strangers = Vec::new();
+    for number in 0..520 {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let from = [127, 0, 0, u8::try_from(2 + number % 5).expect("a small number")];
+        socket.bind((from, 0).into()).expect("an address of this machine");
+        let to = ([127, 0, 0, 1], daemon.api).into();
+        strangers.push(socket.connect(to).await.expect("a connection"));
+    }
+    let config = daemon.config.to_str().expect("a plain path");
+    for _ in 0..3 {
+        let health = mape_k(&["health", "--config", config], &[]).await;
+        assert!(health.status.success(), "{health:?}");
+    }
+    drop(strangers);
 }
 
 fn trusting(cert: &Path) -> reqwest::Client {

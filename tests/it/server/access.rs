@@ -285,3 +285,42 @@ async fn s14_a_configured_origin_may_read_the_api_and_no_more() {
         assert!(cors_headers(&headers).is_empty(), "{path}: {headers:?}");
     }
 }
+
+/// Issue 14: every path, every method, every credential: the door is the same, whatever is routed behind it.
+#[tokio::test]
+async fn s14_every_method_on_every_path_meets_the_same_door() {
+    let methods =
+        ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "POST2"];
+    let closed = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
+    for path in api_paths() {
+        let surface = serve(both_tokens()).await;
+        let id = store(&surface.knowledge, policy(1, Approval::Pending)).await;
+        let path = path.replace("/7", &format!("/{id}"));
+        for name in methods {
+            let method: Method = name.parse().expect("a method");
+            let reads = matches!(name, "GET" | "HEAD" | "OPTIONS");
+            for token in [None, Some("wrong")] {
+                let status = call(&surface, &method, &path, token).await;
+                assert!(closed.contains(&status), "{name} {path} {token:?}: {status}");
+            }
+            let with_read = call(&surface, &method, &path, Some(READ)).await;
+            if reads {
+                assert!(!closed.contains(&with_read), "{name} {path}: {with_read}");
+                assert_ne!(with_read, StatusCode::FORBIDDEN, "{name} {path}");
+            } else {
+                assert_eq!(with_read, StatusCode::FORBIDDEN, "{name} {path}");
+            }
+            // The body is empty, so nothing of a POST is carried out.
+            let with_operate = call(&surface, &method, &path, Some(OPERATE)).await;
+            assert!(!closed.contains(&with_operate), "{name} {path}: {with_operate}");
+            assert_ne!(with_operate, StatusCode::FORBIDDEN, "{name} {path}");
+            if !reads && name != "POST" {
+                assert_eq!(with_operate, StatusCode::METHOD_NOT_ALLOWED, "{name} {path}");
+            }
+        }
+        let kept = kept(&surface.knowledge, id).await;
+        assert_eq!(kept.approval, Approval::Pending, "{path}");
+        let resumed = surface.http.get(surface.url("/api/v1/state")).bearer_auth(READ);
+        assert_eq!(read(resumed.send().await.expect("an answer")).await.1["paused"], Value::Null);
+    }
+}
