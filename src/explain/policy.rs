@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Explanation, Kind, Page, judged, words};
 use crate::domain::action::Risk;
 use crate::domain::execution::Execution;
+use crate::domain::legible;
 use crate::domain::outcome::{Judging, Outcome};
 use crate::domain::policy::{Approval, Policy, Priority};
 use crate::domain::time::Time;
@@ -55,8 +56,12 @@ pub fn policy(facts: &PolicyFacts<'_>) -> Explanation {
 
 fn in_short(facts: &PolicyFacts<'_>) -> Vec<String> {
     let policy = facts.policy;
-    let what =
-        format!("{} for {} at {}", words::actions(&policy.actions), policy.cause, policy.component);
+    let what = format!(
+        "{} for {} at {}",
+        words::actions(&policy.actions),
+        policy.cause,
+        legible::name(&policy.component)
+    );
     let text = match policy.approval {
         Approval::Pending => {
             format!(
@@ -115,8 +120,8 @@ fn decided(policy: &Policy, now: Time) -> String {
         (Some("auto"), _) => {
             format!("orchestrator.auto_approve is on: it was approved without a person{at}.")
         }
-        (Some(by), Approval::Rejected) => format!("{by} rejected it{at}."),
-        (Some(by), _) => format!("{by} approved it{at}."),
+        (Some(by), Approval::Rejected) => format!("{} rejected it{at}.", legible::name(by)),
+        (Some(by), _) => format!("{} approved it{at}.", legible::name(by)),
         (None, Approval::Expired | Approval::Superseded) => format!("Nobody; it was over{at}."),
         (None, _) => "Nobody yet.".to_owned(),
     }

@@ -9,6 +9,7 @@ mod daemon;
 mod demo;
 mod full_pipeline;
 mod health;
+mod hostile_text;
 mod kill_switch;
 mod killed;
 mod kills;
