@@ -22,7 +22,7 @@ pub(super) fn length(text: &str) -> usize {
 
 /// Foreign text on one line, at most `max` long when escaped. `<!channel>` and the like call nobody.
 pub(super) fn escaped(text: &str, max: usize) -> String {
-    let text = one_line(text);
+    let text = one_line(text, max);
     let mut out = Cut::at(max);
     let mut before = ' ';
     let mut rest = &*text;
@@ -64,16 +64,17 @@ fn is_emoji(text: &str) -> bool {
 /// The same where Slack reads no markup.
 pub(super) fn plain(text: &str, max: usize) -> String {
     let mut out = Cut::at(max);
-    for c in one_line(text).chars() {
+    for c in one_line(text, max).chars() {
         out.push(c.encode_utf8(&mut [0; 4]));
     }
     out.finish()
 }
 
-/// Line breaks and tabs become spaces, what hides becomes visible.
-fn one_line(text: &str) -> String {
-    let spaced: String =
-        text.trim().chars().map(|c| if c.is_ascii_control() { ' ' } else { c }).collect();
+/// Line breaks and tabs become spaces, what hides becomes visible. No more than can be shown is looked at: a character takes
+/// at least its own place.
+fn one_line(text: &str, max: usize) -> String {
+    let shown = text.trim().chars().take(max + 1);
+    let spaced: String = shown.map(|c| if c.is_ascii_control() { ' ' } else { c }).collect();
     legible::line(&spaced).into_owned()
 }
 

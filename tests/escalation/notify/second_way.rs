@@ -17,12 +17,14 @@ fn has_blocks(asked: &Asked) -> bool {
         || asked.body.get("blocks").is_some_and(|list| list[0].is_object())
 }
 
-/// What Slack was seen to answer about a message that is gone.
-fn recorded(answer: &str) -> Reply {
-    let all: Value = serde_json::from_str(include_str!("../../fixtures/slack/deleted_parent.json"))
-        .expect("recorded answers");
+/// One of the answers that Slack was seen to give.
+fn recorded(file: &str, answer: &str) -> Reply {
+    let all: Value = serde_json::from_str(file).expect("recorded answers");
     Reply::Status(200, Box::leak(all[answer].to_string().into_boxed_str()))
 }
+
+const INVALID_BLOCKS: &str = include_str!("../../fixtures/slack/invalid_blocks.json");
+const DELETED_PARENT: &str = include_str!("../../fixtures/slack/deleted_parent.json");
 
 /// What a person must find in a message that they read alone.
 fn assert_says_all(asked: &Asked) {
@@ -35,7 +37,7 @@ fn assert_says_all(asked: &Asked) {
 /// Case 27, with the answer that was reported: blocks are refused, and the same message goes as text at once.
 #[tokio::test]
 async fn w07_refused_blocks_are_sent_again_as_text_at_once() {
-    let reported = Reply::Status(200, include_str!("../../fixtures/slack/invalid_blocks.json"));
+    let reported = recorded(INVALID_BLOCKS, "body");
     let more = ["invalid_blocks_format", "msg_too_long", "invalid_attachments", "too_many_blocks"];
     let codes = more.map(Reply::No).into_iter().chain([reported]);
     for refusal in codes {
@@ -227,7 +229,7 @@ async fn w07_a_refused_token_goes_to_the_next_notifier_and_a_backup_at_once() {
 #[tokio::test]
 async fn w07_an_edit_of_a_deleted_message_becomes_a_new_message() {
     let others = ["cant_update_message", "edit_window_closed"].map(Reply::No);
-    for refusal in others.into_iter().chain([recorded("update_of_deleted")]) {
+    for refusal in others.into_iter().chain([recorded(DELETED_PARENT, "update_of_deleted")]) {
         let code = format!("{refusal:?}");
         let scene = Scene::bot().await;
         let gone = thread("C0CRITICAL-ALERTS", "1.2");
@@ -261,7 +263,7 @@ async fn w07_an_answer_that_lands_at_the_root_can_be_understood_alone() {
         let gone = thread("C0123456789", "1.2");
         scene.slack.answers(|asked| {
             if asked.body["thread_ts"] == "1.2" {
-                recorded("reply_to_deleted")
+                recorded(DELETED_PARENT, "reply_to_deleted")
             } else {
                 Reply::Fine
             }
