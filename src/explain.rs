@@ -117,9 +117,9 @@ impl Page {
         }
     }
 
-    fn end(mut self, kind: Kind, id: String, title: String, facts: Value) -> Explanation {
+    fn end(mut self, kind: Kind, id: String, title: &str, facts: Value) -> Explanation {
         self.sections.retain(|section| !section.lines.is_empty());
-        let title = legible::line(&title).into_owned();
+        let title = legible::line(title).into_owned();
         let mut printed = vec![title.clone()];
         for section in &self.sections {
             printed.extend([String::new(), section.heading.clone()]);

@@ -77,7 +77,7 @@ pub fn action(facts: &ActionFacts<'_>) -> Explanation {
         "verdicts": facts.verdicts,
         "learned": facts.learned,
     });
-    page.end(Kind::Action, execution.id.to_string(), title, raw)
+    page.end(Kind::Action, execution.id.to_string(), &title, raw)
 }
 
 fn in_short(facts: &ActionFacts<'_>) -> Vec<String> {

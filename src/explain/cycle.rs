@@ -60,7 +60,7 @@ pub fn cycle(facts: &CycleFacts<'_>) -> Explanation {
     page.section("Told to people");
     told(&mut page, facts);
     let title = format!("Cycle {}: {verdict}", report.id);
-    page.end(Kind::Cycle, report.id.clone(), title, raw(facts))
+    page.end(Kind::Cycle, report.id.clone(), &title, raw(facts))
 }
 
 fn raw(facts: &CycleFacts<'_>) -> serde_json::Value {

@@ -51,7 +51,7 @@ pub fn policy(facts: &PolicyFacts<'_>) -> Explanation {
         "judging": facts.judging,
         "verdicts": facts.verdicts,
     });
-    page.end(Kind::Policy, policy.id.to_string(), title, raw)
+    page.end(Kind::Policy, policy.id.to_string(), &title, raw)
 }
 
 fn in_short(facts: &PolicyFacts<'_>) -> Vec<String> {

@@ -103,7 +103,7 @@ pub fn violation(facts: &ViolationFacts<'_>) -> Explanation {
         .map(|c| format!(" at {}", legible::name(c)))
         .unwrap_or_default();
     let title = format!("Violation {}{place}: {state}", legible::name(&violation.rule));
-    page.end(Kind::Violation, violation.fingerprint.clone(), title, raw)
+    page.end(Kind::Violation, violation.fingerprint.clone(), &title, raw)
 }
 
 /// Why an active one was not read in the latest cycle, if it was not.

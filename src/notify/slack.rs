@@ -220,11 +220,10 @@ impl Slack {
     /// In the log, for whoever is to set it right.
     fn say(refusals: &[String], meant_for: Option<&str>, told_in: &str) {
         let Some(error) = refusals.last() else { return };
-        match meant_for {
-            Some(channel) => {
-                tracing::error!(channel, told_in, error, "people are notified in another channel");
-            }
-            None => tracing::warn!(told_in, error, "Slack took a message only in another form"),
+        if let Some(channel) = meant_for {
+            tracing::error!(channel, told_in, error, "people are notified in another channel");
+        } else {
+            tracing::warn!(told_in, error, "Slack took a message only in another form");
         }
     }
 
