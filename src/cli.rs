@@ -12,6 +12,7 @@ pub mod pause;
 pub mod rehearsal;
 pub mod run;
 pub mod status;
+pub mod terminal;
 mod trust;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
 use self::client::Client;
+use self::terminal::complain;
 use crate::config::{Config, Warning};
 use crate::domain::secret::Secret;
 use crate::knowledge::Decision;
@@ -265,13 +267,13 @@ impl Common {
         let (settings, warnings) = match (read, without) {
             (Ok(read), _) => read,
             (Err(errors), Some(without)) => {
-                eprintln!("mape-k: warning: going by {without} alone: {errors}");
+                complain(&format!("warning: going by {without} alone: {errors}"));
                 Config::parse_client("", &env)?
             }
             (Err(errors), None) => return Err(errors.into()),
         };
         for warning in warnings {
-            eprintln!("mape-k: warning: {warning}");
+            complain(&format!("warning: {warning}"));
         }
         Ok(settings)
     }
@@ -322,7 +324,7 @@ impl Common {
     fn load(&self) -> anyhow::Result<Config> {
         let (config, warnings) = self.read()?;
         for warning in warnings {
-            eprintln!("mape-k: warning: {warning}");
+            complain(&format!("warning: {warning}"));
         }
         Ok(config)
     }

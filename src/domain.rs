@@ -22,6 +22,7 @@ pub mod guard;
 pub mod incident;
 pub mod leader;
 pub mod ledger;
+pub mod legible;
 pub mod message;
 pub mod natural;
 pub mod outcome;
@@ -82,8 +83,9 @@ impl Cause {
     }
 }
 
+/// As people read it.
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&legible::name(&self.0))
     }
 }

@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::domain::legible;
+
 pub use action::{ActionFacts, action};
 pub use cycle::{CycleFacts, cycle};
 pub use policy::{PolicyFacts, policy};
@@ -75,7 +77,7 @@ pub struct Meaning {
     pub changes: &'static str,
 }
 
-/// A page while it is written.
+/// A page while it is written. What stands in its lines is made legible here, before they are cut.
 struct Page {
     sections: Vec<Section>,
 }
@@ -92,7 +94,8 @@ impl Page {
     }
 
     fn section(&mut self, heading: &str) {
-        self.sections.push(Section { heading: heading.to_owned(), lines: Vec::new() });
+        let heading = legible::line(heading).into_owned();
+        self.sections.push(Section { heading, lines: Vec::new() });
     }
 
     fn say(&mut self, text: &str) {
@@ -110,12 +113,13 @@ impl Page {
 
     fn put(&mut self, text: &str, first: &str, rest: &str) {
         if let Some(section) = self.sections.last_mut() {
-            section.lines.extend(words::wrapped(text, WIDTH, first, rest));
+            section.lines.extend(words::wrapped(&legible::line(text), WIDTH, first, rest));
         }
     }
 
-    fn end(mut self, kind: Kind, id: String, title: String, facts: Value) -> Explanation {
+    fn end(mut self, kind: Kind, id: String, title: &str, facts: Value) -> Explanation {
         self.sections.retain(|section| !section.lines.is_empty());
+        let title = legible::line(title).into_owned();
         let mut printed = vec![title.clone()];
         for section in &self.sections {
             printed.extend([String::new(), section.heading.clone()]);

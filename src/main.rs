@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use mape_k::cli::terminal::complain;
 use mape_k::cli::{Cli, client, run};
 
 fn main() -> ExitCode {
@@ -10,7 +11,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("mape-k: the runtime cannot be started: {error}");
+            complain(&format!("the runtime cannot be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
         // Whoever read the output has read enough: `mape-k explain | head`.
         Err(error) if client::is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mape-k: {error:#}");
+            complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

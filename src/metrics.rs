@@ -297,6 +297,11 @@ impl Metrics {
         self.intake.webhook_to_call.observe(took.as_secs_f64());
     }
 
+    /// Slack refused a message with an error that nobody here knows.
+    pub fn slack_error_unknown(&self) {
+        self.notify.unknown_slack_errors.inc();
+    }
+
     /// One message, or one refresh of what stands, has ended at a notifier.
     pub fn notified(&self, notifier: NotifierName, result: NotificationResult, took: Duration) {
         self.notify.notification_duration.observe(notifier, took.as_secs_f64());

@@ -66,10 +66,15 @@ pub enum NotifyError {
 /// What a refusal is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// How the message is laid out, or the message itself: others can be told there.
+    Message,
+    /// The message that it answers or edits, which is gone: it can be told in a new one.
+    Thread,
     /// Where it was to go: it can be told elsewhere.
     Place,
-    /// The message itself: others can be told there.
-    Message,
+    /// Who sends it: nothing can be told by this notifier until somebody corrects that.
+    Sender,
+    /// Something that passes by itself, or an answer that is not the server's own.
     Other,
 }
 

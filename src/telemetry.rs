@@ -12,9 +12,13 @@ use std::path::PathBuf;
 use tracing::Dispatch;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
+
+use crate::domain::legible;
 
 pub use settings::{LogFormat, Settings};
 
@@ -87,17 +91,31 @@ fn build_to(
     let registry = Registry::default().with(filter);
     let dispatch = match settings.format {
         LogFormat::Json => Dispatch::new(registry.with(json(writer))),
-        LogFormat::Text => {
-            Dispatch::new(registry.with(fmt::layer().with_ansi(colour).with_writer(writer)))
-        }
+        LogFormat::Text => Dispatch::new(registry.with(text(writer, colour))),
     };
     Ok((dispatch, guard))
+}
+
+/// Colours are written around the fields, so that these are made legible one by one, before.
+fn text<S>(writer: NonBlocking, colour: bool) -> impl Layer<S> + Send + Sync
+where
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+{
+    let fields = fmt::format::debug_fn(|out, field, value| {
+        let value = format!("{value:?}");
+        let value = legible::line(&value);
+        match field.name() {
+            "message" => write!(out, "{value}"),
+            name => write!(out, "{name}={value}"),
+        }
+    });
+    fmt::layer().with_ansi(colour).fmt_fields(fields.delimited(" ")).with_writer(writer)
 }
 
 /// One object a line: timestamp, level, target, message and fields at the top, the span they happened in beside them.
 fn json<S>(
     writer: NonBlocking,
-) -> fmt::Layer<S, fmt::format::JsonFields, fmt::format::Format<fmt::format::Json>, NonBlocking>
+) -> fmt::Layer<S, fmt::format::JsonFields, fmt::format::Format<fmt::format::Json>, LegibleJson>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
@@ -106,7 +124,33 @@ where
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_writer(writer)
+        .with_writer(LegibleJson(writer))
+}
+
+/// Escapes what JSON lets pass and a terminal or an editor does not show. A line is written at once.
+#[derive(Clone)]
+struct LegibleJson(NonBlocking);
+
+impl Write for LegibleJson {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.0.write_all(legible::json(text).as_bytes())?,
+            Err(_) => self.0.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<'a> fmt::MakeWriter<'a> for LegibleJson {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
 }
 
 /// Is this a level, or directives that say one by target?

@@ -81,7 +81,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
         ],
     ),
     ("metrics", &["domain"]),
-    ("telemetry", &[]),
+    ("telemetry", &["domain"]),
     ("wire", &[]),
     ("charter_sandbox", &[]),
 ];

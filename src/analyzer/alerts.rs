@@ -9,6 +9,7 @@ use super::tracked::Beginning;
 use super::tracking::{Changes, Tracker};
 use crate::domain::Labels;
 use crate::domain::alert::{Alert, AlertClass, AlertState};
+use crate::domain::legible;
 use crate::domain::reading::{Snapshot, Source};
 use crate::domain::rule::ComponentFrom;
 use crate::domain::time::Time;
@@ -188,9 +189,9 @@ fn violation(alert: &Alert, fp: &str, now: Time) -> Violation {
         component: alert.component.clone(),
         labels: alert.labels.clone(),
         description: if alert.description.is_empty() {
-            format!("alert {} is firing", alert.name)
+            format!("alert {} is firing", legible::name(&alert.name))
         } else {
-            format!("alert {}: {}", alert.name, alert.description)
+            format!("alert {}: {}", legible::name(&alert.name), alert.description)
         },
         cause: alert.cause.clone(),
         detected_at: now,

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::domain::Labels;
+use crate::domain::legible;
 use crate::domain::reading::{Point, Source};
 use crate::domain::rule::Rule;
 use crate::domain::time::Time;
@@ -48,7 +49,7 @@ pub(super) fn description(
     value: f64,
 ) -> String {
     let (comparison, threshold) = rule.limit();
-    let place = component.map(|c| format!(" at {c}")).unwrap_or_default();
+    let place = component.map(|c| format!(" at {}", legible::name(c))).unwrap_or_default();
     let apart = told_apart(labels, component);
     let is = if rule.increase_over().is_some() { "has risen by" } else { "is" };
     format!(

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::Output;
+use super::terminal::Terminal;
 use crate::config::{CatalogueFile, Config, Environment, Errors, Problem, Warning};
 use crate::domain::catalogue::Catalogue;
 
@@ -47,9 +48,10 @@ pub fn check(
     out: &mut dyn Write,
 ) -> io::Result<bool> {
     let checked = load(path, env);
+    let mut out = Terminal::new(out);
     match output {
-        Output::Json => write_json(&checked, out)?,
-        Output::Text => write_text(&checked, out)?,
+        Output::Json => write_json(&checked, &mut out)?,
+        Output::Text => write_text(&checked, &mut out)?,
     }
     out.flush()?;
     Ok(checked.is_ok())
@@ -83,7 +85,10 @@ fn located(errors: &Errors) -> impl Iterator<Item = Located<'_>> {
     errors.problems.iter().map(move |problem| Located { file, problem })
 }
 
-fn write_json(checked: &Result<Accepted, Vec<Errors>>, out: &mut dyn Write) -> io::Result<()> {
+fn write_json(
+    checked: &Result<Accepted, Vec<Errors>>,
+    out: &mut Terminal<impl Write>,
+) -> io::Result<()> {
     let report = match checked {
         Ok(Accepted { config, catalogue, warnings }) => Report {
             valid: true,
@@ -97,12 +102,14 @@ fn write_json(checked: &Result<Accepted, Vec<Errors>>, out: &mut dyn Write) -> i
             Report { valid: false, errors, warnings: &[], config: None, catalogue: None }
         }
     };
-    serde_json::to_writer_pretty(&mut *out, &report)?;
-    writeln!(out)
+    out.pretty_json(&report)
 }
 
 /// Warnings are comments, so that what is printed is a configuration file.
-fn write_text(checked: &Result<Accepted, Vec<Errors>>, out: &mut dyn Write) -> io::Result<()> {
+fn write_text(
+    checked: &Result<Accepted, Vec<Errors>>,
+    out: &mut Terminal<impl Write>,
+) -> io::Result<()> {
     match checked {
         Ok(Accepted { config, catalogue, warnings }) => {
             for warning in warnings {
@@ -111,8 +118,8 @@ fn write_text(checked: &Result<Accepted, Vec<Errors>>, out: &mut dyn Write) -> i
             let services = catalogue.catalogue().services.len();
             let file = config.escalation.services_file.display();
             writeln!(out, "# services in {file}: {services}")?;
-            out.write_all(config.to_yaml().map_err(io::Error::other)?.as_bytes())
+            out.lines(&config.to_yaml().map_err(io::Error::other)?)
         }
-        Err(refused) => refused.iter().try_for_each(|errors| writeln!(out, "{errors}")),
+        Err(refused) => refused.iter().try_for_each(|errors| out.lines(&errors.to_string())),
     }
 }

@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::Output;
 use super::client::{Client, ClientError};
+use super::terminal::Terminal;
 use crate::domain::grant::Grant;
+use crate::domain::legible::name;
 use crate::domain::policy::Policy;
 use crate::knowledge::Decision;
 
@@ -62,18 +64,20 @@ pub async fn run(
     let path = format!("api/v1/policies/{id}/{verb}");
     let body = json!({"revision": revision, "plan_hash": plan_hash, "by": by});
     let policy: Policy = client.post(&path, body).await?;
+    let out = &mut Terminal::new(out);
     match format {
-        Output::Json => writeln!(out, "{}", json!(policy))?,
+        Output::Json => out.json(&policy)?,
         Output::Text => {
             writeln!(
                 out,
-                "{} by {by}: policy {} revision {} hash {}",
+                "{} by {}: policy {} revision {} hash {}",
                 policy.approval.as_str(),
+                name(by),
                 policy.id,
                 policy.revision,
                 shown(&policy.plan_hash)
             )?;
-            writeln!(out, "  for {} on {}", policy.cause, policy.component)?;
+            writeln!(out, "  for {} on {}", policy.cause, name(&policy.component))?;
             for action in &policy.actions {
                 writeln!(out, "  {action}")?;
             }

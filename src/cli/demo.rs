@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::Output;
+use super::terminal::Terminal;
 use crate::charter_sandbox;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -166,7 +167,8 @@ impl Stage<'_> {
 
     /// Injects one fault and watches until it is over.
     async fn suffer(&mut self, fault: &Fault) -> anyhow::Result<Row> {
-        self.say(&format!("\n── {} ── {}", fault.name, fault.story));
+        self.say("");
+        self.say(&format!("── {} ── {}", fault.name, fault.story));
         let id = self.inject(fault).await?;
         let mut episode = Episode::begin(fault, self.daemon.handle.now());
         loop {
@@ -236,7 +238,7 @@ impl Stage<'_> {
     async fn tell(&mut self, report: &CycleReport) -> anyhow::Result<()> {
         if self.output == Output::Json {
             if !report.candidates.is_empty() || report.opened + report.cleared > 0 {
-                println!("{}", serde_json::to_string(report)?);
+                Terminal::stdout().json(report)?;
             }
             return Ok(());
         }
@@ -263,16 +265,18 @@ impl Stage<'_> {
         if lines.is_empty() {
             return Ok(());
         }
-        println!("{}  cycle {}", clock(self.started.elapsed().mul_f64(SPEED)), report.number);
+        let mut out = Terminal::stdout();
+        writeln!(out, "{}  cycle {}", clock(self.started.elapsed().mul_f64(SPEED)), report.number)?;
         for line in lines {
-            println!("        {line}");
+            writeln!(out, "        {line}")?;
         }
         Ok(())
     }
 
     fn say(&self, text: &str) {
         if self.output == Output::Text {
-            println!("{text}");
+            // The demo goes on when nobody reads it: its exit code tells how it ended.
+            let _ = writeln!(Terminal::stdout(), "{text}");
         }
     }
 }

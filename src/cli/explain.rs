@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Output;
 use super::client::{Client, ClientError};
+use super::terminal::Terminal;
 use crate::explain::Explanation;
 
 /// What may be explained.
@@ -73,14 +74,15 @@ async fn print(
     format: Output,
     out: &mut impl Write,
 ) -> Result<(), ClientError> {
+    let out = &mut Terminal::new(out);
     match format {
         Output::Json => {
             let answer: Value = client.get(path).await?;
-            writeln!(out, "{answer}")?;
+            out.json(&answer)?;
         }
         Output::Text => {
             let answer: Explanation = client.get(path).await?;
-            write!(out, "{}", answer.text)?;
+            out.lines(&answer.text)?;
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client::{Client, ClientError};
+use super::terminal::Terminal;
 
 /// Sooner than a health check gives up (5 s), so that it says why; /health itself answers within 2 s.
 const WITHIN: Duration = Duration::from_secs(4);
@@ -26,7 +27,7 @@ pub async fn run(client: &Client, out: &mut impl Write) -> Result<(), ClientErro
     let named = unwell(&report);
     let said = if named.is_empty() { status.to_owned() } else { format!("{status}: {named}") };
     if code.is_success() && matches!(status, "ok" | "degraded") {
-        writeln!(out, "{said}")?;
+        writeln!(Terminal::new(out), "{said}")?;
         return Ok(());
     }
     // The status alone counts for whoever probes by HTTP, so it does here.

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::client::ClientError;
+use super::terminal::Terminal;
 use super::{Output, start_logs};
 use crate::analyzer::Tracker;
 use crate::clock::Clock;
@@ -45,22 +47,24 @@ pub async fn run(
     problems.dedup();
     let report = Report { violations: tracker.active().collect(), problems };
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
-        Output::Text => print(&report),
+        Output::Json => Terminal::stdout().pretty_json(&report).map_err(ClientError::Print)?,
+        Output::Text => print(&report)?,
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn print(report: &Report<'_>) {
+fn print(report: &Report<'_>) -> Result<(), ClientError> {
+    let mut out = Terminal::stdout();
     for violation in &report.violations {
-        println!("{:8}  {}", violation.severity.as_str(), violation.description);
+        writeln!(out, "{:8}  {}", violation.severity.as_str(), violation.description)?;
     }
     if report.violations.is_empty() && report.problems.is_empty() {
-        println!("no violations");
+        writeln!(out, "no violations")?;
     } else if report.violations.is_empty() {
-        println!("no violations in what could be read; missing is never healthy:");
+        writeln!(out, "no violations in what could be read; missing is never healthy:")?;
     }
     for problem in &report.problems {
-        println!("missing   {problem}");
+        writeln!(out, "missing   {problem}")?;
     }
+    Ok(())
 }

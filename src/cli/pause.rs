@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::Output;
 use super::client::{Client, ClientError};
+use super::terminal::Terminal;
 use crate::config;
+use crate::domain::legible::name;
 use crate::domain::pause::Pause;
 
 #[derive(Debug, Deserialize)]
@@ -49,8 +51,9 @@ pub async fn pause(
         body["replace"] = true.into();
     }
     let answer: Value = client.post("api/v1/pause", body).await?;
+    let out = &mut Terminal::new(out);
     if format == Output::Json {
-        return Ok(writeln!(out, "{answer}")?);
+        return Ok(out.json(&answer)?);
     }
     let Answer { paused, replaced, later_end_kept, under_way } = serde_json::from_value(answer)
         .map_err(|e| ClientError::Nonsense { url: client.base(), cause: e.to_string() })?;
@@ -83,11 +86,12 @@ pub async fn resume(
     out: &mut impl Write,
 ) -> Result<(), ClientError> {
     let answer: Value = client.post("api/v1/resume", json!({"by": by})).await?;
+    let out = &mut Terminal::new(out);
     if format == Output::Json {
-        return Ok(writeln!(out, "{answer}")?);
+        return Ok(out.json(&answer)?);
     }
     match serde_json::from_value::<Option<Pause>>(answer["resumed"].clone()) {
-        Ok(Some(pause)) => writeln!(out, "resumed by {by}; it was {pause}")?,
+        Ok(Some(pause)) => writeln!(out, "resumed by {}; it was {pause}", name(by))?,
         Ok(None) => writeln!(out, "it was not paused; nothing was changed")?,
         Err(error) => {
             let (url, cause) = (client.base(), error.to_string());

@@ -7,6 +7,8 @@ use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::client::ClientError;
+use super::terminal::Terminal;
 use super::{Output, start_logs};
 use crate::clock::Clock;
 use crate::config::{Config, Warning};
@@ -66,8 +68,8 @@ pub async fn once(
     let report = lead_once(&mut parts, &stop).await?;
     parts.knowledge.close().await;
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
-        Output::Text => print(&report),
+        Output::Json => Terminal::stdout().pretty_json(&report).map_err(ClientError::Print)?,
+        Output::Text => print(&report)?,
     }
     Ok(match report.status {
         CycleStatus::Healthy | CycleStatus::Completed => ExitCode::SUCCESS,
@@ -112,16 +114,19 @@ fn log(warnings: &[Warning]) {
     }
 }
 
-fn print(report: &CycleReport) {
-    println!(
+fn print(report: &CycleReport) -> Result<(), ClientError> {
+    let mut out = Terminal::stdout();
+    writeln!(
+        out,
         "cycle {}: {} in {:.2} s, {} violations ({} to be acted on)",
         report.id,
         report.status.as_str(),
         report.duration_seconds,
         report.violations,
         report.actionable
-    );
+    )?;
     for line in super::demo::story::lines(report) {
-        println!("  {line}");
+        writeln!(out, "  {line}")?;
     }
+    Ok(())
 }

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::Output;
 use super::client::{Client, ClientError};
 use super::decide::shown;
+use super::terminal::Terminal;
 use crate::domain::escalation::Escalation;
+use crate::domain::legible::name;
 use crate::domain::pause::Pause;
 use crate::domain::policy::Policy;
 use crate::domain::service_incident::ServiceIncident;
@@ -19,6 +21,7 @@ use crate::domain::time::Time;
 
 /// Asks the daemon and prints its answers.
 pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Result<(), ClientError> {
+    let out = &mut Terminal::new(out);
     let (_, health) = client.health().await?;
     let state: Value = client.get("api/v1/state").await?;
     let status: Value = client.get("api/v1/status").await?;
@@ -39,7 +42,7 @@ pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Resul
                 "incidents": incidents.items,
                 "pending_policies": pending.items,
             });
-            writeln!(out, "{all}")?;
+            out.json(&all)?;
         }
         Output::Text => {
             print_health(client, &health, out)?;
@@ -75,7 +78,11 @@ fn said(value: &Value) -> String {
     }
 }
 
-fn print_health(client: &Client, health: &Value, out: &mut impl Write) -> std::io::Result<()> {
+fn print_health(
+    client: &Client,
+    health: &Value,
+    out: &mut Terminal<impl Write>,
+) -> std::io::Result<()> {
     let up = health["uptime_seconds"].as_f64().unwrap_or_default();
     let (hours, minutes) = ((up / 3600.0).floor(), (up % 3600.0 / 60.0).floor());
     let (version, status) = (said(&health["version"]), said(&health["status"]));
@@ -89,7 +96,11 @@ fn print_health(client: &Client, health: &Value, out: &mut impl Write) -> std::i
     Ok(())
 }
 
-fn print_state(state: &Value, statistics: &Value, out: &mut impl Write) -> std::io::Result<()> {
+fn print_state(
+    state: &Value,
+    statistics: &Value,
+    out: &mut Terminal<impl Write>,
+) -> std::io::Result<()> {
     let running = if state["running"] == true { "running" } else { "not running" };
     writeln!(
         out,
@@ -131,7 +142,7 @@ fn print_state(state: &Value, statistics: &Value, out: &mut impl Write) -> std::
             out,
             "  {} for {}: {} of {} runs helped, confidence {:.2}",
             said(&learnt["action"]),
-            said(&learnt["cause"]),
+            name(&said(&learnt["cause"])),
             said(&learnt["successes"]),
             said(&learnt["runs"]),
             learnt["confidence"].as_f64().unwrap_or_default()
@@ -140,7 +151,7 @@ fn print_state(state: &Value, statistics: &Value, out: &mut impl Write) -> std::
     Ok(())
 }
 
-fn print_status(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
+fn print_status(status: &Value, out: &mut Terminal<impl Write>) -> std::io::Result<()> {
     if let Some(speed) = status["rehearsal_speed"].as_f64() {
         writeln!(out, "{}: every duration is divided by {speed}", speed::rehearsal(speed))?;
     }
@@ -164,7 +175,10 @@ fn print_status(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
     Ok(())
 }
 
-fn print_incidents(open: &Page<ServiceIncident>, out: &mut impl Write) -> std::io::Result<()> {
+fn print_incidents(
+    open: &Page<ServiceIncident>,
+    out: &mut Terminal<impl Write>,
+) -> std::io::Result<()> {
     writeln!(out, "open incidents: {}", open.count())?;
     for incident in &open.items {
         let told = match incident.told_at {
@@ -178,7 +192,7 @@ fn print_incidents(open: &Page<ServiceIncident>, out: &mut impl Write) -> std::i
             incident.id,
             incident.severity,
             incident.class.as_str(),
-            incident.service,
+            name(&incident.service),
             incident.since.format("%Y-%m-%d %H:%M:%SZ")
         )?;
         for finding in &incident.findings {
@@ -188,15 +202,22 @@ fn print_incidents(open: &Page<ServiceIncident>, out: &mut impl Write) -> std::i
     Ok(())
 }
 
-fn print_escalations(open: &Page<Escalation>, out: &mut impl Write) -> std::io::Result<()> {
+fn print_escalations(
+    open: &Page<Escalation>,
+    out: &mut Terminal<impl Write>,
+) -> std::io::Result<()> {
     writeln!(out, "open escalations: {}", open.count())?;
     for escalation in &open.items {
         writeln!(
             out,
             "  {} {}{}: {} (since {}, seen {} times)",
             escalation.reason.as_str(),
-            escalation.subject,
-            escalation.component.as_ref().map(|name| format!(" on {name}")).unwrap_or_default(),
+            name(&escalation.subject),
+            escalation
+                .component
+                .as_ref()
+                .map(|component| format!(" on {}", name(component)))
+                .unwrap_or_default(),
             escalation.detail,
             escalation.opened_at.format("%Y-%m-%d %H:%M:%SZ"),
             escalation.times_seen
@@ -205,7 +226,7 @@ fn print_escalations(open: &Page<Escalation>, out: &mut impl Write) -> std::io::
     Ok(())
 }
 
-fn print_pending(pending: &Page<Policy>, out: &mut impl Write) -> std::io::Result<()> {
+fn print_pending(pending: &Page<Policy>, out: &mut Terminal<impl Write>) -> std::io::Result<()> {
     writeln!(out, "policies waiting for approval: {}", pending.count())?;
     for policy in &pending.items {
         let actions =
@@ -217,7 +238,7 @@ fn print_pending(pending: &Page<Policy>, out: &mut impl Write) -> std::io::Resul
             policy.revision,
             shown(&policy.plan_hash),
             policy.cause,
-            policy.component,
+            name(&policy.component),
             policy.highest_risk().as_str(),
             policy.score
         )?;

@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 use super::problem::{Origin, Problem};
 use super::tree::{Entry, Node, Value};
+use crate::domain::address::redact;
+use crate::domain::legible;
 
 /// What a key accepts, in words, when it refuses what it was given.
 pub(super) type Accepted = String;
@@ -263,7 +265,12 @@ impl<'a> Item<'a> {
     pub(super) fn parse<T>(&self, parse: impl Fn(&Value) -> Result<T, Accepted>) -> Option<T> {
         parse(&self.node.value)
             .map_err(|accepted| {
-                self.error(format!("{} given; accepted: {accepted}", self.node.value));
+                // Of a URL not a character of its password.
+                let odd = match &self.node.value {
+                    Value::Text(text) | Value::Word(text) => odd_character(&redact(text)),
+                    _ => String::new(),
+                };
+                self.error(format!("{} given; accepted: {accepted}{odd}", self.node.value));
             })
             .ok()
     }
@@ -308,9 +315,17 @@ impl Drop for Section<'_> {
                 Some(near) => format!("unknown key; did you mean {near}?"),
                 None => format!("unknown key; known here: {}", self.asked.join(", ")),
             };
+            let text = text + &odd_character(&entry.key);
             self.problems.error(self.path_of(&entry.key), entry.origin, text);
         }
     }
+}
+
+/// Why a word may be refused that looks right.
+fn odd_character(text: &str) -> String {
+    legible::odd_character(text).map_or_else(String::new, |c| {
+        format!(". It holds the character {}, which is not plain ASCII", c.escape_unicode())
+    })
 }
 
 /// The known name that a mistyped one most likely meant.

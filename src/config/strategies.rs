@@ -8,8 +8,8 @@ use super::duration;
 use super::reader::{Item, Section};
 use super::tree::Value;
 use super::values::{self, boolean, count, number_above_zero, one_of, text};
-use crate::domain::Cause;
 use crate::domain::action::{ActionKind, RebalanceStrategy};
+use crate::domain::{Cause, legible};
 use crate::planner::Strategy;
 
 pub(super) fn read(entries: Vec<(&str, Item<'_>)>) -> BTreeMap<Cause, Vec<Strategy>> {
@@ -18,6 +18,11 @@ pub(super) fn read(entries: Vec<(&str, Item<'_>)>) -> BTreeMap<Cause, Vec<Strate
         let cause = Cause::new(name);
         if name.trim().is_empty() {
             item.error("a cause without a name");
+        } else if !values::is_what_it_looks_like(name) {
+            item.error(format!(
+                "the cause {} has characters that look like others or hide",
+                legible::name(name)
+            ));
         } else if cause.is_unknown() || name == Cause::GIVE_BACK {
             item.error(format!("{name} takes no strategy; accepted: the name of a fault's cause"));
         }

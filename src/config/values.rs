@@ -14,7 +14,7 @@ use crate::domain::action::ActionKind;
 use crate::domain::catalogue::Tier;
 use crate::domain::rule::Severity;
 use crate::domain::secret::Secret;
-use crate::domain::{Cause, address};
+use crate::domain::{Cause, address, legible};
 
 pub(super) fn boolean(value: &Value) -> Result<bool, Accepted> {
     match value {
@@ -233,5 +233,15 @@ pub(super) fn namespace(value: &Value) -> Result<String, Accepted> {
 }
 
 pub(super) fn cause(value: &Value) -> Result<Cause, Accepted> {
-    text(value).map(Cause)
+    let cause = text(value)?;
+    if is_what_it_looks_like(&cause) {
+        Ok(Cause(cause))
+    } else {
+        Err("the name of a cause, without characters that look like others or hide".to_owned())
+    }
+}
+
+/// `validation_latency` with a Cyrillic а would be another cause, and nobody who reads it would know.
+pub(super) fn is_what_it_looks_like(name: &str) -> bool {
+    legible::line(name) == name
 }

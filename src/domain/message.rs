@@ -33,6 +33,18 @@ pub enum Form {
     Summary,
 }
 
+impl Form {
+    /// The message that it edits or answers.
+    #[must_use]
+    pub fn thread(&self) -> Option<&Thread> {
+        match self {
+            Self::Edit(thread) => Some(thread),
+            Self::Update(thread) | Self::Ended(thread) => thread.as_ref(),
+            Self::Alert | Self::Summary => None,
+        }
+    }
+}
+
 /// One incident as a message shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::legible;
 use super::time::Time;
 
 /// While it holds the loop observes, judges and plans, and sends nothing that changes Charter.
@@ -32,6 +33,6 @@ impl Pause {
 impl std::fmt::Display for Pause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let until = self.until.format("%Y-%m-%d %H:%M:%S");
-        write!(f, "paused by {} until {until} UTC: {}", self.by, self.reason)
+        write!(f, "paused by {} until {until} UTC: {}", legible::name(&self.by), self.reason)
     }
 }

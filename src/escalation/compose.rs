@@ -11,6 +11,7 @@ use super::words::{lasting, listed};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::finding::{FindingKind, IncidentClass};
+use crate::domain::legible::name;
 use crate::domain::message::{Entry, Form, Message, Thread};
 use crate::domain::service_incident::ServiceIncident;
 use crate::domain::time::{Time, since};
@@ -245,7 +246,7 @@ fn title(severity: Sev, incidents: &[&ServiceIncident]) -> String {
                 (None, Some(_)) => "still ",
                 (None, None) => "",
             };
-            format!("{severity}: {} {again}{}", one.service, state(one))
+            format!("{severity}: {} {again}{}", name(&one.service), state(one))
         }
         many => format!("{severity}: {} incidents: {}", many.len(), names_with_state(many)),
     }
@@ -271,17 +272,18 @@ fn state(incident: &ServiceIncident) -> String {
 }
 
 fn names(incidents: &[&ServiceIncident]) -> String {
-    let mut names: Vec<&str> = Vec::new();
+    let mut names = Vec::new();
     for incident in incidents {
-        if !names.contains(&incident.service.as_str()) {
-            names.push(&incident.service);
+        let name = name(&incident.service);
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
-    listed(names, MAX_NAMES)
+    listed(names.iter().map(AsRef::as_ref), MAX_NAMES)
 }
 
 fn names_with_state(incidents: &[&ServiceIncident]) -> String {
     let names: Vec<String> =
-        incidents.iter().map(|one| format!("{} ({})", one.service, state(one))).collect();
+        incidents.iter().map(|one| format!("{} ({})", name(&one.service), state(one))).collect();
     listed(names.iter().map(String::as_str), MAX_NAMES)
 }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{Explanation, Kind, Page, judged, words};
 use crate::domain::execution::{ActionRecord, Execution, ExecutionMode};
+use crate::domain::legible;
 use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
 use crate::domain::policy::Policy;
 use crate::domain::time::{Time, since};
@@ -43,14 +44,15 @@ pub fn action(facts: &ActionFacts<'_>) -> Explanation {
         Some(policy) => page.say(&format!(
             "For {} at {}: score {:.2}, decided by {}. More: mape-k explain policy {}",
             policy.cause,
-            policy.component,
+            legible::name(&policy.component),
             policy.score,
-            policy.decided_by.as_deref().unwrap_or("nobody"),
+            legible::name(policy.decided_by.as_deref().unwrap_or("nobody")),
             policy.id
         )),
         None => page.say(&format!(
             "For {} at {}; its policy is no longer kept.",
-            execution.cause, execution.component
+            execution.cause,
+            legible::name(&execution.component)
         )),
     }
     page.section("Did it help?");
@@ -75,7 +77,7 @@ pub fn action(facts: &ActionFacts<'_>) -> Explanation {
         "verdicts": facts.verdicts,
         "learned": facts.learned,
     });
-    page.end(Kind::Action, execution.id.to_string(), title, raw)
+    page.end(Kind::Action, execution.id.to_string(), &title, raw)
 }
 
 fn in_short(facts: &ActionFacts<'_>) -> Vec<String> {
@@ -90,7 +92,7 @@ fn in_short(facts: &ActionFacts<'_>) -> Vec<String> {
         "{} for {} at {}: {}.{error}{helped}",
         judged::actions(execution),
         execution.cause,
-        execution.component,
+        legible::name(&execution.component),
         judged::status(execution.status)
     )]
 }

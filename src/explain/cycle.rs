@@ -9,6 +9,7 @@ use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded, StillOpen};
 use crate::domain::cycle::{CycleReport, Trigger};
 use crate::domain::escalation::Escalation;
 use crate::domain::execution::Execution;
+use crate::domain::legible;
 use crate::domain::outcome::{Judging, Outcome};
 use crate::domain::rule::Severity;
 use crate::domain::time::{Time, since};
@@ -59,7 +60,7 @@ pub fn cycle(facts: &CycleFacts<'_>) -> Explanation {
     page.section("Told to people");
     told(&mut page, facts);
     let title = format!("Cycle {}: {verdict}", report.id);
-    page.end(Kind::Cycle, report.id.clone(), title, raw(facts))
+    page.end(Kind::Cycle, report.id.clone(), &title, raw(facts))
 }
 
 fn raw(facts: &CycleFacts<'_>) -> serde_json::Value {
@@ -233,7 +234,7 @@ fn conclusions(page: &mut Page, basis: &Basis) {
 
 fn conclusion(group: &[&Concluded]) -> String {
     let first = group[0];
-    let places: Vec<&str> = group.iter().map(|cause| cause.component.as_str()).collect();
+    let places: Vec<_> = group.iter().map(|cause| legible::name(&cause.component)).collect();
     let patterns: Vec<&str> = first.patterns.iter().map(|p| p.as_str()).collect();
     let critical = if first.critical { ", critical" } else { "" };
     format!(
@@ -310,17 +311,19 @@ fn told(page: &mut Page, facts: &CycleFacts<'_>) {
 }
 
 fn still_open(record: &StillOpen) -> String {
-    let place = record.component.as_ref().map(|c| format!(" at {c}")).unwrap_or_default();
+    let place =
+        record.component.as_ref().map(|c| format!(" at {}", legible::name(c))).unwrap_or_default();
     let since = words::when(record.opened_at);
-    format!("{} ({}{place}) since {since}", record.reason.as_str(), record.subject)
+    format!("{} ({}{place}) since {since}", record.reason.as_str(), legible::name(&record.subject))
 }
 
 pub(super) fn escalation(record: &Escalation) -> String {
-    let place = record.component.as_ref().map(|c| format!(" at {c}")).unwrap_or_default();
+    let place =
+        record.component.as_ref().map(|c| format!(" at {}", legible::name(c))).unwrap_or_default();
     format!(
         "{} ({}{place}): {}.",
         record.reason.as_str(),
-        record.subject,
+        legible::name(&record.subject),
         words::without_stop(&record.detail)
     )
 }

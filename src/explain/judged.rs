@@ -3,6 +3,7 @@
 use super::{measured, words};
 use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::Attempt;
+use crate::domain::legible;
 use crate::domain::outcome::{ActionStatistics, Judging, Outcome, OutcomeType};
 use crate::domain::time::{Time, since};
 
@@ -108,7 +109,7 @@ pub(super) fn outcome(outcome: &Outcome, now: Time) -> String {
         "{} for {} at {} was judged {} ({}), {}.{values}{effect}{}",
         outcome.action_type,
         outcome.cause,
-        outcome.component,
+        legible::name(&outcome.component),
         verdict(outcome.outcome_type),
         words::without_stop(&outcome.reason),
         words::at(outcome.judged_at, now),

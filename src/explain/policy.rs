@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{Explanation, Kind, Page, judged, words};
 use crate::domain::execution::Execution;
+use crate::domain::legible;
 use crate::domain::outcome::{Judging, Outcome};
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::time::Time;
@@ -49,13 +50,17 @@ pub fn policy(facts: &PolicyFacts<'_>) -> Explanation {
         "judging": facts.judging,
         "verdicts": facts.verdicts,
     });
-    page.end(Kind::Policy, policy.id.to_string(), title, raw)
+    page.end(Kind::Policy, policy.id.to_string(), &title, raw)
 }
 
 fn in_short(facts: &PolicyFacts<'_>) -> Vec<String> {
     let policy = facts.policy;
-    let what =
-        format!("{} for {} at {}", words::actions(&policy.actions), policy.cause, policy.component);
+    let what = format!(
+        "{} for {} at {}",
+        words::actions(&policy.actions),
+        policy.cause,
+        legible::name(&policy.component)
+    );
     let text = match policy.approval {
         Approval::Pending => {
             format!(
@@ -114,8 +119,8 @@ fn decided(policy: &Policy, now: Time) -> String {
         (Some("auto"), _) => {
             format!("orchestrator.auto_approve is on: it was approved without a person{at}.")
         }
-        (Some(by), Approval::Rejected) => format!("{by} rejected it{at}."),
-        (Some(by), _) => format!("{by} approved it{at}."),
+        (Some(by), Approval::Rejected) => format!("{} rejected it{at}.", legible::name(by)),
+        (Some(by), _) => format!("{} approved it{at}.", legible::name(by)),
         (None, Approval::Expired | Approval::Superseded) => format!("Nobody; it was over{at}."),
         (None, _) => "Nobody yet.".to_owned(),
     }

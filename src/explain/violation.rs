@@ -10,6 +10,7 @@ use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::cycle::{CandidateReport, CycleReport, Verdict};
 use crate::domain::escalation::Escalation;
 use crate::domain::incident::Incident;
+use crate::domain::legible;
 use crate::domain::outcome::Judging;
 use crate::domain::rule::Severity;
 use crate::domain::time::{Time, since};
@@ -96,9 +97,13 @@ pub fn violation(facts: &ViolationFacts<'_>) -> Explanation {
         "cycle_id": facts.report.map(|r| &r.id),
     });
     let state = if violation.cleared_at.is_some() { "cleared" } else { "active" };
-    let place = violation.component.as_ref().map(|c| format!(" at {c}")).unwrap_or_default();
-    let title = format!("Violation {}{place}: {state}", violation.rule);
-    page.end(Kind::Violation, violation.fingerprint.clone(), title, raw)
+    let place = violation
+        .component
+        .as_ref()
+        .map(|c| format!(" at {}", legible::name(c)))
+        .unwrap_or_default();
+    let title = format!("Violation {}{place}: {state}", legible::name(&violation.rule));
+    page.end(Kind::Violation, violation.fingerprint.clone(), &title, raw)
 }
 
 /// Why an active one was not read in the latest cycle, if it was not.
@@ -229,7 +234,7 @@ fn conclusion(page: &mut Page, root: &RootCause, analysis: Option<&Analysis>) {
     page.item(&format!(
         "Evidence for {} at {}, confidence {:.2} ({}), with {}, seen {}.",
         root.cause,
-        root.component,
+        legible::name(&root.component),
         root.confidence,
         words::list(&patterns),
         words::count(root.evidence.len(), "violation"),

@@ -8,6 +8,7 @@ use super::{Meaning, Page};
 use crate::domain::cycle::basis::Proposed;
 use crate::domain::cycle::{CandidateReport, Verdict};
 use crate::domain::guard::{Guard, GuardReading};
+use crate::domain::legible;
 
 /// Remedies told in full, those that share their fate as one; a typical cycle weighs one to four.
 const IN_FULL: usize = 4;
@@ -19,7 +20,7 @@ const NAMED: usize = 4;
 /// `scale_up to 6 replicas for validation_latency at charter`.
 pub(super) fn name(candidate: &CandidateReport) -> String {
     let action = words::action(candidate.planned.as_ref(), candidate.action);
-    format!("{action} for {} at {}", candidate.cause, candidate.component)
+    format!("{action} for {} at {}", candidate.cause, legible::name(&candidate.component))
 }
 
 /// The remedies in the order of how near they were to being done.
@@ -58,7 +59,7 @@ impl<'a> Group<'a> {
             return name(first);
         }
         let mut places: Vec<String> =
-            self.0.iter().take(NAMED).map(|c| c.component.clone()).collect();
+            self.0.iter().take(NAMED).map(|c| legible::name(&c.component).into_owned()).collect();
         if self.0.len() > NAMED {
             places.push(format!("{} more", self.0.len() - NAMED));
         }

@@ -10,6 +10,7 @@ use crate::domain::cycle::{
     CandidateReport, CycleReport, CycleStatus, Hold, Ineligibility, Phase, Verdict,
 };
 use crate::domain::execution::ExecutionStatus;
+use crate::domain::legible;
 
 /// The title's verdict, and the sentences under it.
 pub(super) fn in_short(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
@@ -40,7 +41,12 @@ fn done(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
             1 => "the only remedy weighed".to_owned(),
             n => format!("the best in turn of {n} remedies"),
         };
-        format!(" for {} at {}, {among} (score {:.2})", c.cause, c.component, c.score)
+        format!(
+            " for {} at {}, {among} (score {:.2})",
+            c.cause,
+            legible::name(&c.component),
+            c.score
+        )
     });
     let Some(execution) = facts.execution else {
         let text = format!("{what} was begun{why}. Its journal is no longer kept.");

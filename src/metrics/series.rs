@@ -277,6 +277,7 @@ pub(super) struct NotifySeries {
     pub notifications: CounterTable<NotifierName, NotificationResult>,
     pub notification_duration: Histograms<NotifierName>,
     pub backed_up: Gauge,
+    pub unknown_slack_errors: IntCounter,
 }
 
 impl NotifySeries {
@@ -296,6 +297,10 @@ impl NotifySeries {
             backed_up: f.gauge(
                 "mape_k_notifications_backed_up",
                 "Messages that wait in files to be sent again.",
+            ),
+            unknown_slack_errors: f.counter(
+                "mape_k_slack_unknown_errors_total",
+                "Refusals by Slack with an error that mape-k does not know.",
             ),
         }
     }

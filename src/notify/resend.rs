@@ -112,7 +112,9 @@ impl Turn<'_> {
                     told += 1;
                     finished(self.spool, backup, resent);
                 }
-                Err(NotifyError::Refused { about: Refusal::Message, .. }) => refused += 1,
+                Err(NotifyError::Refused { about: Refusal::Message | Refusal::Thread, .. }) => {
+                    refused += 1;
+                }
                 Err(_) => _ = failing.insert(lane),
             }
             resent.deliveries.push((message, delivery(attempt)));

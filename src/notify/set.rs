@@ -60,7 +60,7 @@ impl Notifiers {
         let mut all: Vec<Arc<dyn Notifier>> = Vec::new();
         let mut secrets = Vec::new();
         if setup.slack.enabled {
-            let slack = Slack::over(wire.clone(), setup.slack)?;
+            let slack = Slack::over(wire.clone(), setup.slack, setup.metrics.clone())?;
             secrets.extend_from_slice(slack.secrets());
             all.push(Arc::new(slack));
         }

@@ -6,8 +6,9 @@ mod blocks;
 mod client;
 mod hints;
 mod text;
+mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,17 +16,27 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use self::client::{Client, Method};
+use self::blocks::Look;
+use self::client::{Client, Method, Posted};
 use super::settings::{Channels, Slack as Settings};
 use super::{Notifier, NotifyError, Refusal, SetupError};
 use crate::domain::decision::{Channel, Sev};
 use crate::domain::message::{Form, Message, NotifierName, Thread};
 use crate::domain::secret::Secret;
+use crate::domain::time::Time;
+use crate::metrics::Metrics;
 use crate::wire::Wire;
 
 /// A SEV-1 that is told to wait no longer than this is sent once more at once: two seconds of
 /// a deadline of five.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
+
+/// Messages whose layout Slack has refused, and messages that are gone, that are remembered: as many as wait in files.
+const MAX_REMEMBERED: usize = 500;
+
+/// Said in a message that goes on with one that is gone.
+const CONTINUED: &str =
+    "The message that this goes on with was deleted in Slack, or cannot be changed any more.";
 
 #[derive(Debug)]
 pub struct Slack {
@@ -41,6 +52,10 @@ struct State {
     ids: BTreeMap<String, String>,
     /// Channels that Slack has told us not to call, by method: its limits are of a method in a channel.
     held: BTreeMap<(Method, String), Hold>,
+    /// Messages whose layout was refused, by time and title: sent as text from then on.
+    as_text: BTreeSet<(Time, String)>,
+    /// Messages that are gone, and those that have taken their place.
+    successors: BTreeMap<Thread, Thread>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,9 +74,13 @@ struct Target {
 }
 
 impl Slack {
-    pub fn over(wire: Arc<dyn Wire>, settings: &Settings) -> Result<Self, SetupError> {
+    pub fn over(
+        wire: Arc<dyn Wire>,
+        settings: &Settings,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, SetupError> {
         Ok(Self {
-            client: Client::new(wire, settings)?,
+            client: Client::new(wire, settings, metrics)?,
             channels: settings.channels.clone(),
             test_mode: settings.test_mode,
             state: Mutex::default(),
@@ -99,14 +118,31 @@ impl Slack {
         (!self.test_mode || is_test()).then_some(thread)
     }
 
+    /// The message that has taken the place of one that is gone, or the one itself.
+    fn successor(&self, thread: &Thread) -> Thread {
+        self.state().successors.get(thread).unwrap_or(thread).clone()
+    }
+
+    /// From here on what belongs to the message `gone` goes to `place`: others of this very cycle still name the old one.
+    fn succeed(&self, gone: &Thread, place: &Thread) {
+        let last = self.successor(gone);
+        let mut state = self.state();
+        for gone in [gone.clone(), last] {
+            if gone != *place {
+                if state.successors.len() >= MAX_REMEMBERED {
+                    state.successors.pop_first();
+                }
+                state.successors.insert(gone, place.clone());
+            }
+        }
+    }
+
     fn target(&self, message: &Message) -> Target {
-        let (method, thread) = match &message.form {
-            Form::Edit(thread) => (Method::Update, Some(thread)),
-            Form::Update(thread) | Form::Ended(thread) => (Method::Post, thread.as_ref()),
-            Form::Alert | Form::Summary => (Method::Post, None),
-        };
-        if let Some(Thread { channel, ts }) = self.usable(thread) {
-            return Target { method, channel: channel.clone(), ts: Some(ts.clone()) };
+        let is_edit = matches!(message.form, Form::Edit(_));
+        let method = if is_edit { Method::Update } else { Method::Post };
+        if let Some(thread) = self.usable(message.form.thread()) {
+            let Thread { channel, ts } = self.successor(thread);
+            return Target { method, channel, ts: Some(ts) };
         }
         let channel = self.channel(message.channel).to_owned();
         Target { method: Method::Post, channel, ts: None }
@@ -119,9 +155,17 @@ impl Slack {
         known.map_or(channel, |(name, _)| name).to_owned()
     }
 
-    fn body(&self, message: &Message, target: &Target, misplaced: Option<&str>) -> Value {
+    fn body(&self, message: &Message, target: &Target, note: Option<&str>) -> Value {
         let in_thread = target.method == Method::Post && target.ts.is_some();
-        let mut body = blocks::layout(message, self.test_mode, in_thread, misplaced);
+        let look = Look { is_test: self.test_mode, in_thread, note };
+        let as_text = self.is_sent_as_text(message);
+        let mut body =
+            if as_text { blocks::text(message, look) } else { blocks::layout(message, look) };
+        if as_text && target.method == Method::Update {
+            // What an edit does not name stays.
+            body["blocks"] = json!([]);
+            body["attachments"] = json!([]);
+        }
         if self.client.has_threads() {
             body["channel"] = json!(target.channel);
         }
@@ -131,6 +175,18 @@ impl Slack {
             (None, _) => {}
         }
         body
+    }
+
+    fn is_sent_as_text(&self, message: &Message) -> bool {
+        self.state().as_text.contains(&(message.at, message.title.clone()))
+    }
+
+    fn send_as_text(&self, message: &Message) {
+        let mut state = self.state();
+        if state.as_text.len() >= MAX_REMEMBERED {
+            state.as_text.pop_first();
+        }
+        state.as_text.insert((message.at, message.title.clone()));
     }
 
     /// Until when this message must wait. A SEV-1 does not wait for what a lesser one was told; only for its like.
@@ -145,15 +201,30 @@ impl Slack {
         (severity < Sev::Sev1 || hold.by == Sev::Sev1).then_some(left)
     }
 
-    /// The other configured channel, for a message of its own. In test mode nothing leaves the test channel, and a webhook
+    /// A message of its own in the other configured channel. In test mode nothing leaves the test channel, and a webhook
     /// has one.
-    fn elsewhere(&self, target: &Target) -> Option<Target> {
-        if self.test_mode || !self.client.has_threads() || target.ts.is_some() {
+    fn elsewhere(&self, refused: &BTreeSet<String>) -> Option<Target> {
+        if self.test_mode || !self.client.has_threads() {
             return None;
         }
         let all = [&self.channels.critical, &self.channels.infrastructure];
-        let other = all.into_iter().find(|channel| **channel != target.channel)?;
+        let other = all.into_iter().find(|channel| !refused.contains(*channel))?;
         Some(Target { method: Method::Post, channel: other.clone(), ts: None })
+    }
+
+    /// A message of its own where the one is that it would have answered or edited.
+    fn anew(target: &Target) -> Target {
+        Target { method: Method::Post, channel: target.channel.clone(), ts: None }
+    }
+
+    /// In the log, for whoever is to set it right.
+    fn say(refusals: &[String], meant_for: Option<&str>, told_in: &str) {
+        let Some(error) = refusals.last() else { return };
+        if let Some(channel) = meant_for {
+            tracing::error!(channel, told_in, error, "people are notified in another channel");
+        } else {
+            tracing::warn!(told_in, error, "Slack took a message only in another form");
+        }
     }
 
     fn key(&self, target: &Target) -> (Method, String) {
@@ -167,7 +238,7 @@ impl Slack {
         &self,
         message: &Message,
         target: &Target,
-        misplaced: Option<&str>,
+        note: Option<&str>,
         deadline: Instant,
     ) -> Result<Option<Thread>, NotifyError> {
         let key = self.key(target);
@@ -179,14 +250,14 @@ impl Slack {
             );
             return Err(NotifyError::RateLimited { text, retry_after: left });
         }
-        match self.once(message, target, misplaced, &key, deadline).await {
+        match self.once(message, target, note, &key, deadline).await {
             Err(NotifyError::RateLimited { retry_after, .. })
                 if message.severity == Sev::Sev1
                     && retry_after <= SHORT_WAIT
                     && Instant::now() + retry_after < deadline =>
             {
                 sleep(retry_after).await;
-                self.once(message, target, misplaced, &key, deadline).await
+                self.once(message, target, note, &key, deadline).await
             }
             result => result,
         }
@@ -196,22 +267,45 @@ impl Slack {
         &self,
         message: &Message,
         target: &Target,
-        misplaced: Option<&str>,
+        note: Option<&str>,
         key: &(Method, String),
         deadline: Instant,
     ) -> Result<Option<Thread>, NotifyError> {
-        let body = self.body(message, target, misplaced);
+        let body = self.body(message, target, note);
         let sent = self.client.send(target.method, &body, deadline).await;
         if let Err(NotifyError::RateLimited { retry_after, .. }) = &sent {
             let hold = Hold { until: Instant::now() + *retry_after, by: message.severity };
             self.state().held.insert(key.clone(), hold);
         }
-        let Some(posted) = sent? else { return Ok(None) };
-        if let Some(ts) = &target.ts {
-            return Ok(Some(Thread { channel: target.channel.clone(), ts: ts.clone() }));
+        let Some(Posted { place, is_astray }) = sent? else { return Ok(None) };
+        match &target.ts {
+            Some(_) if is_astray => {
+                self.make_whole(message, &place, deadline).await;
+                Ok(Some(place))
+            }
+            Some(ts) => Ok(Some(Thread { channel: target.channel.clone(), ts: ts.clone() })),
+            None => {
+                self.state().ids.insert(target.channel.clone(), place.channel.clone());
+                Ok(Some(place))
+            }
         }
-        self.state().ids.insert(target.channel.clone(), posted.channel.clone());
-        Ok(Some(posted))
+    }
+
+    /// The message that an answer belongs to was deleted, and Slack has put the answer into the channel: there it has to say
+    /// all by itself. People have been told already, so that a failure of this is no failure of the delivery.
+    async fn make_whole(&self, message: &Message, place: &Thread, deadline: Instant) {
+        let target = Target {
+            method: Method::Update,
+            channel: place.channel.clone(),
+            ts: Some(place.ts.clone()),
+        };
+        let body = self.body(message, &target, Some(CONTINUED));
+        if let Err(error) = self.client.send(Method::Update, &body, deadline).await {
+            tracing::warn!(
+                %error,
+                "an answer went into the channel, since its message was deleted, and could not be completed there"
+            );
+        }
     }
 }
 
@@ -238,28 +332,69 @@ impl Notifier for Slack {
         message: &Message,
         deadline: Instant,
     ) -> Result<Option<Thread>, NotifyError> {
-        let target = self.target(message);
-        let refused = self.to(message, &target, None, deadline).await;
-        let Err(NotifyError::Refused { text, about: Refusal::Place }) = &refused else {
-            return refused;
-        };
-        let Some(other) = self.elsewhere(&target) else { return refused };
-        // Better in the wrong channel than in none.
-        let why = format!("{} does not take it. {text}", target.channel);
-        match self.to(message, &other, Some(&why), deadline).await {
-            Ok(thread) => {
-                let (channel, told_in) = (&target.channel, &other.channel);
-                tracing::error!(
-                    channel,
-                    told_in,
-                    error = text,
-                    "people are told in another channel"
-                );
-                Ok(thread)
+        let mut target = self.target(message);
+        let mut note: Option<String> = None;
+        let mut refusals: Vec<String> = Vec::new();
+        let mut meant_for: Option<String> = None;
+        let mut closed: BTreeSet<String> = BTreeSet::new();
+        // Each refusal takes away one way that is not tried again: the layout, the thread, the channel. So the loop ends.
+        loop {
+            let error = match self.to(message, &target, note.as_deref(), deadline).await {
+                Ok(place) => {
+                    Self::say(&refusals, meant_for.as_deref(), &target.channel);
+                    let thread = self.usable(message.form.thread());
+                    if let (Some(thread), Some(place)) = (thread, &place) {
+                        self.succeed(thread, place);
+                    }
+                    return Ok(place);
+                }
+                Err(error) => error,
+            };
+            let NotifyError::Refused { text, about } = error else {
+                return Err(after(&refusals, error));
+            };
+            match about {
+                Refusal::Message if !self.is_sent_as_text(message) => self.send_as_text(message),
+                Refusal::Thread if target.ts.is_some() => {
+                    target = Self::anew(&target);
+                    note = Some(CONTINUED.to_owned());
+                }
+                Refusal::Message | Refusal::Thread | Refusal::Place => {
+                    let lane = self.lane_of(&target.channel);
+                    closed.insert(lane.clone());
+                    let Some(other) = self.elsewhere(&closed) else {
+                        return Err(after(&refusals, NotifyError::Refused { text, about }));
+                    };
+                    // Better in the wrong channel than in none.
+                    note = Some(format!(
+                        "This was meant for {}. {text}",
+                        meant_for.get_or_insert(lane)
+                    ));
+                    target = other;
+                }
+                Refusal::Sender | Refusal::Other => {
+                    return Err(after(&refusals, NotifyError::Refused { text, about }));
+                }
             }
-            // It may have arrived.
-            Err(NotifyError::Timeout(late)) => Err(NotifyError::Timeout(format!("{text}; {late}"))),
-            Err(_) => refused,
+            refusals.push(text);
         }
+    }
+}
+
+/// The error with what was refused before it, so that a report tells all that was tried.
+fn after(refusals: &[String], error: NotifyError) -> NotifyError {
+    let told = |text: String| {
+        let mut all = refusals.to_vec();
+        all.push(text);
+        all.join("; then ")
+    };
+    match error {
+        NotifyError::Unreachable(text) => NotifyError::Unreachable(told(text)),
+        NotifyError::Timeout(text) => NotifyError::Timeout(told(text)),
+        NotifyError::RateLimited { text, retry_after } => {
+            NotifyError::RateLimited { text: told(text), retry_after }
+        }
+        NotifyError::Refused { text, about } => NotifyError::Refused { text: told(text), about },
+        NotifyError::Panicked(text) => NotifyError::Panicked(told(text)),
     }
 }

@@ -4,10 +4,12 @@ mod alertmanager_integration;
 mod backups;
 pub mod fake_slack;
 mod github;
+mod hostile;
 mod lanes;
 mod layout;
 mod messages;
 mod resending;
+mod second_way;
 mod slack;
 
 use std::path::{Path, PathBuf};

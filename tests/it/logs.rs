@@ -110,3 +110,35 @@ fn a_log_file_that_cannot_be_opened_is_named() {
     let text = error.to_string();
     assert!(text.contains("/proc/nowhere/x.log") && text.contains("logging.file"), "{text}");
 }
+
+/// §2: what others name their things begins no line of the log, colours nothing and hides nothing, as text and as JSON.
+#[test]
+fn hostile_text_in_fields_and_messages_forges_no_line_of_the_log() {
+    const HOSTILE: &str = "c\u{1b}[2J\r\n2026-11-01T00:00:00Z  INFO forged\u{202e}\u{9b}\u{200b}";
+    for format in [LogFormat::Text, LogFormat::Json] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("mape-k.log");
+        logged(&settings(&path, format), || {
+            let _span = tracing::info_span!("cycle", component = HOSTILE).entered();
+            tracing::warn!(component = HOSTILE, error = %HOSTILE, debug = ?HOSTILE, "broken: {HOSTILE}");
+            tracing::warn!(component = "größe: c0001", error = %"a, b", "fine: 50 % of c0001");
+        });
+        let text = std::fs::read_to_string(&path).expect("the log");
+        assert_eq!(text.lines().count(), 2, "{format:?}: {text}");
+        let hidden = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{200b}".contains(c);
+        assert!(!text.contains(hidden), "{format:?}: {text:?}");
+        let fine = text.lines().nth(1).expect("two lines");
+        assert!(fine.contains("fine: 50 % of c0001") && fine.contains("größe: c0001"), "{fine}");
+        if format == LogFormat::Json {
+            let line: Value =
+                serde_json::from_str(text.lines().next().expect("one")).expect("JSON");
+            assert_eq!(line["component"], HOSTILE, "JSON says the value itself");
+        } else {
+            assert!(
+                fine.contains("fine: 50 % of c0001 component=\"größe: c0001\" error=a, b"),
+                "{fine}"
+            );
+            assert!(text.contains("\\u{1b}[2J\\r\\n") && text.contains("\\u{202e}"), "{text}");
+        }
+    }
+}

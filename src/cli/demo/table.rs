@@ -1,10 +1,12 @@
 //! The table at the end of the demo.
 
+use std::io;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::cli::Output;
+use crate::cli::terminal::Terminal;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
@@ -19,29 +21,32 @@ pub(super) struct Row {
     pub as_expected: bool,
 }
 
-pub(super) fn print(rows: &[Row], output: Output) -> anyhow::Result<()> {
+pub(super) fn print(rows: &[Row], output: Output) -> io::Result<()> {
+    let mut out = Terminal::stdout();
     if output == Output::Json {
-        println!("{}", serde_json::to_string(&serde_json::json!({ "faults": rows }))?);
-        return Ok(());
+        return out.json(&serde_json::json!({ "faults": rows }));
     }
-    println!(
-        "\n{:<21} {:>10}  {:<32} {:>12}  outcome",
+    writeln!(out)?;
+    writeln!(
+        out,
+        "{:<21} {:>10}  {:<32} {:>12}  outcome",
         "fault", "seen after", "action", "healed after"
-    );
+    )?;
     for row in rows {
         let action = if row.actions.is_empty() { "–".to_owned() } else { row.actions.join(", ") };
-        println!(
+        writeln!(
+            out,
             "{:<21} {:>10}  {action:<32} {:>12}  {}{}",
             row.fault,
             time(row.seen_after),
             time(row.healed_after),
             row.outcome,
             if row.as_expected { "" } else { "   ✗ NOT AS EXPECTED" },
-        );
+        )?;
     }
     let good = rows.iter().filter(|r| r.as_expected).count();
-    println!("\n{good} of {} faults ended as they should.", rows.len());
-    Ok(())
+    writeln!(out)?;
+    writeln!(out, "{good} of {} faults ended as they should.", rows.len())
 }
 
 fn time(value: Option<Duration>) -> String {

@@ -81,11 +81,15 @@ impl IncidentBoard {
             self.state.fallbacks.push(FallbackTold { services, at: now });
         }
         let thread = deliveries.iter().find_map(|delivery| delivery.result.clone().ok().flatten());
+        let has_moved = self.follow(message, thread.as_ref());
         for entry in &message.entries {
             let Some(incident) = self.incidents.iter_mut().find(|one| one.id == entry.incident)
             else {
                 continue;
             };
+            if has_moved {
+                incident.course.shown_gist = gist(incident);
+            }
             match &message.form {
                 Form::Alert => {
                     // A message that calls it milder than it is (nothing was assessed) has told only that.
@@ -127,6 +131,7 @@ impl IncidentBoard {
 
     /// A message that had waited in a backup has been confirmed. What was alerted by it can be answered there.
     pub fn resent(&mut self, message: &Message, thread: Option<&Thread>) {
+        self.follow(message, thread);
         let is_followed = matches!(message.form, Form::Alert | Form::Update(_));
         let thread = thread.filter(|_| is_followed);
         for entry in &message.entries {
@@ -138,6 +143,22 @@ impl IncidentBoard {
             }
             self.changed.insert(incident.id.clone());
         }
+    }
+
+    /// The message that this one edits or answers is gone, and this one was told elsewhere: all that was followed there
+    /// goes on here. Answers whether it is so.
+    fn follow(&mut self, message: &Message, place: Option<&Thread>) -> bool {
+        let (Some(gone), Some(place)) = (message.form.thread(), place) else { return false };
+        if gone == place {
+            return false;
+        }
+        for incident in &mut self.incidents {
+            if incident.thread.as_ref() == Some(gone) {
+                incident.thread = Some(place.clone());
+                self.changed.insert(incident.id.clone());
+            }
+        }
+        true
     }
 
     /// After a start or a take-over: whoever was told by a backup that no longer waits here has not been told, and is due

@@ -1,4 +1,5 @@
-//! A message as Block Kit: the header, what and what to do, an entry for each incident, the context. Pure.
+//! A message as Slack shows it: the header, what and what to do, an entry for each incident, the context; as blocks, or
+//! as one text where Slack has refused the blocks. Pure.
 //!
 //! Everything that comes from outside is escaped and cut; together it stays below what Slack takes.
 
@@ -6,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::text::{Lines, escaped, length, link, plain, pointer};
 use crate::domain::decision::Sev;
+use crate::domain::legible;
 use crate::domain::message::{Entry, Form, Message};
 use crate::domain::time::{Time, since};
 
@@ -28,24 +30,70 @@ const ENTRY: std::ops::RangeInclusive<usize> = 400..=2_500;
 /// One line of a list.
 const MAX_LINE: usize = 300;
 
-/// `text`, `blocks`, `attachments` of a message. `misplaced`: why it is not where it belongs.
-pub(super) fn layout(
-    message: &Message,
-    is_test: bool,
-    in_thread: bool,
-    misplaced: Option<&str>,
-) -> Value {
-    let title = title(message, is_test);
-    let is_brief = matches!(message.form, Form::Update(_) | Form::Ended(_) | Form::Summary);
-    let mut body = Vec::new();
-    let facts = facts(message, is_brief, misplaced);
-    body.extend(section(&facts));
-    let actions = if is_brief { String::new() } else { actions(message) };
-    body.extend(section(&actions));
+/// A message as one text: what Slack recommends at the most. It cuts from 40,000 on without a word.
+const MAX_PLAIN: usize = 3_900;
+
+/// How a message is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Look<'a> {
+    pub is_test: bool,
+    /// An answer to a message that says the rest.
+    pub in_thread: bool,
+    /// Why it is not where people would look for it.
+    pub note: Option<&'a str>,
+}
+
+/// The parts of a message, in the order in which they are shown.
+struct Parts {
+    title: String,
+    sections: Vec<String>,
+    context: String,
+}
+
+fn parts(message: &Message, look: Look<'_>) -> Parts {
+    let title = title(message, look.is_test);
+    let is_short = match message.form {
+        Form::Ended(_) | Form::Summary => true,
+        // What is not where the rest was said says all of it.
+        Form::Update(_) => look.note.is_none(),
+        Form::Alert | Form::Edit(_) => false,
+    };
+    let facts = facts(message, is_short, look.note);
+    let actions = if is_short { String::new() } else { actions(message) };
     let context = context(message);
     let left = MAX_TEXT - MAX_HEADER - length(&facts) - length(&actions) - length(&context);
+    let mut sections: Vec<String> =
+        [facts, actions].into_iter().filter(|text| !text.is_empty()).collect();
     // One each for the header, the pointer and the context.
-    entries(message, is_brief, left, MAX_BLOCKS - body.len() - 3, &mut body);
+    entries(message, is_short, left, MAX_BLOCKS - sections.len() - 3, &mut sections);
+    Parts { title, sections, context }
+}
+
+/// A message as one text, for what Slack takes no blocks of. Lines that do not fit are counted.
+pub(super) fn text(message: &Message, look: Look<'_>) -> Value {
+    let Parts { title, sections, context } = parts(message, look);
+    let mut lines = Lines::of(MAX_PLAIN);
+    lines.push(&format!("*{}*", escaped(&title, 300)));
+    // What tells where it comes from is short, and people search for it.
+    lines.push(&context);
+    for line in sections.iter().flat_map(|section| section.lines()) {
+        lines.push(line);
+    }
+    json!({
+        "text": lines.finish(),
+        // Nothing of it becomes a mention or a link that we did not write.
+        "parse": "none",
+        "link_names": false,
+        "unfurl_links": false,
+        "unfurl_media": false,
+    })
+}
+
+/// `text`, `blocks`, `attachments` of a message.
+pub(super) fn layout(message: &Message, look: Look<'_>) -> Value {
+    let in_thread = look.in_thread;
+    let Parts { title, sections, context } = parts(message, look);
+    let mut body: Vec<Value> = sections.iter().map(|text| section(text)).collect();
     body.push(json!({ "type": "context", "elements": [markup(&context)] }));
     let fallback = format!("{}: {}", escaped(&title, 300), escaped(&message.root_cause, 700));
     let mut layout = json!({
@@ -85,12 +133,12 @@ fn colour(message: &Message) -> &'static str {
     }
 }
 
-fn facts(message: &Message, is_brief: bool, misplaced: Option<&str>) -> String {
+fn facts(message: &Message, is_short: bool, note: Option<&str>) -> String {
     let mut lines = Lines::of(MAX_FACTS);
-    if let Some(why) = misplaced {
-        lines.push(&format!("*Not where it belongs:* {}", escaped(why, 350)));
+    if let Some(note) = note {
+        lines.push(&format!("*Note:* {}", escaped(note, 400)));
     }
-    if !is_brief {
+    if !is_short {
         lines.push(&format!("*Severity:* {}", message.severity));
     }
     if !message.root_cause.is_empty() {
@@ -113,7 +161,13 @@ fn actions(message: &Message) -> String {
     lines.finish()
 }
 
-fn entries(message: &Message, is_brief: bool, room: usize, blocks: usize, body: &mut Vec<Value>) {
+fn entries(
+    message: &Message,
+    is_short: bool,
+    room: usize,
+    blocks: usize,
+    sections: &mut Vec<String>,
+) {
     let mut entries: Vec<&Entry> = message.entries.iter().collect();
     // The worst are shown when not all are.
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.severity));
@@ -122,7 +176,7 @@ fn entries(message: &Message, is_brief: bool, room: usize, blocks: usize, body: 
     let mut left = room;
     let mut shown = 0;
     for entry in entries.iter().take(blocks) {
-        let text = incident(entry, is_brief, max);
+        let text = incident(entry, is_short, max);
         let size = length(&text);
         // The pointer's line is kept free.
         if size + 40 > left {
@@ -130,15 +184,15 @@ fn entries(message: &Message, is_brief: bool, room: usize, blocks: usize, body: 
         }
         left -= size;
         shown += 1;
-        body.extend(section(&text));
+        sections.push(text);
     }
     if shown < entries.len() {
-        body.extend(section(&pointer(entries.len() - shown)));
+        sections.push(pointer(entries.len() - shown));
     }
 }
 
-fn incident(entry: &Entry, is_brief: bool, max: usize) -> String {
-    let (service, class) = (escaped(&entry.service, 100), entry.class.as_str());
+fn incident(entry: &Entry, is_short: bool, max: usize) -> String {
+    let (service, class) = (escaped(&legible::name(&entry.service), 100), entry.class.as_str());
     let namespace = entry.namespace.as_ref();
     let namespace = namespace.map(|name| format!(" in {}", escaped(name, 70))).unwrap_or_default();
     let (id, severity) = (escaped(&entry.incident, 50), entry.severity);
@@ -152,7 +206,7 @@ fn incident(entry: &Entry, is_brief: bool, max: usize) -> String {
     let left = max.saturating_sub(length(&text));
     // What to do must not be crowded out by what is wrong.
     let mut advice = Lines::of(left * 2 / 3);
-    if !is_brief {
+    if !is_short {
         for recommendation in &entry.recommendations {
             advice.push(&format!("*Do:* {}", escaped(recommendation, MAX_LINE)));
         }
@@ -194,9 +248,9 @@ fn time(at: Time) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// A section block; none of an empty text, which Slack refuses.
-fn section(text: &str) -> Option<Value> {
-    (!text.is_empty()).then(|| json!({ "type": "section", "text": markup(text) }))
+/// A section block. Slack refuses one of an empty text.
+fn section(text: &str) -> Value {
+    json!({ "type": "section", "text": markup(text) })
 }
 
 /// Verbatim: Slack makes no mentions or links of its own out of plain words.

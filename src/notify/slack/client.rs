@@ -11,9 +11,11 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::hints::{about, hint};
+use super::words::Words;
 use crate::domain::address;
 use crate::domain::message::Thread;
 use crate::domain::secret::Secret;
+use crate::metrics::Metrics;
 use crate::notify::call::{Answer, Caller, below, credentials, shorten};
 use crate::notify::settings::Slack as Settings;
 use crate::notify::{NotifyError, Refusal, SetupError};
@@ -48,6 +50,7 @@ enum Way {
 pub(super) struct Client {
     caller: Caller,
     way: Way,
+    words: Words,
 }
 
 /// Not the webhook's address, which is a secret.
@@ -62,15 +65,32 @@ impl std::fmt::Debug for Client {
 struct Said {
     ok: bool,
     error: Option<String>,
+    /// What did not stop it, such as a part that was left out.
+    warning: Option<Value>,
     /// The scope that is missing.
     needed: Option<String>,
     channel: Option<String>,
     ts: Option<String>,
+    /// As Slack has kept it. Values, so that one of another shape makes no failure of a confirmation.
+    message: Option<Value>,
+    /// With what exactly Slack objects to.
+    response_metadata: Option<Value>,
+}
+
+/// A message that Slack has confirmed.
+pub(super) struct Posted {
+    pub place: Thread,
+    /// It was to answer another one, which is gone: Slack has put it into the channel, without an error.
+    pub is_astray: bool,
 }
 
 impl Client {
     /// With a token, which can do more, even if there is a webhook too.
-    pub fn new(wire: Arc<dyn Wire>, settings: &Settings) -> Result<Self, SetupError> {
+    pub fn new(
+        wire: Arc<dyn Wire>,
+        settings: &Settings,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, SetupError> {
         let (way, server, key, mut secrets) = match (&settings.token, &settings.webhook_url) {
             (Some(token), _) => {
                 let mut authorization =
@@ -99,7 +119,8 @@ impl Client {
         };
         // The longest first: a part that is hidden in it would leave the rest.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
-        Ok(Self { caller: Caller { wire, server, key, secrets }, way })
+        let words = Words::new(metrics);
+        Ok(Self { caller: Caller { wire, server, key, secrets }, way, words })
     }
 
     pub fn secrets(&self) -> &[Secret] {
@@ -110,13 +131,13 @@ impl Client {
         matches!(self.way, Way::Bot { .. })
     }
 
-    /// Sends a body; `Ok` is Slack's own confirmation, with where the message stands, where it says so.
+    /// Sends a body; `Ok` is Slack's own confirmation, with where the message is, where it says so.
     pub async fn send(
         &self,
         method: Method,
         body: &Value,
         deadline: Instant,
-    ) -> Result<Option<Thread>, NotifyError> {
+    ) -> Result<Option<Posted>, NotifyError> {
         let (request, asked) = match &self.way {
             Way::Bot { base, authorization } => {
                 let request = self.caller.wire.client().post(below(base, method.path()));
@@ -126,12 +147,17 @@ impl Client {
         };
         let answer = self.caller.call(with_body(request, body), asked, deadline).await?;
         match &self.way {
-            Way::Bot { .. } => self.web_api(&answer, method).map(Some),
+            Way::Bot { .. } => self.web_api(&answer, method, body).map(Some),
             Way::Webhook(_) => self.webhook(&answer).map(|()| None),
         }
     }
 
-    fn web_api(&self, answer: &Answer, method: Method) -> Result<Thread, NotifyError> {
+    fn web_api(
+        &self,
+        answer: &Answer,
+        method: Method,
+        body: &Value,
+    ) -> Result<Posted, NotifyError> {
         let asked = method.path();
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             return Err(self.rate_limited(answer, asked));
@@ -145,14 +171,31 @@ impl Client {
             if code == "ratelimited" || code == "rate_limited" {
                 return Err(self.rate_limited(answer, asked));
             }
-            let needed = said.needed.map(|scope| format!(" (it needs {})", shorten(&scope)));
-            return Err(self.refused(asked, &code, &needed.unwrap_or_default()));
+            let needed = said.needed.map(|scope| format!("it needs {scope}"));
+            let details = said.response_metadata.unwrap_or_default();
+            let details = details["messages"].as_array().into_iter().flatten();
+            let details = details.filter_map(|text| text.as_str().map(str::to_owned));
+            let more: Vec<String> = needed.into_iter().chain(details).collect();
+            let more = if more.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", shorten(&more.join("; ")))
+            };
+            return Err(self.refused(asked, &code, &more));
         }
         // Without its place it cannot be answered, and Slack's page promises one.
-        match (said.ok, said.channel, said.ts) {
-            (true, Some(channel), Some(ts)) => Ok(Thread { channel, ts }),
-            _ => Err(self.odd(answer, asked)),
+        let is_there = |text: &String| !text.trim().is_empty();
+        let place = match (said.ok, said.channel.filter(is_there), said.ts.filter(is_there)) {
+            (true, Some(channel), Some(ts)) => Thread { channel, ts },
+            _ => return Err(self.odd(answer, asked)),
+        };
+        if let Some(warning) = said.warning {
+            self.words.warned(&shorten(&warning.to_string()), asked);
         }
+        let thread = body.get("thread_ts");
+        let is_astray = thread.is_some()
+            && said.message.is_some_and(|message| message.get("thread_ts") != thread);
+        Ok(Posted { place, is_astray })
     }
 
     fn webhook(&self, answer: &Answer) -> Result<(), NotifyError> {
@@ -172,8 +215,18 @@ impl Client {
 
     fn refused(&self, asked: &str, code: &str, more: &str) -> NotifyError {
         let (server, code) = (&self.caller.server, shorten(code));
-        let text = format!("{server}, asked for {asked}: {code}{more}. {}", hint(&code));
-        NotifyError::Refused { text, about: about(&code) }
+        let known = about(&code);
+        if known.is_none() {
+            self.words.unknown(&code, asked);
+        }
+        let about = known.unwrap_or(Refusal::Place);
+        let elsewhere = match about {
+            Refusal::Sender => "; no other channel can help",
+            _ => "",
+        };
+        let text =
+            format!("{server} refused {asked} with {code}{more}{elsewhere}. {}", hint(&code));
+        NotifyError::Refused { text, about }
     }
 
     /// Neither a confirmation nor a refusal of Slack's.

@@ -2,26 +2,80 @@
 
 use crate::notify::Refusal;
 
-/// What a code refuses: the channel, the message, or all.
-pub(super) fn about(code: &str) -> Refusal {
-    match code {
-        "not_in_channel" | "channel_not_found" | "is_archived" | "channel_is_archived" => {
-            Refusal::Place
-        }
+/// What a code refuses; `None` for a code that we have never met. What is not named here does not pass by itself.
+pub(super) fn about(code: &str) -> Option<Refusal> {
+    Some(match code {
         "invalid_blocks"
         | "invalid_blocks_format"
         | "invalid_attachments"
         | "invalid_payload"
+        | "invalid_json"
+        | "invalid_arguments"
+        | "invalid_arg_name"
+        | "invalid_array_arg"
+        | "invalid_form_data"
+        | "invalid_charset"
+        | "json_not_object"
         | "msg_too_long"
         | "msg_blocks_too_long"
         | "no_text"
         | "too_many_attachments"
-        | "message_not_found"
+        | "attachment_payload_limit_exceeded"
+        | "too_many_contents" => Refusal::Message,
+        "message_not_found"
         | "thread_not_found"
         | "cannot_reply_to_message"
-        | "restricted_action_thread_locked" => Refusal::Message,
-        _ => Refusal::Other,
-    }
+        | "restricted_action_thread_locked"
+        | "cant_update_message"
+        | "edit_window_closed" => Refusal::Thread,
+        "not_in_channel"
+        | "channel_not_found"
+        | "is_archived"
+        | "channel_is_archived"
+        | "action_prohibited"
+        | "restricted_action"
+        | "restricted_action_read_only_channel"
+        | "restricted_action_thread_only_channel"
+        | "restricted_action_non_threadable_channel"
+        | "posting_to_general_channel_denied"
+        | "message_limit_exceeded"
+        | "messages_tab_disabled"
+        | "user_not_found"
+        | "ekm_access_denied"
+        | "team_access_not_granted"
+        | "no_permission" => Refusal::Place,
+        "invalid_auth"
+        | "not_authed"
+        | "token_revoked"
+        | "token_expired"
+        | "account_inactive"
+        | "not_allowed_token_type"
+        | "missing_scope"
+        | "org_login_required"
+        | "two_factor_setup_required"
+        | "access_denied"
+        | "accesslimited"
+        | "enterprise_is_restricted"
+        | "no_service"
+        | "no_service_id"
+        | "no_active_hooks"
+        | "no_team"
+        | "team_disabled"
+        | "invalid_token" => Refusal::Sender,
+        "internal_error"
+        | "fatal_error"
+        | "service_unavailable"
+        | "request_timeout"
+        | "rollup_error"
+        | "team_added_to_org"
+        | "ratelimited"
+        | "rate_limited" => Refusal::Other,
+        // Slack names new limits of its layout this way: invalid_blocks_…, too_many_blocks.
+        code if ["_blocks", "block_", "attachment"].iter().any(|part| code.contains(part)) => {
+            Refusal::Message
+        }
+        _ => return None,
+    })
 }
 
 /// What to do about a code of `chat.postMessage`, `chat.update` or an incoming webhook.
@@ -50,8 +104,8 @@ pub(super) fn hint(code: &str) -> &'static str {
         | "restricted_action"
         | "ekm_access_denied"
         | "team_access_not_granted" => "A rule of the workspace forbids it: ask its administrator",
-        "message_not_found" | "cant_update_message" | "edit_window_closed" => {
-            "The message cannot be edited any more; its incident is still followed"
+        "message_not_found" | "thread_not_found" | "cant_update_message" | "edit_window_closed" => {
+            "The message is gone or cannot be edited any more; what goes on is told in a new one"
         }
         "invalid_blocks"
         | "invalid_blocks_format"
@@ -60,6 +114,9 @@ pub(super) fn hint(code: &str) -> &'static str {
         | "invalid_payload"
         | "invalid_attachments" => {
             "Slack does not take our layout: please report it with the file in logs/incidents"
+        }
+        "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" => {
+            "Slack has trouble of its own (https://slack-status.com); it is sent again"
         }
         _ => "Look it up among the errors of the method at https://api.slack.com/methods",
     }

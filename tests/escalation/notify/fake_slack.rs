@@ -22,8 +22,19 @@ impl Asked {
         self.body["channel"].as_str().unwrap_or("none")
     }
 
-    /// The text of all blocks, header and attachment.
+    pub fn text(&self) -> &str {
+        self.body["text"].as_str().expect("a text")
+    }
+
+    pub fn is_edit(&self) -> bool {
+        self.path.ends_with("chat.update")
+    }
+
+    /// The text of all blocks, header and attachment; without blocks the text itself.
     pub fn shown(&self) -> String {
+        if self.blocks().is_empty() {
+            return self.text().to_owned();
+        }
         self.blocks()
             .iter()
             .map(|block| match block["type"].as_str() {
@@ -124,6 +135,9 @@ async fn answer(
             let ts = asked.body["ts"].as_str().map_or(format!("1763.{number:06}"), str::to_owned);
             axum::Json(json!({ "ok": true, "channel": id, "ts": ts, "message": asked.body }))
                 .into_response()
+        }
+        Reply::No(code) if asked.path.starts_with("/services/") => {
+            (StatusCode::BAD_REQUEST, code).into_response()
         }
         Reply::No(code) => {
             axum::Json(json!({ "ok": false, "error": code, "needed": "chat:write" }))

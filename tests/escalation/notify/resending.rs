@@ -96,7 +96,7 @@ async fn b07_a_channel_that_fails_does_not_keep_the_other_from_being_told() {
     messages.push(alert_at(Sev::Sev2, "web", 7, 2));
     failed(&scene, &messages).await;
     scene.slack.answers(|asked| match asked.channel() {
-        "#critical-alerts" => Reply::No("restricted_action"),
+        "#critical-alerts" => Reply::No("internal_error"),
         _ => Reply::Fine,
     });
     scene.notifiers.resend(&|_| true, at(60), soon()).await;

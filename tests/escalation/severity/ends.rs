@@ -275,6 +275,38 @@ fn b07_what_waited_in_a_backup_is_answered_where_it_was_delivered_at_last() {
     assert_eq!(world.cycles(1, &[])[0].form, Form::Ended(Some(thread)));
 }
 
+/// Case 29: all that was told in one message goes on in the one that took its place, in another process too, and the old
+/// one is not touched again. The twin is a message that is still there.
+#[test]
+fn w07_incidents_of_a_deleted_message_go_on_in_the_new_one() {
+    for is_deleted in [true, false] {
+        let mut world = World::new(night());
+        let both =
+            [replicas("payments", 0, 2, night()), replicas("search", 0, 2, night() - minutes(9))];
+        world.cycle(&both);
+        let first = world.board.incidents()[0].thread.clone().expect("a thread");
+        assert!(world.board.incidents().iter().all(|one| one.thread.as_ref() == Some(&first)));
+        if is_deleted {
+            world.slack = super::world::Slack::Deleted;
+        }
+        // One of them ends: it is answered, and the other is moved with it.
+        let told = world.cycles(1, &both[1..]);
+        assert_eq!(told[0].form, Form::Ended(Some(first.clone())));
+        world.slack = super::world::Slack::Works;
+        let threads: Vec<_> =
+            world.board.incidents().iter().map(|one| one.thread.clone().expect("kept")).collect();
+        assert_eq!(threads[0], threads[1], "both go on in one place");
+        assert_eq!(threads[0] != first, is_deleted);
+        world.restart();
+        let later = world.cycles(30, &[]);
+        let places: Vec<_> = later.iter().map(|message| message.form.thread()).collect();
+        assert!(
+            !places.is_empty() && places.iter().all(|place| *place == Some(&threads[0])),
+            "{later:#?}"
+        );
+    }
+}
+
 #[test]
 fn b07_the_thread_of_a_summary_is_no_place_to_follow_an_incident() {
     let mut world = World::new(night());

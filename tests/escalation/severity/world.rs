@@ -124,6 +124,8 @@ pub enum Slack {
     Works,
     BackedUp,
     Lost,
+    /// Every message that is edited or answered was deleted: each is told in a new one.
+    Deleted,
 }
 
 pub struct World {
@@ -215,13 +217,15 @@ impl World {
         self.sent += 1;
         let ts = format!("1700000000.{:06}", self.sent);
         let thread = match &message.form {
-            Form::Edit(thread) | Form::Update(Some(thread)) | Form::Ended(Some(thread)) => {
+            Form::Edit(thread) | Form::Update(Some(thread)) | Form::Ended(Some(thread))
+                if self.slack != Slack::Deleted =>
+            {
                 thread.clone()
             }
             _ => Thread { channel: format!("{:?}", message.channel), ts },
         };
         let result = match self.slack {
-            Slack::Works => Ok(Some(thread)),
+            Slack::Works | Slack::Deleted => Ok(Some(thread)),
             Slack::BackedUp | Slack::Lost => Err("500".to_owned()),
         };
         Delivery {

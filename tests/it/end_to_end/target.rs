@@ -22,7 +22,12 @@ impl Drop for Target {
 impl Target {
     /// Serves the shipped rules' metrics: this latency, and a failure rate for each of so many components.
     pub async fn start(latency: f64, failure_rate: f64, components: usize) -> Self {
-        let text = Arc::new(Mutex::new(exposition(latency, failure_rate, components)));
+        Self::serving(exposition(latency, failure_rate, components)).await
+    }
+
+    /// Serves a text as it is.
+    pub async fn serving(text: String) -> Self {
+        let text = Arc::new(Mutex::new(text));
         let shown = text.clone();
         let app = Router::new().route(
             "/metrics",
