@@ -6,6 +6,7 @@
 use crate::domain::Cause;
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::PatternKind;
+use crate::domain::cluster::Kind;
 use crate::domain::cycle::{CycleStatus, Hold, Impossibility, Ineligibility, Phase, Verdict};
 use crate::domain::decision::Sev;
 use crate::domain::escalation::EscalationReason;
@@ -45,6 +46,7 @@ domain_labels!(
     OutcomeType,
     FailureKind,
     Source,
+    Kind,
     Severity,
     Sev,
     IncidentClass,

@@ -131,10 +131,16 @@ impl ClusterWatch {
     /// The caches as they stand. Never waits.
     #[must_use]
     pub fn read(&self, now: Time) -> ClusterReading {
-        let mut reading =
-            ClusterReading { expected: self.settings.kinds.clone(), ..ClusterReading::default() };
+        let mut reading = ClusterReading {
+            read_at: Some(now),
+            expected: self.settings.kinds.clone(),
+            ..ClusterReading::default()
+        };
+        for cache in self.caches.iter().filter(|cache| self.is_left_out(cache)) {
+            reading.expected.remove(&cache.kind());
+        }
         let mut found = Vec::new();
-        for cache in self.caches.iter() {
+        for cache in self.caches.iter().filter(|cache| reading.expected.contains(&cache.kind())) {
             match cache.objects(&self.patience, now) {
                 Ok(objects) => found.push((cache.kind(), objects)),
                 Err(failure) => note(&mut reading, cache.kind(), failure),
@@ -142,8 +148,9 @@ impl ClusterWatch {
         }
         // One namespace of a kind missing: the rest of it would look like all there is.
         let mut cluster = Cluster::default();
-        for (kind, objects) in found {
+        for (kind, (objects, unread)) in found {
             if !reading.failures.contains_key(&kind) {
+                reading.unread.extend(unread);
                 for object in objects {
                     object.add_to(&mut cluster);
                 }
@@ -151,6 +158,11 @@ impl ClusterWatch {
         }
         reading.cluster = cluster;
         reading
+    }
+
+    /// The account has no right to an optional kind: it is as if the configuration left it out. The log has said so.
+    fn is_left_out(&self, cache: &Cache) -> bool {
+        self.settings.is_optional(cache.kind()) && cache.is_refused()
     }
 
     /// Waits until every kind was listed or has failed once, or for the deadline: a first cycle need not fail for having

@@ -6,7 +6,7 @@ use mape_k::domain::finding::FindingKind;
 
 use super::fixtures::{find, line, names, reading, reading_without};
 
-const WORKLOADS: [Kind; 3] = [Kind::Deployments, Kind::StatefulSets, Kind::DaemonSets];
+const WORKLOADS: [Kind; 5] = Kind::WORKLOADS;
 
 #[test]
 fn b03_pods_still_show_what_they_have_when_their_workloads_cannot_be_read() {
