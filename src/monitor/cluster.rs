@@ -16,6 +16,7 @@ pub mod settings;
 pub mod trim;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,7 +144,7 @@ impl ClusterWatch {
         for cache in self.caches.iter().filter(|cache| reading.expected.contains(&cache.kind())) {
             match cache.objects(&self.patience, now) {
                 Ok(objects) => found.push((cache.kind(), objects)),
-                Err(failure) => note(&mut reading, cache.kind(), failure),
+                Err(failure) => note(&mut reading.failures, cache.kind(), failure),
             }
         }
         // One namespace of a kind missing: the rest of it would look like all there is.
@@ -213,9 +214,8 @@ fn namespaces(kind: Kind, settings: &Settings) -> Vec<Option<String>> {
 }
 
 /// One failure a kind; that of a second namespace is added to its text.
-fn note(reading: &mut ClusterReading, kind: Kind, failure: ReadFailure) {
-    reading
-        .failures
+fn note(failures: &mut BTreeMap<Kind, ReadFailure>, kind: Kind, failure: ReadFailure) {
+    failures
         .entry(kind)
         .and_modify(|first| {
             if first.text.len() < 2_000 {

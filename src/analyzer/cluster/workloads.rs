@@ -194,10 +194,15 @@ fn wanted_for_a_while<'a>(
 }
 
 /// It was scaled up from zero: all its pods are a moment old and none leaves, or there is none because its controller has
-/// not seen the wish yet, and no rollout has taken others away.
+/// not seen the wish yet, and no rollout has taken others away. While pods cannot be read, its own word has to do.
 fn was_off_a_moment_ago<'a>(index: &Index<'a>, who: Who<'a>, workload: &'a Workload) -> bool {
-    if workload.ready > 0 || !index.is_read(Kind::Pods) || is_replacing(workload) {
+    if workload.ready > 0 || is_replacing(workload) {
         return false;
+    }
+    if !index.is_read(Kind::Pods) {
+        let unavailable = workload.conditions.iter().find(|c| c.name == "Available");
+        let since_when = unavailable.filter(|c| c.status == Some(false)).and_then(|c| c.since);
+        return since_when.is_some_and(|at| since(index.now, at) < STARTING);
     }
     match index.pods(who) {
         [] => workload.generation > workload.observed_generation,
