@@ -26,7 +26,8 @@ pub struct Onsets {
 /// How many replicas a workload wants.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Wish {
-    desired: u32,
+    /// At the last look.
+    pub desired: u32,
     /// How many it wanted before `since`; `None`: nobody had looked.
     pub before: Option<u32>,
     /// When the number was first seen, or last seen to have risen.

@@ -185,6 +185,7 @@ fn wanted_for_a_while<'a>(
         return 0;
     }
     match index.wish(who).map(|wish| (wish, is_a_moment_ago(wish.since))) {
+        Some((wish, _)) if workload.desired > wish.desired => wish.desired.min(desired),
         Some((_, false)) => desired,
         Some((wish, true)) if wish.before.is_some() => wish.before.unwrap_or(desired).min(desired),
         // Nobody has looked before: as far as the objects tell.
@@ -205,7 +206,7 @@ fn was_off_a_moment_ago<'a>(index: &Index<'a>, who: Who<'a>, workload: &'a Workl
         return since_when.is_some_and(|at| since(index.now, at) < STARTING);
     }
     match index.pods(who) {
-        [] => workload.generation > workload.observed_generation,
+        [] => workload.generation > workload.observed_generation && workload.updated == 0,
         pods => pods
             .iter()
             .all(|pod| is_young(index, pod) && pod.delete_by.is_none() && pod.phase != "Failed"),
