@@ -98,7 +98,9 @@ fn aged(path: &str, seconds: i64) -> ClusterReading {
         }
     }
     let mut objects = objects(path);
-    objects.iter_mut().for_each(|object| age(object, seconds));
+    for object in &mut objects {
+        age(object, seconds);
+    }
     reading_of(objects)
 }
 
