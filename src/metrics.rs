@@ -15,6 +15,7 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::Analysis;
+use crate::domain::cluster::{Kind, UnreadObject};
 use crate::domain::cycle::{CycleReport, Trigger, Verdict};
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::escalation::EscalationReason;
@@ -238,6 +239,14 @@ impl Metrics {
         match failed {
             None => self.source.source_last_success.set(source, unix_seconds(at)),
             Some(kind) => self.source.source_errors.add(source, kind, 1),
+        }
+    }
+
+    /// Objects of the cluster that cannot be read now.
+    pub fn unread_objects(&self, unread: &[UnreadObject]) {
+        for kind in Kind::ALL {
+            let count = unread.iter().filter(|object| object.kind == kind).count();
+            self.source.unread_objects.set(kind, count as f64);
         }
     }
 

@@ -29,8 +29,8 @@ def at_a_glance():
         ),
         stat(
             "Does it see?",
-            "Age of the newest metrics, rules whose data was not good, series that rules expect and did not get, and"
-            " whether Charter answered in the last cycle.\n\nRed: missing data is never taken for healthy, so nothing"
+            "Age of the newest metrics, rules whose data was not good, series that rules expect and did not get, objects"
+            " of the cluster that could not be read (the log names each), and whether Charter answered in the last cycle.\n\nRed: missing data is never taken for healthy, so nothing"
             " is done about what is not seen. Row 'Sources' says which and why; with Charter away (`CharterAPIDown`)"
             " nothing can be done either.",
             Query(
@@ -41,6 +41,7 @@ def at_a_glance():
             ),
             Query(largest("mape_k_rules_without_good_data"), "rules without good data", steps=steps_up(red=1)),
             Query(both("mape_k_source_series_missing", "source"), "series missing", steps=steps_up(orange=1)),
+            Query(both("mape_k_unread_objects", "kind"), "objects unread", steps=steps_up(orange=1)),
             Query(largest("mape_k_charter_up"), "Charter answers", words=YES_NO, steps=green_from(1)),
         ),
         stat(

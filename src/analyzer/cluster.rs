@@ -9,7 +9,7 @@
 //! | severity | when |
 //! |---|---|
 //! | critical | the owner is down (0 ready of at least 1 desired), or a claim is lost |
-//! | info | replicas missing, pending or a probe failing while a rollout is under way, within its deadline and within `maxUnavailable`; or a cordoned node is not ready |
+//! | info | replicas missing, pending or a probe failing while a rollout is under way, within its deadline and within `maxUnavailable`; or a cordoned node is not ready; or of a node that is being removed |
 //! | high | the owner is degraded; or it crashes, fails at its start, cannot be started, has failed as a job, is stuck in its rollout, or is a node that is not ready |
 //! | warning | all else: nothing is missing yet |
 
@@ -21,6 +21,7 @@ mod logs;
 mod nodes;
 mod onsets;
 mod pods;
+mod sets;
 mod symptom;
 mod volumes;
 mod workloads;
@@ -70,9 +71,11 @@ pub fn findings(
     seen: &Onsets,
     now: Time,
 ) -> Vec<Finding> {
-    let index = Index::new(reading, seen, now);
+    let joined = sets::joined(reading);
+    let index = Index::new(reading, &joined, seen, now);
     let mut symptoms = Vec::new();
     pods::look(&index, &mut symptoms);
+    symptoms.retain(|symptom| !nodes::excuses(&index, symptom));
     workloads::look(&index, &mut symptoms);
     jobs::look(&index, &mut symptoms);
     volumes::look(&index, &mut symptoms);
@@ -129,7 +132,7 @@ fn finding<'a>(
         recommendation: advice::recommendation(who, kind, symptoms),
         record: None,
     };
-    finding.severity = severity(&finding, index.is_cordoned(who));
+    finding.severity = severity(&finding, index.is_on_purpose(who, kind));
     if service.is_some_and(|service| service.data_layer) {
         finding.data_at_risk = data_at_risk(index, who, &finding);
     }
@@ -164,13 +167,13 @@ fn data_at_risk<'a>(index: &Index<'a>, who: Who<'a>, finding: &Finding) -> Optio
 }
 
 /// The rule of this module's head.
-fn severity(finding: &Finding, is_cordoned: bool) -> FindingSeverity {
+fn severity(finding: &Finding, is_on_purpose: bool) -> FindingSeverity {
     use FindingKind as Kind;
     if finding.is_down() || finding.kind == Kind::ClaimLost {
         return FindingSeverity::Critical;
     }
     let is_the_rollouts = finding.within_rollout && finding.kind.comes_with_a_rollout();
-    if is_the_rollouts || (is_cordoned && finding.kind == Kind::NodeNotReady) {
+    if is_the_rollouts || is_on_purpose {
         return FindingSeverity::Info;
     }
     if finding.is_degraded() {

@@ -6,7 +6,7 @@ use super::values::{boolean, count, namespace, path};
 use crate::domain::cluster::Kind;
 use crate::monitor::cluster::settings::Settings;
 
-/// Each is a watch of every kind, 400 in all; beyond that watching all of them is cheaper for the API server, too.
+/// Each is a watch of every kind, 550 in all; beyond that watching all of them is cheaper for the API server, too.
 const MAX_NAMESPACES: usize = 50;
 
 /// How much of a log a message can show at all.

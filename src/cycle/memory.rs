@@ -152,6 +152,7 @@ impl Memory {
             escalations_closed: Vec::new(),
             failed_cycles: 0,
             findings: Vec::new(),
+            unread_objects: Vec::new(),
             escalation_decision: None,
             notification_result: None,
             notifications_sent: 0,

@@ -171,7 +171,14 @@ impl People {
             readable.insert(IncidentClass::Loop);
         }
         let catalogue = self.catalogue.catalogue().clone();
-        let seen = Observation { findings, catalogue: &catalogue, readable: &readable, now };
+        let hidden = looked.reading.as_ref().map(board::hidden).unwrap_or_default();
+        let seen = Observation {
+            findings,
+            catalogue: &catalogue,
+            readable: &readable,
+            hidden: &hidden,
+            now,
+        };
         let observed = self.board.observe(&seen);
         for (what, incidents) in [
             ("opened", &observed.opened),
@@ -345,6 +352,7 @@ impl Cycle {
             run.report.trend_analysis = Some(self.people.board.trend(now));
             self.people.show(&findings, decision.clone(), &looked);
             run.report.escalation_decision = decision;
+            run.report.unread_objects.clone_from(&looked.unread_objects);
             run.report.findings = looked.findings;
             run.report.findings.truncate(REPORTED);
         }
@@ -378,7 +386,8 @@ impl Run<'_> {
     fn looked(&mut self, looked: &Looked, was_looked: bool) {
         let report = &mut self.report;
         let Some(error) = &looked.error else {
-            let is_well = was_looked && looked.findings.is_empty();
+            let is_well =
+                was_looked && looked.findings.is_empty() && looked.unread_objects.is_empty();
             if report.status == CycleStatus::Healthy && !is_well {
                 report.status = CycleStatus::Completed;
             }

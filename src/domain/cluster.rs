@@ -21,7 +21,10 @@ pub enum Kind {
     Deployments,
     StatefulSets,
     DaemonSets,
+    ReplicaSets,
+    ReplicationControllers,
     Jobs,
+    CronJobs,
     #[serde(rename = "persistentvolumeclaims")]
     #[strum(serialize = "persistentvolumeclaims")]
     Claims,
@@ -29,6 +32,23 @@ pub enum Kind {
 
 impl Kind {
     pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
+
+    /// Kinds that roles of earlier versions do not grant.
+    pub const OPTIONAL: [Self; 3] =
+        [Self::ReplicaSets, Self::ReplicationControllers, Self::CronJobs];
+
+    /// Kinds that say who owns a pod: while one of them cannot be read, its pods go by another name.
+    pub const OWNERS_OF_PODS: [Self; 3] =
+        [Self::Jobs, Self::ReplicaSets, Self::ReplicationControllers];
+
+    /// Kinds that say how many replicas are wanted and ready.
+    pub const WORKLOADS: [Self; 5] = [
+        Self::Deployments,
+        Self::StatefulSets,
+        Self::DaemonSets,
+        Self::ReplicaSets,
+        Self::ReplicationControllers,
+    ];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -40,16 +60,32 @@ impl Kind {
 #[derive(Clone, Debug, Default)]
 pub struct ClusterReading {
     pub cluster: Cluster,
-    /// The kinds that the configuration asks for.
+    /// When the caches were read; `None`: nobody says, and nothing is concluded from how it was before.
+    pub read_at: Option<Time>,
+    /// The kinds that the configuration asks for, without the optional ones that the API server refuses.
     pub expected: BTreeSet<Kind>,
     /// Those of them that cannot be read, with the reason; their objects are left out of `cluster`.
     pub failures: BTreeMap<Kind, ReadFailure>,
+    /// Objects of kinds that can be read that cannot be read themselves; they are left out of `cluster`.
+    pub unread: Vec<UnreadObject>,
 }
 
 impl ClusterReading {
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.failures.is_empty()
+        self.failures.is_empty() && self.unread.is_empty()
+    }
+
+    /// Whether an object of this kind may be there without being in `cluster`. `namespace`: that of the object, if it has
+    /// one.
+    #[must_use]
+    pub fn is_hidden(&self, kind: Kind, namespace: Option<&str>) -> bool {
+        let may_be_it = |object: &UnreadObject| {
+            object.kind == kind
+                && (object.namespace.is_empty()
+                    || namespace.is_none_or(|own| own == object.namespace))
+        };
+        self.failures.contains_key(&kind) || self.unread.iter().any(may_be_it)
     }
 
     /// Nothing at all could be read: there is nothing to assess.
@@ -59,15 +95,37 @@ impl ClusterReading {
     }
 }
 
+/// An object that the API server lists and that cannot be read: a field of it is not what the API says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnreadObject {
+    pub kind: Kind,
+    /// Empty for a node, and where even the namespace cannot be read.
+    pub namespace: String,
+    /// Empty where even the name cannot be read.
+    pub name: String,
+    /// The field and what is wrong with it.
+    pub cause: String,
+}
+
+impl std::fmt::Display for UnreadObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kind, namespace, name, cause } = self;
+        let name = if name.is_empty() { "(without a name)" } else { name };
+        let slash = if namespace.is_empty() { "" } else { "/" };
+        write!(f, "{} {namespace}{slash}{name}: {cause}", kind.as_str())
+    }
+}
+
 /// Trimmed objects. They are shared with the watch caches: an object is never copied for a cycle.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
     pub pods: Vec<Arc<Pod>>,
     pub events: Vec<Arc<Event>>,
     pub nodes: Vec<Arc<Node>>,
-    /// Deployments, stateful sets and daemon sets.
+    /// Of [`Kind::WORKLOADS`].
     pub workloads: Vec<Arc<Workload>>,
     pub jobs: Vec<Arc<Job>>,
+    pub cron_jobs: Vec<Arc<CronJob>>,
     pub claims: Vec<Arc<Claim>>,
 }
 
@@ -146,6 +204,8 @@ pub enum WorkloadKind {
     Deployment,
     StatefulSet,
     DaemonSet,
+    ReplicaSet,
+    ReplicationController,
 }
 
 impl WorkloadKind {
@@ -160,6 +220,9 @@ pub struct Workload {
     pub kind: WorkloadKind,
     pub namespace: String,
     pub name: String,
+    /// Who made a replica set or replication controller; the other kinds answer for themselves.
+    pub owner: Option<Owner>,
+    pub created_at: Option<Time>,
     /// Of the object and of its pod template: a catalogue's selector may name either.
     pub labels: Labels,
     pub generation: i64,
@@ -183,6 +246,8 @@ pub struct Node {
     pub name: String,
     pub created_at: Option<Time>,
     pub unschedulable: bool,
+    /// Whoever made it is taking it away: it is being deleted, or an autoscaler or its cloud has marked it.
+    pub is_being_removed: bool,
     pub conditions: Vec<Condition>,
 }
 
@@ -197,6 +262,14 @@ pub struct Job {
     pub active: u32,
     pub failed: u32,
     pub conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct CronJob {
+    pub namespace: String,
+    pub name: String,
+    /// When a run of it last completed.
+    pub last_success: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

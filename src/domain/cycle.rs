@@ -252,6 +252,9 @@ pub struct CycleReport {
     /// What was found in the cluster; bounded.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// Objects of the cluster that could not be read and were skipped, each with the field that is wrong; bounded.
+    #[serde(default)]
+    pub unread_objects: Vec<String>,
     /// `None`: there was nothing to decide.
     #[serde(default)]
     pub escalation_decision: Option<Decision>,

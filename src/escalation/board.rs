@@ -35,7 +35,7 @@ use crate::domain::finding::Finding;
 use crate::domain::service_incident::ServiceIncident;
 use crate::domain::time::{Time, since};
 
-pub use observe::{Observation, Observed, readable};
+pub use observe::{Hidden, Observation, Observed, hidden, readable};
 
 /// The same services are told of no more often when nothing could be assessed.
 const FALLBACK_EVERY: Duration = Duration::from_secs(30 * 60);

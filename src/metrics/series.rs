@@ -9,6 +9,7 @@ use super::labels::{
 };
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::PatternKind;
+use crate::domain::cluster::Kind;
 use crate::domain::cycle::{CycleStatus, Hold, Phase};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::ActionState;
@@ -179,6 +180,7 @@ pub(super) struct SourceSeries {
     pub series_missing: Gauges<Source>,
     pub source_skew: Gauges<Source>,
     pub rules_missing: Gauge,
+    pub unread_objects: Gauges<Kind>,
 }
 
 impl SourceSeries {
@@ -212,6 +214,11 @@ impl SourceSeries {
             rules_missing: f.gauge(
                 "mape_k_rules_without_good_data",
                 "Rules whose data was not good in the last cycle.",
+            ),
+            unread_objects: f.gauges(
+                "mape_k_unread_objects",
+                "Objects of the cluster that the last cycle could not read and skipped; the log names each.",
+                "kind",
             ),
         }
     }

@@ -16,6 +16,7 @@ pub mod settings;
 pub mod trim;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,19 +132,26 @@ impl ClusterWatch {
     /// The caches as they stand. Never waits.
     #[must_use]
     pub fn read(&self, now: Time) -> ClusterReading {
-        let mut reading =
-            ClusterReading { expected: self.settings.kinds.clone(), ..ClusterReading::default() };
+        let mut reading = ClusterReading {
+            read_at: Some(now),
+            expected: self.settings.kinds.clone(),
+            ..ClusterReading::default()
+        };
+        for cache in self.caches.iter().filter(|cache| self.is_left_out(cache)) {
+            reading.expected.remove(&cache.kind());
+        }
         let mut found = Vec::new();
-        for cache in self.caches.iter() {
+        for cache in self.caches.iter().filter(|cache| reading.expected.contains(&cache.kind())) {
             match cache.objects(&self.patience, now) {
                 Ok(objects) => found.push((cache.kind(), objects)),
-                Err(failure) => note(&mut reading, cache.kind(), failure),
+                Err(failure) => note(&mut reading.failures, cache.kind(), failure),
             }
         }
         // One namespace of a kind missing: the rest of it would look like all there is.
         let mut cluster = Cluster::default();
-        for (kind, objects) in found {
+        for (kind, (objects, unread)) in found {
             if !reading.failures.contains_key(&kind) {
+                reading.unread.extend(unread);
                 for object in objects {
                     object.add_to(&mut cluster);
                 }
@@ -151,6 +159,11 @@ impl ClusterWatch {
         }
         reading.cluster = cluster;
         reading
+    }
+
+    /// The account has no right to an optional kind: it is as if the configuration left it out. The log has said so.
+    fn is_left_out(&self, cache: &Cache) -> bool {
+        self.settings.is_optional(cache.kind()) && cache.is_refused()
     }
 
     /// Waits until every kind was listed or has failed once, or for the deadline: a first cycle need not fail for having
@@ -201,9 +214,8 @@ fn namespaces(kind: Kind, settings: &Settings) -> Vec<Option<String>> {
 }
 
 /// One failure a kind; that of a second namespace is added to its text.
-fn note(reading: &mut ClusterReading, kind: Kind, failure: ReadFailure) {
-    reading
-        .failures
+fn note(failures: &mut BTreeMap<Kind, ReadFailure>, kind: Kind, failure: ReadFailure) {
+    failures
         .entry(kind)
         .and_modify(|first| {
             if first.text.len() < 2_000 {

@@ -5,6 +5,7 @@ mod budget;
 mod failing;
 mod objects;
 mod trimming;
+mod unread;
 mod watching;
 
 use std::path::Path;

@@ -6,5 +6,6 @@ mod fixtures;
 mod found;
 mod maintenance;
 mod measured;
+mod owners;
 mod partial;
 mod rollouts;

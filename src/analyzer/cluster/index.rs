@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::jobs::Jobs;
+use super::onsets::Wish;
+use super::sets::{self, Sets};
 use super::symptom::Who;
 use super::{EXPLAINS, Onsets, nodes};
 use crate::domain::Labels;
 use crate::domain::cluster::{
     Claim, ClusterReading, Event, Kind, Node, Pod, Workload, WorkloadKind,
 };
+use crate::domain::finding::FindingKind;
 use crate::domain::time::{Time, since};
 
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub(super) struct Index<'a> {
     seen: &'a Onsets,
     pub now: Time,
     pub jobs: Jobs<'a>,
+    sets: Sets<'a>,
     workloads: BTreeMap<Who<'a>, &'a Workload>,
     pods: BTreeMap<Who<'a>, Vec<&'a Pod>>,
     events: HashMap<(&'a str, &'a str, &'a str), Vec<&'a Event>>,
@@ -25,13 +29,22 @@ pub(super) struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    pub(super) fn new(reading: &'a ClusterReading, seen: &'a Onsets, now: Time) -> Self {
+    /// `joined`: the workloads of [`sets::joined`].
+    pub(super) fn new(
+        reading: &'a ClusterReading,
+        joined: &'a [Workload],
+        seen: &'a Onsets,
+        now: Time,
+    ) -> Self {
         let cluster = &reading.cluster;
-        let jobs = Jobs::new(&cluster.jobs);
-        let workloads = cluster.workloads.iter().map(|w| (who_of(w), &**w)).collect();
+        let jobs = Jobs::new(&cluster.jobs, &cluster.cron_jobs);
+        let sets = sets::by_name(reading);
+        // One of several takes the place of each of them.
+        let workloads = sets::answering(reading).chain(joined).map(|w| (sets::who_of(w), w));
+        let workloads = workloads.collect();
         let mut pods: BTreeMap<Who, Vec<&Pod>> = BTreeMap::new();
         for pod in &cluster.pods {
-            pods.entry(owner_of(pod, &jobs)).or_default().push(pod);
+            pods.entry(owner_of(pod, &jobs, &sets)).or_default().push(pod);
         }
         for own in pods.values_mut() {
             own.sort_by_key(|pod| &pod.name);
@@ -45,6 +58,7 @@ impl<'a> Index<'a> {
             reading,
             seen,
             now,
+            sets,
             workloads,
             pods,
             events,
@@ -55,12 +69,12 @@ impl<'a> Index<'a> {
     }
 
     pub(super) fn owner_of(&self, pod: &'a Pod) -> Who<'a> {
-        owner_of(pod, &self.jobs)
+        owner_of(pod, &self.jobs, &self.sets)
     }
 
     /// Its objects are all there: what is not among them does not exist.
     pub(super) fn is_read(&self, kind: Kind) -> bool {
-        self.is_expected(kind) && !self.reading.failures.contains_key(&kind)
+        self.is_expected(kind) && !self.reading.is_hidden(kind, None)
     }
 
     fn is_expected(&self, kind: Kind) -> bool {
@@ -84,10 +98,10 @@ impl<'a> Index<'a> {
     }
 
     /// Ready and desired replicas, where they are known. A pod of its own is its only replica; an owner of a kind that
-    /// is not watched (a replica set of its own, a custom resource) wants at least the pods that it has.
+    /// is not watched wants at least the pods that it has.
     pub(super) fn replicas(&self, who: Who<'a>) -> Option<(u32, u32)> {
         if let Some(workload) = self.workload(who) {
-            let desired = workload.desired.saturating_sub(self.in_maintenance(who, workload));
+            let desired = workload.desired.saturating_sub(self.excused(who, workload));
             return Some((workload.ready, desired));
         }
         let ready = |pods: &[&Pod]| u32::try_from(pods.iter().filter(|pod| is_ready(pod)).count());
@@ -95,6 +109,8 @@ impl<'a> Index<'a> {
             "Deployment" if self.is_expected(Kind::Deployments) => None,
             "StatefulSet" if self.is_expected(Kind::StatefulSets) => None,
             "DaemonSet" if self.is_expected(Kind::DaemonSets) => None,
+            "ReplicaSet" if self.is_expected(Kind::ReplicaSets) => None,
+            "ReplicationController" if self.is_expected(Kind::ReplicationControllers) => None,
             "Job" | "CronJob" => None,
             "Pod" => ready(self.pods(who)).ok().map(|ready| (ready, 1)),
             _ => {
@@ -105,19 +121,39 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// A daemon set's pods that are away with a node that somebody works on: they are not missing as long as another is
-    /// ready.
-    fn in_maintenance(&self, who: Who<'a>, workload: &Workload) -> u32 {
-        if workload.kind != WorkloadKind::DaemonSet || workload.ready == 0 {
+    /// How many replicas of a daemon set nobody misses: those of nodes that join or are being removed, and, as long as
+    /// another is ready, those of nodes that somebody works on. A pod that is not ready on any other node is missed.
+    fn excused(&self, who: Who<'a>, workload: &Workload) -> u32 {
+        let missing = workload.desired.saturating_sub(workload.ready) as usize;
+        if workload.kind != WorkloadKind::DaemonSet || missing == 0 {
             return 0;
         }
-        let is_away = |pod: &&Pod| {
-            let node = pod.node.as_deref().and_then(|name| self.nodes.get(name));
-            !is_ready(pod) && node.is_some_and(|node| node.unschedulable && !nodes::is_ready(node))
-        };
-        let nodes: BTreeSet<&str> =
-            self.running(who).filter(is_away).filter_map(|pod| pod.node.as_deref()).collect();
-        u32::try_from(nodes.len()).unwrap_or(u32::MAX)
+        let comes_or_goes = |node: &&Node| node.is_being_removed || nodes::joins(node, self.now);
+        let is_maintained =
+            |node: &&Node| workload.ready > 0 && node.unschedulable && !nodes::is_ready(node);
+        let (mut away, mut missed) = (BTreeSet::new(), 0);
+        for pod in self.running(who).filter(|pod| !is_ready(pod)) {
+            match self.node_of(pod).filter(|node| comes_or_goes(node) || is_maintained(node)) {
+                Some(node) => _ = away.insert(&*node.name),
+                None => missed += usize::from(pod.delete_by.is_none()),
+            }
+        }
+        // Its pod there is not made yet, or is gone already.
+        let served: BTreeSet<&str> = self.running(who).filter_map(|p| p.node.as_deref()).collect();
+        let bare = self.nodes.values().copied().filter(comes_or_goes);
+        let bare = bare.filter(|node| !served.contains(&*node.name)).count();
+        let unmade = (workload.desired as usize).saturating_sub(self.running(who).count());
+        let excused = (away.len() + bare.min(unmade)).min(missing.saturating_sub(missed));
+        u32::try_from(excused).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn node_of(&self, pod: &Pod) -> Option<&'a Node> {
+        self.nodes.get(pod.node.as_deref()?).copied()
+    }
+
+    /// What was wanted of it at earlier looks.
+    pub(super) fn wish(&self, who: Who<'a>) -> Option<&'a Wish> {
+        self.seen.wish(who)
     }
 
     /// It lacked replicas when it was last looked at.
@@ -176,9 +212,10 @@ impl<'a> Index<'a> {
         pods.filter(|pod| !matches!(&*pod.phase, "Failed" | "Succeeded"))
     }
 
-    /// Nobody is to be placed on it: it is being maintained.
-    pub(super) fn is_cordoned(&self, who: Who<'a>) -> bool {
-        who.is_node() && self.nodes.get(who.name).is_some_and(|node| node.unschedulable)
+    /// Somebody does it on purpose: works on a node, or takes it away.
+    pub(super) fn is_on_purpose(&self, who: Who<'a>, kind: FindingKind) -> bool {
+        let Some(node) = self.nodes.get(who.name).filter(|_| who.is_node()) else { return false };
+        node.is_being_removed || (node.unschedulable && kind == FindingKind::NodeNotReady)
     }
 
     /// The newest event about an object that is young enough to explain its present state.
@@ -208,19 +245,15 @@ impl<'a> Index<'a> {
     }
 }
 
-pub(super) fn who_of(workload: &Workload) -> Who<'_> {
-    Who { namespace: &workload.namespace, kind: workload.kind.as_str(), name: &workload.name }
-}
-
 /// A static pod is owned by its node, which does not answer for it: it stands for itself.
-fn owner_of<'a>(pod: &'a Pod, jobs: &Jobs<'a>) -> Who<'a> {
+fn owner_of<'a>(pod: &'a Pod, jobs: &Jobs<'a>, sets: &Sets<'a>) -> Who<'a> {
     let own = Who { namespace: &pod.namespace, kind: "Pod", name: &pod.name };
     match &pod.owner {
         None => own,
         Some(owner) if owner.kind == "Node" => own,
         Some(owner) => {
             let who = Who { namespace: &pod.namespace, kind: &owner.kind, name: &owner.name };
-            jobs.cron_job_of(who).unwrap_or(who)
+            sets::owner_of(pod, sets).or_else(|| jobs.cron_job_of(who)).unwrap_or(who)
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::index::Index;
 use super::symptom::{Symptom, Who};
 use crate::domain::Labels;
-use crate::domain::cluster::{ContainerState, Job, Pod};
+use crate::domain::cluster::{Condition, ContainerState, CronJob, Job, Pod};
 use crate::domain::finding::FindingKind;
 use crate::domain::time::Time;
 
@@ -16,17 +16,23 @@ pub(super) struct Jobs<'a> {
     by_name: HashMap<(&'a str, &'a str), &'a Job>,
     /// The newest run of each cron job that succeeded.
     succeeded: HashMap<Who<'a>, Option<Time>>,
+    /// When a run of each cron job last completed, by its own word: the run itself may be deleted by now.
+    completed: HashMap<Who<'a>, Time>,
 }
 
 impl<'a> Jobs<'a> {
-    pub(super) fn new(all: &'a [Arc<Job>]) -> Self {
+    pub(super) fn new(all: &'a [Arc<Job>], cron_jobs: &'a [Arc<CronJob>]) -> Self {
         let by_name = all.iter().map(|job| ((&*job.namespace, &*job.name), &**job)).collect();
         let mut succeeded: HashMap<Who, Option<Time>> = HashMap::new();
         for job in all.iter().filter(|job| is_complete(job)) {
             let newest = succeeded.entry(who_of(job)).or_default();
             *newest = (*newest).max(job.created_at);
         }
-        Self { all, by_name, succeeded }
+        let completed = cron_jobs.iter().filter_map(|cron_job| {
+            let (namespace, name) = (&*cron_job.namespace, &*cron_job.name);
+            Some((Who { namespace, kind: "CronJob", name }, cron_job.last_success?))
+        });
+        Self { all, by_name, succeeded, completed: completed.collect() }
     }
 
     /// The cron job whose run this job is.
@@ -50,7 +56,11 @@ impl<'a> Jobs<'a> {
 
     fn has_newer_success(&self, job: &'a Job) -> bool {
         let newest = self.succeeded.get(&who_of(job)).copied().flatten();
-        newest.is_some_and(|newest| job.created_at.is_some_and(|own| newest > own))
+        let by_a_run = newest.is_some_and(|newest| job.created_at.is_some_and(|own| newest > own));
+        // Runs may overlap: one that began before it and completes while it still runs is no newer one.
+        let failed_at = failure(job).map(|failed| failed.since.or(job.created_at));
+        let completed = self.completed.get(&who_of(job)).copied();
+        by_a_run || failed_at.is_some_and(|failed| failed.is_some() && completed > failed)
     }
 }
 
@@ -62,6 +72,10 @@ fn who_of(job: &Job) -> Who<'_> {
         }
         _ => Who { namespace: &job.namespace, kind: "Job", name: &job.name },
     }
+}
+
+fn failure(job: &Job) -> Option<&Condition> {
+    job.conditions.iter().find(|c| c.name == "Failed" && c.status == Some(true))
 }
 
 fn is_complete(job: &Job) -> bool {
@@ -76,9 +90,7 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
     // The newest run speaks for its cron job.
     failed.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.name.cmp(&b.name)));
     for job in failed {
-        let condition =
-            job.conditions.iter().find(|c| c.name == "Failed" && c.status == Some(true));
-        let Some(condition) = condition else { continue };
+        let Some(condition) = failure(job) else { continue };
         if is_complete(job) || jobs.has_newer_success(job) {
             continue;
         }

@@ -1,11 +1,11 @@
-//! Nodes that are not ready, and what presses on them.
+//! Nodes that are not ready, what presses on them, and what they excuse of the pods on them.
 
 use super::PATIENCE;
 use super::index::Index;
 use super::symptom::{Symptom, Who};
-use crate::domain::cluster::{Condition, Node};
+use crate::domain::cluster::{Condition, Node, Pod};
 use crate::domain::finding::FindingKind;
-use crate::domain::time::since;
+use crate::domain::time::{Time, since};
 
 const PRESSURES: [&str; 4] =
     ["MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable"];
@@ -13,6 +13,35 @@ const PRESSURES: [&str; 4] =
 /// A node that says nothing of itself is not ready.
 pub(super) fn is_ready(node: &Node) -> bool {
     node.conditions.iter().any(|c| c.name == "Ready" && c.status == Some(true))
+}
+
+/// It was made a few minutes ago: what is to run on it is still coming up.
+pub(super) fn joins(node: &Node, now: Time) -> bool {
+    node.created_at.is_some_and(|at| since(now, at) < PATIENCE)
+}
+
+/// What a pod shows because its node joins or is being removed. A pod that comes and goes with its node (a daemon set's, a
+/// static one) shows nothing of interest on one that is being removed. On one that joins every pod may take as long to
+/// start as its node, and those may also fail until its network and its mounts are there.
+pub(super) fn excuses<'a>(index: &Index<'a>, symptom: &Symptom<'a>) -> bool {
+    let is_excused = |pod: &&'a Pod| {
+        let Some(node) = index.node_of(pod) else { return false };
+        let owner = pod.owner.as_ref().map(|owner| owner.kind.as_str());
+        let is_its_nodes = matches!(owner, Some("DaemonSet" | "Node"));
+        let may_start = match symptom.kind {
+            FindingKind::CrashLoop | FindingKind::InitFailed => is_its_nodes,
+            FindingKind::ImagePull
+            | FindingKind::ConfigError
+            | FindingKind::OomKilled
+            | FindingKind::Evicted
+            | FindingKind::StuckTerminating => false,
+            _ => true,
+        };
+        (is_its_nodes && node.is_being_removed) || (may_start && joins(node, index.now))
+    };
+    let pods = index.pods(symptom.who).iter();
+    let mut shown = pods.filter(|pod| symptom.pods.contains(&&*pod.name)).peekable();
+    shown.peek().is_some() && shown.all(is_excused)
 }
 
 pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
@@ -27,23 +56,26 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
             exit_code: None,
             since,
         };
-        let is_young = node.created_at.is_some_and(|at| since(index.now, at) < PATIENCE);
         // One that joins is not ready yet, and has no network.
-        if is_young && !is_ready(node) {
+        if joins(node, index.now) && !is_ready(node) {
             continue;
         }
         if !is_ready(node) {
             let ready = node.conditions.iter().find(|c| c.name == "Ready");
-            let cordoned = if node.unschedulable { " It is cordoned." } else { "" };
+            let on_purpose = match (node.is_being_removed, node.unschedulable) {
+                (true, _) => " It is being removed.",
+                (false, true) => " It is cordoned.",
+                (false, false) => "",
+            };
             let words = match ready {
                 Some(ready) => {
                     let state = if ready.status.is_none() { "Unknown" } else { "False" };
                     format!(
-                        "The node is not ready (Ready is {state}): {}.{cordoned}",
+                        "The node is not ready (Ready is {state}): {}.{on_purpose}",
                         own_words(ready)
                     )
                 }
-                None => format!("The node has no condition Ready.{cordoned}"),
+                None => format!("The node has no condition Ready.{on_purpose}"),
             };
             symptoms.push(symptom(FindingKind::NodeNotReady, words, ready.and_then(|c| c.since)));
         }

@@ -1,11 +1,12 @@
-//! Deployments, stateful sets and daemon sets: replicas that are missing, and rollouts that do not get on.
+//! Deployments, stateful sets, daemon sets, and sets without a deployment: replicas that are missing, and rollouts that do not get on.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::index::{Index, is_ready, not_ready_since, who_of};
+use super::index::{Index, is_ready, not_ready_since};
+use super::sets::{itself, who_of};
 use super::symptom::{Symptom, Who};
-use super::{STARTING, TERMINATION_MARGIN};
+use super::{STARTING, TERMINATION_MARGIN, nodes};
 use crate::domain::cluster::{Kind, Pod, Workload, WorkloadKind};
 use crate::domain::finding::FindingKind;
 use crate::domain::time::{Time, after, since};
@@ -130,18 +131,31 @@ fn is_missing_some<'a>(
 ) -> bool {
     let desired = index.replicas(who).map_or(workload.desired, |(_, desired)| desired);
     let missing = desired.saturating_sub(workload.ready) as usize;
-    // Down is down, rollout or not; and an excuse keeps a finding from beginning, and ends none.
-    if missing == 0 || workload.ready == 0 || index.is_known_short(who) {
+    // An excuse keeps a finding from beginning, and ends none.
+    if missing == 0 || index.is_known_short(who) {
         return missing > 0;
+    }
+    if workload.ready >= wanted_for_a_while(index, who, workload, desired) {
+        return false;
+    }
+    // Down is down, rollout or not.
+    if workload.ready == 0 {
+        return true;
     }
     if is_within_rollout(index, workload) {
         return false;
     }
-    // Scaled up, or replaced a moment ago: what is missing is just starting.
-    let starting = not_ready(index, who)
-        .filter(|pod| pod.created_at.is_some_and(|at| since(index.now, at) < STARTING))
+    // Scaled up, or replaced a moment ago, or on a node that joins: what is missing is just starting.
+    let mut starting = not_ready(index, who)
+        .filter(|pod| {
+            is_young(index, pod) || index.node_of(pod).is_some_and(|n| nodes::joins(n, index.now))
+        })
         .filter(|pod| !is_ailing(pod))
         .count();
+    // A stateful set makes one pod after the other.
+    if workload.kind == WorkloadKind::StatefulSet && starting > 0 {
+        starting += (desired as usize).saturating_sub(live(index, who).count());
+    }
     if starting >= missing {
         return false;
     }
@@ -153,6 +167,63 @@ fn is_missing_some<'a>(
     !is_unseen_wish
 }
 
+/// How many of `desired` have been wanted for longer than pods take to start. Of a workload that is new, none; of one whose
+/// number was raised, as many as before.
+fn wanted_for_a_while<'a>(
+    index: &Index<'a>,
+    who: Who<'a>,
+    workload: &'a Workload,
+    desired: u32,
+) -> u32 {
+    let is_a_moment_ago = |at: Time| since(index.now, at) < STARTING;
+    let is_refused =
+        workload.conditions.iter().any(|c| c.name == "ReplicaFailure" && c.status == Some(true));
+    if is_refused {
+        return desired;
+    }
+    if workload.created_at.is_some_and(is_a_moment_ago) {
+        return 0;
+    }
+    match index.wish(who).map(|wish| (wish, is_a_moment_ago(wish.since))) {
+        Some((wish, _)) if workload.desired > wish.desired => wish.desired.min(desired),
+        Some((_, false)) => desired,
+        Some((wish, true)) if wish.before.is_some() => wish.before.unwrap_or(desired).min(desired),
+        // Nobody has looked before: as far as the objects tell.
+        Some(_) | None if was_off_a_moment_ago(index, who, workload) => 0,
+        Some(_) | None => desired,
+    }
+}
+
+/// It was scaled up from zero: all its pods are a moment old and none leaves, or there is none because its controller has
+/// not seen the wish yet, and no rollout has taken others away. While pods cannot be read, its own word has to do.
+fn was_off_a_moment_ago<'a>(index: &Index<'a>, who: Who<'a>, workload: &'a Workload) -> bool {
+    if workload.ready > 0 || is_replacing(workload) {
+        return false;
+    }
+    if !index.is_read(Kind::Pods) {
+        let unavailable = workload.conditions.iter().find(|c| c.name == "Available");
+        let since_when = unavailable.filter(|c| c.status == Some(false)).and_then(|c| c.since);
+        return since_when.is_some_and(|at| since(index.now, at) < STARTING);
+    }
+    match index.pods(who) {
+        [] => workload.generation > workload.observed_generation && workload.updated == 0,
+        pods => pods
+            .iter()
+            .all(|pod| is_young(index, pod) && pod.delete_by.is_none() && pod.phase != "Failed"),
+    }
+}
+
+/// A rollout that has not ended: its controller says `NewReplicaSetAvailable` of the last one.
+fn is_replacing(workload: &Workload) -> bool {
+    let progressing = workload.conditions.iter().find(|c| c.name == "Progressing");
+    let is_rolling = progressing.is_some_and(|c| c.reason != "NewReplicaSetAvailable");
+    is_rolling || (workload.kind == WorkloadKind::StatefulSet && workload.is_between_revisions)
+}
+
+fn is_young(index: &Index, pod: &Pod) -> bool {
+    pod.created_at.is_some_and(|at| since(index.now, at) < STARTING)
+}
+
 fn missing_words(index: &Index, who: Who, workload: &Workload, pods: usize) -> String {
     let condition = |name: &str, status| {
         workload.conditions.iter().find(|c| c.name == name && c.status == Some(status))
@@ -160,7 +231,8 @@ fn missing_words(index: &Index, who: Who, workload: &Workload, pods: usize) -> S
     let why = condition("ReplicaFailure", true)
         .map(|c| format!(" {}: {}", c.reason, c.message))
         .or_else(|| {
-            let failed = index.event(who, |e| e.is_warning && e.reason.starts_with("Failed"));
+            let failed =
+                index.event(itself(workload), |e| e.is_warning && e.reason.starts_with("Failed"));
             failed.map(|event| format!(" {}: {}", event.reason, event.message))
         })
         .or_else(|| condition("Available", false).map(|c| format!(" {}: {}", c.reason, c.message)))

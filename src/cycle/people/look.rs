@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 use super::People;
 use crate::analyzer::cluster;
 use crate::config::Refreshed;
-use crate::domain::cluster::ClusterReading;
+use crate::domain::cluster::{ClusterReading, UnreadObject};
 use crate::domain::finding::Finding;
 use crate::domain::reading::{FailureKind, Source};
 use crate::domain::time::Time;
@@ -21,6 +21,9 @@ const FIRST_LISTS: Duration = Duration::from_secs(10);
 /// Findings whose logs are read in one cycle, at once, and for how long an alert waits for them.
 const LOGS: usize = 5;
 const LOGS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Objects that cannot be read that a report and `/health` name; the log names each, the metric counts them.
+const UNREAD_NAMED: usize = 20;
 
 /// Where Kubernetes is looked at.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +44,8 @@ pub(super) struct Looked {
     pub findings: Vec<Finding>,
     /// What could not be read.
     pub error: Option<String>,
+    /// Objects that cannot be read, of kinds that can, in words; bounded.
+    pub unread_objects: Vec<String>,
 }
 
 impl Looked {
@@ -50,7 +55,19 @@ impl Looked {
     }
 
     pub fn is_partial(&self) -> bool {
-        self.error.is_some()
+        self.error.is_some() || !self.unread_objects.is_empty()
+    }
+
+    /// What keeps anybody from saying that all of the cluster is well.
+    pub fn problem(&self) -> Option<String> {
+        let unread = (!self.unread_objects.is_empty()).then(|| {
+            format!(
+                "objects of the cluster that cannot be read, of which nothing is known: {}. Correct them, or look at what \
+                 answers in the API server's place",
+                self.unread_objects.join("; ")
+            )
+        });
+        self.error.clone().or(unread)
     }
 }
 
@@ -91,6 +108,7 @@ impl People {
         let reading = watch.read(now);
         let failed = reading.failures.values().next().map(|failure| failure.kind);
         metrics.source_read(Source::Kubernetes, failed, now);
+        metrics.unread_objects(&reading.unread);
         let mut findings = if reading.is_unreadable() {
             Vec::new()
         } else {
@@ -101,8 +119,19 @@ impl People {
         let failures: Vec<String> =
             reading.failures.values().map(|failure| failure.text.clone()).collect();
         let error = (!failures.is_empty()).then(|| failures.join("; "));
-        Looked { reading: Some(reading), findings, error }
+        let unread_objects = named(&reading.unread);
+        Looked { reading: Some(reading), findings, error, unread_objects }
     }
+}
+
+/// The first of them, and how many more there are.
+fn named(unread: &[UnreadObject]) -> Vec<String> {
+    let mut named: Vec<String> =
+        unread.iter().take(UNREAD_NAMED).map(ToString::to_string).collect();
+    if unread.len() > UNREAD_NAMED {
+        named.push(format!("and {} more", unread.len() - UNREAD_NAMED));
+    }
+    named
 }
 
 impl People {

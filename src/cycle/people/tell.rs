@@ -161,7 +161,7 @@ impl People {
         let open = self.board.incidents().iter().filter(|one| one.ended_at.is_none());
         self.shown.incidents = open.cloned().collect();
         self.shown.findings = findings.to_vec();
-        self.shown.cluster_problem.clone_from(&looked.error);
+        self.shown.cluster_problem = looked.problem();
         if decision.is_some() {
             self.shown.last_decision = decision;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{IncidentBoard, set_severity};
 use crate::domain::catalogue::{Catalogue, Tier};
-use crate::domain::cluster::{ClusterReading, Kind};
+use crate::domain::cluster::{ClusterReading, Kind, UnreadObject};
 use crate::domain::decision::Sev;
 use crate::domain::finding::{Finding, IncidentClass};
 use crate::domain::service_incident::ServiceIncident;
@@ -26,7 +26,20 @@ pub struct Observation<'a> {
     /// Classes that were read whole: only there does the absence of a finding end an incident. `Loop`: the records of
     /// the loop's own escalations were read.
     pub readable: &'a BTreeSet<IncidentClass>,
+    /// Where in them single objects cannot be read: nothing ends there either.
+    pub hidden: &'a Hidden,
     pub now: Time,
+}
+
+/// Classes, each with a namespace of which an object cannot be read; an empty namespace stands for all of them.
+pub type Hidden = BTreeSet<(IncidentClass, String)>;
+
+impl Observation<'_> {
+    /// All was read by which incidents of this class and namespace are found.
+    fn is_whole(&self, class: IncidentClass, namespace: Option<&str>) -> bool {
+        let is_hidden = |namespace: &str| self.hidden.contains(&(class, namespace.to_owned()));
+        self.readable.contains(&class) && !is_hidden("") && !namespace.is_some_and(is_hidden)
+    }
 }
 
 /// For the log and the report.
@@ -39,26 +52,40 @@ pub struct Observed {
     pub ended: Vec<String>,
 }
 
-/// The classes whose kinds were all read: of those that the configuration asks for, at least one. Whose a pod or claim is
-/// counts as well: a run belongs to its cron job, and is under another name while jobs are not read. Events prove
-/// nothing missing and are not needed. `Loop` is not the cluster's to say.
+/// The kinds by which incidents of a class are found. Whose a pod or claim is counts as well: a run belongs to its cron
+/// job, and is under another name while jobs are not read. Events prove nothing missing and are not needed. `Loop` is not
+/// the cluster's to say.
+fn needed() -> [(IncidentClass, Vec<Kind>); 5] {
+    let pods = [&[Kind::Pods], &Kind::OWNERS_OF_PODS[..]].concat();
+    [
+        (IncidentClass::Availability, [&pods[..], &Kind::WORKLOADS[..]].concat()),
+        (IncidentClass::Volume, [&[Kind::Claims], &pods[..]].concat()),
+        (IncidentClass::Memory, pods),
+        (IncidentClass::Job, vec![Kind::Jobs]),
+        (IncidentClass::Node, vec![Kind::Nodes]),
+    ]
+}
+
+/// The classes whose kinds were all read: of those that the configuration asks for, at least one.
 #[must_use]
 pub fn readable(reading: &ClusterReading) -> BTreeSet<IncidentClass> {
-    let needed: [(IncidentClass, &[Kind]); 5] = [
-        (
-            IncidentClass::Availability,
-            &[Kind::Pods, Kind::Deployments, Kind::StatefulSets, Kind::DaemonSets, Kind::Jobs],
-        ),
-        (IncidentClass::Memory, &[Kind::Pods, Kind::Jobs]),
-        (IncidentClass::Job, &[Kind::Jobs]),
-        (IncidentClass::Volume, &[Kind::Claims, Kind::Pods, Kind::Jobs]),
-        (IncidentClass::Node, &[Kind::Nodes]),
-    ];
     let is_whole = |kinds: &[Kind]| {
         let mut expected = kinds.iter().filter(|kind| reading.expected.contains(kind)).peekable();
         expected.peek().is_some() && expected.all(|kind| !reading.failures.contains_key(kind))
     };
-    needed.into_iter().filter(|(_, kinds)| is_whole(kinds)).map(|(class, _)| class).collect()
+    needed().into_iter().filter(|(_, kinds)| is_whole(kinds)).map(|(class, _)| class).collect()
+}
+
+/// Where single objects cannot be read.
+#[must_use]
+pub fn hidden(reading: &ClusterReading) -> Hidden {
+    let needed = needed();
+    let of = |object: &UnreadObject| {
+        let namespace = object.namespace.clone();
+        let classes = needed.iter().filter(|(_, kinds)| kinds.contains(&object.kind));
+        classes.map(|(class, _)| (*class, namespace.clone())).collect::<Vec<_>>()
+    };
+    reading.unread.iter().flat_map(of).collect()
 }
 
 /// But for what moves with time alone: when it was seen, how long it has lasted in words, its rate, its last log lines.
@@ -99,10 +126,10 @@ impl IncidentBoard {
                 (None, before) => self.begin(before.copied(), group[0], now, &mut observed),
             };
             present.insert(self.incidents[index].id.clone());
-            let is_whole = seen.readable.contains(&key.class);
+            let is_whole = seen.is_whole(key.class, key.namespace.as_deref());
             self.take_over(index, group, is_whole, past, now);
         }
-        self.end_absent(&present, seen.readable, now, &mut observed);
+        self.end_absent(&present, seen, &mut observed);
         self.forget(now);
         let open = self.incidents.iter().filter(|incident| incident.is_open());
         self.state.trend.note(open, self.interval, now);
@@ -212,15 +239,15 @@ impl IncidentBoard {
     fn end_absent(
         &mut self,
         present: &BTreeSet<String>,
-        readable: &BTreeSet<IncidentClass>,
-        now: Time,
+        seen: &Observation<'_>,
         observed: &mut Observed,
     ) {
+        let now = seen.now;
         let absent =
             |incident: &&mut ServiceIncident| incident.is_open() && !present.contains(&incident.id);
         for incident in self.incidents.iter_mut().filter(absent) {
             let is_lost = since(now, incident.last_seen_at) >= KEPT;
-            if !readable.contains(&incident.class) && !is_lost {
+            if !seen.is_whole(incident.class, incident.namespace.as_deref()) && !is_lost {
                 continue;
             }
             incident.ended_at = Some(now);

@@ -39,6 +39,11 @@ impl Fault {
         matches!(self.status, Some(401 | 403)) || self.kind == FailureKind::TooLarge
     }
 
+    /// The API server has none of it for this account: forbidden, or no such kind.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.status, Some(403 | 404))
+    }
+
     /// The version to go on from is too old; a list is all that it takes.
     pub(super) fn is_gone(&self) -> bool {
         self.status == Some(410)

@@ -33,3 +33,12 @@ impl Default for Settings {
         }
     }
 }
+
+impl Settings {
+    /// A kind that the API server may refuse without a failure: of all kinds, which is the default, those that roles of
+    /// earlier versions do not grant. Who lists some kinds means each of them.
+    #[must_use]
+    pub fn is_optional(&self, kind: Kind) -> bool {
+        self.kinds.len() == Kind::ALL.len() && Kind::OPTIONAL.contains(&kind)
+    }
+}

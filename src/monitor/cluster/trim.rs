@@ -4,21 +4,25 @@
 //! annotations without ever holding them: an object of 10 kB leaves some hundred bytes. What is read from a watch, from a
 //! list and from `kubectl get -o json` goes through the same code. Leaves out what is asked and when.
 
+mod object;
 mod others;
 mod pod;
 mod workload;
 
 use std::sync::Arc;
 
-use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-pub(super) use self::others::{ClaimWire, EventWire, JobWire, NodeWire};
+pub(super) use self::object::{Unread, Wire, read};
+use self::object::{decode, without_nulls};
+pub(super) use self::others::{ClaimWire, CronJobWire, EventWire, JobWire, NodeWire};
 pub(super) use self::pod::PodWire;
-pub(super) use self::workload::{DaemonSetWire, DeploymentWire, StatefulSetWire};
+pub(super) use self::workload::{
+    DaemonSetWire, DeploymentWire, ReplicaSetWire, ReplicationControllerWire, StatefulSetWire,
+};
 use crate::domain::Labels;
 use crate::domain::cluster::{
-    Claim, Cluster, Condition, Event, Job, Kind, Node, Owner, Pod, Workload,
+    Claim, Cluster, Condition, CronJob, Event, Job, Kind, Node, Owner, Pod, Workload,
 };
 use crate::domain::time::Time;
 
@@ -33,7 +37,10 @@ pub enum Trimmed {
     Node(Arc<Node>),
     Workload(Arc<Workload>),
     Job(Arc<Job>),
+    CronJob(Arc<CronJob>),
     Claim(Arc<Claim>),
+    /// A replica set that wants no pods and has none: an old revision, of which a deployment keeps ten.
+    Nothing,
 }
 
 impl Trimmed {
@@ -45,7 +52,9 @@ impl Trimmed {
             Self::Node(node) => cluster.nodes.push(node),
             Self::Workload(workload) => cluster.workloads.push(workload),
             Self::Job(job) => cluster.jobs.push(job),
+            Self::CronJob(cron_job) => cluster.cron_jobs.push(cron_job),
             Self::Claim(claim) => cluster.claims.push(claim),
+            Self::Nothing => {}
         }
     }
 }
@@ -55,14 +64,13 @@ impl Trimmed {
 #[error("this is not one of the API server's {}: {cause}", kind.as_str())]
 pub struct Error {
     pub kind: Kind,
-    cause: serde_json::Error,
+    /// With the field that it is about.
+    cause: String,
 }
 
 /// Trims one object, as an item of `kubectl get -o json` has it.
-pub fn trim_json(kind: Kind, object: serde_json::Value) -> Result<Trimmed, Error> {
-    fn decode<W: Wire>(object: serde_json::Value) -> Result<Trimmed, serde_json::Error> {
-        serde_json::from_value::<Slim<W>>(object).map(|slim| slim.object)
-    }
+pub fn trim_json(kind: Kind, mut object: serde_json::Value) -> Result<Trimmed, Error> {
+    without_nulls(&mut object);
     match kind {
         Kind::Pods => decode::<PodWire>(object),
         Kind::Events => decode::<EventWire>(object),
@@ -70,53 +78,19 @@ pub fn trim_json(kind: Kind, object: serde_json::Value) -> Result<Trimmed, Error
         Kind::Deployments => decode::<DeploymentWire>(object),
         Kind::StatefulSets => decode::<StatefulSetWire>(object),
         Kind::DaemonSets => decode::<DaemonSetWire>(object),
+        Kind::ReplicaSets => decode::<ReplicaSetWire>(object),
+        Kind::ReplicationControllers => decode::<ReplicationControllerWire>(object),
         Kind::Jobs => decode::<JobWire>(object),
+        Kind::CronJobs => decode::<CronJobWire>(object),
         Kind::Claims => decode::<ClaimWire>(object),
     }
+    .map(|slim| slim.object)
     .map_err(|cause| Error { kind, cause })
 }
 
-/// The fields of one kind that are read.
-pub(super) trait Wire: DeserializeOwned {
-    fn meta(&self) -> &Meta;
-    fn trim(self) -> Trimmed;
-}
-
-/// One object of a list or a watch: what is kept of it, and where it belongs.
-#[derive(Debug)]
-pub(super) struct Slim<W> {
-    /// `namespace/name`.
-    pub key: String,
-    /// Where a watch goes on after it.
-    pub version: String,
-    pub object: Trimmed,
-    kind: std::marker::PhantomData<W>,
-}
-
-/// The client asks for it; the fields that were read need not be.
-impl<W> Clone for Slim<W> {
-    fn clone(&self) -> Self {
-        let Self { key, version, object, kind } = self;
-        Self { key: key.clone(), version: version.clone(), object: object.clone(), kind: *kind }
-    }
-}
-
-impl<'de, W: Wire> Deserialize<'de> for Slim<W> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire = W::deserialize(deserializer)?;
-        let meta = wire.meta();
-        if meta.name.is_empty() {
-            return Err(D::Error::custom("metadata.name is empty"));
-        }
-        let key = format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name);
-        let version = meta.resource_version.clone().unwrap_or_default();
-        Ok(Self { key, version, object: wire.trim(), kind: std::marker::PhantomData })
-    }
-}
-
 /// `metadata`, as far as it is read. Everything that the API server may leave out or write as null is an option.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub(super) struct Meta {
     name: String,
     namespace: Option<String>,
@@ -129,27 +103,42 @@ pub(super) struct Meta {
     owner_references: Option<Vec<OwnerReference>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct OwnerReference {
     kind: String,
     name: String,
     controller: Option<bool>,
 }
 
+impl OwnerReference {
+    fn owner(&self) -> Owner {
+        Owner { kind: self.kind.clone(), name: self.name.clone() }
+    }
+}
+
 impl Meta {
     /// Who controls it: by the mark, else the first that is named.
     fn controller(&self) -> Option<Owner> {
         let owners = self.owner_references.as_deref().unwrap_or_default();
-        owners
-            .iter()
-            .find(|owner| owner.controller == Some(true))
-            .or(owners.first())
-            .map(|owner| Owner { kind: owner.kind.clone(), name: owner.name.clone() })
+        self.marked().or(owners.first()).map(OwnerReference::owner)
+    }
+
+    /// Who controls a replica set. Whoever is merely named (to be deleted with it) does not answer for its pods.
+    fn owner_of_set(&self) -> Option<Owner> {
+        let is_a_deployment = |owner: &&OwnerReference| owner.kind == "Deployment";
+        let owners = self.owner_references.as_deref().unwrap_or_default();
+        self.marked().or_else(|| owners.iter().find(is_a_deployment)).map(OwnerReference::owner)
+    }
+
+    fn marked(&self) -> Option<&OwnerReference> {
+        let owners = self.owner_references.as_deref().unwrap_or_default();
+        owners.iter().find(|owner| owner.controller == Some(true))
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct ConditionWire {
     #[serde(rename = "type")]
     name: String,

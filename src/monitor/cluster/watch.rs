@@ -8,8 +8,9 @@
 //!
 //! Over the client's `list` and `watch` requests rather than `kube::runtime::watcher`: that one re-establishes watches
 //! without a word, so that nobody could tell a quiet kind from one whose stream is dead. Here everything that proves the
-//! cache current leaves its mark, and every wait has an end. It also needs no full `ObjectMeta` of each object, and a
-//! page that cannot be decoded is not written to the log with all that stands in it.
+//! cache current leaves its mark, and every wait has an end. It also needs no full `ObjectMeta` of each object, decodes
+//! objects one by one, so that one that cannot be read is skipped alone, and writes none to the log with all that stands
+//! in it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,16 +23,17 @@ use kube::Client;
 use kube::api::{ListParams, WatchParams};
 use kube::core::{Request, WatchEvent};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use super::Patience;
-use super::cache::{Cache, MAX_OBJECTS, Objects, keep_newest_events};
+use super::cache::{Cache, Listed, MAX_OBJECTS};
 use super::failure::{Fault, not_the_api, of_kube, of_status};
 use super::trim::{
-    ClaimWire, DaemonSetWire, DeploymentWire, EventWire, JobWire, NodeWire, PodWire, Slim,
-    StatefulSetWire, Wire,
+    ClaimWire, CronJobWire, DaemonSetWire, DeploymentWire, EventWire, JobWire, NodeWire, PodWire,
+    ReplicaSetWire, ReplicationControllerWire, StatefulSetWire, Unread, Wire, read,
 };
 use crate::domain::cluster::Kind;
 use crate::domain::reading::FailureKind;
@@ -42,8 +44,9 @@ const PAGE: u32 = 250;
 /// Objects may be 1.5 MB; a page of such is no answer any more.
 const PAGE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Of [`PAGE`] objects each, with as much again for pages that are not full.
-const MAX_PAGES: usize = 2 * MAX_OBJECTS / PAGE as usize;
+/// Of [`PAGE`] objects each: a deployment keeps ten old replica sets, which are listed and not kept; with as much again
+/// for pages that are not full.
+const MAX_PAGES: usize = 2 * 11 * MAX_OBJECTS / PAGE as usize;
 
 /// Before the second try; doubled for each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -75,7 +78,10 @@ impl Watcher {
             Kind::Deployments => self.keep_current::<DeploymentWire>().await,
             Kind::StatefulSets => self.keep_current::<StatefulSetWire>().await,
             Kind::DaemonSets => self.keep_current::<DaemonSetWire>().await,
+            Kind::ReplicaSets => self.keep_current::<ReplicaSetWire>().await,
+            Kind::ReplicationControllers => self.keep_current::<ReplicationControllerWire>().await,
             Kind::Jobs => self.keep_current::<JobWire>().await,
+            Kind::CronJobs => self.keep_current::<CronJobWire>().await,
             Kind::Claims => self.keep_current::<ClaimWire>().await,
         }
     }
@@ -116,27 +122,20 @@ impl Watcher {
 
     /// Page by page into a map of its own, which then takes the place of the old one. Answers the version to watch from.
     async fn list<W: Wire>(&self) -> Result<String, Fault> {
-        let mut objects = Objects::new();
+        let mut listed = Listed::new(self.cache.kind());
         let mut params = ListParams {
             limit: Some(PAGE),
             field_selector: self.field_selector(),
             ..ListParams::default()
         };
         for _ in 0..MAX_PAGES {
-            let page = timeout(self.patience.answer, self.page::<W>(&params))
+            let meta = timeout(self.patience.answer, self.page::<W>(&params, &mut listed))
                 .await
                 .map_err(|_| self.late("no whole page of the list"))??;
-            objects.extend(
-                page.items.unwrap_or_default().into_iter().map(|slim| (slim.key, slim.object)),
-            );
-            keep_newest_events(self.cache.kind(), &mut objects);
-            if objects.len() > MAX_OBJECTS {
-                return Err(too_many());
-            }
-            let goes_on = page.metadata.next.filter(|token| !token.is_empty());
+            let goes_on = meta.next.filter(|token| !token.is_empty());
             if goes_on.is_none() {
-                let version = version(page.metadata.resource_version.unwrap_or_default())?;
-                self.cache.replace(objects);
+                let version = version(meta.resource_version.unwrap_or_default())?;
+                self.cache.replace(listed);
                 return Ok(version);
             }
             params.continue_token = goes_on;
@@ -144,7 +143,11 @@ impl Watcher {
         Err(Fault::new(FailureKind::Nonsense, "the list has no end"))
     }
 
-    async fn page<W: Wire>(&self, params: &ListParams) -> Result<Page<W>, Fault> {
+    async fn page<W: Wire>(
+        &self,
+        params: &ListParams,
+        listed: &mut Listed,
+    ) -> Result<PageMeta, Fault> {
         let request = self.request().list(params).map_err(kube::Error::BuildRequest);
         let request = request.map_err(|error| of_kube(&error))?;
         let body = quietly(self.client.request_stream(request)).await;
@@ -158,7 +161,19 @@ impl Watcher {
         if bytes.len() as u64 > PAGE_BYTES {
             return Err(too_many());
         }
-        serde_json::from_slice(&bytes).map_err(|error| not_the_api(&error))
+        let page: Page<'_> = serde_json::from_slice(&bytes).map_err(|error| not_the_api(&error))?;
+        for item in page.items.unwrap_or_default() {
+            match read::<W>(item.get()) {
+                Ok(slim) => listed.add(slim.key, slim.object),
+                Err(unread) => listed.skip(unread),
+            }
+            if listed.len() > MAX_OBJECTS {
+                return Err(too_many());
+            }
+        }
+        listed.keep_newest_events();
+        listed.check()?;
+        Ok(page.metadata)
     }
 
     async fn watch<W: Wire>(&self, from: String) -> Result<Ended, Fault> {
@@ -171,7 +186,7 @@ impl Watcher {
         };
         let request = self.request().watch(&params, &from).map_err(kube::Error::BuildRequest);
         let request = request.map_err(|error| of_kube(&error))?;
-        let head = quietly(self.client.request_events::<Slim<W>>(request));
+        let head = quietly(self.client.request_events::<Box<RawValue>>(request));
         let stream = timeout(self.patience.answer, head)
             .await
             .map_err(|_| self.late("no answer to a watch"))?
@@ -185,16 +200,30 @@ impl Watcher {
                 .map_err(|_| self.silent())?
                 .map_err(|error| of_kube(&error))?;
             match event {
-                Some(WatchEvent::Added(slim) | WatchEvent::Modified(slim)) => {
-                    at = version(slim.version)?;
-                    if !self.cache.apply(slim.key, slim.object) {
-                        return Err(too_many());
+                Some(WatchEvent::Added(object) | WatchEvent::Modified(object)) => {
+                    match read::<W>(object.get()) {
+                        Ok(slim) => {
+                            at = version(slim.version)?;
+                            if !self.cache.apply(slim.key, slim.object) {
+                                return Err(too_many());
+                            }
+                        }
+                        Err(unread) => {
+                            at = version_after(at, &unread);
+                            self.cache.skip(unread)?;
+                        }
                     }
                 }
-                Some(WatchEvent::Deleted(slim)) => {
-                    at = version(slim.version)?;
-                    self.cache.remove(&slim.key);
-                }
+                Some(WatchEvent::Deleted(object)) => match read::<W>(object.get()) {
+                    Ok(slim) => {
+                        at = version(slim.version)?;
+                        self.cache.remove(&slim.key);
+                    }
+                    Err(unread) => {
+                        self.cache.remove(&unread.key());
+                        at = version_after(at, &unread);
+                    }
+                },
                 Some(WatchEvent::Bookmark(mark)) => at = version(mark.metadata.resource_version)?,
                 Some(WatchEvent::Error(status)) => return Err(of_status(&status)),
                 None => {
@@ -214,9 +243,15 @@ impl Watcher {
     fn request(&self) -> Request {
         let subject = self.cache.subject();
         let group = match subject.kind {
-            Kind::Pods | Kind::Events | Kind::Nodes | Kind::Claims => "/api/v1",
-            Kind::Deployments | Kind::StatefulSets | Kind::DaemonSets => "/apis/apps/v1",
-            Kind::Jobs => "/apis/batch/v1",
+            Kind::Pods
+            | Kind::Events
+            | Kind::Nodes
+            | Kind::Claims
+            | Kind::ReplicationControllers => "/api/v1",
+            Kind::Deployments | Kind::StatefulSets | Kind::DaemonSets | Kind::ReplicaSets => {
+                "/apis/apps/v1"
+            }
+            Kind::Jobs | Kind::CronJobs => "/apis/batch/v1",
         };
         let kind = subject.kind.as_str();
         Request::new(match &subject.namespace {
@@ -244,12 +279,12 @@ impl Watcher {
     }
 }
 
-/// A page of a list.
+/// A page of a list; its objects are still text.
 #[derive(Deserialize)]
-#[serde(bound = "W: Wire")]
-struct Page<W> {
+struct Page<'a> {
     metadata: PageMeta,
-    items: Option<Vec<Slim<W>>>,
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -265,6 +300,11 @@ fn version(text: String) -> Result<String, Fault> {
         return Err(Fault::new(FailureKind::Nonsense, "an answer without resourceVersion"));
     }
     Ok(text)
+}
+
+/// An object that does not say its version leaves the watch where it was: it is sent again after a break.
+fn version_after(before: String, unread: &Unread) -> String {
+    if unread.version.is_empty() { before } else { unread.version.clone() }
 }
 
 fn too_many() -> Fault {

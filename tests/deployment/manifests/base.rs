@@ -158,9 +158,15 @@ fn needed(of: impl IntoIterator<Item = Kind>) -> BTreeSet<(String, String, Strin
     of.into_iter()
         .flat_map(|kind| {
             let group = match kind {
-                Kind::Pods | Kind::Events | Kind::Nodes | Kind::Claims => "",
-                Kind::Deployments | Kind::StatefulSets | Kind::DaemonSets => "apps",
-                Kind::Jobs => "batch",
+                Kind::Pods
+                | Kind::Events
+                | Kind::Nodes
+                | Kind::Claims
+                | Kind::ReplicationControllers => "",
+                Kind::Deployments | Kind::StatefulSets | Kind::DaemonSets | Kind::ReplicaSets => {
+                    "apps"
+                }
+                Kind::Jobs | Kind::CronJobs => "batch",
             };
             ["list", "watch"]
                 .map(|verb| (group.to_owned(), kind.as_str().to_owned(), verb.to_owned()))

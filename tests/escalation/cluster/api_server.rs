@@ -275,7 +275,10 @@ pub const ALL: &[&str] = &[
     "deployments",
     "statefulsets",
     "daemonsets",
+    "replicasets",
+    "replicationcontrollers",
     "jobs",
+    "cronjobs",
     "persistentvolumeclaims",
 ];
 

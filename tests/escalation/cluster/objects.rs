@@ -41,7 +41,10 @@ pub fn one_of_each() -> Vec<Value> {
         of("apps/v1", "Deployment", json!("shop"), json!({ "spec": { "replicas": 2 } })),
         of("apps/v1", "StatefulSet", json!("shop"), json!({})),
         of("apps/v1", "DaemonSet", json!("shop"), json!({})),
+        of("apps/v1", "ReplicaSet", json!("shop"), json!({ "spec": { "replicas": 2 } })),
+        of("v1", "ReplicationController", json!("shop"), json!({ "spec": { "replicas": 2 } })),
         of("batch/v1", "Job", json!("shop"), json!({})),
+        of("batch/v1", "CronJob", json!("shop"), json!({})),
         of("v1", "PersistentVolumeClaim", json!("shop"), json!({ "status": { "phase": "Bound" } })),
     ]
 }

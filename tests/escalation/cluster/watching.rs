@@ -23,7 +23,10 @@ async fn objects_of_every_kind_are_read() {
     assert_eq!(found.events.len(), 1);
     assert_eq!(found.nodes[0].name, "one");
     let kinds: Vec<_> = found.workloads.iter().map(|workload| workload.kind.as_str()).collect();
-    assert_eq!(kinds, ["Deployment", "StatefulSet", "DaemonSet"]);
+    let expected =
+        ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"];
+    assert_eq!(kinds, expected);
+    assert_eq!(found.cron_jobs[0].name, "one");
     assert_eq!(found.workloads[0].desired, 2);
     assert_eq!(found.jobs[0].name, "one");
     assert_eq!(found.claims[0].phase, "Bound");
@@ -158,7 +161,7 @@ async fn only_the_kinds_and_namespaces_of_the_configuration_are_asked_for() {
 }
 
 #[tokio::test]
-async fn all_kinds_in_all_namespaces_are_eight_lists_in_pages_under_our_own_name() {
+async fn all_kinds_in_all_namespaces_are_eleven_lists_in_pages_under_our_own_name() {
     let server = ApiServer::start();
     let watching = Watching::of(&server, |_| {}).await;
     watching.until_whole().await;
@@ -190,9 +193,12 @@ async fn all_kinds_in_all_namespaces_are_eight_lists_in_pages_under_our_own_name
         "/api/v1/nodes",
         "/api/v1/persistentvolumeclaims",
         "/api/v1/pods",
+        "/api/v1/replicationcontrollers",
         "/apis/apps/v1/daemonsets",
         "/apis/apps/v1/deployments",
+        "/apis/apps/v1/replicasets",
         "/apis/apps/v1/statefulsets",
+        "/apis/batch/v1/cronjobs",
         "/apis/batch/v1/jobs",
     ];
     assert_eq!(lists.into_iter().collect::<Vec<_>>(), expected);

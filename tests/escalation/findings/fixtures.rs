@@ -75,7 +75,10 @@ pub fn kind_of(object: &Value) -> Kind {
         "Deployment" => Kind::Deployments,
         "StatefulSet" => Kind::StatefulSets,
         "DaemonSet" => Kind::DaemonSets,
+        "ReplicaSet" => Kind::ReplicaSets,
+        "ReplicationController" => Kind::ReplicationControllers,
         "Job" => Kind::Jobs,
+        "CronJob" => Kind::CronJobs,
         "PersistentVolumeClaim" => Kind::Claims,
         other => panic!("no fixture has a {other}"),
     }
@@ -155,7 +158,10 @@ fn every_fixture_has_the_shape_that_the_api_gives_it() {
                 Kind::Deployments => hold::<apps::Deployment>(&object),
                 Kind::StatefulSets => hold::<apps::StatefulSet>(&object),
                 Kind::DaemonSets => hold::<apps::DaemonSet>(&object),
+                Kind::ReplicaSets => hold::<apps::ReplicaSet>(&object),
+                Kind::ReplicationControllers => hold::<core::ReplicationController>(&object),
                 Kind::Jobs => hold::<batch::Job>(&object),
+                Kind::CronJobs => hold::<batch::CronJob>(&object),
                 Kind::Claims => hold::<core::PersistentVolumeClaim>(&object),
             }
         }

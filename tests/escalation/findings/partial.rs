@@ -6,7 +6,7 @@ use mape_k::domain::finding::FindingKind;
 
 use super::fixtures::{find, line, names, reading, reading_without};
 
-const WORKLOADS: [Kind; 3] = [Kind::Deployments, Kind::StatefulSets, Kind::DaemonSets];
+const WORKLOADS: [Kind; 5] = Kind::WORKLOADS;
 
 #[test]
 fn b03_pods_still_show_what_they_have_when_their_workloads_cannot_be_read() {
@@ -80,10 +80,17 @@ fn b03_a_kind_that_cannot_be_read_makes_no_well_cluster_sick() {
             "pending_for_a_few_seconds",
             "scaled_up_a_moment_ago",
             "scaled_up_and_not_yet_observed",
+            "stateful_set_scaled_up_one_by_one",
+            "replica_sets_of_a_deployment",
+            "canary_of_a_rollout_that_starts",
         ]
         .contains(&file),
         Kind::Events => file == "startup_probe_within_its_allowance",
-        Kind::StatefulSets | Kind::Nodes | Kind::Claims => false,
+        Kind::Nodes => file == "daemon_set_pod_on_a_node_that_joins",
+        Kind::CronJobs => file == "cron_job_whose_later_success_is_deleted",
+        Kind::StatefulSets | Kind::ReplicaSets | Kind::ReplicationControllers | Kind::Claims => {
+            false
+        }
     };
     for file in names("quiet") {
         for kind in Kind::ALL {

@@ -81,3 +81,107 @@ fn b15_a_crash_in_a_rollout_is_a_warning_by_both_halves() {
     assert!(crash[0].finding.within_rollout);
     assert_eq!((crash[0].severity, &crash[0].excuse), (Sev::Sev3, &None), "{}", crash[0].reason);
 }
+
+/// The objects of a fixture with their times so many seconds earlier than they were made.
+fn aged(path: &str, seconds: i64) -> ClusterReading {
+    fn age(value: &mut Value, seconds: i64) {
+        match value {
+            Value::Object(fields) => fields.values_mut().for_each(|field| age(field, seconds)),
+            Value::Array(items) => items.iter_mut().for_each(|item| age(item, seconds)),
+            Value::String(text) => {
+                if let Ok(at) = text.parse::<mape_k::domain::time::Time>() {
+                    *text = (at - chrono::TimeDelta::seconds(seconds))
+                        .to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let mut objects = objects(path);
+    for object in &mut objects {
+        age(object, seconds);
+    }
+    reading_of(objects)
+}
+
+#[test]
+fn w05_replicas_that_are_wanted_since_a_moment_ago_are_not_missing_and_a_minute_later_they_are() {
+    for (file, missing) in [
+        ("created_a_moment_ago", "replicas_missing web 0/2"),
+        ("scaled_up_from_zero_a_moment_ago", "replicas_missing web 0/2"),
+        ("stateful_set_scaled_up_one_by_one", "replicas_missing db 2/5"),
+        ("scaled_up_a_moment_ago", "replicas_missing web 2/4"),
+    ] {
+        let path = format!("quiet/{file}");
+        assert!(find(&reading(&path)).is_empty(), "{file}");
+        let found: Vec<String> = find(&aged(&path, 60)).iter().map(line).collect();
+        assert!(found.iter().any(|line| line.starts_with(missing)), "{file}: {found:?}");
+    }
+}
+
+#[test]
+fn w05_a_wish_that_rose_since_the_last_look_is_a_moment_old_whatever_pods_there_are() {
+    let at = |seconds: i64| now() + chrono::TimeDelta::seconds(seconds);
+    // A deployment with these, and no pods to tell anything of their age.
+    let reading = |desired: u32, ready: u32, seconds: i64| {
+        let mut reading =
+            changed("quiet/replica_sets_of_a_deployment", "Deployment", |deployment| {
+                deployment["spec"]["replicas"] = json!(desired);
+                deployment["status"]["readyReplicas"] = json!(ready);
+            });
+        reading.cluster.pods.clear();
+        reading.read_at = Some(at(seconds));
+        reading
+    };
+    let mut onsets = Onsets::default();
+    let mut look = |desired, ready, seconds| {
+        let reading = reading(desired, ready, seconds);
+        let found = findings(&reading, &Catalogue::default(), &onsets, at(seconds));
+        onsets.update(&found, &reading);
+        found.iter().map(line).collect::<Vec<_>>()
+    };
+    assert!(look(2, 2, 0).is_empty());
+    assert!(look(5, 2, 30).is_empty(), "scaled up");
+    assert!(look(5, 2, 31).is_empty(), "a cycle that was woken");
+    assert_eq!(look(5, 1, 60), ["replicas_missing web 1/5 []"], "fewer than before");
+    assert_eq!(look(5, 4, 80), ["replicas_missing web 4/5 []"], "until all are there");
+    assert!(look(5, 5, 120).is_empty());
+    assert!(look(0, 0, 150).is_empty(), "off");
+    assert!(look(3, 0, 180).is_empty(), "on");
+    assert_eq!(look(3, 0, 240), ["replicas_missing web 0/3 []"], "a minute is all it has");
+    assert!(look(3, 3, 270).is_empty());
+    assert_eq!(look(3, 2, 300), ["replicas_missing web 2/3 []"], "it was wanted all the while");
+}
+
+#[test]
+fn w05_what_cannot_be_made_is_missing_at_once_and_what_is_replaced_was_wanted_before() {
+    let refused = changed("quiet/created_a_moment_ago", "Deployment", |deployment| {
+        let conditions = deployment["status"]["conditions"].as_array_mut().expect("conditions");
+        conditions
+            .push(json!({ "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+            "message": "exceeded quota", "lastTransitionTime": "2026-11-02T09:59:30Z" }));
+    });
+    assert!(find(&refused).iter().any(Finding::is_down));
+    let path = "quiet/scaled_up_from_zero_a_moment_ago";
+    let recreated = changed(path, "Deployment", |deployment| {
+        for condition in deployment["status"]["conditions"].as_array_mut().into_iter().flatten() {
+            if condition["type"] == "Progressing" {
+                condition["reason"] = json!("ReplicaSetUpdated");
+            }
+        }
+    });
+    assert!(find(&recreated).iter().any(Finding::is_down), "a rollout has taken all away");
+    let leaving = changed(path, "Pod", |pod| {
+        if pod["metadata"]["name"] == "web-7c9d8b6f5-ccccc" {
+            pod["metadata"]["deletionTimestamp"] = json!("2026-11-02T10:00:10Z");
+        }
+    });
+    assert!(find(&leaving).iter().any(Finding::is_down), "somebody deletes them");
+    // It has been looked at before, and wanted as many.
+    let mut reading = reading(path);
+    reading.read_at = Some(now() - chrono::TimeDelta::seconds(90));
+    let mut onsets = Onsets::default();
+    onsets.update(&[], &reading);
+    let found = findings(&reading, &Catalogue::default(), &onsets, now());
+    assert!(found.iter().any(Finding::is_down), "all of them were lost");
+}

@@ -1,11 +1,11 @@
 //! How incidents end, come back, and wait for business hours.
 
-use mape_k::domain::cluster::{ClusterReading, Kind};
+use mape_k::domain::cluster::{ClusterReading, Kind, UnreadObject};
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::IncidentClass;
 use mape_k::domain::message::{Form, Message};
 use mape_k::domain::reading::{FailureKind, ReadFailure};
-use mape_k::escalation::board::readable;
+use mape_k::escalation::board::{hidden, readable};
 
 use super::world::{World, at, minutes, night, noon, replicas};
 
@@ -262,6 +262,35 @@ fn b03_only_what_was_read_whole_can_end() {
     reading.failures.insert(Kind::Pods, failure);
     assert_eq!(classes(&reading), ["node"], "a claim is its pods' owner's");
     assert!(readable(&ClusterReading::default()).is_empty());
+}
+
+/// An object that breaks must not look like one that is well.
+#[test]
+fn w05_where_an_object_cannot_be_read_nothing_of_its_namespace_ends() {
+    let unread = |kind, namespace: &str| {
+        let object = UnreadObject {
+            kind,
+            namespace: namespace.to_owned(),
+            name: "payments".to_owned(),
+            cause: "spec.replicas: invalid type".to_owned(),
+        };
+        let unread = vec![object];
+        ClusterReading { expected: Kind::ALL.into(), unread, ..ClusterReading::default() }
+    };
+    let is_open_after = |reading: &ClusterReading| {
+        let mut world = World::new(night());
+        world.cycle(&[replicas("payments", 0, 2, night())]).alert();
+        world.readable = readable(reading);
+        world.hidden = hidden(reading);
+        world.cycles(2, &[]);
+        world.board.incidents()[0].is_open()
+    };
+    assert!(is_open_after(&unread(Kind::Deployments, "shop")));
+    assert!(is_open_after(&unread(Kind::Pods, "shop")), "its pod may be the one");
+    assert!(is_open_after(&unread(Kind::Pods, "")), "it may be anywhere");
+    assert!(!is_open_after(&unread(Kind::Deployments, "bank")), "it ends elsewhere");
+    assert!(!is_open_after(&unread(Kind::Claims, "shop")), "nor does a claim hide it");
+    assert!(!is_open_after(&unread(Kind::Events, "shop")), "nor an event");
 }
 
 #[test]

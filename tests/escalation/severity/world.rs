@@ -135,6 +135,7 @@ pub struct World {
     pub now: Time,
     pub slack: Slack,
     pub readable: BTreeSet<IncidentClass>,
+    pub hidden: mape_k::escalation::board::Hidden,
     /// What was stored of it so far, as text.
     pub stored: Vec<ServiceIncident>,
     pub state: String,
@@ -161,6 +162,7 @@ impl World {
             now,
             slack: Slack::Works,
             readable: ALL_CLASSES.into(),
+            hidden: BTreeSet::new(),
             stored: Vec::new(),
             state: String::new(),
             sent: 0,
@@ -181,6 +183,7 @@ impl World {
             findings: &findings,
             catalogue: &self.catalogue,
             readable: &self.readable,
+            hidden: &self.hidden,
             now: self.now,
         })
     }

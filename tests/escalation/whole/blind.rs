@@ -4,10 +4,11 @@ use mape_k::domain::cycle::{CycleReport, CycleStatus};
 use mape_k::domain::decision::Sev;
 use mape_k::domain::escalation::EscalationReason;
 use mape_k::domain::finding::{FindingKind, IncidentClass};
+use serde_json::json;
 
 use super::loops::World;
 use super::town::{Running, Town};
-use crate::cluster::api_server::Mood;
+use crate::cluster::api_server::{Cut, Mood};
 
 fn own(running: &Running) -> Vec<FindingKind> {
     let people = &running.view().people;
@@ -114,4 +115,53 @@ async fn b37_the_cluster_is_a_source_whose_readings_and_failures_are_counted() {
     let mut elsewhere = town.start().await;
     elsewhere.cycle().await;
     assert!(elsewhere.metric(well) + elsewhere.metric(failed) < 0.5, "nobody looks at it");
+}
+
+/// W05: one object that cannot be read fails nothing, and lets nobody say that all is well.
+#[tokio::test]
+async fn w05_a_broken_object_is_shown_and_ends_no_incident_that_it_may_hide() {
+    let town = Town::new().await;
+    town.deployment("payments", 0, 2, 3);
+    let mut running = town.start().await;
+    running.cycle_until("payments is down", |report| !report.findings.is_empty()).await;
+    assert_eq!(town.posted().len(), 1);
+    town.api.put(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "payments", "namespace": "shop"}, "spec": {"replicas": "two"},
+    }));
+    let unread = |report: &CycleReport| !report.unread_objects.is_empty();
+    let report = running.cycle_until("it cannot be read", unread).await;
+    assert_eq!((report.status, &report.error), (CycleStatus::Completed, &None));
+    let [said] = &report.unread_objects[..] else { panic!("{:?}", report.unread_objects) };
+    assert!(said.starts_with("deployments shop/payments: spec.replicas: invalid type"), "{said}");
+    let problem = running.view().people.cluster_problem.clone().expect("health shows it");
+    assert!(problem.contains(said.as_str()), "{problem}");
+    let gauge = "mape_k_unread_objects{kind=\"deployments\"}";
+    assert!((running.metric(gauge) - 1.0).abs() < 0.1);
+    for _ in 0..3 {
+        running.cycle().await;
+    }
+    assert_eq!(running.view().people.incidents.len(), 1, "nobody has seen that it is well");
+    assert!(town.posted().is_empty());
+
+    town.deployment("payments", 2, 2, 0);
+    let healthy = |report: &CycleReport| report.status == CycleStatus::Healthy;
+    running.cycle_until("it is read, and well", healthy).await;
+    assert!(running.view().people.incidents.is_empty());
+    assert!(running.view().people.cluster_problem.is_none() && running.metric(gauge) < 0.1);
+}
+
+/// W05: a role of an earlier version is enough.
+#[tokio::test]
+async fn w05_cycles_are_healthy_without_the_right_to_read_the_later_kinds() {
+    let town = Town::new().await;
+    for kind in ["replicasets", "replicationcontrollers", "cronjobs"] {
+        town.api.lists(kind, Mood::Refuses(403));
+    }
+    let mut running = town.start().await;
+    assert_eq!(running.cycle().await.status, CycleStatus::Healthy);
+    town.api.lists("daemonsets", Mood::Refuses(403));
+    town.api.cut("daemonsets", Cut::Gone);
+    let failed = |report: &CycleReport| report.status == CycleStatus::Failed;
+    running.cycle_until("an earlier kind is refused", failed).await;
 }

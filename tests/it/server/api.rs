@@ -322,6 +322,7 @@ pub(super) fn cycle(number: u64) -> CycleReport {
         escalations_closed: Vec::new(),
         failed_cycles: 0,
         findings: Vec::new(),
+        unread_objects: Vec::new(),
         escalation_decision: None,
         notification_result: None,
         notifications_sent: 0,

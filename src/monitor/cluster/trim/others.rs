@@ -1,12 +1,26 @@
-//! Nodes, jobs, volume claims and events.
+//! Nodes, jobs, cron jobs, volume claims and events.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count, text};
-use crate::domain::cluster::{Claim, Event, Job, Node, Owner};
+use crate::domain::cluster::{Claim, CronJob, Event, Job, Node, Owner};
 use crate::domain::time::Time;
+
+/// Taints by which an autoscaler, or the cloud under it, says that it is taking the node away. Not among them are a mere
+/// candidate (`DeletionCandidateOfClusterAutoscaler`) and a machine that somebody has switched off
+/// (`node.cloudprovider.kubernetes.io/shutdown`): nobody has promised that it goes on purpose.
+const REMOVAL_TAINTS: [&str; 7] = [
+    "ToBeDeletedByClusterAutoscaler",
+    "karpenter.sh/disrupted",
+    // Of its versions before 1.0.
+    "karpenter.sh/disruption",
+    "cloud.google.com/impending-node-termination",
+    "aws-node-termination-handler/spot-itn",
+    "aws-node-termination-handler/asg-lifecycle-termination",
+    "aws-node-termination-handler/scheduled-maintenance",
+];
 
 #[derive(Debug, Deserialize)]
 pub(in crate::monitor::cluster) struct NodeWire {
@@ -20,6 +34,13 @@ pub(in crate::monitor::cluster) struct NodeWire {
 #[derive(Debug, Default, Deserialize)]
 struct NodeSpec {
     unschedulable: Option<bool>,
+    taints: Option<Vec<Taint>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Taint {
+    key: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -33,7 +54,12 @@ impl Wire for NodeWire {
     }
 
     fn trim(self) -> Trimmed {
+        // Without a finalizer a node is gone at once: one that is still there while it is deleted is being drained.
+        let is_deleted = self.metadata.deletion_timestamp.is_some();
+        let taints = self.spec.taints.unwrap_or_default();
+        let is_marked = taints.iter().any(|taint| REMOVAL_TAINTS.contains(&taint.key.as_str()));
         Trimmed::Node(Arc::new(Node {
+            is_being_removed: is_deleted || is_marked,
             name: self.metadata.name,
             created_at: self.metadata.creation_timestamp,
             unschedulable: self.spec.unschedulable.unwrap_or_default(),
@@ -73,6 +99,33 @@ impl Wire for JobWire {
             active: count(status.active),
             failed: count(status.failed),
             conditions: conditions(status.conditions),
+        }))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::monitor::cluster) struct CronJobWire {
+    metadata: Meta,
+    #[serde(default)]
+    status: CronJobStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CronJobStatus {
+    last_successful_time: Option<Time>,
+}
+
+impl Wire for CronJobWire {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn trim(self) -> Trimmed {
+        Trimmed::CronJob(Arc::new(CronJob {
+            namespace: self.metadata.namespace.unwrap_or_default(),
+            name: self.metadata.name,
+            last_success: self.status.last_successful_time,
         }))
     }
 }
@@ -120,6 +173,7 @@ impl Wire for ClaimWire {
 #[serde(rename_all = "camelCase")]
 pub(in crate::monitor::cluster) struct EventWire {
     metadata: Meta,
+    #[serde(default)]
     involved_object: ObjectReference,
     reason: Option<String>,
     message: Option<String>,
@@ -131,7 +185,7 @@ pub(in crate::monitor::cluster) struct EventWire {
     series: Option<Series>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct ObjectReference {
     kind: Option<String>,
     namespace: Option<String>,

@@ -27,8 +27,8 @@ struct Spec {
     volumes: Option<Vec<Volume>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct Volume {
     name: String,
     persistent_volume_claim: Option<ClaimReference>,
@@ -38,6 +38,7 @@ struct Volume {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ClaimReference {
+    #[serde(default)]
     claim_name: String,
 }
 
@@ -52,8 +53,8 @@ struct Status {
     container_statuses: Option<Vec<ContainerWire>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct ContainerWire {
     name: String,
     ready: Option<bool>,
@@ -81,8 +82,8 @@ struct RunningWire {
     started_at: Option<Time>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct TerminatedWire {
     exit_code: i32,
     reason: Option<String>,
@@ -125,7 +126,8 @@ impl Wire for PodWire {
     }
 }
 
-/// A replica set is named `<deployment>-<hash>` and its pods carry the hash: no replica set need be watched.
+/// A replica set is named `<deployment>-<hash>` and its pods carry the hash: that says whose a pod is also while replica
+/// sets cannot be read.
 fn workload(meta: &Meta) -> Option<Owner> {
     let owner = meta.controller()?;
     if owner.kind != "ReplicaSet" {

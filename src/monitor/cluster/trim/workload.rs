@@ -1,4 +1,5 @@
-//! Deployments, stateful sets and daemon sets: how many are wanted, how many there are, how many may be away.
+//! Deployments, stateful sets, daemon sets, replica sets and replication controllers: how many are wanted, how many there
+//! are, how many may be away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,12 @@ pub(in crate::monitor::cluster) struct StatefulSetWire(Parts);
 
 #[derive(Debug, Deserialize)]
 pub(in crate::monitor::cluster) struct DaemonSetWire(Parts);
+
+#[derive(Debug, Deserialize)]
+pub(in crate::monitor::cluster) struct ReplicaSetWire(Parts);
+
+#[derive(Debug, Deserialize)]
+pub(in crate::monitor::cluster) struct ReplicationControllerWire(Parts);
 
 #[derive(Debug, Deserialize)]
 struct Parts {
@@ -69,7 +76,7 @@ enum Share {
     Text(String),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Template {
     #[serde(default)]
     metadata: TemplateMeta,
@@ -84,6 +91,7 @@ struct TemplateMeta {
 #[serde(rename_all = "camelCase")]
 struct Status {
     observed_generation: Option<i64>,
+    replicas: Option<i64>,
     ready_replicas: Option<i64>,
     updated_replicas: Option<i64>,
     current_revision: Option<String>,
@@ -102,7 +110,7 @@ macro_rules! workload {
             }
 
             fn trim(self) -> Trimmed {
-                Trimmed::Workload(Arc::new(trim($kind, self.0)))
+                trim($kind, self.0)
             }
         }
     };
@@ -111,16 +119,30 @@ macro_rules! workload {
 workload!(DeploymentWire, WorkloadKind::Deployment);
 workload!(StatefulSetWire, WorkloadKind::StatefulSet);
 workload!(DaemonSetWire, WorkloadKind::DaemonSet);
+workload!(ReplicaSetWire, WorkloadKind::ReplicaSet);
+workload!(ReplicationControllerWire, WorkloadKind::ReplicationController);
 
-fn trim(kind: WorkloadKind, parts: Parts) -> Workload {
+fn trim(kind: WorkloadKind, parts: Parts) -> Trimmed {
+    let is_a_set = matches!(kind, WorkloadKind::ReplicaSet | WorkloadKind::ReplicationController);
+    let owner = is_a_set.then(|| parts.metadata.owner_of_set()).flatten();
     let Parts { metadata, spec, status } = parts;
-    let (desired, ready, updated) = if kind == WorkloadKind::DaemonSet {
-        (status.desired_number_scheduled, status.number_ready, status.updated_number_scheduled)
-    } else {
-        // Nobody said how many: one.
-        let wanted = spec.replicas.or(Some(1));
-        (wanted, status.ready_replicas, status.updated_replicas)
+    // Nobody said how many: one.
+    let wanted = spec.replicas.or(Some(1));
+    let (desired, ready, updated) = match kind {
+        WorkloadKind::DaemonSet => {
+            (status.desired_number_scheduled, status.number_ready, status.updated_number_scheduled)
+        }
+        // A revision of its own: all that it has is of that one.
+        WorkloadKind::ReplicaSet | WorkloadKind::ReplicationController => {
+            (wanted, status.ready_replicas, wanted)
+        }
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet => {
+            (wanted, status.ready_replicas, status.updated_replicas)
+        }
     };
+    if is_a_set && count(desired) == 0 && count(status.replicas) == 0 {
+        return Trimmed::Nothing;
+    }
     // What is being deleted is to have none: its pods go, and one that stays is found as stuck.
     let desired = if metadata.deletion_timestamp.is_some() { 0 } else { count(desired) };
     let mut labels = metadata.labels.unwrap_or_default();
@@ -128,10 +150,12 @@ fn trim(kind: WorkloadKind, parts: Parts) -> Workload {
     labels.extend(spec.template.and_then(|template| template.metadata.labels).unwrap_or_default());
     let strategy = spec.strategy.or(spec.update_strategy).unwrap_or_default();
     let deadline = spec.progress_deadline_seconds.unwrap_or(DEFAULT_PROGRESS_SECONDS);
-    Workload {
+    Trimmed::Workload(Arc::new(Workload {
         kind,
         namespace: metadata.namespace.unwrap_or_default(),
         name: metadata.name,
+        owner,
+        created_at: metadata.creation_timestamp,
         labels,
         generation: metadata.generation.unwrap_or_default(),
         observed_generation: status.observed_generation.unwrap_or_default(),
@@ -144,7 +168,7 @@ fn trim(kind: WorkloadKind, parts: Parts) -> Workload {
             .then(|| Duration::from_secs(u64::from(count(Some(deadline))))),
         paused: spec.paused.unwrap_or_default(),
         conditions: conditions(status.conditions),
-    }
+    }))
 }
 
 /// As the controllers themselves reckon it.
@@ -172,6 +196,7 @@ fn max_unavailable(kind: WorkloadKind, strategy: &Strategy, desired: u32) -> u32
             let more = surge.map_or(0, |share| share.of(desired, true));
             if away == 0 && more == 0 { 1 } else { away }
         }
+        WorkloadKind::ReplicaSet | WorkloadKind::ReplicationController => 0,
     }
     .min(desired)
 }
