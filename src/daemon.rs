@@ -2,7 +2,7 @@
 //!
 //! The only place that spawns tasks which outlive a call: a task that ends early or panics ends the process.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -271,6 +271,15 @@ impl Daemon {
         {
             tracing::warn!(
                 %address, "the webhook is open to other machines and has no token: whoever reaches it can deliver alerts. Set alertmanager.webhook_token, or alertmanager.webhook_host to 127.0.0.1"
+            );
+        }
+        let theirs = config.alertmanager.url.host_str().unwrap_or_default();
+        let is_here = theirs == "localhost"
+            || theirs.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|a| a.is_loopback());
+        if let Some(address) = webhook_address.filter(|a| a.ip().is_loopback() && !is_here) {
+            tracing::warn!(
+                %address, alertmanager = theirs,
+                "webhooks are taken from this machine alone, and Alertmanager is on another: what it sends does not arrive. Set alertmanager.webhook_host to an address that it reaches (0.0.0.0), and alertmanager.webhook_token"
             );
         }
         let router = if config.alertmanager.enabled {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::settings::Settings;
+use crate::domain::Labels;
 use crate::domain::reading::{Point, RuleReading, RuleStatus};
 use crate::domain::rule::Measure;
 use crate::domain::time::{Time, after, since};
@@ -20,6 +21,10 @@ pub(super) struct Weighed<'a> {
 
 /// A series is expected when any of so many last good cycles saw it.
 const EXPECTED_FOR: u64 = 10;
+
+/// Labels named of a series that is there instead of an expected one, and characters of each value.
+const NAMED_LABELS: usize = 4;
+const NAMED_CHARS: usize = 60;
 
 /// What is remembered of one rule's series.
 #[derive(Debug, Default)]
@@ -80,6 +85,14 @@ impl RuleMemory {
             if condition { 0 } else { self.series.values().filter(|s| is_expected(s)).count() };
         let there =
             fresh.iter().filter(|(fp, _)| self.series.get(fp).is_some_and(is_expected)).count();
+        let unexpected: Vec<&Labels> = fresh
+            .iter()
+            .filter(|(fp, _)| !self.series.get(fp).is_some_and(is_expected))
+            .map(|(_, point)| {
+                let point: &'a Point = point;
+                &point.labels
+            })
+            .collect();
         // A quotient, not a product: 12 of 15 divide to exactly the 0.8 that the configuration says.
         let covered = expected == 0 || there as f64 / expected as f64 >= settings.min_coverage;
         let answers = !fresh.is_empty() || (condition && reading.empty_is_clear);
@@ -109,11 +122,29 @@ impl RuleMemory {
         } else if self.missing_since.is_none() {
             self.missing_since = Some(if self.ever_seen { now } else { started_at });
         }
+        let instead = (!unexpected.is_empty() && there < expected).then(|| {
+            let labels: Vec<String> = unexpected[0]
+                .iter()
+                .take(NAMED_LABELS)
+                .map(|(name, value)| {
+                    format!("{name}={:?}", value.chars().take(NAMED_CHARS).collect::<String>())
+                })
+                .collect();
+            let (n, named) = (unexpected.len(), labels.join(", "));
+            format!("; {n} others are there, so a label value changed (now {named})")
+        });
         let limit = if self.ever_seen { settings.missing_after } else { settings.never_seen_after };
         let missing_too_long = self.missing_since.is_some_and(|at| since(now, at) >= limit);
+        let changed = reading.label_change.as_ref().filter(|_| !answers);
         let problem = match &reading.points {
             Err(failure) => Some(failure.text.clone()),
             Ok(_) if good || bare => None,
+            Ok(_) if changed.is_some() => changed.map(|change| format!(
+                "no series of rule {} is there, and `{}` has others: a label value changed, or is not the rule's ({change}); \
+                 missing is not healthy",
+                rule.name,
+                rule.metric_name()
+            )),
             Ok(_) if !answers && self.ever_seen => Some(format!(
                 "no series of rule {} is there any more; missing is not healthy",
                 rule.name
@@ -129,9 +160,10 @@ impl RuleMemory {
                 rule.metric_name()
             )),
             Ok(_) => Some(format!(
-                "only {there} of {expected} expected series of rule {} are there and fresh ({} stale)",
+                "only {there} of {expected} expected series of rule {} are there and fresh ({} stale){}",
                 rule.name,
-                stale.len()
+                stale.len(),
+                instead.as_deref().unwrap_or_default()
             )),
         };
         let status = RuleStatus {

@@ -292,6 +292,7 @@ fn scale_alertmanager(settings: &mut monitor::AlertmanagerSettings, pace: Pace) 
         receiver: _,
         wake_gap,
         max_body_bytes: _,
+        severities: _,
         handlers: _,
         ignore: _,
         trust_absence_after,

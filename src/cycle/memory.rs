@@ -1,6 +1,6 @@
 //! What the cycle remembers from one run to the next, beside the tracker: bounded, and safe to lose in a restart.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::domain::Cause;
@@ -61,6 +61,10 @@ pub(super) struct Memory {
     pub begun: bool,
     /// Why the journal of the last execution cannot be relied on; opens the breaker.
     pub journal_failed: Option<String>,
+    /// Severity words of alerts that nobody knows and that were logged.
+    pub said_severities: BTreeSet<String>,
+    /// It was logged that Alertmanager does not tell what is muted.
+    pub said_muting: bool,
 }
 
 impl Memory {
@@ -93,6 +97,8 @@ impl Memory {
             unresolved: Vec::new(),
             begun: false,
             journal_failed: None,
+            said_severities: BTreeSet::new(),
+            said_muting: false,
         }
     }
 
@@ -110,6 +116,8 @@ impl Memory {
             failed_cycles: newest.map_or(0, |report| report.failed_cycles),
             policies_generated: self.policies_generated,
             policies_executed: self.policies_executed,
+            said_severities: self.said_severities.clone(),
+            said_muting: self.said_muting,
             ..Self::new()
         }
     }

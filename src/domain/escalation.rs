@@ -14,6 +14,8 @@ use super::{Cause, time::Time};
 pub enum EscalationReason {
     UnknownCause,
     UnknownAlert,
+    /// Critical, brought by a webhook, and not in Alertmanager's list.
+    UnconfirmedAlert,
     ApprovalNeeded,
     CapacityExhausted,
     ActionFailed,
@@ -34,9 +36,10 @@ pub enum EscalationReason {
 }
 
 impl EscalationReason {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::UnknownCause,
         Self::UnknownAlert,
+        Self::UnconfirmedAlert,
         Self::ApprovalNeeded,
         Self::CapacityExhausted,
         Self::ActionFailed,
@@ -59,6 +62,7 @@ impl EscalationReason {
         match self {
             Self::UnknownCause => "unknown_cause",
             Self::UnknownAlert => "unknown_alert",
+            Self::UnconfirmedAlert => "unconfirmed_alert",
             Self::ApprovalNeeded => "approval_needed",
             Self::CapacityExhausted => "capacity_exhausted",
             Self::ActionFailed => "action_failed",
