@@ -266,21 +266,8 @@ impl Daemon {
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
         };
-        if let Some(address) = webhook_address.filter(|a| !a.ip().is_loopback())
-            && config.alertmanager.webhook_token.is_none()
-        {
-            tracing::warn!(
-                %address, "the webhook is open to other machines and has no token: whoever reaches it can deliver alerts. Set alertmanager.webhook_token, or alertmanager.webhook_host to 127.0.0.1"
-            );
-        }
-        let theirs = config.alertmanager.url.host_str().unwrap_or_default();
-        let is_here = theirs == "localhost"
-            || theirs.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|a| a.is_loopback());
-        if let Some(address) = webhook_address.filter(|a| a.ip().is_loopback() && !is_here) {
-            tracing::warn!(
-                %address, alertmanager = theirs,
-                "webhooks are taken from this machine alone, and Alertmanager is on another: what it sends does not arrive. Set alertmanager.webhook_host to an address that it reaches (0.0.0.0), and alertmanager.webhook_token"
-            );
+        if let Some(address) = webhook_address {
+            warn_of_the_webhook(address, &config);
         }
         let router = if config.alertmanager.enabled {
             let (intake, writer) = server::Intake::new(
@@ -386,6 +373,25 @@ impl Daemon {
         }
         tracing::info!("mape-k stopped");
         result
+    }
+}
+
+/// A webhook that too many can reach, or not the one that should.
+fn warn_of_the_webhook(address: SocketAddr, config: &Config) {
+    let alertmanager = config.alertmanager.url.host_str().unwrap_or_default();
+    let parsed = alertmanager.trim_matches(['[', ']']).parse::<IpAddr>();
+    let is_here = alertmanager == "localhost" || parsed.is_ok_and(|ip| ip.is_loopback());
+    if address.ip().is_loopback() {
+        if !is_here {
+            tracing::warn!(
+                %address, alertmanager,
+                "webhooks are taken from this machine alone, and Alertmanager is on another: what it sends does not arrive. Set alertmanager.webhook_host to an address that it reaches (0.0.0.0), and alertmanager.webhook_token"
+            );
+        }
+    } else if config.alertmanager.webhook_token.is_none() {
+        tracing::warn!(
+            %address, "the webhook is open to other machines and has no token: whoever reaches it can deliver alerts. Set alertmanager.webhook_token, or alertmanager.webhook_host to 127.0.0.1"
+        );
     }
 }
 

@@ -122,48 +122,17 @@ impl RuleMemory {
         } else if self.missing_since.is_none() {
             self.missing_since = Some(if self.ever_seen { now } else { started_at });
         }
-        let instead = (!unexpected.is_empty() && there < expected).then(|| {
-            let labels: Vec<String> = unexpected[0]
-                .iter()
-                .take(NAMED_LABELS)
-                .map(|(name, value)| {
-                    format!("{name}={:?}", value.chars().take(NAMED_CHARS).collect::<String>())
-                })
-                .collect();
-            let (n, named) = (unexpected.len(), labels.join(", "));
-            format!("; {n} others are there, so a label value changed (now {named})")
-        });
         let limit = if self.ever_seen { settings.missing_after } else { settings.never_seen_after };
         let missing_too_long = self.missing_since.is_some_and(|at| since(now, at) >= limit);
-        let changed = reading.label_change.as_ref().filter(|_| !answers);
         let problem = match &reading.points {
             Err(failure) => Some(failure.text.clone()),
             Ok(_) if good || bare => None,
-            Ok(_) if changed.is_some() => changed.map(|change| format!(
-                "no series of rule {} is there, and `{}` has others: a label value changed, or is not the rule's ({change}); \
-                 missing is not healthy",
-                rule.name,
-                rule.metric_name()
-            )),
-            Ok(_) if !answers && self.ever_seen => Some(format!(
-                "no series of rule {} is there any more; missing is not healthy",
-                rule.name
-            )),
-            Ok(_) if !answers && rule.increase_over().is_some() => Some(format!(
-                "rule {} has no increase yet, which takes two samples: if it stays so, is `{}` the right name, and is it scraped?",
-                rule.name,
-                rule.metric_name()
-            )),
-            Ok(_) if !answers => Some(format!(
-                "rule {} has no series yet: if it stays so, is `{}` the right name, and is it scraped?",
-                rule.name,
-                rule.metric_name()
-            )),
+            Ok(_) if !answers => Some(unanswered(reading, self.ever_seen)),
             Ok(_) => Some(format!(
                 "only {there} of {expected} expected series of rule {} are there and fresh ({} stale){}",
                 rule.name,
                 stale.len(),
-                instead.as_deref().unwrap_or_default()
+                instead(&unexpected)
             )),
         };
         let status = RuleStatus {
@@ -202,4 +171,40 @@ impl RuleMemory {
     pub(super) fn rest_is_clear(&mut self, now: Time) {
         self.unanswered_is_clear_at = Some(now);
     }
+}
+
+/// Why a rule that answers nothing may do so, by what is known of it.
+fn unanswered(reading: &RuleReading, ever_seen: bool) -> String {
+    let rule = &reading.rule;
+    let (name, metric) = (&rule.name, rule.metric_name());
+    if let Some(change) = &reading.label_change {
+        return format!(
+            "no series of rule {name} is there, and `{metric}` has others: a label value changed, or is not the rule's \
+             ({change}); missing is not healthy"
+        );
+    }
+    if ever_seen {
+        return format!("no series of rule {name} is there any more; missing is not healthy");
+    }
+    let what = if rule.increase_over().is_some() {
+        "increase yet, which takes two samples"
+    } else {
+        "series yet"
+    };
+    format!(
+        "rule {name} has no {what}: if it stays so, is `{metric}` the right name, and is it scraped?"
+    )
+}
+
+/// Series that are there in the place of expected ones.
+fn instead(unexpected: &[&Labels]) -> String {
+    let Some(first) = unexpected.first() else { return String::new() };
+    let value = |value: &str| value.chars().take(NAMED_CHARS).collect::<String>();
+    let named: Vec<String> =
+        first.iter().take(NAMED_LABELS).map(|(k, v)| format!("{k}={:?}", value(v))).collect();
+    format!(
+        "; {} others are there, so a label value changed (now {})",
+        unexpected.len(),
+        named.join(", ")
+    )
 }

@@ -61,10 +61,16 @@ pub(super) struct Memory {
     pub begun: bool,
     /// Why the journal of the last execution cannot be relied on; opens the breaker.
     pub journal_failed: Option<String>,
-    /// Severity words of alerts that nobody knows and that were logged.
-    pub said_severities: BTreeSet<String>,
-    /// It was logged that Alertmanager does not tell what is muted.
-    pub said_muting: bool,
+    pub said: Said,
+}
+
+/// What was logged of alerts, once in a process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
+    /// Severity words that nobody knows.
+    pub severities: BTreeSet<String>,
+    /// Alertmanager does not tell what is muted.
+    pub muting: bool,
 }
 
 impl Memory {
@@ -97,8 +103,7 @@ impl Memory {
             unresolved: Vec::new(),
             begun: false,
             journal_failed: None,
-            said_severities: BTreeSet::new(),
-            said_muting: false,
+            said: Said::default(),
         }
     }
 
@@ -116,8 +121,7 @@ impl Memory {
             failed_cycles: newest.map_or(0, |report| report.failed_cycles),
             policies_generated: self.policies_generated,
             policies_executed: self.policies_executed,
-            said_severities: self.said_severities.clone(),
-            said_muting: self.said_muting,
+            said: self.said.clone(),
             ..Self::new()
         }
     }

@@ -91,7 +91,7 @@ impl Cycle {
     fn say_of_alerts(&mut self, alerts: &AlertView) {
         for (word, count) in &alerts.unknown_severities {
             self.metrics.alerts_of_unknown_severity(*count);
-            let said = &mut self.memory.said_severities;
+            let said = &mut self.memory.said.severities;
             if said.len() < SAID_SEVERITIES && said.insert(word.clone()) {
                 tracing::warn!(
                     word,
@@ -100,7 +100,7 @@ impl Cycle {
                 );
             }
         }
-        if alerts.muting_untold && !std::mem::replace(&mut self.memory.said_muting, true) {
+        if alerts.muting_untold && !std::mem::replace(&mut self.memory.said.muting, true) {
             tracing::warn!(
                 "this Alertmanager does not tell which alerts a route's time interval mutes (0.28 and later do): an alert \
                  that no webhook has brought is shown and not acted on"

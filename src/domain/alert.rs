@@ -106,6 +106,7 @@ pub enum AlertClass {
     TooLarge,
 }
 
+/// Whether an alert fires, by Alertmanager's own word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {

@@ -100,12 +100,11 @@ impl Alertmanager {
         let asked_at = self.clock.now();
         let in_groups = self.groups(&budget, deadline).await?;
         let tells_muting = in_groups.is_some();
-        let alerts = match in_groups {
-            Some(alerts) => alerts,
-            None => {
-                let request = self.peer.get(LIST, &self.pairs(&EVERYTHING));
-                self.ask(request, "GET /api/v2/alerts", &budget, deadline, decode_list).await?.1
-            }
+        let alerts = if let Some(alerts) = in_groups {
+            alerts
+        } else {
+            let request = self.peer.get(LIST, &self.pairs(&EVERYTHING));
+            self.ask(request, "GET /api/v2/alerts", &budget, deadline, decode_list).await?.1
         };
         let request = self.peer.get("api/v2/status", &[]);
         let (reply, started) =

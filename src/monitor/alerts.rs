@@ -85,9 +85,10 @@ pub fn view(input: ViewInput<'_>) -> Seen {
         alerts.push(from_inbox(delivered, word, input, &mut unknown_severities));
     }
     if let Ok(listing) = listing {
-        let keys: BTreeSet<String> = match listing.tells_muting {
-            true => BTreeSet::new(),
-            false => input.inbox.iter().map(InboxAlert::key).collect(),
+        let keys: BTreeSet<String> = if listing.tells_muting {
+            BTreeSet::new()
+        } else {
+            input.inbox.iter().map(InboxAlert::key).collect()
         };
         for alert in listed.values() {
             alerts.push(from_list(alert, listing, &keys, input, &mut unknown_severities));

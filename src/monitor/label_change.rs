@@ -10,32 +10,27 @@ const NAMED_CHARS: usize = 60;
 
 /// In words, or `None` when nothing differs. `found`: the labels of the metric's series.
 #[must_use]
-pub fn described<'a>(
-    wanted: &Labels,
-    found: impl IntoIterator<Item = &'a Labels> + Clone,
-) -> Option<String> {
-    let value = |labels: &'a Labels, name: &str| labels.get(name).map_or("", String::as_str);
-    found.clone().into_iter().next()?;
+pub fn described(wanted: &Labels, found: &[&Labels]) -> Option<String> {
+    if found.is_empty() {
+        return None;
+    }
     let differing: Vec<String> = wanted
         .iter()
         .filter_map(|(name, wanted)| {
-            let values: BTreeSet<&str> =
-                found.clone().into_iter().map(|labels| value(labels, name)).collect();
-            (!values.contains(wanted.as_str())).then(|| told(name, wanted, &values))
+            let value = |labels: &&Labels| labels.get(name).cloned().unwrap_or_default();
+            let values: BTreeSet<String> = found.iter().map(value).collect();
+            (!values.contains(wanted)).then(|| told(name, wanted, &values))
         })
         .collect();
-    match differing.is_empty() {
-        false => Some(differing.join("; ")),
-        // Each value is there, on different series.
-        true if wanted.len() > 1 => {
-            let names: Vec<&str> = wanted.keys().map(String::as_str).collect();
-            Some(format!("no series has all of its values of {}", names.join(", ")))
-        }
-        true => None,
+    if !differing.is_empty() {
+        return Some(differing.join("; "));
     }
+    // Each value is there, on different series.
+    let names: Vec<&str> = wanted.keys().map(String::as_str).collect();
+    (names.len() > 1).then(|| format!("no series has all of its values of {}", names.join(", ")))
 }
 
-fn told(name: &str, wanted: &str, values: &BTreeSet<&str>) -> String {
+fn told(name: &str, wanted: &str, values: &BTreeSet<String>) -> String {
     let named: Vec<String> = values
         .iter()
         .filter(|value| !value.is_empty())
@@ -61,7 +56,7 @@ mod tests {
     #[test]
     fn it_names_what_differs_and_nothing_else() {
         let wanted = labels(&[("quantile", "0.95"), ("job", "charter")]);
-        let of = |found: &[Labels]| described(&wanted, found);
+        let of = |found: &[Labels]| described(&wanted, &found.iter().collect::<Vec<_>>());
         let changed =
             of(&[labels(&[("quantile", "0.950"), ("job", "charter")])]).expect("it differs");
         assert_eq!(changed, r#"the rule asks for quantile="0.95", and the series have "0.950""#);
@@ -74,6 +69,6 @@ mod tests {
         assert!(of(&apart).expect("it differs").contains("all of its values of job, quantile"));
         assert_eq!(of(&[]), None, "no series at all");
         let job = labels(&[("job", "charter")]);
-        assert_eq!(described(&job, [&job]), None);
+        assert_eq!(described(&job, &[&job]), None);
     }
 }

@@ -163,10 +163,8 @@ impl Prometheus {
                 Some((labels, value, Some(stamp)))
             })
             .collect();
-        let label_change = match stamps.is_empty() {
-            true => self.label_change(batch, rule, metric).await,
-            false => None,
-        };
+        let label_change =
+            if stamps.is_empty() { self.label_change(batch, rule, metric).await } else { None };
         Ok(Raw { rows, empty_is_clear: false, label_change })
     }
 
@@ -179,7 +177,8 @@ impl Prometheus {
     ) -> Option<String> {
         let (wanted, query) = promql::chosen_by(metric, &self.scope)?;
         let rows = self.vector(batch, rule, &query).await.ok()?;
-        label_change::described(&wanted, rows.iter().map(|(labels, _)| labels))
+        let found: Vec<&Labels> = rows.iter().map(|(labels, _)| labels).collect();
+        label_change::described(&wanted, &found)
     }
 
     async fn ask_condition(

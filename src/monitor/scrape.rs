@@ -108,7 +108,7 @@ impl Scrape {
             .filter(|(_, series)| self.ring.sample(series, at).is_some())
             .map(|(labels, _)| labels)
             .collect();
-        label_change::described(&metric.labels, here.iter().copied())
+        label_change::described(&metric.labels, &here)
     }
 }
 

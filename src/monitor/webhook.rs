@@ -324,7 +324,8 @@ mod tests {
         assert!(kept.too_large, "{kept:?}");
         assert_eq!(kept.labels["alertname"].len(), NAMING_BYTES);
         assert_eq!(kept.labels["severity"], "critical");
-        let many: String = (0..=MAX_LABELS).map(|n| format!(r#","l{n}":"v""#)).collect();
+        let many: Vec<String> = (0..=MAX_LABELS).map(|n| format!(r#","l{n}":"v""#)).collect();
+        let many = many.concat();
         let wide =
             one(&GOOD
                 .replace(r#""severity":"critical""#, &format!(r#""severity":"critical"{many}"#)));
