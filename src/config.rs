@@ -204,7 +204,12 @@ impl Config {
         let knowledge = knowledge::read(root.section("knowledge"));
         let alertmanager_section = root.section("alertmanager");
         let api = api::read(root.section("api"), interval);
-        let alertmanager = alertmanager::read(alertmanager_section, &monitor.rules, &api);
+        let alertmanager = alertmanager::read(
+            alertmanager_section,
+            &monitor.rules,
+            &api,
+            orchestrator.auto_approve,
+        );
         let kubernetes_section = root.section("kubernetes");
         let escalation = escalation::read(root.section("escalation"));
         let slack = slack::read(root.section("slack"));

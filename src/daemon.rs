@@ -2,7 +2,7 @@
 //!
 //! The only place that spawns tasks which outlive a call: a task that ends early or panics ends the process.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -240,12 +240,8 @@ impl Daemon {
             started_at: clock.now(),
             rehearsal: config.rehearsal,
         };
-        if let Some(address) = webhook_address.filter(|a| !a.ip().is_loopback())
-            && config.alertmanager.webhook_token.is_none()
-        {
-            tracing::warn!(
-                %address, "the webhook is open to other machines and has no token: whoever reaches it can deliver alerts. Set alertmanager.webhook_token, or alertmanager.webhook_host to 127.0.0.1"
-            );
+        if let Some(address) = webhook_address {
+            warn_of_the_webhook(address, &config);
         }
         let router = if config.alertmanager.enabled {
             let (intake, writer) = server::Intake::new(
@@ -364,6 +360,25 @@ fn rehearsing(speed: Option<f64>) -> tracing::Span {
         );
         tracing::warn_span!("rehearsal", speed)
     })
+}
+
+/// A webhook that too many can reach, or not the one that should.
+fn warn_of_the_webhook(address: SocketAddr, config: &Config) {
+    let alertmanager = config.alertmanager.url.host_str().unwrap_or_default();
+    let parsed = alertmanager.trim_matches(['[', ']']).parse::<IpAddr>();
+    let is_here = alertmanager == "localhost" || parsed.is_ok_and(|ip| ip.is_loopback());
+    if address.ip().is_loopback() {
+        if !is_here {
+            tracing::warn!(
+                %address, alertmanager,
+                "webhooks are taken from this machine alone, and Alertmanager is on another: what it sends does not arrive. Set alertmanager.webhook_host to an address that it reaches (0.0.0.0), and alertmanager.webhook_token"
+            );
+        }
+    } else if config.alertmanager.webhook_token.is_none() {
+        tracing::warn!(
+            %address, "the webhook is open to other machines and has no token: whoever reaches it can deliver alerts. Set alertmanager.webhook_token, or alertmanager.webhook_host to 127.0.0.1"
+        );
+    }
 }
 
 fn spawn_server(

@@ -163,6 +163,7 @@ fn is_over(
     match record.reason {
         Reason::UnknownCause
         | Reason::UnknownAlert
+        | Reason::UnconfirmedAlert
         | Reason::CapacityExhausted
         // The next free slot is no end of it: only the cause's end is.
         | Reason::Budget

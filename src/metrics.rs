@@ -275,6 +275,16 @@ impl Metrics {
         self.intake.alerts_lost.inc_by(count);
     }
 
+    /// Accepted alerts of which only what names them was kept.
+    pub fn alerts_too_large(&self, count: u64) {
+        self.intake.alerts_too_large.inc_by(count);
+    }
+
+    /// Alerts new to the loop whose severity is a word that nobody knows.
+    pub fn alerts_of_unknown_severity(&self, count: u64) {
+        self.intake.alerts_of_unknown_severity.inc_by(count);
+    }
+
     #[must_use]
     pub fn alert_totals(&self) -> AlertTotals {
         AlertTotals {

@@ -14,10 +14,12 @@ pub mod alerts;
 pub mod cluster;
 pub mod github;
 mod http;
+mod label_change;
 pub mod prometheus;
 pub mod promql;
 pub mod scrape;
 pub mod settings;
+pub mod severities;
 pub mod source;
 pub mod webhook;
 pub mod window;
@@ -167,6 +169,20 @@ impl Monitor {
         Observation { at, readings, sources, history, listing }
     }
 
+    fn routing(&self) -> Routing<'_> {
+        Routing {
+            settings: &self.alertmanager_settings,
+            scope: &self.settings.scope,
+            rules: &self.settings.rules,
+        }
+    }
+
+    /// Is this delivery one that wakes the loop?
+    #[must_use]
+    pub fn wakes(&self, alert: &InboxAlert) -> bool {
+        alerts::wakes(alert, self.routing())
+    }
+
     /// Joins the inbox, read from the store after [`observe`](Self::observe), to what was read.
     pub fn snapshot(
         &mut self,
@@ -175,12 +191,8 @@ impl Monitor {
         learnt_receivers: &BTreeSet<String>,
     ) -> Snapshot {
         let Observation { at, readings, sources, history, listing } = observation;
-        let routing = Routing {
-            settings: &self.alertmanager_settings,
-            scope: &self.settings.scope,
-            rules: &self.settings.rules,
-        };
-        let alerts = alerts::view(ViewInput {
+        let routing = self.routing();
+        let seen = alerts::view(ViewInput {
             inbox,
             listing: listing.as_ref().map(Result::as_ref),
             known: &self.known,
@@ -188,7 +200,8 @@ impl Monitor {
             routing,
         });
         let read = listing.as_ref().and_then(|listing| listing.as_ref().ok());
-        self.known.note(&alerts, read, at);
+        self.known.note(&seen, read, at);
+        let alerts = seen.view;
         Snapshot { at, readings, alerts, sources, history: history.unwrap_or_default() }
     }
 }

@@ -130,6 +130,7 @@ fn snapshot(size: usize) -> Snapshot {
             rule: Arc::new(rule(metric, cause)),
             points: Ok((0..size / 2).map(|series| point(series, at)).collect()),
             empty_is_clear: false,
+            label_change: None,
         })
         .collect();
     let source = SourceReading {

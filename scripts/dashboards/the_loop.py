@@ -269,10 +269,11 @@ def intake():
         series(
             "Alerts per minute",
             "received: of payloads that could be read. processed: accepted ones that a cycle has taken in. lost: "
-            "dropped while firing; stays 0.\n\nprocessed behind received for long: the loop stands still.",
+            "dropped while firing; stays 0. too_large: more labels than are kept. unknown_severity: a severity word that"
+            " alertmanager.severities does not know.\n\nprocessed behind received for long: the loop stands still.",
             *[
                 Query(f"sum(rate({of(f'mape_k_alerts_{what}_total')}[$__rate_interval])) * 60", what)
-                for what in ("received", "processed", "lost")
+                for what in ("received", "processed", "lost", "too_large", "unknown_severity")
             ],
             unit="none",
             width=6,

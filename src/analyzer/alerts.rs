@@ -1,5 +1,6 @@
 //! Alerts among the violations: an alert that names a rule confirms the rule's violations and counts for nothing
-//! itself; one with a cause of its own is a violation; the rest is listed.
+//! itself; one with a cause of its own is a violation; the rest is listed. One that Alertmanager holds back is none; one that
+//! its list does not confirm is shown with the reason and is evidence for nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -8,7 +9,7 @@ use uuid::Uuid;
 use super::tracked::Beginning;
 use super::tracking::{Changes, Tracker};
 use crate::domain::Labels;
-use crate::domain::alert::{Alert, AlertClass, AlertState};
+use crate::domain::alert::{Alert, AlertClass, AlertState, NoEvidence};
 use crate::domain::legible;
 use crate::domain::reading::{Snapshot, Source};
 use crate::domain::rule::ComponentFrom;
@@ -39,7 +40,10 @@ pub(super) fn observe(
             }
         }
         let beginning = |good, onset| Beginning { now, good, onset };
+        tracker.redescribe_alert(fp, alert, changes);
         match alert.state {
+            // It has not recovered: nothing that was done about it may be called a success.
+            AlertState::HeldBack => tracker.drop_violation(fp, changes),
             AlertState::Clear => tracker.clear(fp, now, changes),
             AlertState::Firing => {
                 let described = || violation(alert, fp, now);
@@ -87,14 +91,18 @@ fn absent(
 fn by_fingerprint(alerts: &[Alert]) -> BTreeMap<String, &Alert> {
     let weight = |alert: &Alert| match alert.state {
         AlertState::Firing => 2,
-        AlertState::Unconfirmed => 1,
+        AlertState::Unconfirmed | AlertState::HeldBack => 1,
         AlertState::Clear => 0,
     };
     let mut by: BTreeMap<String, &Alert> = BTreeMap::new();
     for alert in alerts {
         match alert.class {
             AlertClass::Actionable | AlertClass::UnknownCause => {}
-            AlertClass::NotOurs | AlertClass::Foreign | AlertClass::Ignored => continue,
+            AlertClass::NotOurs
+            | AlertClass::Foreign
+            | AlertClass::Ignored
+            | AlertClass::MissingData
+            | AlertClass::TooLarge => continue,
         }
         let held = by.entry(alert_fingerprint(&alert.fingerprint)).or_insert(alert);
         if (weight(alert), alert.received_at) > (weight(held), held.received_at) {
@@ -175,6 +183,44 @@ pub fn alert_fingerprint(fingerprint: &str) -> String {
     format!("alert-{fingerprint}")
 }
 
+/// What Alertmanager's list, which could be read, does not have counts for nothing. While the list itself cannot be read or
+/// relied on, an alert still counts as something that is wrong, and is no evidence either.
+fn counts(alert: &Alert) -> bool {
+    match &alert.no_evidence {
+        None | Some(NoEvidence::ListUnread | NoEvidence::ListYoung) => true,
+        Some(
+            NoEvidence::HeldBack(_)
+            | NoEvidence::MutingUnknown
+            | NoEvidence::NotListedYet
+            | NoEvidence::Unlisted,
+        ) => false,
+    }
+}
+
+impl Tracker {
+    /// An active violation follows what its alert is now: unconfirmed, or evidence again.
+    fn redescribe_alert(&mut self, fp: &str, alert: &Alert, changes: &mut Changes) {
+        let Some(tracked) = self.violations.get_mut(fp).filter(|t| t.active) else { return };
+        let violation = &mut tracked.record.violation;
+        let actionable = alert.class == AlertClass::Actionable && counts(alert);
+        let no_evidence = alert.no_evidence.as_ref().map(ToString::to_string);
+        // A delivery that came while the list was being read changes nothing of what is known: the next list does.
+        if matches!(alert.state, AlertState::Clear | AlertState::HeldBack)
+            || alert.no_evidence == Some(NoEvidence::NotListedYet)
+            || (violation.actionable, &violation.no_evidence) == (actionable, &no_evidence)
+        {
+            return;
+        }
+        if violation.actionable && !actionable {
+            // It has not recovered: nothing that was done about it may be called a success.
+            changes.vanished.push(fp.to_owned());
+        }
+        violation.actionable = actionable;
+        violation.no_evidence = no_evidence;
+        self.mark_unsaved(fp);
+    }
+}
+
 fn violation(alert: &Alert, fp: &str, now: Time) -> Violation {
     Violation {
         id: Uuid::nil(),
@@ -198,7 +244,8 @@ fn violation(alert: &Alert, fp: &str, now: Time) -> Violation {
         active_since: now,
         cleared_at: None,
         flapping: false,
-        actionable: alert.class == AlertClass::Actionable,
+        actionable: alert.class == AlertClass::Actionable && counts(alert),
         confirmed: false,
+        no_evidence: alert.no_evidence.as_ref().map(ToString::to_string),
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn violation(
         flapping: false,
         actionable: true,
         confirmed: false,
+        no_evidence: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::settings::Settings;
+use crate::domain::Labels;
 use crate::domain::reading::{Point, RuleReading, RuleStatus};
 use crate::domain::rule::Measure;
 use crate::domain::time::{Time, after, since};
@@ -20,6 +21,10 @@ pub(super) struct Weighed<'a> {
 
 /// A series is expected when any of so many last good cycles saw it.
 const EXPECTED_FOR: u64 = 10;
+
+/// Labels named of a series that is there instead of an expected one, and characters of each value.
+const NAMED_LABELS: usize = 4;
+const NAMED_CHARS: usize = 60;
 
 /// What is remembered of one rule's series.
 #[derive(Debug, Default)]
@@ -80,6 +85,14 @@ impl RuleMemory {
             if condition { 0 } else { self.series.values().filter(|s| is_expected(s)).count() };
         let there =
             fresh.iter().filter(|(fp, _)| self.series.get(fp).is_some_and(is_expected)).count();
+        let unexpected: Vec<&Labels> = fresh
+            .iter()
+            .filter(|(fp, _)| !self.series.get(fp).is_some_and(is_expected))
+            .map(|(_, point)| {
+                let point: &'a Point = point;
+                &point.labels
+            })
+            .collect();
         // A quotient, not a product: 12 of 15 divide to exactly the 0.8 that the configuration says.
         let covered = expected == 0 || there as f64 / expected as f64 >= settings.min_coverage;
         let answers = !fresh.is_empty() || (condition && reading.empty_is_clear);
@@ -114,24 +127,12 @@ impl RuleMemory {
         let problem = match &reading.points {
             Err(failure) => Some(failure.text.clone()),
             Ok(_) if good || bare => None,
-            Ok(_) if !answers && self.ever_seen => Some(format!(
-                "no series of rule {} is there any more; missing is not healthy",
-                rule.name
-            )),
-            Ok(_) if !answers && rule.increase_over().is_some() => Some(format!(
-                "rule {} has no increase yet, which takes two samples: if it stays so, is `{}` the right name, and is it scraped?",
-                rule.name,
-                rule.metric_name()
-            )),
-            Ok(_) if !answers => Some(format!(
-                "rule {} has no series yet: if it stays so, is `{}` the right name, and is it scraped?",
-                rule.name,
-                rule.metric_name()
-            )),
+            Ok(_) if !answers => Some(unanswered(reading, self.ever_seen)),
             Ok(_) => Some(format!(
-                "only {there} of {expected} expected series of rule {} are there and fresh ({} stale)",
+                "only {there} of {expected} expected series of rule {} are there and fresh ({} stale){}",
                 rule.name,
-                stale.len()
+                stale.len(),
+                instead(&unexpected)
             )),
         };
         let status = RuleStatus {
@@ -170,4 +171,40 @@ impl RuleMemory {
     pub(super) fn rest_is_clear(&mut self, now: Time) {
         self.unanswered_is_clear_at = Some(now);
     }
+}
+
+/// Why a rule that answers nothing may do so, by what is known of it.
+fn unanswered(reading: &RuleReading, ever_seen: bool) -> String {
+    let rule = &reading.rule;
+    let (name, metric) = (&rule.name, rule.metric_name());
+    if let Some(change) = &reading.label_change {
+        return format!(
+            "no series of rule {name} is there, and `{metric}` has others: a label value changed, or is not the rule's \
+             ({change}); missing is not healthy"
+        );
+    }
+    if ever_seen {
+        return format!("no series of rule {name} is there any more; missing is not healthy");
+    }
+    let what = if rule.increase_over().is_some() {
+        "increase yet, which takes two samples"
+    } else {
+        "series yet"
+    };
+    format!(
+        "rule {name} has no {what}: if it stays so, is `{metric}` the right name, and is it scraped?"
+    )
+}
+
+/// Series that are there in the place of expected ones.
+fn instead(unexpected: &[&Labels]) -> String {
+    let Some(first) = unexpected.first() else { return String::new() };
+    let value = |value: &str| value.chars().take(NAMED_CHARS).collect::<String>();
+    let named: Vec<String> =
+        first.iter().take(NAMED_LABELS).map(|(k, v)| format!("{k}={:?}", value(v))).collect();
+    format!(
+        "; {} others are there, so a label value changed (now {})",
+        unexpected.len(),
+        named.join(", ")
+    )
 }

@@ -176,6 +176,10 @@ impl Tracker {
             .collect()
     }
 
+    pub(super) fn mark_unsaved(&mut self, fp: &str) {
+        self.unsaved.insert(fp.to_owned());
+    }
+
     pub fn saved(&mut self) {
         self.unsaved.clear();
     }

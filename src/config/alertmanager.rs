@@ -1,5 +1,6 @@
 //! The `alertmanager` section.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::analyze::no_such_rule;
@@ -19,6 +20,7 @@ pub(super) fn read(
     mut section: Section<'_>,
     rules: &[Arc<Rule>],
     api: &server::Settings,
+    auto_approve: bool,
 ) -> AlertmanagerSettings {
     let mut settings = AlertmanagerSettings::default();
     section.read("enabled", &mut settings.enabled, boolean);
@@ -26,12 +28,21 @@ pub(super) fn read(
     section.read("webhook_host", &mut settings.webhook_host, host);
     // Port 0 takes any free port.
     section.read("webhook_port", &mut settings.webhook_port, count(0..=u16::MAX));
+    if settings.webhook_port == api.port && !section.is_given("webhook_host") {
+        // They share a listener, which has one address.
+        settings.webhook_host.clone_from(&api.host);
+    }
     section.read("webhook_path", &mut settings.webhook_path, webhook_path);
     section.secret("webhook_token", "webhook_token_file", &mut settings.webhook_token);
     section.optional("receiver", &mut settings.receiver, text);
     section.read("wake_gap", &mut settings.wake_gap, duration_or_zero);
     // The largest accepted body bounds the memory of every request in flight.
     section.read("max_body_bytes", &mut settings.max_body_bytes, count(1024..=64 * 1024 * 1024));
+    for (word, item) in section.map("severities").unwrap_or_default() {
+        if let Some(severity) = item.parse(severity) {
+            settings.severities.set(word, severity);
+        }
+    }
     if let Some(items) = section.list("handlers") {
         settings.handlers = items.into_iter().filter_map(|item| handler(item, rules)).collect();
     }
@@ -39,7 +50,31 @@ pub(super) fn read(
         settings.ignore = items.into_iter().filter_map(|item| item.parse(text)).collect();
     }
     check_shared_listener(&section, &settings, api);
+    check_exposed(&section, &settings, auto_approve);
     settings
+}
+
+/// Whoever reaches the webhook can make the loop look at once, and learn receivers: where nobody approves what it does then,
+/// only this machine, or who has the token, may.
+fn check_exposed(section: &Section<'_>, settings: &AlertmanagerSettings, auto_approve: bool) {
+    let host = &settings.webhook_host;
+    let is_open = settings.enabled && !is_loopback(host) && settings.webhook_token.is_none();
+    if auto_approve && is_open {
+        section.error(
+            "webhook_token",
+            format!(
+                "none, while orchestrator.auto_approve is on and webhooks are taken on {host}, from anybody who reaches port \
+                 {}: set alertmanager.webhook_token (or webhook_token_file; Alertmanager sends it by http_config.authorization \
+                 of its webhook_configs), or alertmanager.webhook_host: 127.0.0.1",
+                settings.webhook_port
+            ),
+        );
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// One port is one listener: it has one host, and the webhook may not hide what the API serves.

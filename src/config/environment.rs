@@ -14,7 +14,7 @@ pub const PATH: &str = "MAPE_K_CONFIG";
 const MINUTES: &str = "MONITORING_INTERVAL_MINUTES";
 
 /// Every variable with the section and the key it stands for. Of two for one key the later one wins.
-pub const VARIABLES: [(&str, &str, &str); 24] = [
+pub const VARIABLES: [(&str, &str, &str); 25] = [
     ("ORCHESTRATOR_MODE", "orchestrator", "mode"),
     ("MAPE_K_INTERVAL", "orchestrator", "loop_interval"),
     ("MAPE_K_THRESHOLD", "orchestrator", "plan_threshold"),
@@ -26,6 +26,7 @@ pub const VARIABLES: [(&str, &str, &str); 24] = [
     ("CHARTER_API_KEY", "execute", "charter_api_key"),
     ("ALERTMANAGER_URL", "alertmanager", "url"),
     ("WEBHOOK_PORT", "alertmanager", "webhook_port"),
+    ("MAPE_K_WEBHOOK_HOST", "alertmanager", "webhook_host"),
     ("MAPE_K_WEBHOOK_TOKEN", "alertmanager", "webhook_token"),
     ("MAPE_K_API_TOKEN", "api", "token"),
     ("MAPE_K_API_READ_TOKEN", "api", "read_token"),

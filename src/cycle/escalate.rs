@@ -1,7 +1,8 @@
 //! What is left for people after this cycle: collects it, reconciles it with the open records, stores and says it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+
+mod alerts;
 
 use super::Cycle;
 use super::Ids;
@@ -9,17 +10,14 @@ use super::guarded::{INTERVALS, only_the_storm};
 use super::judge::Ruled;
 use super::observe::Seen;
 use super::recall::Recalled;
-use crate::analyzer::alert_fingerprint;
 use crate::domain::Cause;
-use crate::domain::alert::{Alert, AlertClass, AlertState};
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Approval;
 use crate::domain::reading::RuleStatus;
-use crate::domain::rule::Severity;
-use crate::domain::time::{Time, since};
+use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 use crate::escalation::{Changes, Situation, Wanted, reconcile};
 use crate::knowledge::StoreError;
@@ -66,7 +64,7 @@ impl Cycle {
         wanted.append(&mut self.memory.unresolved);
         let active: BTreeSet<String> = left.active.iter().map(|v| v.fingerprint.clone()).collect();
         let interval = self.config.orchestrator.loop_interval;
-        wanted.extend(unknown_alerts(left.seen, &active, interval));
+        wanted.extend(alerts::wanted(&left.seen.snapshot, &active, interval));
         wanted.extend(self.guarded(&recalled.ledger, left));
         if recalled.ledger.storm.is_some() {
             let within = self.config.plan.guardrails.storm.within;
@@ -245,35 +243,6 @@ fn concern(concern: &Concern) -> Wanted {
         detail: detail.clone(),
         evidence: evidence.clone(),
     }
-}
-
-/// Critical alerts routed to us that name no cause; one that cannot be confirmed is told too.
-/// An alert that cleared long ago and is only unconfirmed since Alertmanager restarted is no news.
-fn unknown_alerts(seen: &Seen, active: &BTreeSet<String>, interval: Duration) -> Vec<Wanted> {
-    let fresh = |alert: &Alert| since(seen.snapshot.at, alert.received_at) <= interval * 3;
-    let stands = |alert: &Alert| match alert.state {
-        AlertState::Firing => true,
-        AlertState::Unconfirmed => {
-            fresh(alert) || active.contains(&alert_fingerprint(&alert.fingerprint))
-        }
-        AlertState::Clear => false,
-    };
-    let alerts = seen.snapshot.alerts.alerts.iter();
-    alerts
-        .filter(|a| a.class == AlertClass::UnknownCause && a.severity == Severity::Critical)
-        .filter(|a| stands(a))
-        .map(|alert| Wanted {
-            reason: Reason::UnknownAlert,
-            cause: None,
-            component: alert.component.clone(),
-            subject: alert.name.clone(),
-            detail: format!(
-                "critical alert without a known cause (alertmanager.handlers): {}",
-                alert.description
-            ),
-            evidence: vec![alert_fingerprint(&alert.fingerprint)],
-        })
-        .collect()
 }
 
 /// Policies that wait for a person after this cycle's plan.

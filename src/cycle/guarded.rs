@@ -151,7 +151,10 @@ pub(super) fn only_the_storm(
 ) {
     let known: BTreeSet<_> = open.iter().map(Escalation::key).collect();
     wanted.retain(|w| match w.reason {
-        Reason::UnknownCause | Reason::UnknownAlert | Reason::Flapping => {
+        Reason::UnknownCause
+        | Reason::UnknownAlert
+        | Reason::UnconfirmedAlert
+        | Reason::Flapping => {
             !w.component.as_ref().is_some_and(|name| sick.contains(name))
                 || known.contains(&(
                     w.reason,

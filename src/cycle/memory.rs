@@ -1,6 +1,6 @@
 //! What the cycle remembers from one run to the next, beside the tracker: bounded, and safe to lose in a restart.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::domain::Cause;
@@ -61,6 +61,16 @@ pub(super) struct Memory {
     pub begun: bool,
     /// Why the journal of the last execution cannot be relied on; opens the breaker.
     pub journal_failed: Option<String>,
+    pub said: Said,
+}
+
+/// What was logged of alerts, once in a process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
+    /// Severity words that nobody knows.
+    pub severities: BTreeSet<String>,
+    /// Alertmanager does not tell what is muted.
+    pub muting: bool,
 }
 
 impl Memory {
@@ -93,6 +103,7 @@ impl Memory {
             unresolved: Vec::new(),
             begun: false,
             journal_failed: None,
+            said: Said::default(),
         }
     }
 
@@ -110,6 +121,7 @@ impl Memory {
             failed_cycles: newest.map_or(0, |report| report.failed_cycles),
             policies_generated: self.policies_generated,
             policies_executed: self.policies_executed,
+            said: self.said.clone(),
             ..Self::new()
         }
     }

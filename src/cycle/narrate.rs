@@ -8,6 +8,7 @@ use super::execute::Carried;
 use super::memory::Memory;
 use super::observe::Seen;
 use crate::analyzer::{Changes, Tracker};
+use crate::domain::alert::{Alert, AlertClass, AlertState};
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded, Proposed, SourceRead};
 use crate::domain::cycle::{CandidateReport, CycleStatus, Hold, Phase, Verdict};
@@ -129,6 +130,7 @@ fn basis(
     violations.sort_by_key(|v| (Reverse(v.counts()), Reverse(v.severity), v.active_since));
     let mut causes: Vec<&RootCause> = analysis.root_causes.iter().collect();
     causes.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    let alerts: Vec<String> = seen.snapshot.alerts.alerts.iter().filter_map(no_evidence).collect();
     Basis {
         sources: seen
             .snapshot
@@ -152,10 +154,26 @@ fn basis(
         charter: seen.charter.state.as_ref().ok().cloned(),
         charter_error: seen.charter.state.as_ref().err().cloned(),
         violations: violations.into_iter().take(Basis::VIOLATIONS).map(active).collect(),
+        alerts_total: alerts.len(),
+        alerts: alerts.into_iter().take(Basis::ALERTS).collect(),
         causes_total: causes.len(),
         causes: causes.into_iter().take(Basis::CAUSES).map(concluded).collect(),
         ..Basis::default()
     }
+}
+
+/// An alert that may be firing and that nothing is done about, with the reason.
+fn no_evidence(alert: &Alert) -> Option<String> {
+    let why = match (alert.class, alert.state, &alert.no_evidence) {
+        (_, AlertState::Clear, _) => return None,
+        (AlertClass::Actionable | AlertClass::UnknownCause, _, Some(why)) => why.to_string(),
+        (AlertClass::MissingData, ..) => "Grafana reports missing data, not trouble".to_owned(),
+        (AlertClass::TooLarge, ..) => "its labels are too large to keep".to_owned(),
+        _ => return None,
+    };
+    let place = alert.component.as_ref().map(|name| format!(" at {name}")).unwrap_or_default();
+    let name: String = format!("{}{place}", alert.name).chars().take(Basis::NAME).collect();
+    Some(format!("{name}: {why}"))
 }
 
 fn active(violation: &Violation) -> ActiveViolation {
@@ -175,6 +193,7 @@ fn active(violation: &Violation) -> ActiveViolation {
         actionable: violation.actionable,
         flapping: violation.flapping,
         confirmed: violation.confirmed,
+        no_evidence: violation.no_evidence.clone(),
     }
 }
 

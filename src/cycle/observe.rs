@@ -1,15 +1,17 @@
 //! The first phase: everything read in one go, under one deadline.
 
+use std::collections::BTreeSet;
+
 use super::Cycle;
 use super::recall::Recalled;
 use super::recover::settle;
 use crate::analyzer::Changes;
-use crate::domain::alert::{AlertStatus, InboxAlert};
+use crate::domain::alert::{Alert, AlertState, AlertStatus, AlertView, InboxAlert};
 use crate::domain::charter::CharterView;
 use crate::domain::cycle::Trigger;
 use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
 use crate::domain::reading::{CounterBaseline, FailureKind, Snapshot, SourceReading};
-use crate::domain::rule::{Rule, Severity};
+use crate::domain::rule::Rule;
 use crate::domain::time::{Time, since};
 use crate::domain::violation::Violation;
 use crate::knowledge::StoreError;
@@ -17,6 +19,9 @@ use crate::monitor::HistoryRequest;
 
 /// Charter's own measure of what it serves: throttling is computed from it.
 const SERVED_METRIC: &str = "westworld_charter_throughput_ops_per_sec";
+
+/// Unknown severity words that are logged, in one process: a sender that makes words up must not fill the log.
+const SAID_SEVERITIES: usize = 100;
 
 /// What one cycle saw.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub(super) struct Seen {
     pub charter: CharterView,
     /// The inbox as it was read: after the cycle these are taken in.
     pub inbox: Vec<InboxAlert>,
+    /// Those taken in by an earlier cycle that Alertmanager's list has for the first time.
+    pub newly_listed: Vec<InboxAlert>,
     /// When the oldest critical alert arrived that no cycle has taken in.
     pub woken_by: Option<Time>,
 }
@@ -58,28 +65,47 @@ impl Cycle {
             Some(error) => Err(error),
             None => self.recall(right).await,
         };
-        let (inbox, receivers) = match &mut recalled {
+        let (mut inbox, receivers) = match &mut recalled {
             Ok(recalled) => {
                 (std::mem::take(&mut recalled.inbox), std::mem::take(&mut recalled.receivers))
             }
             Err(_) => Default::default(),
         };
         let snapshot = self.monitor.snapshot(observation, &inbox, &receivers);
+        let newly_listed = newly_listed(&mut inbox, &snapshot.alerts);
         for reading in &snapshot.sources {
             let failed = reading.result.as_ref().err().map(|failure| failure.kind);
             self.metrics.source_read(reading.source, failed, snapshot.at);
         }
+        self.say_of_alerts(&snapshot.alerts);
         self.metrics.inbox_depth(inbox.iter().filter(|a| !a.processed).count());
         let woken_by = inbox
             .iter()
-            .filter(|a| !a.processed && a.status == AlertStatus::Firing)
-            .filter(|a| {
-                let severity = a.labels.get("severity").map(String::as_str);
-                Severity::from_label(severity) == Severity::Critical
-            })
+            .filter(|a| !a.processed && self.monitor.wakes(a))
             .map(|a| a.received_at)
             .min();
-        (Seen { trigger, snapshot, charter, inbox, woken_by }, recalled)
+        (Seen { trigger, snapshot, charter, inbox, newly_listed, woken_by }, recalled)
+    }
+
+    /// Severity words that nobody knows, and an Alertmanager that does not tell what is muted: each said once.
+    fn say_of_alerts(&mut self, alerts: &AlertView) {
+        for (word, count) in &alerts.unknown_severities {
+            self.metrics.alerts_of_unknown_severity(*count);
+            let said = &mut self.memory.said.severities;
+            if said.len() < SAID_SEVERITIES && said.insert(word.clone()) {
+                tracing::warn!(
+                    word,
+                    counted_as = "warning",
+                    "an alert's severity is a word that alertmanager.severities does not know; add it there"
+                );
+            }
+        }
+        if alerts.muting_untold && !std::mem::replace(&mut self.memory.said.muting, true) {
+            tracing::warn!(
+                "this Alertmanager does not tell which alerts a route's time interval mutes (0.28 and later do): an alert \
+                 that no webhook has brought is shown and not acted on"
+            );
+        }
     }
 
     /// With a clock that is not `right` nothing is sent; and a pause is not put away, which holds by the right time.
@@ -154,6 +180,26 @@ impl Cycle {
         }
         Ok(baselines)
     }
+}
+
+/// Notes which delivered alerts the list has, and returns those that no write of this cycle's inbox would tell the store.
+fn newly_listed(inbox: &mut [InboxAlert], view: &AlertView) -> Vec<InboxAlert> {
+    let in_list = |alert: &&Alert| match alert.state {
+        AlertState::Firing | AlertState::HeldBack => true,
+        AlertState::Clear | AlertState::Unconfirmed => false,
+    };
+    let listed: BTreeSet<&str> =
+        view.alerts.iter().filter(in_list).map(|alert| alert.key.as_str()).collect();
+    let mut newly = Vec::new();
+    for alert in inbox.iter_mut().filter(|a| !a.listed && a.status == AlertStatus::Firing) {
+        if listed.contains(alert.key().as_str()) {
+            alert.listed = true;
+            if alert.processed {
+                newly.push(alert.clone());
+            }
+        }
+    }
+    newly
 }
 
 /// Outcomes looked at for baselines: one policy at a time is judged on one ground, so these reach far back.

@@ -52,6 +52,7 @@ impl Cycle {
         batch.put(&shortened(analysis));
         self.knowledge.commit(batch).await?;
         self.metrics.analysis(analysis);
+        self.knowledge.mark_listed(&seen.newly_listed).await?;
         let processed = self.knowledge.mark_processed(&seen.inbox).await?;
         self.metrics.alerts_processed(processed as u64);
         if self.memory.number.is_multiple_of(INSIGHTS_EVERY) {
@@ -167,13 +168,15 @@ impl Run<'_> {
             .alerts
             .alerts
             .iter()
-            .filter(|a| a.class != AlertClass::Actionable)
+            .filter(|a| a.class != AlertClass::Actionable || a.no_evidence.is_some())
             .take(SHOWN_ALERTS)
             .map(|alert| ShownAlert {
                 name: alert.name.clone(),
                 class: alert.class,
+                state: alert.state,
                 severity: alert.severity,
                 description: alert.description.clone(),
+                no_evidence: alert.no_evidence.as_ref().map(ToString::to_string),
             })
             .collect();
     }

@@ -1,5 +1,7 @@
 //! Alerts: as delivered to the inbox, as Alertmanager lists them, and as the loop sees them after classification.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -28,6 +30,12 @@ pub struct InboxAlert {
     pub received_at: Time,
     /// A cycle has taken it in.
     pub processed: bool,
+    /// Alertmanager's list has had it once: from then on its absence there means that it is over.
+    #[serde(default)]
+    pub listed: bool,
+    /// Its labels were too large to keep, and these are what names it.
+    #[serde(default)]
+    pub too_large: bool,
 }
 
 impl InboxAlert {
@@ -43,7 +51,7 @@ pub fn alert_key(fingerprint: &str, starts_at: Time) -> String {
     format!("{fingerprint}@{}", starts_at.timestamp_micros())
 }
 
-/// One entry of `GET /api/v2/alerts`.
+/// One alert as Alertmanager's API lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedAlert {
     pub fingerprint: String,
@@ -51,9 +59,21 @@ pub struct ListedAlert {
     pub labels: Labels,
     pub annotations: Labels,
     pub receivers: Vec<String>,
+    /// The silence or the inhibition that holds it back, in words.
+    pub suppressed: Option<String>,
+    /// The routes that it takes; empty where only the plain list is there.
+    pub routes: Vec<AlertRoute>,
 }
 
-/// What Alertmanager itself says is active, not silenced and not inhibited.
+/// One of the groups that hold an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertRoute {
+    pub receiver: String,
+    /// Time intervals that mute this route now.
+    pub muted_by: Vec<String>,
+}
+
+/// What Alertmanager itself says of its alerts, those that it holds back among them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlertListing {
     /// On our clock, when the list was asked for: alerts delivered later are not in it.
@@ -61,6 +81,8 @@ pub struct AlertListing {
     /// How long this Alertmanager has been up; absence proves nothing before it has been up long enough.
     pub up_for: std::time::Duration,
     pub alerts: Vec<ListedAlert>,
+    /// It tells which routes a time interval mutes (Alertmanager 0.28 and later).
+    pub tells_muting: bool,
 }
 
 /// What may be done with an alert.
@@ -77,17 +99,46 @@ pub enum AlertClass {
     Foreign,
     /// Named by `alertmanager.ignore` or a handler with `ignore`: shown only.
     Ignored,
+    /// Grafana's report that a rule has no data or could not be evaluated, whatever labels of the rule it carries:
+    /// escalated as missing data.
+    MissingData,
+    /// Labels over the bounds of what is kept: shown, and escalated when critical.
+    TooLarge,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether an alert fires, by Alertmanager's own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
-    /// Alertmanager's own list holds it now (or it arrived after the list was asked for).
+    /// Alertmanager's own list has it, and nothing there holds it back.
     Firing,
-    /// Resolved, or absent from the list of an Alertmanager that has been up long enough.
+    /// Resolved, or gone from the list of an Alertmanager that has been up long enough.
     Clear,
-    /// Delivered once, but the list cannot be read or cannot be trusted yet.
+    /// Delivered, but Alertmanager's list does not confirm it: it is evidence for no action.
     Unconfirmed,
+    /// Alertmanager lists it and holds it back, or may do so: it is evidence for no action.
+    HeldBack,
+}
+
+/// Why an alert that may be firing is no evidence for an action.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoEvidence {
+    /// A silence, an inhibition or a time interval, in words.
+    #[error("Alertmanager holds it back: {0}")]
+    HeldBack(String),
+    #[error(
+        "only Alertmanager's list has it and no webhook brought it: this Alertmanager does not say which alerts a time \
+         interval mutes (0.28 and later do)"
+    )]
+    MutingUnknown,
+    #[error("a webhook brought it after Alertmanager's list was asked for: the next list decides")]
+    NotListedYet,
+    #[error("only a webhook brought it: Alertmanager's list (alertmanager.url) does not have it")]
+    Unlisted,
+    #[error("Alertmanager's list, which would confirm it, could not be read")]
+    ListUnread,
+    #[error("Alertmanager restarted lately, and its list does not have it yet")]
+    ListYoung,
 }
 
 /// One alert after classification.
@@ -105,6 +156,8 @@ pub struct Alert {
     pub component: Option<String>,
     pub class: AlertClass,
     pub state: AlertState,
+    /// Says why when it is unconfirmed or held back.
+    pub no_evidence: Option<NoEvidence>,
     /// First delivery of an alert that neither the store nor the list read at start knew.
     pub onset: bool,
     pub received_at: Time,
@@ -118,4 +171,8 @@ pub struct AlertView {
     pub failure: Option<ReadFailure>,
     /// The list was read from an Alertmanager that has been up long enough: what is not in it is clear.
     pub absence_proves_clear: bool,
+    /// The list was read, and does not tell which routes a time interval mutes.
+    pub muting_untold: bool,
+    /// Words of label `severity` that `alertmanager.severities` does not know, each with how many alerts were new with it.
+    pub unknown_severities: BTreeMap<String, u64>,
 }

@@ -17,6 +17,8 @@ use super::{Cause, time::Time};
 pub enum EscalationReason {
     UnknownCause,
     UnknownAlert,
+    /// Critical, brought by a webhook, and not in Alertmanager's list.
+    UnconfirmedAlert,
     ApprovalNeeded,
     CapacityExhausted,
     ActionFailed,

@@ -225,6 +225,7 @@ impl Finding {
             flapping: false,
             actionable: false,
             confirmed: true,
+            no_evidence: None,
         }
     }
 }

@@ -67,6 +67,8 @@ pub struct RuleReading {
     pub points: Result<Vec<Point>, ReadFailure>,
     /// A bare condition was proven answerable this cycle (its `present` query answered), so an empty answer is clear.
     pub empty_is_clear: bool,
+    /// Nothing answered, and the metric has series with other values of the labels that the rule asks for: in words.
+    pub label_change: Option<String>,
 }
 
 /// After an action a counter rule looks only at what came after settling, on the action's scope.

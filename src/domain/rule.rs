@@ -29,16 +29,6 @@ impl Severity {
     pub fn as_str(self) -> &'static str {
         self.into()
     }
-
-    /// An alert's own label; what we do not know is shown and no more, so it is info.
-    #[must_use]
-    pub fn from_label(label: Option<&str>) -> Self {
-        match label.map(str::to_ascii_lowercase).as_deref() {
-            Some("critical") => Self::Critical,
-            Some("warning") => Self::Warning,
-            _ => Self::Info,
-        }
-    }
 }
 
 /// How the value breaks the threshold: greater, greater or equal, less, less or equal.

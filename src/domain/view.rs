@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::alert::AlertClass;
+use super::alert::{AlertClass, AlertState};
 use super::charter::CharterView;
 use super::cycle::CycleStatus;
 use super::decision::Decision;
@@ -48,8 +48,11 @@ pub struct RuleHealth {
 pub struct ShownAlert {
     pub name: String,
     pub class: AlertClass,
+    pub state: AlertState,
     pub severity: Severity,
     pub description: String,
+    /// Why it is no evidence for an action although it may be firing.
+    pub no_evidence: Option<String>,
 }
 
 /// What people are told, and what stands in the way of it.

@@ -40,6 +40,9 @@ pub struct Violation {
     pub actionable: bool,
     /// Read as broken in this very cycle, in good data. A violation that is active but not confirmed justifies nothing.
     pub confirmed: bool,
+    /// Why an alert that may be firing is no evidence: Alertmanager's list does not confirm it.
+    #[serde(default)]
+    pub no_evidence: Option<String>,
 }
 
 impl Violation {

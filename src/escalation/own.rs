@@ -80,6 +80,9 @@ fn recommendation(reason: Reason) -> &'static str {
         Reason::UnknownCause | Reason::UnknownAlert => {
             "look into it: no remedy is configured for it (`mape-k explain` shows what was seen)"
         }
+        Reason::UnconfirmedAlert => {
+            "look into it: a webhook brought it and Alertmanager does not list it, so nothing is done about it"
+        }
         Reason::ApprovalNeeded => "decide: `mape-k approve` or `mape-k reject`",
         Reason::CapacityExhausted => {
             "raise plan.scaling.max_replicas, or find out what the load is made of"

@@ -179,6 +179,17 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
     if untold > 0 {
         page.item(&format!("… and {untold} more."));
     }
+    let alerts = basis.alerts_total;
+    if alerts > 0 {
+        let (may, are) = (words::count(alerts, "alert"), words::are(alerts));
+        page.say(&format!("{may} may be firing and {are} no evidence for an action:"));
+        for alert in &basis.alerts {
+            page.item(&format!("{}.", words::without_stop(alert)));
+        }
+        if alerts > basis.alerts.len() {
+            page.item(&format!("… and {} more.", alerts - basis.alerts.len()));
+        }
+    }
 }
 
 fn violation(active: &ActiveViolation, report: &CycleReport) -> String {
@@ -188,13 +199,14 @@ fn violation(active: &ActiveViolation, report: &CycleReport) -> String {
         Some(unread) => format!(", was {value} when last read{}", unread.when()),
         None => format!(", {value}"),
     });
+    let told = active.no_evidence.clone().filter(|_| unread.is_none());
     // The page has said above what could not be read.
     let why = unread.map(|unread| match unread {
         Unread::Source { source, .. } => format!("{} could not be read", source.as_str()),
         Unread::Rule { .. } => "its rule was not read well".to_owned(),
     });
     let ActiveViolation { severity, actionable, flapping, confirmed, .. } = *active;
-    let left_out = left_out(severity, actionable, flapping, confirmed, why);
+    let left_out = told.or_else(|| left_out(severity, actionable, flapping, confirmed, why));
     let notes = left_out.map_or_else(String::new, |why| format!("; no evidence: {why}"));
     let length = words::span(since(report.started_at, active.active_since));
     // A warning is the rule; what is more or less than that is said.

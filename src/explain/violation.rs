@@ -171,13 +171,16 @@ fn in_short(
             )
         }
     }];
-    let left_out = left_out(
-        violation.severity,
-        violation.actionable,
-        violation.flapping,
-        violation.confirmed,
-        unread.map(|unread| unread.why()),
-    );
+    let told = violation.no_evidence.clone().filter(|_| unread.is_none());
+    let left_out = told.or_else(|| {
+        left_out(
+            violation.severity,
+            violation.actionable,
+            violation.flapping,
+            violation.confirmed,
+            unread.map(|unread| unread.why()),
+        )
+    });
     said.push(match (left_out, roots, by_nearness(candidates).first()) {
         (Some(why), _, _) => format!("Nothing is done about it because {why}."),
         (None, [], _) => "It counts, but is evidence for no cause yet: one that is not critical has to last \

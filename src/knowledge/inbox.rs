@@ -132,6 +132,18 @@ impl Knowledge {
         Ok(alerts)
     }
 
+    /// Says that Alertmanager's list has these alerts, which an earlier cycle has taken in.
+    pub async fn mark_listed(&self, alerts: &[InboxAlert]) -> Result<(), StoreError> {
+        for alerts in alerts.chunks(MARKED_AT_ONCE) {
+            let mut batch = self.batch();
+            for alert in alerts {
+                batch.put_if(alert, When::Tag(alert.tag().to_owned()));
+            }
+            self.commit(batch).await?;
+        }
+        Ok(())
+    }
+
     /// Says that a cycle has taken in these alerts as they were read; returns how many that were new to it.
     ///
     /// One that resolved since it was read stays unprocessed: that cycle has not seen its resolution.

@@ -230,6 +230,8 @@ pub(super) struct IntakeSeries {
     pub alerts_received: IntCounter,
     pub alerts_processed: IntCounter,
     pub alerts_lost: IntCounter,
+    pub alerts_too_large: IntCounter,
+    pub alerts_of_unknown_severity: IntCounter,
     pub alerts: Counters<AlertOutcome>,
     pub intake_rejections: Counters<IntakeRejection>,
     pub webhook_requests: Counters<WebhookStatus>,
@@ -251,6 +253,14 @@ impl IntakeSeries {
             alerts_lost: f.counter(
                 "mape_k_alerts_lost_total",
                 "Accepted alerts dropped while firing or before a cycle had seen them, the store's bound being full.",
+            ),
+            alerts_too_large: f.counter(
+                "mape_k_alerts_too_large_total",
+                "Accepted alerts whose labels are too large to keep: shown and escalated, never acted on.",
+            ),
+            alerts_of_unknown_severity: f.counter(
+                "mape_k_alerts_unknown_severity_total",
+                "Alerts whose severity is a word that alertmanager.severities does not know; they count as warnings.",
             ),
             alerts: f.counters(
                 "mape_k_alerts_total",

@@ -1,23 +1,34 @@
-//! Alertmanager's API: what it says is active now, and how long it has been up. The webhook is only the wake-up.
+//! Alertmanager's API: its alerts, what holds them back there, and how long it has been up. The webhook is only the wake-up.
+//!
+//! The groups of its routes are read where they tell which routes a time interval mutes (0.28 and later), else the plain
+//! list. What is silenced, inhibited or muted is read too, so that it can be shown with the reason.
 //!
 //! One entry that cannot be read fails the whole list: left out it would look absent, and absent means clear.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::RequestBuilder;
+use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::AlertmanagerSettings;
-use super::http::{Budget, Peer, Reply};
+use super::http::{Budget, Peer, Reply, shorten};
 use super::webhook::derived_fingerprint;
 use crate::clock::Clock;
 use crate::domain::Labels;
-use crate::domain::alert::{AlertListing, ListedAlert};
+use crate::domain::alert::{AlertListing, AlertRoute, ListedAlert};
 use crate::domain::reading::{FailureKind, ReadFailure, Source};
 use crate::domain::time::{Time, since};
 use crate::wire::Wire;
+
+const LIST: &str = "api/v2/alerts";
+const GROUPS: &str = "api/v2/alerts/groups";
+
+/// What Alertmanager holds back, too. Its defaults are the same; other servers may have others.
+const EVERYTHING: [(&str, &str); 3] =
+    [("active", "true"), ("silenced", "true"), ("inhibited", "true")];
 
 #[derive(Debug)]
 pub struct Alertmanager {
@@ -49,10 +60,22 @@ struct Receiver {
 
 #[derive(Default, Deserialize)]
 struct Suppression {
+    #[serde(default)]
+    state: Option<String>,
     #[serde(default, rename = "silencedBy")]
     silenced_by: Option<Vec<String>>,
     #[serde(default, rename = "inhibitedBy")]
     inhibited_by: Option<Vec<String>>,
+    /// The time intervals that mute the route; only in groups, and only of a server that tells them.
+    #[serde(default, rename = "mutedBy")]
+    muted_by: Option<Vec<String>>,
+}
+
+/// One entry of `GET /api/v2/alerts/groups`.
+#[derive(Deserialize)]
+struct Group {
+    receiver: Receiver,
+    alerts: Vec<Gettable>,
 }
 
 #[derive(Deserialize)]
@@ -70,23 +93,54 @@ impl Alertmanager {
         Self { peer, receiver, clock }
     }
 
-    /// The list first and the status after it: an Alertmanager that restarts between them is then seen as young, and
+    /// The alerts first and the status after them: an Alertmanager that restarts between them is then seen as young, and
     /// the empty list of a restart is never believed.
     pub async fn list(&self, deadline: Instant) -> Result<AlertListing, ReadFailure> {
         let budget = Budget::of_one_cycle();
         let asked_at = self.clock.now();
-        let mut pairs = vec![("active", "true"), ("silenced", "false"), ("inhibited", "false")];
-        pairs.extend(self.receiver.as_deref().map(|name| ("receiver", name)));
-        let request = self.peer.get("api/v2/alerts", &pairs);
-        let (_, alerts) =
-            self.ask(request, "GET /api/v2/alerts", &budget, deadline, decode_list).await?;
+        let in_groups = self.groups(&budget, deadline).await?;
+        let tells_muting = in_groups.is_some();
+        let alerts = if let Some(alerts) = in_groups {
+            alerts
+        } else {
+            let request = self.peer.get(LIST, &self.pairs(&EVERYTHING));
+            self.ask(request, "GET /api/v2/alerts", &budget, deadline, decode_list).await?.1
+        };
         let request = self.peer.get("api/v2/status", &[]);
         let (reply, started) =
             self.ask(request, "GET /api/v2/status", &budget, deadline, decode_start).await?;
         // Both of its own clock, so that no skew makes it look older than it is.
         let now = reply.date.unwrap_or_else(|| self.clock.now());
         let up_for: Duration = since(now, started);
-        Ok(AlertListing { asked_at, up_for, alerts })
+        Ok(AlertListing { asked_at, up_for, alerts, tells_muting })
+    }
+
+    /// The alerts of the groups, `None` where there are none or where they do not tell what is muted: an older server, or
+    /// another one that speaks only a part of this API.
+    ///
+    /// A server that fails, or that does not answer, is no such server: its plain list would show muted alerts as active.
+    async fn groups(
+        &self,
+        budget: &Budget,
+        deadline: Instant,
+    ) -> Result<Option<Vec<ListedAlert>>, ReadFailure> {
+        let asked = "GET /api/v2/alerts/groups";
+        let pairs: Vec<_> = EVERYTHING.into_iter().chain([("muted", "true")]).collect();
+        let request = self.peer.get(GROUPS, &self.pairs(&pairs));
+        let reply = self.peer.fetch(request, asked, budget, deadline).await?;
+        if reply.status.is_success() {
+            return Ok(decode_groups(&reply.body).ok().flatten());
+        }
+        if reply.status.is_server_error() && reply.status != StatusCode::NOT_IMPLEMENTED {
+            let said = String::from_utf8_lossy(&reply.body);
+            return Err(self.peer.refused(reply.status, &said, asked));
+        }
+        Ok(None)
+    }
+
+    fn pairs<'a>(&'a self, pairs: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let receiver = self.receiver.as_deref().map(|name| ("receiver", name));
+        pairs.iter().copied().chain(receiver).collect()
     }
 
     async fn ask<T>(
@@ -110,10 +164,29 @@ impl Alertmanager {
     }
 }
 
-/// The active alerts of an answer to `GET /api/v2/alerts`. Pure.
+/// The alerts of an answer to `GET /api/v2/alerts`. Pure.
 pub fn decode_list(body: &[u8]) -> Result<Vec<ListedAlert>, serde_json::Error> {
     let listed: Vec<Gettable> = serde_json::from_slice(body)?;
-    Ok(listed.into_iter().filter(Gettable::is_active).map(Gettable::into).collect())
+    Ok(listed.into_iter().map(Gettable::into).collect())
+}
+
+/// The alerts of an answer to `GET /api/v2/alerts/groups`, each once with all of its routes; `None` when no entry says
+/// whether its route is muted. Pure.
+pub fn decode_groups(body: &[u8]) -> Result<Option<Vec<ListedAlert>>, serde_json::Error> {
+    let groups: Vec<Group> = serde_json::from_slice(body)?;
+    let mut tells_muting = false;
+    let mut alerts: BTreeMap<String, ListedAlert> = BTreeMap::new();
+    for group in groups {
+        for alert in group.alerts {
+            tells_muting |= alert.status.muted_by.is_some();
+            let muted_by = alert.status.muted_by.clone().unwrap_or_default();
+            let route = AlertRoute { receiver: group.receiver.name.clone(), muted_by };
+            let alert = ListedAlert::from(alert);
+            let held = alerts.entry(alert.fingerprint.clone()).or_insert(alert);
+            held.routes.push(route);
+        }
+    }
+    Ok(tells_muting.then(|| alerts.into_values().collect()))
 }
 
 /// When it started, from an answer to `GET /api/v2/status`. Pure.
@@ -121,16 +194,26 @@ pub fn decode_start(body: &[u8]) -> Result<Time, serde_json::Error> {
     serde_json::from_slice::<Status>(body).map(|status| status.uptime)
 }
 
-impl Gettable {
-    /// The request already leaves these out; an older server may not know its parameters.
-    fn is_active(&self) -> bool {
-        let named = |by: &Option<Vec<String>>| by.as_ref().is_some_and(|ids| !ids.is_empty());
-        !named(&self.status.silenced_by) && !named(&self.status.inhibited_by)
+impl Suppression {
+    /// The silence or the inhibition that holds an alert back, in words.
+    fn words(&self) -> Option<String> {
+        let named = |by: &Option<Vec<String>>| by.as_ref().map(|ids| shorten(&ids.join(", ")));
+        let by = |what: &str, ids: String| (!ids.is_empty()).then(|| format!("{what} {ids}"));
+        named(&self.silenced_by)
+            .and_then(|ids| by("silenced by", ids))
+            .or_else(|| named(&self.inhibited_by).and_then(|ids| by("inhibited by", ids)))
+            .or_else(|| {
+                // Some servers say no more than that; a mute of a route is told by the route.
+                let held = self.state.as_deref() == Some("suppressed");
+                let silent = self.muted_by.as_ref().is_none_or(Vec::is_empty);
+                (held && silent).then(|| "suppressed".to_owned())
+            })
     }
 }
 
 impl From<Gettable> for ListedAlert {
     fn from(alert: Gettable) -> Self {
+        let suppressed = alert.status.words();
         let fingerprint = if alert.fingerprint.is_empty() {
             derived_fingerprint(&alert.labels)
         } else {
@@ -138,6 +221,8 @@ impl From<Gettable> for ListedAlert {
         };
         Self {
             fingerprint,
+            suppressed,
+            routes: Vec::new(),
             starts_at: alert.starts_at,
             labels: alert.labels,
             annotations: alert.annotations,

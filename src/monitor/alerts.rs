@@ -1,8 +1,8 @@
 //! Alerts of the inbox and of Alertmanager's list, merged and classified. Pure.
 //!
 //! Alertmanager holds one alert for each fingerprint, so the last delivery of a fingerprint is the inbox's word and its
-//! older episodes are over. The webhook is the wake-up and the list the truth: what the list says after a delivery,
-//! stands.
+//! older episodes are over. The webhook is the wake-up and the list the truth: only what the list has is evidence, in
+//! the list's own words, and only while Alertmanager does not hold it back.
 
 mod known;
 mod routing;
@@ -16,10 +16,12 @@ pub use self::routing::{Meaning, Routing, ignored, is_own, name_of, wakes};
 
 use crate::domain::Labels;
 use crate::domain::alert::{
-    Alert, AlertListing, AlertState, AlertStatus, AlertView, InboxAlert, ListedAlert, alert_key,
+    Alert, AlertClass, AlertListing, AlertRoute, AlertState, AlertStatus, AlertView, InboxAlert,
+    ListedAlert, NoEvidence, alert_key,
 };
 use crate::domain::reading::ReadFailure;
 use crate::domain::time::Time;
+use crate::monitor::webhook;
 
 /// Everything that a view of the alerts depends on.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +35,21 @@ pub struct ViewInput<'a> {
     pub routing: Routing<'a>,
 }
 
+/// Time intervals named for one alert.
+const MUTED_BY: usize = 5;
+
+/// The view of one cycle, and what the next one needs to know of it.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub view: AlertView,
+    /// Fingerprints of which a delivery outweighed the list.
+    pub outweighed: BTreeSet<String>,
+}
+
 /// The alerts of one cycle: every one of the inbox, of the list, and those still open of which neither tells any more.
 #[must_use]
-pub fn view(input: ViewInput<'_>) -> AlertView {
-    let Some(listing) = input.listing else { return AlertView::default() };
+pub fn view(input: ViewInput<'_>) -> Seen {
+    let Some(listing) = input.listing else { return Seen::default() };
     let mut listed: BTreeMap<&str, &ListedAlert> = listing
         .iter()
         .flat_map(|listing| &listing.alerts)
@@ -52,122 +65,228 @@ pub fn view(input: ViewInput<'_>) -> AlertView {
             *held = alert;
         }
     }
+    let mut unknown_severities = UnknownSeverities::default();
+    let mut outweighed = BTreeSet::new();
     let mut alerts = Vec::with_capacity(inbox.len() + listed.len());
     for delivered in inbox {
         let superseded = newest[delivered.fingerprint.as_str()].key() != delivered.key();
         let in_list = listed.get(delivered.fingerprint.as_str()).copied();
-        let (state, same) = if superseded {
-            (AlertState::Clear, false)
+        let word = if superseded {
+            Word { state: AlertState::Clear, no_evidence: None, same: None }
         } else {
-            delivered_state(delivered, in_list, listing, input.routing)
+            last_word(delivered, in_list, listing, input)
         };
-        if same {
+        if word.same.is_some() {
             listed.remove(delivered.fingerprint.as_str());
+            if word.state == AlertState::Clear {
+                outweighed.insert(delivered.fingerprint.clone());
+            }
         }
-        alerts.push(from_inbox(delivered, state, same, input));
+        alerts.push(from_inbox(delivered, word, input, &mut unknown_severities));
     }
     if let Ok(listing) = listing {
-        alerts.extend(listed.values().map(|alert| from_list(alert, listing.asked_at, input)));
+        let keys: BTreeSet<String> = if listing.tells_muting {
+            BTreeSet::new()
+        } else {
+            input.inbox.iter().map(InboxAlert::key).collect()
+        };
+        for alert in listed.values() {
+            alerts.push(from_list(alert, listing, &keys, input, &mut unknown_severities));
+        }
     }
     let told: BTreeSet<String> = alerts.iter().map(|alert| alert.key.clone()).collect();
-    let gone = absent(listing, input.routing);
-    alerts.extend(
-        input.known.open.values().filter(|alert| !told.contains(&alert.key)).map(|alert| Alert {
-            state: gone,
-            onset: false,
-            ..alert.clone()
-        }),
-    );
-    AlertView {
+    let (gone, why) = absent(listing, input.routing);
+    alerts.extend(input.known.open.values().filter(|alert| !told.contains(&alert.key)).map(
+        |alert| Alert { state: gone, no_evidence: why.clone(), onset: false, ..alert.clone() },
+    ));
+    let view = AlertView {
         alerts,
         failure: listing.err().cloned(),
         absence_proves_clear: gone == AlertState::Clear,
-    }
+        muting_untold: listing.is_ok_and(|l| !l.tells_muting && !l.alerts.is_empty()),
+        unknown_severities: unknown_severities.0,
+    };
+    Seen { view, outweighed }
 }
 
-/// The state of the last delivery of a fingerprint, and whether the list's entry is the same alert.
-fn delivered_state(
+/// What is to be believed of the last delivery of a fingerprint.
+struct Word<'a> {
+    state: AlertState,
+    no_evidence: Option<NoEvidence>,
+    /// The list's entry of the same alert.
+    same: Option<&'a ListedAlert>,
+}
+
+fn last_word<'a>(
     delivered: &InboxAlert,
-    in_list: Option<&ListedAlert>,
+    in_list: Option<&'a ListedAlert>,
     listing: Result<&AlertListing, &ReadFailure>,
-    routing: Routing<'_>,
-) -> (AlertState, bool) {
-    let asked_later = listing.is_ok_and(|listing| listing.asked_at > delivered.received_at);
+    input: ViewInput<'_>,
+) -> Word<'a> {
+    let plain = |state, no_evidence, same| Word { state, no_evidence, same };
+    let Ok(list) = listing else {
+        return match delivered.status {
+            AlertStatus::Resolved => plain(AlertState::Clear, None, None),
+            AlertStatus::Firing => {
+                plain(AlertState::Unconfirmed, Some(NoEvidence::ListUnread), None)
+            }
+        };
+    };
+    let asked_later = list.asked_at > delivered.received_at;
     match (delivered.status, in_list) {
         // Merging two senders' alerts moves the beginning back, never forward: a later one is another episode.
         (_, Some(entry)) if asked_later && entry.starts_at > delivered.starts_at => {
-            (AlertState::Clear, false)
+            plain(AlertState::Clear, None, None)
+        }
+        // The resolve came after the list was asked for, so the list's entry may be the past: for one cycle. A sender
+        // that repeats itself does not hide for longer what the list has.
+        (AlertStatus::Resolved, Some(entry))
+            if !asked_later && !input.known.was_outweighed(&delivered.fingerprint) =>
+        {
+            plain(AlertState::Clear, None, Some(entry))
         }
         // Also after a resolve: an alert that had only timed out comes back under the same name.
-        (_, Some(_)) if asked_later => (AlertState::Firing, true),
-        // The resolve came after the list was asked for: the list's entry is the past.
-        (AlertStatus::Resolved, entry) => (AlertState::Clear, entry.is_some()),
-        (AlertStatus::Firing, Some(_)) => (AlertState::Firing, true),
-        (AlertStatus::Firing, None) if listing.is_ok() && !asked_later => {
-            (AlertState::Firing, false)
+        (_, Some(entry)) => {
+            let (state, why) = held_back(entry, list, true, input);
+            plain(state, why, Some(entry))
         }
-        (AlertStatus::Firing, None) => (absent(listing, routing), false),
+        (AlertStatus::Resolved, None) => plain(AlertState::Clear, None, None),
+        (AlertStatus::Firing, None) if !asked_later => {
+            plain(AlertState::Unconfirmed, Some(NoEvidence::NotListedYet), None)
+        }
+        (AlertStatus::Firing, None) => match absent(listing, input.routing) {
+            (AlertState::Clear, _) if !delivered.listed => {
+                plain(AlertState::Unconfirmed, Some(NoEvidence::Unlisted), None)
+            }
+            (state, why) => plain(state, why, None),
+        },
     }
 }
 
 /// What absence from the list means: nothing while the list is unread or its Alertmanager young.
-fn absent(listing: Result<&AlertListing, &ReadFailure>, routing: Routing<'_>) -> AlertState {
+fn absent(
+    listing: Result<&AlertListing, &ReadFailure>,
+    routing: Routing<'_>,
+) -> (AlertState, Option<NoEvidence>) {
     match listing {
-        Ok(listing) if listing.up_for >= routing.settings.trust_absence_after => AlertState::Clear,
-        Ok(_) | Err(_) => AlertState::Unconfirmed,
+        Ok(listing) if listing.up_for >= routing.settings.trust_absence_after => {
+            (AlertState::Clear, None)
+        }
+        Ok(_) => (AlertState::Unconfirmed, Some(NoEvidence::ListYoung)),
+        Err(_) => (AlertState::Unconfirmed, Some(NoEvidence::ListUnread)),
     }
+}
+
+/// Does Alertmanager itself hold this alert back from us? `delivered`: a webhook of ours brought it.
+fn held_back(
+    entry: &ListedAlert,
+    listing: &AlertListing,
+    delivered: bool,
+    input: ViewInput<'_>,
+) -> (AlertState, Option<NoEvidence>) {
+    let held = |why| (AlertState::HeldBack, Some(NoEvidence::HeldBack(why)));
+    if let Some(why) = &entry.suppressed {
+        return held(why.clone());
+    }
+    let ours = |route: &&AlertRoute| match &input.routing.settings.receiver {
+        Some(name) => route.receiver == *name,
+        None => input.learnt_receivers.contains(&route.receiver),
+    };
+    let mut routes: Vec<&AlertRoute> = entry.routes.iter().filter(ours).collect();
+    // One open way to us is a way. While nobody knows which are ours, every one of them counts.
+    let known = !routes.is_empty();
+    if !known {
+        routes = entry.routes.iter().collect();
+    }
+    let muted = |route: &&AlertRoute| !route.muted_by.is_empty();
+    let is_muted = if known { routes.iter().all(muted) } else { routes.iter().any(muted) };
+    if is_muted && !routes.is_empty() {
+        let intervals: BTreeSet<&str> =
+            routes.iter().flat_map(|route| &route.muted_by).map(String::as_str).collect();
+        let intervals: Vec<&str> = intervals.into_iter().take(MUTED_BY).collect();
+        return held(format!("muted by time interval {}", intervals.join(", ")));
+    }
+    if !listing.tells_muting && !delivered {
+        return (AlertState::HeldBack, Some(NoEvidence::MutingUnknown));
+    }
+    (AlertState::Firing, None)
 }
 
 fn from_inbox(
     delivered: &InboxAlert,
-    state: AlertState,
-    in_list: bool,
+    word: Word<'_>,
     input: ViewInput<'_>,
+    unknown_severities: &mut UnknownSeverities,
 ) -> Alert {
     let key = delivered.key();
     // What the first list since the start holds was there before us, delivered or not.
-    let in_first_list = in_list && !input.known.has_listed();
-    let onset = state == AlertState::Firing
-        && !delivered.processed
-        && !input.known.contains(&key)
-        && !in_first_list;
-    let meaning = input.routing.meaning(&delivered.labels, true);
+    let in_first_list = word.same.is_some() && !input.known.has_listed();
+    let is_new = !delivered.processed || input.known.awaits(&key);
+    let onset =
+        word.state == AlertState::Firing && is_new && !input.known.contains(&key) && !in_first_list;
+    // A delivery may carry anything under the name of an alert that is listed.
+    let (labels, annotations) = match word.same {
+        Some(entry) => (&entry.labels, &entry.annotations),
+        None => (&delivered.labels, &delivered.annotations),
+    };
+    let meaning = match word.same {
+        None => input.routing.of_delivery(delivered),
+        Some(entry) => input.routing.meaning(&entry.labels, &entry.annotations, true),
+    };
+    if !delivered.processed {
+        unknown_severities.count(meaning.unknown_severity.as_deref());
+    }
     let identity = (key, delivered.fingerprint.clone(), delivered.received_at);
-    alert(identity, &delivered.labels, &delivered.annotations, meaning, state, onset)
+    alert(identity, (labels, annotations), meaning, (word.state, word.no_evidence), onset)
 }
 
-fn from_list(listed: &ListedAlert, asked_at: Time, input: ViewInput<'_>) -> Alert {
+fn from_list(
+    listed: &ListedAlert,
+    listing: &AlertListing,
+    delivered: &BTreeSet<String>,
+    input: ViewInput<'_>,
+    unknown_severities: &mut UnknownSeverities,
+) -> Alert {
     let key = alert_key(&listed.fingerprint, listed.starts_at);
     // With a receiver of our own the list was asked for what is routed to it.
     let routed = input.routing.settings.receiver.is_some()
         || listed.receivers.iter().any(|name| input.learnt_receivers.contains(name));
-    let onset = !input.known.contains(&key) && input.known.witnessed(asked_at);
-    let meaning = input.routing.meaning(&listed.labels, routed);
+    let is_new = !input.known.contains(&key);
+    let asked_at = listing.asked_at;
+    let (state, why) = held_back(listed, listing, delivered.contains(&key), input);
+    let onset = state == AlertState::Firing && is_new && input.known.witnessed(asked_at);
+    let meaning = input.routing.meaning(&listed.labels, &listed.annotations, routed);
+    if is_new {
+        unknown_severities.count(meaning.unknown_severity.as_deref());
+    }
     let received_at = input.known.first_seen(&key).unwrap_or(asked_at);
     let identity = (key, listed.fingerprint.clone(), received_at);
-    alert(identity, &listed.labels, &listed.annotations, meaning, AlertState::Firing, onset)
+    alert(identity, (&listed.labels, &listed.annotations), meaning, (state, why), onset)
 }
 
 fn alert(
     (key, fingerprint, received_at): (String, String, Time),
-    labels: &Labels,
-    annotations: &Labels,
+    (labels, annotations): (&Labels, &Labels),
     meaning: Meaning,
-    state: AlertState,
+    (state, no_evidence): (AlertState, Option<NoEvidence>),
     onset: bool,
 ) -> Alert {
-    let name = name_of(labels).to_owned();
+    let name = webhook::shortened(name_of(labels));
     let description = ["summary", "description", "message"]
         .iter()
         .find_map(|key| annotations.get(*key).filter(|text| !text.is_empty()))
         .cloned()
         .unwrap_or_else(|| format!("alert {name}"));
-    let Meaning { severity, cause, rule, component, class } = meaning;
+    let Meaning { severity, cause, rule, component, class, .. } = meaning;
     Alert {
         key,
         fingerprint,
         name,
-        labels: labels.clone(),
+        labels: if class == AlertClass::TooLarge {
+            webhook::naming(labels)
+        } else {
+            labels.clone()
+        },
         description,
         severity,
         cause,
@@ -175,7 +294,28 @@ fn alert(
         component,
         class,
         state,
+        no_evidence,
         onset,
         received_at,
+    }
+}
+
+/// Words that nobody knows, bounded: a sender makes up as many as it likes.
+#[derive(Default)]
+struct UnknownSeverities(BTreeMap<String, u64>);
+
+impl UnknownSeverities {
+    const WORDS: usize = 100;
+    const CHARS: usize = 64;
+
+    fn count(&mut self, word: Option<&str>) {
+        let Some(word) = word else { return };
+        let word: String = word.chars().take(Self::CHARS).collect();
+        let known = if self.0.len() < Self::WORDS || self.0.contains_key(&word) {
+            word
+        } else {
+            "others".to_owned()
+        };
+        *self.0.entry(known).or_default() += 1;
     }
 }

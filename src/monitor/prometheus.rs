@@ -21,7 +21,7 @@ use self::wire::Answer;
 use super::http::{self, Peer};
 use super::source::{MetricSource, all_failed};
 use super::window::windows;
-use super::{Error, Settings, promql};
+use super::{Error, Settings, label_change, promql};
 use crate::clock::Clock;
 use crate::domain::Labels;
 use crate::domain::reading::{
@@ -48,6 +48,8 @@ type Row = (Labels, f64, Option<f64>);
 struct Raw {
     rows: Vec<Row>,
     empty_is_clear: bool,
+    /// Nothing answered, and the metric has series with other labels.
+    label_change: Option<String>,
 }
 
 /// The two clocks at one moment.
@@ -135,7 +137,7 @@ impl Prometheus {
                     Answer::Matrix(_) => return Err(self.not_a_vector(rule, promql)),
                 };
                 let rows = rows.into_iter().map(|(labels, value)| (labels, value, None)).collect();
-                Ok(Raw { rows, empty_is_clear: false })
+                Ok(Raw { rows, empty_is_clear: false, label_change: None })
             }
             Measure::Condition { promql, present } => {
                 self.ask_condition(batch, rule, promql, present.as_deref()).await
@@ -159,7 +161,7 @@ impl Prometheus {
             try_join(try_join_all(values), self.vector(batch, rule, &queries.timestamps)).await?;
         let stamps: HashMap<Labels, f64> = stamps.into_iter().collect();
         // increase() still answers for a series that is gone; without a present sample it is absent.
-        let rows = values
+        let rows: Vec<Row> = values
             .into_iter()
             .flatten()
             .filter_map(|(labels, value)| {
@@ -167,7 +169,22 @@ impl Prometheus {
                 Some((labels, value, Some(stamp)))
             })
             .collect();
-        Ok(Raw { rows, empty_is_clear: false })
+        let label_change =
+            if stamps.is_empty() { self.label_change(batch, rule, metric).await } else { None };
+        Ok(Raw { rows, empty_is_clear: false, label_change })
+    }
+
+    /// Why nothing answered, if the metric has series that the rule does not take. Only a hint, so its failure is none.
+    async fn label_change(
+        &self,
+        batch: &Batch<'_>,
+        rule: &Rule,
+        metric: &MetricRule,
+    ) -> Option<String> {
+        let (wanted, query) = promql::chosen_by(metric, &self.scope)?;
+        let rows = self.vector(batch, rule, &query).await.ok()?;
+        let found: Vec<&Labels> = rows.iter().map(|(labels, _)| labels).collect();
+        label_change::described(&wanted, &found)
     }
 
     async fn ask_condition(
@@ -194,7 +211,7 @@ impl Prometheus {
             Err(failure) if rows.is_empty() => return Err(failure),
             proof => proof.unwrap_or(false),
         };
-        Ok(Raw { rows, empty_is_clear })
+        Ok(Raw { rows, empty_is_clear, label_change: None })
     }
 
     async fn vector(
@@ -291,6 +308,7 @@ fn whole(readings: &[RuleReading]) -> Result<(), ReadFailure> {
 
 fn reading(rule: &Arc<Rule>, answer: Result<Raw, ReadFailure>, moment: &Moment) -> RuleReading {
     let empty_is_clear = answer.as_ref().is_ok_and(|raw| raw.empty_is_clear);
+    let label_change = answer.as_ref().ok().and_then(|raw| raw.label_change.clone());
     let points = answer.map(|raw| {
         raw.rows
             .into_iter()
@@ -303,7 +321,7 @@ fn reading(rule: &Arc<Rule>, answer: Result<Raw, ReadFailure>, moment: &Moment) 
             })
             .collect()
     });
-    RuleReading { rule: rule.clone(), points, empty_is_clear }
+    RuleReading { rule: rule.clone(), points, empty_is_clear, label_change }
 }
 
 fn past(rule: &str, labels: Labels, points: Vec<(f64, f64)>) -> SeriesHistory {

@@ -71,6 +71,17 @@ pub fn holds_duration(promql: &str) -> bool {
         || bare.split(|c| !is_word(c)).any(|word| word.eq_ignore_ascii_case("offset"))
 }
 
+/// The labels by which a rule and the scope choose series, and the query for the values that the metric's series have of
+/// them; `None` when it takes every series of its metric.
+#[must_use]
+pub fn chosen_by(metric: &MetricRule, scope: &Labels) -> Option<(Labels, String)> {
+    let mut wanted = scope.clone();
+    wanted.extend(metric.labels.clone());
+    let names: Vec<String> = wanted.keys().map(|name| label_name(name)).collect();
+    let query = format!("max by ({}) ({})", names.join(", "), selector(&metric.metric, &[]));
+    (!wanted.is_empty()).then_some((wanted, query))
+}
+
 fn counter_values(metric: &MetricRule, matchers: &[Matcher], windows: &Windows) -> Vec<String> {
     let query = |more: &[Matcher], window: Duration| {
         let matchers: Vec<Matcher> = matchers.iter().chain(more).cloned().collect();

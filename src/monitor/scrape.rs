@@ -20,7 +20,7 @@ use self::ring::{MAX_SERIES, Ring};
 use super::http::{Budget, Peer};
 use super::source::{MetricSource, all_failed};
 use super::window::windows;
-use super::{Error, Settings};
+use super::{Error, Settings, label_change};
 use crate::clock::Clock;
 use crate::domain::Labels;
 use crate::domain::reading::{
@@ -99,6 +99,17 @@ impl Scrape {
             .map(|over| windows(rule, metric, over, baselines, at, self.poll_interval));
         evaluate::points(&self.ring, metric, &self.scope, windows.as_ref(), at)
     }
+
+    /// Why nothing answered, if series of the metric are there with other labels.
+    fn label_change(&self, metric: &MetricRule, at: Time) -> Option<String> {
+        let here: Vec<&Labels> = self
+            .ring
+            .of_metric(&metric.metric)
+            .filter(|(_, series)| self.ring.sample(series, at).is_some())
+            .map(|(labels, _)| labels)
+            .collect();
+        label_change::described(&metric.labels, &here)
+    }
 }
 
 fn metric_of(rule: &Rule) -> Option<&MetricRule> {
@@ -123,15 +134,23 @@ impl MetricSource for Scrape {
             Ok(at) => rules
                 .iter()
                 .map(|rule| {
+                    let mut label_change = None;
                     let points = match metric_of(rule) {
-                        Some(metric) => Ok(self.points(rule, metric, baselines, *at)),
+                        Some(metric) => {
+                            let points = self.points(rule, metric, baselines, *at);
+                            if points.is_empty() {
+                                label_change = self.label_change(metric, *at);
+                            }
+                            Ok(points)
+                        }
                         None => Err(self.peer.failure(
                             FailureKind::Nonsense,
                             &rule.name,
                             "a rule of monitor.queries needs monitor.source prometheus",
                         )),
                     };
-                    RuleReading { rule: rule.clone(), points, empty_is_clear: false }
+                    let rule = rule.clone();
+                    RuleReading { rule, points, empty_is_clear: false, label_change }
                 })
                 .collect(),
         };

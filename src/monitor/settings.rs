@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use url::Url;
 
+use super::severities::Severities;
 use crate::domain::rule::{
     Aggregate, Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity,
 };
@@ -155,6 +156,8 @@ pub struct AlertmanagerSettings {
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub wake_gap: Duration,
     pub max_body_bytes: usize,
+    /// What the words of label `severity` mean.
+    pub severities: Severities,
     pub handlers: Vec<Handler>,
     pub ignore: Vec<String>,
     /// Absence from the list proves a clear only after Alertmanager has been up this long (loop.md; not a key).
@@ -163,7 +166,8 @@ pub struct AlertmanagerSettings {
 }
 
 divided!(AlertmanagerSettings { wake_gap, trust_absence_after } unchanged {
-    enabled, url, webhook_host, webhook_port, webhook_path, webhook_token, receiver, max_body_bytes, handlers, ignore,
+    enabled, url, webhook_host, webhook_port, webhook_path, webhook_token, receiver, max_body_bytes, severities, handlers,
+    ignore,
 });
 
 impl Default for AlertmanagerSettings {
@@ -171,13 +175,14 @@ impl Default for AlertmanagerSettings {
         Self {
             enabled: true,
             url: Url::parse("http://localhost:9093").expect("a constant URL"),
-            webhook_host: "0.0.0.0".to_owned(),
+            webhook_host: "127.0.0.1".to_owned(),
             webhook_port: 5000,
             webhook_path: "/webhooks/alerts".to_owned(),
             webhook_token: None,
             receiver: None,
             wake_gap: Duration::from_secs(5),
             max_body_bytes: 4 * 1024 * 1024,
+            severities: Severities::default(),
             handlers: Vec::new(),
             ignore: vec!["Watchdog".to_owned(), "InfoInhibitor".to_owned()],
             trust_absence_after: Duration::from_secs(180),

@@ -40,6 +40,7 @@ pub(super) fn all_failed(rules: &[Arc<Rule>], failure: &ReadFailure) -> Vec<Rule
             rule: rule.clone(),
             points: Err(failure.clone()),
             empty_is_clear: false,
+            label_change: None,
         })
         .collect()
 }

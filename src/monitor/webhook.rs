@@ -11,10 +11,14 @@ use crate::domain::alert::{AlertStatus, InboxAlert};
 use crate::domain::time::Time;
 
 /// Up to 100,000 alerts are kept for 24 h. Real ones carry some 20 labels of under 1 KiB together; with these bounds
-/// even hostile ones stay under 100,000 × 32 KiB. Labels are the alert's identity and are never cut: too many or too
-/// large make it invalid.
+/// even hostile ones stay under 100,000 × 32 KiB. Labels are the alert's identity and are never cut: of an alert with too
+/// many or too large ones only what names it is kept, so that it can be shown and escalated, and never acted on.
 const MAX_LABELS: usize = 128;
 const MAX_LABEL_BYTES: usize = 16 * 1024;
+
+/// What names an alert that is too large.
+const NAMING: [&str; 4] = ["alertname", "severity", "origin", "component"];
+const NAMING_BYTES: usize = 256;
 
 /// Annotations are for people to read, so the first of them are kept and a long one is cut: no alert is lost for a
 /// long text.
@@ -95,8 +99,7 @@ pub fn decode(body: &[u8], received_at: Time) -> Result<Delivery, DecodeError> {
 }
 
 fn inbox_alert(alert: WireAlert, receiver: &str, received_at: Time) -> Option<InboxAlert> {
-    let label_bytes: usize = alert.labels.iter().map(|(k, v)| k.len() + v.len()).sum();
-    if alert.labels.is_empty() || alert.labels.len() > MAX_LABELS || label_bytes > MAX_LABEL_BYTES {
+    if alert.labels.is_empty() {
         return None;
     }
     let status = alert.status.unwrap_or_else(|| match alert.ends_at {
@@ -112,16 +115,39 @@ fn inbox_alert(alert: WireAlert, receiver: &str, received_at: Time) -> Option<In
     // The API tells the same beginning in milliseconds, the webhook in nanoseconds: finer than the API the two would
     // be two alerts.
     let starts_at = Time::from_timestamp_millis(alert.starts_at.timestamp_millis())?;
+    let too_large = is_too_large(&alert.labels);
     Some(InboxAlert {
         fingerprint,
         starts_at,
         status,
-        labels: alert.labels,
+        labels: if too_large { naming(&alert.labels) } else { alert.labels },
         annotations: bounded(alert.annotations.unwrap_or_default()),
         receiver: receiver.to_owned(),
         received_at,
         processed: false,
+        listed: false,
+        too_large,
     })
+}
+
+/// Too large to keep whole.
+#[must_use]
+pub fn is_too_large(labels: &Labels) -> bool {
+    let bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+    labels.len() > MAX_LABELS || bytes > MAX_LABEL_BYTES
+}
+
+/// What is kept of labels that are too large. The scope and what a handler would look for are not among them.
+#[must_use]
+pub fn naming(labels: &Labels) -> Labels {
+    let of = |name: &&str| labels.get_key_value(*name);
+    NAMING.iter().filter_map(of).map(|(name, value)| (name.clone(), shortened(value))).collect()
+}
+
+/// A name as it is shown.
+#[must_use]
+pub fn shortened(name: &str) -> String {
+    cut(name.to_owned(), NAMING_BYTES)
 }
 
 /// Alertmanager puts its receiver's name through Go's regexp.QuoteMeta here and nowhere else: `team.a` comes as
@@ -294,8 +320,16 @@ mod tests {
         let wordy = GOOD.replace("slow", &long);
         assert_eq!(one(&wordy).annotations["summary"].len(), MAX_ANNOTATION_BYTES);
         let large = GOOD.replace("HighLatency", &long);
-        let delivery = decode(payload(&large).as_bytes(), now()).expect("good");
-        assert_eq!((delivery.alerts.len(), delivery.invalid), (0, 1));
+        let kept = one(&large);
+        assert!(kept.too_large, "{kept:?}");
+        assert_eq!(kept.labels["alertname"].len(), NAMING_BYTES);
+        assert_eq!(kept.labels["severity"], "critical");
+        let many: Vec<String> = (0..=MAX_LABELS).map(|n| format!(r#","l{n}":"v""#)).collect();
+        let many = many.concat();
+        let wide =
+            one(&GOOD
+                .replace(r#""severity":"critical""#, &format!(r#""severity":"critical"{many}"#)));
+        assert!(wide.too_large && wide.labels.len() == 2, "{wide:?}");
     }
 
     proptest! {

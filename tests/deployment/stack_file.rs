@@ -251,6 +251,12 @@ fn d02_the_key_of_charter_is_the_one_that_the_daemon_sends() {
     }
     let daemon = service(&stack, "mape-k");
     assert_eq!(daemon["environment"]["ORCHESTRATOR_MODE"], "${ORCHESTRATOR_MODE:-staging}");
+    // It acts without asking, so its webhook takes alerts from the stack's Alertmanager alone.
+    let hook = &shipped("alertmanager.yml")["receivers"][0]["webhook_configs"][0];
+    let token = hook["http_config"]["authorization"]["credentials"].as_str().expect("a token");
+    let given = format!("${{MAPE_K_WEBHOOK_TOKEN:-{token}}}");
+    assert_eq!(daemon["environment"]["MAPE_K_WEBHOOK_TOKEN"], given.as_str());
+    assert_eq!(daemon["environment"]["MAPE_K_WEBHOOK_HOST"], "0.0.0.0");
     // Behind a published port nobody is this machine: without a token no person could pause it.
     assert_eq!(daemon["environment"]["MAPE_K_API_TOKEN"], "${MAPE_K_API_TOKEN:-staging-token}");
 }

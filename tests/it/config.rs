@@ -25,12 +25,13 @@ pub fn printed(config: &Config) -> Value {
 }
 
 /// Keys whose content is the user's: their own keys are not the configuration's.
-const FREE: [&str; 7] = [
+const FREE: [&str; 8] = [
     "monitor.scope",
     "monitor.metrics",
     "monitor.queries",
     "plan.cost_model",
     "plan.strategies",
+    "alertmanager.severities",
     "alertmanager.handlers",
     "alertmanager.ignore",
 ];

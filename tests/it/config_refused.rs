@@ -239,6 +239,7 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
     ("alertmanager: {handlers: [{cause: x}]}", "alertmanager.handlers[0]"),
     ("alertmanager: {handlers: [{pattern: x, rule: latency}]}", "alertmanager.handlers[0].rule"),
     ("alertmanager: {ignore: [1]}", "alertmanager.ignore[0]"),
+    ("alertmanager: {severities: {page: loud}}", "alertmanager.severities.page"),
     ("api: {token: ''}", "api.token"),
     ("api: {stall_after: 0}", "api.stall_after"),
     ("logging: {format: xml}", "logging.format"),
@@ -253,6 +254,47 @@ fn a51_the_impossible_is_refused() {
     for (text, path) in IMPOSSIBLE {
         assert_eq!(refused(text), [(*path).to_owned()].to_vec(), "{text}\n{:?}", parse(text));
     }
+}
+
+/// Issue 14: whoever reaches the webhook starts cycles; where nobody approves what they do, that is this machine or whoever has
+/// the token.
+#[test]
+fn auto_approve_with_an_open_webhook_is_refused_with_both_ways_out() {
+    let with = |auto: &str, webhook: &str| {
+        parse(&format!("orchestrator: {{{auto}}}\nalertmanager: {{{webhook}}}"))
+    };
+    for auto in ["auto_approve: true", "mode: staging"] {
+        for host in ["0.0.0.0", "10.0.0.7", "'::'", "mape-k.internal"] {
+            let error = with(auto, &format!("webhook_host: {host}")).expect_err(host).to_string();
+            for said in
+                ["alertmanager.webhook_token", "webhook_token_file", "webhook_host: 127.0.0.1"]
+            {
+                assert!(error.contains(said), "{auto}, {host}: {error}");
+            }
+        }
+        for fine in [
+            "",
+            "webhook_host: 127.0.0.1",
+            "webhook_host: '::1'",
+            "webhook_host: localhost",
+            "webhook_host: 127.8.0.1",
+            "webhook_host: 0.0.0.0, webhook_token: secret",
+            "webhook_host: 0.0.0.0, enabled: false",
+        ] {
+            with(auto, fine).unwrap_or_else(|errors| panic!("{auto}, {fine}: {errors}"));
+        }
+        // On the API's listener it has the API's address.
+        let shared = format!("orchestrator: {{{auto}}}\nalertmanager: {{webhook_port: 8001}}");
+        assert!(
+            parse(&shared).expect_err("open").to_string().contains("alertmanager.webhook_token")
+        );
+    }
+    for asks in ["auto_approve: false", "mode: production", "mode: staging, auto_approve: false"] {
+        with(asks, "webhook_host: 0.0.0.0").unwrap_or_else(|errors| panic!("{asks}: {errors}"));
+    }
+    let env = |name: &str| (name == "MAPE_K_AUTO_APPROVE").then(|| "true".to_owned());
+    let open = "alertmanager: {webhook_host: 0.0.0.0}";
+    assert!(mape_k::config::Config::parse(open, &env).is_err(), "whatever says so");
 }
 
 #[test]

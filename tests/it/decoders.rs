@@ -150,6 +150,13 @@ proptest! {
     }
 
     #[test]
+    fn s14_any_groups_of_alertmanager_are_decoded_or_refused(body in bytes(fixtures("alertmanager", "groups_"))) {
+        if let Ok(Some(alerts)) = alertmanager::decode_groups(&body) {
+            prop_assert!(alerts.iter().all(|alert| !alert.fingerprint.is_empty() && !alert.routes.is_empty()));
+        }
+    }
+
+    #[test]
     fn s14_any_answer_of_prometheus_holds_finite_numbers_or_is_refused(body in bytes(fixtures("prometheus", ""))) {
         match wire::decode(&body) {
             Ok(Answer::Vector(rows)) => {

@@ -367,7 +367,9 @@ fn the_architecture_lists_every_module_in_the_order_of_the_library() {
 #[test]
 fn every_test_that_safety_names_is_there() {
     let mut sources = Vec::new();
-    sources_of(&root().join("tests/it"), &mut sources);
+    for folder in ["tests/it", "tests/escalation"] {
+        sources_of(&root().join(folder), &mut sources);
+    }
     let tests: String =
         sources.iter().map(|file| fs::read_to_string(file).expect("a source")).collect();
     let safety = read("docs/SAFETY.md");

@@ -10,7 +10,7 @@ use mape_k::domain::escalation::Escalation;
 use mape_k::domain::escalation::EscalationReason::{
     self, ActionFailed, AmbiguousScope, ApprovalNeeded, Blind, Breaker, Budget, CapacityExhausted,
     DataMissing, Degradation, Flapping, HandsTied, Ineffective, OutcomeUnknown, RemediesExhausted,
-    Storm, UnknownAlert, UnknownCause,
+    Storm, UnconfirmedAlert, UnknownAlert, UnknownCause,
 };
 use mape_k::domain::time::Time;
 use mape_k::escalation::{Changes, Situation, Wanted, reconcile};
@@ -173,6 +173,7 @@ fn these_close_when_none_of_their_evidence_is_active() {
         Budget,
         UnknownCause,
         UnknownAlert,
+        UnconfirmedAlert,
         CapacityExhausted,
         ActionFailed,
         Ineffective,

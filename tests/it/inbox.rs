@@ -27,6 +27,8 @@ pub fn alert(fingerprint: &str, status: AlertStatus, received_at: Time) -> Inbox
         receiver: "mape-k".into(),
         received_at,
         processed: false,
+        listed: false,
+        too_large: false,
     }
 }
 

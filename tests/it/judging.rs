@@ -44,6 +44,7 @@ pub fn violation(name: &str) -> Violation {
         flapping: false,
         actionable: true,
         confirmed: true,
+        no_evidence: None,
     }
 }
 

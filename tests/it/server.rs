@@ -267,6 +267,7 @@ fn violation(
         flapping: false,
         actionable: true,
         confirmed: true,
+        no_evidence: None,
     }
 }
 

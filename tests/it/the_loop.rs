@@ -3,6 +3,7 @@
 //!
 //! Time runs a hundred times as fast (`Config::scaled`); what measures real servers and calls keeps real time.
 
+mod alert_intake;
 mod alerts;
 mod charter_bad_days;
 mod crash_lines;
@@ -13,6 +14,7 @@ mod elected;
 mod explained;
 mod fakes;
 mod guarded;
+mod held_back;
 mod leading;
 mod overload;
 mod paused;

@@ -98,10 +98,10 @@ impl Network {
         if outside.alerts.now(now) == Some(AlertmanagerTrouble::Down) {
             return Err(refused());
         }
-        let answer: Value = if request.url().path().ends_with("/status") {
-            outside.alertmanager.status(EPOCH)
-        } else {
-            outside.alertmanager.list(now, EPOCH)
+        let answer: Value = match request.url().path().rsplit('/').next() {
+            Some("status") => outside.alertmanager.status(EPOCH),
+            Some("groups") => outside.alertmanager.groups(now, EPOCH),
+            _ => outside.alertmanager.list(now, EPOCH),
         };
         Ok(ok(answer.to_string()))
     }

@@ -35,6 +35,11 @@ pub struct Basis {
     pub paused: Option<Pause>,
     /// The worst active violations, at most 10; the report counts all.
     pub violations: Vec<ActiveViolation>,
+    /// Alerts that may be firing and are no evidence, each with the reason, at most 5 of `alerts_total`.
+    #[serde(default)]
+    pub alerts: Vec<String>,
+    #[serde(default)]
+    pub alerts_total: usize,
     /// The likeliest root causes, at most 5 of `causes_total`.
     pub causes: Vec<Concluded>,
     pub causes_total: usize,
@@ -57,6 +62,7 @@ impl Basis {
     /// With ten violations of some 300 bytes a report stays within the 10 kB that the store reckons with.
     pub const VIOLATIONS: usize = 10;
     pub const PROBLEMS: usize = 5;
+    pub const ALERTS: usize = 5;
     pub const CAUSES: usize = 5;
     /// More are not proposed in one cycle by default.
     pub const POLICIES: usize = 10;
@@ -92,6 +98,9 @@ pub struct ActiveViolation {
     pub actionable: bool,
     pub flapping: bool,
     pub confirmed: bool,
+    /// Why an alert is not confirmed.
+    #[serde(default)]
+    pub no_evidence: Option<String>,
 }
 
 /// One root cause, without its evidence.

@@ -1,9 +1,10 @@
 //! Which alerts this process has heard of before, so that a beginning is told from something already there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::alert::{Alert, AlertListing, AlertState, AlertView};
+use super::Seen;
+use crate::domain::alert::{Alert, AlertListing, AlertState, NoEvidence};
 use crate::domain::time::{Time, since};
 
 /// As long as the store keeps the inbox's keys.
@@ -14,16 +15,18 @@ const KEPT: usize = 100_000;
 /// Filled at start with what the store knows, then by every cycle. Only [`note`](Self::note) writes it.
 #[derive(Debug)]
 pub struct KnownAlerts {
-    seen: BTreeMap<String, Seen>,
+    seen: BTreeMap<String, Heard>,
     /// Not clear in the last view: when neither the list nor the inbox tells of one any more, this still does.
     pub(super) open: BTreeMap<String, Alert>,
+    /// Fingerprints of which a delivery outweighed the last list: it does so for one cycle.
+    outweighed: BTreeSet<String>,
     listed_at: Option<Time>,
     /// A list read longer ago than this cannot witness a beginning: 3 intervals of the loop.
     witness: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct Heard {
     first: Time,
     last: Time,
 }
@@ -34,6 +37,7 @@ impl KnownAlerts {
         Self {
             seen: BTreeMap::new(),
             open: BTreeMap::new(),
+            outweighed: BTreeSet::new(),
             listed_at: None,
             witness: loop_interval * 3,
         }
@@ -43,12 +47,13 @@ impl KnownAlerts {
     pub fn forget(&mut self) {
         self.seen.clear();
         self.open.clear();
+        self.outweighed.clear();
         self.listed_at = None;
     }
 
     /// What the store knew when this process started.
     pub fn remember(&mut self, keys: impl IntoIterator<Item = String>, at: Time) {
-        self.seen.extend(keys.into_iter().map(|key| (key, Seen { first: at, last: at })));
+        self.seen.extend(keys.into_iter().map(|key| (key, Heard { first: at, last: at })));
     }
 
     #[must_use]
@@ -58,6 +63,17 @@ impl KnownAlerts {
 
     pub(super) fn first_seen(&self, key: &str) -> Option<Time> {
         self.seen.get(key).map(|seen| seen.first)
+    }
+
+    /// Did a delivery outweigh the last list on this fingerprint?
+    pub(super) fn was_outweighed(&self, fingerprint: &str) -> bool {
+        self.outweighed.contains(fingerprint)
+    }
+
+    /// Delivered while the last list was being read, so that this cycle is the first that can say whether it fires.
+    pub(super) fn awaits(&self, key: &str) -> bool {
+        let held = self.open.get(key);
+        held.is_some_and(|alert| alert.no_evidence == Some(NoEvidence::NotListedYet))
     }
 
     /// Was the list read at all since the start? What the first one holds was there before us.
@@ -71,7 +87,9 @@ impl KnownAlerts {
     }
 
     /// Takes in a cycle's view after it was made.
-    pub fn note(&mut self, view: &AlertView, listing: Option<&AlertListing>, now: Time) {
+    pub fn note(&mut self, seen: &Seen, listing: Option<&AlertListing>, now: Time) {
+        let view = &seen.view;
+        self.outweighed.clone_from(&seen.outweighed);
         if let Some(listing) = listing {
             self.listed_at = Some(listing.asked_at);
         }
@@ -86,7 +104,7 @@ impl KnownAlerts {
             self.seen
                 .entry(alert.key.clone())
                 .and_modify(|seen| seen.last = now)
-                .or_insert(Seen { first: now, last: now });
+                .or_insert(Heard { first: now, last: now });
         }
         self.seen.retain(|_, seen| since(now, seen.last) <= KEPT_FOR);
         if self.seen.len() > KEPT {

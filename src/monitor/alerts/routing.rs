@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::domain::alert::{AlertClass, AlertStatus, InboxAlert};
 use crate::domain::rule::{Rule, Severity};
 use crate::domain::{Cause, Labels};
+use crate::monitor::webhook::is_too_large;
 use crate::monitor::{AlertmanagerSettings, Handler};
 
 /// Where the default handler looks for the component.
@@ -22,6 +23,8 @@ pub struct Routing<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Meaning {
     pub severity: Severity,
+    /// The alert's own word, when `alertmanager.severities` does not know it.
+    pub unknown_severity: Option<String>,
     pub cause: Option<Cause>,
     pub rule: Option<String>,
     pub component: Option<String>,
@@ -46,11 +49,14 @@ pub fn wakes(alert: &InboxAlert, routing: Routing<'_>) -> bool {
     if alert.status != AlertStatus::Firing || is_own(&alert.labels) {
         return false;
     }
-    let meaning = routing.meaning(&alert.labels, true);
+    let meaning = routing.of_delivery(alert);
     meaning.severity == Severity::Critical
         && match meaning.class {
-            AlertClass::Actionable | AlertClass::UnknownCause => true,
-            AlertClass::NotOurs | AlertClass::Foreign | AlertClass::Ignored => false,
+            AlertClass::Actionable | AlertClass::UnknownCause | AlertClass::TooLarge => true,
+            AlertClass::NotOurs
+            | AlertClass::Foreign
+            | AlertClass::Ignored
+            | AlertClass::MissingData => false,
         }
 }
 
@@ -60,6 +66,17 @@ pub fn ignored(labels: &Labels, settings: &AlertmanagerSettings) -> bool {
     let name = name_of(labels);
     settings.ignore.iter().any(|ignored| ignored == name)
         || handler(name, settings).is_some_and(|handler| handler.ignore)
+}
+
+/// Grafana says that a rule has no data or could not be evaluated, with all labels of the rule: as an alert of these names,
+/// or, where the rule takes it for firing, under the rule's own name with the reason among the annotations.
+fn is_missing_data(labels: &Labels, annotations: &Labels) -> bool {
+    const NAMES: [&str; 2] = ["DatasourceNoData", "DatasourceError"];
+    const REASON: &str = "grafana_state_reason";
+    const REASONS: [&str; 2] = ["NoData", "Error"];
+    let reason = annotations.get(REASON).or_else(|| labels.get(REASON));
+    NAMES.iter().any(|name| name_of(labels).eq_ignore_ascii_case(name))
+        || reason.is_some_and(|given| given.split(',').any(|one| REASONS.contains(&one.trim())))
 }
 
 /// The first whose pattern is in the name, letter case apart.
@@ -74,9 +91,24 @@ impl Routing<'_> {
         self.scope.iter().any(|(key, ours)| labels.get(key).is_some_and(|value| value != ours))
     }
 
+    /// The meaning of an alert as a webhook brought it.
+    #[must_use]
+    pub fn of_delivery(self, alert: &InboxAlert) -> Meaning {
+        let meaning = self.meaning(&alert.labels, &alert.annotations, true);
+        match meaning.class {
+            // What is kept of its labels does not say what it is about.
+            AlertClass::Actionable | AlertClass::UnknownCause | AlertClass::NotOurs
+                if alert.too_large =>
+            {
+                Meaning { class: AlertClass::TooLarge, ..meaning }
+            }
+            _ => meaning,
+        }
+    }
+
     /// `routed` says that Alertmanager sends it to us, or would.
     #[must_use]
-    pub fn meaning(self, labels: &Labels, routed: bool) -> Meaning {
+    pub fn meaning(self, labels: &Labels, annotations: &Labels, routed: bool) -> Meaning {
         let handler = handler(name_of(labels), self.settings);
         let named_rule = handler
             .and_then(|handler| handler.rule.as_deref())
@@ -86,6 +118,7 @@ impl Routing<'_> {
             .and_then(|handler| handler.cause.clone())
             .or_else(|| labels.get("cause").filter(|c| !c.is_empty()).map(|c| Cause::new(c)))
             .filter(|cause| !cause.is_unknown());
+        let mut unknown_severity = None;
         let (severity, component, cause) = match named_rule {
             // A rule that names no cause (throughput) leaves it to the alert.
             Some(rule) => {
@@ -93,7 +126,13 @@ impl Routing<'_> {
             }
             None => (
                 handler.and_then(|handler| handler.severity).unwrap_or_else(|| {
-                    Severity::from_label(labels.get("severity").map(String::as_str))
+                    let word = labels.get("severity").map_or("", |word| word.trim());
+                    let known = self.settings.severities.of(word);
+                    if known.is_none() && !word.is_empty() {
+                        unknown_severity = Some(word.to_owned());
+                    }
+                    // Without a word, or with one that nobody knows: never the mildest.
+                    known.unwrap_or(Severity::Warning)
                 }),
                 handler.and_then(|handler| handler.component.clone()).or_else(|| {
                     let label =
@@ -107,6 +146,10 @@ impl Routing<'_> {
             AlertClass::Ignored
         } else if self.foreign(labels) {
             AlertClass::Foreign
+        } else if is_missing_data(labels, annotations) {
+            AlertClass::MissingData
+        } else if is_too_large(labels) {
+            AlertClass::TooLarge
         } else if cause.is_some() {
             AlertClass::Actionable
         } else if routed {
@@ -115,6 +158,6 @@ impl Routing<'_> {
             AlertClass::NotOurs
         };
         let rule = named_rule.map(|rule| rule.name.clone());
-        Meaning { severity, cause, rule, component, class }
+        Meaning { severity, unknown_severity, cause, rule, component, class }
     }
 }

@@ -1,10 +1,11 @@
 //! Cases of merging, classifying and witnessing alerts.
 
+mod evidence;
+
 use std::time::Duration;
 
 use super::*;
 use crate::domain::Cause;
-use crate::domain::alert::AlertClass;
 use crate::domain::reading::FailureKind;
 use crate::domain::rule::Severity;
 use crate::domain::time::after;
@@ -34,6 +35,8 @@ fn delivered(name: &str, starts: u64, received: u64, more: &[(&str, &str)]) -> I
         receiver: "mape-k".to_owned(),
         received_at: at(received),
         processed: false,
+        listed: false,
+        too_large: false,
     }
 }
 
@@ -48,12 +51,27 @@ fn entry(alert: &InboxAlert) -> ListedAlert {
         labels: alert.labels.clone(),
         annotations: Labels::new(),
         receivers: vec!["mape-k".to_owned()],
+        suppressed: None,
+        routes: vec![route("mape-k", &[])],
     }
+}
+
+fn route(receiver: &str, muted_by: &[&str]) -> AlertRoute {
+    let muted_by = muted_by.iter().map(|name| (*name).to_owned()).collect();
+    AlertRoute { receiver: receiver.to_owned(), muted_by }
 }
 
 fn listing(asked: u64, alerts: &[ListedAlert]) -> AlertListing {
     let up_for = Duration::from_secs(3600);
-    AlertListing { asked_at: at(asked), up_for, alerts: alerts.to_vec() }
+    AlertListing { asked_at: at(asked), up_for, alerts: alerts.to_vec(), tells_muting: true }
+}
+
+/// As an Alertmanager before 0.28 lists it.
+fn plain_listing(asked: u64, alerts: &[ListedAlert]) -> AlertListing {
+    let mut listing = listing(asked, alerts);
+    listing.tells_muting = false;
+    listing.alerts.iter_mut().for_each(|alert| alert.routes.clear());
+    listing
 }
 
 fn unreadable() -> ReadFailure {
@@ -103,10 +121,10 @@ impl World {
             learnt_receivers: &self.learnt,
             routing: self.routing(),
         });
-        assert_eq!(seen.failure.is_some(), listing.is_err());
+        assert_eq!(seen.view.failure.is_some(), listing.is_err());
         let now = listing.map_or(at(1_000), |listing| listing.asked_at);
         self.known.note(&seen, listing.ok(), now);
-        seen.alerts
+        seen.view.alerts
     }
 
     fn one(&mut self, inbox: &[InboxAlert], listing: Result<&AlertListing, &ReadFailure>) -> Alert {
@@ -116,7 +134,7 @@ impl World {
     }
 
     fn meaning(&self, pairs: &[(&str, &str)]) -> Meaning {
-        self.routing().meaning(&labels(pairs), true)
+        self.routing().meaning(&labels(pairs), &Labels::new(), true)
     }
 }
 
@@ -155,7 +173,10 @@ fn the_first_handler_whose_pattern_is_in_the_name_decides() {
 
     let own_label =
         world.meaning(&[("alertname", "Disk"), ("cause", "disk"), ("severity", "page")]);
-    assert_eq!((own_label.cause, own_label.severity), (Some(Cause::new("disk")), Severity::Info));
+    assert_eq!(
+        (own_label.cause, own_label.severity),
+        (Some(Cause::new("disk")), Severity::Critical)
+    );
 
     let unknown = world.meaning(&[("alertname", "Disk"), ("cause", "unknown")]);
     assert_eq!((unknown.cause, unknown.class), (None, AlertClass::UnknownCause));
@@ -228,8 +249,12 @@ fn the_list_decides_whether_a_delivered_alert_still_fires() {
     let state =
         |listing: Result<&AlertListing, &ReadFailure>| World::started().one(inbox, listing).state;
     assert_eq!(state(Ok(&listing(20, &[entry(&alert)]))), AlertState::Firing);
-    assert_eq!(state(Ok(&listing(20, &[]))), AlertState::Clear);
-    assert_eq!(state(Ok(&listing(5, &[]))), AlertState::Firing, "delivered after the list");
+    assert_eq!(state(Ok(&listing(20, &[]))), AlertState::Unconfirmed, "never in any list");
+    assert_eq!(state(Ok(&listing(5, &[]))), AlertState::Unconfirmed, "delivered after the list");
+    assert_eq!(state(Ok(&listing(5, &[entry(&alert)]))), AlertState::Firing);
+    let listed_once = InboxAlert { listed: true, ..alert.clone() };
+    let gone = World::started().one(&[listed_once], Ok(&listing(20, &[])));
+    assert_eq!((gone.state, gone.no_evidence), (AlertState::Clear, None));
     assert_eq!(state(Err(&unreadable())), AlertState::Unconfirmed);
     let young = AlertListing { up_for: Duration::from_secs(179), ..listing(20, &[]) };
     assert_eq!(state(Ok(&young)), AlertState::Unconfirmed);
@@ -335,5 +360,5 @@ fn without_alertmanager_there_are_no_alerts() {
         learnt_receivers: &world.learnt,
         routing: world.routing(),
     });
-    assert!(seen.alerts.is_empty() && seen.failure.is_none());
+    assert!(seen.view.alerts.is_empty() && seen.view.failure.is_none());
 }

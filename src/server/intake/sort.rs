@@ -7,7 +7,7 @@ use super::writer::Delivery;
 use crate::domain::alert::InboxAlert;
 use crate::domain::time::Time;
 use crate::metrics::labels::AlertOutcome;
-use crate::monitor::alerts::{Routing, ignored, is_own, wakes};
+use crate::monitor::alerts::{Routing, ignored, is_own, name_of, wakes};
 use crate::monitor::webhook::{self, DecodeError};
 
 /// One payload, sorted. Nothing in it is lost: its parts add up to what was received.
@@ -15,6 +15,7 @@ use crate::monitor::webhook::{self, DecodeError};
 pub(super) struct Sorted {
     alerts: Vec<InboxAlert>,
     urgent: Vec<bool>,
+    too_large: Vec<Option<String>>,
     receiver: String,
     truncated: bool,
     invalid: u64,
@@ -35,6 +36,7 @@ impl Sorted {
         Delivery {
             alerts: self.alerts,
             urgent: self.urgent,
+            too_large: self.too_large,
             receiver: self.receiver,
             truncated: self.truncated,
             left_out: [
@@ -54,6 +56,7 @@ pub(super) fn sort(body: &[u8], routing: Routing<'_>, now: Time) -> Result<Sorte
     let mut sorted = Sorted {
         alerts: Vec::with_capacity(delivery.alerts.len()),
         urgent: Vec::with_capacity(delivery.alerts.len()),
+        too_large: Vec::with_capacity(delivery.alerts.len()),
         receiver: delivery.receiver,
         truncated: delivery.truncated > 0,
         invalid: delivery.invalid as u64,
@@ -67,6 +70,7 @@ pub(super) fn sort(body: &[u8], routing: Routing<'_>, now: Time) -> Result<Sorte
             sorted.ignored += 1;
         } else {
             sorted.urgent.push(wakes(&alert, routing));
+            sorted.too_large.push(alert.too_large.then(|| name_of(&alert.labels).to_owned()));
             sorted.alerts.push(alert);
         }
     }

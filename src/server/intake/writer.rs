@@ -31,6 +31,8 @@ pub(super) struct Delivery {
     pub alerts: Vec<InboxAlert>,
     /// One for each alert: a critical one that may be acted on, which the loop should see at once.
     pub urgent: Vec<bool>,
+    /// One for each alert: the name of one that is too large to keep whole.
+    pub too_large: Vec<Option<String>>,
     pub receiver: String,
     pub truncated: bool,
     /// Alerts of the payload that are not stored, by why.
@@ -147,15 +149,18 @@ impl Writer {
     fn settle(&self, group: impl Iterator<Item = Delivery>, answers: &[Intake]) {
         let mut answers = answers.iter();
         let (mut critical, mut truncated) = (false, false);
+        let mut too_large = Vec::new();
         let mut waiting = Vec::new();
         for delivery in group {
             let mut accepted = 0;
             let mut duplicate = 0;
-            for (urgent, answer) in delivery.urgent.iter().zip(answers.by_ref()) {
+            let of_each = delivery.urgent.iter().zip(delivery.too_large);
+            for ((urgent, name), answer) in of_each.zip(answers.by_ref()) {
                 match answer {
                     Intake::Accepted => {
                         accepted += 1;
                         critical |= urgent;
+                        too_large.extend(name);
                     }
                     Intake::Duplicate => duplicate += 1,
                 }
@@ -168,6 +173,15 @@ impl Writer {
             }
             drop(delivery.room);
             waiting.push(delivery.answer);
+        }
+        if let Some(first) = too_large.first() {
+            self.metrics.alerts_too_large(too_large.len() as u64);
+            tracing::warn!(
+                alerts = too_large.len(),
+                first,
+                "alerts have more labels than are kept (128, 16 KiB together): they are shown, escalated when critical, \
+                 and not acted on. Shorten their labels in the rule"
+            );
         }
         for (asked, reason) in
             [(critical, WakeReason::CriticalAlert), (truncated, WakeReason::TruncatedPayload)]

@@ -28,7 +28,7 @@ fn world(value: f64) -> World {
 }
 
 fn firing(alert: Alert) -> AlertView {
-    AlertView { alerts: vec![alert], failure: None, absence_proves_clear: true }
+    AlertView { alerts: vec![alert], absence_proves_clear: true, ..AlertView::default() }
 }
 
 #[test]

@@ -253,3 +253,21 @@ fn s07_of_every_series_it_is_known_whether_it_was_read_now() {
     world.cycle();
     assert_eq!(read(&world), 0);
 }
+
+/// Issue 14: expected series that come back under another label value are told as that.
+#[test]
+fn series_that_are_there_under_another_label_value_are_told_as_a_change() {
+    let mut world = World::new().watch(rule("r"), all(&["a", "b"], FINE));
+    world.cycles(2);
+    world.answer("r", all(&["a-v2", "b-v2"], FINE));
+    let cycle = world.cycle();
+    let problem = cycle.status("r").problem.as_deref().expect("why");
+    assert!(problem.contains("0 of 2") && problem.contains("a label value changed"), "{problem}");
+    assert!(problem.contains("a-v2"), "{problem}");
+    // Only fewer: nothing changed its name.
+    let mut world = ten();
+    world.answer("r", many(5, FINE));
+    let cycle = world.cycle();
+    let problem = cycle.status("r").problem.as_deref().expect("why");
+    assert!(!problem.contains("label value"), "{problem}");
+}

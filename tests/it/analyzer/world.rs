@@ -126,6 +126,7 @@ pub fn alert(name: &str) -> Alert {
         component: None,
         class: AlertClass::Actionable,
         state: AlertState::Firing,
+        no_evidence: None,
         onset: true,
         received_at: start(),
     }
@@ -259,6 +260,7 @@ impl World {
             rule: Arc::clone(&w.rule),
             points: w.answer.clone().map(|series| series.iter().map(point).collect()),
             empty_is_clear: w.present,
+            label_change: None,
         });
         let took = Duration::from_millis(5);
         let source = |source| SourceReading { source, took, skew: None, result: Ok(()) };

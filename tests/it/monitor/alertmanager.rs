@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use mape_k::clock::Clock;
-use mape_k::domain::alert::{AlertClass, AlertState};
+use mape_k::domain::alert::{AlertClass, AlertState, NoEvidence};
 use mape_k::domain::reading::{FailureKind, Snapshot, Source};
 use mape_k::monitor::webhook::decode;
 use mape_k::monitor::{AlertmanagerSettings, Monitor, Settings};
+use serde_json::{Value, json};
 
 use super::INTERVAL;
 use super::fake::{Call, Fake, Reply, ok, prometheus};
@@ -50,34 +51,120 @@ const EMPTY_INBOX: &str = r#"{"alerts":[]}"#;
 const ONE_DELIVERED: &str = r#"{"receiver":"team.a","alerts":[{"status":"firing","labels":{"alertname":"Gone"},
   "startsAt":"2023-11-14T22:13:20.000Z","fingerprint":"f9"}]}"#;
 
+/// The same alerts as the groups of 0.28.
+fn groups() -> String {
+    let mut alerts: Value = serde_json::from_str(LISTED).expect("JSON");
+    for alert in alerts.as_array_mut().expect("a list") {
+        alert["status"]["mutedBy"] = json!([]);
+    }
+    json!([{"labels": {}, "receiver": {"name": "team.a"}, "alerts": alerts}]).to_string()
+}
+
 #[tokio::test]
-async fn what_is_listed_is_read_and_what_is_silenced_is_not() {
-    let fake = Fake::start(|call| answer(call, LISTED, TimeDelta::hours(1))).await;
+async fn what_is_listed_is_read_and_what_is_silenced_is_told_as_such() {
+    let fake = Fake::start(|call| match call.path.as_str() {
+        "/api/v2/alerts/groups" => ok(groups()),
+        _ => answer(call, "", TimeDelta::hours(1)),
+    })
+    .await;
     let seen = snapshot(&fake, Some("team.a"), EMPTY_INBOX).await;
     assert!(seen.sources.iter().any(|s| s.source == Source::Alertmanager && s.result == Ok(())));
     assert_eq!(seen.alerts.failure, None);
     let alert = &seen.alerts.alerts[..];
-    assert_eq!(alert.len(), 1, "{alert:?}");
+    assert_eq!(alert.len(), 2, "{alert:?}");
+    assert_eq!((alert[1].name.as_str(), alert[1].state), ("Quiet", AlertState::HeldBack));
     assert_eq!((alert[0].name.as_str(), alert[0].state), ("HighLatency", AlertState::Firing));
     assert_eq!((alert[0].class, alert[0].onset), (AlertClass::Actionable, false));
     assert_eq!(alert[0].description, "slow");
 
     let calls = fake.calls();
-    let list = calls.iter().find(|call| call.path == "/api/v2/alerts").expect("asked");
-    let pair = |key: &str| list.pairs[key].as_str();
-    assert_eq!((pair("active"), pair("silenced"), pair("inhibited")), ("true", "false", "false"));
-    assert_eq!(pair("receiver"), r"^team\.a$");
+    let list = calls.iter().find(|call| call.path == "/api/v2/alerts/groups").expect("asked");
+    assert_eq!(list.pairs["receiver"], r"^team\.a$");
+    assert!(calls.iter().all(|call| call.path != "/api/v2/alerts"), "the groups are enough");
+}
+
+/// W01: the recorded answer of 0.28 beside its list, which shows the muted alert as active.
+#[tokio::test]
+async fn w01_the_groups_tell_what_a_time_interval_mutes() {
+    let muted = include_str!("../../fixtures/alertmanager/groups_muted.json");
+    let fake = Fake::start(move |call| match call.path.as_str() {
+        "/api/v2/alerts/groups" => ok(muted),
+        _ => answer(call, LISTED, TimeDelta::hours(1)),
+    })
+    .await;
+    let seen = snapshot(&fake, None, EMPTY_INBOX).await;
+    let alerts = &seen.alerts.alerts[..];
+    assert_eq!((alerts.len(), alerts[0].state), (1, AlertState::HeldBack), "{alerts:?}");
+    let why = alerts[0].no_evidence.as_ref().expect("a reason").to_string();
+    assert!(why.contains("muted by time interval weekend"), "{why}");
+    assert!(!seen.alerts.muting_untold);
+}
+
+/// W01: a server without groups, or with groups that do not tell what is muted, is read by its plain list, and what only that
+/// has is no evidence; one whose groups fail is not read at all.
+#[tokio::test]
+async fn w01_the_plain_list_is_read_where_the_groups_do_not_tell_and_not_where_they_fail() {
+    let of_old = groups().replace(r#","mutedBy":[]"#, "").replace(r#""mutedBy":[],"#, "");
+    assert!(!of_old.contains("mutedBy"));
+    for groups in [
+        Reply::With(404, "404 page not found".to_owned()),
+        Reply::With(405, String::new()),
+        Reply::With(501, String::new()),
+        ok("[]"),
+        ok(LISTED),
+        ok("<html>"),
+        ok(of_old),
+    ] {
+        let said = groups.clone();
+        let fake = Fake::start(move |call| match call.path.as_str() {
+            "/api/v2/alerts/groups" => groups.clone(),
+            _ => answer(call, LISTED, TimeDelta::hours(1)),
+        })
+        .await;
+        let seen = snapshot(&fake, None, EMPTY_INBOX).await;
+        let states: Vec<AlertState> = seen.alerts.alerts.iter().map(|a| a.state).collect();
+        assert_eq!(states, [AlertState::HeldBack; 2], "{said:?}");
+        assert!(seen.alerts.muting_untold, "{said:?}");
+        // The same, delivered.
+        let mut alerts: Value = serde_json::from_str(LISTED).expect("JSON");
+        for alert in alerts.as_array_mut().expect("a list") {
+            alert["status"] = json!("firing");
+        }
+        let delivered = json!({"receiver": "team.a", "alerts": alerts}).to_string();
+        let seen = snapshot(&fake, None, &delivered).await;
+        assert_eq!(seen.alerts.alerts[0].state, AlertState::Firing, "{said:?}");
+        assert_eq!(seen.alerts.alerts[1].state, AlertState::HeldBack, "{said:?}: silenced");
+    }
+    for groups in
+        [Reply::With(500, "boom".to_owned()), Reply::With(503, String::new()), Reply::Hang]
+    {
+        let fake = Fake::start(move |call| match call.path.as_str() {
+            "/api/v2/alerts/groups" => groups.clone(),
+            _ => answer(call, LISTED, TimeDelta::hours(1)),
+        })
+        .await;
+        let seen = snapshot(&fake, None, ONE_DELIVERED).await;
+        let failure = seen.alerts.failure.as_ref().expect("told");
+        assert!(failure.text.contains("GET /api/v2/alerts/groups"), "{failure}");
+        assert_eq!(seen.alerts.alerts[0].state, AlertState::Unconfirmed);
+    }
 }
 
 #[tokio::test]
 async fn absence_is_believed_only_of_an_alertmanager_that_has_been_up_for_three_minutes() {
     for (up_for, state) in [
         (TimeDelta::seconds(170), AlertState::Unconfirmed),
-        (TimeDelta::seconds(190), AlertState::Clear),
+        // Old enough to be believed, and it never had this one.
+        (TimeDelta::seconds(190), AlertState::Unconfirmed),
     ] {
         let fake = Fake::start(move |call| answer(call, "[]", up_for)).await;
         let seen = snapshot(&fake, None, ONE_DELIVERED).await;
         assert_eq!(seen.alerts.alerts[0].state, state);
+        let unlisted = seen.alerts.alerts[0].no_evidence == Some(NoEvidence::Unlisted);
+        assert_eq!(
+            (seen.alerts.absence_proves_clear, unlisted),
+            (up_for >= TimeDelta::minutes(3), up_for >= TimeDelta::minutes(3))
+        );
     }
 }
 

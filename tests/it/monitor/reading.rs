@@ -193,3 +193,23 @@ async fn after_an_action_a_counter_looks_only_at_what_came_after_it() {
     assert!(asked("[90s]"));
     assert!(!asked("[300s]"));
 }
+
+/// Issue 14: the series of a rule are gone because a label value changed, and the hint says so; without any series it does not.
+#[tokio::test]
+async fn a_changed_label_value_is_named_where_the_metric_has_other_series() {
+    let latency = || vec![(*shipped_rules()[0]).clone()];
+    let hint = async |there: &'static [(&'static str, &'static str)]| {
+        let fake = Fake::start(move |call| {
+            let of_others = call.query().starts_with("max by (quantile) (");
+            prometheus(call, if of_others { there } else { &[] })
+        })
+        .await;
+        observe(settings(&fake.url, latency())).await.readings[0].label_change.clone()
+    };
+    let changed = hint(&[(r#"{"quantile":"0.950"}"#, "1"), (r#"{"quantile":"0.5"}"#, "1")]).await;
+    let changed = changed.expect("a hint");
+    assert!(changed.contains(r#"quantile="0.95""#) && changed.contains(r#""0.950""#), "{changed}");
+    let renamed = hint(&[("{}", "1")]).await.expect("a hint");
+    assert!(renamed.contains("no such label"), "{renamed}");
+    assert_eq!(hint(&[]).await, None);
+}

@@ -321,6 +321,7 @@ pub fn violation(fingerprint: &str, component: &str, at: Time) -> Violation {
         flapping: false,
         actionable: true,
         confirmed: true,
+        no_evidence: None,
     }
 }
 

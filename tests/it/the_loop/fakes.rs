@@ -20,6 +20,8 @@ use crate::support::ports::free_port;
 pub enum Mood {
     Well,
     Answers(u16),
+    /// It answers well, so late.
+    Slow(Duration),
     Hangs,
     /// Nobody listens, and open connections are cut.
     Gone,
@@ -105,7 +107,10 @@ async fn respond<S: Answers>(state: &Mutex<S>, mood: Mood, uri: &Uri, body: &Byt
         url::form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()).into_owned().collect();
     pairs.extend(url::form_urlencoded::parse(body).into_owned());
     match mood {
-        Mood::Well => {
+        Mood::Well | Mood::Slow(_) => {
+            if let Mood::Slow(late) = mood {
+                tokio::time::sleep(late).await;
+            }
             let answer = state.lock().expect("no panic before").answer(uri.path(), &pairs);
             axum::Json(answer).into_response()
         }
@@ -166,10 +171,14 @@ impl Answers for Series {
     }
 }
 
-/// What Alertmanager lists; it has been up for long.
+/// What Alertmanager lists; it has been up for long. It answers as 0.28 does, or as 0.25, whose groups do not tell what a
+/// time interval mutes.
 #[derive(Default)]
 pub struct Alerts {
     pub active: BTreeMap<String, Value>,
+    /// Time intervals that mute the one route, to `mape-k`.
+    pub muted_by: Vec<&'static str>,
+    pub is_old: bool,
 }
 
 /// One beginning for all: nothing is computed from it.
@@ -177,18 +186,23 @@ pub const STARTS_AT: &str = "2026-01-01T00:00:00Z";
 
 impl Alerts {
     pub fn fire(&mut self, fingerprint: &str, labels: &Value) {
-        self.put(fingerprint, labels, &json!([]));
+        self.put(fingerprint, labels, &json!({"silencedBy": [], "inhibitedBy": []}));
     }
 
     pub fn silence(&mut self, fingerprint: &str, labels: &Value) {
-        self.put(fingerprint, labels, &json!(["a person"]));
+        self.put(fingerprint, labels, &json!({"silencedBy": ["a person"], "inhibitedBy": []}));
     }
 
-    fn put(&mut self, fingerprint: &str, labels: &Value, silenced_by: &Value) {
+    pub fn inhibit(&mut self, fingerprint: &str, labels: &Value) {
+        self.put(fingerprint, labels, &json!({"silencedBy": [], "inhibitedBy": ["a bigger one"]}));
+    }
+
+    fn put(&mut self, fingerprint: &str, labels: &Value, by: &Value) {
+        let mut status = json!({"state": "active"});
+        status.as_object_mut().expect("an object").extend(by.as_object().expect("lists").clone());
         let alert = json!({
             "fingerprint": fingerprint, "startsAt": STARTS_AT, "labels": labels, "annotations": {},
-            "receivers": [{"name": "mape-k"}],
-            "status": {"state": "active", "silencedBy": silenced_by, "inhibitedBy": []}
+            "receivers": [{"name": "mape-k"}], "status": status
         });
         self.active.insert(fingerprint.to_owned(), alert);
     }
@@ -203,6 +217,15 @@ impl Answers for Alerts {
         if path.ends_with("/status") {
             return json!({"uptime": (Utc::now() - TimeDelta::hours(1)).to_rfc3339(), "cluster": {}});
         }
-        json!(self.active.values().collect::<Vec<_>>())
+        let mut alerts: Vec<Value> = self.active.values().cloned().collect();
+        if !path.ends_with("/groups") {
+            return json!(alerts);
+        }
+        if !self.is_old {
+            for alert in &mut alerts {
+                alert["status"]["mutedBy"] = json!(self.muted_by);
+            }
+        }
+        json!([{"labels": {}, "receiver": {"name": "mape-k"}, "alerts": alerts}])
     }
 }

@@ -85,6 +85,7 @@ pub fn latency() -> ActiveViolation {
         actionable: true,
         flapping: false,
         confirmed: true,
+        no_evidence: None,
     }
 }
 

@@ -1,0 +1,107 @@
+//! Alerts that people are told of because the loop does nothing about them: critical ones of unknown cause, too large or
+//! not confirmed, and Grafana's reports of missing data.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::analyzer::alert_fingerprint;
+use crate::domain::alert::{Alert, AlertClass, AlertState, NoEvidence};
+use crate::domain::escalation::EscalationReason as Reason;
+use crate::domain::reading::Snapshot;
+use crate::domain::rule::Severity;
+use crate::domain::time::since;
+use crate::escalation::Wanted;
+
+/// One record stands for all that Grafana misses: a data source that is away is one trouble of many rules.
+const GRAFANA: &str = "grafana";
+
+/// Rules of Grafana named in it.
+const NAMED: usize = 5;
+
+/// `active`: fingerprints of the active violations.
+pub(super) fn wanted(
+    snapshot: &Snapshot,
+    active: &BTreeSet<String>,
+    interval: Duration,
+) -> Vec<Wanted> {
+    let alerts = &snapshot.alerts.alerts;
+    let age = |alert: &Alert| since(snapshot.at, alert.received_at);
+    let critical = alerts.iter().filter(|alert| alert.severity == Severity::Critical);
+    let of_one = critical.filter_map(|alert| match (alert.class, &alert.no_evidence) {
+        (AlertClass::TooLarge, _) if is_told(alert) => Some(one(
+            Reason::UnknownAlert,
+            alert,
+            "critical alert with more labels than are kept (128, 16 KiB together), so that nothing is done about it",
+        )),
+        (AlertClass::Actionable | AlertClass::UnknownCause, Some(NoEvidence::Unlisted)) => {
+            // The list may be behind for a cycle, and an alert that came and went at once is no news.
+            (age(alert) > interval * 2).then(|| {
+                let why = "critical alert that only a webhook brought: Alertmanager's list (alertmanager.url) does not \
+                           have it, so that nothing is done about it";
+                one(Reason::UnconfirmedAlert, alert, why)
+            })
+        }
+        (AlertClass::UnknownCause, why) if is_told(alert) => {
+            // One that cleared long ago and is only unconfirmed since Alertmanager restarted is no news.
+            let fresh = age(alert) <= interval * 3;
+            let is_active = || active.contains(&alert_fingerprint(&alert.fingerprint));
+            let stands = match why {
+                None | Some(NoEvidence::MutingUnknown) => true,
+                Some(NoEvidence::ListUnread | NoEvidence::ListYoung) => fresh || is_active(),
+                Some(NoEvidence::NotListedYet | NoEvidence::Unlisted | NoEvidence::HeldBack(_)) => false,
+            };
+            stands.then(|| {
+                let why = "critical alert without a known cause (alertmanager.handlers)";
+                one(Reason::UnknownAlert, alert, why)
+            })
+        }
+        _ => None,
+    });
+    of_one.chain(missing_data(alerts)).collect()
+}
+
+/// Not over, and not one that somebody has silenced.
+fn is_told(alert: &Alert) -> bool {
+    match alert.state {
+        AlertState::Firing | AlertState::Unconfirmed => true,
+        AlertState::HeldBack => alert.no_evidence == Some(NoEvidence::MutingUnknown),
+        AlertState::Clear => false,
+    }
+}
+
+fn one(reason: Reason, alert: &Alert, why: &str) -> Wanted {
+    Wanted {
+        reason,
+        cause: None,
+        component: alert.component.clone(),
+        subject: alert.name.clone(),
+        detail: format!("{why}: {}", alert.description),
+        evidence: vec![alert_fingerprint(&alert.fingerprint)],
+    }
+}
+
+fn missing_data(alerts: &[Alert]) -> Option<Wanted> {
+    let missing: Vec<&Alert> = alerts
+        .iter()
+        .filter(|alert| alert.class == AlertClass::MissingData && is_told(alert))
+        .collect();
+    let rules: BTreeSet<&str> = missing
+        .iter()
+        .map(|alert| alert.labels.get("rulename").map_or(alert.name.as_str(), String::as_str))
+        .collect();
+    let named: Vec<&str> = rules.iter().take(NAMED).copied().collect();
+    let rest = rules.len() - named.len();
+    let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    (!missing.is_empty()).then(|| Wanted {
+        reason: Reason::DataMissing,
+        cause: None,
+        component: None,
+        subject: GRAFANA.to_owned(),
+        detail: format!(
+            "Grafana has no data for, or cannot evaluate, {}{rest}: missing data is no evidence, and nothing is done \
+             about it. Check the data source",
+            named.join(", ")
+        ),
+        evidence: missing.iter().map(|alert| alert_fingerprint(&alert.fingerprint)).collect(),
+    })
+}
