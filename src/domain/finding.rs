@@ -27,6 +27,8 @@ pub enum FindingKind {
     ConfigError,
     ProbeFailing,
     Evicted,
+    /// It has ended for good for another reason than an eviction.
+    PodFailed,
     StuckTerminating,
     JobFailed,
     RolloutStuck,
@@ -41,7 +43,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// Those of the cluster.
-    pub const CLUSTER: [Self; 16] = [
+    pub const CLUSTER: [Self; 17] = [
         Self::CrashLoop,
         Self::ImagePull,
         Self::OomKilled,
@@ -50,6 +52,7 @@ impl FindingKind {
         Self::ConfigError,
         Self::ProbeFailing,
         Self::Evicted,
+        Self::PodFailed,
         Self::StuckTerminating,
         Self::JobFailed,
         Self::RolloutStuck,
@@ -71,6 +74,7 @@ impl FindingKind {
             Self::ConfigError => "config_error",
             Self::ProbeFailing => "probe_failing",
             Self::Evicted => "evicted",
+            Self::PodFailed => "pod_failed",
             Self::StuckTerminating => "stuck_terminating",
             Self::JobFailed => "job_failed",
             Self::RolloutStuck => "rollout_stuck",
@@ -99,6 +103,7 @@ impl FindingKind {
             | Self::ConfigError
             | Self::ProbeFailing
             | Self::Evicted
+            | Self::PodFailed
             | Self::StuckTerminating
             | Self::RolloutStuck
             | Self::ReplicasMissing => IncidentClass::Availability,

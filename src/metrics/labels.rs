@@ -6,6 +6,7 @@
 use crate::domain::Cause;
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::PatternKind;
+use crate::domain::cluster::WordKind;
 use crate::domain::cycle::{CycleStatus, Hold, Impossibility, Ineligibility, Phase, Verdict};
 use crate::domain::decision::Sev;
 use crate::domain::escalation::EscalationReason;
@@ -48,7 +49,8 @@ domain_labels!(
     Severity,
     Sev,
     IncidentClass,
-    NotifierName
+    NotifierName,
+    WordKind
 );
 
 /// One list of variants with their texts, so that no variant can lack a series or a name.

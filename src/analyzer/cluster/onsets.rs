@@ -125,6 +125,7 @@ fn is_unseen(subject: &Subject, reading: &ClusterReading) -> bool {
         | FindingKind::ConfigError
         | FindingKind::ProbeFailing
         | FindingKind::Evicted
+        | FindingKind::PodFailed
         | FindingKind::StuckTerminating => &[Kind::Pods, Kind::Jobs],
         // The loop's own records have their own beginning.
         FindingKind::Loop(_) => &[],
