@@ -34,10 +34,13 @@ pub(super) fn look<'a>(
     pod: &'a Pod,
     symptoms: &mut Vec<Symptom<'a>>,
 ) {
-    // Once the pod is initialized, what still runs among its init containers is a sidecar, a container as any other.
+    // Once the pod is initialized, a sidecar among its init containers is a container as any other.
     let is_initialized =
         pod.conditions.iter().any(|c| c.name == "Initialized" && c.status == Some(true));
-    let init = pod.init_containers.iter().map(|container| (container, !is_initialized));
+    let init = pod.init_containers.iter().map(|container| {
+        let is_sidecar = container.restart_policy == RestartPolicy::Always;
+        (container, !(is_initialized && is_sidecar))
+    });
     for (container, is_init) in init.chain(pod.containers.iter().map(|c| (c, false))) {
         let look = Look { index, who, pod, container, is_init };
         symptoms.extend(look.state());

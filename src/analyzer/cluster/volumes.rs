@@ -70,6 +70,7 @@ fn pending(index: &Index, claim: &Claim, users: &[(Who, &Pod)]) -> Option<(Strin
             "" => "no storage class".to_owned(),
             class => format!("storage class {class}"),
         };
-        (format!("The claim {} is not bound ({class}): {why}", claim.name), at)
+        let unbound = format!("The claim {} is not bound ({class})", claim.name);
+        (format!("{}.", joined(&[&unbound, &why], ": ")), at)
     })
 }
