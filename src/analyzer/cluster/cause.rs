@@ -157,9 +157,8 @@ pub(super) fn hook_error<'a>(index: &Index<'a>, pod: &'a Pod) -> Option<String> 
 
 /// A pod of the owner that had to make room for another one: it goes, or has gone and left the scheduler's event.
 pub(super) fn preemption<'a>(index: &Index<'a>, who: Who<'a>) -> Option<String> {
-    let leaving = index.pods(who).iter().filter(|pod| pod.delete_by.is_some());
-    let of_pod =
-        leaving.filter_map(|pod| Some(format!("{}: {}", pod.name, disruption(pod)?))).next();
+    let mut leaving = index.pods(who).iter().filter(|pod| pod.delete_by.is_some());
+    let of_pod = leaving.find_map(|pod| Some(format!("{}: {}", pod.name, disruption(pod)?)));
     of_pod.or_else(|| {
         let is_own = |event: &&Event| {
             event.namespace == who.namespace

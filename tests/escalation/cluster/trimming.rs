@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mape_k::domain::cluster::{ContainerState, Kind, Owner, Pod, RestartPolicy, Workload};
+use mape_k::domain::cluster::RestartPolicy::{Always, Never, OnFailure};
+use mape_k::domain::cluster::{ContainerState, Kind, Owner, Pod, Workload};
 use mape_k::monitor::cluster::trim::{Trimmed, trim_json};
 use serde_json::{Value, json};
 
@@ -220,7 +221,6 @@ fn containers_tell_whether_the_pod_is_there_for_them_and_what_follows_their_end(
         let all = pod.init_containers.iter().chain(&pod.containers);
         all.map(|container| container.restart_policy).collect::<Vec<_>>()
     };
-    use RestartPolicy::{Always, Never, OnFailure};
     assert_eq!(policies("Always"), [OnFailure, Always, Always]);
     assert_eq!(policies("OnFailure"), [OnFailure, Always, OnFailure]);
     assert_eq!(policies("Never"), [Never, Always, Never]);

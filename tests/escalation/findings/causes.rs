@@ -224,7 +224,9 @@ fn w04_an_empty_message_leaves_no_stray_punctuation() {
     for file in names("found") {
         for fields in [&["message"][..], &["reason"], &["message", "reason"]] {
             let mut objects = objects(&format!("found/{file}"));
-            objects.iter_mut().for_each(|object| blank(object, fields, &keep));
+            for object in &mut objects {
+                blank(object, fields, &keep);
+            }
             for finding in find(&reading_of(objects)) {
                 seen += 1;
                 let text = &finding.reason;

@@ -36,7 +36,9 @@ pub fn ended(code: i32, reason: &str, from: i64, to: i64) -> Value {
 }
 
 pub fn container(name: &str, ready: bool, state: Value) -> Value {
-    json!({ "name": name, "ready": ready, "restartCount": 0, "state": state, "lastState": {} })
+    let mut status = json!({ "name": name, "ready": ready, "restartCount": 0, "lastState": {} });
+    status["state"] = state;
+    status
 }
 
 /// A pod of its own that was placed ten hours ago, and has been as ready as it is now for so many minutes.

@@ -222,7 +222,11 @@ fn w05_a_pod_whose_main_container_is_through_is_judged_by_it() {
             assert!(lines(&[pod]).is_empty(), "{policy}, {sidecar}: it is done");
         }
         let pod = with("Never", default, failed(), &[(sidecar, true)]);
-        assert_eq!(lines(&[pod.clone()]), ["pod_failed load-x 0/1 [load-x]"], "{sidecar}");
+        assert_eq!(
+            lines(std::slice::from_ref(&pod)),
+            ["pod_failed load-x 0/1 [load-x]"],
+            "{sidecar}"
+        );
         let of_job = lines(&[of("Job", "load", pod)]);
         assert_eq!(of_job, ["pod_failed load - [load-x]"], "its job waits for the sidecar");
     }
@@ -249,7 +253,7 @@ fn w05_a_native_sidecar_outlives_nothing() {
     pod["spec"]["restartPolicy"] = json!("OnFailure");
     pod["spec"]["initContainers"] = json!([{ "name": "mesh", "restartPolicy": "Always" }]);
     pod["status"]["initContainerStatuses"] = json!([container("mesh", true, running(60))]);
-    assert!(lines(&[pod.clone()]).is_empty());
+    assert!(lines(std::slice::from_ref(&pod)).is_empty());
     pod["status"]["initContainerStatuses"][0]["state"] = ended(1, "Error", 60, 30);
     pod["status"]["initContainerStatuses"][0]["ready"] = json!(false);
     pod["status"]["containerStatuses"][0] = container("load", true, running(60));

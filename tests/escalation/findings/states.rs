@@ -61,7 +61,7 @@ fn stuck(minutes: i64) -> Vec<(Value, &'static str, Vec<&'static str>)> {
 fn w03_what_is_not_ready_for_minutes_is_found_whatever_its_object_shows() {
     for (pod, kind, words) in stuck(12) {
         let name = pod["metadata"]["name"].as_str().expect("a name").to_owned();
-        assert_eq!(lines(&[pod.clone()]), [format!("{kind} {name} 0/1 [{name}]")]);
+        assert_eq!(lines(std::slice::from_ref(&pod)), [format!("{kind} {name} 0/1 [{name}]")]);
         let reason = reason(kind, &[pod]);
         for word in words {
             assert!(reason.contains(word), "{name}: {word:?} is not in {reason:?}");
@@ -69,7 +69,7 @@ fn w03_what_is_not_ready_for_minutes_is_found_whatever_its_object_shows() {
     }
     // Twins: a moment ago, and ready since.
     for (pod, ..) in stuck(4) {
-        assert!(lines(&[pod.clone()]).is_empty(), "{pod:#}");
+        assert!(lines(std::slice::from_ref(&pod)).is_empty(), "{pod:#}");
     }
     for (mut pod, ..) in stuck(12) {
         pod["status"]["conditions"][2]["status"] = json!("True");
@@ -77,7 +77,7 @@ fn w03_what_is_not_ready_for_minutes_is_found_whatever_its_object_shows() {
             container["ready"] = json!(true);
             container["state"] = running(12);
         }
-        assert!(lines(&[pod.clone()]).is_empty(), "{pod:#}");
+        assert!(lines(std::slice::from_ref(&pod)).is_empty(), "{pod:#}");
     }
 }
 

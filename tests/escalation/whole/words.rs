@@ -4,6 +4,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::town::Town;
+use crate::notify::fake_slack::Asked;
 
 /// A replica of payments that has waited for this for half an hour.
 fn waiting(reason: &str) -> Value {
@@ -32,7 +33,7 @@ async fn w03_an_unknown_waiting_reason_reaches_people_with_its_words_and_is_coun
     for _ in 0..3 {
         running.cycle().await;
     }
-    let told: String = town.posted().iter().map(|asked| asked.shown()).collect();
+    let told: String = town.posted().iter().map(Asked::shown).collect();
     assert!(told.contains("CheckpointRestoring: restoring from node n7"), "{told}");
     assert!((running.metric(COUNTED) - 1.0).abs() < f64::EPSILON, "once, however many cycles");
 
