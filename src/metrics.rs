@@ -15,7 +15,7 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::Analysis;
-use crate::domain::cluster::{Kind, UnreadObject};
+use crate::domain::cluster::{Kind, UnreadObject, WordKind};
 use crate::domain::cycle::{CycleReport, Trigger, Verdict};
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::escalation::EscalationReason;
@@ -147,6 +147,11 @@ impl Metrics {
                 self.action.remedy_effectiveness.set(*cause, action, effectiveness);
             }
         }
+    }
+
+    /// A phase or reason of a pod was seen for the first time that no list of ours has.
+    pub fn unknown_word(&self, kind: WordKind) {
+        self.people.unknown_words.add(kind, 1);
     }
 
     /// A decision over incidents that are new, worse or due.

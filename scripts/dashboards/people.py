@@ -94,6 +94,7 @@ def people():
             "Incidents that last, by severity.\n\nGrows while nothing is told: see row 'Notification'.",
             Query(largest("mape_k_incidents_open", by="severity"), "{{severity}}"),
             unit="none",
+            width=6,
             stack=True,
         ),
         series(
@@ -102,7 +103,17 @@ def people():
             " means.",
             Query(largest("mape_k_findings_active", by="class"), "{{class}}"),
             unit="none",
+            width=6,
             stack=True,
+        ),
+        series(
+            "Unknown words of the cluster",
+            "Phases and reasons of pods that this version of mape-k does not know, counted when each is first"
+            " seen.\n\nThe log names them. A pod that is not ready is a finding whatever its words are; report new ones,"
+            " so that they get advice of their own.",
+            Query(per_hour("mape_k_cluster_unknown_words_total", by="kind"), "{{kind}}"),
+            unit="none",
+            width=6,
         ),
         series(
             "Decisions per hour",
@@ -111,6 +122,7 @@ def people():
             Query(per_hour("mape_k_escalation_decisions_total", by="severity"), "{{severity}}"),
             Query(per_hour("mape_k_escalation_fallbacks_total"), "fallbacks"),
             unit="none",
+            width=6,
         ),
         row("Notification"),
         series(

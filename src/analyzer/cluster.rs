@@ -10,19 +10,23 @@
 //! |---|---|
 //! | critical | the owner is down (0 ready of at least 1 desired), or a claim is lost |
 //! | info | replicas missing, pending or a probe failing while a rollout is under way, within its deadline and within `maxUnavailable`; or a cordoned node is not ready; or of a node that is being removed |
-//! | high | the owner is degraded; or it crashes, fails at its start, cannot be started, has failed as a job, is stuck in its rollout, or is a node that is not ready |
+//! | high | the owner is degraded; or it crashes, fails at its start, cannot be started, has ended for good, has failed as a job, is stuck in its rollout, or is a node that is not ready |
 //! | warning | all else: nothing is missing yet |
 
 mod advice;
+mod cause;
 mod containers;
+mod failed;
 mod index;
 mod jobs;
 mod logs;
+mod missing;
 mod nodes;
 mod onsets;
 mod pods;
 mod sets;
 mod symptom;
+mod vocabulary;
 mod volumes;
 mod workloads;
 
@@ -31,6 +35,7 @@ use std::time::Duration;
 
 pub use logs::{LogOf, log_of};
 pub use onsets::Onsets;
+pub use vocabulary::unknown_words;
 
 use crate::domain::Labels;
 use crate::domain::catalogue::{Catalogue, Service, Tier};
@@ -107,6 +112,7 @@ fn finding<'a>(
     let within_rollout =
         index.workload(who).is_some_and(|workload| workloads::is_within_rollout(index, workload));
     let service = if who.is_node() { None } else { service(index, catalogue, who) };
+    let may_undo = symptoms.iter().all(|s| workloads::may_undo(index, who, &s.pods));
     let pods: BTreeSet<&str> = symptoms.iter().flat_map(|s| s.pods.iter().copied()).collect();
     let mut finding = Finding {
         kind,
@@ -129,7 +135,7 @@ fn finding<'a>(
         exit_code: symptoms.iter().find_map(|s| s.exit_code),
         log_lines: Vec::new(),
         since: symptoms.iter().filter_map(|s| s.since).min().unwrap_or(index.now),
-        recommendation: advice::recommendation(who, kind, symptoms),
+        recommendation: advice::recommendation(who, kind, symptoms, may_undo),
         record: None,
     };
     finding.severity = severity(&finding, index.is_on_purpose(who, kind));
@@ -185,6 +191,7 @@ fn severity(finding: &Finding, is_on_purpose: bool) -> FindingSeverity {
         | Kind::InitFailed
         | Kind::ConfigError
         | Kind::JobFailed
+        | Kind::PodFailed
         | Kind::RolloutStuck
         | Kind::NodeNotReady => FindingSeverity::High,
         Kind::OomKilled

@@ -24,6 +24,7 @@ use super::assess::{Assessor, within};
 use super::{Cycle, Run};
 use crate::analyzer::cluster::Onsets;
 use crate::config::CatalogueFile;
+use crate::domain::cluster::UnknownWord;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase};
 use crate::domain::decision::Decision;
 use crate::domain::escalation::Escalation;
@@ -72,6 +73,8 @@ pub struct People {
     settings: crate::escalation::settings::Settings,
     board: IncidentBoard,
     onsets: Onsets,
+    /// Words of the cluster that no list has and that were logged.
+    unknown: BTreeSet<UnknownWord>,
     /// The loop's own records that are open, as last heard of, and whether that was in this cycle.
     records: Vec<Escalation>,
     heard: bool,

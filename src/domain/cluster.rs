@@ -129,6 +129,21 @@ pub struct Cluster {
     pub claims: Vec<Arc<Claim>>,
 }
 
+/// Where a word stands that Kubernetes chooses and no list of ours has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum WordKind {
+    PodPhase,
+    PodReason,
+    WaitingReason,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnknownWord {
+    pub kind: WordKind,
+    pub word: String,
+}
+
 /// Who made an object, and so answers for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Owner {
@@ -170,6 +185,8 @@ pub struct Pod {
     pub containers: Vec<Container>,
     /// Names of the volume claims it mounts.
     pub claims: Vec<String>,
+    /// Condition types of its readiness gates: it is ready only once each of them is True.
+    pub gates: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -180,6 +197,19 @@ pub struct Container {
     pub state: ContainerState,
     /// How it ended the last time.
     pub last: Option<Terminated>,
+    /// What the kubelet does once it has ended.
+    pub restart_policy: RestartPolicy,
+    /// The pod is there for it; the others (proxies, log shippers) only serve it.
+    pub is_main: bool,
+}
+
+/// When the kubelet starts a container again that has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RestartPolicy {
+    #[default]
+    Always,
+    OnFailure,
+    Never,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -233,6 +263,11 @@ pub struct Workload {
     /// A stateful set's: it goes from one revision to another. `updated` alone does not tell, for the controller leaves
     /// pods that terminate out of it.
     pub is_between_revisions: bool,
+    /// How many replicas the rollout is to bring to the new revision: fewer than desired under a partition, none where
+    /// pods are replaced by hand (`OnDelete`).
+    pub to_update: u32,
+    /// The revision that a stateful set's new pods are of, as their label `controller-revision-hash` has it.
+    pub update_revision: String,
     /// How many may be away during a rollout; all of them when it recreates.
     pub max_unavailable: u32,
     /// How long a rollout may take without progress.

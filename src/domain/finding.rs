@@ -30,6 +30,8 @@ pub enum FindingKind {
     ConfigError,
     ProbeFailing,
     Evicted,
+    /// It has ended for good for another reason than an eviction.
+    PodFailed,
     StuckTerminating,
     JobFailed,
     RolloutStuck,
@@ -45,7 +47,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// Those of the cluster.
-    pub const CLUSTER: [Self; 16] = [
+    pub const CLUSTER: [Self; 17] = [
         Self::CrashLoop,
         Self::ImagePull,
         Self::OomKilled,
@@ -54,6 +56,7 @@ impl FindingKind {
         Self::ConfigError,
         Self::ProbeFailing,
         Self::Evicted,
+        Self::PodFailed,
         Self::StuckTerminating,
         Self::JobFailed,
         Self::RolloutStuck,
@@ -85,6 +88,7 @@ impl FindingKind {
             | Self::ConfigError
             | Self::ProbeFailing
             | Self::Evicted
+            | Self::PodFailed
             | Self::StuckTerminating
             | Self::RolloutStuck
             | Self::ReplicasMissing => IncidentClass::Availability,

@@ -3,6 +3,7 @@
 use prometheus::{Gauge, IntCounter};
 
 use super::family::{Counters, Families, Gauges};
+use crate::domain::cluster::WordKind;
 use crate::domain::decision::Sev;
 use crate::domain::finding::IncidentClass;
 
@@ -10,6 +11,7 @@ use crate::domain::finding::IncidentClass;
 pub(super) struct PeopleSeries {
     pub failed_in_a_row: Gauge,
     pub findings: Gauges<IncidentClass>,
+    pub unknown_words: Counters<WordKind>,
     pub incidents: Gauges<Sev>,
     pub decisions: Counters<Sev>,
     pub fallbacks: IntCounter,
@@ -26,6 +28,11 @@ impl PeopleSeries {
                 "mape_k_findings_active",
                 "Findings of the last cycle, the loop's own escalations (class loop) among them.",
                 "class",
+            ),
+            unknown_words: f.counters(
+                "mape_k_cluster_unknown_words_total",
+                "Phases and reasons of pods that this version does not know, each counted when it is first seen.",
+                "kind",
             ),
             incidents: f.gauges(
                 "mape_k_incidents_open",

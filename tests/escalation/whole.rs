@@ -14,3 +14,4 @@ mod files;
 mod origin;
 mod situations;
 mod town;
+mod words;

@@ -3,7 +3,12 @@
 use super::symptom::{Symptom, Who};
 use crate::domain::finding::FindingKind;
 
-pub(super) fn recommendation(who: Who, kind: FindingKind, symptoms: &[Symptom]) -> String {
+pub(super) fn recommendation(
+    who: Who,
+    kind: FindingKind,
+    symptoms: &[Symptom],
+    may_undo: bool,
+) -> String {
     let first = symptoms.first();
     let ns = who.namespace;
     let pod = first.and_then(|s| s.pods.first().copied());
@@ -13,7 +18,7 @@ pub(super) fn recommendation(who: Who, kind: FindingKind, symptoms: &[Symptom]) 
     let of_container = container.map_or_else(String::new, |name| format!(" -c {name}"));
     let target = target(who);
     let undo = match who.kind {
-        "Deployment" | "StatefulSet" | "DaemonSet" => {
+        "Deployment" | "StatefulSet" | "DaemonSet" if may_undo => {
             format!("; if a rollout brought it: `kubectl -n {ns} rollout undo {target}`")
         }
         _ => String::new(),
@@ -40,10 +45,16 @@ pub(super) fn recommendation(who: Who, kind: FindingKind, symptoms: &[Symptom]) 
             "Create or correct the config map, secret or key it names: `kubectl -n {ns} describe pod {pod_name}`"
         ),
         FindingKind::ProbeFailing => format!(
-            "See what the probe gets: `kubectl -n {ns} describe pod {pod_name}` and `kubectl -n {ns} logs {pod_name}{of_container} --tail=100`"
+            "See what its probe or readiness gate waits for: `kubectl -n {ns} describe pod {pod_name}` and `kubectl -n {ns} logs {pod_name}{of_container} --tail=100`"
         ),
         FindingKind::Evicted => format!(
             "Relieve its node or set requests to what it uses: `kubectl -n {ns} describe pod {pod_name}`, `kubectl top nodes`"
+        ),
+        FindingKind::PodFailed if who.kind == "Pod" => format!(
+            "See why it ended: `kubectl -n {ns} describe pod {pod_name}`, `kubectl -n {ns} logs {pod_name}{of_container}`; nothing replaces a pod of its own: delete it and make it again"
+        ),
+        FindingKind::PodFailed => format!(
+            "See why it ended, or why its node did not take it: `kubectl -n {ns} describe pod {pod_name}`; then free or add capacity, or mend the node or the pod's requests"
         ),
         FindingKind::StuckTerminating => format!(
             "Look at its node and finalizers: `kubectl -n {ns} get pod {pod_name} -o yaml`; delete it by force only when its node is known to be off: `kubectl -n {ns} delete pod {pod_name} --grace-period=0 --force`"

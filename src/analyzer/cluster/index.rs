@@ -6,7 +6,7 @@ use super::jobs::Jobs;
 use super::onsets::Wish;
 use super::sets::{self, Sets};
 use super::symptom::Who;
-use super::{EXPLAINS, Onsets, nodes};
+use super::{EXPLAINS, Onsets, RECENT, nodes};
 use crate::domain::Labels;
 use crate::domain::cluster::{
     Claim, ClusterReading, Event, Kind, Node, Pod, Workload, WorkloadKind,
@@ -24,6 +24,7 @@ pub(super) struct Index<'a> {
     workloads: BTreeMap<Who<'a>, &'a Workload>,
     pods: BTreeMap<Who<'a>, Vec<&'a Pod>>,
     events: HashMap<(&'a str, &'a str, &'a str), Vec<&'a Event>>,
+    preemptions: Vec<&'a Event>,
     claims: HashMap<(&'a str, &'a str), &'a Claim>,
     nodes: HashMap<&'a str, &'a Node>,
 }
@@ -49,6 +50,10 @@ impl<'a> Index<'a> {
         for own in pods.values_mut() {
             own.sort_by_key(|pod| &pod.name);
         }
+        let is_preemption = |event: &&Event| {
+            let is_recent = event.last_at.is_some_and(|at| since(now, at) <= RECENT);
+            event.reason == "Preempted" && is_recent
+        };
         let mut events: HashMap<_, Vec<&Event>> = HashMap::new();
         for event in &cluster.events {
             let about = (&*event.namespace, &*event.about.kind, &*event.about.name);
@@ -62,6 +67,7 @@ impl<'a> Index<'a> {
             workloads,
             pods,
             events,
+            preemptions: cluster.events.iter().map(|e| &**e).filter(is_preemption).collect(),
             claims: cluster.claims.iter().map(|c| ((&*c.namespace, &*c.name), &**c)).collect(),
             nodes: cluster.nodes.iter().map(|node| (&*node.name, &**node)).collect(),
             jobs,
@@ -202,8 +208,13 @@ impl<'a> Index<'a> {
 
     /// A node of its pods that is not ready.
     pub(super) fn dark_node(&self, who: Who<'a>) -> Option<&'a str> {
-        let nodes = self.running(who).filter_map(|pod| self.nodes.get(pod.node.as_deref()?));
-        nodes.filter(|node| !nodes::is_ready(node)).map(|node| node.name.as_str()).min()
+        self.running(who).filter_map(|pod| self.dark_node_of(pod)).min()
+    }
+
+    /// Its node, when that is not ready.
+    pub(super) fn dark_node_of(&self, pod: &Pod) -> Option<&'a str> {
+        let node = self.nodes.get(pod.node.as_deref()?)?;
+        (!nodes::is_ready(node)).then_some(&*node.name)
     }
 
     /// Its pods that are not over.
@@ -243,6 +254,39 @@ impl<'a> Index<'a> {
         let is_own = |event: &Event| event.about_uid.is_empty() || event.about_uid == pod.uid;
         self.event(about, |event| is_own(event) && wanted(event))
     }
+
+    /// The scheduler's events of the last hour about pods that it took away for others.
+    pub(super) fn preemptions(&self) -> impl Iterator<Item = &'a Event> {
+        self.preemptions.iter().copied()
+    }
+
+    /// The newest warnings about a pod that is not ready, the newest first. A kubelet writes some of them once only: all
+    /// that came since it is not ready count, up to an hour.
+    pub(super) fn pod_warnings(&self, pod: &'a Pod) -> Vec<&'a Event> {
+        let about = (&*pod.namespace, "Pod", &*pod.name);
+        let begin = not_ready_since(pod);
+        let explains = |event: &Event| {
+            event.last_at.is_some_and(|at| {
+                let age = since(self.now, at);
+                age <= EXPLAINS || age <= RECENT && begin.is_none_or(|begin| at >= begin)
+            })
+        };
+        let mut warnings: Vec<&Event> = self
+            .events
+            .get(&about)
+            .map_or(&[][..], Vec::as_slice)
+            .iter()
+            .copied()
+            .filter(|event| event.is_warning && explains(event))
+            .filter(|event| event.about_uid.is_empty() || event.about_uid == pod.uid)
+            .collect();
+        warnings.sort_by(|a, b| {
+            b.last_at
+                .cmp(&a.last_at)
+                .then_with(|| (&a.reason, &a.message).cmp(&(&b.reason, &b.message)))
+        });
+        warnings
+    }
 }
 
 /// A static pod is owned by its node, which does not answer for it: it stands for itself.
@@ -258,8 +302,15 @@ fn owner_of<'a>(pod: &'a Pod, jobs: &Jobs<'a>, sets: &Sets<'a>) -> Who<'a> {
     }
 }
 
+/// What the kubelet has ended may still say that it is ready. What says nothing of it is as ready as its containers.
 pub(super) fn is_ready(pod: &Pod) -> bool {
-    pod.conditions.iter().any(|c| c.name == "Ready" && c.status == Some(true))
+    if matches!(&*pod.phase, "Failed" | "Succeeded") {
+        return false;
+    }
+    match pod.conditions.iter().find(|c| c.name == "Ready") {
+        Some(ready) => ready.status == Some(true),
+        None => !pod.containers.is_empty() && pod.containers.iter().all(|c| c.ready),
+    }
 }
 
 /// Since when it is not ready; `None`: it does not say.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::cause::in_parentheses;
 use super::index::Index;
 use super::symptom::{Symptom, Who};
 use crate::domain::Labels;
@@ -101,17 +102,14 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
             .filter(|pod| pod.owner.as_ref().is_some_and(|owner| owner.name == job.name))
             .copied()
             .collect();
-        let message = condition.message.trim_end_matches('.');
+        let why = in_parentheses(&[&condition.reason, &condition.message]);
         symptoms.push(Symptom {
             who,
             kind: FindingKind::JobFailed,
             subject: &job.name,
             pods: pods.iter().map(|pod| &*pod.name).collect(),
             container: None,
-            words: format!(
-                "The job {} failed ({}: {message}) after {} failed pods.",
-                job.name, condition.reason, job.failed
-            ),
+            words: format!("The job {} failed{why} after {} failed pods.", job.name, job.failed),
             exit_code: pods.iter().find_map(|pod| exit_code(pod)),
             since: condition.since,
         });

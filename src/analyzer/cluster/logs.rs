@@ -23,6 +23,7 @@ pub fn log_of(reading: &ClusterReading, finding: &Finding) -> Option<LogOf> {
             | FindingKind::InitFailed
             | FindingKind::ProbeFailing
             | FindingKind::JobFailed
+            | FindingKind::PodFailed
     );
     if !is_told {
         return None;

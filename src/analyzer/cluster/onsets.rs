@@ -170,6 +170,7 @@ fn is_unseen(subject: &Subject, reading: &ClusterReading) -> bool {
         | FindingKind::ConfigError
         | FindingKind::ProbeFailing
         | FindingKind::Evicted
+        | FindingKind::PodFailed
         | FindingKind::StuckTerminating => pods_with_owners,
         // The loop's own records have their own beginning.
         FindingKind::Loop(_) => Vec::new(),

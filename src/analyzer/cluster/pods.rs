@@ -1,9 +1,11 @@
 //! Pods: what keeps them from running, or from being gone.
 
-use super::containers;
-use super::index::{Index, is_ready};
+use std::time::Duration;
+
+use super::cause::{in_parentheses, joined, of_pod, warning};
+use super::index::{Index, is_ready, not_ready_since};
 use super::symptom::{Symptom, Who};
-use super::{PATIENCE, RECENT, STARTING, TERMINATION_MARGIN};
+use super::{PATIENCE, STARTING, TERMINATION_MARGIN, containers, failed};
 use crate::domain::cluster::{ContainerState, Pod};
 use crate::domain::finding::FindingKind;
 use crate::domain::time::{Time, after, since};
@@ -24,17 +26,21 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
 fn look_at<'a>(index: &Index<'a>, who: Who<'a>, pod: &'a Pod, symptoms: &mut Vec<Symptom<'a>>) {
     match pod.phase.as_str() {
         "Succeeded" => {}
-        // What others of its owner have taken over from is past.
-        "Failed" if index.is_complete(who) => {}
-        "Failed" if pod.reason == "Evicted" && is_tried_again(index, who, pod) => {}
-        "Failed" if pod.reason == "Evicted" => symptoms.extend(evicted(index, who, pod)),
-        "Failed" => containers::look_at_the_dead(index, who, pod, symptoms),
+        // Whether anybody misses a workload's pod is seen by its replicas.
+        "Failed" if index.workload(who).is_some() => {}
+        "Failed" => failed::look(index, who, pod, symptoms),
+        _ if containers::is_pod_done(pod) => {}
         phase => {
             let before = symptoms.len();
             containers::look(index, who, pod, symptoms);
-            if phase == "Pending" && symptoms.len() == before {
-                symptoms.extend(pending(index, who, pod));
+            if symptoms.len() > before {
+                return;
             }
+            symptoms.extend(if phase == "Pending" {
+                pending(index, who, pod)
+            } else {
+                not_ready(index, who, pod)
+            });
         }
     }
 }
@@ -49,84 +55,76 @@ fn stuck<'a>(
     let is_stuck = index.now > after(delete_by, TERMINATION_MARGIN);
     let node = pod.node.as_deref().map_or_else(String::new, |node| format!(" on node {node}"));
     is_stuck.then(|| {
-        let words = format!(
-            "{} is stuck terminating{node}: it should have been gone by {}.",
+        let stuck = format!(
+            "{} is stuck terminating{node}: it should have been gone by {}",
             pod.name,
             delete_by.format("%Y-%m-%d %H:%M:%S UTC")
         );
+        let words =
+            format!("{}.", joined(&[&stuck, &warning(index, pod).unwrap_or_default()], "; "));
         symptom(who, FindingKind::StuckTerminating, pod, words, Some(delete_by))
-    })
-}
-
-/// A newer pod of the same job runs well, or is through.
-fn is_tried_again<'a>(index: &Index<'a>, who: Who<'a>, pod: &Pod) -> bool {
-    let is_a_jobs = pod.owner.as_ref().is_some_and(|owner| owner.kind == "Job");
-    let is_better = |other: &&Pod| {
-        other.owner == pod.owner
-            && other.created_at > pod.created_at
-            && (is_ready(other) || other.phase == "Succeeded")
-    };
-    is_a_jobs && index.pods(who).iter().any(is_better)
-}
-
-/// Nothing replaces a pod of its own; of an owner's pods the old evictions are past.
-fn evicted<'a>(index: &Index<'a>, who: Who<'a>, pod: &'a Pod) -> Option<Symptom<'a>> {
-    let condition = |name: &str| pod.conditions.iter().find(|c| c.name == name);
-    let at = condition("DisruptionTarget").or_else(|| condition("Ready")).and_then(|c| c.since);
-    let is_past = who.kind != "Pod" && at.is_some_and(|at| since(index.now, at) > RECENT);
-    (!is_past).then(|| {
-        let node =
-            pod.node.as_deref().map_or_else(String::new, |node| format!(" from node {node}"));
-        let words = format!("{} was evicted{node}: {}", pod.name, pod.message);
-        symptom(who, FindingKind::Evicted, pod, words, at)
     })
 }
 
 /// Not placed on a node after the first moment, or placed and not started in a reasonable time.
 fn pending<'a>(index: &Index<'a>, who: Who<'a>, pod: &'a Pod) -> Option<Symptom<'a>> {
     let scheduled = pod.conditions.iter().find(|c| c.name == "PodScheduled");
-    let is_past = |at: Option<Time>, limit| at.is_none_or(|at| since(index.now, at) > limit);
     if pod.node.is_none() && scheduled.is_none_or(|c| c.status != Some(true)) {
         let at = scheduled.and_then(|c| c.since).or(pod.created_at);
         // A gate is an intention: whoever set it will lift it.
         let is_gated = scheduled.is_some_and(|c| c.reason == "SchedulingGated");
-        if is_gated || !is_past(at, STARTING) {
+        if is_gated || !is_past(index, at, STARTING) {
             return None;
         }
         let words = match scheduled {
-            Some(c) => format!("{} cannot be scheduled ({}): {}", pod.name, c.reason, c.message),
+            Some(c) => {
+                let why = in_parentheses(&[&c.reason]);
+                let cannot = format!("{} cannot be scheduled{why}", pod.name);
+                format!("{}.", joined(&[&cannot, &c.message], ": "))
+            }
             None => format!("{} has not been looked at by any scheduler.", pod.name),
         };
         return Some(symptom(who, FindingKind::Pending, pod, words, at));
     }
     let at = started_to_start(pod);
-    if !is_past(at, PATIENCE) {
+    if !is_past(index, at, PATIENCE) {
         return None;
     }
     let node = pod.node.as_deref().unwrap_or("its node");
-    let why = match index.pod_event(pod, |event| event.is_warning) {
-        Some(event) => format!("{}: {}", event.reason, event.message),
-        None => waits_for(pod),
-    };
-    let words = format!("{} is on {node} and has not started: {why}", pod.name);
+    let why = of_pod(index, pod).words;
+    let why = if why.is_empty() { "its kubelet says nothing of its containers" } else { &why };
+    let words = format!("{} is on {node} and has not started: {why}.", pod.name);
     Some(symptom(who, FindingKind::Pending, pod, words, at))
 }
 
-fn waits_for(pod: &Pod) -> String {
-    let running = pod
-        .init_containers
-        .iter()
-        .find(|c| !c.ready && matches!(c.state, ContainerState::Running { .. }));
-    if let Some(init) = running {
-        return format!("its init container {} still runs.", init.name);
+/// Not ready for minutes, whatever its object shows, and nothing else was found that says why.
+fn not_ready<'a>(index: &Index<'a>, who: Who<'a>, pod: &'a Pod) -> Option<Symptom<'a>> {
+    let at = not_ready_since(pod);
+    if is_ready(pod) || !is_past(index, at, PATIENCE) || containers::is_starting(index, pod) {
+        return None;
     }
-    let waiting = pod.containers.iter().find_map(|container| match &container.state {
-        ContainerState::Waiting { reason, message } => {
-            Some(format!("container {} waits, {reason} {message}", container.name))
-        }
-        ContainerState::Running { .. } | ContainerState::Terminated(_) => None,
-    });
-    waiting.unwrap_or_else(|| "its kubelet says nothing of its containers.".to_owned())
+    // The node is a finding of its own, and whoever owns the pod replaces it; nothing replaces a pod of its own.
+    if index.dark_node_of(pod).is_some() && pod.owner.is_some() {
+        return None;
+    }
+    let all = || pod.init_containers.iter().chain(&pod.containers);
+    let mut held_by = all().filter(|c| !c.ready && !containers::is_done(c)).peekable();
+    let is_held = held_by.peek().is_some();
+    if !is_held && all().any(|c| !c.ready) && pod.gates.is_empty() {
+        return None;
+    }
+    let all_run = held_by.all(|c| matches!(c.state, ContainerState::Running { .. }));
+    let kind = if all_run { FindingKind::ProbeFailing } else { FindingKind::Pending };
+    let on = pod.node.as_deref().map_or_else(String::new, |node| format!(" on {node}"));
+    let phase = if pod.phase == "Running" { "" } else { &*format!("phase {}", pod.phase) };
+    let own = in_parentheses(&[phase, &pod.reason, &pod.message]);
+    let not_ready = format!("{}{on} is not ready{own}", pod.name);
+    let words = format!("{}.", joined(&[&not_ready, &of_pod(index, pod).words], ": "));
+    Some(symptom(who, kind, pod, words, at))
+}
+
+fn is_past(index: &Index<'_>, at: Option<Time>, limit: Duration) -> bool {
+    at.is_none_or(|at| since(index.now, at) > limit)
 }
 
 /// When its containers' turn began: placed on its node, and through with its init containers.
@@ -138,7 +136,7 @@ pub(super) fn started_to_start(pod: &Pod) -> Option<Time> {
     passed.filter_map(|c| c.since).max().or(pod.created_at)
 }
 
-fn symptom<'a>(
+pub(super) fn symptom<'a>(
     who: Who<'a>,
     kind: FindingKind,
     pod: &'a Pod,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::PATIENCE;
+use super::cause::joined;
 use super::index::Index;
 use super::symptom::{Symptom, Who};
 use crate::domain::cluster::{Claim, Pod};
@@ -63,12 +64,13 @@ fn pending(index: &Index, claim: &Claim, users: &[(Who, &Pod)]) -> Option<(Strin
     (is_due && (!users.is_empty() || event.is_some())).then(|| {
         let why = event.map_or_else(
             || "no event says why".to_owned(),
-            |event| format!("{}, {}", event.reason, event.message),
+            |event| joined(&[&event.reason, &event.message], ", "),
         );
         let class = match claim.storage_class.as_str() {
             "" => "no storage class".to_owned(),
             class => format!("storage class {class}"),
         };
-        (format!("The claim {} is not bound ({class}): {why}", claim.name), at)
+        let unbound = format!("The claim {} is not bound ({class})", claim.name);
+        (format!("{}.", joined(&[&unbound, &why], ": ")), at)
     })
 }

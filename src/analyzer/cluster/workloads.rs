@@ -1,12 +1,13 @@
 //! Deployments, stateful sets, daemon sets, and sets without a deployment: replicas that are missing, and rollouts that do not get on.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::cause::{in_parentheses, joined};
 use super::index::{Index, is_ready, not_ready_since};
-use super::sets::{itself, who_of};
+use super::missing::Ailing;
+use super::sets::who_of;
 use super::symptom::{Symptom, Who};
-use super::{STARTING, TERMINATION_MARGIN, nodes};
+use super::{STARTING, TERMINATION_MARGIN, failed, missing, nodes};
 use crate::domain::cluster::{Kind, Pod, Workload, WorkloadKind};
 use crate::domain::finding::FindingKind;
 use crate::domain::time::{Time, after, since};
@@ -25,9 +26,13 @@ enum Rollout {
 }
 
 pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
-    let ailing: BTreeSet<(&str, &str)> =
-        symptoms.iter().flat_map(|s| s.pods.iter().map(|pod| (s.who.namespace, *pod))).collect();
-    let is_ailing = |pod: &Pod| ailing.contains(&(&*pod.namespace, &*pod.name));
+    let mut ailing = Ailing::new();
+    for symptom in symptoms.iter() {
+        for pod in &symptom.pods {
+            ailing.entry((symptom.who.namespace, pod)).or_insert_with(|| symptom.words.clone());
+        }
+    }
+    let is_ailing = |pod: &Pod| ailing.contains_key(&(&*pod.namespace, &*pod.name));
     for (who, workload) in index.workloads().filter(|(_, workload)| workload.desired > 0) {
         let symptom = |kind, pods, words, since| Symptom {
             who,
@@ -44,7 +49,13 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
             symptoms.push(symptom(FindingKind::RolloutStuck, pods.clone(), words, since));
         }
         if is_missing_some(index, who, workload, is_ailing) {
-            let words = missing_words(index, who, workload, pods.len());
+            let unreplaced = workload.desired as usize;
+            let unreplaced = unreplaced.saturating_sub(live(index, who).count());
+            let failed = symptoms.len();
+            failed::of_workload(index, who, unreplaced, symptoms);
+            let failed = symptoms.get(failed).map(|symptom| &*symptom.words);
+            let why = missing::why(index, who, workload, failed, &ailing);
+            let words = missing_words(who, workload, pods.len(), &why);
             let since = missing_since(index, who, workload);
             symptoms.push(symptom(FindingKind::ReplicasMissing, pods, words, since));
         }
@@ -77,8 +88,10 @@ fn deployment_rollout(workload: &Workload) -> Rollout {
     match workload.conditions.iter().find(|c| c.name == "Progressing") {
         Some(progressing) if progressing.status == Some(false) => Rollout::Stuck {
             words: format!(
-                "The rollout does not get on ({}): {} {} of {} replicas are of the new revision.",
-                progressing.reason, progressing.message, workload.updated, workload.desired
+                "{}. {} of {} replicas are of the new revision.",
+                joined(&[&stopped(&progressing.reason), &progressing.message], ": "),
+                workload.updated,
+                workload.desired
             ),
             since: progressing.since,
         },
@@ -89,12 +102,18 @@ fn deployment_rollout(workload: &Workload) -> Rollout {
     }
 }
 
-/// Without a deadline of its own a rollout would excuse for ever: by when its pods came and went. A
-/// partition or `OnDelete` keeps old revisions on purpose, which is not a rollout that is stuck.
+fn stopped(reason: &str) -> String {
+    format!("The rollout does not get on{}", in_parentheses(&[reason]))
+}
+
+/// Without a deadline of its own a rollout would excuse for ever: by when its pods came and went. A pod of the old
+/// revision that a partition or `OnDelete` keeps is none of the rollout's.
 fn rollout_by_pods<'a>(index: &Index<'a>, workload: &'a Workload) -> Rollout {
-    let is_of_one_revision =
-        workload.kind == WorkloadKind::StatefulSet && !workload.is_between_revisions;
-    if is_of_one_revision || workload.updated >= workload.desired {
+    let is_stateful = workload.kind == WorkloadKind::StatefulSet;
+    let is_complete = workload.updated >= workload.to_update;
+    // A stateful set says itself when it has left the old revision, and under a partition it never does.
+    let is_over = if is_stateful { !workload.is_between_revisions } else { is_complete };
+    if is_over || workload.to_update == 0 {
         return Rollout::None;
     }
     let who = who_of(workload);
@@ -104,23 +123,51 @@ fn rollout_by_pods<'a>(index: &Index<'a>, workload: &'a Workload) -> Rollout {
         .pods(who)
         .iter()
         .any(|pod| pod.delete_by.is_some_and(|by| index.now <= after(by, TERMINATION_MARGIN)));
-    let newest = live(index, who).max_by_key(|pod| pod.created_at);
-    if (is_leaving || newest.is_some_and(is_young)) && not_ready(index, who).all(is_young) {
+    let newest = live(index, who)
+        .filter(|pod| !is_of_old_revision(workload, pod))
+        .max_by_key(|pod| pod.created_at);
+    let is_moving = !is_complete && (is_leaving || newest.is_some_and(is_young));
+    if is_moving && not_ready(index, who).all(is_young) {
         return Rollout::Going;
     }
+    // With as many new pods as there are to be, one that was ready since is not the rollout's matter any more.
+    let is_its = |pod: &Pod| {
+        !is_complete
+            || pod
+                .created_at
+                .zip(not_ready_since(pod))
+                .is_some_and(|(made, at)| since(at, made) <= deadline)
+    };
     match newest {
-        Some(pod) if workload.updated > 0 && !is_ready(pod) && !is_young(pod) => Rollout::Stuck {
-            words: format!(
-                "The rollout does not get on: {} of {} replicas are of the new revision, and the newest pod, {}, has not become ready in {} s.",
-                workload.updated,
-                workload.desired,
-                pod.name,
-                deadline.as_secs()
-            ),
-            since: pod.created_at.map(|at| after(at, deadline)),
-        },
+        Some(pod) if workload.updated > 0 && !is_ready(pod) && !is_young(pod) && is_its(pod) => {
+            Rollout::Stuck {
+                words: format!(
+                    "The rollout does not get on: {} of {} replicas are of the new revision, and the newest pod, {}, has not become ready in {} s.",
+                    workload.updated,
+                    workload.desired,
+                    pod.name,
+                    deadline.as_secs()
+                ),
+                since: pod.created_at.map(|at| after(at, deadline)),
+            }
+        }
         _ => Rollout::None,
     }
+}
+
+/// Its label names another revision than the one that is rolled out. A daemon set makes every pod anew.
+fn is_of_old_revision(workload: &Workload, pod: &Pod) -> bool {
+    let revision = pod.labels.get("controller-revision-hash");
+    workload.kind == WorkloadKind::StatefulSet
+        && !workload.update_revision.is_empty()
+        && revision.is_some_and(|revision| *revision != workload.update_revision)
+}
+
+/// To go back may help the pods that show it: a rollout brought them, or could have.
+pub(super) fn may_undo<'a>(index: &Index<'a>, who: Who<'a>, pods: &[&str]) -> bool {
+    let Some(workload) = index.workload(who) else { return true };
+    let is_old = |pod: &&Pod| pods.contains(&&*pod.name) && is_of_old_revision(workload, pod);
+    !workload.paused && workload.to_update > 0 && !index.pods(who).iter().any(is_old)
 }
 
 fn is_missing_some<'a>(
@@ -224,24 +271,13 @@ fn is_young(index: &Index, pod: &Pod) -> bool {
     pod.created_at.is_some_and(|at| since(index.now, at) < STARTING)
 }
 
-fn missing_words(index: &Index, who: Who, workload: &Workload, pods: usize) -> String {
-    let condition = |name: &str, status| {
-        workload.conditions.iter().find(|c| c.name == name && c.status == Some(status))
-    };
-    let why = condition("ReplicaFailure", true)
-        .map(|c| format!(" {}: {}", c.reason, c.message))
-        .or_else(|| {
-            let failed =
-                index.event(itself(workload), |e| e.is_warning && e.reason.starts_with("Failed"));
-            failed.map(|event| format!(" {}: {}", event.reason, event.message))
-        })
-        .or_else(|| condition("Available", false).map(|c| format!(" {}: {}", c.reason, c.message)))
-        .unwrap_or_default();
+fn missing_words(who: Who, workload: &Workload, pods: usize, why: &str) -> String {
     let not_ready = match pods {
         0 => String::new(),
         1 => ", 1 pod is not".to_owned(),
         pods => format!(", {pods} pods are not"),
     };
+    let why = if why.is_empty() { String::new() } else { format!(" {why}.") };
     format!(
         "{} of {} replicas of {who} are ready{not_ready}.{why}",
         workload.ready, workload.desired
@@ -274,7 +310,7 @@ fn live<'i, 'a>(index: &'i Index<'a>, who: Who<'a>) -> impl Iterator<Item = &'a 
         .filter(|pod| pod.delete_by.is_none() && !matches!(&*pod.phase, "Failed" | "Succeeded"))
 }
 
-fn not_ready<'i, 'a>(
+pub(super) fn not_ready<'i, 'a>(
     index: &'i Index<'a>,
     who: Who<'a>,
 ) -> impl Iterator<Item = &'a Pod> + use<'i, 'a> {

@@ -1,6 +1,6 @@
 //! Puts the second half together: what the configuration says, and what the composition root hands in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{People, Watch};
@@ -50,6 +50,7 @@ impl People {
             board: IncidentBoard::restore(&settings, Vec::new(), BoardState::default()),
             settings,
             onsets: Onsets::default(),
+            unknown: BTreeSet::new(),
             records: Vec::new(),
             heard: false,
             failing_since: None,

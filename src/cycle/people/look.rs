@@ -18,6 +18,9 @@ use crate::monitor::cluster::ClusterWatch;
 /// The first lists of a large cluster; a first cycle that comes too soon is failed, and says so.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 
+/// Unknown words that are logged and counted in a process's life: more are not Kubernetes', but somebody's game.
+const UNKNOWN_WORDS: usize = 200;
+
 /// Findings whose logs are read in one cycle, at once, and for how long an alert waits for them.
 const LOGS: usize = 5;
 const LOGS_WITHIN: Duration = Duration::from_secs(2);
@@ -115,6 +118,7 @@ impl People {
             cluster::findings(&reading, self.catalogue.catalogue(), &self.onsets, now)
         };
         self.onsets.update(&findings, &reading);
+        self.note_unknown_words(&reading, metrics);
         self.read_logs(&reading, &mut findings).await;
         let failures: Vec<String> =
             reading.failures.values().map(|failure| failure.text.clone()).collect();
@@ -135,6 +139,22 @@ fn named(unread: &[UnreadObject]) -> Vec<String> {
 }
 
 impl People {
+    /// Findings do not depend on the words, but somebody should know that there are new ones: each is told once.
+    fn note_unknown_words(&mut self, reading: &ClusterReading, metrics: &Metrics) {
+        for unknown in cluster::unknown_words(reading) {
+            if self.unknown.len() >= UNKNOWN_WORDS || self.unknown.contains(&unknown) {
+                continue;
+            }
+            metrics.unknown_word(unknown.kind);
+            tracing::warn!(
+                kind = <&str>::from(unknown.kind),
+                word = ?unknown.word,
+                "a pod shows a word that this version does not know; if the pod is not ready, it is a finding all the same. Please report the word"
+            );
+            self.unknown.insert(unknown);
+        }
+    }
+
     /// The last words of what crashes, when they are asked for.
     async fn read_logs(&self, reading: &ClusterReading, findings: &mut [Finding]) {
         let Watch::On(watch) = &self.watch else { return };

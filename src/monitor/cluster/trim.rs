@@ -98,9 +98,19 @@ pub(super) struct Meta {
     resource_version: Option<String>,
     generation: Option<i64>,
     labels: Option<Labels>,
+    annotations: Option<Annotations>,
     creation_timestamp: Option<Time>,
     deletion_timestamp: Option<Time>,
     owner_references: Option<Vec<OwnerReference>>,
+}
+
+/// The one annotation that is read; the others are skipped.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    /// The container that kubectl means when nobody names one; injectors of sidecars set it.
+    #[serde(rename = "kubectl.kubernetes.io/default-container")]
+    default_container: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mape_k::domain::cluster::RestartPolicy::{Always, Never, OnFailure};
 use mape_k::domain::cluster::{ContainerState, Kind, Owner, Pod, Workload};
 use mape_k::monitor::cluster::trim::{Trimmed, trim_json};
 use serde_json::{Value, json};
@@ -183,4 +184,60 @@ fn what_is_no_object_of_its_kind_is_refused_by_name() {
         let error = trim_json(Kind::Pods, broken).expect_err("not a pod");
         assert!(error.to_string().contains("pods"), "{error}");
     }
+}
+
+#[test]
+fn containers_tell_whether_the_pod_is_there_for_them_and_what_follows_their_end() {
+    let trimmed = |policy: &str, annotations: Value, names: &[&str]| {
+        let named = |name: &&str| json!({ "name": name });
+        let mut object = pod("shop", "load");
+        object["metadata"]["annotations"] = annotations;
+        object["spec"] = json!({ "restartPolicy": policy,
+            "readinessGates": [{ "conditionType": "example.com/gate" }],
+            "initContainers": [{ "name": "once" }, { "name": "mesh", "restartPolicy": "Always" }],
+            "containers": names.iter().map(named).collect::<Vec<_>>() });
+        object["status"] = json!({ "initContainerStatuses": [{ "name": "once" }, { "name": "mesh" }],
+            "containerStatuses": names.iter().map(named).collect::<Vec<_>>() });
+        pod_of(object)
+    };
+    let main = |pod: &Pod| -> Vec<String> {
+        let main = pod.containers.iter().filter(|container| container.is_main);
+        main.map(|container| container.name.clone()).collect()
+    };
+    let annotation = |name: &str| json!({ "kubectl.kubernetes.io/default-container": name });
+    let both = ["istio-proxy", "app"];
+    assert_eq!(main(&trimmed("Never", Value::Null, &both)), ["app"], "by their names");
+    assert_eq!(main(&trimmed("Never", annotation("app"), &["app", "odd"])), ["app"], "it says so");
+    assert_eq!(main(&trimmed("Never", annotation("gone"), &["app", "odd"])), ["app", "odd"]);
+    assert_eq!(
+        main(&trimmed("Never", Value::Null, &["kube-proxy"])),
+        ["kube-proxy"],
+        "the only one"
+    );
+
+    let policies = |policy: &str| {
+        let pod = trimmed(policy, Value::Null, &["app"]);
+        assert_eq!(pod.gates, ["example.com/gate"]);
+        let all = pod.init_containers.iter().chain(&pod.containers);
+        all.map(|container| container.restart_policy).collect::<Vec<_>>()
+    };
+    assert_eq!(policies("Always"), [OnFailure, Always, Always]);
+    assert_eq!(policies("OnFailure"), [OnFailure, Always, OnFailure]);
+    assert_eq!(policies("Never"), [Never, Always, Never]);
+}
+
+#[test]
+fn a_workload_says_how_many_replicas_its_rollout_is_for() {
+    let to_update = |strategy: Value| {
+        let spec = json!({ "replicas": 3, "updateStrategy": strategy });
+        let set = workload(Kind::StatefulSets, spec, json!({ "updateRevision": "db-2" }));
+        assert_eq!(set.update_revision, "db-2");
+        set.to_update
+    };
+    let partition =
+        |at: u32| json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": at } });
+    assert_eq!(to_update(Value::Null), 3);
+    assert_eq!((to_update(partition(0)), to_update(partition(2))), (3, 1));
+    assert_eq!(to_update(partition(7)), 0, "held back as a whole");
+    assert_eq!(to_update(json!({ "type": "OnDelete" })), 0);
 }

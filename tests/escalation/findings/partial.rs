@@ -50,10 +50,8 @@ fn b03_the_present_state_is_enough_without_events() {
         let whole: Vec<String> = find(&reading(&path)).iter().map(line).collect();
         let without = find(&reading_without(&path, &[Kind::Events]));
         let without: Vec<String> = without.iter().map(line).collect();
-        // What only an event tells: that a provisioner fails, that it was a probe that killed a container a moment ago.
-        let is_told_by_event =
-            ["claim_pending_provisioning_fails", "probe_failing_liveness"].contains(&file.as_str());
-        if is_told_by_event {
+        // What only an event tells: that a provisioner fails.
+        if file == "claim_pending_provisioning_fails" {
             assert!(without.len() < whole.len(), "{file}");
         } else {
             assert_eq!(without, whole, "{file}");

@@ -5,8 +5,27 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count, text};
-use crate::domain::cluster::{Container, ContainerState, Owner, Pod, Terminated};
+use crate::domain::cluster::{Container, ContainerState, Owner, Pod, RestartPolicy, Terminated};
 use crate::domain::time::Time;
+
+/// Names, or ends of names, of containers that serve another one in their pod: service mesh, secrets, databases' proxies,
+/// logs, metrics. A pod in which all are of these has no other, so each is its main one.
+const SIDECARS: [&str; 14] = [
+    "-proxy",
+    "-agent",
+    "-sidecar",
+    "-dataplane",
+    "-exporter",
+    "-collector",
+    "-shipper",
+    "envoy",
+    "daprd",
+    "fluent-bit",
+    "fluentd",
+    "filebeat",
+    "promtail",
+    "otc-container",
+];
 
 /// The label by which a replica set tells its pods from those of its siblings.
 const TEMPLATE_HASH: &str = "pod-template-hash";
@@ -24,7 +43,25 @@ pub(in crate::monitor::cluster) struct PodWire {
 #[serde(rename_all = "camelCase")]
 struct Spec {
     node_name: Option<String>,
+    restart_policy: Option<String>,
+    init_containers: Option<Vec<ContainerSpec>>,
+    containers: Option<Vec<ContainerSpec>>,
+    readiness_gates: Option<Vec<Gate>>,
     volumes: Option<Vec<Volume>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ContainerSpec {
+    name: String,
+    /// `Always` makes an init container a sidecar.
+    restart_policy: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Gate {
+    condition_type: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,6 +143,14 @@ impl Wire for PodWire {
             volume.persistent_volume_claim.map(|claim| claim.claim_name).or(own)
         });
         let claims = claims.collect();
+        let init = spec.init_containers.unwrap_or_default();
+        let specs = spec.containers.unwrap_or_default();
+        let of_pod = restart_policy(spec.restart_policy.as_deref());
+        // An init container that has succeeded is not started again, whatever the pod's policy is.
+        let of_init =
+            if of_pod == RestartPolicy::Always { RestartPolicy::OnFailure } else { of_pod };
+        let default = metadata.annotations.and_then(|annotations| annotations.default_container);
+        let main = main_containers(&specs, default);
         Trimmed::Pod(Arc::new(Pod {
             namespace: metadata.namespace.unwrap_or_default(),
             name: metadata.name,
@@ -119,9 +164,15 @@ impl Wire for PodWire {
             created_at: metadata.creation_timestamp,
             delete_by: metadata.deletion_timestamp,
             conditions: conditions(status.conditions),
-            init_containers: containers(status.init_container_statuses),
-            containers: containers(status.container_statuses),
+            init_containers: containers(status.init_container_statuses, &init, of_init, &[]),
+            containers: containers(status.container_statuses, &specs, of_pod, &main),
             claims,
+            gates: spec
+                .readiness_gates
+                .unwrap_or_default()
+                .into_iter()
+                .map(|gate| gate.condition_type)
+                .collect(),
         }))
     }
 }
@@ -144,8 +195,39 @@ fn workload(meta: &Meta) -> Option<Owner> {
     }
 }
 
-fn containers(wire: Option<Vec<ContainerWire>>) -> Vec<Container> {
+fn restart_policy(text: Option<&str>) -> RestartPolicy {
+    match text {
+        Some("Never") => RestartPolicy::Never,
+        Some("OnFailure") => RestartPolicy::OnFailure,
+        _ => RestartPolicy::Always,
+    }
+}
+
+/// The one that the pod itself names, else all that are no sidecars by their name.
+fn main_containers(specs: &[ContainerSpec], default: Option<String>) -> Vec<String> {
+    if let Some(name) = default.filter(|name| specs.iter().any(|spec| spec.name == *name)) {
+        return vec![name];
+    }
+    let names = || specs.iter().map(|spec| spec.name.clone());
+    let is_sidecar = |name: &String| SIDECARS.iter().any(|end| name.ends_with(end));
+    let main: Vec<String> = names().filter(|name| !is_sidecar(name)).collect();
+    if main.is_empty() { names().collect() } else { main }
+}
+
+fn containers(
+    wire: Option<Vec<ContainerWire>>,
+    specs: &[ContainerSpec],
+    of_pod: RestartPolicy,
+    main: &[String],
+) -> Vec<Container> {
+    let own_policy = |name: &str| {
+        let spec = specs.iter().find(|spec| spec.name == name);
+        spec.and_then(|spec| spec.restart_policy.as_deref())
+    };
     let trim = |wire: ContainerWire| Container {
+        restart_policy: own_policy(&wire.name)
+            .map_or(of_pod, |policy| restart_policy(Some(policy))),
+        is_main: main.contains(&wire.name),
         name: wire.name,
         ready: wire.ready.unwrap_or_default(),
         restarts: count(wire.restart_count),

@@ -66,6 +66,8 @@ struct Strategy {
 struct RollingUpdate {
     max_unavailable: Option<Share>,
     max_surge: Option<Share>,
+    /// A stateful set's: pods with a lower ordinal keep the old revision.
+    partition: Option<i64>,
 }
 
 /// A number of pods, or a percentage of those that are wanted.
@@ -163,12 +165,22 @@ fn trim(kind: WorkloadKind, parts: Parts) -> Trimmed {
         ready: count(ready),
         updated: count(updated),
         is_between_revisions: status.current_revision != status.update_revision,
+        to_update: to_update(&strategy, desired),
+        update_revision: status.update_revision.unwrap_or_default(),
         max_unavailable: max_unavailable(kind, &strategy, desired),
         progress_deadline: (kind == WorkloadKind::Deployment && deadline < NO_DEADLINE)
             .then(|| Duration::from_secs(u64::from(count(Some(deadline))))),
         paused: spec.paused.unwrap_or_default(),
         conditions: conditions(status.conditions),
     }))
+}
+
+fn to_update(strategy: &Strategy, desired: u32) -> u32 {
+    if strategy.name.as_deref() == Some("OnDelete") {
+        return 0;
+    }
+    let kept = strategy.rolling_update.as_ref().and_then(|rolling| rolling.partition);
+    desired.saturating_sub(count(kept))
 }
 
 /// As the controllers themselves reckon it.
