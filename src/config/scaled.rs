@@ -106,6 +106,7 @@ fn scale_monitor(settings: &mut monitor::Settings, pace: Pace) {
         // The time-out of a call.
         query_timeout: _,
         bearer_token: _,
+        http: _,
         scope: _,
         min_coverage: _,
         rules,
@@ -249,6 +250,7 @@ fn scale_execute(settings: &mut executor::Settings, pace: Pace) {
     let executor::Settings {
         charter_url: _,
         charter_api_key: _,
+        http: _,
         // The time-outs of a call and of a policy's calls.
         timeout_seconds: _,
         policy_timeout: _,
@@ -285,6 +287,7 @@ fn scale_alertmanager(settings: &mut monitor::AlertmanagerSettings, pace: Pace) 
     let monitor::AlertmanagerSettings {
         enabled: _,
         url: _,
+        http: _,
         webhook_host: _,
         webhook_port: _,
         webhook_path: _,
@@ -335,14 +338,17 @@ fn scale_outside(
         api_url: _,
         token: _,
         webhook_url: _,
+        http: _,
         channels: Channels { critical: _, infrastructure: _, test: _ },
         test_mode: _,
     } = slack;
-    let notify::settings::Settings { alertmanager: Alertmanager { enabled: _, url: _ } } = notify;
+    let notify::settings::Settings { alertmanager: Alertmanager { enabled: _, url: _, http: _ } } =
+        notify;
     let github::settings::Settings {
         enabled: _,
         api_url: _,
         token: _,
+        http: _,
         owner: _,
         repository: _,
         window,

@@ -10,6 +10,7 @@ use super::gate::Rails;
 use crate::domain::action::ActionKind;
 use crate::domain::execution::ExecutionMode;
 use crate::domain::secret::Secret;
+use crate::wire::HttpSettings;
 
 /// Does this Charter honour `Idempotency-Key`?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Settings {
     #[serde(serialize_with = "crate::domain::address::serialize")]
     pub charter_url: Url,
     pub charter_api_key: Option<Secret>,
+    /// How the server is reached, and the credentials it gets.
+    pub http: Option<Box<HttpSettings>>,
     /// Time-out of one call; not scaled by the demo.
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub timeout_seconds: Duration,
@@ -67,6 +70,7 @@ impl Default for Settings {
         Self {
             charter_url: Url::parse("http://localhost:8000").expect("a constant URL"),
             charter_api_key: None,
+            http: None,
             timeout_seconds: Duration::from_secs(30),
             policy_timeout: Duration::from_secs(60),
             max_retries: 3,

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::future::{join, join_all, try_join, try_join_all};
 use tokio::time::Instant;
 
-use self::client::Batch;
+use self::client::{Batch, Method};
 use self::wire::Answer;
 use super::http::{self, Peer};
 use super::source::{MetricSource, all_failed};
@@ -33,6 +33,7 @@ use crate::wire::Wire;
 #[derive(Debug)]
 pub struct Prometheus {
     peer: Peer,
+    method: Method,
     scope: Labels,
     poll_interval: Duration,
     max_skew: Duration,
@@ -62,11 +63,12 @@ impl Prometheus {
             Source::Prometheus,
             settings.prometheus_url.clone(),
             "monitor.prometheus_url",
-            settings.bearer_token.clone(),
+            settings.access(),
             wire,
         );
         Self {
             peer,
+            method: Method::default(),
             scope: settings.scope.clone(),
             poll_interval: settings.poll_interval,
             max_skew: settings.max_skew,
@@ -218,7 +220,7 @@ impl MetricSource for Prometheus {
         deadline: Instant,
     ) -> (Vec<RuleReading>, SourceReading) {
         let started = Instant::now();
-        let batch = Batch::new(&self.peer, deadline);
+        let batch = Batch::new(&self.peer, &self.method, deadline);
         let asked = join_all(rules.iter().map(|rule| self.ask(&batch, rule, baselines)));
         let (moment, answers) = join(self.moment(&batch), asked).await;
         let skew = moment.as_ref().ok().map(|moment| moment.skew);
@@ -246,7 +248,7 @@ impl MetricSource for Prometheus {
         deadline: Instant,
     ) -> Result<Vec<SeriesHistory>, ReadFailure> {
         let this = &*self;
-        let batch = &Batch::new(&this.peer, deadline);
+        let batch = &Batch::new(&this.peer, &this.method, deadline);
         let answers = rules.iter().filter_map(|rule| {
             let query = match &rule.measure {
                 Measure::Metric(metric) => {

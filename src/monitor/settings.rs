@@ -11,6 +11,7 @@ use crate::domain::rule::{
 };
 use crate::domain::secret::Secret;
 use crate::domain::{CHARTER, Cause, Labels};
+use crate::wire::{Access, HttpSettings};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,6 +32,8 @@ pub struct Settings {
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub query_timeout: Duration,
     pub bearer_token: Option<Secret>,
+    /// How the server is reached, and the credentials it gets.
+    pub http: Option<Box<HttpSettings>>,
     pub scope: Labels,
     pub min_coverage: f64,
     /// `monitor.metrics` and then `monitor.queries`, in the order of the configuration.
@@ -38,6 +41,23 @@ pub struct Settings {
     /// Largest accepted difference between a source's clock and ours (loop.md; not a key).
     #[serde(skip)]
     pub max_skew: Duration,
+}
+
+impl Settings {
+    /// How its server is asked.
+    #[must_use]
+    pub fn access(&self) -> Access<'_> {
+        Access { section: "monitor", http: self.http.as_deref(), token: self.bearer_token.as_ref() }
+    }
+
+    /// The server that the metrics come from.
+    #[must_use]
+    pub fn server(&self) -> Option<&Url> {
+        match self.source {
+            MetricsSource::Prometheus => Some(&self.prometheus_url),
+            MetricsSource::Scrape => self.scrape_url.as_ref(),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -49,6 +69,7 @@ impl Default for Settings {
             poll_interval: Duration::from_secs(30),
             query_timeout: Duration::from_secs(10),
             bearer_token: None,
+            http: None,
             scope: Labels::new(),
             min_coverage: 0.8,
             rules: shipped_rules(),
@@ -140,6 +161,8 @@ pub struct AlertmanagerSettings {
     pub enabled: bool,
     #[serde(serialize_with = "crate::domain::address::serialize")]
     pub url: Url,
+    /// How the server is reached, and the credentials it gets.
+    pub http: Option<Box<HttpSettings>>,
     pub webhook_host: String,
     pub webhook_port: u16,
     pub webhook_path: String,
@@ -160,6 +183,7 @@ impl Default for AlertmanagerSettings {
         Self {
             enabled: true,
             url: Url::parse("http://localhost:9093").expect("a constant URL"),
+            http: None,
             webhook_host: "0.0.0.0".to_owned(),
             webhook_port: 5000,
             webhook_path: "/webhooks/alerts".to_owned(),

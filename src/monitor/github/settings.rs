@@ -6,6 +6,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::domain::secret::Secret;
+use crate::wire::HttpSettings;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -13,6 +14,8 @@ pub struct Settings {
     #[serde(serialize_with = "crate::domain::address::serialize")]
     pub api_url: Url,
     pub token: Option<Secret>,
+    /// How the server is reached, and the credentials it gets.
+    pub http: Option<Box<HttpSettings>>,
     pub owner: Option<String>,
     pub repository: Option<String>,
     /// How far back commits are looked at.
@@ -26,6 +29,7 @@ impl Default for Settings {
             enabled: false,
             api_url: Url::parse("https://api.github.com").expect("a constant URL"),
             token: None,
+            http: None,
             owner: None,
             repository: None,
             window: Duration::from_secs(24 * 60 * 60),
