@@ -110,7 +110,7 @@ impl Monitor {
         loop_interval: Duration,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let reach = |_: &Url, _: Option<&HttpSettings>| Ok(wire.clone());
+        let reach = move |_: &Url, _: Option<&HttpSettings>| Ok(wire.clone());
         Self::through(reach, settings, alertmanager_settings, loop_interval, clock)
     }
 

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::reader::{Accepted, Item, Section};
 use super::tree::Value;
-use super::values::{host, path, secret, text, url};
+use super::values::{base_url, host, path, secret, text};
 use crate::domain::secret::Secret;
 use crate::wire::{BasicAuth, Connections, Http, HttpSettings};
 
@@ -59,7 +59,7 @@ impl Section<'_> {
         section.optional("cert_file", &mut settings.cert_file, path);
         section.optional("key_file", &mut settings.key_file, path);
         section.optional("server_name", &mut settings.server_name, server_name);
-        section.optional("proxy", &mut settings.proxy, url);
+        section.optional("proxy", &mut settings.proxy, base_url);
         check_authorization(&section, &settings, server, token);
         check_connection(&section, &settings, server);
         (settings != HttpSettings::default()).then(|| Box::new(settings))
@@ -119,7 +119,7 @@ fn header(name: &str, item: Item<'_>) -> Option<Secret> {
     let is_sendable = given.split(' ').all(|word| secret(word).is_ok());
     if !is_sendable {
         item.error(
-            "not the value of a header; accepted: a text of visible ASCII, or {file: <path>}",
+            "not the value of a header; accepted: a text of visible ASCII in quotes, or {file: <path>}",
         );
     }
     is_sendable.then(|| Secret::new(given))

@@ -65,7 +65,7 @@ impl Notifiers {
 
     /// The same by another way than the network.
     pub fn over(wire: Arc<dyn Wire>, setup: Setup<'_>) -> Result<Self, SetupError> {
-        Self::through(|_, _| Ok(wire.clone()), setup)
+        Self::through(move |_: &Url, _: Option<&HttpSettings>| Ok(wire.clone()), setup)
     }
 
     fn through(reach: impl Reach, setup: Setup<'_>) -> Result<Self, SetupError> {

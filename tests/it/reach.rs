@@ -205,7 +205,7 @@ async fn w06_no_redirect_takes_credentials_to_another_host() {
     for status in [301, 302, 307, 308] {
         let gate = Server::plain(move |_| Some((status, to))).await;
         let url = format!("http://{}", gate.address);
-        let keys = "http: {bearer_token: s3cret, headers: {X-Api-Key: 0123456789}}";
+        let keys = "http: {bearer_token: s3cret, headers: {X-Api-Key: '0123456789'}}";
         says(&read_with(&url, keys).await, &["redirects are not followed"]);
         assert_eq!(gate.asked()[0].header("authorization"), "Bearer s3cret");
         assert_eq!(gate.asked()[0].header("x-api-key"), "0123456789");
@@ -222,9 +222,12 @@ fn w06_the_block_is_refused_alike_in_every_section() {
         for (block, key) in [
             (
                 "{bearer_token: a, basic_auth: {username: b, password: c}}",
-                "http: http.bearer_token",
+                "http, line 1: http.bearer_token and http.basic_auth",
             ),
-            ("{bearer_token: a, headers: {authorization: Token-x}}", "http.headers.Authorization"),
+            (
+                "{bearer_token: a, headers: {authorization: Token-x}}",
+                "http, line 1: http.bearer_token and http.headers.Authorization",
+            ),
             ("{basic_auth: {username: b}}", "http.basic_auth"),
             ("{basic_auth: {password: b}}", "http.basic_auth"),
             ("{headers: {Host: a}}", "http.headers.Host"),

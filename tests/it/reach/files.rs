@@ -34,11 +34,10 @@ fn load(yaml: String) -> Result<(Config, Vec<String>), String> {
     std::thread::spawn(move || {
         let loaded = Config::parse(&yaml, &|_| None);
         let loaded = loaded.map_err(|errors| errors.to_string());
-        done.send(
-            loaded.map(|(config, warnings)| {
-                (config, warnings.iter().map(ToString::to_string).collect())
-            }),
-        )
+        // Nobody waits any more when it took too long.
+        let _ = done.send(loaded.map(|(config, warnings)| {
+            (config, warnings.iter().map(ToString::to_string).collect())
+        }));
     });
     loaded.recv_timeout(Duration::from_secs(20)).expect("loading ends")
 }

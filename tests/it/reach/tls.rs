@@ -21,7 +21,8 @@ async fn w06_a_private_authority_is_trusted_and_no_other() {
     assert_eq!(listed(&url, &keys).await, Ok(0));
     says(&read_with(&url, "").await, &["UnknownIssuer", "set monitor.http.ca_file"]);
     says(&listed(&url, "").await, &["UnknownIssuer", "set alertmanager.http.ca_file"]);
-    let other = format!("http: {{{}}}", ca(&Authority::new()));
+    let stranger = Authority::new();
+    let other = format!("http: {{{}}}", ca(&stranger));
     // The file of another authority: nothing else is trusted beside it.
     assert!(read_with(&url, &other).await.is_err());
     assert_eq!(server.asked().iter().filter(|asked| asked.query == "time()").count(), 1);
