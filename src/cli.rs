@@ -172,7 +172,7 @@ struct Api {
     /// The daemon's API [default: http://localhost:<api.port>, https with api.tls]
     #[arg(long, value_name = "URL")]
     url: Option<Url>,
-    /// Token to send [default: api.token of the configuration, else api.read_token or $MAPE_K_API_READ_TOKEN]
+    /// Token to send [default: to read, api.read_token of the configuration, else api.token; to decide, api.token]
     #[arg(long, env = "MAPE_K_API_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// PEM file of certificates to trust for https [default: api.tls.cert of the configuration]
@@ -282,7 +282,13 @@ impl Common {
         let url = api.url.map_or_else(|| client::local_url(&settings), |url| url.to_string());
         // Compose files pass on variables that are set but empty.
         let token = api.token.filter(|token| !token.is_empty()).map(Secret::new);
-        let client = Client::new(&url, token.or(settings.token)).reading_with(settings.read_token);
+        let client = match token {
+            // One that was given for this call is meant for all of it; the variable stands over api.token, as in the daemon.
+            Some(token) if settings.token.as_ref() != Some(&token) => {
+                Client::new(&url, Some(token))
+            }
+            _ => Client::new(&url, settings.token).reading_with(settings.read_token),
+        };
         let own = settings.tls.map(|tls| tls.cert).filter(|_| url.starts_with("https:"));
         Ok(match api.ca.or(own) {
             Some(ca) => client.trusting(&ca)?,

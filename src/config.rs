@@ -21,6 +21,7 @@ mod escalation;
 mod execute;
 mod github;
 mod guardrails;
+mod http;
 mod knowledge;
 mod kubernetes;
 mod logging;
@@ -261,6 +262,9 @@ impl Config {
         let told = &mut self.notify.alertmanager;
         if told.enabled && told.url.is_none() {
             told.url = Some(self.alertmanager.url.clone());
+            if told.http.is_none() {
+                told.http.clone_from(&self.alertmanager.http);
+            }
         }
         if let Some(level) = &self.orchestrator.log_level {
             self.logging.level.clone_from(level);

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use url::Url;
 
 use self::alertmanager::Alertmanager;
 use self::alerts::{KnownAlerts, Routing, ViewInput};
@@ -44,12 +45,14 @@ use crate::domain::reading::{
 };
 use crate::domain::rule::Rule;
 use crate::domain::time::Time;
-use crate::wire::Wire;
+use crate::wire::{HttpSettings, Reach, SetupError, Wire, network};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("no HTTP client to read the sources with: {cause}. Check the system's CA certificates")]
-    Client { cause: String },
+    #[error("a source cannot be reached: {0}")]
+    Client(#[from] SetupError),
+    #[error("github.token holds characters that no token has")]
+    Token,
     #[error(
         "monitor.source is scrape but monitor.scrape_url is not set: give the URL of Charter's metrics"
     )]
@@ -98,7 +101,7 @@ impl Monitor {
         loop_interval: Duration,
         clock: Clock,
     ) -> Result<Self, Error> {
-        Self::over(http::network()?, settings, alertmanager_settings, loop_interval, clock)
+        Self::through(network, settings, alertmanager_settings, loop_interval, clock)
     }
 
     /// The same by another way than the network.
@@ -109,13 +112,29 @@ impl Monitor {
         loop_interval: Duration,
         clock: Clock,
     ) -> Result<Self, Error> {
+        let reach = move |_: &Url, _: Option<&HttpSettings>| Ok(wire.clone());
+        Self::through(reach, settings, alertmanager_settings, loop_interval, clock)
+    }
+
+    fn through(
+        reach: impl Reach,
+        settings: Settings,
+        alertmanager_settings: AlertmanagerSettings,
+        loop_interval: Duration,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let server = settings.server().ok_or(Error::NoScrapeUrl)?;
+        let wire = reach(server, settings.http.as_deref())?;
         let source: Box<dyn MetricSource> = match settings.source {
-            MetricsSource::Prometheus => Box::new(Prometheus::over(wire.clone(), &settings, clock)),
-            MetricsSource::Scrape => Box::new(Scrape::over(wire.clone(), &settings, clock)?),
+            MetricsSource::Prometheus => Box::new(Prometheus::over(wire, &settings, clock)),
+            MetricsSource::Scrape => Box::new(Scrape::over(wire, &settings, clock)?),
         };
-        let alertmanager = alertmanager_settings
-            .enabled
-            .then(|| Alertmanager::over(wire, &alertmanager_settings, clock));
+        let alertmanager = if alertmanager_settings.enabled {
+            let wire = reach(&alertmanager_settings.url, alertmanager_settings.http.as_deref())?;
+            Some(Alertmanager::over(wire, &alertmanager_settings, clock))
+        } else {
+            None
+        };
         let known = KnownAlerts::new(loop_interval);
         Ok(Self { source, alertmanager, settings, alertmanager_settings, known, clock })
     }

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use crate::domain::message::{Form, Message, NotifierName, Thread};
 use crate::metrics::labels::NotificationResult;
+use crate::wire;
 
 pub use resend::Resent;
 pub use set::{Notifiers, Setup};
@@ -94,8 +95,8 @@ impl NotifyError {
 /// A configuration with which nobody can be told anything.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    #[error("no HTTP client to notify with: {0}. Check the system's CA certificates")]
-    Client(String),
+    #[error("a notifier cannot be reached: {0}")]
+    Client(#[from] wire::SetupError),
     #[error(
         "slack.enabled is true, but there is neither slack.token (or token_file) nor slack.webhook_url (or \
          webhook_url_file): give one of them"

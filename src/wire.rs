@@ -1,13 +1,30 @@
-//! One HTTP exchange with a server outside: the seam between what is asked and how it travels.
+//! The HTTP client that everything outside is reached with, and the seam at which a simulation takes its place.
 //!
-//! In the daemon it travels by [`Http`]; a simulation puts its own servers behind the same trait. Nothing here retries,
-//! follows a redirect or knows what is asked: that is the business of [`crate::monitor`] and [`crate::executor`].
+//! ```text
+//! settings (the `http` block of a section) ─┬▶ Http: TLS, proxy, server name ─▶ the network
+//!                                           └▶ Endpoint: base URL, credentials ─▶ requests
+//! ```
+//!
+//! In the daemon a request travels by [`Http`]; a simulation puts its own servers behind the same trait. Nothing here
+//! retries, follows a redirect or knows what is asked: that is the business of [`crate::monitor`], [`crate::notify`] and
+//! [`crate::executor`].
+
+mod endpoint;
+mod http;
+mod secret_file;
+mod settings;
+pub mod tls;
 
 use std::error::Error as _;
 
 use async_trait::async_trait;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
+
+pub use endpoint::{Access, Endpoint};
+pub use http::{Connections, Http, Reach, SetupError, network};
+pub use secret_file::{SecretFileError, read_secret_file};
+pub use settings::{BasicAuth, HttpSettings};
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,21 +44,6 @@ pub trait Wire: Send + Sync + std::fmt::Debug {
     fn client(&self) -> &Client;
 
     async fn send(&self, request: Request) -> Result<Response, Failure>;
-}
-
-/// The real network.
-#[derive(Clone, Debug)]
-pub struct Http(pub Client);
-
-#[async_trait]
-impl Wire for Http {
-    fn client(&self) -> &Client {
-        &self.0
-    }
-
-    async fn send(&self, request: Request) -> Result<Response, Failure> {
-        self.0.execute(request).await.map_err(|error| failure(&error))
-    }
 }
 
 /// A whole answer, whatever its status.
@@ -95,4 +97,15 @@ pub fn causes(error: &reqwest::Error) -> String {
         next = cause.source();
     }
     if causes.is_empty() { "the request failed".to_owned() } else { causes.join(": ") }
+}
+
+/// One line of at most `most` characters of a text from outside.
+#[must_use]
+pub fn shorten(text: &str, most: usize) -> String {
+    let mut line: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
+    if text.chars().nth(most).is_some() {
+        line.push('…');
+    }
+    line
 }

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::header::LOCATION;
+use reqwest::{Method, StatusCode, redirect};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::{Host, Url};
@@ -13,6 +14,7 @@ use super::trust;
 use crate::domain::address;
 use crate::domain::secret::Secret;
 use crate::server;
+use crate::wire::{self, tls};
 
 /// The daemon answers within 10 s or says that it cannot.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -29,6 +31,10 @@ pub enum ClientError {
     Tls { url: String, cause: String },
     #[error("{url} answered {status}: {text}")]
     Refused { url: String, status: StatusCode, text: String },
+    #[error(
+        "{url} answered {status}: it redirects to {to}. Redirects are not followed, since the token would go along; name the daemon's own address by --url"
+    )]
+    Redirected { url: String, status: StatusCode, to: String },
     #[error("{url} did not answer as mape-k does: {cause}. Is another program listening there?")]
     Nonsense { url: String, cause: String },
     #[error(
@@ -50,7 +56,7 @@ pub enum ClientError {
 pub struct Client {
     base: String,
     token: Option<Secret>,
-    /// Sent with GETs while there is no other: with a POST it would only be refused, and this machine may need none.
+    /// Sent with GETs, even beside the operate token: reading needs no more. With a POST it would only be refused.
     read_token: Option<Secret>,
     http: reqwest::Client,
 }
@@ -84,7 +90,7 @@ impl Client {
         let failed = |cause: String| ClientError::Certificates { path: path.to_owned(), cause };
         let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
         let http = builder(&self.base)
-            .tls_backend_preconfigured(trust::trusting(&pem).map_err(failed)?)
+            .tls_backend_preconfigured(tls::trusting(&pem).map_err(failed)?)
             .build()
             .map_err(|error| failed(root_cause(&error)))?;
         Ok(Self { http, ..self })
@@ -142,7 +148,7 @@ impl Client {
         let read_token = self.read_token.as_ref().filter(|_| method == Method::GET);
         let mut request =
             self.http.request(method, format!("{}/{path}", self.base)).timeout(TIMEOUT);
-        if let Some(token) = self.token.as_ref().or(read_token) {
+        if let Some(token) = read_token.or(self.token.as_ref()) {
             request = request.bearer_auth(token.expose());
         }
         if let Some(body) = body {
@@ -158,6 +164,11 @@ impl Client {
         };
         let response = request.send().await.map_err(|error| unreachable(&error))?;
         let status = response.status();
+        if status.is_redirection() {
+            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+            let to = wire::shorten(&address::redact(to.unwrap_or("nowhere")), 200);
+            return Err(ClientError::Redirected { url: self.base(), status, to });
+        }
         let text = response.text().await.map_err(|error| unreachable(&error))?;
         Ok((format!("{}/{path}", self.base()), status, text))
     }
@@ -190,7 +201,8 @@ fn builder(base: &str) -> reqwest::ClientBuilder {
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
         None => false,
     };
-    let builder = reqwest::Client::builder();
+    // A redirect would carry the token to a host that nobody named.
+    let builder = reqwest::Client::builder().redirect(redirect::Policy::none());
     if is_local { builder.no_proxy() } else { builder }
 }
 

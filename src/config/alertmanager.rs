@@ -25,6 +25,7 @@ pub(super) fn read(
     let mut settings = AlertmanagerSettings::default();
     section.read("enabled", &mut settings.enabled, boolean);
     section.read("url", &mut settings.url, base_url);
+    settings.http = section.http(Some(&settings.url), None);
     section.read("webhook_host", &mut settings.webhook_host, host);
     // Port 0 takes any free port.
     section.read("webhook_port", &mut settings.webhook_port, count(0..=u16::MAX));

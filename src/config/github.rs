@@ -15,6 +15,8 @@ pub(super) fn read(mut section: Section<'_>) -> Settings {
     section.read("enabled", &mut settings.enabled, boolean);
     section.read("api_url", &mut settings.api_url, base_url);
     let accepted = section.secret("token", "token_file", &mut settings.token);
+    let token = settings.token.as_ref().map(|_| "token");
+    settings.http = section.http(Some(&settings.api_url), token);
     section.optional("owner", &mut settings.owner, owner);
     section.optional("repository", &mut settings.repository, repository);
     section.read("window", &mut settings.window, positive_up_to(LONGEST_WINDOW));

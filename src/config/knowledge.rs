@@ -49,7 +49,12 @@ fn postgres_url(section: &mut Section<'_>, database: Database) -> Option<Postgre
         Database::Memory | Database::Sqlite if given.is_some() => {
             section.warn(key, "not used: database is not postgres");
         }
-        Database::Memory | Database::Sqlite | Database::Postgres => {}
+        Database::Postgres => {
+            if let Some(text) = url.as_ref().and_then(PostgresUrl::plain_text) {
+                section.warn(key, text);
+            }
+        }
+        Database::Memory | Database::Sqlite => {}
     }
     url
 }

@@ -29,6 +29,9 @@ pub(super) fn read(mut section: Section<'_>, loop_interval: Duration) -> Setting
         );
     }
     section.secret("bearer_token", "bearer_token_file", &mut settings.bearer_token);
+    let server = settings.server().cloned();
+    let token = settings.bearer_token.as_ref().map(|_| "bearer_token");
+    settings.http = section.http(server.as_ref(), token);
     if let Some(scope) = section.map("scope") {
         settings.scope = labels(scope);
     }
@@ -40,8 +43,10 @@ pub(super) fn read(mut section: Section<'_>, loop_interval: Duration) -> Setting
 pub(super) fn labels(entries: Vec<(&str, Item<'_>)>) -> Labels {
     let mut labels = Labels::new();
     for (name, item) in entries {
-        if !is_name(name, false) {
-            item.error("not a label name: letters, digits and _, not starting with a digit");
+        if !is_name(name) {
+            item.error(
+                "not a label name: it holds a quote, a bracket or another sign of an expression",
+            );
         }
         if let Some(value) = item.parse(text) {
             labels.insert(name.to_owned(), value);

@@ -9,5 +9,6 @@ pub(super) fn read(mut section: Section<'_>) -> Settings {
     let mut alertmanager = section.section("alertmanager");
     alertmanager.read("enabled", &mut settings.alertmanager.enabled, boolean);
     alertmanager.optional("url", &mut settings.alertmanager.url, base_url);
+    settings.alertmanager.http = alertmanager.http(settings.alertmanager.url.as_ref(), None);
     settings
 }

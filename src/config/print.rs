@@ -17,6 +17,7 @@ use crate::domain::secret::Secret;
 use crate::domain::{Cause, Labels, address, time};
 use crate::monitor;
 use crate::monitor::MetricsSource;
+use crate::wire::HttpSettings;
 
 impl Config {
     /// The effective configuration as a configuration file. Fails only for a path that is not Unicode.
@@ -84,6 +85,7 @@ struct MonitorSection<'a> {
     #[serde(serialize_with = "time::seconds")]
     query_timeout: Duration,
     bearer_token: &'a Option<Secret>,
+    http: &'a Option<Box<HttpSettings>>,
     scope: &'a Labels,
     min_coverage: f64,
     metrics: Vec<RuleEntry<'a>>,
@@ -99,6 +101,7 @@ impl<'a> From<&'a monitor::Settings> for MonitorSection<'a> {
             poll_interval,
             query_timeout,
             bearer_token,
+            http,
             scope,
             min_coverage,
             rules,
@@ -116,6 +119,7 @@ impl<'a> From<&'a monitor::Settings> for MonitorSection<'a> {
             poll_interval: *poll_interval,
             query_timeout: *query_timeout,
             bearer_token,
+            http,
             scope,
             min_coverage: *min_coverage,
             metrics: entries(metrics),

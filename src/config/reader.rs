@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use super::http::KEYS;
 use super::problem::{Origin, Problem};
 use super::tree::{Entry, Node, Value};
 use crate::domain::address::redact;
@@ -311,7 +312,9 @@ impl Drop for Section<'_> {
             if self.asked.contains(&entry.key.as_str()) {
                 continue;
             }
+            let is_of_http = self.asked.contains(&"http") && KEYS.contains(&entry.key.as_str());
             let text = match nearest(&entry.key, &self.asked) {
+                _ if is_of_http => format!("unknown key; did you mean http.{}?", entry.key),
                 Some(near) => format!("unknown key; did you mean {near}?"),
                 None => format!("unknown key; known here: {}", self.asked.join(", ")),
             };

@@ -22,6 +22,8 @@ pub(super) fn read(mut section: Section<'_>) -> Slack {
     let mut accepted = section.secret(TOKEN, "token_file", &mut settings.token);
     accepted &= section.secret(URL, URL_FILE, &mut settings.webhook_url);
     accepted &= check_webhook(&section, settings.webhook_url.as_ref());
+    let token = settings.token.as_ref().map(|_| "token");
+    settings.http = section.http(Some(&settings.server()), token);
     channels(section.section("channels"), &mut settings.channels);
     section.read("test_mode", &mut settings.test_mode, boolean);
     // What was refused has been told already.

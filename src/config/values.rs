@@ -129,23 +129,23 @@ pub(super) fn one_of<T: Copy>(
     }
 }
 
-/// A Prometheus label name.
+/// The name of a label at Prometheus or Alertmanager.
 pub(super) fn label_name(value: &Value) -> Result<String, Accepted> {
-    name_of(value, false, "a label name of letters, digits and _, not starting with a digit")
+    text(value).ok().filter(|name| is_name(name)).ok_or_else(|| "a label name".to_owned())
 }
 
-/// A Prometheus metric name.
+/// The name of a metric at Prometheus.
 pub(super) fn metric_name(value: &Value) -> Result<String, Accepted> {
-    name_of(value, true, "a metric name of letters, digits, _ and :, not starting with a digit")
+    text(value).ok().filter(|name| is_name(name)).ok_or_else(|| {
+        "the name of one metric; an expression is a rule of monitor.queries".to_owned()
+    })
 }
 
-fn name_of(value: &Value, colon: bool, accepted: &str) -> Result<String, Accepted> {
-    text(value).ok().filter(|name| is_name(name, colon)).ok_or_else(|| accepted.to_owned())
-}
-
-pub(super) fn is_name(name: &str, colon: bool) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || (colon && c == ':');
-    name.chars().all(fits) && name.chars().next().is_some_and(|c| !c.is_ascii_digit())
+/// Since version 3 Prometheus takes any UTF-8 in names. What is never in a name, but in every expression, is refused: it
+/// would read nothing, and nobody would know why.
+pub(super) fn is_name(name: &str) -> bool {
+    let is_of_expression = |c: char| c.is_control() || "(){}[]\"'`=<>,".contains(c);
+    !name.is_empty() && name.trim() == name && !name.contains(is_of_expression)
 }
 
 /// An address to listen on.
@@ -164,14 +164,14 @@ pub(super) fn host(value: &Value) -> Result<String, Accepted> {
 pub(super) fn base_url(value: &Value) -> Result<Url, Accepted> {
     let url = url(value)?;
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("a base URL without ? or #".to_owned());
+        return Err(with_hint("a base URL without ? or #", value));
     }
     Ok(address::without_trailing_slash(url))
 }
 
 /// An http or https URL as it stands.
 pub(super) fn url(value: &Value) -> Result<Url, Accepted> {
-    let accepted = || "a URL: http://host:port or https://host:port".to_owned();
+    let accepted = || with_hint("a URL: http://host:port or https://host:port", value);
     let url = text(value)
         .ok()
         .and_then(|text| Url::parse(text.trim()).ok())
@@ -180,7 +180,20 @@ pub(super) fn url(value: &Value) -> Result<Url, Accepted> {
     if address::is_redacted(&url) {
         return Err("a URL with its real user and password instead of ***".to_owned());
     }
+    // Behind a # nothing is sent: an @ there can only be that of a user and password.
+    if url.fragment().is_some_and(|fragment| fragment.contains('@')) {
+        return Err(accepted());
+    }
     Ok(url)
+}
+
+/// What is accepted, and which sign in the password broke the URL, where that can be told.
+fn with_hint(accepted: &str, value: &Value) -> Accepted {
+    let hint = match value {
+        Value::Text(text) | Value::Word(text) => address::raw_sign_hint(text),
+        _ => None,
+    };
+    hint.map_or_else(|| accepted.to_owned(), |hint| format!("{accepted}; {hint}"))
 }
 
 /// Fits into a header: visible ASCII, which also catches a file that holds something else than the secret.

@@ -44,6 +44,17 @@ pub fn redact(text: &str) -> String {
     }
 }
 
+/// What to do about a sign that ends the user and password of a URL before its `@`, where there is one: in a password such a
+/// sign has to be percent-encoded.
+#[must_use]
+pub fn raw_sign_hint(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("://")?;
+    let (user, _) = rest.rsplit_once('@')?;
+    let sign = user.chars().find(|c| "#/?\\".contains(*c))?;
+    let code = u32::from(sign);
+    Some(format!("the user or password holds a raw {sign:?}: percent-encode it as %{code:02X}"))
+}
+
 /// What of a URL must not be repeated: its password, or the user name that stands alone for a token.
 #[must_use]
 pub fn password(url: &Url) -> Option<Secret> {

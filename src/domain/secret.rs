@@ -1,9 +1,15 @@
 //! A value that is never printed: not in logs, errors, the API or the printed configuration.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Serialize, Serializer};
 
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret {
+    value: String,
+    /// The file that it was read from: whoever sends it reads it anew, since tokens of service accounts expire.
+    file: Option<PathBuf>,
+}
 
 impl Secret {
     /// What stands for a secret wherever one would be printed.
@@ -11,19 +17,29 @@ impl Secret {
 
     #[must_use]
     pub fn new(value: String) -> Self {
-        Self(value)
+        Self { value, file: None }
+    }
+
+    #[must_use]
+    pub fn of_file(value: String, file: PathBuf) -> Self {
+        Self { value, file: Some(file) }
     }
 
     /// The secret itself, for the one place that sends or compares it.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.value
+    }
+
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// A text of the other side that may quote what it was sent, without it.
     #[must_use]
     pub fn hidden_in(&self, text: String) -> String {
-        if self.0.is_empty() { text } else { text.replace(&self.0, Self::REDACTED) }
+        if self.value.is_empty() { text } else { text.replace(&self.value, Self::REDACTED) }
     }
 }
 

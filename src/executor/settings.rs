@@ -11,6 +11,7 @@ use crate::domain::action::ActionKind;
 use crate::domain::execution::ExecutionMode;
 use crate::domain::secret::Secret;
 use crate::domain::speed::divided;
+use crate::wire::HttpSettings;
 
 /// Does this Charter honour `Idempotency-Key`?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Settings {
     #[serde(serialize_with = "crate::domain::address::serialize")]
     pub charter_url: Url,
     pub charter_api_key: Option<Secret>,
+    /// How the server is reached, and the credentials it gets.
+    pub http: Option<Box<HttpSettings>>,
     /// Time-out of one call.
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub timeout_seconds: Duration,
@@ -57,7 +60,7 @@ pub struct Settings {
 }
 
 divided!(Settings { settle_default, settle } unchanged {
-    charter_url, charter_api_key, max_retries, rollback_enabled, execution_mode, idempotent_charter, rails,
+    charter_url, charter_api_key, http, max_retries, rollback_enabled, execution_mode, idempotent_charter, rails,
     // Charter and the network become no faster.
     timeout_seconds, policy_timeout,
 });
@@ -74,6 +77,7 @@ impl Default for Settings {
         Self {
             charter_url: Url::parse("http://localhost:8000").expect("a constant URL"),
             charter_api_key: None,
+            http: None,
             timeout_seconds: Duration::from_secs(30),
             policy_timeout: Duration::from_secs(60),
             max_retries: 3,

@@ -77,7 +77,10 @@ impl ReportFiles {
     async fn replace(&self, name: &str, text: &str) -> Result<(), Error> {
         let partial = self.folder.join(format!("{name}{PARTIAL}"));
         let failed = |what, cause| Error { what, path: partial.clone(), cause };
-        let mut file = fs::File::create(&partial).await.map_err(|e| failed("create", e))?;
+        // Its owner's alone: a report names what runs where and what is wrong with it. One that a crash left may be there.
+        let mut options = fs::OpenOptions::new();
+        let opened = options.write(true).create(true).truncate(true).mode(0o600).open(&partial);
+        let mut file = opened.await.map_err(|e| failed("create", e))?;
         file.write_all(text.as_bytes()).await.map_err(|e| failed("write", e))?;
         // Before the rename: a crash must not leave the name with nothing behind it.
         file.sync_all().await.map_err(|e| failed("write", e))?;
@@ -107,7 +110,8 @@ impl ReportFiles {
     /// Makes the folder where it is missing, and sees what earlier processes left there.
     async fn take_up(&self) -> Result<Known, Error> {
         let failed = |what, cause| Error { what, path: self.folder.clone(), cause };
-        fs::create_dir_all(&self.folder).await.map_err(|e| failed("create", e))?;
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).await;
+        made.map_err(|e| failed("create", e))?;
         let mut entries = fs::read_dir(&self.folder).await.map_err(|e| failed("list", e))?;
         let mut names = Vec::new();
         while let Some(entry) = entries.next_entry().await.map_err(|e| failed("list", e))? {

@@ -1,6 +1,7 @@
 //! The `knowledge` section of the configuration with its defaults.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,13 @@ impl PostgresUrl {
 
     /// The error says what is accepted and never what was given.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::read(text).map_err(|accepted| match address::raw_sign_hint(text) {
+            Some(hint) => format!("{accepted}; {hint}"),
+            None => accepted,
+        })
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
         let url = Url::parse(text)
             .ok()
             .filter(|url| matches!(url.scheme(), "postgres" | "postgresql"))
@@ -51,6 +59,34 @@ impl PostgresUrl {
             return Err("the name of the database is missing: postgres://host/database".to_owned());
         }
         Ok(Self(Box::new(url)))
+    }
+
+    /// Why what is sent to the server can be read on the way; none: it cannot, or it does not leave this machine. The driver
+    /// tries TLS first with `prefer`, and goes on without where the server, or who sits before it, has none.
+    #[must_use]
+    pub fn plain_text(&self) -> Option<String> {
+        let parameter = |wanted: &str| {
+            let mut pairs = self.0.query_pairs();
+            pairs.find(|(key, _)| key == wanted).map(|(_, value)| value.into_owned())
+        };
+        let host = parameter("host").or_else(|| self.0.host_str().map(str::to_owned));
+        let host = host.unwrap_or_default();
+        let bare = host.trim_matches(['[', ']']);
+        let is_socket = bare.is_empty() || bare.starts_with('/') || bare.starts_with("%2F");
+        let is_own = is_socket
+            || bare == "localhost"
+            || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let mode = parameter("sslmode");
+        let is_safe = matches!(mode.as_deref(), Some("require" | "verify-ca" | "verify-full"));
+        (!is_own && !is_safe).then(|| match mode {
+            Some(mode) => format!(
+                "sslmode={mode}: the password and all records may go in plain text; sslmode=verify-full, or at least \
+                 require, is recommended"
+            ),
+            None => "without sslmode (prefer): where TLS cannot be had, the password and all records go in plain text; \
+                     sslmode=verify-full, or at least require, is recommended"
+                .to_owned(),
+        })
     }
 
     /// With the password, for the one place that connects.

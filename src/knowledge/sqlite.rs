@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,6 +36,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the write-ahead log may keep on disk after a checkpoint, in bytes: 64 MiB, some 100,000 alerts.
 const LOG_LIMIT: &str = "67108864";
 
+/// Alerts, decisions and what people wrote: the owner's alone.
+const FILE_MODE: u32 = 0o600;
+
 const UNAVAILABLE: &str =
     "Check that the path exists, is writable and has free space (knowledge.sqlite_path)";
 
@@ -57,14 +61,20 @@ impl SqliteStore {
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let name = path.display().to_string();
         if let Some(parent) = path.parent() {
-            tokio::fs::create_dir_all(parent).await.map_err(|error| StoreError::Unavailable {
-                store: name.clone(),
-                what: "created",
-                cause: error.to_string(),
-                advice: UNAVAILABLE,
+            let mut folder = tokio::fs::DirBuilder::new();
+            folder.recursive(true).mode(0o700).create(parent).await.map_err(|error| {
+                StoreError::Unavailable {
+                    store: name.clone(),
+                    what: "created",
+                    cause: error.to_string(),
+                    advice: UNAVAILABLE,
+                }
             })?;
         }
         let lock = lock(path, &name)?;
+        // SQLite would make it readable by everybody; its log and shared memory take the mode of the file.
+        // What fails here fails there too, and SQLite says why.
+        let _ = File::options().create_new(true).write(true).mode(FILE_MODE).open(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .busy_timeout(BUSY_TIMEOUT)
@@ -158,6 +168,7 @@ fn lock(path: &Path, name: &str) -> Result<File, StoreError> {
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(FILE_MODE)
         .open(beside)
         .map_err(unavailable)?;
     match file.try_lock() {

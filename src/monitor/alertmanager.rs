@@ -21,7 +21,7 @@ use crate::domain::Labels;
 use crate::domain::alert::{AlertListing, AlertRoute, ListedAlert};
 use crate::domain::reading::{FailureKind, ReadFailure, Source};
 use crate::domain::time::{Time, since};
-use crate::wire::Wire;
+use crate::wire::{Access, Wire};
 
 const LIST: &str = "api/v2/alerts";
 const GROUPS: &str = "api/v2/alerts/groups";
@@ -88,7 +88,9 @@ impl Alertmanager {
     #[must_use]
     pub fn over(wire: Arc<dyn Wire>, settings: &AlertmanagerSettings, clock: Clock) -> Self {
         let url = settings.url.clone();
-        let peer = Peer::new(Source::Alertmanager, url, "alertmanager.url", None, wire);
+        let access =
+            Access { section: "alertmanager", http: settings.http.as_deref(), token: None };
+        let peer = Peer::new(Source::Alertmanager, url, "alertmanager.url", access, wire);
         let receiver = settings.receiver.as_deref().map(|name| format!("^{}$", escaped(name)));
         Self { peer, receiver, clock }
     }

@@ -14,12 +14,12 @@ use tokio::time::Instant;
 
 use self::client::{Client, Listed};
 use self::settings::Settings;
-use super::{Error, http};
+use super::Error;
 use crate::clock::Clock;
 use crate::domain::deployment::Commit;
 use crate::domain::reading::{FailureKind, ReadFailure};
 use crate::domain::time::Time;
-use crate::wire::Wire;
+use crate::wire::{Wire, network};
 
 /// Of one path: a service that is deployed more often than that in a day has its newest shown.
 const MAX_COMMITS: usize = 10;
@@ -75,7 +75,7 @@ struct Details {
 
 impl Github {
     pub fn new(settings: &Settings, clock: Clock) -> Result<Self, Error> {
-        Self::over(http::network()?, settings, clock)
+        Self::over(network(&settings.api_url, settings.http.as_deref())?, settings, clock)
     }
 
     /// The same by another way than the network.

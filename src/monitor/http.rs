@@ -6,17 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use reqwest::header::{AUTHORIZATION, DATE, HeaderMap};
-use reqwest::{Client, RequestBuilder, StatusCode, redirect};
+use reqwest::header::{DATE, HeaderMap};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::Error;
-use crate::domain::address;
 use crate::domain::reading::{FailureKind, ReadFailure, Source};
-use crate::domain::secret::Secret;
 use crate::domain::time::Time;
-use crate::wire::{self, Http, Wire};
+use crate::wire::{self, Access, Endpoint, Wire};
 
 /// 100,000 series of some 300 bytes each are 30 MB; twice that is no answer to a rule any more.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -52,28 +49,13 @@ pub(super) struct Reply {
     pub date: Option<Time>,
 }
 
-/// The network as sources are read over it.
-pub(super) fn network() -> Result<Arc<dyn Wire>, Error> {
-    // A redirect would carry the token to a host that nobody configured.
-    let client = Client::builder()
-        .redirect(redirect::Policy::none())
-        .user_agent(concat!("mape-k/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| Error::Client { cause: wire::causes(&error) })?;
-    Ok(Arc::new(Http(client)))
-}
-
 /// One server that is read.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
-    wire: Arc<dyn Wire>,
     pub source: Source,
-    base: Url,
+    endpoint: Endpoint,
     /// The configuration key that names it, for the advice in error texts.
     key: &'static str,
-    token: Option<Secret>,
-    /// What it is sent and must not be repeated when it quotes us.
-    secrets: Vec<Secret>,
 }
 
 impl Peer {
@@ -81,45 +63,31 @@ impl Peer {
         source: Source,
         base: Url,
         key: &'static str,
-        token: Option<Secret>,
+        access: Access<'_>,
         wire: Arc<dyn Wire>,
     ) -> Self {
-        let secrets = token.iter().cloned().chain(credentials(wire.client(), &base)).collect();
-        Self { wire, source, base, key, token, secrets }
+        Self { source, endpoint: Endpoint::new(wire, base, access), key }
     }
 
     /// GET of the base URL itself.
     pub(super) fn get_base(&self) -> RequestBuilder {
-        self.with_token(self.wire.client().get(self.base.clone()))
+        self.endpoint.request(Method::GET, self.endpoint.base().clone())
     }
 
     pub(super) fn get(&self, path: &str, pairs: &[(&str, &str)]) -> RequestBuilder {
-        let mut url = self.at(path);
+        let mut url = self.endpoint.below(path.split('/'));
         url.query_pairs_mut().extend_pairs(pairs);
-        self.with_token(self.wire.client().get(url))
+        self.endpoint.request(Method::GET, url)
     }
 
     /// A form: queries may be longer than a URL may be.
     pub(super) fn post(&self, path: &str, pairs: &[(&str, &str)]) -> RequestBuilder {
         let body =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        self.with_token(self.wire.client().post(self.at(path)))
+        self.endpoint
+            .request(Method::POST, self.endpoint.below(path.split('/')))
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body)
-    }
-
-    fn at(&self, path: &str) -> Url {
-        let mut url = self.base.clone();
-        let prefix = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{prefix}/{path}"));
-        url
-    }
-
-    fn with_token(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.token {
-            Some(token) => request.bearer_auth(token.expose()),
-            None => request,
-        }
     }
 
     /// Sends the request and reads the whole answer, or fails at the deadline.
@@ -139,7 +107,7 @@ impl Peer {
                 self.failure(FailureKind::Unreachable, asked, &format!("{what}: {why}"))
             };
             let sent = match request.build() {
-                Ok(request) => self.wire.send(request).await,
+                Ok(request) => self.endpoint.send(request).await,
                 Err(error) => Err(wire::failure(&error)),
             };
             let mut response = sent.map_err(|failure| unreachable("no answer", failure))?;
@@ -162,7 +130,7 @@ impl Peer {
             }
             if !status.is_success() {
                 // Before anything is cut: half a secret would not be found any more.
-                body = self.hide(String::from_utf8_lossy(&body).into_owned()).into_bytes();
+                body = self.endpoint.hide(String::from_utf8_lossy(&body).into_owned()).into_bytes();
             }
             Ok(Reply { status, body, date })
         };
@@ -181,12 +149,35 @@ impl Peer {
         } else {
             format!("{status}: {}", shorten(said))
         };
-        self.failure(FailureKind::Server, asked, &what)
+        let advice = self.endpoint.advice(status, said);
+        self.told(FailureKind::Server, asked, &what, advice)
     }
 
     pub(super) fn failure(&self, kind: FailureKind, asked: &str, what: &str) -> ReadFailure {
+        self.told(kind, asked, what, None)
+    }
+
+    /// `advice` names the one thing to do; without it the text says what it may be.
+    fn told(
+        &self,
+        kind: FailureKind,
+        asked: &str,
+        what: &str,
+        advice: Option<String>,
+    ) -> ReadFailure {
+        let advice = advice.unwrap_or_else(|| self.advice(kind));
+        let text = format!(
+            "{} at {}, asked for {}: {what}. {advice}",
+            self.source.as_str(),
+            self.endpoint.address(),
+            shorten(asked)
+        );
+        ReadFailure { kind, text: self.endpoint.hide(text) }
+    }
+
+    fn advice(&self, kind: FailureKind) -> String {
         let key = self.key;
-        let advice = match kind {
+        match kind {
             FailureKind::Unreachable => format!("Check that it runs and that {key} is right"),
             FailureKind::Timeout => {
                 "Check its load, or raise monitor.query_timeout (10 s by default)".to_owned()
@@ -208,40 +199,8 @@ impl Peer {
             FailureKind::TooLarge => {
                 "Aggregate in the rule (aggregate, by) or narrow its labels".to_owned()
             }
-        };
-        let text = format!(
-            "{} at {}, asked for {}: {what}. {advice}",
-            self.source.as_str(),
-            self.shown(),
-            shorten(asked)
-        );
-        ReadFailure { kind, text: self.hide(text) }
+        }
     }
-
-    fn hide(&self, text: String) -> String {
-        self.secrets.iter().fold(text, |text, secret| secret.hidden_in(text))
-    }
-
-    /// The URL without credentials: its query may carry some too.
-    fn shown(&self) -> String {
-        let mut url = self.base.clone();
-        url.set_query(None);
-        url.set_fragment(None);
-        // Both fail only on URLs without a host, which hold no credentials.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        url.as_str().trim_end_matches('/').to_owned()
-    }
-}
-
-/// The user and password of a URL, as they stand in it and as the client codes them into a header.
-fn credentials(client: &Client, url: &Url) -> Vec<Secret> {
-    let request = client.get(url.clone()).build().ok();
-    let coded = request.and_then(|request| {
-        let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
-        Some(Secret::new(header.split_once(' ')?.1.to_owned()))
-    });
-    address::password(url).into_iter().chain(coded).collect()
 }
 
 fn date(headers: &HeaderMap) -> Option<Time> {
@@ -251,10 +210,5 @@ fn date(headers: &HeaderMap) -> Option<Time> {
 
 /// One line of at most [`SHOWN_CHARS`] characters.
 pub(super) fn shorten(text: &str) -> String {
-    let mut line: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN_CHARS).collect();
-    if text.chars().nth(SHOWN_CHARS).is_some() {
-        line.push('…');
-    }
-    line
+    wire::shorten(text, SHOWN_CHARS)
 }

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use futures::future::{join, join_all, try_join, try_join_all};
 use tokio::time::Instant;
 
-use self::client::Batch;
+use self::client::{Batch, Method};
 pub use self::interval::Sampled;
 use self::wire::Answer;
 use super::http::{self, Peer};
@@ -30,11 +30,12 @@ use crate::domain::reading::{
 };
 use crate::domain::rule::{Measure, MetricRule, Rule};
 use crate::domain::time::{Time, since};
-use crate::wire::Wire;
+use crate::wire::{Wire, network};
 
 #[derive(Debug)]
 pub struct Prometheus {
     peer: Peer,
+    method: Method,
     scope: Labels,
     poll_interval: Duration,
     max_skew: Duration,
@@ -61,7 +62,8 @@ struct Moment {
 
 impl Prometheus {
     pub fn new(settings: &Settings, clock: Clock) -> Result<Self, Error> {
-        Ok(Self::over(http::network()?, settings, clock))
+        let wire = network(&settings.prometheus_url, settings.http.as_deref())?;
+        Ok(Self::over(wire, settings, clock))
     }
 
     #[must_use]
@@ -70,11 +72,12 @@ impl Prometheus {
             Source::Prometheus,
             settings.prometheus_url.clone(),
             "monitor.prometheus_url",
-            settings.bearer_token.clone(),
+            settings.access(),
             wire,
         );
         Self {
             peer,
+            method: Method::default(),
             scope: settings.scope.clone(),
             poll_interval: settings.poll_interval,
             max_skew: settings.max_skew,
@@ -241,7 +244,7 @@ impl MetricSource for Prometheus {
         deadline: Instant,
     ) -> (Vec<RuleReading>, SourceReading) {
         let started = Instant::now();
-        let batch = Batch::new(&self.peer, deadline);
+        let batch = Batch::new(&self.peer, &self.method, deadline);
         let asked = join_all(rules.iter().map(|rule| self.ask(&batch, rule, baselines)));
         let (moment, answers) = join(self.moment(&batch), asked).await;
         let skew = moment.as_ref().ok().map(|moment| moment.skew);
@@ -269,7 +272,7 @@ impl MetricSource for Prometheus {
         deadline: Instant,
     ) -> Result<Vec<SeriesHistory>, ReadFailure> {
         let this = &*self;
-        let batch = &Batch::new(&this.peer, deadline);
+        let batch = &Batch::new(&this.peer, &this.method, deadline);
         let answers = rules.iter().filter_map(|rule| {
             let query = match &rule.measure {
                 Measure::Metric(metric) => {

@@ -145,7 +145,8 @@ fn label_name(label: &str) -> String {
     if is_plain(label, false) { label.to_owned() } else { quoted(label) }
 }
 
-fn is_plain(name: &str, colon: bool) -> bool {
+/// A word of the language and of the exposition before version 3; metrics may have colons.
+pub(super) fn is_plain(name: &str, colon: bool) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || (colon && c == ':');
     name.chars().all(word) && name.chars().next().is_some_and(|c| !c.is_ascii_digit())
 }

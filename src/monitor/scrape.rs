@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use self::ring::{MAX_SERIES, Ring};
 use super::http::{Budget, Peer};
+use super::promql::is_plain;
 use super::source::{MetricSource, all_failed};
 use super::window::windows;
 use super::{Error, Settings, label_change};
@@ -36,6 +37,12 @@ const MAX_STEPS: usize = 11_000;
 
 const ASKED: &str = "its metrics";
 
+/// Dots and the like come as underscores.
+const PLAIN: &str = "text/plain;version=0.0.4";
+
+/// Names as they are, where the server knows how; asked for only by rules that have such names.
+const UTF_8: &str = "text/plain;version=1.0.0;escaping=allow-utf-8, text/plain;version=0.0.4;q=0.5";
+
 #[derive(Debug)]
 pub struct Scrape {
     peer: Peer,
@@ -43,6 +50,8 @@ pub struct Scrape {
     poll_interval: Duration,
     /// The metrics that some rule reads; nothing else is kept.
     wanted: BTreeSet<String>,
+    /// What the server is asked for.
+    format: &'static str,
     ring: Ring,
     clock: Clock,
 }
@@ -50,18 +59,16 @@ pub struct Scrape {
 impl Scrape {
     pub fn over(wire: Arc<dyn Wire>, settings: &Settings, clock: Clock) -> Result<Self, Error> {
         let url = settings.scrape_url.clone().ok_or(Error::NoScrapeUrl)?;
-        let token = settings.bearer_token.clone();
-        let peer = Peer::new(Source::Scrape, url, "monitor.scrape_url", token, wire);
+        let peer = Peer::new(Source::Scrape, url, "monitor.scrape_url", settings.access(), wire);
         let longest = settings.rules.iter().filter_map(|rule| rule.increase_over()).max();
+        let metrics = || settings.rules.iter().filter_map(|rule| metric_of(rule));
+        let format = if metrics().all(has_plain_names) { PLAIN } else { UTF_8 };
         Ok(Self {
             peer,
             scope: settings.scope.clone(),
             poll_interval: settings.poll_interval,
-            wanted: settings
-                .rules
-                .iter()
-                .filter_map(|rule| metric_of(rule).map(|metric| metric.metric.clone()))
-                .collect(),
+            wanted: metrics().map(|metric| metric.metric.clone()).collect(),
+            format,
             ring: Ring::new(longest.unwrap_or_default(), settings.poll_interval),
             clock,
         })
@@ -70,7 +77,7 @@ impl Scrape {
     /// Scrapes into the ring and returns the scrape's time.
     async fn scrape(&mut self, deadline: Instant) -> Result<Time, ReadFailure> {
         let at = self.clock.now();
-        let request = self.peer.get_base().header("accept", "text/plain;version=0.0.4");
+        let request = self.peer.get_base().header("accept", self.format);
         let reply = self.peer.fetch(request, ASKED, &Budget::of_one_cycle(), deadline).await?;
         let body = String::from_utf8(reply.body).map_err(|_| {
             self.peer.failure(FailureKind::Nonsense, ASKED, "the exposition is not UTF-8")
@@ -110,6 +117,11 @@ impl Scrape {
             .collect();
         label_change::described(&metric.labels, &here)
     }
+}
+
+fn has_plain_names(metric: &MetricRule) -> bool {
+    let mut labels = metric.labels.keys().chain(&metric.by);
+    is_plain(&metric.metric, true) && labels.all(|label| is_plain(label, false))
 }
 
 fn metric_of(rule: &Rule) -> Option<&MetricRule> {

@@ -13,6 +13,7 @@ use crate::domain::rule::{
 use crate::domain::secret::Secret;
 use crate::domain::speed::divided;
 use crate::domain::{CHARTER, Cause, Labels};
+use crate::wire::{Access, HttpSettings};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,6 +34,8 @@ pub struct Settings {
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub query_timeout: Duration,
     pub bearer_token: Option<Secret>,
+    /// How the server is reached, and the credentials it gets.
+    pub http: Option<Box<HttpSettings>>,
     pub scope: Labels,
     pub min_coverage: f64,
     /// `monitor.metrics` and then `monitor.queries`, in the order of the configuration.
@@ -43,10 +46,27 @@ pub struct Settings {
 }
 
 divided!(Settings { poll_interval, rules } unchanged {
-    source, prometheus_url, scrape_url, bearer_token, scope, min_coverage,
+    source, prometheus_url, scrape_url, bearer_token, http, scope, min_coverage,
     // The time-out of a call, and how far apart two clocks may be: neither network nor clocks become faster.
     query_timeout, max_skew,
 });
+
+impl Settings {
+    /// How its server is asked.
+    #[must_use]
+    pub fn access(&self) -> Access<'_> {
+        Access { section: "monitor", http: self.http.as_deref(), token: self.bearer_token.as_ref() }
+    }
+
+    /// The server that the metrics come from.
+    #[must_use]
+    pub fn server(&self) -> Option<&Url> {
+        match self.source {
+            MetricsSource::Prometheus => Some(&self.prometheus_url),
+            MetricsSource::Scrape => self.scrape_url.as_ref(),
+        }
+    }
+}
 
 impl Default for Settings {
     fn default() -> Self {
@@ -57,6 +77,7 @@ impl Default for Settings {
             poll_interval: Duration::from_secs(30),
             query_timeout: Duration::from_secs(10),
             bearer_token: None,
+            http: None,
             scope: Labels::new(),
             min_coverage: 0.8,
             rules: shipped_rules(),
@@ -148,6 +169,8 @@ pub struct AlertmanagerSettings {
     pub enabled: bool,
     #[serde(serialize_with = "crate::domain::address::serialize")]
     pub url: Url,
+    /// How the server is reached, and the credentials it gets.
+    pub http: Option<Box<HttpSettings>>,
     pub webhook_host: String,
     pub webhook_port: u16,
     pub webhook_path: String,
@@ -166,7 +189,7 @@ pub struct AlertmanagerSettings {
 }
 
 divided!(AlertmanagerSettings { wake_gap, trust_absence_after } unchanged {
-    enabled, url, webhook_host, webhook_port, webhook_path, webhook_token, receiver, max_body_bytes, severities, handlers,
+    enabled, url, http, webhook_host, webhook_port, webhook_path, webhook_token, receiver, max_body_bytes, severities, handlers,
     ignore,
 });
 
@@ -175,6 +198,7 @@ impl Default for AlertmanagerSettings {
         Self {
             enabled: true,
             url: Url::parse("http://localhost:9093").expect("a constant URL"),
+            http: None,
             webhook_host: "127.0.0.1".to_owned(),
             webhook_port: 5000,
             webhook_path: "/webhooks/alerts".to_owned(),

@@ -10,20 +10,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::SecondsFormat;
-use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::call::{Caller, below, credentials, shorten};
+use super::call::{Caller, shorten};
 use super::{Notifier, NotifyError, Refusal};
-use crate::domain::address;
 use crate::domain::decision::Sev;
 use crate::domain::message::{Entry, Form, Message, NotifierName, Thread};
 use crate::domain::secret::Secret;
 use crate::domain::time::{Time, after};
-use crate::wire::Wire;
+use crate::wire::{Access, Endpoint, HttpSettings, Wire};
 
 /// Alertmanager's own `resolve_timeout`: no alert of ours ends sooner because a cycle took long.
 const SHORTEST_STAND: Duration = Duration::from_secs(5 * 60);
@@ -42,7 +41,6 @@ const MAX_TEXT: usize = 3_000;
 
 pub struct Alertmanager {
     caller: Caller,
-    base: Url,
     stand: Duration,
 }
 
@@ -66,17 +64,24 @@ struct Alert {
 impl Alertmanager {
     /// `interval` is that of the cycles, each of which refreshes.
     #[must_use]
-    pub fn over(wire: Arc<dyn Wire>, url: &Url, interval: Duration) -> Self {
-        let server = format!("Alertmanager at {}", address::redacted(url));
-        let secrets = credentials(wire.client(), url);
-        let caller = Caller { wire, server, key: "notify.alertmanager.url", secrets };
+    pub fn over(
+        wire: Arc<dyn Wire>,
+        url: &Url,
+        http: Option<&HttpSettings>,
+        interval: Duration,
+    ) -> Self {
+        let access = Access { section: "notify.alertmanager", http, token: None };
+        let endpoint = Endpoint::new(wire, url.clone(), access);
+        let server = format!("Alertmanager at {}", endpoint.address());
+        let key = "notify.alertmanager.url";
+        let caller = Caller { endpoint, server, key, secrets: Vec::new() };
         let stand = interval.saturating_mul(CYCLES).max(SHORTEST_STAND);
-        Self { caller, base: url.clone(), stand }
+        Self { caller, stand }
     }
 
     #[must_use]
-    pub fn secrets(&self) -> &[Secret] {
-        &self.caller.secrets
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.caller.secrets()
     }
 
     /// Tells what stands now, and the end of what has ended.
@@ -104,7 +109,9 @@ impl Alertmanager {
         let asked = "POST /api/v2/alerts";
         for some in alerts.chunks(IN_A_POST) {
             let body = serde_json::to_vec(some).expect("texts under constant names");
-            let request = self.caller.wire.client().post(below(&self.base, "api/v2/alerts"));
+            let endpoint = &self.caller.endpoint;
+            let url = endpoint.below(["api", "v2", "alerts"]);
+            let request = endpoint.request(Method::POST, url);
             let request = request.header(CONTENT_TYPE, "application/json").body(body);
             let answer = self.caller.call(request, asked, deadline).await?;
             if !answer.status.is_success() {
@@ -112,13 +119,17 @@ impl Alertmanager {
                     StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => Refusal::Message,
                     _ => Refusal::Other,
                 };
+                let advice = endpoint.advice(answer.status, &answer.body).unwrap_or_else(|| {
+                    let key = self.caller.key;
+                    format!(
+                        "Check that {key} is an Alertmanager of version 0.16 or later, and its log"
+                    )
+                });
                 let text = format!(
-                    "{}, asked for {asked}: {}: {}. Check that {} is an Alertmanager of version 0.16 or later, and its \
-                     log",
+                    "{}, asked for {asked}: {}: {}. {advice}",
                     self.caller.server,
                     answer.status,
-                    shorten(&answer.body),
-                    self.caller.key
+                    shorten(&answer.body)
                 );
                 return Err(NotifyError::Refused { text, about });
             }

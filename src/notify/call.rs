@@ -2,18 +2,15 @@
 //!
 //! Leaves out what the answer means: a 200 may still be a refusal. Nothing here retries.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap};
-use reqwest::{Client, RequestBuilder, StatusCode, redirect};
+use reqwest::header::HeaderMap;
+use reqwest::{RequestBuilder, StatusCode};
 use tokio::time::{Instant, timeout_at};
-use url::Url;
 
-use super::{NotifyError, SetupError};
-use crate::domain::address;
+use super::NotifyError;
 use crate::domain::secret::Secret;
-use crate::wire::{self, Http, Wire};
+use crate::wire::{self, Endpoint};
 
 /// Of an answer: both servers answer with a line or two; Slack echoes the message, which is below 64 KiB.
 const MAX_ANSWER: usize = 256 << 10;
@@ -24,27 +21,14 @@ const SHOWN_CHARS: usize = 300;
 /// A server that has not answered by then will hardly do so: as long as all first deliveries of a cycle.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The network as people are told over it.
-pub(super) fn network() -> Result<Arc<dyn Wire>, SetupError> {
-    let client = Client::builder()
-        // A redirect would carry the token to a host that nobody configured.
-        .redirect(redirect::Policy::none())
-        // One owner of retries: the spool.
-        .retry(reqwest::retry::never())
-        .user_agent(concat!("mape-k/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| SetupError::Client(wire::causes(&error)))?;
-    Ok(Arc::new(Http(client)))
-}
-
 #[derive(Debug)]
 pub(super) struct Caller {
-    pub wire: Arc<dyn Wire>,
+    pub endpoint: Endpoint,
     /// How the server is called in errors.
     pub server: String,
     /// The key of the configuration to look at when it cannot be reached.
     pub key: &'static str,
-    /// What the server is sent and must not be repeated when it quotes us.
+    /// What else must not be repeated when the server quotes us.
     pub secrets: Vec<Secret>,
 }
 
@@ -76,7 +60,7 @@ impl Caller {
                 "{server}, asked for {asked}: not sent, the time for notifications was over"
             )));
         }
-        let exchange = wire::exchange(&*self.wire, request.timeout(left), MAX_ANSWER);
+        let exchange = self.endpoint.exchange(request.timeout(left), MAX_ANSWER);
         match timeout_at(end, exchange).await {
             Err(_) | Ok(Err(wire::Failure::TimedOut)) => Err(late()),
             Ok(Err(wire::Failure::NotSent(why) | wire::Failure::Broken(why))) => {
@@ -95,7 +79,12 @@ impl Caller {
     }
 
     pub fn hide(&self, text: String) -> String {
-        hide(&self.secrets, text)
+        hide(&self.secrets, self.endpoint.hide(text))
+    }
+
+    /// What it is sent and must stand in no file or log.
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.endpoint.secrets().into_iter().chain(self.secrets.iter().cloned()).collect()
     }
 }
 
@@ -103,31 +92,8 @@ pub(super) fn hide(secrets: &[Secret], text: String) -> String {
     secrets.iter().fold(text, |text, secret| secret.hidden_in(text))
 }
 
-/// The user and password of a URL, as they stand in it and as the client codes them into a header.
-pub(super) fn credentials(client: &Client, url: &Url) -> Vec<Secret> {
-    let request = client.get(url.clone()).build().ok();
-    let coded = request.and_then(|request| {
-        let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
-        Some(Secret::new(header.split_once(' ')?.1.to_owned()))
-    });
-    address::password(url).into_iter().chain(coded).collect()
-}
-
-/// A path below a base URL.
-pub(super) fn below(base: &Url, path: &str) -> Url {
-    let mut url = base.clone();
-    let prefix = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&format!("{prefix}/{path}"));
-    url
-}
-
 /// One line of at most [`SHOWN_CHARS`] characters.
 pub(super) fn shorten(text: &str) -> String {
-    let text = text.trim();
-    let mut line: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN_CHARS).collect();
-    if text.chars().nth(SHOWN_CHARS).is_some() {
-        line.push('…');
-    }
+    let line = wire::shorten(text.trim(), SHOWN_CHARS);
     if line.is_empty() { "it says nothing".to_owned() } else { line }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::alertmanager::Alertmanager;
-use super::call::{hide, network};
+use super::call::hide;
 use super::pauses::Pauses;
 use super::settings::{Settings, Slack as SlackSettings};
 use super::slack::Slack;
@@ -24,7 +24,7 @@ use crate::domain::secret::Secret;
 use crate::domain::time::Time;
 use crate::metrics::Metrics;
 use crate::metrics::labels::NotificationResult;
-use crate::wire::Wire;
+use crate::wire::{HttpSettings, Reach, Wire, network};
 
 /// What the notifiers are made of.
 #[derive(Clone, Debug)]
@@ -40,6 +40,14 @@ pub struct Setup<'a> {
     pub metrics: Arc<Metrics>,
 }
 
+impl Setup<'_> {
+    /// Where the Alertmanager that is notified is, and how it is reached.
+    fn alertmanager(&self) -> (&Url, Option<&HttpSettings>) {
+        let settings = &self.notify.alertmanager;
+        (settings.url.as_ref().unwrap_or(self.alertmanager_url), settings.http.as_deref())
+    }
+}
+
 #[derive(Debug)]
 pub struct Notifiers {
     pub(super) all: Vec<Arc<dyn Notifier>>,
@@ -52,26 +60,31 @@ pub struct Notifiers {
 
 impl Notifiers {
     pub fn new(setup: Setup<'_>) -> Result<Self, SetupError> {
-        Self::over(network()?, setup)
+        Self::through(network, setup)
     }
 
     /// The same by another way than the network.
     pub fn over(wire: Arc<dyn Wire>, setup: Setup<'_>) -> Result<Self, SetupError> {
+        Self::through(move |_: &Url, _: Option<&HttpSettings>| Ok(wire.clone()), setup)
+    }
+
+    fn through(reach: impl Reach, setup: Setup<'_>) -> Result<Self, SetupError> {
         let mut all: Vec<Arc<dyn Notifier>> = Vec::new();
         let mut secrets = Vec::new();
         if setup.slack.enabled {
-            let slack = Slack::over(wire.clone(), setup.slack, setup.metrics.clone())?;
-            secrets.extend_from_slice(slack.secrets());
+            let wire = reach(&setup.slack.server(), setup.slack.http.as_deref())?;
+            let slack = Slack::over(wire, setup.slack, setup.metrics.clone())?;
+            secrets.extend(slack.secrets());
             all.push(Arc::new(slack));
         }
-        let settings = &setup.notify.alertmanager;
-        let alertmanager = settings.enabled.then(|| {
-            let url = settings.url.as_ref().unwrap_or(setup.alertmanager_url);
-            Arc::new(Alertmanager::over(wire, url, setup.interval))
-        });
-        if let Some(alertmanager) = &alertmanager {
-            secrets.extend_from_slice(alertmanager.secrets());
-            all.push(alertmanager.clone());
+        let mut alertmanager = None;
+        if setup.notify.alertmanager.enabled {
+            let (url, http) = setup.alertmanager();
+            let wire = reach(url, http)?;
+            let one = Arc::new(Alertmanager::over(wire, url, http, setup.interval));
+            secrets.extend(one.secrets());
+            all.push(one.clone());
+            alertmanager = Some(one);
         }
         let folder = setup.reports_dir.map(|folder| folder.join("incidents"));
         let spool = folder.map(|folder| Spool::new(folder, secrets.clone()));

@@ -5,6 +5,7 @@ use url::Url;
 
 use crate::domain::secret::Secret;
 use crate::domain::speed::divided;
+use crate::wire::HttpSettings;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Channels {
@@ -24,12 +25,25 @@ pub struct Slack {
     pub token: Option<Secret>,
     /// An incoming webhook's address, which is a secret too; instead of a token.
     pub webhook_url: Option<Secret>,
+    /// How the server is reached, and the credentials it gets.
+    pub http: Option<Box<HttpSettings>>,
     pub channels: Channels,
     /// Everything goes to the test channel and says so.
     pub test_mode: bool,
 }
 
-divided!(Slack { channels } unchanged { enabled, api_url, token, webhook_url, test_mode });
+divided!(Slack { channels } unchanged { enabled, api_url, token, webhook_url, http, test_mode });
+
+impl Slack {
+    /// Where messages are sent to: the webhook, unless there is a token, which can do more.
+    #[must_use]
+    pub fn server(&self) -> Url {
+        let webhook = self.webhook_url.as_ref().filter(|_| self.token.is_none());
+        webhook
+            .and_then(|url| Url::parse(url.expose()).ok())
+            .unwrap_or_else(|| self.api_url.clone())
+    }
+}
 
 impl Default for Slack {
     fn default() -> Self {
@@ -38,6 +52,7 @@ impl Default for Slack {
             api_url: Url::parse("https://slack.com/api").expect("a constant URL"),
             token: None,
             webhook_url: None,
+            http: None,
             channels: Channels {
                 critical: "#critical-alerts".to_owned(),
                 infrastructure: "#infrastructure-alerts".to_owned(),
@@ -55,9 +70,11 @@ pub struct Alertmanager {
     /// `None`: that of `alertmanager.url`.
     #[serde(serialize_with = "crate::domain::address::serialize_optional")]
     pub url: Option<Url>,
+    /// How the server is reached, and the credentials it gets; `None` without a `url`: that of `alertmanager.http`.
+    pub http: Option<Box<HttpSettings>>,
 }
 
-divided!(Alertmanager {} unchanged { enabled, url });
+divided!(Alertmanager {} unchanged { enabled, url, http });
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Settings {

@@ -89,7 +89,7 @@ impl Slack {
 
     /// What it is sent and must stand in no file or log.
     #[must_use]
-    pub fn secrets(&self) -> &[Secret] {
+    pub fn secrets(&self) -> Vec<Secret> {
         self.client.secrets()
     }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -144,7 +145,9 @@ impl Spool {
             let path = path.to_owned();
             move |source| SpoolError::Write { path, source }
         };
-        fs::create_dir_all(&self.folder).map_err(failed(&self.folder))?;
+        // Readable by its owner alone, as the files are.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        made.map_err(failed(&self.folder))?;
         self.make_room()?;
         let error = hide(&self.secrets, error.to_owned());
         let text = written(Content { notifier, error, message: self.without_secrets(message) })

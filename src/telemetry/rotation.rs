@@ -2,11 +2,16 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use file_rotate::compression::Compression;
 use file_rotate::suffix::AppendCount;
 use file_rotate::{ContentLimit, FileRotate};
+
+/// Logs name what runs where and what is wrong with it: its owner's alone.
+const FILE_MODE: u32 = 0o600;
+const FOLDER_MODE: u32 = 0o700;
 
 /// `mape-k.log`, and `mape-k.log.1` (the newest) to `mape-k.log.<backup_count>`.
 pub(super) struct RotatingFile {
@@ -22,9 +27,9 @@ impl RotatingFile {
     pub(super) fn open(path: &Path, max_bytes: usize, backup_count: usize) -> io::Result<Self> {
         // The crate panics or goes silent where a file cannot be opened; so it is tried here first.
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder)?;
+            fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
         }
-        let there = OpenOptions::new().append(true).create(true).open(path)?.metadata()?.len();
+        let there = options().open(path)?.metadata()?.len();
         Ok(Self {
             path: path.to_owned(),
             file: opened(path, backup_count),
@@ -35,6 +40,12 @@ impl RotatingFile {
     }
 }
 
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(FILE_MODE);
+    options
+}
+
 /// The crate would cut a line in two at its own limit; the limit is kept here, between lines.
 fn opened(path: &Path, backup_count: usize) -> FileRotate<AppendCount> {
     FileRotate::new(
@@ -42,7 +53,7 @@ fn opened(path: &Path, backup_count: usize) -> FileRotate<AppendCount> {
         AppendCount::new(backup_count),
         ContentLimit::None,
         Compression::None,
-        None,
+        Some(options()),
     )
 }
 

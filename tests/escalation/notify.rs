@@ -110,8 +110,9 @@ pub async fn both() -> (Scene, FakeSlack) {
         ..Slack::default()
     };
     let url = Some(alertmanager.url.clone());
-    let notify =
-        Settings { alertmanager: mape_k::notify::settings::Alertmanager { enabled: true, url } };
+    let notify = Settings {
+        alertmanager: mape_k::notify::settings::Alertmanager { enabled: true, url, http: None },
+    };
     let setup =
         Setup { notify: &notify, ..setup(&settings, &scene.metrics, Some(scene.folder.path())) };
     scene.notifiers = Notifiers::new(setup).expect("settings that can notify");
@@ -124,7 +125,11 @@ pub fn setup<'a>(
     reports_dir: Option<&'a Path>,
 ) -> Setup<'a> {
     static NOTIFY: Settings = Settings {
-        alertmanager: mape_k::notify::settings::Alertmanager { enabled: false, url: None },
+        alertmanager: mape_k::notify::settings::Alertmanager {
+            enabled: false,
+            url: None,
+            http: None,
+        },
     };
     static NOWHERE: std::sync::LazyLock<Url> =
         std::sync::LazyLock::new(|| Url::parse("http://127.0.0.1:9").expect("a URL"));

@@ -146,6 +146,11 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("monitor.query_timeout", "2500ms", "2.5"),
     ("monitor.bearer_token", "secret", "\"***\""),
     (
+        "monitor.http",
+        "{headers: {X-Scope-OrgID: team}}",
+        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
+    ),
+    (
         "monitor.queries",
         "[{name: mine, promql: up, comparison: ge, threshold: 3}, {name: o, promql: a, present: b, component_label: c}]",
         r#"[ {"name": "mine", "promql": "up", "comparison": "ge", "threshold": 3.0, "severity": "warning", "component_label": "component"}, {"name": "o", "promql": "a", "present": "b", "severity": "warning", "component_label": "c"} ]"#,
@@ -165,6 +170,11 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("guardrails.storm.within", "2m", "120"),
     ("guardrails.storm.leave_after", "10m", "600"),
     ("execute.charter_api_key", "secret", "\"***\""),
+    (
+        "execute.http",
+        "{headers: {X-Scope-OrgID: team}}",
+        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
+    ),
     ("execute.settle.scale_up", "1m", "60"),
     ("execute.settle.scale_down", "1m", "60"),
     ("execute.settle.restart_service", "1m", "60"),
@@ -177,6 +187,11 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("knowledge.retention", "7d", "604800"),
     ("knowledge.judge_limit", "5m", "300"),
     ("alertmanager.webhook_token", "secret", "\"***\""),
+    (
+        "alertmanager.http",
+        "{headers: {X-Scope-OrgID: team}}",
+        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
+    ),
     ("api.token", "secret", "\"***\""),
     ("api.read_token", "secret", "\"***\""),
     ("api.stall_after", "10m", "600"),
@@ -185,6 +200,13 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("escalation.repeat_after", "1h", "3600"),
     ("slack.token", "secret", "\"***\""),
     ("slack.webhook_url", "'https://hooks.example/secret'", "\"***\""),
+    ("slack.http", "{headers: {X-Scope-OrgID: team}}", r#"{"headers": {"X-Scope-OrgID": "***"}}"#),
+    (
+        "notify.alertmanager.http",
+        "{headers: {X-Scope-OrgID: team}}",
+        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
+    ),
+    ("github.http", "{headers: {X-Scope-OrgID: team}}", r#"{"headers": {"X-Scope-OrgID": "***"}}"#),
     ("github.token", "secret", "\"***\""),
     ("github.window", "12h", "43200"),
 ];

@@ -118,7 +118,7 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
     ("monitor: {min_coverage: 1.1}", "monitor.min_coverage"),
     ("monitor: {min_coverage: -0.1}", "monitor.min_coverage"),
     ("monitor: {min_coverage: '0.5'}", "monitor.min_coverage"),
-    ("monitor: {scope: {'bad-label': x}}", "monitor.scope.bad-label"),
+    ("monitor: {scope: {'bad{label': x}}", "monitor.scope.bad{label"),
     ("monitor: {scope: {cluster: 1}}", "monitor.scope.cluster"),
     ("monitor: {metrics: {name: a}}", "monitor.metrics"),
     ("monitor: {metrics: [null]}", "monitor.metrics[0]"),

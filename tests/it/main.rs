@@ -28,6 +28,7 @@ mod monitor;
 mod pause;
 mod planner;
 mod postgres_bad_days;
+mod reach;
 mod real_servers;
 mod recovery;
 mod server;

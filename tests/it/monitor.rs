@@ -2,7 +2,7 @@
 
 mod alertmanager;
 mod bad_days;
-mod fake;
+pub mod fake;
 mod reading;
 mod scrape;
 

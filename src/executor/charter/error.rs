@@ -1,6 +1,7 @@
 //! What can go wrong with a call to Charter, sorted by the one question that matters: may it have taken effect?
 
 use super::call::{Call, CallStatus};
+use crate::wire;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -25,9 +26,9 @@ pub enum Error {
     #[error(
         "Charter at {url} refused {call} with 401: {}",
         if *.key_configured {
-            "the configured key is not accepted: correct execute.charter_api_key (CHARTER_API_KEY)"
+            "the configured key is not accepted: correct execute.charter_api_key (CHARTER_API_KEY), or execute.http"
         } else {
-            "it wants a key and none is configured: set execute.charter_api_key (CHARTER_API_KEY)"
+            "it wants a key and none is configured: set execute.charter_api_key (CHARTER_API_KEY), or execute.http for a proxy before it"
         }
     )]
     Unauthorized { call: Call, url: String, key_configured: bool },
@@ -116,8 +117,8 @@ pub enum SetupError {
     Key,
     #[error("execute.charter_url {0} cannot carry a path: give an http:// or https:// address")]
     Address(String),
-    #[error("the HTTP client for Charter could not be set up: {0}")]
-    Http(String),
+    #[error("Charter cannot be reached: {0}")]
+    Http(#[from] wire::SetupError),
 }
 
 fn colon(detail: &str) -> String {

@@ -6,18 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
-use url::Url;
 use uuid::Uuid;
 
 use super::call::{Call, CallObserver, CallStatus, Stopwatch};
 use super::error::{Error, SetupError};
 use crate::domain::address;
-use crate::domain::secret::Secret;
 use crate::executor::settings::{Idempotency, Settings};
-use crate::wire::{self, Http, Wire};
+use crate::wire::{self, Access, Connections, Endpoint, Http, Wire};
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 const FENCE_EPOCH: &str = "X-Fence-Epoch";
@@ -31,17 +29,11 @@ const MAX_BODY: usize = 4 << 20;
 /// How much of a text of Charter's goes into an error of ours.
 const EXCERPT: usize = 300;
 
-/// Without a connection by then nothing was sent, which is worth knowing before the whole call times out.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
 pub(super) struct Transport {
-    wire: Arc<dyn Wire>,
-    base: Url,
+    endpoint: Endpoint,
     /// From connecting to the end of the answer.
     timeout: Duration,
-    /// What Charter is sent and must not be repeated when it quotes us.
-    secrets: Vec<Secret>,
-    authorization: Option<HeaderValue>,
+    has_key: bool,
     idempotency: Idempotency,
     /// Did Charter's last accepted keyed answer carry the key back? Written by [`Transport::exchange`] only.
     carried_back: AtomicBool,
@@ -82,16 +74,13 @@ impl Transport {
         settings: &Settings,
         observer: Arc<dyn CallObserver>,
     ) -> Result<Self, SetupError> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(settings.timeout_seconds.min(CONNECT_TIMEOUT))
-            .redirect(reqwest::redirect::Policy::none())
-            // One owner of retries: a refusal to serve must come back here, not be sent again below.
-            .retry(reqwest::retry::never())
-            // A connection that was closed while idle looks like a lost answer; a few calls a cycle can afford fresh ones.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|e| SetupError::Http(e.to_string()))?;
-        Self::over(Arc::new(Http(http)), settings, observer)
+        let connections = Connections {
+            connect_within: settings.timeout_seconds.min(Connections::default().connect_within),
+            // A few calls a cycle can afford fresh ones.
+            are_kept: false,
+        };
+        let http = Http::reaching(&settings.charter_url, settings.http.as_deref(), connections)?;
+        Self::over(Arc::new(http), settings, observer)
     }
 
     pub(super) fn over(
@@ -99,27 +88,22 @@ impl Transport {
         settings: &Settings,
         observer: Arc<dyn CallObserver>,
     ) -> Result<Self, SetupError> {
-        let authorization = settings
-            .charter_api_key
-            .as_ref()
-            .map(|key| HeaderValue::from_str(&format!("Bearer {}", key.expose())))
-            .transpose()
-            .map_err(|_| SetupError::Key)?
-            .map(|mut value| {
-                value.set_sensitive(true);
-                value
-            });
         if settings.charter_url.cannot_be_a_base() {
-            return Err(SetupError::Address(shown(&settings.charter_url)));
+            return Err(SetupError::Address(address::redacted(&settings.charter_url)));
         }
-        let key = settings.charter_api_key.iter().cloned();
-        let secrets = key.chain(credentials(wire.client(), &settings.charter_url)).collect();
+        let access = Access {
+            section: "execute",
+            http: settings.http.as_deref(),
+            token: settings.charter_api_key.as_ref(),
+        };
+        let endpoint = Endpoint::new(wire, settings.charter_url.clone(), access);
+        if !endpoint.has_sendable_token() {
+            return Err(SetupError::Key);
+        }
         Ok(Self {
-            wire,
-            base: settings.charter_url.clone(),
             timeout: settings.timeout_seconds,
-            secrets,
-            authorization,
+            has_key: endpoint.has_authorization(),
+            endpoint,
             idempotency: settings.idempotent_charter,
             carried_back: AtomicBool::new(false),
             epoch: None,
@@ -128,7 +112,7 @@ impl Transport {
     }
 
     pub(super) fn address(&self) -> String {
-        shown(&self.base)
+        self.endpoint.address()
     }
 
     pub(super) fn honours_keys(&self) -> bool {
@@ -141,17 +125,13 @@ impl Transport {
 
     /// A request to this path below the base URL. Each segment is escaped, so that an id stays one segment.
     pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        let request = self.wire.client().request(method, url).timeout(self.timeout);
-        match &self.authorization {
-            Some(value) if path.first() == Some(&"api") => {
-                request.header(AUTHORIZATION, value.clone())
-            }
-            _ => request,
-        }
+        let url = self.endpoint.below(path.iter().copied());
+        let request = if path.first() == Some(&"api") {
+            self.endpoint.request(method, url)
+        } else {
+            self.endpoint.request_without_token(method, url)
+        };
+        request.timeout(self.timeout)
     }
 
     /// Sends, reads the bounded answer, and lets `parse` say what it means.
@@ -189,11 +169,11 @@ impl Transport {
             None => request,
         };
         let request = request.build().map_err(|error| {
-            let url = error.url().map_or_else(|| shown(&self.base), shown);
+            let url = error.url().map_or_else(|| self.endpoint.address(), address::redacted);
             Self::failure(call, url, wire::failure(&error))
         })?;
-        let url = shown(request.url());
-        let sent = self.wire.send(request).await;
+        let url = address::redacted(request.url());
+        let sent = self.endpoint.send(request).await;
         let response = sent.map_err(|failure| Self::failure(call, url.clone(), failure))?;
         let status = response.status();
         let carried = key.is_some_and(|key| carries(response.headers(), key));
@@ -208,7 +188,8 @@ impl Transport {
             || (call == Call::Validate && status == StatusCode::UNPROCESSABLE_ENTITY);
         if !answered {
             // Before anything is cut: half a secret would not be found any more.
-            let body = self.hide(String::from_utf8_lossy(&body.unwrap_or_default()).into_owned());
+            let body =
+                self.endpoint.hide(String::from_utf8_lossy(&body.unwrap_or_default()).into_owned());
             let body = body.into_bytes();
             return Err(self.rejection(call, url, status, location, &body));
         }
@@ -248,7 +229,7 @@ impl Transport {
             may_still_land,
         };
         match status.as_u16() {
-            401 => Error::Unauthorized { call, url, key_configured: self.authorization.is_some() },
+            401 => Error::Unauthorized { call, url, key_configured: self.has_key },
             409 if said.as_ref().is_some_and(|s| s.code.as_deref() == Some(STALE_EPOCH)) => {
                 Error::StaleEpoch { call, url, epoch: self.epoch.unwrap_or_default(), error: text }
             }
@@ -286,13 +267,9 @@ impl Transport {
         Error::Unclear { call, url, detail, timed_out, may_still_land: true }
     }
 
-    fn hide(&self, text: String) -> String {
-        self.secrets.iter().fold(text, |text, secret| secret.hidden_in(text))
-    }
-
     /// An answer may quote our own header; what is in it must not travel on into logs and the API.
     fn without_secrets(&self, error: Error) -> Error {
-        let hide = |text: String| self.hide(text);
+        let hide = |text: String| self.endpoint.hide(text);
         match error {
             Error::NotSent { call, url, detail } => {
                 Error::NotSent { call, url, detail: hide(detail) }
@@ -316,16 +293,6 @@ impl Transport {
     }
 }
 
-/// The user and password of a URL, as they stand in it and as the client codes them into a header.
-fn credentials(http: &reqwest::Client, url: &Url) -> Vec<Secret> {
-    let request = http.get(url.clone()).build().ok();
-    let coded = request.and_then(|request| {
-        let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
-        Some(Secret::new(header.split_once(' ')?.1.to_owned()))
-    });
-    address::password(url).into_iter().chain(coded).collect()
-}
-
 fn carries(headers: &HeaderMap, key: Uuid) -> bool {
     headers
         .get(IDEMPOTENCY_KEY)
@@ -343,15 +310,6 @@ async fn bounded(mut response: Response) -> Result<Vec<u8>, String> {
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// The address without a user name or password that it may hold.
-fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    // Both fail only for addresses that cannot hold them.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.to_string()
 }
 
 /// The beginning of a text from outside, on one line.

@@ -3,24 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
-};
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
-use url::Url;
 
 use super::settings::Settings;
 use crate::clock::Clock;
-use crate::domain::address;
 use crate::domain::reading::{FailureKind, ReadFailure};
-use crate::domain::secret::Secret;
 use crate::domain::time::Time;
 use crate::monitor::Error;
 use crate::monitor::http::shorten;
-use crate::wire::{self, Answer, Wire};
+use crate::wire::{self, Access, Answer, Endpoint, Wire};
 
 /// A commit comes with its files' patches, which GitHub cuts at 1 MB; thirty of them are hardly ever large.
 const MAX_ANSWER: usize = 4 << 20;
@@ -41,19 +36,16 @@ const API_VERSION: HeaderName = HeaderName::from_static("x-github-api-version");
 pub(super) type Told<T> = (Result<T, ReadFailure>, Option<Duration>);
 
 pub(super) struct Client {
-    wire: Arc<dyn Wire>,
-    base: Url,
+    endpoint: Endpoint,
     owner: String,
     repository: String,
-    authorization: Option<HeaderValue>,
-    secrets: Vec<Secret>,
     clock: Clock,
 }
 
 /// Not its address, which may hold a password.
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "GitHub at {}", address::redacted(&self.base))
+        write!(f, "GitHub at {}", self.endpoint.address())
     }
 }
 
@@ -116,20 +108,17 @@ impl Client {
         let (Some(owner), Some(repository)) = (&settings.owner, &settings.repository) else {
             return Err(Error::NoRepository);
         };
-        let authorization = settings.token.as_ref().map(|token| {
-            let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
-            value.map_err(|_| Error::Client {
-                cause: "github.token holds characters that no token has".to_owned(),
-            })
-        });
-        let mut authorization = authorization.transpose()?;
-        if let Some(value) = &mut authorization {
-            value.set_sensitive(true);
+        let access = Access {
+            section: "github",
+            http: settings.http.as_deref(),
+            token: settings.token.as_ref(),
+        };
+        let endpoint = Endpoint::new(wire, settings.api_url.clone(), access);
+        if !endpoint.has_sendable_token() {
+            return Err(Error::Token);
         }
-        let base = settings.api_url.clone();
-        let secrets = settings.token.iter().cloned().chain(address::password(&base)).collect();
         let (owner, repository) = (owner.clone(), repository.clone());
-        Ok(Self { wire, base, owner, repository, authorization, secrets, clock })
+        Ok(Self { endpoint, owner, repository, clock })
     }
 
     pub async fn commits(
@@ -190,7 +179,7 @@ impl Client {
     ) -> Told<T> {
         let left = deadline.saturating_duration_since(Instant::now());
         let request = self.request(path, pairs).timeout(left);
-        let exchange = wire::exchange(&*self.wire, request, MAX_ANSWER);
+        let exchange = self.endpoint.exchange(request, MAX_ANSWER);
         let answer = match timeout_at(deadline, exchange).await {
             Err(_) | Ok(Err(wire::Failure::TimedOut)) => {
                 let what = "no whole answer in the time there was";
@@ -204,7 +193,7 @@ impl Client {
         let wait = self.wait(&answer);
         if !answer.status.is_success() {
             // Before anything is cut: half a secret would not be found any more.
-            let said = self.hide(String::from_utf8_lossy(&answer.body).into_owned());
+            let said = self.endpoint.hide(String::from_utf8_lossy(&answer.body).into_owned());
             let what = format!("{}: {}", answer.status, shorten(&said));
             return (Err(self.failure(FailureKind::Server, asked, &what)), wait);
         }
@@ -216,23 +205,15 @@ impl Client {
     }
 
     fn request(&self, path: &[&str], pairs: &[(&str, &str)]) -> RequestBuilder {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["repos", &self.owner, &self.repository]).extend(path);
-        }
+        let own = ["repos", &self.owner, &self.repository];
+        let mut url = self.endpoint.below(own.iter().chain(path).copied());
         if !pairs.is_empty() {
             url.query_pairs_mut().extend_pairs(pairs);
         }
-        let request = self.wire.client().get(url);
-        let request = request
+        self.endpoint
+            .request(Method::GET, url)
             .header(ACCEPT, "application/vnd.github+json")
             .header(API_VERSION, "2022-11-28")
-            // GitHub refuses requests without one.
-            .header(USER_AGENT, concat!("mape-k/", env!("CARGO_PKG_VERSION")));
-        match &self.authorization {
-            Some(value) => request.header(AUTHORIZATION, value.clone()),
-            None => request,
-        }
     }
 
     /// How long no call may be made: what a refusal asks for, or until the limit is set anew when it is used up. A 403
@@ -273,16 +254,12 @@ impl Client {
         };
         let text = format!(
             "GitHub at {}, asked for {} of {}/{}: {what}. {advice}; alerts go without deployments",
-            address::redacted(&self.base),
+            self.endpoint.address(),
             shorten(asked),
             self.owner,
             self.repository
         );
-        ReadFailure { kind, text: self.hide(text) }
-    }
-
-    fn hide(&self, text: String) -> String {
-        self.secrets.iter().fold(text, |text, secret| secret.hidden_in(text))
+        ReadFailure { kind, text: self.endpoint.hide(text) }
     }
 }
 

@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::domain::secret::Secret;
 use crate::domain::speed::divided;
+use crate::wire::HttpSettings;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -14,6 +15,8 @@ pub struct Settings {
     #[serde(serialize_with = "crate::domain::address::serialize")]
     pub api_url: Url,
     pub token: Option<Secret>,
+    /// How the server is reached, and the credentials it gets.
+    pub http: Option<Box<HttpSettings>>,
     pub owner: Option<String>,
     pub repository: Option<String>,
     /// How far back commits are looked at.
@@ -21,7 +24,7 @@ pub struct Settings {
     pub window: Duration,
 }
 
-divided!(Settings { window } unchanged { enabled, api_url, token, owner, repository });
+divided!(Settings { window } unchanged { enabled, api_url, token, http, owner, repository });
 
 impl Default for Settings {
     fn default() -> Self {
@@ -29,6 +32,7 @@ impl Default for Settings {
             enabled: false,
             api_url: Url::parse("https://api.github.com").expect("a constant URL"),
             token: None,
+            http: None,
             owner: None,
             repository: None,
             window: Duration::from_secs(24 * 60 * 60),

@@ -39,7 +39,7 @@ impl Prometheus {
         rules: &[Arc<Rule>],
         deadline: Instant,
     ) -> Result<Option<Sampled>, ReadFailure> {
-        let batch = &Batch::new(&self.peer, deadline);
+        let batch = &Batch::new(&self.peer, &self.method, deadline);
         let measured = rules.iter().filter_map(|rule| match &rule.measure {
             Measure::Metric(metric) => Some(self.sampled(batch, rule, metric)),
             Measure::Query { .. } | Measure::Condition { .. } => None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,10 +16,10 @@ use crate::domain::address;
 use crate::domain::message::Thread;
 use crate::domain::secret::Secret;
 use crate::metrics::Metrics;
-use crate::notify::call::{Answer, Caller, below, credentials, shorten};
+use crate::notify::call::{Answer, Caller, shorten};
 use crate::notify::settings::Slack as Settings;
 use crate::notify::{NotifyError, Refusal, SetupError};
-use crate::wire::Wire;
+use crate::wire::{Access, Endpoint, Wire};
 
 /// What Slack asks for when it names no time.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
@@ -42,9 +42,10 @@ impl Method {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Way {
-    Bot { base: Url, authorization: HeaderValue },
-    Webhook(Url),
+    Bot,
+    Webhook,
 }
 
 pub(super) struct Client {
@@ -91,17 +92,11 @@ impl Client {
         settings: &Settings,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetupError> {
-        let (way, server, key, mut secrets) = match (&settings.token, &settings.webhook_url) {
-            (Some(token), _) => {
-                let mut authorization =
-                    HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-                        .map_err(|_| SetupError::Token)?;
-                authorization.set_sensitive(true);
+        let (way, base, server, key, secrets) = match (&settings.token, &settings.webhook_url) {
+            (Some(_), _) => {
                 let base = settings.api_url.clone();
                 let server = format!("Slack at {}", address::redacted(&base));
-                let mut secrets = vec![token.clone()];
-                secrets.extend(credentials(wire.client(), &base));
-                (Way::Bot { base, authorization }, server, "slack.api_url", secrets)
+                (Way::Bot, base, server, "slack.api_url", Vec::new())
             }
             (None, Some(secret)) => {
                 let url = Url::parse(secret.expose()).map_err(|_| SetupError::WebhookUrl)?;
@@ -113,22 +108,31 @@ impl Client {
                 let mut secrets = vec![secret.clone(), Secret::new(url.as_str().to_owned())];
                 secrets.extend(path.map(|path| Secret::new(path.to_owned())));
                 let server = "Slack's incoming webhook".to_owned();
-                (Way::Webhook(url), server, "slack.webhook_url", secrets)
+                // The longest first: a part that is hidden in it would leave the rest.
+                secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+                (Way::Webhook, url, server, "slack.webhook_url", secrets)
             }
             (None, None) => return Err(SetupError::NoWay),
         };
-        // The longest first: a part that is hidden in it would leave the rest.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        let access = Access {
+            section: "slack",
+            http: settings.http.as_deref(),
+            token: settings.token.as_ref(),
+        };
+        let endpoint = Endpoint::new(wire, base, access);
+        if !endpoint.has_sendable_token() {
+            return Err(SetupError::Token);
+        }
         let words = Words::new(metrics);
-        Ok(Self { caller: Caller { wire, server, key, secrets }, way, words })
+        Ok(Self { caller: Caller { endpoint, server, key, secrets }, way, words })
     }
 
-    pub fn secrets(&self) -> &[Secret] {
-        &self.caller.secrets
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.caller.secrets()
     }
 
     pub fn has_threads(&self) -> bool {
-        matches!(self.way, Way::Bot { .. })
+        matches!(self.way, Way::Bot)
     }
 
     /// Sends a body; `Ok` is Slack's own confirmation, with where the message is, where it says so.
@@ -138,17 +142,16 @@ impl Client {
         body: &Value,
         deadline: Instant,
     ) -> Result<Option<Posted>, NotifyError> {
-        let (request, asked) = match &self.way {
-            Way::Bot { base, authorization } => {
-                let request = self.caller.wire.client().post(below(base, method.path()));
-                (request.header(AUTHORIZATION, authorization.clone()), method.path())
-            }
-            Way::Webhook(url) => (self.caller.wire.client().post(url.clone()), "a message"),
+        let endpoint = &self.caller.endpoint;
+        let (url, asked) = match self.way {
+            Way::Bot => (endpoint.below([method.path()]), method.path()),
+            Way::Webhook => (endpoint.base().clone(), "a message"),
         };
+        let request = endpoint.request(reqwest::Method::POST, url);
         let answer = self.caller.call(with_body(request, body), asked, deadline).await?;
-        match &self.way {
-            Way::Bot { .. } => self.web_api(&answer, method, body).map(Some),
-            Way::Webhook(_) => self.webhook(&answer).map(|()| None),
+        match self.way {
+            Way::Bot => self.web_api(&answer, method, body).map(Some),
+            Way::Webhook => self.webhook(&answer).map(|()| None),
         }
     }
 

@@ -24,7 +24,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 fn notifiers(url: &str) -> (Notifiers, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = Url::parse(url).expect("a URL");
-    let notify = Notify { alertmanager: Settings { enabled: true, url: None } };
+    let notify = Notify { alertmanager: Settings { enabled: true, url: None, http: None } };
     let setup = Setup {
         slack: &Slack::default(),
         notify: &notify,

@@ -1,5 +1,6 @@
 //! What cannot be delivered waits in a file: each kind of failure, names, content, bounds, a disk that will not.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use mape_k::domain::secret::Secret;
 use mape_k::metrics::Metrics;
 use mape_k::notify::Notifiers;
 use mape_k::notify::settings::Slack;
-use mape_k::wire::{Failure, Http, Wire};
+use mape_k::wire::{Connections, Failure, Http, Wire};
 use reqwest::{Client, Request, Response};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -36,6 +37,12 @@ async fn b05_a_500_leaves_a_backup_with_the_whole_message_and_why() {
     let error = told.result.expect_err("a 500");
     assert!(error.contains("500") && error.contains("chat.postMessage"), "{error}");
     assert_eq!(scene.files(), ["backup_20261122_025012_SEV-1.json"]);
+    // Issue 14, §2: its owner's alone.
+    let mode = |path: &std::path::Path| {
+        std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+    };
+    let file = scene.file("backup_20261122_025012_SEV-1.json");
+    assert_eq!([mode(&file), mode(file.parent().expect("a folder"))], [0o600, 0o700]);
     let content = content(&scene, "backup_20261122_025012_SEV-1.json");
     assert_eq!(content["notifier"], "slack");
     assert_eq!(content["error"], error);
@@ -119,7 +126,8 @@ impl Wire for Panicking {
 #[tokio::test]
 async fn b07_a_panic_is_a_failed_delivery_with_a_backup_and_the_next_message_goes() {
     let scene = Scene::bot().await;
-    let wire = Arc::new(Panicking { http: Http(Client::new()), is_broken: AtomicBool::new(true) });
+    let http = Http::reaching(&scene.slack.url, None, Connections::default()).expect("a client");
+    let wire = Arc::new(Panicking { http, is_broken: AtomicBool::new(true) });
     let settings = Slack {
         enabled: true,
         api_url: scene.slack.url.join("api").expect("a URL"),

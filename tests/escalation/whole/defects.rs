@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mape_k::domain::cycle::{CycleReport, CycleStatus, Phase, Trigger};
-use mape_k::wire::{Failure, Http, Wire};
-use reqwest::{Client, Request, Response};
+use mape_k::wire::{Connections, Failure, Http, Wire};
+use reqwest::{Client, Request, Response, Url};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -112,7 +112,9 @@ impl Wire for Defective {
 #[tokio::test]
 async fn b07_a_panic_in_what_is_for_people_is_told_reported_and_stops_no_healing() {
     let mut town = Town::new().await;
-    town.wire = Some(Arc::new(Defective(Http(Client::new()))));
+    let anywhere = Url::parse("http://localhost").expect("a URL");
+    let http = Http::reaching(&anywhere, None, Connections::default()).expect("a client");
+    town.wire = Some(Arc::new(Defective(http)));
     town.catalogue(&json!([{"name": "search", "namespace": "shop", "tier": "P1",
                             "gitops_paths": ["deploy/search"]}]));
     let github = &mut town.loops.config.github;

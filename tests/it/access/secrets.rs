@@ -68,6 +68,12 @@ fn planted(sources: &str, charter: &str) -> Value {
         };
         file[section][key] = json!(with_password(url, key));
     }
+    file["alertmanager"]["http"] = json!({
+        "basic_auth": {"username": "me", "password": format!("{MARK}-basic")},
+        "headers": {"X-Key": format!("{MARK}-alertmanager-header")},
+    });
+    file["execute"]["http"] = json!({"headers": {"X-Key": format!("{MARK}-execute-header")}});
+    file["monitor"]["http"] = json!({"headers": {"X-Key": format!("{MARK}-monitor-header")}});
     file["knowledge"]["database"] = json!("memory");
     file["logging"]["level"] = json!("debug");
     file["orchestrator"]["loop_interval"] = json!(1);
@@ -81,13 +87,15 @@ fn planted(sources: &str, charter: &str) -> Value {
 fn coded(file: &Value) -> Vec<String> {
     let http = reqwest::Client::new();
     let urls = URLS.into_iter().filter(|(section, _)| *section != "knowledge");
-    urls.map(|(section, key)| {
-        let url = file[section][key].as_str().expect("a URL");
-        let request = http.get(url).build().expect("a request");
-        let header = request.headers()["authorization"].to_str().expect("text").to_owned();
-        header.strip_prefix("Basic ").expect("user and password").to_owned()
-    })
-    .collect()
+    let urls = urls.map(|(section, key)| file[section][key].as_str().expect("a URL").to_owned());
+    let basic = format!("http://me:{MARK}-basic@host");
+    urls.chain([basic])
+        .map(|url| {
+            let request = http.get(url).build().expect("a request");
+            let header = request.headers()["authorization"].to_str().expect("text").to_owned();
+            header.strip_prefix("Basic ").expect("user and password").to_owned()
+        })
+        .collect()
 }
 
 /// Fails on any form of a secret in what was said.
