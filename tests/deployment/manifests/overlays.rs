@@ -23,8 +23,11 @@ fn configuration(objects: &[Value]) -> (Config, Vec<Warning>) {
         list(&pod["volumes"]).iter().find(|volume| volume["name"] == "config").expect("a volume");
     let map = named(objects, "ConfigMap", text(&volume["configMap"]["name"]));
     let secret = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(secret.path(), "postgres://mape_k:s3cret@postgres:5432/mape_k")
-        .expect("written");
+    std::fs::write(
+        secret.path(),
+        "postgres://mape_k:s3cret@postgres:5432/mape_k?sslmode=verify-full",
+    )
+    .expect("written");
     let file = text(&map["data"]["mape_k_config.yaml"])
         .replace("/app/secrets/url", &secret.path().display().to_string());
     let container = container(&pod);
@@ -294,7 +297,7 @@ fn d05_production_looks_at_the_cluster_once_namespaces_are_named() {
         .collect();
     let turned_on = turned_on.replace(
         "postgres_url_file: /app/secrets/url",
-        "postgres_url: postgres://mape_k@db/mape_k",
+        "postgres_url: postgres://mape_k@db/mape_k?sslmode=verify-full",
     );
     let (config, warnings) = Config::parse(&turned_on, &|_| None).expect("accepted");
     assert!(warnings.is_empty(), "{warnings:?}");

@@ -23,8 +23,8 @@ async fn status(running: &Running) -> serde_json::Value {
         started_at: running.parts.handle.now(),
         rehearsal: None,
     };
-    let mut request =
-        axum::http::Request::get("/api/v1/status").body(Body::empty()).expect("a request");
+    let request = axum::http::Request::get("/api/v1/status").header("host", "localhost");
+    let mut request = request.body(Body::empty()).expect("a request");
     let caller: std::net::SocketAddr = "127.0.0.1:4000".parse().expect("an address");
     request.extensions_mut().insert(axum::extract::ConnectInfo(caller));
     let answer = mape_k::server::api_router(context).oneshot(request).await.expect("an answer");
