@@ -64,6 +64,9 @@ pub struct ClusterReading {
     pub read_at: Option<Time>,
     /// The kinds that the configuration asks for, without the optional ones that the API server refuses.
     pub expected: BTreeSet<Kind>,
+    /// Optional kinds that are read, each with a namespace in which the API server refuses them: there it is as if nobody
+    /// had asked for them.
+    pub left_out: BTreeSet<(Kind, String)>,
     /// Those of them that cannot be read, with the reason; their objects are left out of `cluster`.
     pub failures: BTreeMap<Kind, ReadFailure>,
     /// Objects of kinds that can be read that cannot be read themselves; they are left out of `cluster`.
@@ -76,6 +79,13 @@ impl ClusterReading {
         self.failures.is_empty() && self.unread.is_empty()
     }
 
+    /// Whether the kind is read, or was to be, in this namespace. `None`: in any.
+    #[must_use]
+    pub fn is_expected(&self, kind: Kind, namespace: Option<&str>) -> bool {
+        let is_left_out = |namespace: &str| self.left_out.contains(&(kind, namespace.to_owned()));
+        self.expected.contains(&kind) && !namespace.is_some_and(is_left_out)
+    }
+
     /// Whether an object of this kind may be there without being in `cluster`. `namespace`: that of the object, if it has
     /// one.
     #[must_use]
@@ -85,7 +95,8 @@ impl ClusterReading {
                 && (object.namespace.is_empty()
                     || namespace.is_none_or(|own| own == object.namespace))
         };
-        self.failures.contains_key(&kind) || self.unread.iter().any(may_be_it)
+        self.is_expected(kind, namespace)
+            && (self.failures.contains_key(&kind) || self.unread.iter().any(may_be_it))
     }
 
     /// Nothing at all could be read: there is nothing to assess.

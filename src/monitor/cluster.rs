@@ -16,7 +16,7 @@ pub mod settings;
 pub mod trim;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,11 @@ use crate::domain::reading::ReadFailure;
 use crate::domain::time::Time;
 
 pub use self::connect::Error;
+
+/// The events that explain a finding; the server leaves the others out, which are most of them. No selector can say "or".
+/// That a pod had to make room for another one is no warning to the scheduler, and is told by nothing else once the pod
+/// is gone.
+const EVENTS: [&str; 2] = ["type!=Normal", "type=Normal,reason=Preempted"];
 
 /// How long the API server is waited for. No key of the configuration: they follow from how it behaves.
 #[derive(Clone, Copy, Debug)]
@@ -107,13 +112,8 @@ impl ClusterWatch {
         let caches: Vec<Arc<Cache>> = settings
             .kinds
             .iter()
-            .flat_map(|kind| {
-                namespaces(*kind, settings).into_iter().map(|namespace| (*kind, namespace))
-            })
-            .map(|(kind, namespace)| {
-                let subject = Subject { kind, namespace, server: server.clone() };
-                Arc::new(Cache::new(subject, settled.clone()))
-            })
+            .flat_map(|kind| subjects(*kind, settings, &server))
+            .map(|subject| Arc::new(Cache::new(subject, settled.clone())))
             .collect();
         let watchers = caches
             .iter()
@@ -137,14 +137,24 @@ impl ClusterWatch {
             expected: self.settings.kinds.clone(),
             ..ClusterReading::default()
         };
-        for cache in self.caches.iter().filter(|cache| self.is_left_out(cache)) {
-            reading.expected.remove(&cache.kind());
-        }
-        let mut found = Vec::new();
-        for cache in self.caches.iter().filter(|cache| reading.expected.contains(&cache.kind())) {
+        let (left_out, read): (Vec<&Arc<Cache>>, Vec<&Arc<Cache>>) =
+            self.caches.iter().partition(|cache| self.is_left_out(cache));
+        reading.expected.retain(|kind| read.iter().any(|cache| cache.kind() == *kind));
+        let left_out = left_out.into_iter().map(|cache| cache.subject());
+        reading.left_out = left_out
+            .filter(|subject| reading.expected.contains(&subject.kind))
+            .filter_map(|subject| Some((subject.kind, subject.namespace.clone()?)))
+            .collect();
+        let (mut found, mut failed) = (Vec::new(), BTreeSet::new());
+        for cache in read {
             match cache.objects(&self.patience, now) {
                 Ok(objects) => found.push((cache.kind(), objects)),
-                Err(failure) => note(&mut reading.failures, cache.kind(), failure),
+                // Events are asked for twice, and fail as one.
+                Err(failure) => {
+                    if failed.insert(cache.subject().scope()) {
+                        note(&mut reading.failures, cache.kind(), failure);
+                    }
+                }
             }
         }
         // One namespace of a kind missing: the rest of it would look like all there is.
@@ -161,9 +171,10 @@ impl ClusterWatch {
         reading
     }
 
-    /// The account has no right to an optional kind: it is as if the configuration left it out. The log has said so.
+    /// The account has never had a right to an optional kind: it is as if the configuration left it out. The log has said
+    /// so.
     fn is_left_out(&self, cache: &Cache) -> bool {
-        self.settings.is_optional(cache.kind()) && cache.is_refused()
+        self.settings.is_optional(cache.kind()) && cache.was_always_refused()
     }
 
     /// Waits until every kind was listed or has failed once, or for the deadline: a first cycle need not fail for having
@@ -211,6 +222,24 @@ fn namespaces(kind: Kind, settings: &Settings) -> Vec<Option<String>> {
         return vec![None];
     }
     settings.namespaces.iter().cloned().map(Some).collect()
+}
+
+/// What is listed and watched for a kind, one by one.
+fn subjects(kind: Kind, settings: &Settings, server: &str) -> Vec<Subject> {
+    let selectors = match kind {
+        Kind::Events => EVENTS.map(Some).to_vec(),
+        _ => vec![None],
+    };
+    let subject = |namespace: Option<String>| {
+        let of = move |selector| Subject {
+            kind,
+            namespace: namespace.clone(),
+            selector,
+            server: server.to_owned(),
+        };
+        selectors.iter().copied().map(of).collect::<Vec<_>>()
+    };
+    namespaces(kind, settings).into_iter().flat_map(subject).collect()
 }
 
 /// One failure a kind; that of a second namespace is added to its text.

@@ -218,9 +218,11 @@ impl Cache {
         state.listed || state.failing.is_some()
     }
 
-    /// The API server has none of it for this account.
-    pub(super) fn is_refused(&self) -> bool {
-        self.state().failing.as_ref().is_some_and(|(_, fault)| fault.is_refusal())
+    /// The API server has none of it for this account, and has never had. Once it was listed, a refusal is a failure: its
+    /// objects are still there.
+    pub(super) fn was_always_refused(&self) -> bool {
+        let state = self.state();
+        !state.listed && state.failing.as_ref().is_some_and(|(_, fault)| fault.is_refusal())
     }
 
     /// The objects, and those that cannot be read, if they can be relied on.

@@ -17,6 +17,8 @@ pub(super) struct Subject {
     pub kind: Kind,
     /// `None`: all of them, or a kind that has none.
     pub namespace: Option<String>,
+    /// The server leaves out what it does not fit; `None`: nothing.
+    pub selector: Option<&'static str>,
     pub server: String,
 }
 

@@ -125,7 +125,7 @@ impl Watcher {
         let mut listed = Listed::new(self.cache.kind());
         let mut params = ListParams {
             limit: Some(PAGE),
-            field_selector: self.field_selector(),
+            field_selector: self.cache.subject().selector.map(str::to_owned),
             ..ListParams::default()
         };
         for _ in 0..MAX_PAGES {
@@ -179,7 +179,7 @@ impl Watcher {
     async fn watch<W: Wire>(&self, from: String) -> Result<Ended, Fault> {
         let began = Instant::now();
         let params = WatchParams {
-            field_selector: self.field_selector(),
+            field_selector: self.cache.subject().selector.map(str::to_owned),
             timeout: u32::try_from(self.patience.watch.as_secs()).ok(),
             bookmarks: true,
             ..WatchParams::default()
@@ -258,11 +258,6 @@ impl Watcher {
             Some(namespace) => format!("{group}/namespaces/{namespace}/{kind}"),
             None => format!("{group}/{kind}"),
         })
-    }
-
-    /// Of events only warnings are findings' evidence; the server leaves the others out.
-    fn field_selector(&self) -> Option<String> {
-        (self.cache.kind() == Kind::Events).then(|| "type!=Normal".to_owned())
     }
 
     fn late(&self, what: &str) -> Fault {
