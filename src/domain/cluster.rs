@@ -135,6 +135,7 @@ pub struct Cluster {
     pub nodes: Vec<Arc<Node>>,
     /// Of [`Kind::WORKLOADS`].
     pub workloads: Vec<Arc<Workload>>,
+    pub empty_sets: Vec<Arc<EmptySet>>,
     pub jobs: Vec<Arc<Job>>,
     pub cron_jobs: Vec<Arc<CronJob>>,
     pub claims: Vec<Arc<Claim>>,
@@ -155,7 +156,8 @@ pub struct UnknownWord {
     pub word: String,
 }
 
-/// Who made an object, and so answers for it.
+/// Who made an object, and so answers for it. A kind that has the name of one that we know and is of another API group is
+/// written with its group, as kubectl has it: `StatefulSet.apps.kruise.io`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Owner {
     /// `Deployment`, `StatefulSet`, `DaemonSet`, `Job`, …, `Pod` for a pod of its own.
@@ -269,6 +271,8 @@ pub struct Workload {
     pub generation: i64,
     pub observed_generation: i64,
     pub desired: u32,
+    /// How many the owner of a set wants in all its sets, where the set says so.
+    pub owner_desired: Option<u32>,
     pub ready: u32,
     pub updated: u32,
     /// A stateful set's: it goes from one revision to another. `updated` alone does not tell, for the controller leaves
@@ -285,6 +289,16 @@ pub struct Workload {
     pub progress_deadline: Option<std::time::Duration>,
     pub paused: bool,
     pub conditions: Vec<Condition>,
+}
+
+/// A replica set or replication controller that wants no pods and has none, of an owner whose kind is not watched: it says
+/// whose the pods are that it left behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmptySet {
+    pub kind: WorkloadKind,
+    pub namespace: String,
+    pub name: String,
+    pub owner: Owner,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -163,22 +163,25 @@ pub(super) fn preemption<'a>(index: &Index<'a>, who: Who<'a>) -> Option<String> 
         let is_own = |event: &&Event| {
             event.namespace == who.namespace
                 && event.about.kind == "Pod"
-                && is_pod_of(who, &event.about.name)
+                && is_pod_of(who, index.set_names(who), &event.about.name)
         };
         let newest = index.preemptions().filter(is_own).max_by_key(|event| event.last_at)?;
         Some(format!("{}: {}", newest.about.name, joined(&[&newest.reason, &newest.message], ": ")))
     })
 }
 
-/// By its name, which is all that an event keeps of a pod that is gone.
-fn is_pod_of(who: Who, pod: &str) -> bool {
-    let Some(rest) = pod.strip_prefix(who.name).and_then(|rest| rest.strip_prefix('-')) else {
-        return false;
-    };
+/// By its name, which is all that an event keeps of a pod that is gone: it begins with that of the owner, or of the set in
+/// between.
+fn is_pod_of(who: Who, sets: &[&str], pod: &str) -> bool {
     // Kubernetes makes names without vowels, so that they do not read like words.
     let is_made = |part: &str| {
         !part.is_empty() && part.chars().all(|c| "bcdfghjklmnpqrstvwxz2456789".contains(c))
     };
+    let after = |name: &str| pod.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+    if sets.iter().any(|set| after(set).is_some_and(is_made)) {
+        return true;
+    }
+    let Some(rest) = after(who.name) else { return false };
     match who.kind {
         "StatefulSet" => rest.parse::<u32>().is_ok(),
         "Deployment" => {

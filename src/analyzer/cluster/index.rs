@@ -21,6 +21,7 @@ pub(super) struct Index<'a> {
     pub now: Time,
     pub jobs: Jobs<'a>,
     sets: Sets<'a>,
+    set_names: HashMap<Who<'a>, Vec<&'a str>>,
     workloads: BTreeMap<Who<'a>, &'a Workload>,
     pods: BTreeMap<Who<'a>, Vec<&'a Pod>>,
     events: HashMap<(&'a str, &'a str, &'a str), Vec<&'a Event>>,
@@ -64,6 +65,7 @@ impl<'a> Index<'a> {
             seen,
             now,
             sets,
+            set_names: sets::names(reading),
             workloads,
             pods,
             events,
@@ -80,11 +82,7 @@ impl<'a> Index<'a> {
 
     /// Its objects are all there: what is not among them does not exist.
     pub(super) fn is_read(&self, kind: Kind) -> bool {
-        self.is_expected(kind) && !self.reading.is_hidden(kind, None)
-    }
-
-    fn is_expected(&self, kind: Kind) -> bool {
-        self.reading.expected.contains(&kind)
+        self.reading.is_expected(kind, None) && !self.reading.is_hidden(kind, None)
     }
 
     pub(super) fn owners(&self) -> impl Iterator<Item = (Who<'a>, &[&'a Pod])> {
@@ -93,6 +91,10 @@ impl<'a> Index<'a> {
 
     pub(super) fn pods(&self, who: Who<'a>) -> &[&'a Pod] {
         self.pods.get(&who).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn set_names(&self, who: Who<'a>) -> &[&'a str] {
+        self.set_names.get(&who).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn workloads(&self) -> impl Iterator<Item = (Who<'a>, &'a Workload)> {
@@ -111,14 +113,17 @@ impl<'a> Index<'a> {
             return Some((workload.ready, desired));
         }
         let ready = |pods: &[&Pod]| u32::try_from(pods.iter().filter(|pod| is_ready(pod)).count());
+        let is_expected = |kind| self.reading.is_expected(kind, Some(who.namespace));
         match who.kind {
-            "Deployment" if self.is_expected(Kind::Deployments) => None,
-            "StatefulSet" if self.is_expected(Kind::StatefulSets) => None,
-            "DaemonSet" if self.is_expected(Kind::DaemonSets) => None,
-            "ReplicaSet" if self.is_expected(Kind::ReplicaSets) => None,
-            "ReplicationController" if self.is_expected(Kind::ReplicationControllers) => None,
+            "Deployment" if is_expected(Kind::Deployments) => None,
+            "StatefulSet" if is_expected(Kind::StatefulSets) => None,
+            "DaemonSet" if is_expected(Kind::DaemonSets) => None,
+            "ReplicaSet" if is_expected(Kind::ReplicaSets) => None,
+            "ReplicationController" if is_expected(Kind::ReplicationControllers) => None,
             "Job" | "CronJob" => None,
             "Pod" => ready(self.pods(who)).ok().map(|ready| (ready, 1)),
+            // It is turned off: none of its sets wants any.
+            _ if !self.set_names(who).is_empty() => Some((0, 0)),
             _ => {
                 let live: Vec<&Pod> = self.running(who).filter(|p| p.delete_by.is_none()).collect();
                 let desired = u32::try_from(live.len()).ok().filter(|desired| *desired > 0)?;
@@ -164,7 +169,12 @@ impl<'a> Index<'a> {
 
     /// It lacked replicas when it was last looked at.
     pub(super) fn is_known_short(&self, who: Who<'a>) -> bool {
-        self.seen.is_short(who)
+        self.is_known(who, FindingKind::ReplicasMissing)
+    }
+
+    /// It had a finding of that kind when it was last looked at.
+    pub(super) fn is_known(&self, who: Who<'a>, kind: FindingKind) -> bool {
+        self.seen.has(who, kind)
     }
 
     /// All replicas that it should have are ready: what other pods of it left behind is past.

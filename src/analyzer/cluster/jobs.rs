@@ -2,32 +2,46 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::cause::in_parentheses;
 use super::index::Index;
 use super::symptom::{Symptom, Who};
 use crate::domain::Labels;
-use crate::domain::cluster::{Condition, ContainerState, CronJob, Job, Pod};
+use crate::domain::cluster::{Condition, ContainerState, CronJob, Job, Kind, Pod};
 use crate::domain::finding::FindingKind;
-use crate::domain::time::Time;
+use crate::domain::time::{Time, after};
+
+/// A run's condition and its cron job's `lastSuccessfulTime` tell of the same end, and may be written a second apart.
+const SAME_END: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Jobs<'a> {
     all: &'a [Arc<Job>],
     by_name: HashMap<(&'a str, &'a str), &'a Job>,
-    /// The newest run of each cron job that succeeded.
-    succeeded: HashMap<Who<'a>, Option<Time>>,
+    /// The runs of each cron job that succeeded.
+    succeeded: HashMap<Who<'a>, Success>,
     /// When a run of each cron job last completed, by its own word: the run itself may be deleted by now.
     completed: HashMap<Who<'a>, Time>,
+}
+
+/// Of the runs that are still there.
+#[derive(Debug, Default)]
+struct Success {
+    /// When the newest of them began.
+    began: Option<Time>,
+    /// When the last of them ended.
+    ended: Option<Time>,
 }
 
 impl<'a> Jobs<'a> {
     pub(super) fn new(all: &'a [Arc<Job>], cron_jobs: &'a [Arc<CronJob>]) -> Self {
         let by_name = all.iter().map(|job| ((&*job.namespace, &*job.name), &**job)).collect();
-        let mut succeeded: HashMap<Who, Option<Time>> = HashMap::new();
+        let mut succeeded: HashMap<Who, Success> = HashMap::new();
         for job in all.iter().filter(|job| is_complete(job)) {
-            let newest = succeeded.entry(who_of(job)).or_default();
-            *newest = (*newest).max(job.created_at);
+            let success = succeeded.entry(who_of(job)).or_default();
+            success.began = success.began.max(job.created_at);
+            success.ended = success.ended.max(success_of(job).filter_map(|c| c.since).max());
         }
         let completed = cron_jobs.iter().filter_map(|cron_job| {
             let (namespace, name) = (&*cron_job.namespace, &*cron_job.name);
@@ -56,12 +70,18 @@ impl<'a> Jobs<'a> {
     }
 
     fn has_newer_success(&self, job: &'a Job) -> bool {
-        let newest = self.succeeded.get(&who_of(job)).copied().flatten();
-        let by_a_run = newest.is_some_and(|newest| job.created_at.is_some_and(|own| newest > own));
-        // Runs may overlap: one that began before it and completes while it still runs is no newer one.
-        let failed_at = failure(job).map(|failed| failed.since.or(job.created_at));
-        let completed = self.completed.get(&who_of(job)).copied();
-        by_a_run || failed_at.is_some_and(|failed| failed.is_some() && completed > failed)
+        let seen = self.succeeded.get(&who_of(job));
+        let newest = seen.and_then(|seen| seen.began);
+        if newest.is_some_and(|newest| job.created_at.is_some_and(|own| newest > own)) {
+            return true;
+        }
+        // Runs may overlap. One that began before it is no newer one: neither one that completed while it still ran nor,
+        // where the run that completed last is still there to be asked, one that took longer.
+        let Some(completed) = self.completed.get(&who_of(job)).copied() else { return false };
+        let failed_at = failure(job).and_then(|failed| failed.since.or(job.created_at));
+        let is_seen =
+            seen.and_then(|seen| seen.ended).is_some_and(|at| completed <= after(at, SAME_END));
+        failed_at.is_some_and(|failed| completed > failed) && !is_seen
     }
 }
 
@@ -80,9 +100,19 @@ fn failure(job: &Job) -> Option<&Condition> {
 }
 
 fn is_complete(job: &Job) -> bool {
-    job.conditions
-        .iter()
-        .any(|c| c.status == Some(true) && matches!(&*c.name, "Complete" | "SuccessCriteriaMet"))
+    success_of(job).next().is_some()
+}
+
+fn success_of(job: &Job) -> impl Iterator<Item = &Condition> {
+    let is_it = |c: &&Condition| {
+        c.status == Some(true) && matches!(&*c.name, "Complete" | "SuccessCriteriaMet")
+    };
+    job.conditions.iter().filter(is_it)
+}
+
+/// It is a cron job's run, and nobody can say whether a later one has succeeded.
+fn is_undecided(index: &Index<'_>, who: Who) -> bool {
+    who.kind == "CronJob" && index.reading.is_hidden(Kind::CronJobs, Some(who.namespace))
 }
 
 pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
@@ -96,6 +126,9 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
             continue;
         }
         let who = who_of(job);
+        if is_undecided(index, who) && !index.is_known(who, FindingKind::JobFailed) {
+            continue;
+        }
         let pods: Vec<&Pod> = index
             .pods(who)
             .iter()

@@ -69,12 +69,12 @@ impl Onsets {
         self.known.get(&subject(finding)).copied()
     }
 
-    /// The owner lacked replicas, some or all.
-    pub(super) fn is_short(&self, who: Who<'_>) -> bool {
+    /// The owner had a finding of that kind.
+    pub(super) fn has(&self, who: Who<'_>, kind: FindingKind) -> bool {
         let subject = |is_down| Subject {
             namespace: Some(who.namespace.to_owned()),
             owner: who.to_string(),
-            kind: FindingKind::ReplicasMissing,
+            kind,
             is_down,
         };
         [false, true].into_iter().any(|is_down| self.known.contains_key(&subject(is_down)))
@@ -112,10 +112,11 @@ impl Onsets {
     fn note_wishes(&mut self, reading: &ClusterReading) {
         let Some(now) = reading.read_at else { return };
         let mut wanted: BTreeMap<(String, String), u32> = BTreeMap::new();
-        for workload in sets::answering(reading).take(MAX_ONSETS) {
+        let joined = sets::joined(reading);
+        // One of several takes the place of each of them.
+        for workload in sets::answering(reading).take(MAX_ONSETS).chain(&joined) {
             let who = sets::who_of(workload);
-            let sum = wanted.entry((who.namespace.to_owned(), who.to_string())).or_default();
-            *sum = sum.saturating_add(workload.desired);
+            wanted.insert((who.namespace.to_owned(), who.to_string()), workload.desired);
         }
         let before = std::mem::take(&mut self.wishes);
         let wish = |(key, desired): ((String, String), u32)| {
@@ -157,7 +158,7 @@ fn is_unseen(subject: &Subject, reading: &ClusterReading) -> bool {
     let pods_with_owners = [&[Kind::Pods], &Kind::OWNERS_OF_PODS[..]].concat();
     let kinds = match subject.kind {
         FindingKind::RolloutStuck | FindingKind::ReplicasMissing => Kind::WORKLOADS.to_vec(),
-        FindingKind::JobFailed => vec![Kind::Jobs],
+        FindingKind::JobFailed => vec![Kind::Jobs, Kind::CronJobs],
         FindingKind::ClaimPending | FindingKind::ClaimLost => {
             [&[Kind::Claims], &pods_with_owners[..]].concat()
         }

@@ -53,7 +53,7 @@ pub struct Observed {
 }
 
 /// The kinds by which incidents of a class are found. Whose a pod or claim is counts as well: a run belongs to its cron
-/// job, and is under another name while jobs are not read. Events prove nothing missing and are not needed. `Loop` is not
+/// job, and is under another name while jobs are not read. A cron job says whether a later run has succeeded. Events prove nothing missing and are not needed. `Loop` is not
 /// the cluster's to say.
 fn needed() -> [(IncidentClass, Vec<Kind>); 5] {
     let pods = [&[Kind::Pods], &Kind::OWNERS_OF_PODS[..]].concat();
@@ -61,7 +61,7 @@ fn needed() -> [(IncidentClass, Vec<Kind>); 5] {
         (IncidentClass::Availability, [&pods[..], &Kind::WORKLOADS[..]].concat()),
         (IncidentClass::Volume, [&[Kind::Claims], &pods[..]].concat()),
         (IncidentClass::Memory, pods),
-        (IncidentClass::Job, vec![Kind::Jobs]),
+        (IncidentClass::Job, vec![Kind::Jobs, Kind::CronJobs]),
         (IncidentClass::Node, vec![Kind::Nodes]),
     ]
 }
@@ -70,8 +70,10 @@ fn needed() -> [(IncidentClass, Vec<Kind>); 5] {
 #[must_use]
 pub fn readable(reading: &ClusterReading) -> BTreeSet<IncidentClass> {
     let is_whole = |kinds: &[Kind]| {
-        let mut expected = kinds.iter().filter(|kind| reading.expected.contains(kind)).peekable();
-        expected.peek().is_some() && expected.all(|kind| !reading.failures.contains_key(kind))
+        let mut expected = kinds.iter().filter(|kind| reading.expected.contains(kind));
+        // A cron job by itself shows nothing.
+        expected.clone().any(|kind| *kind != Kind::CronJobs)
+            && expected.all(|kind| !reading.failures.contains_key(kind))
     };
     needed().into_iter().filter(|(_, kinds)| is_whole(kinds)).map(|(class, _)| class).collect()
 }

@@ -22,7 +22,7 @@ pub(super) use self::workload::{
 };
 use crate::domain::Labels;
 use crate::domain::cluster::{
-    Claim, Cluster, Condition, CronJob, Event, Job, Kind, Node, Owner, Pod, Workload,
+    Claim, Cluster, Condition, CronJob, EmptySet, Event, Job, Kind, Node, Owner, Pod, Workload,
 };
 use crate::domain::time::Time;
 
@@ -39,6 +39,7 @@ pub enum Trimmed {
     Job(Arc<Job>),
     CronJob(Arc<CronJob>),
     Claim(Arc<Claim>),
+    EmptySet(Arc<EmptySet>),
     /// A replica set that wants no pods and has none: an old revision, of which a deployment keeps ten.
     Nothing,
 }
@@ -54,6 +55,7 @@ impl Trimmed {
             Self::Job(job) => cluster.jobs.push(job),
             Self::CronJob(cron_job) => cluster.cron_jobs.push(cron_job),
             Self::Claim(claim) => cluster.claims.push(claim),
+            Self::EmptySet(set) => cluster.empty_sets.push(set),
             Self::Nothing => {}
         }
     }
@@ -104,18 +106,22 @@ pub(super) struct Meta {
     owner_references: Option<Vec<OwnerReference>>,
 }
 
-/// The one annotation that is read; the others are skipped.
+/// The annotations that are read; the others are skipped.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Annotations {
     /// The container that kubectl means when nobody names one; injectors of sidecars set it.
     #[serde(rename = "kubectl.kubernetes.io/default-container")]
     default_container: Option<String>,
+    /// How many replicas an Argo Rollout wants, as its controller writes it to the sets that it scales.
+    #[serde(rename = "rollout.argoproj.io/desired-replicas")]
+    desired_replicas: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct OwnerReference {
+    api_version: Option<String>,
     kind: String,
     name: String,
     controller: Option<bool>,
@@ -123,7 +129,30 @@ struct OwnerReference {
 
 impl OwnerReference {
     fn owner(&self) -> Owner {
-        Owner { kind: self.kind.clone(), name: self.name.clone() }
+        let kind = match self.foreign_group() {
+            Some(group) => format!("{}.{group}", self.kind),
+            None => self.kind.clone(),
+        };
+        Owner { kind, name: self.name.clone() }
+    }
+
+    /// The API group of a kind that is not the one that we know by this name: a Job of Volcano is no Job.
+    fn foreign_group(&self) -> Option<&str> {
+        let known: &[&str] = match self.kind.as_str() {
+            "Pod" | "Node" | "ReplicationController" => &[""],
+            // References are never rewritten: old ones have the group that the kinds were in first.
+            "Deployment" | "DaemonSet" | "ReplicaSet" => &["apps", "extensions"],
+            "StatefulSet" => &["apps"],
+            "Job" | "CronJob" => &["batch"],
+            _ => return None,
+        };
+        let version = self.api_version.as_deref()?;
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        (!known.contains(&group)).then_some(group)
+    }
+
+    fn is_a_deployment(&self) -> bool {
+        self.kind == "Deployment" && self.foreign_group().is_none()
     }
 }
 
@@ -136,9 +165,9 @@ impl Meta {
 
     /// Who controls a replica set. Whoever is merely named (to be deleted with it) does not answer for its pods.
     fn owner_of_set(&self) -> Option<Owner> {
-        let is_a_deployment = |owner: &&OwnerReference| owner.kind == "Deployment";
-        let owners = self.owner_references.as_deref().unwrap_or_default();
-        self.marked().or_else(|| owners.iter().find(is_a_deployment)).map(OwnerReference::owner)
+        let mut owners = self.owner_references.as_deref().unwrap_or_default().iter();
+        let of_a_deployment = || owners.find(|owner| owner.is_a_deployment());
+        self.marked().or_else(of_a_deployment).map(OwnerReference::owner)
     }
 
     fn marked(&self) -> Option<&OwnerReference> {

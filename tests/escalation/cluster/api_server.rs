@@ -73,6 +73,10 @@ impl Asked {
     pub fn is_watch(&self) -> bool {
         self.query.contains_key("watch")
     }
+
+    pub fn selector(&self) -> Option<&str> {
+        self.query.get("fieldSelector").map(String::as_str)
+    }
 }
 
 enum Entry {
@@ -220,6 +224,7 @@ impl ApiServer {
         });
     }
 
+    /// `kind`: all of it, or as `namespace/kind` what is asked for in that namespace.
     pub fn lists(&self, kind: &str, mood: Mood) {
         self.change(|world| {
             world.lists.insert(kind.to_owned(), mood);
@@ -311,6 +316,17 @@ impl World {
     }
 }
 
+/// Whether an object is one of those that a field selector leaves.
+fn fits(selector: Option<&str>, object: impl FnOnce() -> Value) -> bool {
+    let Some(selector) = selector else { return true };
+    let object = object();
+    selector.split(',').all(|term| {
+        let (field, wanted) = term.split_once('=').expect("a term of a selector");
+        let is = |field: &str| object[field].as_str().unwrap_or_default() == wanted;
+        field.strip_suffix('!').map_or_else(|| is(field), |field| !is(field))
+    })
+}
+
 /// The kind and namespace that a path asks for.
 fn subject(path: &str) -> (String, Option<String>) {
     let parts: Vec<&str> = path.split('/').collect();
@@ -361,7 +377,8 @@ async fn answer(
         let mood = {
             let world = shared.world.lock().expect("the world");
             let moods = if asked.is_watch() { &world.watches } else { &world.lists };
-            moods.get(&kind).copied().unwrap_or_default()
+            let own = namespace.as_ref().and_then(|of| moods.get(&format!("{of}/{kind}")));
+            own.or(moods.get(&kind)).copied().unwrap_or_default()
         };
         if mood != Mood::Hangs {
             break mood;
@@ -394,6 +411,7 @@ fn list(shared: &Shared, asked: &Asked, kind: &str, namespace: Option<&str>) -> 
         .flatten()
         .filter(|((of, _), _)| namespace.is_none_or(|wanted| wanted == of))
         .map(|(_, object)| &**object)
+        .filter(|object| fits(asked.selector(), || serde_json::from_str(object).expect("JSON")))
         .collect();
     let items: Vec<&str> = all.iter().skip(from).take(limit).copied().collect();
     let end = from + items.len();

@@ -4,7 +4,10 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use mape_k::domain::cluster::{ClusterReading, Kind};
+use mape_k::domain::cluster::{ClusterReading, Kind, WorkloadKind};
+use mape_k::domain::finding::IncidentClass;
+use mape_k::escalation::board::readable;
+use mape_k::monitor::cluster::settings::Settings;
 use serde_json::{Value, json};
 
 use super::api_server::{ApiServer, Cut, Mood};
@@ -253,6 +256,64 @@ async fn w05_the_later_kinds_may_be_refused_unless_they_are_asked_for_by_name() 
     assert!(said.contains("verbs list and watch on replicationcontrollers"), "{said}");
 }
 
+/// What was there is still there: only who never had the right is spared the failure.
+#[tokio::test]
+async fn w05_a_later_kind_that_is_refused_after_it_was_read_is_a_failure() {
+    for (kind, status) in
+        [(Kind::ReplicaSets, 403), (Kind::ReplicationControllers, 404), (Kind::CronJobs, 403)]
+    {
+        let class = if kind == Kind::CronJobs { IncidentClass::Job } else { IncidentClass::Availability };
+        let server = ApiServer::start();
+        server.put_one_of_each();
+        let watching = Watching::of(&server, |_| {}).await;
+        watching.until_whole().await;
+        server.lists(kind.as_str(), Mood::Refuses(status));
+        server.cut(kind.as_str(), Cut::Gone);
+        let fails = |r: &ClusterReading| !r.expected.contains(&kind) || !r.is_whole();
+        let reading = watching.until("it is refused", fails).await;
+        assert!(reading.expected.contains(&kind), "{kind:?}");
+        assert!(reading.failures[&kind].text.contains(&status.to_string()), "{kind:?}");
+        assert!(!readable(&reading).contains(&class), "{kind:?}: no incident may end");
+
+        // Twin: it was never there to be read.
+        let without = Watching::of(&server, |_| {}).await;
+        let reading = without.until_whole().await;
+        assert!(!reading.expected.contains(&kind), "{kind:?}");
+        assert!(readable(&reading).contains(&class), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn w05_a_later_kind_is_left_out_in_the_namespaces_that_refuse_it() {
+    let server = ApiServer::start();
+    server.put_one_of_each();
+    let of_both = |settings: &mut Settings| {
+        settings.namespaces = vec!["shop".to_owned(), "bank".to_owned()];
+    };
+    server.lists("bank/replicasets", Mood::Refuses(403));
+    let watching = Watching::of(&server, of_both).await;
+    let reading = watching.until_whole().await;
+    assert_eq!(reading.left_out, [(Kind::ReplicaSets, "bank".to_owned())].into());
+    assert!(reading.is_expected(Kind::ReplicaSets, Some("shop")));
+    assert!(!reading.is_expected(Kind::ReplicaSets, Some("bank")));
+    let has_set = |r: &ClusterReading| {
+        r.cluster.workloads.iter().any(|workload| workload.kind == WorkloadKind::ReplicaSet)
+    };
+    assert!(has_set(&reading), "the one of the other namespace is read");
+
+    // There it was read: to be refused now is a failure.
+    server.lists("shop/replicasets", Mood::Refuses(403));
+    server.cut("replicasets", Cut::Gone);
+    let reading = watching.until("it is refused", |r| !has_set(r)).await;
+    assert!(reading.failures.contains_key(&Kind::ReplicaSets), "{reading:?}");
+    assert!(reading.is_hidden(Kind::ReplicaSets, Some("shop")));
+    assert!(!reading.is_hidden(Kind::ReplicaSets, Some("bank")));
+
+    // Twin: refused in all of them from the start.
+    let without = Watching::of(&server, of_both).await.until_whole().await;
+    assert!(!without.expected.contains(&Kind::ReplicaSets) && without.left_out.is_empty());
+}
+
 /// A deployment keeps ten of them.
 #[tokio::test]
 async fn w05_old_revisions_are_not_kept() {
@@ -275,4 +336,16 @@ async fn w05_old_revisions_are_not_kept() {
     watching.until("the old one is gone", |r| kept(r) == ["web-3"]).await;
     server.put(set("web-1", 1, 0));
     watching.until("it is rolled back to", |r| kept(r) == ["web-1", "web-3"]).await;
+
+    // Of an owner that is not watched the name is kept: its pods carry it nowhere else.
+    let mut of_a_rollout = set("api-1", 0, 0);
+    of_a_rollout["metadata"]["ownerReferences"][0]["kind"] = json!("Rollout");
+    server.put(of_a_rollout);
+    let named = |r: &ClusterReading| {
+        r.cluster.empty_sets.iter().map(|set| set.name.clone()).collect::<Vec<_>>()
+    };
+    let reading = watching.until("its name is kept", |r| named(r) == ["api-1"]).await;
+    assert_eq!(kept(&reading), ["web-1", "web-3"]);
+    server.delete("replicasets", "shop", "api-1");
+    watching.until("and it goes with it", |r| named(r).is_empty()).await;
 }

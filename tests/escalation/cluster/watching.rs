@@ -173,8 +173,12 @@ async fn all_kinds_in_all_namespaces_are_eleven_lists_in_pages_under_our_own_nam
     for asked in server.asked() {
         assert_eq!(asked.agent, concat!("mape-k/", env!("CARGO_PKG_VERSION")));
         assert_eq!(asked.authorization, "Bearer token-of-the-tests");
-        let selector = asked.query.get("fieldSelector").map(String::as_str);
-        assert_eq!(selector, asked.path.ends_with("/events").then_some("type!=Normal"));
+        let of_events = Some(["type!=Normal", "type=Normal,reason=Preempted"]);
+        let selectors = of_events.filter(|_| asked.path.ends_with("/events"));
+        match selectors {
+            Some(either) => assert!(either.contains(&asked.selector().expect("a selector"))),
+            None => assert_eq!(asked.selector(), None),
+        }
         if asked.is_watch() {
             assert_eq!(asked.query["allowWatchBookmarks"], "true");
             assert!(asked.query.contains_key("timeoutSeconds"), "{asked:?}");
@@ -277,4 +281,57 @@ async fn the_last_lines_of_a_log_are_read_when_they_are_asked_for() {
         .filter(|asked| asked.path.ends_with("/log"))
         .count();
     assert_eq!(logs, 0, "none are asked for by default");
+}
+
+/// The scheduler writes it as Normal: nothing else says why a pod is gone that had to make room.
+#[tokio::test]
+async fn w04_a_preemption_is_listed_and_watched_and_other_normal_events_are_not() {
+    let server = ApiServer::start();
+    let normal = |name: &str, reason: &str, about: &str| {
+        let mut event = warning(name, "2026-11-22T11:59:00Z");
+        event["type"] = json!("Normal");
+        event["reason"] = json!(reason);
+        event["message"] = json!(format!("{reason} by pod shop/urgent on node n1"));
+        event["involvedObject"]["name"] = json!(about);
+        event
+    };
+    let deployment = |name: &str| {
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": name, "namespace": "shop", "creationTimestamp": "2026-11-21T00:00:00Z" },
+            "spec": { "replicas": 2 }, "status": { "replicas": 2, "readyReplicas": 1, "updatedReplicas": 2 } })
+    };
+    server.put(deployment("web"));
+    server.put(deployment("api"));
+    server.put(normal("e1", "Preempted", "web-6d4b8c7f95-zzzzz"));
+    server.put(normal("e2", "Scheduled", "web-6d4b8c7f95-zzzzz"));
+    server.put(warning("e3", "2026-11-22T11:59:00Z"));
+    let watching = Watching::of(&server, |_| {}).await;
+    let names = |reading: &ClusterReading| {
+        let events = reading.cluster.events.iter();
+        events.map(|event| format!("{} {}", event.reason, event.about.name)).collect::<Vec<_>>()
+    };
+    let listed = ["Unhealthy web", "Preempted web-6d4b8c7f95-zzzzz"];
+    assert_eq!(names(&watching.until_whole().await), listed);
+    let lists = server.count(false, "events");
+    // They come by the watches: the first one means nothing, and is here before the last one if it comes at all.
+    server.put(normal("e4", "Pulled", "api-6d4b8c7f95-xxxxx"));
+    server.put(normal("e5", "Preempted", "api-6d4b8c7f95-xxxxx"));
+    let reading = watching.until("it came by the watch", |r| r.cluster.events.len() > 2).await;
+    assert_eq!(names(&reading)[..2], listed);
+    assert_eq!(names(&reading)[2..], ["Preempted api-6d4b8c7f95-xxxxx"]);
+    assert_eq!(server.count(false, "events"), lists);
+    let found = findings(&reading, &Catalogue::default(), &Onsets::default(), now());
+    for owner in ["Deployment/web", "Deployment/api"] {
+        let missing = found.iter().find(|finding| finding.owner == owner).expect("it is missing");
+        assert!(missing.reason.contains("Preempted by pod shop/urgent"), "{missing:?}");
+    }
+
+    // They are one kind: refused, they fail once.
+    server.lists("events", Mood::Refuses(403));
+    server.cut("events", Cut::Gone);
+    let reading = watching.until("they are refused", |r| !r.is_whole()).await;
+    let is_both = |r: &ClusterReading| r.cluster.events.is_empty();
+    assert!(is_both(&reading));
+    let said = &reading.failures[&Kind::Events].text;
+    assert_eq!(said.matches("403 Forbidden").count(), 1, "{said}");
 }

@@ -11,7 +11,7 @@ use crate::domain::time::Time;
 /// Taints by which an autoscaler, or the cloud under it, says that it is taking the node away. Not among them are a mere
 /// candidate (`DeletionCandidateOfClusterAutoscaler`) and a machine that somebody has switched off
 /// (`node.cloudprovider.kubernetes.io/shutdown`): nobody has promised that it goes on purpose.
-const REMOVAL_TAINTS: [&str; 7] = [
+const REMOVAL_TAINTS: [&str; 8] = [
     "ToBeDeletedByClusterAutoscaler",
     "karpenter.sh/disrupted",
     // Of its versions before 1.0.
@@ -20,6 +20,7 @@ const REMOVAL_TAINTS: [&str; 7] = [
     "aws-node-termination-handler/spot-itn",
     "aws-node-termination-handler/asg-lifecycle-termination",
     "aws-node-termination-handler/scheduled-maintenance",
+    "aws-node-termination-handler/rebalance-recommendation",
 ];
 
 #[derive(Debug, Deserialize)]

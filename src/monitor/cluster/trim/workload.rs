@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count};
 use crate::domain::Labels;
-use crate::domain::cluster::{Workload, WorkloadKind};
+use crate::domain::cluster::{EmptySet, Owner, Workload, WorkloadKind};
 
 /// What the API server writes where nobody has said anything (a deployment).
 const DEFAULT_PROGRESS_SECONDS: i64 = 600;
@@ -143,7 +143,7 @@ fn trim(kind: WorkloadKind, parts: Parts) -> Trimmed {
         }
     };
     if is_a_set && count(desired) == 0 && count(status.replicas) == 0 {
-        return Trimmed::Nothing;
+        return empty_set(kind, metadata, owner);
     }
     // What is being deleted is to have none: its pods go, and one that stays is found as stuck.
     let desired = if metadata.deletion_timestamp.is_some() { 0 } else { count(desired) };
@@ -152,6 +152,8 @@ fn trim(kind: WorkloadKind, parts: Parts) -> Trimmed {
     labels.extend(spec.template.and_then(|template| template.metadata.labels).unwrap_or_default());
     let strategy = spec.strategy.or(spec.update_strategy).unwrap_or_default();
     let deadline = spec.progress_deadline_seconds.unwrap_or(DEFAULT_PROGRESS_SECONDS);
+    let owner_desired =
+        metadata.annotations.and_then(|annotations| annotations.desired_replicas?.parse().ok());
     Trimmed::Workload(Arc::new(Workload {
         kind,
         namespace: metadata.namespace.unwrap_or_default(),
@@ -162,6 +164,7 @@ fn trim(kind: WorkloadKind, parts: Parts) -> Trimmed {
         generation: metadata.generation.unwrap_or_default(),
         observed_generation: status.observed_generation.unwrap_or_default(),
         desired,
+        owner_desired,
         ready: count(ready),
         updated: count(updated),
         is_between_revisions: status.current_revision != status.update_revision,
@@ -173,6 +176,19 @@ fn trim(kind: WorkloadKind, parts: Parts) -> Trimmed {
         paused: spec.paused.unwrap_or_default(),
         conditions: conditions(status.conditions),
     }))
+}
+
+/// A deployment's pods carry its name themselves.
+fn empty_set(kind: WorkloadKind, metadata: Meta, owner: Option<Owner>) -> Trimmed {
+    match owner.filter(|owner| owner.kind != "Deployment") {
+        Some(owner) => Trimmed::EmptySet(Arc::new(EmptySet {
+            kind,
+            namespace: metadata.namespace.unwrap_or_default(),
+            name: metadata.name,
+            owner,
+        })),
+        None => Trimmed::Nothing,
+    }
 }
 
 fn to_update(strategy: &Strategy, desired: u32) -> u32 {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Asked, Cut, Entry, Mood, Shared, event, refusal, status};
+use super::{Asked, Cut, Entry, Mood, Shared, event, fits, refusal, status};
 
 pub fn open(
     shared: &Shared,
@@ -32,6 +32,7 @@ pub fn open(
         changed: shared.changed.subscribe(),
         kind,
         namespace,
+        selector: asked.selector().map(str::to_owned),
         from,
         next: 0,
         opened_at,
@@ -48,6 +49,7 @@ struct Watch {
     changed: watch::Receiver<()>,
     kind: String,
     namespace: Option<String>,
+    selector: Option<String>,
     from: u64,
     /// Place in the history.
     next: usize,
@@ -96,7 +98,11 @@ impl Watch {
             Entry::Event { version, kind, namespace, line } => {
                 let mine = *kind == self.kind
                     && *version > self.from
-                    && self.namespace.as_deref().is_none_or(|wanted| namespace == wanted);
+                    && self.namespace.as_deref().is_none_or(|wanted| namespace == wanted)
+                    && fits(self.selector.as_deref(), || {
+                        let line: Value = serde_json::from_str(line).expect("JSON");
+                        line["object"].clone()
+                    });
                 if mine { Step::Line(line.to_string()) } else { Step::Nothing }
             }
             Entry::Cut { kind, how } if *kind == self.kind && at >= self.opened_at => match how {
