@@ -13,4 +13,5 @@ mod owners;
 mod partial;
 mod revisions;
 mod rollouts;
+mod sets;
 mod states;

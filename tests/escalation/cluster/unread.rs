@@ -262,7 +262,8 @@ async fn w05_a_later_kind_that_is_refused_after_it_was_read_is_a_failure() {
     for (kind, status) in
         [(Kind::ReplicaSets, 403), (Kind::ReplicationControllers, 404), (Kind::CronJobs, 403)]
     {
-        let class = if kind == Kind::CronJobs { IncidentClass::Job } else { IncidentClass::Availability };
+        let class =
+            if kind == Kind::CronJobs { IncidentClass::Job } else { IncidentClass::Availability };
         let server = ApiServer::start();
         server.put_one_of_each();
         let watching = Watching::of(&server, |_| {}).await;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use mape_k::analyzer::cluster::{Onsets, findings};
+use mape_k::domain::catalogue::Catalogue;
 use mape_k::domain::cluster::{ClusterReading, Kind};
 use serde_json::json;
 use tokio::time::Instant;

@@ -121,6 +121,7 @@ fn w05_a_node_that_is_being_removed_is_no_trouble_nor_are_its_daemon_sets_pods()
         "karpenter.sh/disruption",
         "cloud.google.com/impending-node-termination",
         "aws-node-termination-handler/spot-itn",
+        "aws-node-termination-handler/rebalance-recommendation",
     ] {
         let found = find(&tainted(key));
         assert_eq!(found.len(), 1, "{key}: {found:?}");

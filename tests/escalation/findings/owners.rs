@@ -2,11 +2,13 @@
 
 use mape_k::analyzer::cluster::{Onsets, findings};
 use mape_k::domain::catalogue::{Catalogue, Tier};
-use mape_k::domain::cluster::{ClusterReading, Kind};
+use mape_k::domain::cluster::{ClusterReading, Kind, UnreadObject};
 use mape_k::domain::finding::{Finding, FindingKind};
+use mape_k::domain::reading::{FailureKind, ReadFailure};
 use serde_json::{Value, json};
 
 use super::fixtures::{find, line, now, objects, reading, reading_of, reading_without, service};
+use super::made::{ago, condition, container, of, pod, waiting};
 
 /// The objects of a fixture with this change made to each.
 fn changed(path: &str, change: impl Fn(&mut Value)) -> Vec<Value> {
@@ -59,6 +61,7 @@ fn w05_a_set_that_wants_nothing_or_has_all_or_is_a_deployments_is_none() {
     let of_a_deployment = || {
         changed(OF_A_ROLLOUT, |set| {
             set["metadata"]["ownerReferences"][0]["kind"] = json!("Deployment");
+            set["metadata"]["ownerReferences"][0]["apiVersion"] = json!("apps/v1");
         })
     };
     assert!(lines(&reading_of(of_a_deployment())).is_empty(), "its deployment says it");
@@ -132,6 +135,7 @@ fn w05_without_the_right_to_read_sets_an_owner_has_at_least_the_pods_that_it_has
     let mut unasked = reading_of(canary_since("2026-11-02T09:40:00Z"));
     unasked.expected.remove(&Kind::ReplicaSets);
     unasked.cluster.workloads.clear();
+    unasked.cluster.empty_sets.clear();
     let found = find(&unasked);
     assert!(!found.is_empty());
     assert!(found.iter().all(|f| f.owner == "ReplicaSet/web-7c9d8b6f5"), "{:?}", owners(&found));
@@ -169,11 +173,16 @@ fn w05_a_run_that_failed_before_a_newer_success_is_over_and_one_after_it_is_not(
 fn w05_without_the_right_to_read_cron_jobs_the_newer_run_decides_alone() {
     let newer = "quiet/cron_job_whose_newer_run_succeeded";
     let deleted = "quiet/cron_job_whose_later_success_is_deleted";
-    for is_failure in [true, false] {
+    // Nowhere, or not in this namespace.
+    for left_out in [false, true] {
         let without = |path: &str| {
             let mut reading = reading_without(path, &[Kind::CronJobs]);
-            if !is_failure {
-                reading.failures.clear();
+            reading.failures.clear();
+            if left_out {
+                reading.left_out = [(Kind::CronJobs, "shop".to_owned())].into();
+                let failure = ReadFailure { kind: FailureKind::Server, text: "500".to_owned() };
+                reading.failures.insert(Kind::CronJobs, failure);
+            } else {
                 reading.expected.remove(&Kind::CronJobs);
             }
             lines(&reading)
@@ -181,4 +190,132 @@ fn w05_without_the_right_to_read_cron_jobs_the_newer_run_decides_alone() {
         assert!(without(newer).is_empty());
         assert_eq!(without(deleted).len(), 1);
     }
+}
+
+#[test]
+fn w05_while_cron_jobs_cannot_be_read_no_run_of_one_newly_counts_as_failed() {
+    let path = "quiet/cron_job_whose_later_success_is_deleted";
+    let broken = |namespace: &str| {
+        let mut reading = reading_without(path, &[Kind::CronJobs]);
+        reading.failures.clear();
+        reading.unread = vec![UnreadObject {
+            kind: Kind::CronJobs,
+            namespace: namespace.to_owned(),
+            name: "backup".to_owned(),
+            cause: "status.lastSuccessfulTime: it is no time".to_owned(),
+        }];
+        reading
+    };
+    let unread = reading_without(path, &[Kind::CronJobs]);
+    assert!(lines(&unread).is_empty());
+    assert!(lines(&broken("shop")).is_empty());
+    let failed = ["job_failed backup - [backup-29364000-y1y1y]"];
+    assert_eq!(lines(&broken("bank")), failed, "it is not its namespace's");
+    // What was found before goes on.
+    let mut onsets = Onsets::default();
+    let known = broken("bank");
+    onsets.update(&find(&known), &known);
+    let again = findings(&unread, &Catalogue::default(), &onsets, now());
+    assert_eq!(again.iter().map(line).collect::<Vec<_>>(), failed);
+    // Seen or not, its beginning is kept.
+    onsets.update(&[], &unread);
+    assert_eq!(onsets.len(), 1);
+    // A job of its own needs no cron job to say that it failed.
+    let mut own = reading_of(changed(path, |object| {
+        if object["kind"] == "Job" {
+            object["metadata"]["ownerReferences"] = json!([]);
+        }
+    }));
+    own.cluster.cron_jobs.clear();
+    own.failures = unread.failures;
+    assert_eq!(lines(&own), ["job_failed backup-29364000 - [backup-29364000-y1y1y]"]);
+}
+
+/// A run of the cron job `backup`, from and to so many minutes ago.
+fn run(name: &str, condition_of: &str, from: i64, to: i64) -> Value {
+    json!({ "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": { "name": name, "namespace": "shop", "creationTimestamp": ago(from),
+            "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "CronJob", "name": "backup", "controller": true }] },
+        "status": { "failed": 1, "conditions": [condition(condition_of, true, to)] } })
+}
+
+fn cron_job(last_success: i64) -> Value {
+    json!({ "apiVersion": "batch/v1", "kind": "CronJob", "metadata": { "name": "backup", "namespace": "shop" },
+        "status": { "lastSuccessfulTime": ago(last_success) } })
+}
+
+#[test]
+fn w05_an_older_run_that_took_longer_makes_up_for_nothing_while_it_is_there_to_be_asked() {
+    let failed = run("backup-2", "Failed", 50, 40);
+    for done in ["Complete", "SuccessCriteriaMet"] {
+        let slow = run("backup-1", done, 60, 30);
+        let found = lines(&reading_of([slow, failed.clone(), cron_job(30)]));
+        assert_eq!(found, ["job_failed backup - []"], "it began before");
+        let newer = run("backup-3", done, 45, 30);
+        assert!(lines(&reading_of([newer, failed.clone(), cron_job(30)])).is_empty());
+    }
+    // A run that is deleted by now completed after the slow one; or only the time is left.
+    let slow = run("backup-1", "Complete", 60, 30);
+    assert!(lines(&reading_of([slow, failed.clone(), cron_job(20)])).is_empty());
+    assert!(lines(&reading_of([failed, cron_job(30)])).is_empty());
+}
+
+#[test]
+fn w05_a_kind_of_another_group_is_not_the_one_that_is_watched() {
+    let crashing = |kind: &str, version: &str| {
+        let state = waiting("CrashLoopBackOff", "");
+        let pod = pod("db-0", "Running", Some(25), &[container("c", false, state)]);
+        let mut pod = of(kind, "db", pod);
+        pod["metadata"]["ownerReferences"][0]["apiVersion"] = json!(version);
+        pod
+    };
+    for (kind, version, group, own) in [
+        ("StatefulSet", "apps.kruise.io/v1beta1", "apps.kruise.io", "apps/v1"),
+        ("DaemonSet", "apps.kruise.io/v1alpha1", "apps.kruise.io", "extensions/v1beta1"),
+        ("Job", "batch.volcano.sh/v1alpha1", "batch.volcano.sh", "batch/v1"),
+        ("ReplicaSet", "example.com/v1", "example.com", "apps/v1"),
+    ] {
+        let found = find(&reading_of([crashing(kind, version)]));
+        let owner = format!("{kind}.{group}/db");
+        assert_eq!(owners(&found), [("crash_loop", owner.as_str())]);
+        assert!(found[0].is_down(), "it wants at least the pod that it has: {:?}", found[0]);
+        // Twin: the one that is watched, and is not there to say what it wants.
+        let found = find(&reading_of([crashing(kind, own)]));
+        let owner = format!("{kind}/db");
+        assert_eq!(owners(&found), [("crash_loop", owner.as_str())]);
+        assert_eq!(found[0].desired, None);
+    }
+    // A namesake that is done makes up for nothing.
+    let done = |version: &str| {
+        let job = json!({ "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": { "name": "db", "namespace": "shop", "creationTimestamp": ago(90) },
+            "status": { "conditions": [condition("Complete", true, 10)] } });
+        lines(&reading_of([job, crashing("Job", version)]))
+    };
+    assert_eq!(done("batch.volcano.sh/v1alpha1"), ["crash_loop db 0/1 [db-0]"]);
+    assert!(done("batch/v1").is_empty());
+    // A set of somebody else's Deployment answers for it.
+    let set = |version: &str| {
+        let set = changed(OF_A_ROLLOUT, |set| {
+            set["metadata"]["ownerReferences"][0]["kind"] = json!("Deployment");
+            set["metadata"]["ownerReferences"][0]["apiVersion"] = json!(version);
+        });
+        owners(&find(&reading_of(set))).first().map(|(_, owner)| (*owner).to_owned())
+    };
+    assert_eq!(set("example.com/v1").as_deref(), Some("Deployment.example.com/web"));
+    assert_eq!(set("apps/v1"), None);
+}
+
+#[test]
+fn w05_where_the_right_to_read_sets_is_missing_in_a_namespace_its_pods_are_counted() {
+    let mut elsewhere = reading_of(canary_since("2026-11-02T09:40:00Z"));
+    elsewhere.cluster.workloads.clear();
+    elsewhere.cluster.empty_sets.clear();
+    let desired = |reading: &ClusterReading| {
+        find(reading).iter().map(|finding| finding.desired).collect::<Vec<_>>()
+    };
+    elsewhere.left_out = [(Kind::ReplicaSets, "bank".to_owned())].into();
+    assert_eq!(desired(&elsewhere), [None]);
+    elsewhere.left_out = [(Kind::ReplicaSets, "shop".to_owned())].into();
+    assert_eq!(desired(&elsewhere), [Some(1)]);
 }

@@ -85,10 +85,11 @@ fn b03_a_kind_that_cannot_be_read_makes_no_well_cluster_sick() {
         .contains(&file),
         Kind::Events => file == "startup_probe_within_its_allowance",
         Kind::Nodes => file == "daemon_set_pod_on_a_node_that_joins",
-        Kind::CronJobs => file == "cron_job_whose_later_success_is_deleted",
-        Kind::StatefulSets | Kind::ReplicaSets | Kind::ReplicationControllers | Kind::Claims => {
-            false
-        }
+        Kind::CronJobs
+        | Kind::StatefulSets
+        | Kind::ReplicaSets
+        | Kind::ReplicationControllers
+        | Kind::Claims => false,
     };
     for file in names("quiet") {
         for kind in Kind::ALL {
