@@ -104,13 +104,17 @@ pub(super) struct Meta {
     owner_references: Option<Vec<OwnerReference>>,
 }
 
-/// The one annotation that is read; the others are skipped.
+/// The annotations that are read; the others are skipped.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Annotations {
     /// The container that kubectl means when nobody names one; injectors of sidecars set it.
     #[serde(rename = "kubectl.kubernetes.io/default-container")]
     default_container: Option<String>,
+    #[serde(rename = "helm.sh/hook")]
+    helm_hook: Option<String>,
+    #[serde(rename = "argocd.argoproj.io/hook")]
+    argo_hook: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
