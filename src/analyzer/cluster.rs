@@ -153,7 +153,7 @@ fn finding<'a>(
     if is_aside && kubelet.is_none() {
         finding.severity = finding.severity.min(FindingSeverity::Warning);
     }
-    if service.is_some_and(|service| service.data_layer) {
+    if !is_aside && service.is_some_and(|service| service.data_layer) {
         finding.data_at_risk = data_at_risk(index, who, &finding);
     }
     finding

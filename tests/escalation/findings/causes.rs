@@ -288,8 +288,9 @@ fn w04_who_only_watches_names_no_cause_where_one_who_runs_pods_does() {
 #[test]
 fn w05_an_init_container_that_failed_matters_no_more_once_its_pod_is_ready() {
     let with = |ready: Option<i64>| {
-        let mut pod =
-            pod("web-x", "Running", ready, &[container("c", ready.is_none(), running(60))]);
+        let starts = waiting("PodInitializing", "");
+        let state = if ready.is_none() { running(60) } else { starts };
+        let mut pod = pod("web-x", "Running", ready, &[container("c", ready.is_none(), state)]);
         pod["spec"]["initContainers"] = json!([{ "name": "warm" }]);
         pod["status"]["initContainerStatuses"] =
             json!([container("warm", false, ended(3, "Error", 90, 80))]);

@@ -65,7 +65,7 @@ fn seen(looks: &[(i64, u32)], objects: &[Value]) -> Vec<Finding> {
 #[test]
 fn w05_what_rose_from_zero_waits_for_the_node_that_joins() {
     let pods = [joined(1), creating()];
-    let from_zero: [&[(i64, u32)]; 3] = [&[(60, 0), (2, 1)], &[(60, 5), (30, 0)], &[]];
+    let from_zero: [&[(i64, u32)]; 3] = [&[(60, 0), (2, 1)], &[(60, 5), (30, 0), (3, 1)], &[]];
     for looks in from_zero {
         assert!(seen(looks, &pods).is_empty(), "{looks:?}: {:#?}", seen(looks, &pods));
         let old_node = seen(looks, &[joined(60), creating()]);
