@@ -62,7 +62,7 @@ pub(super) fn unreplaced<'a>(pods: &[&'a Pod]) -> Vec<&'a Pod> {
     };
     let mut lost: Vec<_> = pods.iter().filter(is_lost).map(|pod| (earliest(pod), *pod)).collect();
     // What may stand in for one may stand in for each that ended before it.
-    lost.sort_by(|a, b| b.0.cmp(&a.0));
+    lost.sort_by_key(|(earliest, _)| std::cmp::Reverse(*earliest));
     let mut taken = 0;
     lost.retain(|(earliest, pod)| {
         let newer = made.len() - made.partition_point(|made| made < earliest);

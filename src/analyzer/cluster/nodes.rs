@@ -29,13 +29,11 @@ pub(super) fn is_made_for<'a>(index: &Index<'a>, pod: &'a Pod) -> bool {
 
 /// It is on a node that joins, or has none and gets one that an autoscaler makes.
 pub(super) fn awaits_its_node<'a>(index: &Index<'a>, pod: &'a Pod) -> bool {
-    match index.node_of(pod) {
-        Some(node) => joins(node, index.now),
-        None => {
-            let is_new = pod.created_at.is_some_and(|at| since(index.now, at) < PATIENCE);
-            pod.node.is_none() && is_new && is_made_for(index, pod)
-        }
+    if pod.node.is_some() {
+        return index.node_of(pod).is_some_and(|node| joins(node, index.now));
     }
+    let is_new = pod.created_at.is_some_and(|at| since(index.now, at) < PATIENCE);
+    is_new && is_made_for(index, pod)
 }
 
 /// What a pod shows because its node joins or is being removed. A pod that comes and goes with its node (a daemon set's, a

@@ -43,7 +43,11 @@ fn w05_a_one_shot_pod_beside_its_service_is_a_warning_at_most() {
     let critical = (true, FindingSeverity::Critical);
     for name in ["web-test-connection", "migrate", "debug-session"] {
         let failed = one_shot(name);
-        assert_eq!(worst(&[failed.clone()]), critical, "{name}: alone it is all that there is");
+        assert_eq!(
+            worst(std::slice::from_ref(&failed)),
+            critical,
+            "{name}: alone it is all that there is"
+        );
         assert_eq!(worst(&[failed.clone(), web()]), (false, FindingSeverity::Warning), "{name}");
         assert_eq!(worst(&[failed.clone(), ready()]), (false, FindingSeverity::Warning), "{name}");
         // What is off, or is a job's, does not run the service.

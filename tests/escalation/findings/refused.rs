@@ -58,7 +58,7 @@ fn w04_the_reason_why_no_pod_can_be_made_stays_while_the_controller_backs_off() 
     }
 }
 
-fn job(minutes: i64, status: Value) -> Value {
+fn job(minutes: i64, status: &Value) -> Value {
     json!({ "kind": "Job", "metadata": { "name": "load", "namespace": "shop", "creationTimestamp": ago(minutes) },
         "spec": {}, "status": status })
 }
@@ -67,20 +67,20 @@ fn job(minutes: i64, status: Value) -> Value {
 fn w04_a_job_whose_pods_cannot_be_made_is_found() {
     for why in [QUOTA, WEBHOOK] {
         let refused = |minutes| event("Job", "load", "FailedCreate", why, minutes);
-        let all = [job(20, json!({})), refused(12)];
+        let all = [job(20, &json!({})), refused(12)];
         assert_eq!(lines(&all), ["job_failed load - []"]);
         assert_eq!(
             reason("job_failed", &all),
             format!("The job load cannot make its pods: FailedCreate: {why}.")
         );
-        assert!(lines(&[job(20, json!({}))]).is_empty(), "nothing says that it cannot");
-        assert!(lines(&[job(4, json!({})), refused(2)]).is_empty(), "its first minutes");
-        assert!(lines(&[job(20, json!({ "active": 1 })), refused(12)]).is_empty(), "one runs");
+        assert!(lines(&[job(20, &json!({}))]).is_empty(), "nothing says that it cannot");
+        assert!(lines(&[job(4, &json!({})), refused(2)]).is_empty(), "its first minutes");
+        assert!(lines(&[job(20, &json!({ "active": 1 })), refused(12)]).is_empty(), "one runs");
         let made = event("Job", "load", "SuccessfulCreate", "Created pod: load-x", 11);
-        assert!(lines(&[job(20, json!({})), refused(12), made]).is_empty(), "made since");
+        assert!(lines(&[job(20, &json!({})), refused(12), made]).is_empty(), "made since");
         for (condition, is_quiet) in [("Suspended", true), ("Complete", true), ("Failed", false)] {
             let status = json!({ "conditions": [{ "type": condition, "status": "True" }] });
-            let found = lines(&[job(20, status), refused(12)]);
+            let found = lines(&[job(20, &status), refused(12)]);
             assert_eq!(found.is_empty(), is_quiet, "{condition}: {found:?}");
         }
         // Its first try failed, and there is no second one.
@@ -92,9 +92,9 @@ fn w04_a_job_whose_pods_cannot_be_made_is_found() {
         tried["spec"]["restartPolicy"] = json!("Never");
         let status = || json!({ "failed": 1 });
         assert_eq!(
-            lines(&[job(20, status()), tried.clone(), refused(2)]),
+            lines(&[job(20, &status()), tried.clone(), refused(2)]),
             ["job_failed load - []"]
         );
-        assert!(lines(&[job(20, status()), tried, refused(12)]).is_empty(), "of before that");
+        assert!(lines(&[job(20, &status()), tried, refused(12)]).is_empty(), "of before that");
     }
 }
