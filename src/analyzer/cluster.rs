@@ -11,7 +11,7 @@
 //! | critical | the owner is down (0 ready of at least 1 desired), or a claim is lost |
 //! | info | replicas missing, pending or a probe failing while a rollout is under way, within its deadline and within `maxUnavailable`; or a cordoned node is not ready; or of a node that is being removed |
 //! | high | the owner is degraded; or it crashes, fails at its start, cannot be started, has ended for good, has failed as a job, is stuck in its rollout, or is a node that is not ready |
-//! | warning | all else: nothing is missing yet |
+//! | warning | all else: nothing is missing yet; or of a pod of its own, beside what runs its service |
 
 mod advice;
 mod cause;
@@ -39,7 +39,7 @@ pub use vocabulary::unknown_words;
 
 use crate::domain::Labels;
 use crate::domain::catalogue::{Catalogue, Service, Tier};
-use crate::domain::cluster::ClusterReading;
+use crate::domain::cluster::{ClusterReading, Pod};
 use crate::domain::finding::{Finding, FindingKind, FindingSeverity};
 use crate::domain::time::Time;
 use index::Index;
@@ -83,9 +83,11 @@ pub fn findings(
     symptoms.retain(|symptom| !nodes::excuses(&index, symptom));
     workloads::look(&index, &mut symptoms);
     jobs::look(&index, &mut symptoms);
+    jobs::look_for_refused(&index, &mut symptoms);
     volumes::look(&index, &mut symptoms);
     nodes::look(&index, &mut symptoms);
 
+    let served = served(&index, catalogue);
     let mut groups: BTreeMap<(Who, FindingKind), Vec<Symptom>> = BTreeMap::new();
     for symptom in symptoms {
         groups.entry((symptom.who, symptom.kind)).or_default().push(symptom);
@@ -93,7 +95,7 @@ pub fn findings(
     groups
         .into_iter()
         .map(|((who, kind), symptoms)| {
-            let mut finding = finding(&index, catalogue, who, kind, &symptoms);
+            let mut finding = finding(&index, catalogue, &served, who, kind, &symptoms);
             let first_seen = seen.of(&finding).unwrap_or(now);
             finding.since = finding.since.min(first_seen).min(now);
             finding
@@ -104,14 +106,23 @@ pub fn findings(
 fn finding<'a>(
     index: &Index<'a>,
     catalogue: &Catalogue,
+    served: &BTreeSet<&str>,
     who: Who<'a>,
     kind: FindingKind,
     symptoms: &[Symptom],
 ) -> Finding {
-    let (ready, desired) = index.replicas(who).unzip();
+    let (mut ready, mut desired) = index.replicas(who).unzip();
     let within_rollout =
         index.workload(who).is_some_and(|workload| workloads::is_within_rollout(index, workload));
     let service = if who.is_node() { None } else { service(index, catalogue, who) };
+    // Beside what runs the service, a pod of its own (a test, a migration) is not the service.
+    let is_aside = who.kind == "Pod"
+        && ready == Some(0)
+        && service.is_some_and(|own| own.name != who.name && served.contains(&*own.name));
+    if is_aside {
+        (ready, desired) = (None, None);
+    }
+    let kubelet = index.kubelet_of(who);
     let may_undo = symptoms.iter().all(|s| workloads::may_undo(index, who, &s.pods));
     let pods: BTreeSet<&str> = symptoms.iter().flat_map(|s| s.pods.iter().copied()).collect();
     let mut finding = Finding {
@@ -135,11 +146,14 @@ fn finding<'a>(
         exit_code: symptoms.iter().find_map(|s| s.exit_code),
         log_lines: Vec::new(),
         since: symptoms.iter().filter_map(|s| s.since).min().unwrap_or(index.now),
-        recommendation: advice::recommendation(who, kind, symptoms, may_undo),
+        recommendation: advice::recommendation(who, kind, symptoms, may_undo, kubelet),
         record: None,
     };
     finding.severity = severity(&finding, index.is_on_purpose(who, kind));
-    if service.is_some_and(|service| service.data_layer) {
+    if is_aside && kubelet.is_none() {
+        finding.severity = finding.severity.min(FindingSeverity::Warning);
+    }
+    if !is_aside && service.is_some_and(|service| service.data_layer) {
         finding.data_at_risk = data_at_risk(index, who, &finding);
     }
     finding
@@ -160,6 +174,18 @@ fn service<'a, 'c>(
 ) -> Option<&'c Service> {
     let labels: Labels = index.labels(who);
     catalogue.service_of(who.namespace, who.name, &labels)
+}
+
+/// Services that a workload runs, or a ready pod that is no job's.
+fn served<'c>(index: &Index<'_>, catalogue: &'c Catalogue) -> BTreeSet<&'c str> {
+    let workloads = index.workloads().filter(|(_, workload)| workload.desired > 0);
+    let workloads = workloads.map(|(who, _)| who);
+    let is_ready = |(who, pods): &(Who, &[&Pod])| {
+        !matches!(who.kind, "Job" | "CronJob") && pods.iter().any(|pod| index::is_ready(pod))
+    };
+    let ready = index.owners().filter(is_ready).map(|(who, _)| who);
+    let services = workloads.chain(ready).filter_map(|who| service(index, catalogue, who));
+    services.map(|service| &*service.name).collect()
 }
 
 /// Of a data layer: a lost claim at any time, a node that is not ready once replicas are away, or may be.

@@ -185,6 +185,10 @@ pub struct Pod {
     pub labels: Labels,
     /// The workload; a replica set's pod belongs to its deployment.
     pub owner: Option<Owner>,
+    /// `Always`: it is to run for good. Else it is there for one piece of work.
+    pub restart_policy: RestartPolicy,
+    /// A release tool made it for one moment of a release: a test, a migration.
+    pub is_hook: bool,
     pub node: Option<String>,
     pub phase: String,
     /// `Evicted`, `NodeLost`, …
@@ -353,5 +357,7 @@ pub struct Event {
     pub reason: String,
     pub message: String,
     pub is_warning: bool,
+    /// The component that wrote it: `kubelet`, `default-scheduler`, …; empty: it does not say.
+    pub source: String,
     pub last_at: Option<Time>,
 }

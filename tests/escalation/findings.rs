@@ -1,7 +1,9 @@
 //! Findings from objects as the API server gives them.
 
+mod aside;
 mod behaviour;
 mod causes;
+mod coming;
 mod document;
 mod failed;
 mod fixtures;
@@ -11,6 +13,7 @@ mod maintenance;
 mod measured;
 mod owners;
 mod partial;
+mod refused;
 mod revisions;
 mod rollouts;
 mod sets;

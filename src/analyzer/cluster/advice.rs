@@ -3,11 +3,13 @@
 use super::symptom::{Symptom, Who};
 use crate::domain::finding::FindingKind;
 
+/// `kubelet`: the node whose kubelet made it, if it is a static pod.
 pub(super) fn recommendation(
     who: Who,
     kind: FindingKind,
     symptoms: &[Symptom],
     may_undo: bool,
+    kubelet: Option<&str>,
 ) -> String {
     let first = symptoms.first();
     let ns = who.namespace;
@@ -47,17 +49,26 @@ pub(super) fn recommendation(
         FindingKind::ProbeFailing => format!(
             "See what its probe or readiness gate waits for: `kubectl -n {ns} describe pod {pod_name}` and `kubectl -n {ns} logs {pod_name}{of_container} --tail=100`"
         ),
+        FindingKind::PodFailed | FindingKind::Evicted if let Some(node) = kubelet => format!(
+            "See why it ended: `kubectl -n {ns} describe pod {pod_name}`; the kubelet of {node} makes this static pod from its manifest, and to delete it here changes nothing: mend what the reason names, then move the manifest out of the kubelet's folder and back, or restart the kubelet"
+        ),
         FindingKind::Evicted => format!(
             "Relieve its node or set requests to what it uses: `kubectl -n {ns} describe pod {pod_name}`, `kubectl top nodes`"
         ),
         FindingKind::PodFailed if who.kind == "Pod" => format!(
             "See why it ended: `kubectl -n {ns} describe pod {pod_name}`, `kubectl -n {ns} logs {pod_name}{of_container}`; nothing replaces a pod of its own: delete it and make it again"
         ),
+        FindingKind::PodFailed if container.is_some() => format!(
+            "Read why it ended: `kubectl -n {ns} logs {pod_name}{of_container}`; if a sidecar still runs in the pod, its owner waits for that one: end the sidecar, or delete the pod: `kubectl -n {ns} delete pod {pod_name}`"
+        ),
         FindingKind::PodFailed => format!(
             "See why it ended, or why its node did not take it: `kubectl -n {ns} describe pod {pod_name}`; then free or add capacity, or mend the node or the pod's requests"
         ),
         FindingKind::StuckTerminating => format!(
             "Look at its node and finalizers: `kubectl -n {ns} get pod {pod_name} -o yaml`; delete it by force only when its node is known to be off: `kubectl -n {ns} delete pod {pod_name} --grace-period=0 --force`"
+        ),
+        FindingKind::JobFailed if pod.is_none() => format!(
+            "See what it says: `kubectl -n {ns} describe job {subject}`; mend what that names (a quota, an admission webhook), and run it again if it has given up"
         ),
         FindingKind::JobFailed => format!(
             "Read why it failed: `kubectl -n {ns} describe job {subject}` and `kubectl -n {ns} logs job/{subject} --all-containers`; then run it again"

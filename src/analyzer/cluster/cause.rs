@@ -11,6 +11,28 @@ use crate::domain::cluster::{Condition, Container, ContainerState, Event, Pod, T
 /// Reasons in which a container waits at every start.
 const STARTS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
+/// Components that place, make, move or run pods and their volumes. Schedulers, provisioners and autoscalers of others end
+/// with what they are.
+const RUNNERS: [&str; 16] = [
+    "kubelet",
+    "attachdetach-controller",
+    "persistentvolume-controller",
+    "replicaset-controller",
+    "replication-controller",
+    "deployment-controller",
+    "statefulset-controller",
+    "daemonset-controller",
+    "job-controller",
+    "cronjob-controller",
+    "node-controller",
+    "taint-eviction-controller",
+    "resource_claim",
+    "controllermanager",
+    "kube-controller-manager",
+    "karpenter",
+];
+const RUNNERS_END: [&str; 4] = ["scheduler", "provisioner", "attacher", "autoscaler"];
+
 /// Why a pod is not ready.
 #[derive(Debug)]
 pub(super) struct Cause {
@@ -116,11 +138,20 @@ pub(super) fn disruption(pod: &Pod) -> Option<String> {
     Some(joined(&["DisruptionTarget", &target.reason, &target.message], ": "))
 }
 
-/// The newest warning about the pod that tells something.
+/// The newest warning about the pod that tells something, by those who run it if they have written any.
 pub(super) fn warning<'a>(index: &Index<'a>, pod: &'a Pod) -> Option<String> {
     let warnings = index.pod_warnings(pod);
-    let telling = warnings.iter().find(|event| !says_little(event));
-    telling.or(warnings.first()).map(|event| joined(&[&event.reason, &event.message], ": "))
+    // The first of the least: the newest is kept.
+    let best = warnings.iter().min_by_key(|event| (is_by_a_bystander(event), says_little(event)));
+    best.map(|event| joined(&[&event.reason, &event.message], ": "))
+}
+
+/// Written by somebody who neither places, makes nor runs pods, such as a policy engine that reports on all of them.
+fn is_by_a_bystander(event: &Event) -> bool {
+    let source = &*event.source;
+    !(source.is_empty()
+        || RUNNERS.contains(&source)
+        || RUNNERS_END.iter().any(|end| source.ends_with(end)))
 }
 
 /// Warnings that come beside a cause and name none.

@@ -1,7 +1,7 @@
 //! Containers of a pod that is to run: what they wait for, how they end, whether their probes pass.
 
 use super::cause::{ended, hook_error, joined, pull_error};
-use super::index::{Index, not_ready_since};
+use super::index::{Index, is_ready, not_ready_since};
 use super::pods::started_to_start;
 use super::symptom::{Symptom, Who};
 use super::{PATIENCE, RECENT, STARTING, bounded};
@@ -43,7 +43,10 @@ pub(super) fn look<'a>(
     });
     for (container, is_init) in init.chain(pod.containers.iter().map(|c| (c, false))) {
         let look = Look { index, who, pod, container, is_init };
-        symptoms.extend(look.state());
+        // What a pod needed to become ready matters no more once it is.
+        if !(is_init && is_ready(pod)) {
+            symptoms.extend(look.state());
+        }
         symptoms.extend(look.out_of_memory());
     }
 }

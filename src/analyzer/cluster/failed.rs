@@ -1,16 +1,19 @@
 //! Pods that have ended for good (phase Failed): which of them somebody misses, and why they ended.
 //!
 //! A pod of its own is missed until it is deleted, for nothing replaces it. A workload's pod is missed while replicas are
-//! missing; what it left behind beside a whole workload is past. A job counts its failed pods itself.
+//! missing; what it left behind beside a whole workload is past. An owner of a kind that is not watched misses each pod
+//! that was to run for good and that no newer one has replaced. A job counts its failed pods itself.
+
+use std::time::Duration;
 
 use super::cause::{disruption, ended, joined, warning};
 use super::index::{Index, is_ready};
 use super::pods::symptom;
 use super::symptom::{Symptom, Who};
-use super::{RECENT, containers};
-use crate::domain::cluster::{Container, ContainerState, Pod, Terminated};
+use super::{RECENT, STARTING, containers};
+use crate::domain::cluster::{Container, ContainerState, Pod, RestartPolicy, Terminated};
 use crate::domain::finding::FindingKind;
-use crate::domain::time::{Time, since};
+use crate::domain::time::{Time, after, since};
 
 /// Of whatever is no workload: a pod of its own, a job's pod, a pod whose owner is not watched or cannot be read.
 pub(super) fn look<'a>(
@@ -23,18 +26,57 @@ pub(super) fn look<'a>(
     if index.is_complete(who) {
         return;
     }
-    let is_own = who.kind == "Pod";
+    let is_own = who.kind == "Pod" && who.name == pod.name;
     let is_evicted = pod.reason == "Evicted";
     let is_a_jobs = pod.owner.as_ref().is_some_and(|owner| owner.kind == "Job");
     if is_evicted && is_a_jobs && is_tried_again(index, who, pod) {
         return;
     }
-    let is_missed = if is_evicted {
-        is_own || is_recent(index, pod)
+    let is_missed = if is_own {
+        true
+    } else if is_a_jobs {
+        is_evicted && is_recent(index, pod)
     } else {
-        is_own || !is_a_jobs && index.replicas(who).is_some() && is_recent(index, pod)
+        // What was there for one piece of work (a task, a step) is the matter of whoever asked for that.
+        let is_to_run = pod.restart_policy == RestartPolicy::Always;
+        let is_counted = index.replicas(who).is_some();
+        let is_unreplaced = || unreplaced(index.pods(who)).iter().any(|one| one.name == pod.name);
+        let is_of_now = is_recent(index, pod) && (is_evicted || is_counted);
+        is_to_run && (is_of_now || is_counted && is_unreplaced())
     };
     push(index, who, pod, is_missed, symptoms);
+}
+
+/// Of an owner's pods, those that were to run for good, have failed, and have no newer pod in their place. Each pod takes
+/// the place of one: it was made after that one, and not long before that one ended (two clocks write these times).
+pub(super) fn unreplaced<'a>(pods: &[&'a Pod]) -> Vec<&'a Pod> {
+    let counts = |pod: &&&Pod| pod.delete_by.is_none() && pod.phase != "Succeeded";
+    let mut made: Vec<_> = pods.iter().filter(counts).map(|pod| pod.created_at).collect();
+    made.sort_unstable();
+    let earliest = |pod: &Pod| {
+        let made = pod.created_at.map(|at| after(at, Duration::from_secs(1)));
+        made.max(ended_at(pod).map(|at| at - STARTING))
+    };
+    let is_lost = |pod: &&&Pod| {
+        pod.phase == "Failed" && pod.restart_policy == RestartPolicy::Always && counts(pod)
+    };
+    let mut lost: Vec<_> = pods.iter().filter(is_lost).map(|pod| (earliest(pod), *pod)).collect();
+    // What may stand in for one may stand in for each that ended before it.
+    lost.sort_by_key(|(earliest, _)| std::cmp::Reverse(*earliest));
+    let mut taken = 0;
+    lost.retain(|(earliest, pod)| {
+        let newer = made.len() - made.partition_point(|made| made < earliest);
+        let is_replaced = newer > taken && !is_numbered(pod);
+        taken += usize::from(is_replaced);
+        !is_replaced
+    });
+    lost.into_iter().map(|(_, pod)| pod).collect()
+}
+
+/// Its owner counts its pods (`kafka-2`): only one of the same name can take its place.
+fn is_numbered(pod: &Pod) -> bool {
+    let number = pod.name.rsplit_once('-').map_or("", |(_, number)| number);
+    (1..=4).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Of a workload that lacks replicas, the newest first: those that nothing has replaced, and those of the last hour.

@@ -6,7 +6,7 @@ use super::jobs::Jobs;
 use super::onsets::Wish;
 use super::sets::{self, Sets};
 use super::symptom::Who;
-use super::{EXPLAINS, Onsets, RECENT, nodes};
+use super::{EXPLAINS, Onsets, RECENT, failed, nodes};
 use crate::domain::Labels;
 use crate::domain::cluster::{
     Claim, ClusterReading, Event, Kind, Node, Pod, Workload, WorkloadKind,
@@ -106,7 +106,7 @@ impl<'a> Index<'a> {
     }
 
     /// Ready and desired replicas, where they are known. A pod of its own is its only replica; an owner of a kind that
-    /// is not watched wants at least the pods that it has.
+    /// is not watched wants at least the pods that it has, and those that it has lost.
     pub(super) fn replicas(&self, who: Who<'a>) -> Option<(u32, u32)> {
         if let Some(workload) = self.workload(who) {
             let desired = workload.desired.saturating_sub(self.excused(who, workload));
@@ -126,7 +126,8 @@ impl<'a> Index<'a> {
             _ if !self.set_names(who).is_empty() => Some((0, 0)),
             _ => {
                 let live: Vec<&Pod> = self.running(who).filter(|p| p.delete_by.is_none()).collect();
-                let desired = u32::try_from(live.len()).ok().filter(|desired| *desired > 0)?;
+                let desired = live.len() + failed::unreplaced(self.pods(who)).len();
+                let desired = u32::try_from(desired).ok().filter(|desired| *desired > 0)?;
                 Some((ready(&live).ok()?, desired))
             }
         }
@@ -160,6 +161,13 @@ impl<'a> Index<'a> {
 
     pub(super) fn node_of(&self, pod: &Pod) -> Option<&'a Node> {
         self.nodes.get(pod.node.as_deref()?).copied()
+    }
+
+    /// The node whose kubelet made it, of a static pod.
+    pub(super) fn kubelet_of(&self, who: Who<'a>) -> Option<&'a str> {
+        let pod = self.pods(who).first().filter(|_| who.kind == "Pod")?;
+        let owner = pod.owner.as_ref().filter(|owner| owner.kind == "Node");
+        owner.map(|owner| &*owner.name)
     }
 
     /// What was wanted of it at earlier looks.
@@ -252,6 +260,12 @@ impl<'a> Index<'a> {
             .filter(|event| wanted(event))
             .max_by_key(|event| event.last_at)
             .copied()
+    }
+
+    /// All events about an object, however old they are.
+    pub(super) fn events(&self, about: Who<'a>) -> &[&'a Event] {
+        let about = (about.namespace, about.kind, about.name);
+        self.events.get(&about).map_or(&[], Vec::as_slice)
     }
 
     /// [`Self::event`] about this very pod, not about a namesake before it.

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::PATIENCE;
 use super::cause::in_parentheses;
-use super::index::Index;
+use super::index::{Index, not_ready_since};
+use super::missing::refusal;
 use super::symptom::{Symptom, Who};
 use crate::domain::Labels;
 use crate::domain::cluster::{Condition, ContainerState, CronJob, Job, Kind, Pod};
 use crate::domain::finding::FindingKind;
-use crate::domain::time::{Time, after};
+use crate::domain::time::{Time, after, since};
 
 /// A run's condition and its cron job's `lastSuccessfulTime` tell of the same end, and may be written a second apart.
 const SAME_END: Duration = Duration::from_secs(2);
@@ -145,6 +147,43 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
             words: format!("The job {} failed{why} after {} failed pods.", job.name, job.failed),
             exit_code: pods.iter().find_map(|pod| exit_code(pod)),
             since: condition.since,
+        });
+    }
+}
+
+/// Jobs that are to run and have no pod at work, because their controller cannot make one.
+pub(super) fn look_for_refused<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
+    let jobs = &index.jobs;
+    let is_at_work = |job: &Job| {
+        job.active > 0
+            || job.conditions.iter().any(|c| c.name == "Suspended" && c.status == Some(true))
+    };
+    let is_over = |job| is_complete(job) || failure(job).is_some() || jobs.has_newer_success(job);
+    for job in jobs.all.iter().filter(|job| !is_at_work(job) && !is_over(job)) {
+        let who = who_of(job);
+        let mut pods = index.pods(who).iter();
+        let pods = pods
+            .by_ref()
+            .filter(|pod| pod.owner.as_ref().is_some_and(|owner| owner.name == job.name));
+        // Since its last pod ended, or since it is there.
+        let begin = pods.filter_map(|pod| not_ready_since(pod)).max().max(job.created_at);
+        let itself = Who { namespace: &job.namespace, kind: "Job", name: &job.name };
+        let is_due = begin.is_none_or(|begin| since(index.now, begin) > PATIENCE);
+        let refusal = is_due.then(|| refusal(index, itself, begin)).flatten();
+        let Some((why, at)) = refusal.filter(|(_, at)| begin.is_none_or(|begin| *at >= begin))
+        else {
+            continue;
+        };
+        let words = format!("The job {} cannot make its pods: {why}.", job.name);
+        symptoms.push(Symptom {
+            who,
+            kind: FindingKind::JobFailed,
+            subject: &job.name,
+            pods: Vec::new(),
+            container: None,
+            words,
+            exit_code: None,
+            since: begin.or(Some(at)),
         });
     }
 }

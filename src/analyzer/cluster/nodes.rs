@@ -20,6 +20,22 @@ pub(super) fn joins(node: &Node, now: Time) -> bool {
     node.created_at.is_some_and(|at| since(now, at) < PATIENCE)
 }
 
+/// An autoscaler makes a node for the pod: it has said so, and not said since that it cannot.
+pub(super) fn is_made_for<'a>(index: &Index<'a>, pod: &'a Pod) -> bool {
+    let words = ["TriggeredScaleUp", "Nominated", "NotTriggerScaleUp"];
+    let newest = index.pod_event(pod, |event| words.contains(&&*event.reason));
+    newest.is_some_and(|event| event.reason != "NotTriggerScaleUp")
+}
+
+/// It is on a node that joins, or has none and gets one that an autoscaler makes.
+pub(super) fn awaits_its_node<'a>(index: &Index<'a>, pod: &'a Pod) -> bool {
+    if pod.node.is_some() {
+        return index.node_of(pod).is_some_and(|node| joins(node, index.now));
+    }
+    let is_new = pod.created_at.is_some_and(|at| since(index.now, at) < PATIENCE);
+    is_new && is_made_for(index, pod)
+}
+
 /// What a pod shows because its node joins or is being removed. A pod that comes and goes with its node (a daemon set's, a
 /// static one) shows nothing of interest on one that is being removed. On one that joins every pod may take as long to
 /// start as its node, and those may also fail until its network and its mounts are there.

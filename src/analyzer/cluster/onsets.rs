@@ -32,6 +32,8 @@ pub(super) struct Wish {
     pub before: Option<u32>,
     /// When the number was first seen, or last seen to have risen.
     pub since: Time,
+    /// When it was last seen to have risen from 0.
+    pub on_since: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -121,10 +123,13 @@ impl Onsets {
         let before = std::mem::take(&mut self.wishes);
         let wish = |(key, desired): ((String, String), u32)| {
             let wish = match before.get(&key) {
-                None => Wish { desired, before: None, since: now },
-                Some(known) if desired > known.desired => {
-                    Wish { desired, before: Some(known.desired), since: now }
-                }
+                None => Wish { desired, before: None, since: now, on_since: None },
+                Some(known) if desired > known.desired => Wish {
+                    desired,
+                    before: Some(known.desired),
+                    since: now,
+                    on_since: if known.desired == 0 { Some(now) } else { known.on_since },
+                },
                 Some(known) => Wish { desired, ..known.clone() },
             };
             (key, wish)

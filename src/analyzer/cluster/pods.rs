@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::cause::{in_parentheses, joined, of_pod, warning};
 use super::index::{Index, is_ready, not_ready_since};
 use super::symptom::{Symptom, Who};
-use super::{PATIENCE, STARTING, TERMINATION_MARGIN, containers, failed};
+use super::{PATIENCE, STARTING, TERMINATION_MARGIN, containers, failed, nodes};
 use crate::domain::cluster::{ContainerState, Pod};
 use crate::domain::finding::FindingKind;
 use crate::domain::time::{Time, after, since};
@@ -26,6 +26,8 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
 fn look_at<'a>(index: &Index<'a>, who: Who<'a>, pod: &'a Pod, symptoms: &mut Vec<Symptom<'a>>) {
     match pod.phase.as_str() {
         "Succeeded" => {}
+        // A release tool's own, which tells of it itself.
+        _ if pod.is_hook && pod.owner.is_none() => {}
         // Whether anybody misses a workload's pod is seen by its replicas.
         "Failed" if index.workload(who).is_some() => {}
         "Failed" => failed::look(index, who, pod, symptoms),
@@ -73,7 +75,8 @@ fn pending<'a>(index: &Index<'a>, who: Who<'a>, pod: &'a Pod) -> Option<Symptom<
         let at = scheduled.and_then(|c| c.since).or(pod.created_at);
         // A gate is an intention: whoever set it will lift it.
         let is_gated = scheduled.is_some_and(|c| c.reason == "SchedulingGated");
-        if is_gated || !is_past(index, at, STARTING) {
+        let limit = if nodes::is_made_for(index, pod) { PATIENCE } else { STARTING };
+        if is_gated || !is_past(index, at, limit) {
             return None;
         }
         let words = match scheduled {

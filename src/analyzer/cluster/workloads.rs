@@ -7,7 +7,7 @@ use super::index::{Index, is_ready, not_ready_since};
 use super::missing::Ailing;
 use super::sets::who_of;
 use super::symptom::{Symptom, Who};
-use super::{STARTING, TERMINATION_MARGIN, failed, missing, nodes};
+use super::{PATIENCE, STARTING, TERMINATION_MARGIN, failed, missing, nodes};
 use crate::domain::cluster::{Kind, Pod, Workload, WorkloadKind};
 use crate::domain::finding::FindingKind;
 use crate::domain::time::{Time, after, since};
@@ -54,9 +54,9 @@ pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
             let failed = symptoms.len();
             failed::of_workload(index, who, unreplaced, symptoms);
             let failed = symptoms.get(failed).map(|symptom| &*symptom.words);
-            let why = missing::why(index, who, workload, failed, &ailing);
-            let words = missing_words(who, workload, pods.len(), &why);
             let since = missing_since(index, who, workload);
+            let why = missing::why(index, who, workload, failed, &ailing, since);
+            let words = missing_words(index, who, workload, pods.len(), &why);
             symptoms.push(symptom(FindingKind::ReplicasMissing, pods, words, since));
         }
     }
@@ -185,18 +185,16 @@ fn is_missing_some<'a>(
     if workload.ready >= wanted_for_a_while(index, who, workload, desired) {
         return false;
     }
-    // Down is down, rollout or not.
+    // Down is down, rollout or not; only what was never up may wait for its nodes.
     if workload.ready == 0 {
-        return true;
+        return !comes_with_its_nodes(index, who, workload, is_ailing);
     }
     if is_within_rollout(index, workload) {
         return false;
     }
     // Scaled up, or replaced a moment ago, or on a node that joins: what is missing is just starting.
     let mut starting = not_ready(index, who)
-        .filter(|pod| {
-            is_young(index, pod) || index.node_of(pod).is_some_and(|n| nodes::joins(n, index.now))
-        })
+        .filter(|pod| is_young(index, pod) || nodes::awaits_its_node(index, pod))
         .filter(|pod| !is_ailing(pod))
         .count();
     // A stateful set makes one pod after the other.
@@ -223,9 +221,7 @@ fn wanted_for_a_while<'a>(
     desired: u32,
 ) -> u32 {
     let is_a_moment_ago = |at: Time| since(index.now, at) < STARTING;
-    let is_refused =
-        workload.conditions.iter().any(|c| c.name == "ReplicaFailure" && c.status == Some(true));
-    if is_refused {
+    if is_refused(workload) {
         return desired;
     }
     if workload.created_at.is_some_and(is_a_moment_ago) {
@@ -236,27 +232,55 @@ fn wanted_for_a_while<'a>(
         Some((_, false)) => desired,
         Some((wish, true)) if wish.before.is_some() => wish.before.unwrap_or(desired).min(desired),
         // Nobody has looked before: as far as the objects tell.
-        Some(_) | None if was_off_a_moment_ago(index, who, workload) => 0,
+        Some(_) | None if was_off(index, who, workload, STARTING) => 0,
         Some(_) | None => desired,
     }
 }
 
-/// It was scaled up from zero: all its pods are a moment old and none leaves, or there is none because its controller has
-/// not seen the wish yet, and no rollout has taken others away. While pods cannot be read, its own word has to do.
-fn was_off_a_moment_ago<'a>(index: &Index<'a>, who: Who<'a>, workload: &'a Workload) -> bool {
+/// It is new, or was scaled up from zero, and all its pods wait for nodes that join or that an autoscaler makes: it has the
+/// patience that those have.
+fn comes_with_its_nodes<'a>(
+    index: &Index<'a>,
+    who: Who<'a>,
+    workload: &'a Workload,
+    is_ailing: impl Fn(&Pod) -> bool,
+) -> bool {
+    let is_recent = |at: Time| since(index.now, at) < PATIENCE;
+    let was_off = || match index.wish(who) {
+        Some(wish) if wish.desired == 0 || wish.on_since.is_some_and(is_recent) => true,
+        Some(wish) if wish.before.is_some() || !is_recent(wish.since) => false,
+        // Nobody has looked before: as far as the objects tell.
+        Some(_) | None => was_off(index, who, workload, PATIENCE),
+    };
+    let mut pods = live(index, who).peekable();
+    !is_refused(workload)
+        && (workload.created_at.is_some_and(is_recent) || was_off())
+        && pods.peek().is_some()
+        && pods.all(|pod| nodes::awaits_its_node(index, pod) && !is_ailing(pod))
+}
+
+/// Its controller cannot make pods: a quota or an admission webhook refuses them.
+fn is_refused(workload: &Workload) -> bool {
+    workload.conditions.iter().any(|c| c.name == "ReplicaFailure" && c.status == Some(true))
+}
+
+/// It was scaled up from zero within this time: none of its pods is older and none leaves, or there is none because its
+/// controller has not seen the wish yet, and no rollout has taken others away. While pods cannot be read, its own word has
+/// to do.
+fn was_off<'a>(index: &Index<'a>, who: Who<'a>, workload: &'a Workload, within: Duration) -> bool {
+    let is_recent = |at: Option<Time>| at.is_some_and(|at| since(index.now, at) < within);
     if workload.ready > 0 || is_replacing(workload) {
         return false;
     }
     if !index.is_read(Kind::Pods) {
         let unavailable = workload.conditions.iter().find(|c| c.name == "Available");
-        let since_when = unavailable.filter(|c| c.status == Some(false)).and_then(|c| c.since);
-        return since_when.is_some_and(|at| since(index.now, at) < STARTING);
+        return is_recent(unavailable.filter(|c| c.status == Some(false)).and_then(|c| c.since));
     }
     match index.pods(who) {
         [] => workload.generation > workload.observed_generation && workload.updated == 0,
-        pods => pods
-            .iter()
-            .all(|pod| is_young(index, pod) && pod.delete_by.is_none() && pod.phase != "Failed"),
+        pods => pods.iter().all(|pod| {
+            is_recent(pod.created_at) && pod.delete_by.is_none() && pod.phase != "Failed"
+        }),
     }
 }
 
@@ -271,17 +295,21 @@ fn is_young(index: &Index, pod: &Pod) -> bool {
     pod.created_at.is_some_and(|at| since(index.now, at) < STARTING)
 }
 
-fn missing_words(who: Who, workload: &Workload, pods: usize, why: &str) -> String {
+fn missing_words<'a>(
+    index: &Index<'a>,
+    who: Who<'a>,
+    workload: &'a Workload,
+    pods: usize,
+    why: &str,
+) -> String {
+    let (ready, desired) = index.replicas(who).unwrap_or((workload.ready, workload.desired));
     let not_ready = match pods {
         0 => String::new(),
         1 => ", 1 pod is not".to_owned(),
         pods => format!(", {pods} pods are not"),
     };
     let why = if why.is_empty() { String::new() } else { format!(" {why}.") };
-    format!(
-        "{} of {} replicas of {who} are ready{not_ready}.{why}",
-        workload.ready, workload.desired
-    )
+    format!("{ready} of {desired} replicas of {who} are ready{not_ready}.{why}")
 }
 
 /// Down: since the last of its pods went; degraded: since the first did. Else by its own condition.

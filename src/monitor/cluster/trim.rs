@@ -116,6 +116,10 @@ struct Annotations {
     /// How many replicas an Argo Rollout wants, as its controller writes it to the sets that it scales.
     #[serde(rename = "rollout.argoproj.io/desired-replicas")]
     desired_replicas: Option<String>,
+    #[serde(rename = "helm.sh/hook")]
+    helm_hook: Option<String>,
+    #[serde(rename = "argocd.argoproj.io/hook")]
+    argo_hook: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

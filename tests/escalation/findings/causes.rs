@@ -245,3 +245,57 @@ fn w04_an_empty_message_leaves_no_stray_punctuation() {
     }
     assert!(seen > 200, "{seen} reasons were read");
 }
+
+#[test]
+fn w04_who_only_watches_names_no_cause_where_one_who_runs_pods_does() {
+    let starts = waiting("ContainerCreating", "");
+    let pod = pod(NAME, "Pending", Some(30), &[container("c", false, starts)]);
+    let by = |source: Option<&str>, field: &str, reason: &str, message: &str, minutes| {
+        let mut event = warning(NAME, reason, message, minutes);
+        match (source, field) {
+            (Some(source), "source") => event["source"] = json!({ "component": source }),
+            (Some(source), field) => event[field] = json!(source),
+            (None, _) => {}
+        }
+        event
+    };
+    let audit = |field| {
+        let message = "policy require-limits/check fail: validation error";
+        by(Some("kyverno-admission"), field, "PolicyViolation", message, 1)
+    };
+    for field in ["source", "reportingComponent"] {
+        for (source, reason, message) in [
+            ("kubelet", "FailedMount", "MountVolume.SetUp failed: secret \"web\" not found"),
+            ("attachdetach-controller", "FailedAttachVolume", "Multi-Attach error for volume"),
+            ("my-scheduler", "FailedBinding", "0/3 nodes have the device"),
+            ("kubelet", "BackOff", "Back-off restarting failed container"),
+        ] {
+            let mut objects = short_of(pod.clone());
+            objects.extend([audit(field), by(Some(source), field, reason, message, 3)]);
+            both_say("pending", &objects, &[message]);
+            let words = self::reason("pending", &objects);
+            assert!(!words.contains("PolicyViolation"), "{words}");
+        }
+        // With nothing else it is said, and the newest counts where nobody says who wrote it.
+        let mut objects = short_of(pod.clone());
+        objects.push(audit(field));
+        both_say("pending", &objects, &["PolicyViolation"]);
+        objects.push(by(None, field, "FailedMount", "of unknown hand", 3));
+        both_say("pending", &objects, &["of unknown hand"]);
+    }
+}
+
+#[test]
+fn w05_an_init_container_that_failed_matters_no_more_once_its_pod_is_ready() {
+    let with = |ready: Option<i64>| {
+        let starts = waiting("PodInitializing", "");
+        let state = if ready.is_none() { running(60) } else { starts };
+        let mut pod = pod("web-x", "Running", ready, &[container("c", ready.is_none(), state)]);
+        pod["spec"]["initContainers"] = json!([{ "name": "warm" }]);
+        pod["status"]["initContainerStatuses"] =
+            json!([container("warm", false, ended(3, "Error", 90, 80))]);
+        lines(&[pod])
+    };
+    assert!(with(None).is_empty(), "{:?}", with(None));
+    assert_eq!(with(Some(30)), ["init_failed web-x 0/1 [web-x]"]);
+}

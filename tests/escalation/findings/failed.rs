@@ -213,3 +213,118 @@ fn w05_a_static_pod_that_the_kubelet_turned_away_is_down() {
     );
     assert_eq!(lines(&[mirror]), ["pod_failed kube-scheduler-n1 0/1 [kube-scheduler-n1]"]);
 }
+
+/// A replica of an owner whose kind is not watched, made so many minutes ago.
+fn custom(kind: &str, made: i64, mut pod: Value) -> Value {
+    pod["metadata"]["creationTimestamp"] = ago(made);
+    of(kind, "web", pod)
+}
+
+#[test]
+fn w04_an_owner_that_is_not_watched_misses_the_pods_that_it_has_lost() {
+    let live = |name: &str, made| {
+        custom("CloneSet", made, pod(name, "Running", None, &[container("c", true, running(5))]))
+    };
+    for (why, message) in [
+        ("OutOfcpu", "Node didn't have enough resource: cpu"),
+        ("NodeAffinity", "Predicate NodeAffinity failed"),
+        ("NodeShutdown", "Pod was rejected as the node is shutting down."),
+        ("Evicted", "The node was low on resource: memory."),
+        ("QuantumDecoherence", "nobody has ever seen this"),
+    ] {
+        // Old enough that only its being unreplaced makes it one.
+        let lost = || custom("CloneSet", 90, rejected("web-lost", why, message, 90));
+        let kind = if why == "Evicted" { "evicted" } else { "pod_failed" };
+        let beside = |others: &[Value]| {
+            let mut all = vec![lost()];
+            all.extend_from_slice(others);
+            lines(&all)
+        };
+        let expected = |replicas: &str| [format!("{kind} web {replicas} [web-lost]")];
+        assert_eq!(beside(&[]), expected("0/1"), "{why}: it was the only one");
+        let siblings = [live("web-a", 600), live("web-b", 500)];
+        assert_eq!(beside(&siblings), expected("2/3"), "{why}");
+        let replaced = [live("web-a", 600), live("web-b", 500), live("web-c", 89)];
+        assert!(beside(&replaced).is_empty(), "{why}: a newer one has taken its place");
+
+        let mut task = lost();
+        task["spec"]["restartPolicy"] = json!("Never");
+        assert!(lines(&[task.clone()]).is_empty(), "{why}: a step of a workflow");
+        let waits = custom("CloneSet", 2, pod("web-w", "Pending", Some(2), &[]));
+        assert!(!lines(&[task, waits]).iter().any(|line| line.starts_with(kind)), "{why}");
+    }
+}
+
+#[test]
+fn w04_each_newer_pod_takes_the_place_of_one_that_failed() {
+    let lost = |n: i64| {
+        let name = format!("web-x{n:03}x");
+        custom("CloneSet", n, rejected(&name, "OutOfcpu", "not enough cpu", n))
+    };
+    let live = |made| {
+        let pod = pod("web-live", "Running", None, &[container("c", true, running(5))]);
+        custom("CloneSet", made, pod)
+    };
+    // Tried again and again for one replica, at last with success.
+    let mut tries: Vec<Value> = (20..60).map(lost).collect();
+    assert!(lines(&tries)[0].starts_with("pod_failed web 0/1"), "{:?}", lines(&tries));
+    tries.push(live(10));
+    assert!(lines(&tries).is_empty(), "{:?}", lines(&tries));
+    // Two were lost together, and one is back.
+    let mut second = lost(20);
+    second["metadata"]["name"] = json!("web-second");
+    let both = [lost(20), second, live(10)];
+    assert!(lines(&both)[0].starts_with("pod_failed web 1/2"), "{:?}", lines(&both));
+    // By number, a newer one of another number is none of its business.
+    let numbered = |name: &str, pod: Value, made| {
+        let mut pod = custom("StrimziPodSet", made, pod);
+        pod["metadata"]["name"] = json!(name);
+        pod
+    };
+    let broker = numbered("web-2", rejected("web-2", "OutOfcpu", "not enough cpu", 90), 90);
+    let other = numbered("web-1", live(10), 10);
+    assert_eq!(lines(&[broker, other]), ["pod_failed web 1/2 [web-2]"]);
+}
+
+fn advice(objects: &[Value]) -> String {
+    found(objects)[0].recommendation.clone()
+}
+
+#[test]
+fn w05_the_advice_fits_a_pod_that_its_sidecar_keeps_alive_and_one_that_the_kubelet_makes() {
+    let with_sidecar = |owner: &str| {
+        let mut pod = pod(
+            "load-x",
+            "Running",
+            Some(30),
+            &[
+                container("app", false, ended(3, "Error", 300, 30)),
+                container("istio-proxy", true, running(300)),
+            ],
+        );
+        pod["spec"]["restartPolicy"] = json!("Never");
+        if owner.is_empty() { pod } else { of(owner, "load", pod) }
+    };
+    for owner in ["Job", "Workflow"] {
+        let words = advice(&[with_sidecar(owner)]);
+        for part in
+            ["logs load-x -c app`", "end the sidecar, or delete the pod", "delete pod load-x`"]
+        {
+            assert!(words.contains(part), "{owner}: {words}");
+        }
+        assert!(!words.contains("capacity"), "{words}");
+    }
+    assert!(advice(&[with_sidecar("")]).contains("make it again"));
+    let turned_away = replica(rejected("web-6d4b8c7f95-x", "OutOfcpu", "not enough cpu", 9));
+    assert!(advice(&[deployment("web", 1, 0), turned_away]).contains("capacity"));
+
+    for why in ["UnexpectedAdmissionError", "Evicted"] {
+        let mut pod = rejected("etcd-n1", why, "Allocate failed", 20);
+        assert!(!advice(&[pod.clone()]).contains("kubelet of"), "{why}: its twin");
+        pod["metadata"]["ownerReferences"] =
+            json!([{ "kind": "Node", "name": "n1", "controller": true }]);
+        let words = advice(&[pod]);
+        assert!(words.contains("kubelet of n1 makes this static pod"), "{words}");
+        assert!(!words.contains("make it again"), "{words}");
+    }
+}

@@ -292,3 +292,19 @@ fn w05_pods_of_a_node_that_joins_have_its_patience() {
     assert!(unmade(joins).is_empty());
     assert_eq!(unmade(joined), ["replicas_missing logs 1/2 []"]);
 }
+
+#[test]
+fn w05_text_and_numbers_leave_out_the_same_replicas() {
+    let mut all = objects("found/replicas_missing_daemon_set_pod_on_a_dead_node");
+    let mut joins = all.iter().find(|one| one["kind"] == "Node").expect("a node").clone();
+    joins["metadata"]["name"] = json!("worker-9");
+    joins["metadata"]["creationTimestamp"] = json!("2026-11-02T09:58:00Z");
+    all.push(joins);
+    for object in all.iter_mut().filter(|one| one["kind"] == "DaemonSet") {
+        object["status"]["desiredNumberScheduled"] = json!(3);
+    }
+    let found = find(&reading_of(all));
+    let missing = found.iter().find(|one| line(one).starts_with("replicas_missing logs 1/2"));
+    let missing = missing.unwrap_or_else(|| panic!("{found:#?}"));
+    assert!(missing.reason.starts_with("1 of 2 replicas of DaemonSet/logs"), "{}", missing.reason);
+}

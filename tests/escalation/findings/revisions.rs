@@ -214,9 +214,15 @@ fn w05_a_pod_whose_main_container_is_through_is_judged_by_it() {
     };
     let done = || ended(0, "Completed", 60, 30);
     let failed = || ended(4, "Error", 60, 30);
-    for (default, sidecar) in
-        [(None, "istio-proxy"), (None, "linkerd-proxy"), (Some("load"), "odd-name")]
-    {
+    for (default, sidecar) in [
+        (None, "istio-proxy"),
+        (None, "linkerd-proxy"),
+        (None, "proxy"),
+        (None, "agent"),
+        (None, "sidecar"),
+        (None, "exporter"),
+        (Some("load"), "odd-name"),
+    ] {
         for policy in ["Never", "OnFailure"] {
             let pod = with(policy, default, done(), &[(sidecar, false)]);
             assert!(lines(&[pod]).is_empty(), "{policy}, {sidecar}: it is done");
@@ -233,6 +239,10 @@ fn w05_a_pod_whose_main_container_is_through_is_judged_by_it() {
     // Twins: it is still at work, or is to run for ever.
     let works = with("Never", None, running(60), &[("istio-proxy", true)]);
     assert_eq!(lines(&[works]), ["probe_failing load-x 0/1 [load-x]"]);
+    for main in ["haproxy", "reagent"] {
+        let beside = with("Never", None, done(), &[(main, false)]);
+        assert_eq!(lines(&[beside]), ["probe_failing load-x 0/1 [load-x]"], "{main} is no sidecar");
+    }
     let served = with("Always", None, done(), &[("istio-proxy", true)]);
     assert_eq!(lines(&[served]), ["pending load-x 0/1 [load-x]"]);
     // A moment ago: its pod may yet end as a whole.

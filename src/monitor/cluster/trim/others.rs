@@ -184,6 +184,14 @@ pub(in crate::monitor::cluster) struct EventWire {
     last_timestamp: Option<Time>,
     event_time: Option<Time>,
     series: Option<Series>,
+    source: Option<EventSource>,
+    /// What newer writers fill instead of `source`.
+    reporting_component: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EventSource {
+    component: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -208,6 +216,8 @@ impl Wire for EventWire {
     fn trim(self) -> Trimmed {
         let about = self.involved_object;
         let series = self.series.as_ref();
+        let source =
+            self.source.and_then(|source| source.component).filter(|name| !name.is_empty());
         let times = [
             series.and_then(|series| series.last_observed_time),
             self.last_timestamp,
@@ -225,6 +235,7 @@ impl Wire for EventWire {
             reason: text(self.reason),
             message: text(self.message),
             is_warning: self.weight.as_deref() == Some("Warning"),
+            source: text(source.or(self.reporting_component)),
             last_at: times.into_iter().flatten().max(),
         }))
     }

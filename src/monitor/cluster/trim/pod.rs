@@ -8,16 +8,16 @@ use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count, text};
 use crate::domain::cluster::{Container, ContainerState, Owner, Pod, RestartPolicy, Terminated};
 use crate::domain::time::Time;
 
-/// Names, or ends of names, of containers that serve another one in their pod: service mesh, secrets, databases' proxies,
+/// Names, or last words of names, of containers that serve another one in their pod: service mesh, secrets, databases' proxies,
 /// logs, metrics. A pod in which all are of these has no other, so each is its main one.
 const SIDECARS: [&str; 14] = [
-    "-proxy",
-    "-agent",
-    "-sidecar",
-    "-dataplane",
-    "-exporter",
-    "-collector",
-    "-shipper",
+    "proxy",
+    "agent",
+    "sidecar",
+    "dataplane",
+    "exporter",
+    "collector",
+    "shipper",
     "envoy",
     "daprd",
     "fluent-bit",
@@ -29,6 +29,9 @@ const SIDECARS: [&str; 14] = [
 
 /// The label by which a replica set tells its pods from those of its siblings.
 const TEMPLATE_HASH: &str = "pod-template-hash";
+
+/// By which Helm knows what it runs beside a release. It is an annotation; some charts write a label.
+const HELM_HOOK: &str = "helm.sh/hook";
 
 #[derive(Debug, Deserialize)]
 pub(in crate::monitor::cluster) struct PodWire {
@@ -149,14 +152,21 @@ impl Wire for PodWire {
         // An init container that has succeeded is not started again, whatever the pod's policy is.
         let of_init =
             if of_pod == RestartPolicy::Always { RestartPolicy::OnFailure } else { of_pod };
-        let default = metadata.annotations.and_then(|annotations| annotations.default_container);
+        let annotations = metadata.annotations.unwrap_or_default();
+        let labels = metadata.labels.unwrap_or_default();
+        let is_hook = labels.contains_key(HELM_HOOK)
+            || annotations.helm_hook.is_some()
+            || annotations.argo_hook.is_some();
+        let default = annotations.default_container;
         let main = main_containers(&specs, default);
         Trimmed::Pod(Arc::new(Pod {
             namespace: metadata.namespace.unwrap_or_default(),
             name: metadata.name,
             uid: metadata.uid.unwrap_or_default(),
-            labels: metadata.labels.unwrap_or_default(),
+            labels,
             owner,
+            restart_policy: of_pod,
+            is_hook,
             node: spec.node_name,
             phase: status.phase.unwrap_or_default(),
             reason: text(status.reason),
@@ -209,7 +219,10 @@ fn main_containers(specs: &[ContainerSpec], default: Option<String>) -> Vec<Stri
         return vec![name];
     }
     let names = || specs.iter().map(|spec| spec.name.clone());
-    let is_sidecar = |name: &String| SIDECARS.iter().any(|end| name.ends_with(end));
+    let is_sidecar = |name: &String| {
+        let before = SIDECARS.iter().filter_map(|word| name.strip_suffix(word));
+        before.into_iter().any(|before| before.is_empty() || before.ends_with('-'))
+    };
     let main: Vec<String> = names().filter(|name| !is_sidecar(name)).collect();
     if main.is_empty() { names().collect() } else { main }
 }
