@@ -88,7 +88,10 @@ async fn scraped(args: &[&str]) -> (Process, Settings) {
         reqwest::get(format!("{url}/health")).await.map(drop)
     })
     .await;
-    (process, Settings::scraping(&url, &url, 1.0))
+    let mut settings = Settings::scraping(&url, &url, 1.0);
+    // These tests change the speed between two runs, which one store does not allow.
+    settings.file["knowledge"]["database"] = json!("memory");
+    (process, settings)
 }
 
 /// A Charter without /sandbox may be production.
@@ -170,6 +173,7 @@ async fn scraped_by(interval: Option<u32>) -> (Charter, MockServer, Settings) {
     settings.file["monitor"]["prometheus_url"] = json!(prometheus.uri());
     settings.file["execute"]["charter_url"] = json!(charter.url());
     settings.file["alertmanager"]["enabled"] = json!(false);
+    settings.file["knowledge"]["database"] = json!("memory");
     (charter, prometheus, settings)
 }
 
