@@ -96,6 +96,8 @@ fn scaling_divides_every_duration_except_the_worlds_own() {
         "execute.policy_timeout",
         "execute.timeout_seconds",
         "escalation.timeout",
+        "knowledge.alert_retention",
+        "knowledge.retention",
         "monitor.max_skew",
         "monitor.query_timeout",
         "orchestrator.leader_lease",

@@ -228,6 +228,27 @@ mod tests {
         }
     }
 
+    /// S14: slow bodies, one each of as many peers as there is room for, make room for a newcomer when they have had their
+    /// time, and for a body that grows; not before, and never what has been read.
+    #[tokio::test(start_paused = true)]
+    async fn s14_what_arrives_slowly_makes_room_even_where_nobody_holds_more() {
+        let budget = Budget::new(256);
+        let peers: Vec<u8> = (1..=16).collect();
+        let rooms = filled(&budget, &peers);
+        rooms[0].keep().expect("held");
+        tokio::time::advance(SLOW).await;
+        assert!(budget.take(peer(99), 16).is_none(), "they have had their time, and no more");
+        assert_eq!(revoked(&rooms), 0);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let mut next = budget.take(peer(99), 16).expect("room");
+        assert!(rooms[1].revoked.is_cancelled() && revoked(&rooms) == 1, "the oldest");
+        next.cover(32).expect("as much again");
+        assert!(rooms[2].revoked.is_cancelled() && revoked(&rooms) == 2);
+        let others: Vec<Room> = (100..113).filter_map(|n| budget.take(peer(n), 16)).collect();
+        assert_eq!((others.len(), revoked(&rooms)), (13, 15), "all but the one that was read");
+        assert!(budget.take(peer(120), 16).is_none() && budget.held().all == 256);
+    }
+
     /// S14: a body that has been read keeps its room, and a peer that would hold more than the others takes none of theirs.
     #[test]
     fn s14_what_has_been_read_keeps_its_room() {
