@@ -285,19 +285,14 @@ impl Common {
         let url = api.url.map_or(own, |url| url.to_string());
         // Compose files pass on variables that are set but empty.
         let token = api.token.filter(|token| !token.is_empty()).map(Secret::new);
-        let client = match token {
+        let client = if let Some(token) = token {
             // One that was given for this call is meant for all of it; the variable stands over api.token, as in the daemon.
-            Some(token) => {
-                let is_configured = settings.token.as_ref() == Some(&token);
-                let read_token = settings.read_token.filter(|_| is_configured);
-                Client::new(&url, Some(token)).reading_with(read_token)
-            }
-            None => {
-                let reads =
-                    if is_own { ReadsWithToken::WhenRefused } else { ReadsWithToken::Never };
-                let client = Client::new(&url, settings.token).reading(reads);
-                client.reading_with(settings.read_token)
-            }
+            let is_configured = settings.token.as_ref() == Some(&token);
+            let read_token = settings.read_token.filter(|_| is_configured);
+            Client::new(&url, Some(token)).reading_with(read_token)
+        } else {
+            let reads = if is_own { ReadsWithToken::WhenRefused } else { ReadsWithToken::Never };
+            Client::new(&url, settings.token).reading(reads).reading_with(settings.read_token)
         };
         let own = settings.tls.map(|tls| tls.cert).filter(|_| url.starts_with("https:"));
         Ok(match api.ca.or(own) {

@@ -128,7 +128,9 @@ impl Alertmanager {
 
     async fn post(&self, mut alerts: Vec<Alert>, deadline: Instant) -> Result<(), NotifyError> {
         if let Some(speed) = self.rehearsal {
-            alerts.iter_mut().for_each(|alert| alert.mark(speed));
+            for alert in &mut alerts {
+                alert.mark(speed);
+            }
         }
         let asked = "POST /api/v2/alerts";
         for some in alerts.chunks(IN_A_POST) {

@@ -187,6 +187,7 @@ fn the_demo_divides_by_thirty_and_leaves_the_time_outs_of_calls() {
         "execute.timeout_seconds",
         "execute.policy_timeout",
         "escalation.timeout",
+        "knowledge.retention",
         "orchestrator.leader_lease",
     ];
     let changed = [
@@ -202,7 +203,6 @@ fn the_demo_divides_by_thirty_and_leaves_the_time_outs_of_calls() {
         "execute.settle_default",
         "execute.settle.scale_up",
         "execute.settle.scale_down",
-        "knowledge.retention",
         "knowledge.judge_limit",
         "alertmanager.wake_gap",
         "api.stall_after",

@@ -331,8 +331,8 @@ async fn s14_what_a_sidecar_hands_over_is_not_from_this_machine() {
     for (from, expected) in [
         ("127.0.0.6:4711", StatusCode::FORBIDDEN),
         ("[::ffff:127.0.0.6]:4711", StatusCode::FORBIDDEN),
-        ("127.0.0.1:4711", StatusCode::NOT_FOUND),
-        ("[::1]:4711", StatusCode::NOT_FOUND),
+        ("127.0.0.1:4711", StatusCode::BAD_REQUEST),
+        ("[::1]:4711", StatusCode::BAD_REQUEST),
     ] {
         let peer = Some(from.parse().expect("an address"));
         let surface = Setup { peer, ..Setup::default() }.serve().await;
