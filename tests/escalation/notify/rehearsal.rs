@@ -65,7 +65,7 @@ async fn s14_everything_that_people_are_sent_begins_with_the_speed() {
 }
 
 /// Of a name that is taken the second one has a number.
-fn waits(name: &String) -> bool {
+fn waits(name: &str) -> bool {
     name.ends_with("SEV-1.json") || name.ends_with("SEV-1-2.json")
 }
 
@@ -79,7 +79,7 @@ async fn s14_neither_tells_what_the_other_could_not() {
         from.tell(&alert(Sev::Sev1, "payments")).await;
         from.slack.always(Reply::Fine);
         from.slack.asked();
-        let name = from.files().into_iter().find(waits);
+        let name = from.files().into_iter().find(|name| waits(name));
         let name = name.expect("a backup");
         std::fs::create_dir_all(to.file("")).expect("made");
         std::fs::copy(from.file(&name), to.file(&name)).expect("copied");
@@ -88,6 +88,6 @@ async fn s14_neither_tells_what_the_other_could_not() {
         from.notifiers.resend(&|_| true, at(60), soon()).await;
         assert_eq!(from.slack.asked().len(), 1, "its own is told");
     }
-    let keeps = |scene: &Scene| scene.files().iter().any(waits);
+    let keeps = |scene: &Scene| scene.files().iter().any(|name| waits(name));
     assert!(keeps(&rehearsal) && !keeps(&production), "production's waits for production");
 }
