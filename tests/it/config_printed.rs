@@ -233,7 +233,7 @@ fn the_demo_divides_by_thirty_and_leaves_the_time_outs_of_calls() {
     assert_eq!(scaled.plan.incident_gap, secs(20));
     assert_eq!(scaled.plan.rejection_holds, secs(120));
     assert_eq!(scaled.plan.resize_settle, secs(6));
-    assert_eq!(scaled.knowledge.alert_retention, secs(2880));
+    assert_eq!(scaled.knowledge.alert_retention, secs(86_400));
     assert_eq!(scaled.alertmanager.trust_absence_after, secs(6));
     let windows: Vec<_> =
         scaled.monitor.rules.iter().filter_map(|rule| rule.increase_over()).collect();
