@@ -22,7 +22,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
-use self::client::Client;
+use self::client::{Client, ReadsWithToken};
 use self::terminal::complain;
 use crate::config::{Config, Warning};
 use crate::domain::secret::Secret;
@@ -279,15 +279,20 @@ impl Common {
     }
 
     fn client_by(settings: server::Settings, api: Api) -> anyhow::Result<Client> {
-        let url = api.url.map_or_else(|| client::local_url(&settings), |url| url.to_string());
+        let own = client::local_url(&settings);
+        let is_own =
+            api.url.as_ref().is_none_or(|url| Url::parse(&own).is_ok_and(|own| own == *url));
+        let url = api.url.map_or(own, |url| url.to_string());
         // Compose files pass on variables that are set but empty.
         let token = api.token.filter(|token| !token.is_empty()).map(Secret::new);
-        let client = match token {
+        let client = if let Some(token) = token {
             // One that was given for this call is meant for all of it; the variable stands over api.token, as in the daemon.
-            Some(token) if settings.token.as_ref() != Some(&token) => {
-                Client::new(&url, Some(token))
-            }
-            _ => Client::new(&url, settings.token).reading_with(settings.read_token),
+            let is_configured = settings.token.as_ref() == Some(&token);
+            let read_token = settings.read_token.filter(|_| is_configured);
+            Client::new(&url, Some(token)).reading_with(read_token)
+        } else {
+            let reads = if is_own { ReadsWithToken::WhenRefused } else { ReadsWithToken::Never };
+            Client::new(&url, settings.token).reading(reads).reading_with(settings.read_token)
         };
         let own = settings.tls.map(|tls| tls.cert).filter(|_| url.starts_with("https:"));
         Ok(match api.ca.or(own) {

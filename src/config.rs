@@ -43,7 +43,7 @@ mod values;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-pub use catalogue_file::{CatalogueFile, Refreshed, load_services};
+pub use catalogue_file::{CatalogueFile, Refreshed};
 pub use environment::{Environment, PATH as PATH_VARIABLE, VARIABLES};
 pub use orchestrator::SHORTEST_INTERVAL;
 pub use problem::{Errors, Origin, Problem, Subject, Warning};

@@ -128,6 +128,7 @@ pub async fn assemble_in(
             Monitor::new(monitor, alertmanager, interval, clock)?,
         ),
     };
+    knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
     let mut elector = Elector::new(
         knowledge.clone(),
         format!("{} ({})", host(), world.ids.key()),
@@ -165,6 +166,7 @@ fn people_outside(
         alertmanager_url: &config.alertmanager.url,
         interval: config.orchestrator.loop_interval,
         reports_dir: config.escalation.reports_dir.as_deref(),
+        rehearsal: config.rehearsal,
         metrics: metrics.clone(),
     };
     let settings = &config.github;

@@ -31,6 +31,7 @@ mod batch;
 mod in_force;
 mod inbox;
 mod pause;
+mod purpose;
 mod retention;
 
 use std::sync::Arc;

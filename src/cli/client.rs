@@ -58,7 +58,19 @@ pub struct Client {
     token: Option<Secret>,
     /// Sent with GETs, even beside the operate token: reading needs no more. With a POST it would only be refused.
     read_token: Option<Secret>,
+    reads: ReadsWithToken,
     http: reqwest::Client,
+}
+
+/// When the operate token goes with a GET of a client without a read token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadsWithToken {
+    /// It was given for this call.
+    Always,
+    /// It is the configuration's: sent where the daemon does not answer without it.
+    WhenRefused,
+    /// It is the configuration's, and the address is not.
+    Never,
 }
 
 impl std::fmt::Debug for Client {
@@ -72,12 +84,17 @@ impl Client {
     pub fn new(base: &str, token: Option<Secret>) -> Self {
         let base = base.trim_end_matches('/').to_owned();
         let http = builder(&base).build().unwrap_or_default();
-        Self { base, token, read_token: None, http }
+        Self { base, token, read_token: None, reads: ReadsWithToken::Always, http }
     }
 
     #[must_use]
     pub fn reading_with(self, read_token: Option<Secret>) -> Self {
         Self { read_token, ..self }
+    }
+
+    #[must_use]
+    pub fn reading(self, reads: ReadsWithToken) -> Self {
+        Self { reads, ..self }
     }
 
     #[must_use]
@@ -145,10 +162,40 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> Result<(String, StatusCode, String), ClientError> {
-        let read_token = self.read_token.as_ref().filter(|_| method == Method::GET);
+        let operate = self.token.as_ref();
+        if method != Method::GET {
+            return self.send_with(operate, method, path, body).await;
+        }
+        let token = match (&self.read_token, self.reads) {
+            (Some(read), _) => Some(read),
+            (None, ReadsWithToken::Always) => operate,
+            (None, ReadsWithToken::WhenRefused | ReadsWithToken::Never) => None,
+        };
+        let answer = self.send_with(token, Method::GET, path, None).await?;
+        // Without a token, by a name that it does not know, or after too many others from this address.
+        let is_refused = matches!(
+            answer.1,
+            StatusCode::UNAUTHORIZED
+                | StatusCode::MISDIRECTED_REQUEST
+                | StatusCode::TOO_MANY_REQUESTS
+        );
+        let may_repeat = token.is_none() && self.reads == ReadsWithToken::WhenRefused;
+        match operate.filter(|_| is_refused && may_repeat) {
+            Some(operate) => self.send_with(Some(operate), Method::GET, path, None).await,
+            None => Ok(answer),
+        }
+    }
+
+    async fn send_with(
+        &self,
+        token: Option<&Secret>,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(String, StatusCode, String), ClientError> {
         let mut request =
             self.http.request(method, format!("{}/{path}", self.base)).timeout(TIMEOUT);
-        if let Some(token) = read_token.or(self.token.as_ref()) {
+        if let Some(token) = token {
             request = request.bearer_auth(token.expose());
         }
         if let Some(body) = body {

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
+use reqwest::Method;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::client::{Client, ClientError};
 use crate::clock::Clock;
 use crate::config::{self, Config, Origin, SHORTEST_INTERVAL, Warning};
 use crate::domain::address;
@@ -19,6 +19,7 @@ use crate::domain::rule::{Measure, Rule};
 use crate::monitor::MetricsSource;
 use crate::monitor::prometheus::{Prometheus, Sampled};
 use crate::monitor::promql;
+use crate::wire::{self, Access, Connections, Endpoint, Failure, Http};
 
 /// At this speed a second holds 17 minutes of life. Charter's answers, Prometheus' scrapes and the store's writes, which
 /// become no faster, then take most of the shortened times.
@@ -30,13 +31,16 @@ const LEAST_SCRAPES: f64 = 4.0;
 /// A scrape comes a few milliseconds early or late; an interval that is longer by so little is still the same.
 const JITTER: f64 = 1.05;
 
+/// Of an answer of a sandbox: some KB.
+const MAX_ANSWER: usize = 1 << 20;
+
 /// For Charter and Prometheus that were started in the same breath: three scrapes 3 s apart.
 const WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Rehearse: run the loop N times as fast as life, from 1 to 1000. Divides every duration of the configuration by N,
-    /// except the time-outs of calls, the clock skew and the lease
+    /// except the time-outs of calls, the clock skew, the lease and how long records are kept
     #[arg(long, value_name = "N", value_parser = speed)]
     speed: Option<f64>,
     /// Say that the target of --speed is not production although it does not answer /sandbox calls
@@ -116,12 +120,25 @@ fn too_short(config: &Config, speed: f64) -> Vec<String> {
 
 /// A sandbox lists its faults and shows its state. Whatever answers every path alike does not do both.
 async fn answers_sandbox(config: &Config, deadline: Instant) -> Result<(), String> {
-    let url = &config.execute.charter_url;
-    let client = Client::new(url.as_str(), None);
+    let settings = &config.execute;
+    let (url, http) = (&settings.charter_url, settings.http.as_deref());
+    let no_client = |error: wire::SetupError| error.to_string();
+    let wire = Http::reaching(url, http, Connections::default()).map_err(no_client)?;
+    let access = Access { section: "execute", http, token: settings.charter_api_key.as_ref() };
+    let charter = Endpoint::new(Arc::new(wire), url.clone(), access);
+    let get = async |what: &str| {
+        let url = charter.below(["sandbox", what]);
+        let request = charter.request(Method::GET, url).timeout(settings.timeout_seconds);
+        let answer = charter.exchange(request, MAX_ANSWER).await?;
+        let value: Option<Value> = serde_json::from_slice(&answer.body).ok();
+        Ok::<_, Failure>((answer.status, value.filter(|_| answer.status.is_success())))
+    };
     let ask = async || {
-        let faults: Value = client.get("sandbox/faults").await?;
-        let state: Value = client.get("sandbox/state").await?;
-        Ok::<bool, ClientError>(faults.is_array() && state.is_object())
+        let ((faults_status, faults), (state_status, state)) =
+            (get("faults").await?, get("state").await?);
+        let is_sandbox = faults.is_some_and(|faults| faults.is_array())
+            && state.is_some_and(|state| state.is_object());
+        Ok::<_, Failure>(if is_sandbox { None } else { Some((faults_status, state_status)) })
     };
     let says_no = |why: String| {
         let url = address::redacted(url);
@@ -131,19 +148,20 @@ async fn answers_sandbox(config: &Config, deadline: Instant) -> Result<(), Strin
     };
     loop {
         match ask().await {
-            Ok(true) => return Ok(()),
-            Ok(false) => {
-                let why =
-                    "GET /sandbox/faults and /sandbox/state answer no list of faults and no state";
-                return Err(says_no(why.to_owned()));
+            Ok(None) => return Ok(()),
+            Ok(Some((faults, state))) => {
+                return Err(says_no(format!(
+                    "GET /sandbox/faults and /sandbox/state answer {faults} and {state}, and not a list of faults and a state"
+                )));
             }
-            Err(ClientError::Unreachable { .. }) if Instant::now() < deadline => {
+            Err(Failure::NotSent(_)) if Instant::now() < deadline => {
                 sleep(Duration::from_millis(500)).await;
             }
-            Err(ClientError::Unreachable { cause, .. }) => {
-                return Err(says_no(format!("nothing answers there ({cause})")));
+            Err(Failure::NotSent(why)) => {
+                return Err(says_no(format!("nothing answers there ({})", charter.hide(why))));
             }
-            Err(error) => return Err(says_no(error.to_string())),
+            Err(Failure::Broken(why)) => return Err(says_no(charter.hide(why))),
+            Err(Failure::TimedOut) => return Err(says_no("it did not answer in time".to_owned())),
         }
     }
 }

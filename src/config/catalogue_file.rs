@@ -15,11 +15,6 @@ use super::services;
 use crate::domain::catalogue::{Catalogue, Tier};
 use crate::escalation::settings::Settings;
 
-/// Reads a catalogue once; every error at once, with its line.
-pub fn load_services(path: &Path, default_tier: Tier) -> Result<Catalogue, Errors> {
-    parse(path, read(path), default_tier)
-}
-
 /// The catalogue that stands, and the file that it came from.
 #[derive(Debug)]
 pub struct CatalogueFile {

@@ -114,9 +114,4 @@ impl Catalogue {
                 }
         })
     }
-
-    #[must_use]
-    pub fn tier_of(&self, service: &str) -> Tier {
-        self.named(service).map_or(self.default_tier, |service| service.tier)
-    }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Secret {
     value: String,
     /// The file that it was read from: whoever sends it reads it anew, since tokens of service accounts expire.
@@ -14,6 +14,9 @@ pub struct Secret {
 impl Secret {
     /// What stands for a secret wherever one would be printed.
     pub const REDACTED: &str = "***";
+
+    /// A secret of fewer characters is not replaced in texts.
+    const SHORTEST_HIDDEN: usize = 4;
 
     #[must_use]
     pub fn new(value: String) -> Self {
@@ -36,12 +39,26 @@ impl Secret {
         self.file.as_deref()
     }
 
-    /// A text of the other side that may quote what it was sent, without it.
+    /// A text of the other side that may quote what it was sent, without it. One that is too short stays: replacing it would
+    /// blot out parts of other words, and who sees where that happened knows the secret.
     #[must_use]
     pub fn hidden_in(&self, text: String) -> String {
-        if self.value.is_empty() { text } else { text.replace(&self.value, Self::REDACTED) }
+        if self.value.chars().count() < Self::SHORTEST_HIDDEN {
+            text
+        } else {
+            text.replace(&self.value, Self::REDACTED)
+        }
     }
 }
+
+/// Two secrets are equal when they have one value: where each was read makes no difference to whoever is sent one.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl Eq for Secret {}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

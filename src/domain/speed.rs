@@ -13,6 +13,20 @@ pub fn rehearsal(speed: f64) -> String {
     format!("rehearsal at {speed}x")
 }
 
+/// What stands before everything that people are sent during a rehearsal, so that nobody takes it for production.
+#[must_use]
+pub fn mark(speed: f64) -> String {
+    format!("{MARK}{speed}x] ")
+}
+
+/// Is this the text of a rehearsal, at whatever speed?
+#[must_use]
+pub fn is_marked(text: &str) -> bool {
+    text.starts_with(MARK)
+}
+
+const MARK: &str = "[REHEARSAL ";
+
 /// What holds times of the loop.
 pub trait Divide {
     /// Divides every time of the loop in it; `speed` is a finite number above zero.

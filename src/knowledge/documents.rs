@@ -53,6 +53,9 @@ impl Fact {
 
     /// What the phases for people remember from cycle to cycle. The cycle alone writes and reads it.
     pub const PEOPLE: &str = "people";
+
+    /// Its presence says that the store is one of rehearsals (`run --speed`). The first rehearsal writes it.
+    pub const REHEARSAL: &str = "rehearsal";
 }
 
 /// An alert that is firing, whether a cycle has taken it in or not.

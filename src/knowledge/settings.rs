@@ -136,9 +136,10 @@ pub struct Settings {
     pub approval_ttl: Duration,
 }
 
-divided!(Settings { retention, judge_limit, alert_retention, approval_ttl } unchanged {
+// What is kept for how long is no time of the loop: divided, a rehearsal would delete records that people still need.
+divided!(Settings { judge_limit, approval_ttl } unchanged {
     database, sqlite_path, postgres_url, pattern_learning_enabled, confidence_saturation_point, outcome_history_limit,
-    insight_generation_enabled,
+    insight_generation_enabled, retention, alert_retention,
 });
 
 impl Default for Settings {

@@ -135,6 +135,10 @@ pub enum StoreError {
         "another mape-k on the knowledge store {store} leads since this one did, with epoch {epoch}: nothing of what this one was about to write took effect, and it does nothing more until it leads again"
     )]
     Superseded { store: String, epoch: u64 },
+    #[error(
+        "knowledge store {store} holds the records of a {has}, and this is a {wanted}: neither may learn from the other or recover its open actions. Give this one a store of its own, with knowledge.sqlite_path (or another database in knowledge.postgres_url), or set knowledge.database to memory"
+    )]
+    OtherUse { store: String, has: &'static str, wanted: &'static str },
     #[error("knowledge.database is postgres and knowledge.postgres_url names none")]
     Unnamed,
     #[error(

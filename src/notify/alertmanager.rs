@@ -21,6 +21,7 @@ use super::{Notifier, NotifyError, Refusal};
 use crate::domain::decision::Sev;
 use crate::domain::message::{Entry, Form, Message, NotifierName, Thread};
 use crate::domain::secret::Secret;
+use crate::domain::speed;
 use crate::domain::time::{Time, after};
 use crate::wire::{Access, Endpoint, HttpSettings, Wire};
 
@@ -42,6 +43,7 @@ const MAX_TEXT: usize = 3_000;
 pub struct Alertmanager {
     caller: Caller,
     stand: Duration,
+    rehearsal: Option<f64>,
 }
 
 /// Not its address, which may hold a password.
@@ -61,6 +63,19 @@ struct Alert {
     ends_at: String,
 }
 
+impl Alert {
+    /// The label gives a rehearsal alerts of its own: without it, its end of an alert would end production's, and no route
+    /// could keep it from a pager.
+    fn mark(&mut self, speed: f64) {
+        self.labels.insert("rehearsal", format!("{speed}x"));
+        if let Some(summary) = self.annotations.get_mut("summary")
+            && !speed::is_marked(summary)
+        {
+            summary.insert_str(0, &speed::mark(speed));
+        }
+    }
+}
+
 impl Alertmanager {
     /// `interval` is that of the cycles, each of which refreshes.
     #[must_use]
@@ -76,7 +91,13 @@ impl Alertmanager {
         let key = "notify.alertmanager.url";
         let caller = Caller { endpoint, server, key, secrets: Vec::new() };
         let stand = interval.saturating_mul(CYCLES).max(SHORTEST_STAND);
-        Self { caller, stand }
+        Self { caller, stand, rehearsal: None }
+    }
+
+    /// At this many times the speed of life.
+    #[must_use]
+    pub fn rehearsing(self, rehearsal: Option<f64>) -> Self {
+        Self { rehearsal, ..self }
     }
 
     #[must_use]
@@ -102,10 +123,15 @@ impl Alertmanager {
         }
         let alerts: Vec<Alert> =
             standing.into_iter().take(MAX_ALERTS).map(|entry| self.alert(entry, now)).collect();
-        self.post(&alerts, deadline).await
+        self.post(alerts, deadline).await
     }
 
-    async fn post(&self, alerts: &[Alert], deadline: Instant) -> Result<(), NotifyError> {
+    async fn post(&self, mut alerts: Vec<Alert>, deadline: Instant) -> Result<(), NotifyError> {
+        if let Some(speed) = self.rehearsal {
+            for alert in &mut alerts {
+                alert.mark(speed);
+            }
+        }
         let asked = "POST /api/v2/alerts";
         for some in alerts.chunks(IN_A_POST) {
             let body = serde_json::to_vec(some).expect("texts under constant names");
@@ -226,7 +252,7 @@ impl Notifier for Alertmanager {
             });
             told.collect()
         };
-        self.post(&alerts, deadline).await.map(|()| None)
+        self.post(alerts, deadline).await.map(|()| None)
     }
 }
 

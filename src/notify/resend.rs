@@ -123,6 +123,7 @@ impl Turn<'_> {
 
     async fn summarize(&self, late: &[&Backup], resent: &mut Resent) {
         let Some(summary) = summary(late, self.is_open, self.now) else { return };
+        let summary = self.set.marked(&summary);
         if self.is_paused(&self.notifier.lane(&summary)) {
             return;
         }

@@ -21,6 +21,7 @@ use super::spool::Spool;
 use super::{Notifier, NotifyError, SetupError};
 use crate::domain::message::{Delivery, Entry, Form, Message, NotifierName, Thread};
 use crate::domain::secret::Secret;
+use crate::domain::speed;
 use crate::domain::time::Time;
 use crate::metrics::Metrics;
 use crate::metrics::labels::NotificationResult;
@@ -37,6 +38,8 @@ pub struct Setup<'a> {
     pub interval: Duration,
     /// `escalation.reports_dir`; backups are in its folder `incidents`. `None`: there are none.
     pub reports_dir: Option<&'a Path>,
+    /// `mape-k run --speed`: all that is sent says so.
+    pub rehearsal: Option<f64>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -54,6 +57,8 @@ pub struct Notifiers {
     alertmanager: Option<Arc<Alertmanager>>,
     pub(super) spool: Option<Spool>,
     pub(super) pauses: Pauses,
+    /// Stands before every title.
+    mark: String,
     secrets: Vec<Secret>,
     metrics: Arc<Metrics>,
 }
@@ -81,15 +86,20 @@ impl Notifiers {
         if setup.notify.alertmanager.enabled {
             let (url, http) = setup.alertmanager();
             let wire = reach(url, http)?;
-            let one = Arc::new(Alertmanager::over(wire, url, http, setup.interval));
+            let one = Arc::new(
+                Alertmanager::over(wire, url, http, setup.interval).rehearsing(setup.rehearsal),
+            );
             secrets.extend(one.secrets());
             all.push(one.clone());
             alertmanager = Some(one);
         }
         let folder = setup.reports_dir.map(|folder| folder.join("incidents"));
-        let spool = folder.map(|folder| Spool::new(folder, secrets.clone()));
+        let is_rehearsal = setup.rehearsal.is_some();
+        let spool = folder.map(|folder| Spool::new(folder, secrets.clone(), is_rehearsal));
+        let mark = setup.rehearsal.map(speed::mark).unwrap_or_default();
         let metrics = setup.metrics;
-        let set = Self { all, alertmanager, spool, pauses: Pauses::default(), secrets, metrics };
+        let pauses = Pauses::default();
+        let set = Self { all, alertmanager, spool, pauses, mark, secrets, metrics };
         set.count_backups();
         Ok(set)
     }
@@ -103,6 +113,8 @@ impl Notifiers {
     /// Tells the messages, each by every notifier, and keeps in a file what was not confirmed by the deadline. Answers
     /// for each message what became of it at each notifier that sends its like, in the order of the messages.
     pub async fn deliver(&self, messages: &[Message], deadline: Instant) -> Vec<Vec<Delivery>> {
+        let messages: Vec<Message> = messages.iter().map(|message| self.marked(message)).collect();
+        let messages = messages.as_slice();
         let by_notifier =
             self.all.iter().map(|notifier| self.carry(&**notifier, messages, deadline));
         let mut results: Vec<_> =
@@ -116,6 +128,15 @@ impl Notifiers {
             self.count_backups();
         }
         deliveries
+    }
+
+    /// The message as people are sent it, and as its backup keeps it.
+    pub(super) fn marked(&self, message: &Message) -> Message {
+        let mut message = message.clone();
+        if !speed::is_marked(&message.title) {
+            message.title.insert_str(0, &self.mark);
+        }
+        message
     }
 
     /// The incidents, by their ids, that people will hear of when what waits is told.

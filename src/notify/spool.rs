@@ -18,6 +18,7 @@ use super::call::hide;
 use crate::domain::decision::Sev;
 use crate::domain::message::{Message, NotifierName};
 use crate::domain::secret::Secret;
+use crate::domain::speed;
 
 /// Files that wait, of some 10 KB each: with Slack away for days, more than anybody reads. Each cycle reads them.
 const MAX_WAITING: usize = 500;
@@ -48,6 +49,8 @@ pub enum SpoolError {
 pub struct Spool {
     folder: PathBuf,
     secrets: Vec<Secret>,
+    /// A rehearsal and a normal run may have one folder. Neither tells what the other could not.
+    is_rehearsal: bool,
     /// Told, and not renamed because the disk would not have it; at most as many as wait. Not told again by this process.
     told: Mutex<BTreeSet<String>>,
 }
@@ -125,13 +128,13 @@ impl Spool {
     /// Backups in this folder, which is made when there is something to keep. What an earlier process left half written
     /// is removed.
     #[must_use]
-    pub fn new(folder: PathBuf, secrets: Vec<Secret>) -> Self {
+    pub fn new(folder: PathBuf, secrets: Vec<Secret>, is_rehearsal: bool) -> Self {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
                 let _ = fs::remove_file(entry.path());
             }
         }
-        Self { folder, secrets, told: Mutex::default() }
+        Self { folder, secrets, is_rehearsal, told: Mutex::default() }
     }
 
     /// Writes a message that could not be delivered and answers its file's name. It is on the disk when this returns.
@@ -212,6 +215,16 @@ impl Spool {
         for name in self.names()?.into_iter().take(MAX_WAITING) {
             let file = format!("{}.json", name.stem());
             match read(&self.folder.join(&file)) {
+                Ok(Content { message, .. })
+                    if speed::is_marked(&message.title) != self.is_rehearsal =>
+                {
+                    // What a rehearsal leaves is of no use to anybody; what production could not tell waits for production.
+                    if !self.is_rehearsal
+                        && let Err(error) = self.finish(&file, Done::Dropped)
+                    {
+                        tracing::error!(%error, "a backup of a rehearsal stays where it is");
+                    }
+                }
                 Ok(Content { notifier, error, message }) => {
                     waiting.push(Backup { file, notifier, error, message });
                 }

@@ -82,7 +82,7 @@ impl Door {
             return Err(self.unauthorized(request, "api.token"));
         }
         let (local, forwarded) =
-            (host::is_from_loopback(request), host::is_forwarded(request.headers()));
+            (host::is_from_this_machine(request), host::is_forwarded(request.headers()));
         if local && !forwarded && host::addresses_this_machine(request) {
             return self.limits.operator(request).map_err(too_often);
         }

@@ -4,7 +4,7 @@
 //! through the browser: but the browser sends that name as `Host`. An address cannot be pointed elsewhere, so every address
 //! is a good name. Who comes from another machine, as Prometheus in Kubernetes does, may use any name.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{FORWARDED, HOST, ORIGIN, VIA};
@@ -37,9 +37,16 @@ pub(super) fn is_local(request: &Request) -> bool {
 }
 
 /// Is the sender's own address one of this machine alone?
-pub(super) fn is_from_loopback(request: &Request) -> bool {
+pub(super) fn is_from_this_machine(request: &Request) -> bool {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback())
+    peer.is_some_and(|ConnectInfo(peer)| is_own_loopback(peer.ip()))
+}
+
+/// 127.0.0.1 or `::1`, which programs of this machine send from. A sidecar of a mesh hands over what comes from elsewhere
+/// from another loopback address: Istio's from 127.0.0.6.
+pub(super) fn is_own_loopback(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST
 }
 
 /// The name by which a request from this machine calls the daemon, when that is none of its names.

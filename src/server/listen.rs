@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::host::LocalAddress;
+use super::host::{LocalAddress, is_own_loopback};
 use super::log_throttle::LogThrottle;
 use super::patience::Patient;
 use super::places::{Activity, Admission, AnswerBody, MOST, Place, Places};
@@ -143,7 +143,7 @@ fn is_peers(error: &std::io::Error) -> bool {
 /// A place for it, which another connection may have to leave first.
 async fn admit(places: &Places, arrived: &Arrived, connections: &mut JoinSet<()>) -> Option<Place> {
     let ip = arrived.peer.ip();
-    let own = ip.to_canonical().is_loopback() || ip == arrived.local;
+    let own = is_own_loopback(ip) || ip == arrived.local;
     loop {
         match places.take(ip, own) {
             Admission::Granted(place) => return Some(place),

@@ -14,6 +14,12 @@ use crate::domain::secret::Secret;
 /// A tenant is no secret: hidden, it would also disappear from host names and paths that contain it.
 const TENANT: &str = "x-scope-orgid";
 
+/// A header holds a secret when its name contains one of these; `auth` is also in `Authorization`.
+const SECRET_NAMES: [&str; 6] = ["auth", "cookie", "key", "token", "secret", "password"];
+
+/// The value of a header is often an everyday word such as `eu` or `prod`, which must stay legible in messages to people.
+const SHORTEST_HEADER: usize = 8;
+
 /// Who asks at a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Access<'a> {
@@ -249,14 +255,21 @@ impl Endpoint {
         let inner = &self.0;
         let tokens = inner.token.iter().chain(&inner.bearer_token);
         let passwords = inner.basic_auth.iter().map(|(_, password)| password);
-        let headers = inner.headers.iter().filter(|(name, _)| name != TENANT);
-        let all = tokens.chain(passwords).chain(headers.map(|(_, value)| value));
-        let mut secrets: Vec<Secret> = all.map(Credential::last).collect();
+        let headers = inner.headers.iter().filter(|(name, _)| is_secret(name));
+        let headers = headers.map(|(_, value)| value.last());
+        let headers = headers.filter(|value| value.expose().chars().count() >= SHORTEST_HEADER);
+        let mut secrets: Vec<Secret> = tokens.chain(passwords).map(Credential::last).collect();
+        secrets.extend(headers);
         secrets.extend(self.basic().as_ref().and_then(parameter));
         secrets.extend_from_slice(&inner.secrets);
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         secrets
     }
+}
+
+/// Does the name of a header say that its value is a secret? The client has it in lower case.
+fn is_secret(name: &HeaderName) -> bool {
+    SECRET_NAMES.iter().any(|part| name.as_str().contains(part))
 }
 
 /// A secret as it is now: one from a file is read for every request, since tokens of service accounts are renewed there.

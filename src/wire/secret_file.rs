@@ -1,10 +1,12 @@
 //! Reading a file that holds one secret: a regular file, of bounded size, and whether others may read or change it.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path};
+
+use rustix::fs::OFlags;
 
 /// Tokens are far shorter; this bounds what a wrong path can make us read.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -49,14 +51,24 @@ impl fmt::Display for Loose {
 pub fn read_secret_file(path: &Path) -> Result<(String, Option<Loose>), SecretFileError> {
     let shown = || path.display().to_string();
     let unread = |cause| SecretFileError::Unread { path: shown(), cause };
-    let metadata = std::fs::metadata(path).map_err(unread)?;
+    let not_a_file = |of| SecretFileError::NotAFile { path: shown(), kind: kind(of) };
+    // What is checked is what was opened, whatever takes the path's place in between. Without NONBLOCK the opening of a named
+    // pipe would wait for a writer; reading a regular file is not changed by it.
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path);
+    let file = opened.map_err(|cause| match std::fs::metadata(path) {
+        // A socket cannot be opened at all.
+        Ok(metadata) if !metadata.is_file() => not_a_file(metadata.file_type()),
+        Ok(_) | Err(_) => unread(cause),
+    })?;
+    let metadata = file.metadata().map_err(unread)?;
     if !metadata.is_file() {
-        return Err(SecretFileError::NotAFile { path: shown(), kind: kind(metadata.file_type()) });
+        return Err(not_a_file(metadata.file_type()));
     }
     let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
-        .map_err(unread)?;
+    file.take(MAX_BYTES).read_to_string(&mut text).map_err(unread)?;
     Ok((text.trim().to_owned(), loose(path, metadata.permissions().mode() & 0o7777)))
 }
 

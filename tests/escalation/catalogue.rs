@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use mape_k::cli::Output;
 use mape_k::cli::check_config::check;
-use mape_k::config::{Errors, Origin, load_services};
+use mape_k::config::{CatalogueFile, Errors, Origin};
 use mape_k::domain::catalogue::{Catalogue, KnownIssue, Service, Tier};
+use mape_k::escalation::settings::Settings;
 use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -25,9 +26,14 @@ fn written(text: &str) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
+fn load(path: &Path, default_tier: Tier) -> Result<Catalogue, Errors> {
+    let settings = Settings { services_file: path.to_owned(), default_tier, ..Settings::default() };
+    CatalogueFile::open(&settings).map(|(file, _)| file.catalogue().as_ref().clone())
+}
+
 fn loaded(text: &str) -> Result<Catalogue, Errors> {
     let (_folder, path) = written(text);
-    load_services(&path, Tier::P3)
+    load(&path, Tier::P3)
 }
 
 fn accepted(text: &str) -> Catalogue {
@@ -69,7 +75,7 @@ fn checked(config: &str, services: &str, output: Output) -> (bool, String) {
 
 #[test]
 fn the_shipped_catalogue_is_accepted_and_names_no_service() {
-    let catalogue = load_services(Path::new(SHIPPED), Tier::P2).expect("accepted");
+    let catalogue = load(Path::new(SHIPPED), Tier::P2).expect("accepted");
     assert_eq!(catalogue, Catalogue { services: Vec::new(), default_tier: Tier::P2 });
 }
 
@@ -269,7 +275,7 @@ fn a_catalogue_has_bounds() {
     let report = loaded(&huge).expect_err("refused").to_string();
     assert!(report.contains("more than 1048576 bytes"), "{report}");
     let folder = tempfile::tempdir().expect("a folder");
-    let report = load_services(folder.path(), Tier::P3).expect_err("refused").to_string();
+    let report = load(folder.path(), Tier::P3).expect_err("refused").to_string();
     assert!(report.contains("cannot be read: not a file"), "{report}");
 }
 

@@ -8,6 +8,7 @@ mod hostile;
 mod lanes;
 mod layout;
 mod messages;
+mod rehearsal;
 mod resending;
 mod second_way;
 mod slack;
@@ -101,6 +102,11 @@ impl Scene {
 
 /// Slack and an Alertmanager; the second is answered for by a fake that takes everything.
 pub async fn both() -> (Scene, FakeSlack) {
+    both_at(None).await
+}
+
+/// The same for a rehearsal at this speed.
+pub async fn both_at(rehearsal: Option<f64>) -> (Scene, FakeSlack) {
     let mut scene = Scene::bot().await;
     let alertmanager = FakeSlack::start().await;
     let settings = Slack {
@@ -113,8 +119,8 @@ pub async fn both() -> (Scene, FakeSlack) {
     let notify = Settings {
         alertmanager: mape_k::notify::settings::Alertmanager { enabled: true, url, http: None },
     };
-    let setup =
-        Setup { notify: &notify, ..setup(&settings, &scene.metrics, Some(scene.folder.path())) };
+    let setup = setup(&settings, &scene.metrics, Some(scene.folder.path()));
+    let setup = Setup { notify: &notify, rehearsal, ..setup };
     scene.notifiers = Notifiers::new(setup).expect("settings that can notify");
     (scene, alertmanager)
 }
@@ -139,6 +145,7 @@ pub fn setup<'a>(
         alertmanager_url: &NOWHERE,
         interval: Duration::from_secs(30),
         reports_dir,
+        rehearsal: None,
         metrics: metrics.clone(),
     }
 }

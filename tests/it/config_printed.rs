@@ -96,6 +96,8 @@ fn scaling_divides_every_duration_except_the_worlds_own() {
         "execute.policy_timeout",
         "execute.timeout_seconds",
         "escalation.timeout",
+        "knowledge.alert_retention",
+        "knowledge.retention",
         "monitor.max_skew",
         "monitor.query_timeout",
         "orchestrator.leader_lease",
@@ -185,6 +187,7 @@ fn the_demo_divides_by_thirty_and_leaves_the_time_outs_of_calls() {
         "execute.timeout_seconds",
         "execute.policy_timeout",
         "escalation.timeout",
+        "knowledge.retention",
         "orchestrator.leader_lease",
     ];
     let changed = [
@@ -200,7 +203,6 @@ fn the_demo_divides_by_thirty_and_leaves_the_time_outs_of_calls() {
         "execute.settle_default",
         "execute.settle.scale_up",
         "execute.settle.scale_down",
-        "knowledge.retention",
         "knowledge.judge_limit",
         "alertmanager.wake_gap",
         "api.stall_after",
@@ -231,7 +233,7 @@ fn the_demo_divides_by_thirty_and_leaves_the_time_outs_of_calls() {
     assert_eq!(scaled.plan.incident_gap, secs(20));
     assert_eq!(scaled.plan.rejection_holds, secs(120));
     assert_eq!(scaled.plan.resize_settle, secs(6));
-    assert_eq!(scaled.knowledge.alert_retention, secs(2880));
+    assert_eq!(scaled.knowledge.alert_retention, secs(86_400));
     assert_eq!(scaled.alertmanager.trust_absence_after, secs(6));
     let windows: Vec<_> =
         scaled.monitor.rules.iter().filter_map(|rule| rule.increase_over()).collect();

@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use axum::body::Body;
 use futures::StreamExt;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How much more than the limit is read and thrown away, so that a sender that is slightly over hears its 413 instead
 /// of a reset connection, which it would only try again.
 const DRAINED: usize = 4;
+
+/// An Alertmanager sends a body in one go: one that is still arriving after this may have to make room for another.
+const SLOW: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) enum BodyError {
@@ -24,7 +28,9 @@ pub(super) enum BodyError {
 
 /// The memory for the bodies of all peers, shared fairly between them. One peer may use all of it while nobody else needs
 /// it. Whoever finds none left takes it from bodies that are still being read, of the peer that holds most, for as long as
-/// that one holds more than the one who asks: so slow bodies, of however many peers, turn nobody else's away.
+/// that one holds more than the one who asks. A body that has been arriving for
+/// longer than [`SLOW`] gives way even where nobody holds more, the oldest of the peer that holds most first: so slow bodies,
+/// one each of however many peers, turn a newcomer away for at most that long.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     total: usize,
@@ -43,6 +49,7 @@ struct Held {
 struct HeldBody {
     peer: IpAddr,
     bytes: usize,
+    since: Instant,
     /// Cancelled when its memory goes to another peer; `None`: it has been read and waits for the store.
     reading: Option<CancellationToken>,
 }
@@ -70,7 +77,8 @@ impl Budget {
         let (id, revoked) = (held.next_id, CancellationToken::new());
         held.next_id += 1;
         held.all += least;
-        held.bodies.insert(id, HeldBody { peer, bytes: least, reading: Some(revoked.clone()) });
+        let (since, reading) = (Instant::now(), Some(revoked.clone()));
+        held.bodies.insert(id, HeldBody { peer, bytes: least, since, reading });
         drop(held);
         Some(Room { budget: self.clone(), id, revoked })
     }
@@ -94,12 +102,13 @@ impl Held {
         }
         let would_hold = by_peer.get(&peer).copied().unwrap_or_default().saturating_add(more);
         while self.all.saturating_add(more) > total {
-            let readers = self.bodies.iter().filter(|(_, body)| body.reading.is_some());
-            let largest = readers.map(|(id, body)| (by_peer[&body.peer], Reverse(*id))).max();
+            let gives_way = |body: &HeldBody| {
+                let has_more = by_peer[&body.peer] > would_hold;
+                body.reading.is_some() && (has_more || body.since.elapsed() > SLOW)
+            };
+            let bodies = self.bodies.iter().filter(|(_, body)| gives_way(body));
+            let largest = bodies.map(|(id, body)| (by_peer[&body.peer], Reverse(*id))).max();
             let Some((holds, Reverse(id))) = largest else { return false };
-            if holds <= would_hold {
-                return false;
-            }
             let Some(body) = self.remove(id) else { return false };
             by_peer.insert(body.peer, holds - body.bytes);
             if let Some(reading) = body.reading {
@@ -217,6 +226,28 @@ mod tests {
             drop((rooms, next));
             assert!(budget.held().all == 0 && budget.held().bodies.is_empty());
         }
+    }
+
+    /// S14: slow bodies, one each of as many peers as there is room for, make room for a newcomer when they have had their
+    /// time, and for a body that grows; not before, and never what has been read.
+    #[tokio::test(start_paused = true)]
+    async fn s14_what_arrives_slowly_makes_room_even_where_nobody_holds_more() {
+        let budget = Budget::new(256);
+        let peers: Vec<u8> = (1..=16).collect();
+        let rooms = filled(&budget, &peers);
+        rooms[0].keep().expect("held");
+        tokio::time::advance(SLOW).await;
+        assert!(budget.take(peer(99), 16).is_none(), "they have had their time, and no more");
+        assert_eq!(revoked(&rooms), 0);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let mut next = budget.take(peer(99), 16).expect("room");
+        assert!(rooms[1].revoked.is_cancelled() && revoked(&rooms) == 1, "the oldest");
+        next.cover(32).expect("as much again");
+        assert!(rooms[2].revoked.is_cancelled() && revoked(&rooms) == 2);
+        // The newcomer holds more than these: it goes first.
+        let others: Vec<Room> = (100..115).filter_map(|n| budget.take(peer(n), 16)).collect();
+        assert_eq!((others.len(), revoked(&rooms)), (15, 15), "all but the one that was read");
+        assert!(budget.take(peer(120), 16).is_none() && budget.held().all == 256);
     }
 
     /// S14: a body that has been read keeps its room, and a peer that would hold more than the others takes none of theirs.

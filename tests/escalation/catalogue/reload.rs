@@ -20,7 +20,8 @@ fn opened(path: &Path) -> CatalogueFile {
 }
 
 fn tier(file: &CatalogueFile) -> Tier {
-    file.catalogue().tier_of("web")
+    let catalogue = file.catalogue();
+    catalogue.named("web").map_or(catalogue.default_tier, |service| service.tier)
 }
 
 fn web(tier: &str) -> String {

@@ -31,6 +31,7 @@ fn notifiers(url: &str) -> (Notifiers, TempDir) {
         alertmanager_url: &url,
         interval: Duration::from_secs(30),
         reports_dir: Some(folder.path()),
+        rehearsal: None,
         metrics: Metrics::new(Clock::start().now()),
     };
     (Notifiers::new(setup).expect("settings that can notify"), folder)

@@ -79,9 +79,9 @@ async fn s14_full_listeners_leave_the_loop_its_files() {
     let (api, webhook) = (address(&settings.api), address(&settings.webhook));
     let mut daemon = Daemon::start_after(settings, &format!("ulimit -n {FILES}")).await;
     let _crowd = crowd(&[api, webhook]);
-    // 64 for each listener.
+    // 48 of 64 for each listener, beside what else is open: 16 are kept for 127.0.0.1.
     eventually(SOON, "both listeners are full", async || match open_files(&mut daemon) {
-        open if open >= 128 => Ok(()),
+        open if open >= 110 => Ok(()),
         open => Err(open),
     })
     .await;

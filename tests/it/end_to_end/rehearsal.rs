@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wiremock::matchers::{method, path};
+use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::charter::Charter;
@@ -88,7 +88,10 @@ async fn scraped(args: &[&str]) -> (Process, Settings) {
         reqwest::get(format!("{url}/health")).await.map(drop)
     })
     .await;
-    (process, Settings::scraping(&url, &url, 1.0))
+    let mut settings = Settings::scraping(&url, &url, 1.0);
+    // These tests change the speed between two runs, which one store does not allow.
+    settings.file["knowledge"]["database"] = json!("memory");
+    (process, settings)
 }
 
 /// A Charter without /sandbox may be production.
@@ -170,6 +173,7 @@ async fn scraped_by(interval: Option<u32>) -> (Charter, MockServer, Settings) {
     settings.file["monitor"]["prometheus_url"] = json!(prometheus.uri());
     settings.file["execute"]["charter_url"] = json!(charter.url());
     settings.file["alertmanager"]["enabled"] = json!(false);
+    settings.file["knowledge"]["database"] = json!("memory");
     (charter, prometheus, settings)
 }
 
@@ -282,4 +286,71 @@ async fn rules_with_durations_in_their_own_promql_are_named_in_one_warning() {
     assert_eq!(warnings.len(), 1, "{}", finished.stderr);
     assert!(warnings[0].contains("errors, growth, gone"), "{}", warnings[0]);
     assert!(!run(&settings, &[]).await.stderr.contains("inside your own PromQL"));
+}
+
+/// Issue 14: production's store is not for rehearsals, nor a rehearsal's for production.
+#[tokio::test]
+async fn a_store_serves_either_normal_runs_or_rehearsals() {
+    let (_charter, mut settings) = scraped(&["--sandbox"]).await;
+    settings.file["knowledge"]["database"] = json!("sqlite");
+    let ways_out = [
+        "knowledge.sqlite_path",
+        "knowledge.database to memory",
+        "of a normal run",
+        "this is a rehearsal",
+    ];
+    is_run(&run(&settings, &[]).await);
+    is_refused(&run(&settings, &["--speed", "30"]).await, &ways_out);
+    is_refused(&run(&settings, &["--speed", "30", "--rehearsal"]).await, &ways_out);
+    // It has left no mark, and at the speed of life it is a normal run.
+    is_run(&run(&settings, &[]).await);
+    is_run(&run(&settings, &["--speed", "1"]).await);
+
+    settings.file["knowledge"]["sqlite_path"] = json!(settings.folder().join("rehearsal.db"));
+    is_run(&run(&settings, &["--speed", "30"]).await);
+    is_run(&run(&settings, &["--speed", "20", "--rehearsal"]).await);
+    for flags in [&[][..], &["--speed", "1"]] {
+        is_refused(
+            &run(&settings, flags).await,
+            &["knowledge.sqlite_path", "to memory", "of a rehearsal", "this is a normal run"],
+        );
+    }
+    settings.file["knowledge"]["database"] = json!("memory");
+    is_run(&run(&settings, &[]).await);
+    is_run(&run(&settings, &["--speed", "30"]).await);
+}
+
+/// Issue 14: the walk of the README, in one folder: a look first, which keeps nothing, then a rehearsal.
+#[tokio::test]
+async fn a_look_before_a_rehearsal_does_not_stand_in_its_way() {
+    let (_charter, mut settings) = scraped(&["--sandbox"]).await;
+    settings.file["knowledge"]["database"] = json!("sqlite");
+    let file = settings.write();
+    let args = ["observe", "--config", file.to_str().expect("a plain path")];
+    let looked = Process::start_mape_k(&args, &[]).finished(LATER).await;
+    assert!(looked.status.success(), "{looked:?}");
+    is_run(&run(&settings, &["--speed", "30"]).await);
+}
+
+/// Issue 14: the sandbox is asked as the executor asks, through what stands before Charter.
+#[tokio::test]
+async fn a_sandbox_behind_a_gateway_is_asked_with_the_credentials_of_execute() {
+    let gateway = MockServer::start().await;
+    for (asked, answer) in [("faults", json!([])), ("state", json!({"status": "normal"}))] {
+        Mock::given(path(format!("/charter/sandbox/{asked}")))
+            .and(header("authorization", "Bearer 0123456789abcdef"))
+            .and(header("x-gate", "sesame"))
+            .respond_with(ResponseTemplate::new(200).set_body_json(answer))
+            .mount(&gateway)
+            .await;
+    }
+    let url = format!("{}/charter", gateway.uri());
+    let mut settings = Settings::scraping(&url, &url, 1.0);
+    settings.file["knowledge"]["database"] = json!("memory");
+    settings.file["execute"]["charter_api_key"] = json!("0123456789abcdef");
+    is_refused(&run(&settings, &["--speed", "30"]).await, &["404", "may be production"]);
+    settings.file["execute"]["http"] = json!({"headers": {"X-Gate": "sesame"}});
+    is_run(&run(&settings, &["--speed", "30"]).await);
+    settings.file["execute"]["charter_api_key"] = json!("another-0123456789");
+    is_refused(&run(&settings, &["--speed", "30"]).await, &["404", "may be production"]);
 }

@@ -68,3 +68,75 @@ async fn s14_the_commands_follow_no_redirect() {
     client.get::<Value>("api/v1/state").await.expect("read");
     assert_eq!(other.asked().len(), 1);
 }
+
+/// The `authorization` of each request that `mape-k status` sends with this configuration and these arguments.
+async fn sent(daemon: &Server, api: &str, arguments: &[&str], env: &[(&str, &str)]) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("mape_k_config.yaml");
+    let port = daemon.address.port();
+    std::fs::write(&config, format!("api: {{host: 127.0.0.1, port: {port}{api}}}"))
+        .expect("written");
+    let config = config.to_str().expect("a plain path");
+    let arguments = [&["status", "--config", config], arguments].concat();
+    let before = daemon.asked().len();
+    Process::start_mape_k(&arguments, env).finished(Duration::from_secs(60)).await;
+    let asked = daemon.asked();
+    asked[before..].iter().map(|asked| asked.header("authorization").to_owned()).collect()
+}
+
+/// Issue 14: the operate token stays at home where a question needs none, and where nobody named it for that address.
+#[tokio::test]
+async fn s14_the_operate_token_goes_with_a_question_only_where_it_is_needed() {
+    let (bare, operate, read) = ("", format!("Bearer {OPERATE}"), format!("Bearer {READ}"));
+    let with_token = format!(", token: {OPERATE}");
+    let open = Server::plain(|_| Some((200, "{}"))).await;
+    let refuse = |status: u16| {
+        Server::plain(move |asked| {
+            let is_bare = asked.header("authorization").is_empty();
+            Some(if is_bare { (status, "{\"error\": \"who?\"}") } else { (200, "{}") })
+        })
+    };
+    let seen = sent(&open, &with_token, &[], &[]).await;
+    assert!(!seen.is_empty() && seen.iter().all(|sent| sent == bare), "{seen:?}");
+    for status in [401, 421, 429] {
+        let closed = refuse(status).await;
+        let seen = sent(&closed, &with_token, &[], &[]).await;
+        assert!(seen.contains(&operate) && seen.iter().any(|sent| sent == bare), "{seen:?}");
+        // The same address by --url is the configured one; another name for it may be another machine's.
+        let url = format!("http://127.0.0.1:{}", closed.address.port());
+        let seen = sent(&closed, &with_token, &["--url", &url], &[]).await;
+        assert!(seen.contains(&operate), "{seen:?}");
+        let url = format!("http://localhost:{}", closed.address.port());
+        let seen = sent(&closed, &with_token, &["--url", &url], &[]).await;
+        assert!(!seen.is_empty() && seen.iter().all(|sent| sent == bare), "{status}: {seen:?}");
+        let arguments = ["--url", &url, "--token", OPERATE];
+        let seen = sent(&closed, &with_token, &arguments, &[]).await;
+        assert!(!seen.is_empty() && seen.iter().all(|sent| *sent == operate), "{seen:?}");
+        let env = [("MAPE_K_API_TOKEN", OPERATE)];
+        let seen = sent(&closed, "", &["--url", &url], &env).await;
+        assert!(!seen.is_empty() && seen.iter().all(|sent| *sent == operate), "{seen:?}");
+    }
+    // 403 and 500 are answers that a token does not change.
+    for status in [403, 500] {
+        let closed = refuse(status).await;
+        let seen = sent(&closed, &with_token, &[], &[]).await;
+        assert!(!seen.is_empty() && seen.iter().all(|sent| sent == bare), "{seen:?}");
+    }
+    let both = format!("{with_token}, read_token: {READ}");
+    let seen = sent(&open, &both, &[], &[]).await;
+    assert!(!seen.is_empty() && seen.iter().all(|sent| *sent == read), "{seen:?}");
+}
+
+/// Issue 14: `--token` with what the token file holds is the configured token, and another one is not.
+#[tokio::test]
+async fn s14_a_token_given_twice_is_one_token() {
+    let daemon = Server::plain(|_| Some((200, "{}"))).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    std::fs::write(&file, format!("{OPERATE}\n")).expect("written");
+    let api = format!(", token_file: {}, read_token: {READ}", file.display());
+    let seen = sent(&daemon, &api, &["--token", OPERATE], &[]).await;
+    assert!(!seen.is_empty() && seen.iter().all(|sent| *sent == format!("Bearer {READ}")));
+    let seen = sent(&daemon, &api, &["--token", "another-0123456789"], &[]).await;
+    assert!(!seen.is_empty() && seen.iter().all(|sent| sent == "Bearer another-0123456789"));
+}

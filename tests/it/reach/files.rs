@@ -6,12 +6,14 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::mpsc::TryRecvError;
+use std::time::{Duration, Instant};
 
 use mape_k::config::Config;
 use mape_k::domain::secret::Secret;
 use mape_k::knowledge::sqlite::SqliteStore;
 use mape_k::telemetry;
+use mape_k::wire::read_secret_file;
 
 use super::{parsed, refused, warnings};
 use crate::support::process::Process;
@@ -303,4 +305,71 @@ async fn s14_what_a_daemon_writes_is_its_owners_alone() {
         let is_there = names.iter().any(|name| name.starts_with(wanted));
         assert!(is_there, "{wanted} is not among {names:?}: {}", finished.stderr);
     }
+}
+
+/// Issue 14: what two files hold is compared, not which files they are.
+#[test]
+fn s14_equal_tokens_from_two_files_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let written = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("written");
+        with_mode(&path, 0o600);
+        path.display().to_string()
+    };
+    let (one, same) = ("0123456789abcdef\n", "0123456789abcdef");
+    let (operate, read) = (written("operate", one), written("read", same));
+    let other = written("other", "fedcba9876543210");
+    for yaml in [
+        format!("api: {{token_file: {operate}, read_token_file: {read}}}"),
+        format!("api: {{token_file: {operate}, read_token: {same}}}"),
+        format!("api: {{token: {same}, read_token_file: {read}}}"),
+    ] {
+        let text = refused(&yaml);
+        assert!(text.contains("api.read_token") && text.contains("could operate"), "{text}");
+    }
+    parsed(&format!("api: {{token_file: {operate}, read_token_file: {other}}}"));
+}
+
+/// Issue 14: what is read is what was checked, though another kind of file takes the path's place in between.
+#[test]
+fn s14_a_secret_file_that_becomes_a_named_pipe_hangs_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let made = Command::new("mkfifo").arg(at("fifo")).status().expect("mkfifo runs");
+    assert!(made.success());
+    fs::write(at("file"), "s3cret").expect("written");
+    symlink(at("file"), at("path")).expect("a link");
+    let (done, ended) = std::sync::mpsc::channel();
+    let path = at("path");
+    std::thread::spawn(move || {
+        let (mut taken, mut refused) = (0, 0);
+        for _ in 0..20_000 {
+            match read_secret_file(&path) {
+                Ok((secret, _)) => {
+                    assert_eq!(secret, "s3cret");
+                    taken += 1;
+                }
+                Err(error) => {
+                    assert!(error.to_string().contains("named pipe"), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+        // Nobody waits any more when it took too long.
+        let _ = done.send((taken, refused));
+    });
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let counted = loop {
+        for kind in ["fifo", "file"] {
+            symlink(at(kind), at("next")).expect("a link");
+            fs::rename(at("next"), at("path")).expect("replaced");
+        }
+        match ended.try_recv() {
+            Ok(counted) => break counted,
+            Err(TryRecvError::Empty) => assert!(Instant::now() < deadline, "reading hangs"),
+            Err(TryRecvError::Disconnected) => panic!("reading failed"),
+        }
+    };
+    assert!(counted.0 > 0, "{counted:?}");
 }

@@ -52,6 +52,7 @@ async fn notify(config: &Config) -> Vec<Result<(), String>> {
         alertmanager_url: &config.alertmanager.url,
         interval: Duration::from_secs(30),
         reports_dir: None,
+        rehearsal: None,
         metrics: Metrics::new(Clock::start().now()),
     })
     .expect("notifiers");
@@ -110,11 +111,11 @@ const SECTIONS: [&str; 6] = ["slack", "webhook", "notify", "alertmanager", "gith
 async fn w06_headers_reach_every_server() {
     for section in SECTIONS {
         let gate = Server::plain(|asked| {
-            (asked.header("x-gate") != "open-sesame").then_some((403, "closed to open-wrong"))
+            (asked.header("x-gate-key") != "open-sesame").then_some((403, "closed to open-wrong"))
         })
         .await;
         let url = format!("http://{}", gate.address);
-        let keys = "http: {headers: {X-Gate: open-sesame}}";
+        let keys = "http: {headers: {X-Gate-Key: open-sesame}}";
         through(section, &with(section, &url, keys))
             .await
             .unwrap_or_else(|error| panic!("{section}: {error}"));
@@ -127,7 +128,7 @@ async fn w06_headers_reach_every_server() {
         assert_eq!(gate.asked()[0].header("authorization"), token, "{section}");
         let without = through(section, &with(section, &url, "")).await.expect_err(section);
         assert!(without.contains("403") || without.contains("closed"), "{section}: {without}");
-        let wrong = with(section, &url, "http: {headers: {X-Gate: open-wrong}}");
+        let wrong = with(section, &url, "http: {headers: {X-Gate-Key: open-wrong}}");
         let wrong = through(section, &wrong).await.expect_err(section);
         assert!(!wrong.contains("open-wrong"), "{section}: {wrong}");
     }
@@ -198,4 +199,42 @@ async fn w06_an_alertmanager_of_its_own_gets_no_credentials_of_the_other() {
     let config = with("alertmanager", &format!("http://{}", other.address), keys);
     assert_eq!(notify(&config).await, [Ok(())]);
     assert_eq!(other.asked()[1].header("authorization"), "Basic bWU6cHc=");
+}
+
+/// Issue 14: a header is hidden in what a server quotes only when its name says that it is a secret and it is long enough not to
+/// be part of other words.
+#[tokio::test]
+async fn s14_only_headers_that_are_secrets_are_hidden_in_texts() {
+    for (name, value, is_hidden) in [
+        ("X-Gate-Key", "open-wrong", true),
+        ("X-Authorization", "Bearer 0123456789", true),
+        ("Cookie", "session=0123", true),
+        ("X-Shared-Secret", "open-wrong", true),
+        ("X-Region", "eu-central-1", false),
+        ("X-Env", "prod", false),
+        ("X-Api-Key", "prod", false),
+        ("X-Auth-Token", "1234567", false),
+    ] {
+        let text: &'static str = format!("no {value} here, in prod").leak();
+        let gate = Server::plain(move |_| Some((403, text))).await;
+        let url = format!("http://{}", gate.address);
+        let keys = format!("http: {{headers: {{{name}: \"{value}\"}}}}");
+        for section in ["notify", "execute"] {
+            let said = through(section, &with(section, &url, &keys)).await.expect_err("refused");
+            assert_eq!(said.contains(value), !is_hidden, "{section}, {name}: {said}");
+            assert!(said.contains("here, in prod"), "{section}, {name}: {said}");
+        }
+    }
+}
+
+/// Issue 14: a secret of three characters is in half of all words.
+#[tokio::test]
+async fn s14_a_very_short_secret_is_replaced_nowhere() {
+    for (password, is_hidden) in [("pay", false), ("paym", true)] {
+        let gate = Server::plain(|_| Some((403, "no payment"))).await;
+        let url = format!("http://{}", gate.address);
+        let keys = format!("http: {{basic_auth: {{username: me, password: {password}}}}}");
+        let said = through("notify", &with("notify", &url, &keys)).await.expect_err("refused");
+        assert_eq!(said.contains("no payment"), !is_hidden, "{said}");
+    }
 }

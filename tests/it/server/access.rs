@@ -324,3 +324,19 @@ async fn s14_every_method_on_every_path_meets_the_same_door() {
         assert_eq!(read(resumed.send().await.expect("an answer")).await.1["paused"], Value::Null);
     }
 }
+
+/// Issue 14: a sidecar hands over from 127.0.0.6 what comes from anywhere, and without a token that operates nothing.
+#[tokio::test]
+async fn s14_what_a_sidecar_hands_over_is_not_from_this_machine() {
+    for (from, expected) in [
+        ("127.0.0.6:4711", StatusCode::FORBIDDEN),
+        ("[::ffff:127.0.0.6]:4711", StatusCode::FORBIDDEN),
+        ("127.0.0.1:4711", StatusCode::BAD_REQUEST),
+        ("[::1]:4711", StatusCode::BAD_REQUEST),
+    ] {
+        let peer = Some(from.parse().expect("an address"));
+        let surface = Setup { peer, ..Setup::default() }.serve().await;
+        let path = "/api/v1/policies/00000000-0000-7000-8000-000000000000/approve";
+        assert_eq!(call(&surface, &Method::POST, path, None).await, expected, "{from}");
+    }
+}

@@ -156,3 +156,29 @@ async fn s14_slow_bodies_of_two_addresses_turn_nobody_elses_alerts_away() {
         assert_eq!(surface.knowledge.inbox().await.expect("the inbox").len(), 1);
     }
 }
+
+/// Issue 14: connections that a sidecar hands over from another loopback address, which no token lets close, leave this
+/// machine its places.
+#[tokio::test]
+async fn s14_what_a_sidecar_hands_over_takes_no_place_of_this_machine() {
+    let token = Some(Secret::new(TOKEN.to_owned()));
+    let api = Settings { token, ..Settings::default() };
+    let surface = Setup { api, ..Setup::default() }.serve().await;
+    let with_token = format!(
+        "GET /api/v1/state HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\n\r\n"
+    );
+    enough_files();
+    let mut crowd = Vec::new();
+    for number in 0..CROWD {
+        let from = loopback(u8::try_from(2 + number % 5).expect("a small number"));
+        let mut stream = connect(surface.address, from).await.expect("a connection");
+        if ask(&mut stream, with_token.as_bytes()).await.is_some() {
+            crowd.push(stream);
+        }
+    }
+    assert_eq!(crowd.len(), 512 - 32);
+    let url = surface.url("/health");
+    let answer = from_address(1).get(&url).send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    from_address(6).get(&url).send().await.expect_err("no place is left for others");
+}
