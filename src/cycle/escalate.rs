@@ -64,7 +64,13 @@ impl Cycle {
         wanted.append(&mut self.memory.unresolved);
         let active: BTreeSet<String> = left.active.iter().map(|v| v.fingerprint.clone()).collect();
         let interval = self.config.orchestrator.loop_interval;
-        wanted.extend(alerts::wanted(&left.seen.snapshot, &active, interval));
+        wanted.extend(alerts::wanted(
+            &left.seen.snapshot,
+            &active,
+            &self.config.alertmanager,
+            interval,
+            &mut self.memory.unconfirmed_since,
+        ));
         wanted.extend(self.guarded(&recalled.ledger, left));
         if recalled.ledger.storm.is_some() {
             let within = self.config.plan.guardrails.storm.within;
