@@ -63,6 +63,8 @@ impl Cycle {
         wanted.extend(self.memory.leftovers.iter().cloned());
         wanted.append(&mut self.memory.unresolved);
         let active: BTreeSet<String> = left.active.iter().map(|v| v.fingerprint.clone()).collect();
+        let confirmed: BTreeSet<String> =
+            left.active.iter().filter(|v| v.confirmed).map(|v| v.fingerprint.clone()).collect();
         let interval = self.config.orchestrator.loop_interval;
         wanted.extend(alerts::wanted(
             &left.seen.snapshot,
@@ -98,6 +100,7 @@ impl Cycle {
         let situation = Situation {
             now: left.seen.snapshot.at,
             active: &active,
+            confirmed: &confirmed,
             missing: &missing,
             succeeded: &succeeded,
             lasting: &lasting,

@@ -25,6 +25,7 @@ const LISTED: &str = r#"[{"fingerprint":"f1","startsAt":"2023-11-14T22:13:20.000
 fn answer(call: &Call, list: &str, up_for: TimeDelta) -> Reply {
     match call.path.as_str() {
         "/api/v2/alerts" => ok(list),
+        "/api/v2/alerts/groups" => Reply::With(404, "404 page not found".to_owned()),
         "/api/v2/status" => {
             ok(format!(r#"{{"uptime":"{}","cluster":{{}}}}"#, (Utc::now() - up_for).to_rfc3339()))
         }

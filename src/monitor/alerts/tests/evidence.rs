@@ -76,11 +76,11 @@ fn w01_where_muting_is_not_told_only_an_authenticated_delivery_is_proof() {
         ("10.1.2.3", false, AlertState::HeldBack),
         ("0.0.0.0", true, AlertState::Firing),
     ] {
-        let mut world = World::started();
-        host.clone_into(&mut world.settings.webhook_host);
-        world.settings.webhook_token = token.then(|| Secret::new("s3cret".to_owned()));
         // The same episode, and one with a beginning of its own.
         for starts in [0, 5] {
+            let mut world = World::started();
+            host.clone_into(&mut world.settings.webhook_host);
+            world.settings.webhook_token = token.then(|| Secret::new("s3cret".to_owned()));
             let forged = InboxAlert { starts_at: at(starts), ..alert.clone() };
             let seen = world.one(&[forged], Ok(&plain_listing(20, &[entry(&alert)])));
             assert_eq!(seen.state, state, "{host} {token} {starts}");
