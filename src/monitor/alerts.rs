@@ -203,7 +203,7 @@ fn held_back(
     }
     let (muted, open): (Vec<&AlertRoute>, Vec<&AlertRoute>) =
         routes.into_iter().partition(|route| !route.muted_by.is_empty());
-    if !muted.is_empty() && !(known && !open.is_empty()) {
+    if !muted.is_empty() && (!known || open.is_empty()) {
         let intervals: BTreeSet<&str> =
             muted.iter().flat_map(|route| &route.muted_by).map(String::as_str).collect();
         let intervals: Vec<&str> = intervals.into_iter().take(MUTED_BY).collect();
@@ -214,7 +214,8 @@ fn held_back(
         };
         return held(format!("muted by time interval {}{hint}", intervals.join(", ")));
     }
-    if !listing.tells_muting && !(delivered && settings.authenticates_webhooks()) {
+    let is_proof = delivered && settings.authenticates_webhooks();
+    if !listing.tells_muting && !is_proof {
         return (AlertState::HeldBack, Some(NoEvidence::MutingUnknown));
     }
     (AlertState::Firing, None)
