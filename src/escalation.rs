@@ -50,6 +50,8 @@ pub struct Situation<'a> {
     pub now: Time,
     /// Fingerprints of active violations.
     pub active: &'a BTreeSet<String>,
+    /// Those of them that were read as broken in this very cycle.
+    pub confirmed: &'a BTreeSet<String>,
     /// Rules whose data is missing, for however long: after a restart it is missing before it is so for too long.
     pub missing: &'a BTreeSet<String>,
     /// (cause, component) of executions that completed in this cycle.
@@ -163,7 +165,6 @@ fn is_over(
     match record.reason {
         Reason::UnknownCause
         | Reason::UnknownAlert
-        | Reason::UnconfirmedAlert
         | Reason::CapacityExhausted
         // The next free slot is no end of it: only the cause's end is.
         | Reason::Budget
@@ -171,6 +172,11 @@ fn is_over(
         | Reason::Degradation
         // A flapping violation counts as active until it has been clear for that long.
         | Reason::Flapping => !active && !told_now,
+        // Once it is confirmed, it is treated as any other.
+        Reason::UnconfirmedAlert => {
+            let confirmed = record.evidence.iter().any(|fp| situation.confirmed.contains(fp));
+            !told_now && (!active || confirmed)
+        }
         Reason::ApprovalNeeded => !told_now,
         // Nothing can be said of what keeps the loop from acting before it has acted, or there is nothing to do.
         Reason::ActionFailed | Reason::HandsTied => {

@@ -42,6 +42,11 @@ pub(super) fn observe(
         let beginning = |good, onset| Beginning { now, good, onset };
         tracker.redescribe_alert(fp, alert, changes);
         match alert.state {
+            // It may be muted or not: shown with the reason, and evidence for nothing.
+            AlertState::HeldBack if alert.no_evidence == Some(NoEvidence::MutingUnknown) => {
+                let described = || violation(alert, fp, now);
+                tracker.broken(fp, beginning(false, false), described, changes, new_id);
+            }
             // It has not recovered: nothing that was done about it may be called a success.
             AlertState::HeldBack => tracker.drop_violation(fp, changes),
             AlertState::Clear => tracker.clear(fp, now, changes),
@@ -57,7 +62,21 @@ pub(super) fn observe(
             }
         }
     }
+    let no_evidence = without_evidence(&snapshot.alerts.alerts);
+    tracker.onsets.retain(|onset| !no_evidence.contains(&onset.fingerprint));
     absent(tracker, snapshot, &alerts, changes);
+}
+
+/// Violation fingerprints of alerts that may fire and that nothing may be done about: their beginnings complete no pattern.
+fn without_evidence(alerts: &[Alert]) -> HashSet<String> {
+    alerts
+        .iter()
+        .filter(|alert| alert.state != AlertState::Clear)
+        // A delivery that came while the list was being read changes nothing of what is known: the next list does.
+        .filter(|alert| alert.no_evidence != Some(NoEvidence::NotListedYet))
+        .filter(|alert| alert.class != AlertClass::Actionable || !counts(alert))
+        .map(|alert| alert_fingerprint(&alert.fingerprint))
+        .collect()
 }
 
 /// What is in no list any more: clear where that proves it, vanished where nobody listens to Alertmanager any longer.
@@ -205,7 +224,10 @@ impl Tracker {
         let actionable = alert.class == AlertClass::Actionable && counts(alert);
         let no_evidence = alert.no_evidence.as_ref().map(ToString::to_string);
         // A delivery that came while the list was being read changes nothing of what is known: the next list does.
-        if matches!(alert.state, AlertState::Clear | AlertState::HeldBack)
+        let held = alert.state == AlertState::HeldBack
+            && alert.no_evidence != Some(NoEvidence::MutingUnknown);
+        if held
+            || alert.state == AlertState::Clear
             || alert.no_evidence == Some(NoEvidence::NotListedYet)
             || (violation.actionable, &violation.no_evidence) == (actionable, &no_evidence)
         {

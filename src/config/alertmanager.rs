@@ -1,6 +1,5 @@
 //! The `alertmanager` section.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::analyze::no_such_rule;
@@ -59,7 +58,8 @@ pub(super) fn read(
 /// only this machine, or who has the token, may.
 fn check_exposed(section: &Section<'_>, settings: &AlertmanagerSettings, auto_approve: bool) {
     let host = &settings.webhook_host;
-    let is_open = settings.enabled && !is_loopback(host) && settings.webhook_token.is_none();
+    let is_open =
+        settings.enabled && !settings.is_on_loopback() && settings.webhook_token.is_none();
     if auto_approve && is_open {
         section.error(
             "webhook_token",
@@ -71,11 +71,6 @@ fn check_exposed(section: &Section<'_>, settings: &AlertmanagerSettings, auto_ap
             ),
         );
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// One port is one listener: it has one host, and the webhook may not hide what the API serves.

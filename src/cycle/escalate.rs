@@ -63,8 +63,16 @@ impl Cycle {
         wanted.extend(self.memory.leftovers.iter().cloned());
         wanted.append(&mut self.memory.unresolved);
         let active: BTreeSet<String> = left.active.iter().map(|v| v.fingerprint.clone()).collect();
+        let confirmed: BTreeSet<String> =
+            left.active.iter().filter(|v| v.confirmed).map(|v| v.fingerprint.clone()).collect();
         let interval = self.config.orchestrator.loop_interval;
-        wanted.extend(alerts::wanted(&left.seen.snapshot, &active, interval));
+        wanted.extend(alerts::wanted(
+            &left.seen.snapshot,
+            &active,
+            &self.config.alertmanager,
+            interval,
+            &mut self.memory.unconfirmed_since,
+        ));
         wanted.extend(self.guarded(&recalled.ledger, left));
         if recalled.ledger.storm.is_some() {
             let within = self.config.plan.guardrails.storm.within;
@@ -92,6 +100,7 @@ impl Cycle {
         let situation = Situation {
             now: left.seen.snapshot.at,
             active: &active,
+            confirmed: &confirmed,
             missing: &missing,
             succeeded: &succeeded,
             lasting: &lasting,

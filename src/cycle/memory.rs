@@ -61,6 +61,8 @@ pub(super) struct Memory {
     pub begun: bool,
     /// Why the journal of the last execution cannot be relied on; opens the breaker.
     pub journal_failed: Option<String>,
+    /// Since when nobody could confirm a critical alert, by fingerprint.
+    pub unconfirmed_since: BTreeMap<String, Time>,
     pub said: Said,
 }
 
@@ -103,6 +105,7 @@ impl Memory {
             unresolved: Vec::new(),
             begun: false,
             journal_failed: None,
+            unconfirmed_since: BTreeMap::new(),
             said: Said::default(),
         }
     }

@@ -16,6 +16,7 @@ use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::reading::Source;
+use crate::domain::rule::Severity;
 use crate::domain::violation::Violation;
 use crate::escalation;
 use crate::planner::Plan;
@@ -49,7 +50,10 @@ impl Run<'_> {
         report.analysis_id = Some(analysis.id);
         report.basis = Some(basis(tracker, seen, changes, analysis, memory));
         let unread = seen.snapshot.sources.iter().filter(|s| s.result.is_err());
-        let mut healthy = report.actionable == 0;
+        // A critical alert that nobody can confirm is no health either, though nothing may be done about it.
+        let unconfirmed =
+            |v: &Violation| v.severity == Severity::Critical && v.no_evidence.is_some();
+        let mut healthy = report.actionable == 0 && !tracker.active().any(unconfirmed);
         for source in unread {
             healthy = false;
             report.error = source.result.as_ref().err().map(|e| e.text.clone());

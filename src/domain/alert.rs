@@ -30,12 +30,17 @@ pub struct InboxAlert {
     pub received_at: Time,
     /// A cycle has taken it in.
     pub processed: bool,
-    /// Alertmanager's list has had it once: from then on its absence there means that it is over.
-    #[serde(default)]
+    /// Alertmanager's list has had it once: from then on its absence there means that it is over. Rows of versions that
+    /// did not note it count as listed: they are as likely to be over, and nobody is to be paged for them.
+    #[serde(default = "noted_as_listed")]
     pub listed: bool,
     /// Its labels were too large to keep, and these are what names it.
     #[serde(default)]
     pub too_large: bool,
+}
+
+fn noted_as_listed() -> bool {
+    true
 }
 
 impl InboxAlert {
@@ -63,6 +68,14 @@ pub struct ListedAlert {
     pub suppressed: Option<String>,
     /// The routes that it takes; empty where only the plain list is there.
     pub routes: Vec<AlertRoute>,
+}
+
+impl ListedAlert {
+    /// As of a delivered alert.
+    #[must_use]
+    pub fn key(&self) -> String {
+        alert_key(&self.fingerprint, self.starts_at)
+    }
 }
 
 /// One of the groups that hold an alert.
@@ -127,8 +140,8 @@ pub enum NoEvidence {
     #[error("Alertmanager holds it back: {0}")]
     HeldBack(String),
     #[error(
-        "only Alertmanager's list has it and no webhook brought it: this Alertmanager does not say which alerts a time \
-         interval mutes (0.28 and later do)"
+        "this Alertmanager does not say which alerts a time interval mutes (0.28 and later do), and no authenticated \
+         webhook brought it (alertmanager.webhook_token)"
     )]
     MutingUnknown,
     #[error("a webhook brought it after Alertmanager's list was asked for: the next list decides")]

@@ -81,7 +81,7 @@ fn recommendation(reason: Reason) -> &'static str {
             "look into it: no remedy is configured for it (`mape-k explain` shows what was seen)"
         }
         Reason::UnconfirmedAlert => {
-            "look into it: a webhook brought it and Alertmanager does not list it, so nothing is done about it"
+            "look into it: Alertmanager does not confirm it, so nothing is done about it (its text says why)"
         }
         Reason::ApprovalNeeded => "decide: `mape-k approve` or `mape-k reject`",
         Reason::CapacityExhausted => {

@@ -43,6 +43,7 @@ pub enum AlertOutcome {
 #[strum(serialize_all = "snake_case")]
 pub enum IntakeRejection {
     Unauthorized,
+    Forbidden,
     Malformed,
     TooLarge,
     TooSlow,
@@ -60,6 +61,8 @@ pub enum WebhookStatus {
     BadRequest,
     #[strum(serialize = "401")]
     Unauthorized,
+    #[strum(serialize = "403")]
+    Forbidden,
     #[strum(serialize = "413")]
     TooLarge,
     #[strum(serialize = "503")]

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, StatusCode};
@@ -36,6 +37,8 @@ pub struct Alertmanager {
     /// Our receiver's name as the regular expression that matches it alone.
     receiver: Option<String>,
     clock: Clock,
+    /// It has told in this process what is muted: its plain list, which does not, is never read again.
+    has_told_muting: AtomicBool,
 }
 
 #[derive(Deserialize)]
@@ -92,7 +95,7 @@ impl Alertmanager {
             Access { section: "alertmanager", http: settings.http.as_deref(), token: None };
         let peer = Peer::new(Source::Alertmanager, url, "alertmanager.url", access, wire);
         let receiver = settings.receiver.as_deref().map(|name| format!("^{}$", escaped(name)));
-        Self { peer, receiver, clock }
+        Self { peer, receiver, clock, has_told_muting: AtomicBool::new(false) }
     }
 
     /// The alerts first and the status after them: an Alertmanager that restarts between them is then seen as young, and
@@ -117,10 +120,10 @@ impl Alertmanager {
         Ok(AlertListing { asked_at, up_for, alerts, tells_muting })
     }
 
-    /// The alerts of the groups, `None` where there are none or where they do not tell what is muted: an older server, or
-    /// another one that speaks only a part of this API.
+    /// The alerts of the groups, `None` where there are no groups or where they do not tell what is muted: an older server,
+    /// another one that speaks only a part of this API, or one that allows only the list, which is then asked for.
     ///
-    /// A server that fails, or that does not answer, is no such server: its plain list would show muted alerts as active.
+    /// Any other answer fails the reading: the plain list of a server that tells it would show muted alerts as active.
     async fn groups(
         &self,
         budget: &Budget,
@@ -130,14 +133,38 @@ impl Alertmanager {
         let pairs: Vec<_> = EVERYTHING.into_iter().chain([("muted", "true")]).collect();
         let request = self.peer.get(GROUPS, &self.pairs(&pairs));
         let reply = self.peer.fetch(request, asked, budget, deadline).await?;
-        if reply.status.is_success() {
-            return Ok(decode_groups(&reply.body).ok().flatten());
-        }
-        if reply.status.is_server_error() && reply.status != StatusCode::NOT_IMPLEMENTED {
+        let told_before = self.has_told_muting.load(Ordering::Relaxed);
+        if !reply.status.is_success() {
+            let has_no_groups = matches!(
+                reply.status,
+                StatusCode::NOT_FOUND
+                    | StatusCode::METHOD_NOT_ALLOWED
+                    | StatusCode::NOT_IMPLEMENTED
+                    | StatusCode::UNAUTHORIZED
+                    | StatusCode::FORBIDDEN
+            );
+            if has_no_groups && !told_before {
+                return Ok(None);
+            }
             let said = String::from_utf8_lossy(&reply.body);
             return Err(self.peer.refused(reply.status, &said, asked));
         }
-        Ok(None)
+        let nonsense = |what: &str| self.peer.failure(FailureKind::Nonsense, asked, what);
+        match decode_groups(&reply.body) {
+            Ok(Groups { alerts, tells_muting: Some(true) }) => {
+                self.has_told_muting.store(true, Ordering::Relaxed);
+                Ok(Some(alerts))
+            }
+            Ok(Groups { alerts, tells_muting: None }) if told_before => Ok(Some(alerts)),
+            Ok(_) if told_before => Err(nonsense(
+                "it no longer says which alerts a time interval mutes, which it did before: if this Alertmanager is meant to be \
+                 older, restart mape-k",
+            )),
+            Ok(_) => Ok(None),
+            Err(error) => {
+                Err(nonsense(&format!("the answer is not that of Alertmanager's API v2: {error}")))
+            }
+        }
     }
 
     fn pairs<'a>(&'a self, pairs: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
@@ -172,15 +199,24 @@ pub fn decode_list(body: &[u8]) -> Result<Vec<ListedAlert>, serde_json::Error> {
     Ok(listed.into_iter().map(Gettable::into).collect())
 }
 
-/// The alerts of an answer to `GET /api/v2/alerts/groups`, each once with all of its routes; `None` when no entry says
-/// whether its route is muted. Pure.
-pub fn decode_groups(body: &[u8]) -> Result<Option<Vec<ListedAlert>>, serde_json::Error> {
+/// What an answer to `GET /api/v2/alerts/groups` says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Groups {
+    /// Each once, with all of its routes.
+    pub alerts: Vec<ListedAlert>,
+    /// Whether every entry says which time intervals mute its route; `None` without any entry.
+    pub tells_muting: Option<bool>,
+}
+
+/// The answer to `GET /api/v2/alerts/groups`. Pure.
+pub fn decode_groups(body: &[u8]) -> Result<Groups, serde_json::Error> {
     let groups: Vec<Group> = serde_json::from_slice(body)?;
-    let mut tells_muting = false;
+    let mut tells_muting = None;
     let mut alerts: BTreeMap<String, ListedAlert> = BTreeMap::new();
     for group in groups {
         for alert in group.alerts {
-            tells_muting |= alert.status.muted_by.is_some();
+            let tells = alert.status.muted_by.is_some();
+            tells_muting = Some(tells && tells_muting.unwrap_or(true));
             let muted_by = alert.status.muted_by.clone().unwrap_or_default();
             let route = AlertRoute { receiver: group.receiver.name.clone(), muted_by };
             let alert = ListedAlert::from(alert);
@@ -188,7 +224,7 @@ pub fn decode_groups(body: &[u8]) -> Result<Option<Vec<ListedAlert>>, serde_json
             held.routes.push(route);
         }
     }
-    Ok(tells_muting.then(|| alerts.into_values().collect()))
+    Ok(Groups { alerts: alerts.into_values().collect(), tells_muting })
 }
 
 /// When it started, from an answer to `GET /api/v2/status`. Pure.

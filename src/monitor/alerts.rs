@@ -17,7 +17,7 @@ pub use self::routing::{Meaning, Routing, ignored, is_own, name_of, wakes};
 use crate::domain::Labels;
 use crate::domain::alert::{
     Alert, AlertClass, AlertListing, AlertRoute, AlertState, AlertStatus, AlertView, InboxAlert,
-    ListedAlert, NoEvidence, alert_key,
+    ListedAlert, NoEvidence,
 };
 use crate::domain::reading::ReadFailure;
 use crate::domain::time::Time;
@@ -42,7 +42,7 @@ const MUTED_BY: usize = 5;
 #[derive(Debug, Default)]
 pub struct Seen {
     pub view: AlertView,
-    /// Fingerprints of which a delivery outweighed the list.
+    /// Keys of the list's entries that a delivery has outweighed, as long as the list has them.
     pub outweighed: BTreeSet<String>,
 }
 
@@ -66,7 +66,11 @@ pub fn view(input: ViewInput<'_>) -> Seen {
         }
     }
     let mut unknown_severities = UnknownSeverities::default();
-    let mut outweighed = BTreeSet::new();
+    let mut outweighed = input.known.outweighed.clone();
+    if listing.is_ok() {
+        let keys: BTreeSet<String> = listed.values().map(|entry| entry.key()).collect();
+        outweighed.retain(|key| keys.contains(key));
+    }
     let mut alerts = Vec::with_capacity(inbox.len() + listed.len());
     for delivered in inbox {
         let superseded = newest[delivered.fingerprint.as_str()].key() != delivered.key();
@@ -76,10 +80,10 @@ pub fn view(input: ViewInput<'_>) -> Seen {
         } else {
             last_word(delivered, in_list, listing, input)
         };
-        if word.same.is_some() {
+        if let Some(entry) = word.same {
             listed.remove(delivered.fingerprint.as_str());
             if word.state == AlertState::Clear {
-                outweighed.insert(delivered.fingerprint.clone());
+                outweighed.insert(entry.key());
             }
         }
         alerts.push(from_inbox(delivered, word, input, &mut unknown_severities));
@@ -138,10 +142,10 @@ fn last_word<'a>(
         (_, Some(entry)) if asked_later && entry.starts_at > delivered.starts_at => {
             plain(AlertState::Clear, None, None)
         }
-        // The resolve came after the list was asked for, so the list's entry may be the past: for one cycle. A sender
-        // that repeats itself does not hide for longer what the list has.
+        // The resolve came after the list was asked for, so the list's entry may be the past: for one cycle. However often
+        // a sender repeats itself, it does not hide a second time what the list still has.
         (AlertStatus::Resolved, Some(entry))
-            if !asked_later && !input.known.was_outweighed(&delivered.fingerprint) =>
+            if !asked_later && !input.known.was_outweighed(&entry.key()) =>
         {
             plain(AlertState::Clear, None, Some(entry))
         }
@@ -188,25 +192,30 @@ fn held_back(
     if let Some(why) = &entry.suppressed {
         return held(why.clone());
     }
-    let ours = |route: &&AlertRoute| match &input.routing.settings.receiver {
-        Some(name) => route.receiver == *name,
-        None => input.learnt_receivers.contains(&route.receiver),
-    };
+    let settings = input.routing.settings;
+    let ours = |route: &&AlertRoute| settings.receiver.as_ref() == Some(&route.receiver);
     let mut routes: Vec<&AlertRoute> = entry.routes.iter().filter(ours).collect();
-    // One open way to us is a way. While nobody knows which are ours, every one of them counts.
+    // One open route to the configured receiver is enough. Names learnt from payloads prove nothing, since a sender makes
+    // them up: without the key, every muted route holds the alert back.
     let known = !routes.is_empty();
     if !known {
         routes = entry.routes.iter().collect();
     }
-    let muted = |route: &&AlertRoute| !route.muted_by.is_empty();
-    let is_muted = if known { routes.iter().all(muted) } else { routes.iter().any(muted) };
-    if is_muted && !routes.is_empty() {
+    let (muted, open): (Vec<&AlertRoute>, Vec<&AlertRoute>) =
+        routes.into_iter().partition(|route| !route.muted_by.is_empty());
+    if !muted.is_empty() && (!known || open.is_empty()) {
         let intervals: BTreeSet<&str> =
-            routes.iter().flat_map(|route| &route.muted_by).map(String::as_str).collect();
+            muted.iter().flat_map(|route| &route.muted_by).map(String::as_str).collect();
         let intervals: Vec<&str> = intervals.into_iter().take(MUTED_BY).collect();
-        return held(format!("muted by time interval {}", intervals.join(", ")));
+        let hint = if open.is_empty() {
+            ""
+        } else {
+            "; another of its routes is open: set alertmanager.receiver if that is the route to here"
+        };
+        return held(format!("muted by time interval {}{hint}", intervals.join(", ")));
     }
-    if !listing.tells_muting && !delivered {
+    let is_proof = delivered && settings.authenticates_webhooks();
+    if !listing.tells_muting && !is_proof {
         return (AlertState::HeldBack, Some(NoEvidence::MutingUnknown));
     }
     (AlertState::Firing, None)
@@ -247,7 +256,7 @@ fn from_list(
     input: ViewInput<'_>,
     unknown_severities: &mut UnknownSeverities,
 ) -> Alert {
-    let key = alert_key(&listed.fingerprint, listed.starts_at);
+    let key = listed.key();
     // With a receiver of our own the list was asked for what is routed to it.
     let routed = input.routing.settings.receiver.is_some()
         || listed.receivers.iter().any(|name| input.learnt_receivers.contains(name));

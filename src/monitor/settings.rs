@@ -1,5 +1,6 @@
 //! The `monitor` and `alertmanager` sections of the configuration, with their defaults and the shipped rules.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -186,9 +187,13 @@ pub struct AlertmanagerSettings {
     /// Absence from the list proves a clear only after Alertmanager has been up this long (loop.md; not a key).
     #[serde(skip)]
     pub trust_absence_after: Duration,
+    /// A delivered alert that the list never had is a person's after this long (not a key): Alertmanager's usual
+    /// `group_interval`, within which it delivers that an alert has resolved.
+    #[serde(skip)]
+    pub confirm_within: Duration,
 }
 
-divided!(AlertmanagerSettings { wake_gap, trust_absence_after } unchanged {
+divided!(AlertmanagerSettings { wake_gap, trust_absence_after, confirm_within } unchanged {
     enabled, url, http, webhook_host, webhook_port, webhook_path, webhook_token, receiver, max_body_bytes, severities, handlers,
     ignore,
 });
@@ -210,6 +215,23 @@ impl Default for AlertmanagerSettings {
             handlers: Vec::new(),
             ignore: vec!["Watchdog".to_owned(), "InfoInhibitor".to_owned()],
             trust_absence_after: Duration::from_secs(180),
+            confirm_within: Duration::from_mins(5),
         }
+    }
+}
+
+impl AlertmanagerSettings {
+    /// Webhooks are taken from this machine alone.
+    #[must_use]
+    pub fn is_on_loopback(&self) -> bool {
+        let host = &self.webhook_host;
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+
+    /// Is a delivery known to come from Alertmanager? By the token, or because only this machine can send one.
+    #[must_use]
+    pub fn authenticates_webhooks(&self) -> bool {
+        self.webhook_token.is_some() || self.is_on_loopback()
     }
 }

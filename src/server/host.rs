@@ -104,6 +104,11 @@ pub(super) fn addresses_this_machine(request: &Request) -> bool {
         && text(ORIGIN).all(|origin| origin.is_some_and(|o| own.iter().any(|own| own == o)))
 }
 
+/// Did a browser or a proxy send it? Alertmanager adds none of these headers.
+pub(super) fn is_of_browser_or_proxy(headers: &HeaderMap) -> bool {
+    headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site") || is_forwarded(headers)
+}
+
 /// Did a proxy send it on? Then it is not known who asked.
 pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(FORWARDED)

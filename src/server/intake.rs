@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use utoipa::{OpenApi, ToSchema};
 
 use super::access;
+use super::host;
 use super::limits::{Limits, peer};
 use super::log_throttle::LogThrottle;
 use super::reply::{ApiError, Problem};
@@ -51,6 +52,9 @@ const SMALLEST_PART: usize = 16;
 /// measured to carry 9,500 to 12,700 alerts a second, so that not even a route that groups by every label, one alert to
 /// a request, is held up by this before it is by the store.
 const RATE_FACTOR: NonZeroU32 = NonZeroU32::new(24).unwrap();
+
+/// The answer to a browser or a proxy where no token proves who sends.
+const FORBIDDEN: &str = "a browser or a proxy sent this (Origin, Sec-Fetch-Site, X-Forwarded-For, Forwarded, Via or the like), and without alertmanager.webhook_token only Alertmanager itself may deliver alerts: configure alertmanager.webhook_token and send it as Authorization: Bearer <token>";
 
 /// Decoded payloads that wait for the writer; each holds its room until it is stored, whether or not its sender still
 /// waits, so this never fills first.
@@ -116,6 +120,10 @@ impl Intake {
         }
         // After the token: nobody else's requests from that address hold up who has it.
         self.limits.request(&request).map_err(|_| Refusal::TooOften)?;
+        if self.settings.webhook_token.is_none() && host::is_of_browser_or_proxy(request.headers())
+        {
+            return Err(Refusal::Forbidden);
+        }
         let max = self.settings.max_body_bytes;
         // For a length that is only said nothing is set aside: it is charged as it arrives.
         let least = max.div_ceil(SMALLEST_PART);
@@ -156,6 +164,8 @@ impl Intake {
 enum Refusal {
     #[error("this needs the header Authorization: Bearer <alertmanager.webhook_token>")]
     Unauthorized,
+    #[error("{FORBIDDEN}")]
+    Forbidden,
     #[error("{0}")]
     Malformed(String),
     #[error(
@@ -182,6 +192,7 @@ impl Refusal {
     fn reason(&self) -> (IntakeRejection, WebhookStatus) {
         match self {
             Self::Unauthorized => (IntakeRejection::Unauthorized, WebhookStatus::Unauthorized),
+            Self::Forbidden => (IntakeRejection::Forbidden, WebhookStatus::Forbidden),
             Self::Malformed(_) => (IntakeRejection::Malformed, WebhookStatus::BadRequest),
             Self::TooLarge { .. } => (IntakeRejection::TooLarge, WebhookStatus::TooLarge),
             Self::TooSlow => (IntakeRejection::TooSlow, WebhookStatus::Unavailable),
@@ -197,6 +208,7 @@ impl From<Refusal> for ApiError {
         let text = refusal.to_string();
         match refusal {
             Refusal::Unauthorized => Self::Unauthorized(text),
+            Refusal::Forbidden => Self::Forbidden(FORBIDDEN),
             Refusal::Malformed(_) => Self::Body(text, StatusCode::BAD_REQUEST),
             Refusal::TooLarge { .. } => Self::TooLarge(text),
             Refusal::TooSlow | Refusal::TooMuch | Refusal::TooOften | Refusal::Store(_) => {
@@ -258,6 +270,7 @@ pub(super) fn routes(intake: Intake) -> Router {
         (status = 200, description = "All that can be used is stored.", body = Stored),
         (status = 400, description = "No JSON object with `alerts`.", body = Problem),
         (status = 401, description = "`alertmanager.webhook_token` is set, and this is not it.", body = Problem),
+        (status = 403, description = "A browser or a proxy sent it, and no `alertmanager.webhook_token` is set.", body = Problem),
         (status = 413, description = "Larger than `alertmanager.max_body_bytes`.", body = Problem),
         (status = 503, description = "Too many, too slow, or the store failed: try again.", body = Problem, headers(("Retry-After" = u64, description = "Seconds."))),
     )

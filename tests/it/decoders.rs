@@ -151,8 +151,9 @@ proptest! {
 
     #[test]
     fn s14_any_groups_of_alertmanager_are_decoded_or_refused(body in bytes(fixtures("alertmanager", "groups_"))) {
-        if let Ok(Some(alerts)) = alertmanager::decode_groups(&body) {
-            prop_assert!(alerts.iter().all(|alert| !alert.fingerprint.is_empty() && !alert.routes.is_empty()));
+        if let Ok(groups) = alertmanager::decode_groups(&body) {
+            prop_assert_eq!(groups.tells_muting.is_none(), groups.alerts.is_empty());
+            prop_assert!(groups.alerts.iter().all(|alert| !alert.fingerprint.is_empty() && !alert.routes.is_empty()));
         }
     }
 

@@ -32,6 +32,7 @@ struct Desk {
     open: Vec<Escalation>,
     now: Time,
     active: BTreeSet<String>,
+    confirmed: BTreeSet<String>,
     missing: BTreeSet<String>,
     succeeded: Vec<(Cause, String)>,
     lasting: BTreeSet<EscalationReason>,
@@ -44,6 +45,7 @@ impl Desk {
             open: Vec::new(),
             now: "2026-03-01T03:00:00Z".parse().expect("a time"),
             active: BTreeSet::from(["v1".to_owned(), "v2".to_owned()]),
+            confirmed: BTreeSet::new(),
             missing: BTreeSet::new(),
             succeeded: Vec::new(),
             lasting: [AmbiguousScope, Blind, Storm, Breaker].into(),
@@ -67,6 +69,7 @@ impl Desk {
         let situation = Situation {
             now: self.now,
             active: &self.active,
+            confirmed: &self.confirmed,
             missing: &self.missing,
             succeeded: &self.succeeded,
             lasting: &self.lasting,
@@ -91,6 +94,18 @@ impl Desk {
 
     fn is_open(&self) -> bool {
         !self.open.is_empty()
+    }
+}
+
+#[test]
+fn an_unconfirmed_alert_is_over_when_it_is_confirmed_and_others_are_not() {
+    for reason in [UnconfirmedAlert, UnknownAlert] {
+        let mut desk = Desk::with(reason);
+        desk.cycle(Vec::new());
+        assert!(desk.is_open(), "{reason:?}: still active, and nobody confirms it");
+        desk.confirmed.insert("v2".to_owned());
+        desk.cycle(Vec::new());
+        assert_eq!(desk.is_open(), reason == UnknownAlert);
     }
 }
 

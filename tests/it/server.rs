@@ -13,6 +13,7 @@ mod metrics;
 mod names;
 mod overload;
 mod pausing;
+mod senders;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

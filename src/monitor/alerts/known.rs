@@ -18,8 +18,8 @@ pub struct KnownAlerts {
     seen: BTreeMap<String, Heard>,
     /// Not clear in the last view: when neither the list nor the inbox tells of one any more, this still does.
     pub(super) open: BTreeMap<String, Alert>,
-    /// Fingerprints of which a delivery outweighed the last list: it does so for one cycle.
-    outweighed: BTreeSet<String>,
+    /// Keys of the last list's entries that a delivery has outweighed once: it does not do so again.
+    pub(super) outweighed: BTreeSet<String>,
     listed_at: Option<Time>,
     /// A list read longer ago than this cannot witness a beginning: 3 intervals of the loop.
     witness: Duration,
@@ -65,9 +65,9 @@ impl KnownAlerts {
         self.seen.get(key).map(|seen| seen.first)
     }
 
-    /// Did a delivery outweigh the last list on this fingerprint?
-    pub(super) fn was_outweighed(&self, fingerprint: &str) -> bool {
-        self.outweighed.contains(fingerprint)
+    /// Has a delivery outweighed the list on this entry since the list has it?
+    pub(super) fn was_outweighed(&self, key: &str) -> bool {
+        self.outweighed.contains(key)
     }
 
     /// Delivered while the last list was being read, so that this cycle is the first that can say whether it fires.

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use mape_k::analyzer::alert_fingerprint;
 use mape_k::domain::Cause;
-use mape_k::domain::alert::{Alert, AlertClass, AlertState, AlertView};
+use mape_k::domain::alert::{Alert, AlertClass, AlertState, AlertView, NoEvidence};
 use mape_k::domain::analysis::PatternKind::Temporal;
 use mape_k::domain::reading::{FailureKind, ReadFailure, Source};
 use mape_k::domain::rule::Severity;
@@ -165,6 +165,46 @@ fn an_alert_that_nobody_could_confirm_begins_when_it_is_confirmed() {
     assert!(!world.cycle().has(Temporal));
     world.view.alerts = ["one", "two", "three"].map(alert).to_vec();
     assert!(world.cycle().has(Temporal));
+}
+
+/// An alert that is held back, or whose cause nobody knows any more, completes no pattern with its beginning.
+#[test]
+fn w01_the_beginning_of_an_alert_that_is_no_evidence_any_more_completes_no_pattern() {
+    let held = |why| Alert { state: AlertState::HeldBack, no_evidence: Some(why), ..alert("two") };
+    let silenced = NoEvidence::HeldBack("silenced by a person".to_owned());
+    let unlisted = NoEvidence::Unlisted;
+    let now = [
+        (alert("two"), true),
+        (
+            Alert {
+                state: AlertState::Unconfirmed,
+                no_evidence: Some(NoEvidence::NotListedYet),
+                ..alert("two")
+            },
+            true,
+        ),
+        (held(silenced), false),
+        (held(NoEvidence::MutingUnknown), false),
+        (
+            Alert { state: AlertState::Unconfirmed, no_evidence: Some(unlisted), ..alert("two") },
+            false,
+        ),
+        (Alert { class: AlertClass::UnknownCause, cause: None, ..alert("two") }, false),
+        (Alert { class: AlertClass::MissingData, ..alert("two") }, false),
+    ];
+    for (two, acts) in now {
+        let mut world = world(FINE);
+        world.cycle();
+        world.view.alerts = ["one", "two"].map(alert).to_vec();
+        assert!(!world.cycle().has(Temporal));
+        let said = format!("{two:?}");
+        world.view.alerts = vec![alert("one"), two, alert("three")];
+        assert_eq!(world.cycle().has(Temporal), acts, "{said}");
+        // Nor does it later, when it is free again: it did not begin then.
+        world.view.alerts = ["one", "three"].map(alert).to_vec();
+        world.view.alerts.push(Alert { onset: false, ..alert("two") });
+        assert_eq!(world.cycle().has(Temporal), acts, "{said}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Alertmanager's list over HTTP, joined with an inbox into a snapshot.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
@@ -24,6 +25,7 @@ const LISTED: &str = r#"[{"fingerprint":"f1","startsAt":"2023-11-14T22:13:20.000
 fn answer(call: &Call, list: &str, up_for: TimeDelta) -> Reply {
     match call.path.as_str() {
         "/api/v2/alerts" => ok(list),
+        "/api/v2/alerts/groups" => Reply::With(404, "404 page not found".to_owned()),
         "/api/v2/status" => {
             ok(format!(r#"{{"uptime":"{}","cluster":{{}}}}"#, (Utc::now() - up_for).to_rfc3339()))
         }
@@ -31,7 +33,7 @@ fn answer(call: &Call, list: &str, up_for: TimeDelta) -> Reply {
     }
 }
 
-async fn snapshot(fake: &Fake, receiver: Option<&str>, inbox: &str) -> Snapshot {
+fn monitor(fake: &Fake, receiver: Option<&str>) -> Monitor {
     let settings = Settings {
         prometheus_url: fake.url.clone(),
         query_timeout: Duration::from_secs(2),
@@ -40,9 +42,12 @@ async fn snapshot(fake: &Fake, receiver: Option<&str>, inbox: &str) -> Snapshot 
     let receiver = receiver.map(str::to_owned);
     let alertmanager =
         AlertmanagerSettings { url: fake.url.clone(), receiver, ..AlertmanagerSettings::default() };
-    let clock = Clock::start();
-    let mut monitor = Monitor::new(settings, alertmanager, INTERVAL, clock).expect("a monitor");
-    let delivery = decode(inbox.as_bytes(), clock.now()).expect("a good payload");
+    Monitor::new(settings, alertmanager, INTERVAL, Clock::start()).expect("a monitor")
+}
+
+async fn snapshot(fake: &Fake, receiver: Option<&str>, inbox: &str) -> Snapshot {
+    let mut monitor = monitor(fake, receiver);
+    let delivery = decode(inbox.as_bytes(), Clock::start().now()).expect("a good payload");
     let observation = monitor.observe(&[], None).await;
     monitor.snapshot(observation, &delivery.alerts, &BTreeSet::new())
 }
@@ -110,10 +115,13 @@ async fn w01_the_plain_list_is_read_where_the_groups_do_not_tell_and_not_where_t
         Reply::With(404, "404 page not found".to_owned()),
         Reply::With(405, String::new()),
         Reply::With(501, String::new()),
+        // Allowed to read the list alone.
+        Reply::With(403, "no".to_owned()),
+        Reply::With(401, String::new()),
         ok("[]"),
-        ok(LISTED),
-        ok("<html>"),
-        ok(of_old),
+        ok(of_old.clone()),
+        // Some entries tell it.
+        ok(of_old.replace(r#""silencedBy":["s1"]"#, r#""mutedBy":[],"silencedBy":["s1"]"#)),
     ] {
         let said = groups.clone();
         let fake = Fake::start(move |call| match call.path.as_str() {
@@ -135,9 +143,20 @@ async fn w01_the_plain_list_is_read_where_the_groups_do_not_tell_and_not_where_t
         assert_eq!(seen.alerts.alerts[0].state, AlertState::Firing, "{said:?}");
         assert_eq!(seen.alerts.alerts[1].state, AlertState::HeldBack, "{said:?}: silenced");
     }
-    for groups in
-        [Reply::With(500, "boom".to_owned()), Reply::With(503, String::new()), Reply::Hang]
-    {
+    for groups in [
+        Reply::With(500, "boom".to_owned()),
+        Reply::With(503, String::new()),
+        Reply::With(429, "slow down".to_owned()),
+        Reply::With(408, String::new()),
+        Reply::With(400, "bad request".to_owned()),
+        Reply::With(418, String::new()),
+        Reply::With(302, String::new()),
+        Reply::With(204, String::new()),
+        ok(LISTED),
+        ok("<html>"),
+        ok(r#"{"status":"success"}"#),
+        Reply::Hang,
+    ] {
         let fake = Fake::start(move |call| match call.path.as_str() {
             "/api/v2/alerts/groups" => groups.clone(),
             _ => answer(call, LISTED, TimeDelta::hours(1)),
@@ -147,6 +166,57 @@ async fn w01_the_plain_list_is_read_where_the_groups_do_not_tell_and_not_where_t
         let failure = seen.alerts.failure.as_ref().expect("told");
         assert!(failure.text.contains("GET /api/v2/alerts/groups"), "{failure}");
         assert_eq!(seen.alerts.alerts[0].state, AlertState::Unconfirmed);
+    }
+}
+
+/// The same credentials may read nothing: the list is as unread as the groups.
+#[tokio::test]
+async fn w01_a_refusal_of_both_is_an_unread_list() {
+    for status in [401, 403] {
+        let fake = Fake::start(move |call| match call.path.as_str() {
+            "/api/v2/alerts/groups" | "/api/v2/alerts" => Reply::With(status, "no".to_owned()),
+            _ => answer(call, "", TimeDelta::hours(1)),
+        })
+        .await;
+        let seen = snapshot(&fake, None, ONE_DELIVERED).await;
+        assert!(seen.alerts.failure.is_some());
+        assert_eq!(seen.alerts.alerts[0].no_evidence, Some(NoEvidence::ListUnread));
+    }
+}
+
+/// W01: once a server has told what is muted, nothing makes its plain list, which shows muted alerts as active, be read.
+#[tokio::test]
+async fn w01_a_server_that_has_told_muting_is_never_read_by_its_plain_list_again() {
+    let of_old = groups().replace(r#","mutedBy":[]"#, "").replace(r#""mutedBy":[],"#, "");
+    for later in [
+        Reply::With(404, "404 page not found".to_owned()),
+        Reply::With(403, String::new()),
+        ok(of_old),
+    ] {
+        let said = later.clone();
+        let now: Arc<Mutex<Reply>> = Arc::new(Mutex::new(ok(groups())));
+        let groups_now = now.clone();
+        let fake = Fake::start(move |call| match call.path.as_str() {
+            "/api/v2/alerts/groups" => groups_now.lock().expect("no panic before").clone(),
+            _ => answer(call, LISTED, TimeDelta::hours(1)),
+        })
+        .await;
+        let mut monitor = monitor(&fake, None);
+        let mut read = async || {
+            let observation = monitor.observe(&[], None).await;
+            monitor.snapshot(observation, &[], &BTreeSet::new()).alerts
+        };
+        assert_eq!(read().await.alerts[0].state, AlertState::Firing);
+        *now.lock().expect("no panic before") = later;
+        let seen = read().await;
+        assert!(seen.failure.is_some(), "{said:?}");
+        assert_eq!(seen.alerts[0].state, AlertState::Unconfirmed, "{said:?}");
+        // Nothing fires any more: that is what it says, and no doubt about it.
+        *now.lock().expect("no panic before") = ok("[]");
+        let seen = read().await;
+        assert!(seen.failure.is_none() && !seen.muting_untold, "{said:?}");
+        assert_eq!(seen.alerts[0].state, AlertState::Clear, "{said:?}");
+        assert!(fake.calls().iter().all(|call| call.path != "/api/v2/alerts"), "{said:?}");
     }
 }
 

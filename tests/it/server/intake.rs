@@ -423,16 +423,16 @@ pub async fn hold(path: &Path) -> SqliteConnection {
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Counted {
-    received: u64,
-    accepted: u64,
-    duplicate: u64,
-    invalid: u64,
-    own: u64,
-    ignored: u64,
+pub(super) struct Counted {
+    pub(super) received: u64,
+    pub(super) accepted: u64,
+    pub(super) duplicate: u64,
+    pub(super) invalid: u64,
+    pub(super) own: u64,
+    pub(super) ignored: u64,
 }
 
-async fn counted(surface: &Surface) -> Counted {
+pub(super) async fn counted(surface: &Surface) -> Counted {
     let outcome = async |name: &str| {
         surface.metric(&format!("mape_k_alerts_total{{outcome=\"{name}\"}}")).await
     };

@@ -226,6 +226,10 @@ impl World {
     }
 
     pub async fn deliver_all(&self, status: &str, alerts: &[(String, Value)]) {
+        self.deliver_as("mape-k", status, alerts).await;
+    }
+
+    pub async fn deliver_as(&self, receiver: &str, status: &str, alerts: &[(String, Value)]) {
         let address = self.daemon().webhook.expect("the webhook listens");
         let alerts: Vec<Value> = alerts
             .iter()
@@ -235,7 +239,7 @@ impl World {
             })
             .collect();
         let payload =
-            json!({"version": "4", "receiver": "mape-k", "status": status, "alerts": alerts});
+            json!({"version": "4", "receiver": receiver, "status": status, "alerts": alerts});
         let answer = self
             .http
             .post(format!("http://{address}/webhooks/alerts"))

@@ -1,6 +1,7 @@
 //! Which alerts are evidence for an action, and what their severity words mean.
 
 use super::*;
+use crate::domain::secret::Secret;
 
 /// W01: silenced, inhibited, or muted on every way to us: no evidence, with the reason; free again: evidence, and no onset.
 #[test]
@@ -29,19 +30,76 @@ fn w01_what_alertmanager_holds_back_is_no_evidence_and_says_why() {
             );
         }
     }
-    // Another team's route is quiet, ours is not.
+    // One of several ways is quiet: only the configuration says which of them lead to us.
     let theirs = muted(&[route("mape-k", &[]), route("people", &["weekend"])]);
-    let mut world = World::started();
-    assert_eq!(
-        world.one(inbox, Ok(&listing(20, std::slice::from_ref(&theirs)))).state,
-        AlertState::HeldBack,
-        "nobody knows yet which of the two is ours"
-    );
-    world.learnt.insert("mape-k".to_owned());
-    assert_eq!(world.one(inbox, Ok(&listing(50, &[theirs]))).state, AlertState::Firing);
-    // Two ways to us, one of them open.
-    let open = muted(&[route("mape-k", &["weekend"]), route("mape-k", &[])]);
-    assert_eq!(world.one(inbox, Ok(&listing(80, &[open]))).state, AlertState::Firing);
+    let both_ours = muted(&[route("mape-k", &["weekend"]), route("mape-k", &[])]);
+    for one_open in [theirs, both_ours] {
+        let mut world = World::started();
+        world.learnt.insert("mape-k".to_owned());
+        let held = world.one(inbox, Ok(&listing(20, std::slice::from_ref(&one_open))));
+        assert_eq!(held.state, AlertState::HeldBack, "a learnt name opens no way");
+        let said = held.no_evidence.expect("a reason").to_string();
+        assert!(said.contains("set alertmanager.receiver"), "{said}");
+        world.settings.receiver = Some("mape-k".to_owned());
+        let seen = world.one(inbox, Ok(&listing(50, &[one_open])));
+        assert_eq!(seen.state, AlertState::Firing);
+    }
+}
+
+/// Whoever reaches the webhook makes up the name of a receiver whose route is open: it opens nothing.
+#[test]
+fn w01_a_receiver_that_a_payload_made_up_opens_no_muted_alert() {
+    let alert = delivered("X", 0, 10, &[("cause", "system_overload")]);
+    let routes = vec![route("mape-k", &["weekend"]), route("people", &[])];
+    let muted = ListedAlert { routes, ..entry(&alert) };
+    for learnt in [&["people"][..], &["mape-k", "people"], &["nobody"], &[]] {
+        let mut world = World::started();
+        world.learnt.extend(learnt.iter().map(|name| (*name).to_owned()));
+        let forged = InboxAlert { receiver: "people".to_owned(), ..alert.clone() };
+        for inbox in [&[forged][..], &[]] {
+            let seen = world.one(inbox, Ok(&listing(20, std::slice::from_ref(&muted))));
+            assert_eq!(seen.state, AlertState::HeldBack, "{learnt:?}");
+        }
+        let open = world.one(&[], Ok(&listing(50, &[entry(&alert)])));
+        assert_eq!(open.state, AlertState::Firing, "{learnt:?}");
+    }
+}
+
+/// Before 0.28 a delivery says that an alert is not muted, if it is known to be Alertmanager's.
+#[test]
+fn w01_where_muting_is_not_told_only_an_authenticated_delivery_is_proof() {
+    let alert = delivered("X", 0, 10, &[("cause", "system_overload")]);
+    for (host, token, state) in [
+        ("127.0.0.1", false, AlertState::Firing),
+        ("::1", false, AlertState::Firing),
+        ("0.0.0.0", false, AlertState::HeldBack),
+        ("10.1.2.3", false, AlertState::HeldBack),
+        ("0.0.0.0", true, AlertState::Firing),
+    ] {
+        // The same episode, and one with a beginning of its own.
+        for starts in [0, 5] {
+            let mut world = World::started();
+            host.clone_into(&mut world.settings.webhook_host);
+            world.settings.webhook_token = token.then(|| Secret::new("s3cret".to_owned()));
+            let forged = InboxAlert { starts_at: at(starts), ..alert.clone() };
+            let seen = world.one(&[forged], Ok(&plain_listing(20, &[entry(&alert)])));
+            assert_eq!(seen.state, state, "{host} {token} {starts}");
+        }
+    }
+}
+
+/// A row that the version before stored does not say whether the list had the alert: absent, it is over.
+#[test]
+fn a_row_of_an_older_version_is_over_when_the_list_lacks_it() {
+    let alert = delivered("X", 0, 10, &[("cause", "system_overload")]);
+    let mut row = serde_json::to_value(&alert).expect("JSON");
+    let absent = |row: &serde_json::Value| {
+        let stored: InboxAlert = serde_json::from_value(row.clone()).expect("a row");
+        World::started().one(&[stored], Ok(&listing(20, &[]))).state
+    };
+    assert_eq!(absent(&row), AlertState::Unconfirmed, "this version says that it was in no list");
+    row.as_object_mut().expect("an object").remove("listed");
+    assert_eq!(absent(&row), AlertState::Clear);
 }
 
 /// W01: an Alertmanager that does not tell what is muted: what a webhook brought is evidence, the rest is shown.
@@ -86,15 +144,38 @@ fn a_delivery_neither_makes_an_alert_fire_nor_hides_one_for_long() {
         (seen.state, seen.cause, seen.severity),
         (AlertState::Firing, None, Severity::Warning)
     );
-    // A resolve in every reading of the list hides it in every second cycle at most.
-    let fires: Vec<bool> = (0..6)
-        .map(|n| {
-            let again = InboxAlert { starts_at: at(n), ..resolved(&harmless, 1_000 * n + 401) };
-            let seen = world.cycle(&[again], Ok(&listed(1_000 * n + 400)));
-            seen.iter().any(|alert| alert.state == AlertState::Firing)
-        })
-        .collect();
-    assert_eq!(fires, [false, true].repeat(3));
+}
+
+/// A flood of resolves, one in every reading of the list or in some of them, hides an alert for one cycle in all.
+#[test]
+fn resolves_hide_an_alert_that_the_list_has_for_one_cycle_in_all() {
+    let alert = delivered("X", 0, 300, &[("cause", "system_overload")]);
+    for (every, fires) in
+        [(1, [false, true, true, true, true, true]), (2, [false, true, true, true, true, true])]
+    {
+        let mut world = World::started();
+        let mut forged = resolved(&alert, 401);
+        let seen: Vec<bool> = (0..6)
+            .map(|n| {
+                if n % every == 0 {
+                    forged = InboxAlert { starts_at: at(n), ..resolved(&alert, 1_000 * n + 401) };
+                }
+                // The list cannot be read in between: it has not said that the alert is over.
+                if n == 3 {
+                    world.cycle(std::slice::from_ref(&forged), Err(&unreadable()));
+                }
+                let listed = listing(1_000 * n + 400, &[entry(&alert)]);
+                let seen = world.cycle(std::slice::from_ref(&forged), Ok(&listed));
+                seen.iter().any(|alert| alert.state == AlertState::Firing)
+            })
+            .collect();
+        assert_eq!(seen, fires, "{every}");
+        // Gone from the list and there again, a resolve counts for a cycle as it did.
+        world.cycle(&[], Ok(&listing(7_000, &[])));
+        let late = resolved(&alert, 8_001);
+        let seen = world.one(&[late], Ok(&listing(8_000, &[entry(&alert)])));
+        assert_eq!(seen.state, AlertState::Clear);
+    }
 }
 
 /// What was delivered while the list was being read begins when the next list has it, though a cycle has taken it in.
