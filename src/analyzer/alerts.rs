@@ -43,7 +43,9 @@ pub(super) fn observe(
         tracker.redescribe_alert(fp, alert, changes);
         match alert.state {
             // It may be muted or not: shown with the reason, and evidence for nothing.
-            AlertState::HeldBack if alert.no_evidence == Some(NoEvidence::MutingUnknown) => {
+            AlertState::HeldBack
+                if alert.no_evidence.as_ref().is_some_and(NoEvidence::may_be_muted) =>
+            {
                 let described = || violation(alert, fp, now);
                 tracker.broken(fp, beginning(false, false), described, changes, new_id);
             }
@@ -210,6 +212,7 @@ fn counts(alert: &Alert) -> bool {
         Some(
             NoEvidence::HeldBack(_)
             | NoEvidence::MutingUnknown
+            | NoEvidence::RouteUnknown(_)
             | NoEvidence::NotListedYet
             | NoEvidence::Unlisted,
         ) => false,
@@ -225,7 +228,7 @@ impl Tracker {
         let no_evidence = alert.no_evidence.as_ref().map(ToString::to_string);
         // A delivery that came while the list was being read changes nothing of what is known: the next list does.
         let held = alert.state == AlertState::HeldBack
-            && alert.no_evidence != Some(NoEvidence::MutingUnknown);
+            && !alert.no_evidence.as_ref().is_some_and(NoEvidence::may_be_muted);
         if held
             || alert.state == AlertState::Clear
             || alert.no_evidence == Some(NoEvidence::NotListedYet)

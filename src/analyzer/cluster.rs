@@ -39,7 +39,7 @@ pub use vocabulary::unknown_words;
 
 use crate::domain::Labels;
 use crate::domain::catalogue::{Catalogue, Service, Tier};
-use crate::domain::cluster::{ClusterReading, Pod};
+use crate::domain::cluster::{ClusterReading, Pod, RestartPolicy};
 use crate::domain::finding::{Finding, FindingKind, FindingSeverity};
 use crate::domain::time::Time;
 use index::Index;
@@ -106,7 +106,7 @@ pub fn findings(
 fn finding<'a>(
     index: &Index<'a>,
     catalogue: &Catalogue,
-    served: &BTreeSet<&str>,
+    served: &BTreeMap<&str, bool>,
     who: Who<'a>,
     kind: FindingKind,
     symptoms: &[Symptom],
@@ -116,9 +116,14 @@ fn finding<'a>(
         index.workload(who).is_some_and(|workload| workloads::is_within_rollout(index, workload));
     let service = if who.is_node() { None } else { service(index, catalogue, who) };
     // Beside what runs the service, a pod of its own (a test, a migration) is not the service.
+    let is_one_shot =
+        || index.pods(who).iter().all(|pod| pod.restart_policy != RestartPolicy::Always);
     let is_aside = who.kind == "Pod"
         && ready == Some(0)
-        && service.is_some_and(|own| own.name != who.name && served.contains(&*own.name));
+        && service.is_some_and(|own| {
+            let by_a_workload = served.get(&*own.name);
+            own.name != who.name && by_a_workload.is_some_and(|by| *by || is_one_shot())
+        });
     if is_aside {
         (ready, desired) = (None, None);
     }
@@ -150,7 +155,7 @@ fn finding<'a>(
         record: None,
     };
     finding.severity = severity(&finding, index.is_on_purpose(who, kind));
-    if is_aside && kubelet.is_none() {
+    if is_aside && kubelet.is_none() && kind != FindingKind::ClaimLost {
         finding.severity = finding.severity.min(FindingSeverity::Warning);
     }
     if !is_aside && service.is_some_and(|service| service.data_layer) {
@@ -176,16 +181,22 @@ fn service<'a, 'c>(
     catalogue.service_of(who.namespace, who.name, &labels)
 }
 
-/// Services that a workload runs, or a ready pod that is no job's.
-fn served<'c>(index: &Index<'_>, catalogue: &'c Catalogue) -> BTreeSet<&'c str> {
+/// Services that somebody runs. `true`: a workload, or an owner whose kind is not watched and that has a ready pod. `false`: only
+/// a ready pod that nobody owns, with which others may be the service together.
+fn served<'c>(index: &Index<'_>, catalogue: &'c Catalogue) -> BTreeMap<&'c str, bool> {
     let workloads = index.workloads().filter(|(_, workload)| workload.desired > 0);
     let workloads = workloads.map(|(who, _)| who);
     let is_ready = |(who, pods): &(Who, &[&Pod])| {
         !matches!(who.kind, "Job" | "CronJob") && pods.iter().any(|pod| index::is_ready(pod))
     };
     let ready = index.owners().filter(is_ready).map(|(who, _)| who);
-    let services = workloads.chain(ready).filter_map(|who| service(index, catalogue, who));
-    services.map(|service| &*service.name).collect()
+    let mut served = BTreeMap::new();
+    for who in workloads.chain(ready) {
+        if let Some(service) = service(index, catalogue, who) {
+            *served.entry(&*service.name).or_default() |= who.kind != "Pod";
+        }
+    }
+    served
 }
 
 /// Of a data layer: a lost claim at any time, a node that is not ready once replicas are away, or may be.

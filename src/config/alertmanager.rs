@@ -39,8 +39,12 @@ pub(super) fn read(
     // The largest accepted body bounds the memory of every request in flight.
     section.read("max_body_bytes", &mut settings.max_body_bytes, count(1024..=64 * 1024 * 1024));
     for (word, item) in section.map("severities").unwrap_or_default() {
-        if let Some(severity) = item.parse(severity) {
-            settings.severities.set(word, severity);
+        if let Some(severity) = item.parse(severity)
+            && !settings.severities.set(word, severity)
+        {
+            item.error(format!(
+                "{word:?} is no word of its own: it is empty, or another key has it in another spelling (upper and lower case, -, _, . and spaces make no difference)"
+            ));
         }
     }
     if let Some(items) = section.list("handlers") {

@@ -144,6 +144,11 @@ pub enum NoEvidence {
          webhook brought it (alertmanager.webhook_token)"
     )]
     MutingUnknown,
+    /// The time interval, in words.
+    #[error(
+        "{0} on one of its routes, another one is open, and alertmanager.receiver does not say which of them leads here"
+    )]
+    RouteUnknown(String),
     #[error("a webhook brought it after Alertmanager's list was asked for: the next list decides")]
     NotListedYet,
     #[error("only a webhook brought it: Alertmanager's list (alertmanager.url) does not have it")]
@@ -152,6 +157,14 @@ pub enum NoEvidence {
     ListUnread,
     #[error("Alertmanager restarted lately, and its list does not have it yet")]
     ListYoung,
+}
+
+impl NoEvidence {
+    /// Alertmanager lists it, and whether it is muted for us is not known.
+    #[must_use]
+    pub fn may_be_muted(&self) -> bool {
+        matches!(self, Self::MutingUnknown | Self::RouteUnknown(_))
+    }
 }
 
 /// One alert after classification.

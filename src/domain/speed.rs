@@ -1,6 +1,6 @@
 //! Which durations become shorter when the loop runs faster than life, for the demo and for rehearsals.
 //!
-//! Every struct of settings says it beside its fields, with [`divided!`]: a field that is in neither of the two lists does
+//! Every struct of settings says it beside its fields, with the macro `divided!`: a field that is in neither of the two lists does
 //! not compile.
 
 use std::collections::BTreeMap;

@@ -190,10 +190,10 @@ fn unweighed(report: &CycleReport) -> String {
     }
     if report.actionable == 0 {
         return match report.violations {
-            1 => "the one active violation does not count: it is for information only, or not ours"
+            1 => "the one active violation does not count: it is for information only, not confirmed, or not ours"
                 .to_owned(),
             n => format!(
-                "none of the {n} active violations counts: each is for information only, or not ours"
+                "none of the {n} active violations counts: each is for information only, not confirmed, or not ours"
             ),
         };
     }

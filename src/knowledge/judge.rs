@@ -73,7 +73,9 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
         )
     };
     if let Some(lost) = sight.vanished.iter().find(|fp| judging.before.contains(*fp)) {
-        let reason = format!("violation {lost} vanished: its series was unseen for too long");
+        let reason = format!(
+            "violation {lost} can be seen no more: its series was unseen for too long, or Alertmanager holds its alert back"
+        );
         return unknown(judging, reason);
     }
     let counted: Vec<&Violation> = sight

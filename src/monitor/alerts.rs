@@ -207,12 +207,11 @@ fn held_back(
         let intervals: BTreeSet<&str> =
             muted.iter().flat_map(|route| &route.muted_by).map(String::as_str).collect();
         let intervals: Vec<&str> = intervals.into_iter().take(MUTED_BY).collect();
-        let hint = if open.is_empty() {
-            ""
-        } else {
-            "; another of its routes is open: set alertmanager.receiver if that is the route to here"
-        };
-        return held(format!("muted by time interval {}{hint}", intervals.join(", ")));
+        let muted = format!("muted by time interval {}", intervals.join(", "));
+        if !open.is_empty() {
+            return (AlertState::HeldBack, Some(NoEvidence::RouteUnknown(muted)));
+        }
+        return held(muted);
     }
     let is_proof = delivered && settings.authenticates_webhooks();
     if !listing.tells_muting && !is_proof {

@@ -37,8 +37,14 @@ pub use self::connect::Error;
 
 /// The events that explain a finding; the server leaves the others out, which are most of them. No selector can say "or".
 /// That a pod had to make room for another one is no warning to the scheduler, and is told by nothing else once the pod
-/// is gone.
-const EVENTS: [&str; 2] = ["type!=Normal", "type=Normal,reason=Preempted"];
+/// is gone; nor is it one to an autoscaler that it makes a node for a pod, or does not.
+const EVENTS: [&str; 5] = [
+    "type!=Normal",
+    "type=Normal,reason=Preempted",
+    "type=Normal,reason=TriggeredScaleUp",
+    "type=Normal,reason=NotTriggerScaleUp",
+    "type=Normal,reason=Nominated",
+];
 
 /// How long the API server is waited for. No key of the configuration: they follow from how it behaves.
 #[derive(Clone, Copy, Debug)]

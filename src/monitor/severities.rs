@@ -79,9 +79,10 @@ const SHIPPED: [(Severity, &[&str]); 3] = [
 pub struct Severities(BTreeMap<String, Severity>);
 
 impl Severities {
-    /// Adds a word, or gives one another meaning.
-    pub fn set(&mut self, word: &str, severity: Severity) {
-        self.0.insert(plain(word), severity);
+    /// Adds a word, or gives one another meaning. `false`: it is no word, or it was given before in another spelling.
+    pub fn set(&mut self, word: &str, severity: Severity) -> bool {
+        let word = plain(word);
+        !word.is_empty() && self.0.insert(word, severity).is_none()
     }
 
     /// The meaning of a word; `None` for one that the table does not know.

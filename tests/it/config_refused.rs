@@ -240,6 +240,8 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
     ("alertmanager: {handlers: [{pattern: x, rule: latency}]}", "alertmanager.handlers[0].rule"),
     ("alertmanager: {ignore: [1]}", "alertmanager.ignore[0]"),
     ("alertmanager: {severities: {page: loud}}", "alertmanager.severities.page"),
+    ("alertmanager: {severities: {WAKE: critical, wake: warning}}", "alertmanager.severities.wake"),
+    ("alertmanager: {severities: {\"\": info}}", "alertmanager.severities."),
     ("api: {token: ''}", "api.token"),
     ("api: {stall_after: 0}", "api.stall_after"),
     ("logging: {format: xml}", "logging.format"),

@@ -40,7 +40,7 @@ pub(super) fn look<'a>(
         // What was there for one piece of work (a task, a step) is the matter of whoever asked for that.
         let is_to_run = pod.restart_policy == RestartPolicy::Always;
         let is_counted = index.replicas(who).is_some();
-        let is_unreplaced = || unreplaced(index.pods(who)).iter().any(|one| one.name == pod.name);
+        let is_unreplaced = || index.unreplaced(who).iter().any(|one| std::ptr::eq(*one, pod));
         let is_of_now = is_recent(index, pod) && (is_evicted || is_counted);
         is_to_run && (is_of_now || is_counted && is_unreplaced())
     };

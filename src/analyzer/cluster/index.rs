@@ -24,6 +24,8 @@ pub(super) struct Index<'a> {
     set_names: HashMap<Who<'a>, Vec<&'a str>>,
     workloads: BTreeMap<Who<'a>, &'a Workload>,
     pods: BTreeMap<Who<'a>, Vec<&'a Pod>>,
+    /// [`failed::unreplaced`] of each owner that has any.
+    unreplaced: HashMap<Who<'a>, Vec<&'a Pod>>,
     events: HashMap<(&'a str, &'a str, &'a str), Vec<&'a Event>>,
     preemptions: Vec<&'a Event>,
     claims: HashMap<(&'a str, &'a str), &'a Claim>,
@@ -51,6 +53,8 @@ impl<'a> Index<'a> {
         for own in pods.values_mut() {
             own.sort_by_key(|pod| &pod.name);
         }
+        let unreplaced = pods.iter().map(|(who, pods)| (*who, failed::unreplaced(pods)));
+        let unreplaced = unreplaced.filter(|(_, lost)| !lost.is_empty()).collect();
         let is_preemption = |event: &&Event| {
             let is_recent = event.last_at.is_some_and(|at| since(now, at) <= RECENT);
             event.reason == "Preempted" && is_recent
@@ -68,6 +72,7 @@ impl<'a> Index<'a> {
             set_names: sets::names(reading),
             workloads,
             pods,
+            unreplaced,
             events,
             preemptions: cluster.events.iter().map(|e| &**e).filter(is_preemption).collect(),
             claims: cluster.claims.iter().map(|c| ((&*c.namespace, &*c.name), &**c)).collect(),
@@ -95,6 +100,10 @@ impl<'a> Index<'a> {
 
     pub(super) fn set_names(&self, who: Who<'a>) -> &[&'a str] {
         self.set_names.get(&who).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn unreplaced(&self, who: Who<'a>) -> &[&'a Pod] {
+        self.unreplaced.get(&who).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn workloads(&self) -> impl Iterator<Item = (Who<'a>, &'a Workload)> {
@@ -126,7 +135,7 @@ impl<'a> Index<'a> {
             _ if !self.set_names(who).is_empty() => Some((0, 0)),
             _ => {
                 let live: Vec<&Pod> = self.running(who).filter(|p| p.delete_by.is_none()).collect();
-                let desired = live.len() + failed::unreplaced(self.pods(who)).len();
+                let desired = live.len() + self.unreplaced(who).len();
                 let desired = u32::try_from(desired).ok().filter(|desired| *desired > 0)?;
                 Some((ready(&live).ok()?, desired))
             }

@@ -8,7 +8,7 @@ use super::sets::itself;
 use super::symptom::Who;
 use super::workloads::not_ready;
 use super::{EXPLAINS, RECENT};
-use crate::domain::cluster::{Event, Workload};
+use crate::domain::cluster::Workload;
 use crate::domain::time::{Time, since};
 
 /// What was found of each pod, by namespace and name.
@@ -48,14 +48,12 @@ pub(super) fn refusal<'a>(
     owner: Who<'a>,
     begin: Option<Time>,
 ) -> Option<(String, Time)> {
-    let newest = |is_it: &dyn Fn(&Event) -> bool| {
-        let events = index.events(owner).iter().copied();
-        events.filter(|event| is_it(event)).max_by_key(|event| event.last_at)
-    };
-    let event = newest(&|event| event.is_warning && event.reason.starts_with("Failed"))?;
+    let refusals = index.events(owner).iter().copied();
+    let refusals = refusals.filter(|event| event.is_warning && event.reason.starts_with("Failed"));
+    let event = refusals.max_by_key(|event| event.last_at)?;
     let at = event.last_at?;
     let age = since(index.now, at);
-    let made = newest(&|event| event.reason == "SuccessfulCreate").and_then(|made| made.last_at);
+    let made = index.pods(owner).iter().filter_map(|pod| pod.created_at).max();
     let lasts = begin.is_none_or(|begin| at >= begin) && made.is_none_or(|made| made < at);
     let explains = age <= EXPLAINS || age <= RECENT && lasts;
     explains.then(|| (joined(&[&event.reason, &event.message], ": "), at))

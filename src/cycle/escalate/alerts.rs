@@ -41,8 +41,11 @@ pub(super) fn wanted(
         unconfirmed_since.insert(alert.fingerprint.clone(), began);
     }
     let lasts = |alert: &Alert| {
+        // The webhook of an alert that joins a group comes up to a group_interval after the list has it.
+        let is_on_its_way = alert.no_evidence == Some(NoEvidence::MutingUnknown);
+        let patience = if is_on_its_way { settings.confirm_within } else { Duration::ZERO };
         let began = unconfirmed_since.get(&alert.fingerprint);
-        began.is_some_and(|at| since(snapshot.at, *at) > interval * INTERVALS)
+        began.is_some_and(|at| since(snapshot.at, *at) > patience.max(interval * INTERVALS))
     };
     let critical = alerts.iter().filter(|alert| alert.severity == Severity::Critical);
     let of_one = critical.filter_map(|alert| match (alert.class, &alert.no_evidence) {
@@ -71,7 +74,7 @@ pub(super) fn wanted(
             // One that cleared long ago and is only unconfirmed since Alertmanager restarted is no news.
             let fresh = age(alert) <= interval * INTERVALS;
             let stands = match why {
-                None | Some(NoEvidence::MutingUnknown) => true,
+                None | Some(NoEvidence::MutingUnknown | NoEvidence::RouteUnknown(_)) => true,
                 Some(NoEvidence::ListUnread | NoEvidence::ListYoung) => {
                     fresh || is_active(alert)
                 }
@@ -92,8 +95,12 @@ fn unconfirmed(alert: &Alert) -> Option<&'static str> {
     match alert.no_evidence {
         Some(NoEvidence::MutingUnknown) => Some(
             "critical alert that a time interval may mute: this Alertmanager does not say so (0.28 and later do) and no \
-             authenticated webhook brought it, so that nothing is done about it. Send this receiver's webhook here with \
-             alertmanager.webhook_token, or upgrade Alertmanager",
+             authenticated webhook brought it, so that nothing is done about it. Look whether it is muted; send the webhook of \
+             its route here with alertmanager.webhook_token, or upgrade Alertmanager",
+        ),
+        Some(NoEvidence::RouteUnknown(_)) => Some(
+            "critical alert that a time interval mutes on one of its routes and not on another, so that nothing is done about \
+             it. Set alertmanager.receiver to the receiver that leads here: then only its routes count",
         ),
         Some(NoEvidence::ListUnread) => Some(
             "critical alert that cannot be confirmed, because Alertmanager's list (alertmanager.url) cannot be read, so that \

@@ -175,7 +175,13 @@ async fn all_kinds_in_all_namespaces_are_eleven_lists_in_pages_under_our_own_nam
     for asked in server.asked() {
         assert_eq!(asked.agent, concat!("mape-k/", env!("CARGO_PKG_VERSION")));
         assert_eq!(asked.authorization, "Bearer token-of-the-tests");
-        let of_events = Some(["type!=Normal", "type=Normal,reason=Preempted"]);
+        let of_events = Some([
+            "type!=Normal",
+            "type=Normal,reason=Preempted",
+            "type=Normal,reason=TriggeredScaleUp",
+            "type=Normal,reason=NotTriggerScaleUp",
+            "type=Normal,reason=Nominated",
+        ]);
         let selectors = of_events.filter(|_| asked.path.ends_with("/events"));
         match selectors {
             Some(either) => assert!(either.contains(&asked.selector().expect("a selector"))),

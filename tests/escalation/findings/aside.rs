@@ -74,7 +74,13 @@ fn w05_a_static_pod_beside_its_like_is_no_mere_warning() {
     let failed = mirror(one_shot("web-n1"));
     let other =
         labelled(mirror(pod("web-n2", "Running", None, &[container("c", true, running(500))])));
-    assert_eq!(worst(&[failed, other]), (false, FindingSeverity::High));
+    assert_eq!(worst(&[failed, other.clone()]), (false, FindingSeverity::High));
+    // Members that nobody owns, static or not, are the service together.
+    for member in ["web-n1", "web-a"] {
+        let mut lost = one_shot(member);
+        lost["spec"]["restartPolicy"] = json!("Always");
+        assert_eq!(worst(&[lost, other.clone()]), (true, FindingSeverity::Critical), "{member}");
+    }
 }
 
 #[test]

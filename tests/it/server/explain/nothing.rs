@@ -45,8 +45,8 @@ async fn what_is_active_is_for_information_only() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because the one active violation does not count: it is for information only, or
-      not ours.
+      Nothing was done because the one active violation does not count: it is for information only,
+      not confirmed, or not ours.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended healthy after
