@@ -193,10 +193,15 @@ fn held_back(
         return held(why.clone());
     }
     let settings = input.routing.settings;
-    let ours = |route: &&AlertRoute| settings.receiver.as_ref() == Some(&route.receiver);
+    let ours = |route: &&AlertRoute| match &settings.receiver {
+        Some(receiver) => *receiver == route.receiver,
+        None => {
+            settings.webhook_token.is_some() && input.learnt_receivers.contains(&route.receiver)
+        }
+    };
     let mut routes: Vec<&AlertRoute> = entry.routes.iter().filter(ours).collect();
-    // One open route to the configured receiver is enough. Names learnt from payloads prove nothing, since a sender makes
-    // them up: without the key, every muted route holds the alert back.
+    // One open route to our receiver is enough. Names learnt from payloads of anybody prove nothing, since a sender makes
+    // them up: without the key and without a token, every muted route holds the alert back.
     let known = !routes.is_empty();
     if !known {
         routes = entry.routes.iter().collect();

@@ -187,9 +187,19 @@ async fn w01_a_payload_that_names_a_receiver_opens_no_muted_alert() {
     world.start().await;
     world.cycles(1).await;
     world.deliver_as("people", "firing", &[]).await;
-    is_held(&world, "muted by time interval weekend").await;
+    world
+        .until("it is shown with the reason", async || {
+            why(&world, "ValidationSlow")
+                .await
+                .is_some_and(|why| why.contains("weekend on one of its routes"))
+        })
+        .await;
+    // Nothing tells which of the routes leads here, so that a person is to look.
+    world.until("a person hears of it", async || world.is_open("unconfirmed_alert").await).await;
+    assert!(world.changes().is_empty());
     world.alertmanager.state().muted_by.clear();
     acts(&world).await;
+    world.until("it is confirmed", async || !world.is_open("unconfirmed_alert").await).await;
     world.stop().await;
 }
 

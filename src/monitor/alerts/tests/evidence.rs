@@ -39,7 +39,11 @@ fn w01_what_alertmanager_holds_back_is_no_evidence_and_says_why() {
         let held = world.one(inbox, Ok(&listing(20, std::slice::from_ref(&one_open))));
         assert_eq!(held.state, AlertState::HeldBack, "a learnt name opens no way");
         let said = held.no_evidence.expect("a reason").to_string();
-        assert!(said.contains("set alertmanager.receiver"), "{said}");
+        assert!(said.contains("alertmanager.receiver does not say"), "{said}");
+        world.settings.webhook_token = Some(Secret::new("of the tests".to_owned()));
+        let seen = world.one(inbox, Ok(&listing(35, std::slice::from_ref(&one_open))));
+        assert_eq!(seen.state, AlertState::Firing, "whoever sent that name has the token");
+        world.settings.webhook_token = None;
         world.settings.receiver = Some("mape-k".to_owned());
         let seen = world.one(inbox, Ok(&listing(50, &[one_open])));
         assert_eq!(seen.state, AlertState::Firing);
