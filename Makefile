@@ -58,7 +58,7 @@ simulate: compiler ## The loop under simulated time, SEEDS (60) times HOURS (6),
 	$(if $(SEED),,CRASHES=$(CRASHES) \
 		cargo test --locked --profile $(SIM_PROFILE) --test sim a_crash_at_any_await -- --nocapture)
 
-nightly: compiler python ## The long forms of tests, simulation and API check, one after the other; about two hours
+nightly: compiler python ## The long forms of tests, simulation and API check, one after the other; takes hours
 	./scripts/fetch-tools.sh
 	MAPE_K_LONG=1 cargo test --locked --test it -- end_to_end::
 	$(MAKE) simulate SEEDS=300 HOURS=24 CRASHES=600 SIM_PROFILE=sim
