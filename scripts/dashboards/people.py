@@ -153,7 +153,7 @@ def people():
         series(
             "Unknown errors of Slack per hour",
             "Refusals by Slack with an error that mape-k does not know; the log names each once.\n\nAbove 0: the"
-            " message was told in the other channel or waits in a file. Look the error up (docs/SLACK.md).",
+            " message went to the other channel or waits in a file. Look the error up (docs/SLACK.md).",
             Query(per_hour("mape_k_slack_unknown_errors_total"), "unknown"),
             unit="none",
         ),
