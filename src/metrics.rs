@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use prometheus::{Registry, TextEncoder};
 
-use crate::domain::action::ActionKind;
 use crate::domain::analysis::Analysis;
 use crate::domain::cluster::{Kind, UnreadObject, WordKind};
 use crate::domain::cycle::{CycleReport, Trigger, Verdict};
@@ -29,8 +28,8 @@ use crate::domain::time::Time;
 use crate::domain::view::LoopView;
 use family::Families;
 use labels::{
-    AlertOutcome, Call, CallStatus, CauseLabel, ExecutionResult, IntakeRejection, Label,
-    NotificationResult, StoreOperation, WakeReason, WebhookStatus,
+    ActionLabel, AlertOutcome, Call, CallStatus, CauseLabel, ExecutionResult, IntakeRejection,
+    Label, NotificationResult, StoreOperation, WakeReason, WebhookStatus,
 };
 use people::PeopleSeries;
 use series::{ActionSeries, IntakeSeries, LoopSeries, NotifySeries, SourceSeries};
@@ -135,16 +134,16 @@ impl Metrics {
     /// What verdicts have taught. Causes that only the configuration names share a series, by the weight of their runs.
     fn learned(&self, statistics: &[ActionStatistics]) {
         for cause in CauseLabel::ALL {
-            for action in ActionKind::ALL {
-                let of_both = statistics
-                    .iter()
-                    .filter(|s| CauseLabel::from(&s.cause) == *cause && s.action == action);
+            for action in ActionLabel::ALL {
+                let of_both = statistics.iter().filter(|s| {
+                    CauseLabel::from(&s.cause) == *cause && ActionLabel::from(s.action) == *action
+                });
                 let (runs, believed) = of_both.fold((0.0, 0.0), |(runs, believed), s| {
                     (runs + f64::from(s.runs), believed + f64::from(s.runs) * s.effectiveness)
                 });
                 let effectiveness = if runs > 0.0 { believed / runs } else { 1.0 };
-                self.action.remedy_runs.set(*cause, action, runs);
-                self.action.remedy_effectiveness.set(*cause, action, effectiveness);
+                self.action.remedy_runs.set(*cause, *action, runs);
+                self.action.remedy_effectiveness.set(*cause, *action, effectiveness);
             }
         }
     }
@@ -213,7 +212,7 @@ impl Metrics {
         };
         self.action.policy_executions.add(result, 1);
         for record in &execution.actions {
-            self.action.actions.add(record.action.kind(), record.state, 1);
+            self.action.actions.add(record.action.kind().into(), record.state, 1);
         }
     }
 

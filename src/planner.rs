@@ -31,7 +31,6 @@ pub use guardrails::Guardrails;
 pub use settings::{Settings, Strategy};
 
 use crate::domain::Cause;
-use crate::domain::action::Scope;
 use crate::domain::aftermath::Undone;
 use crate::domain::analysis::RootCause;
 use crate::domain::charter::CharterView;
@@ -44,6 +43,7 @@ use crate::domain::outcome::{ActionStatistics, Judging};
 use crate::domain::pause::Pause;
 use crate::domain::policy::Policy;
 use crate::domain::reading::RuleStatus;
+use crate::domain::target::Target;
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 
@@ -88,7 +88,7 @@ pub struct PlanInput<'a> {
     pub policies: &'a [Policy],
     pub judgings: &'a [Judging],
     /// Ground on which an execution ended without a known result.
-    pub blocked: &'a [Scope],
+    pub blocked: &'a [Target],
     /// Ground on which harm was undone lately.
     pub undone: &'a [Undone],
     pub charter: &'a CharterView,

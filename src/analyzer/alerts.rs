@@ -13,6 +13,7 @@ use crate::domain::alert::{Alert, AlertClass, AlertState, NoEvidence};
 use crate::domain::legible;
 use crate::domain::reading::{Snapshot, Source};
 use crate::domain::rule::ComponentFrom;
+use crate::domain::target::Systems;
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 
@@ -23,6 +24,7 @@ pub(super) fn observe(
     new_id: &mut dyn FnMut() -> Uuid,
 ) {
     let now = snapshot.at;
+    let systems = tracker.settings.systems.clone();
     let alerts = by_fingerprint(&snapshot.alerts.alerts);
     let rules = index(tracker, snapshot, changes, alerts.values().copied());
     for (fp, alert) in &alerts {
@@ -46,20 +48,20 @@ pub(super) fn observe(
             AlertState::HeldBack
                 if alert.no_evidence.as_ref().is_some_and(NoEvidence::may_be_muted) =>
             {
-                let described = || violation(alert, fp, now);
+                let described = || violation(alert, fp, now, &systems);
                 tracker.broken(fp, beginning(false, false), described, changes, new_id);
             }
             // It has not recovered: nothing that was done about it may be called a success.
             AlertState::HeldBack => tracker.drop_violation(fp, changes),
             AlertState::Clear => tracker.clear(fp, now, changes),
             AlertState::Firing => {
-                let described = || violation(alert, fp, now);
+                let described = || violation(alert, fp, now, &systems);
                 tracker.broken(fp, beginning(true, alert.onset), described, changes, new_id);
             }
             // What was seen clear opens again only when somebody can say so.
             AlertState::Unconfirmed if tracker.violations.get(fp).is_some_and(|t| !t.active) => {}
             AlertState::Unconfirmed => {
-                let described = || violation(alert, fp, now);
+                let described = || violation(alert, fp, now, &systems);
                 tracker.broken(fp, beginning(false, false), described, changes, new_id);
             }
         }
@@ -246,7 +248,7 @@ impl Tracker {
     }
 }
 
-fn violation(alert: &Alert, fp: &str, now: Time) -> Violation {
+fn violation(alert: &Alert, fp: &str, now: Time, systems: &Systems) -> Violation {
     Violation {
         id: Uuid::nil(),
         fingerprint: fp.to_owned(),
@@ -258,6 +260,7 @@ fn violation(alert: &Alert, fp: &str, now: Time) -> Violation {
         threshold: None,
         comparison: None,
         component: alert.component.clone(),
+        target: systems.target(alert.component.as_deref(), &alert.labels, alert.target.as_ref()),
         labels: alert.labels.clone(),
         description: if alert.description.is_empty() {
             format!("alert {} is firing", legible::name(&alert.name))

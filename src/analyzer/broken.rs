@@ -6,6 +6,7 @@ use crate::domain::Labels;
 use crate::domain::legible;
 use crate::domain::reading::{Point, Source};
 use crate::domain::rule::Rule;
+use crate::domain::target::Systems;
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 
@@ -15,6 +16,7 @@ pub(super) fn violation(
     point: &Point,
     fp: &str,
     now: Time,
+    systems: &Systems,
 ) -> Violation {
     let (comparison, threshold) = rule.limit();
     let component = rule.component.of(&point.labels);
@@ -29,6 +31,7 @@ pub(super) fn violation(
         threshold: Some(threshold),
         comparison: Some(comparison),
         description: description(rule, &point.labels, component.as_deref(), point.value),
+        target: systems.target(component.as_deref(), &point.labels, rule.target.as_ref()),
         component,
         labels: point.labels.clone(),
         cause: rule.cause.clone(),

@@ -9,6 +9,7 @@ use super::tracked::Tracked;
 use super::tracking::Tracker;
 use crate::domain::analysis::{Pattern, PatternKind};
 use crate::domain::rule::Severity;
+use crate::domain::target::{System, Target};
 use crate::domain::time::{Time, since};
 use crate::domain::violation::Violation;
 use crate::domain::{CHARTER, Cause};
@@ -31,6 +32,15 @@ pub(super) fn is_evidence(violation: &Violation) -> bool {
 
 fn evidence(tracker: &Tracker) -> impl Iterator<Item = (&String, &Tracked)> {
     tracker.violations.iter().filter(|(_, t)| t.active && is_evidence(&t.record.violation))
+}
+
+/// The shapes that four of the detectors look for are Charter's: what other systems show is `sustained` or nothing.
+fn of_charter(tracker: &Tracker) -> impl Iterator<Item = (&String, &Tracked)> {
+    evidence(tracker).filter(|(_, t)| is_of_charter(&t.record.violation))
+}
+
+pub(super) fn is_of_charter(violation: &Violation) -> bool {
+    violation.target.as_ref().is_some_and(|target| target.system() == System::Charter)
 }
 
 /// Distinct violations that began inside one window ending now. One that is found to flap meanwhile is none.
@@ -62,6 +72,7 @@ fn temporal(tracker: &Tracker, now: Time) -> Option<Pattern> {
         hypothesis: "cascade failure in progress".to_owned(),
         cause: Cause::new(Cause::CASCADE_FAILURE),
         component: CHARTER.to_owned(),
+        target: Some(Target::Charter(None)),
         evidence: owned(found),
     })
 }
@@ -78,6 +89,7 @@ fn frequency(tracker: &Tracker, now: Time) -> Option<Pattern> {
         hypothesis: "system overload or health issue".to_owned(),
         cause: Cause::new(Cause::SYSTEM_OVERLOAD),
         component: CHARTER.to_owned(),
+        target: Some(Target::Charter(None)),
         evidence: owned(found),
     })
 }
@@ -88,7 +100,7 @@ fn spatial(tracker: &Tracker) -> Vec<Pattern> {
         return Vec::new();
     }
     let mut by_component: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (fp, tracked) in evidence(tracker) {
+    for (fp, tracked) in of_charter(tracker) {
         if let Some(component) = tracked.record.violation.component.as_deref() {
             by_component.entry(component).or_default().push(fp.clone());
         }
@@ -102,6 +114,7 @@ fn spatial(tracker: &Tracker) -> Vec<Pattern> {
             hypothesis: "policy misconfiguration".to_owned(),
             cause: Cause::new(Cause::POLICY_MISCONFIGURATION),
             component: component.to_owned(),
+            target: Some(Target::service(component)),
             evidence,
         })
         .collect()
@@ -112,12 +125,12 @@ fn causal(tracker: &Tracker) -> Option<Pattern> {
     if !settings.enabled {
         return None;
     }
-    let latency: Vec<&String> = evidence(tracker)
+    let latency: Vec<&String> = of_charter(tracker)
         .filter(|(_, t)| t.record.violation.rule == settings.latency)
         .map(|(fp, _)| fp)
         .collect();
     let mut failures: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
-    for (fp, tracked) in evidence(tracker) {
+    for (fp, tracked) in of_charter(tracker) {
         let violation = &tracked.record.violation;
         if violation.rule == settings.failure {
             let component = violation.component.as_deref().unwrap_or(CHARTER);
@@ -145,6 +158,7 @@ fn causal(tracker: &Tracker) -> Option<Pattern> {
         hypothesis: "high latency blocks enforcement".to_owned(),
         cause: Cause::new(Cause::VALIDATION_LATENCY),
         component: CHARTER.to_owned(),
+        target: Some(Target::Charter(None)),
         evidence: owned(found),
     })
 }
@@ -155,24 +169,27 @@ fn sustained(tracker: &Tracker) -> Vec<Pattern> {
         return Vec::new();
     }
     let oldest = tracker.scheduled.saturating_sub(settings.of as u64);
-    let mut found: BTreeMap<(Cause, &str), Vec<String>> = BTreeMap::new();
+    let mut found: BTreeMap<(Cause, &str, Option<Target>), Vec<String>> = BTreeMap::new();
     for (fp, tracked) in evidence(tracker) {
         let violation = &tracked.record.violation;
         let cycles = tracked.marks.iter().filter(|(n, _)| n.is_some_and(|n| n > oldest)).count();
         if cycles >= settings.cycles || violation.severity == Severity::Critical {
             let cause = violation.cause.clone().unwrap_or_else(Cause::unknown);
-            let component = violation.component.as_deref().unwrap_or(CHARTER);
-            found.entry((cause, component)).or_default().push(fp.clone());
+            let unnamed = if is_of_charter(violation) { CHARTER } else { &violation.rule };
+            let component = violation.component.as_deref().unwrap_or(unnamed);
+            let key = (cause, component, violation.target.clone());
+            found.entry(key).or_default().push(fp.clone());
         }
     }
     found
         .into_iter()
-        .map(|((cause, component), evidence)| Pattern {
+        .map(|((cause, component, target), evidence)| Pattern {
             kind: PatternKind::Sustained,
             confidence: settings.sensitivity,
             hypothesis: format!("{cause} persists at {component}"),
             cause,
             component: component.to_owned(),
+            target,
             evidence,
         })
         .collect()

@@ -8,6 +8,7 @@ use super::tracking::Tracker;
 use crate::domain::Cause;
 use crate::domain::analysis::{Pattern, PatternKind, RootCause};
 use crate::domain::rule::Severity;
+use crate::domain::target::Target;
 use crate::domain::time::{Time, since};
 
 /// Patterns of one cause and component together are one root cause. A pattern counts with the share of its evidence
@@ -16,24 +17,26 @@ use crate::domain::time::{Time, since};
 pub(super) fn root_causes(tracker: &Tracker, patterns: &[Pattern], now: Time) -> Vec<RootCause> {
     let onsets: HashMap<&str, bool> =
         tracker.onsets.iter().map(|o| (o.fingerprint.as_str(), o.names_cause)).collect();
-    let mut groups: BTreeMap<(Cause, String), Vec<(&Pattern, f64)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Cause, String, Option<Target>), Vec<(&Pattern, f64)>> =
+        BTreeMap::new();
     for pattern in patterns {
         let confidence = pattern.confidence * weight(tracker, &onsets, pattern);
         if confidence > 0.0 {
             groups
-                .entry((pattern.cause.clone(), pattern.component.clone()))
+                .entry((pattern.cause.clone(), pattern.component.clone(), pattern.target.clone()))
                 .or_default()
                 .push((pattern, confidence));
         }
     }
     groups
         .into_iter()
-        .map(|((cause, component), members)| {
+        .map(|((cause, component, target), members)| {
             let evidence: BTreeSet<String> =
                 members.iter().flat_map(|(p, _)| p.evidence.iter().cloned()).collect();
             RootCause {
                 cause,
                 component,
+                target,
                 confidence: members.iter().map(|(_, c)| *c).fold(0.0, f64::max),
                 patterns: members.iter().map(|(p, _)| p.kind).collect(),
                 occurrences: occurrences(tracker, &evidence, now),

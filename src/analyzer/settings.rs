@@ -1,10 +1,12 @@
 //! The `analyze` section of the configuration with its defaults, and loop.md's fixed times of tracking.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::domain::speed::divided;
+use crate::domain::target::Systems;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -32,11 +34,14 @@ pub struct Settings {
     /// Occurrences behind a cause are counted within the larger of this and four intervals (loop.md; not a key).
     #[serde(skip)]
     pub occurrence_window: Duration,
+    /// Which components are whose, by the whole configuration.
+    #[serde(skip)]
+    pub systems: Arc<Systems>,
 }
 
 divided!(Settings {
     algorithms, flapping, interval, poll_interval, forget_after, missing_after, never_seen_after, occurrence_window,
-} unchanged { pattern_history_limit, min_coverage });
+} unchanged { pattern_history_limit, min_coverage, systems });
 
 impl Settings {
     /// A sample older than this says nothing about the present.
@@ -59,6 +64,7 @@ impl Default for Settings {
             missing_after: Duration::from_secs(300),
             never_seen_after: Duration::from_secs(600),
             occurrence_window: Duration::from_secs(300),
+            systems: Arc::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::broken;
 use super::coverage::{RuleMemory, Weighed};
+use super::detectors::is_of_charter;
 use super::fleet::Components;
 use super::series::CausalSeries;
 use super::settings::Settings;
@@ -28,6 +29,7 @@ pub struct Onset {
     pub fingerprint: String,
     /// It names a cause; such evidence works through `sustained` alone.
     pub names_cause: bool,
+    /// It is Charter's and counts there.
     pub counts: bool,
 }
 
@@ -71,7 +73,11 @@ impl Tracker {
     pub fn new(settings: Settings, started_at: Time, stored: Vec<TrackedViolation>) -> Self {
         let violations = stored
             .into_iter()
-            .map(|record| {
+            .map(|mut record| {
+                let violation = &mut record.violation;
+                let component = violation.component.as_deref();
+                // Which systems there are may have changed; what its rule says of it is read with its series.
+                violation.target = settings.systems.target(component, &violation.labels, None);
                 let fp = record.violation.fingerprint.clone();
                 (fp, Tracked::restored(record, started_at))
             })
@@ -198,6 +204,7 @@ impl Tracker {
         let Weighed { status, fresh, stale } =
             memory.observe(reading, now, self.started_at, &self.settings);
         let (comparison, threshold) = rule.limit();
+        let systems = self.settings.systems.clone();
         for (fp, point) in &fresh {
             if status.good {
                 self.trends.read(rule, fp, point, now, scheduled);
@@ -208,7 +215,7 @@ impl Tracker {
                     .last_clear(fp)
                     .is_some_and(|at| since(now, at) <= self.settings.interval * 3);
                 let beginning = Beginning { now, good: true, onset };
-                let described = || broken::violation(source, rule, point, fp, now);
+                let described = || broken::violation(source, rule, point, fp, now, &systems);
                 self.broken(fp, beginning, described, changes, new_id);
             } else if status.good {
                 memory.clear(fp, now);
@@ -411,7 +418,7 @@ impl Onset {
             at,
             fingerprint: violation.fingerprint.clone(),
             names_cause: violation.names_cause(),
-            counts: violation.counts() && !violation.flapping,
+            counts: violation.counts() && !violation.flapping && is_of_charter(violation),
         }
     }
 }

@@ -181,7 +181,7 @@ enum MeasureEntry<'a> {
 
 impl<'a> From<&'a Rule> for RuleEntry<'a> {
     fn from(rule: &'a Rule) -> Self {
-        let Rule { name, measure, severity, component, cause } = rule;
+        let Rule { name, measure, severity, component, target: _, cause } = rule;
         Self {
             name,
             measure: MeasureEntry::from(measure),

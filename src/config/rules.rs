@@ -82,6 +82,7 @@ fn rule(
     let mut names_cause = None;
     section.optional("cause", &mut names_cause, cause);
     Some(Arc::new(Rule {
+        target: None,
         name: name?,
         measure: measure?,
         severity: level,

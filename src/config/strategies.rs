@@ -8,6 +8,7 @@ use super::duration;
 use super::reader::{Item, Section};
 use super::tree::Value;
 use super::values::{self, boolean, count, number_above_zero, one_of, text};
+use crate::domain::action::spec::ActionSpec;
 use crate::domain::action::{ActionKind, RebalanceStrategy};
 use crate::domain::{Cause, legible};
 use crate::planner::Strategy;
@@ -117,20 +118,7 @@ fn check_parameters(section: &Section<'_>, action: ActionKind) {
         "strategy",
         "settings",
     ];
-    let (accepted, needed): (&[&str], &[&str]) = match action {
-        ActionKind::ScaleUp | ActionKind::ScaleDown => (&["replicas"], &[]),
-        ActionKind::RestartService => (&["service", "graceful"], &[]),
-        ActionKind::ApplyPolicy => (&["policy_set"], &["policy_set"]),
-        ActionKind::BypassValidation => {
-            (&["validation_type", "duration_seconds"], &["validation_type", "duration_seconds"])
-        }
-        ActionKind::ThrottleRequests => {
-            (&["rate_limit", "duration_seconds"], &["duration_seconds"])
-        }
-        ActionKind::ActivateEmergencyOverride => (&["duration_seconds"], &["duration_seconds"]),
-        ActionKind::RebalanceLoad => (&["strategy"], &["strategy"]),
-        ActionKind::UpdateConfiguration => (&["settings"], &["settings"]),
-    };
+    let ActionSpec { parameters: accepted, required: needed, .. } = action.spec();
     for key in ALL.into_iter().filter(|key| section.is_given(key) && !accepted.contains(key)) {
         let takes = accepted.join(", ");
         section.error(key, format!("not a parameter of {action}; accepted: {takes}"));

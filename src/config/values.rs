@@ -218,7 +218,10 @@ pub(super) fn action(value: &Value) -> Result<ActionKind, Accepted> {
 }
 
 pub(super) fn action_named(name: &str) -> Result<ActionKind, Accepted> {
-    name.parse().map_err(|_| ActionKind::ALL.map(ActionKind::as_str).join(", "))
+    name.parse().map_err(|_| {
+        let names: Vec<&str> = ActionKind::ALL.iter().map(ActionKind::as_str).collect();
+        format!("{}, hook/<name of a hook>", names.join(", "))
+    })
 }
 
 pub(super) fn severity(value: &Value) -> Result<Severity, Accepted> {

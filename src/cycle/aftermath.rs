@@ -153,7 +153,7 @@ impl Cycle {
                         let detail = format!("its undo was begun and its end is not known: {why}");
                         self.memory.unresolved.push(temporary::wanted(&execution, detail));
                     }
-                    recalled.blocked.extend(execution.actions.iter().map(|a| a.action.scope()));
+                    recalled.blocked.extend(execution.actions.iter().map(|a| a.action.target()));
                     recalled.executions.insert(id, execution);
                 }
                 Some(why) => {
@@ -209,7 +209,7 @@ impl Cycle {
             if record.state == ActionState::Undone {
                 let settle = self.config.execute.settle(record.action.kind());
                 recalled.aftermath.undone.push(Undone {
-                    scope: record.action.scope(),
+                    target: record.action.target(),
                     at: now,
                     settled_at: after(now, settle),
                 });

@@ -336,7 +336,7 @@ pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {
     evidence.extend(
         active
             .iter()
-            .filter(|v| v.counts() && judging.scope.covers(v.component.as_deref()))
+            .filter(|v| v.counts() && v.lies_on(&judging.target))
             .map(|v| v.fingerprint.clone()),
     );
     Some(Wanted {

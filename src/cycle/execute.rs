@@ -16,13 +16,14 @@ use super::resolve::has_undo_failed;
 use super::temporary;
 use crate::clock::Clock;
 use crate::domain::Cause;
-use crate::domain::action::{Action, Scope};
+use crate::domain::action::Action;
 use crate::domain::cycle::Hold;
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::incident::{Attempt, Incident};
 use crate::domain::ledger::Ledger;
 use crate::domain::outcome::Judging;
 use crate::domain::policy::Policy;
+use crate::domain::target::Target;
 use crate::domain::temporary::Temporary;
 use crate::domain::time::{Time, after, since};
 use crate::domain::violation::Violation;
@@ -211,9 +212,9 @@ impl Cycle {
             .unwrap_or(settings.settle_default);
         // Until the result is known the settle time is counted from the latest moment the policy may end at.
         let settled_at = after(now, settings.policy_timeout + settle);
-        let scope = policy.actions.first().map_or(Scope::Charter, Action::scope);
+        let target = policy.actions.first().map_or(Target::Charter(None), Action::target);
         let counted: Vec<&Violation> =
-            active.iter().filter(|v| v.counts() && scope.covers(v.component.as_deref())).collect();
+            active.iter().filter(|v| v.counts() && v.lies_on(&target)).collect();
         let evidence: BTreeSet<&str> = policy.evidence.iter().map(String::as_str).collect();
         let witness = counted
             .iter()
@@ -237,7 +238,7 @@ impl Cycle {
             expected_replicas: policy.actions.iter().rev().find_map(size_of).or(size),
             first_look: None,
             clear_at: None,
-            scope,
+            target,
             measured: BTreeSet::new(),
             yardstick: None,
             first_values: BTreeMap::new(),

@@ -161,7 +161,7 @@ impl Cycle {
                 violations_before: judging.before.len(),
                 violations_after: ruling.violations_after,
                 judged_at: seen.snapshot.at,
-                scope: judging.scope.clone(),
+                target: judging.target.clone(),
                 settled_at: judging.settled_at,
                 reason: ruling.reason.clone(),
                 time_to_effect_seconds: effect

@@ -65,7 +65,7 @@ impl Cycle {
             execution_id,
             at: now,
             action: action.kind(),
-            target: action.scope().component().to_owned(),
+            target: action.target(),
             cause: policy.cause.clone(),
             end: End::Open,
         }));

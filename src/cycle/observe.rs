@@ -167,13 +167,13 @@ impl Cycle {
         let mut baselines: Vec<CounterBaseline> = judgings
             .iter()
             .filter(|j| j.settled_at <= now)
-            .map(|j| CounterBaseline { scope: j.scope.clone(), settled_at: j.settled_at })
+            .map(|j| CounterBaseline { target: j.target.clone(), settled_at: j.settled_at })
             .collect();
         let judged = self.knowledge.page::<Outcome>(None, None, RECENT_OUTCOMES).await?;
         for outcome in judged.items {
             if since(now, outcome.settled_at) < longest {
                 baselines.push(CounterBaseline {
-                    scope: outcome.scope.clone(),
+                    target: outcome.target.clone(),
                     settled_at: outcome.settled_at,
                 });
             }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::ledger::LEDGER;
-use crate::domain::action::Scope;
 use crate::domain::aftermath::Aftermath;
 use crate::domain::alert::InboxAlert;
 use crate::domain::escalation::{Escalation, EscalationReason};
@@ -16,6 +15,7 @@ use crate::domain::natural::Natural;
 use crate::domain::outcome::{ActionStatistics, Judging};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
+use crate::domain::target::Target;
 use crate::domain::temporary::Temporary;
 use crate::domain::time::Time;
 use crate::knowledge::{Fact, Knowledge, StoreError};
@@ -43,7 +43,7 @@ pub(super) struct Recalled {
     pub statistics: Vec<ActionStatistics>,
     pub escalations: Vec<Escalation>,
     /// Ground on which an execution ended without a known result.
-    pub blocked: Vec<Scope>,
+    pub blocked: Vec<Target>,
     pub surplus: Option<Surplus>,
     pub pause: Option<Pause>,
     pub ledger: Ledger,
@@ -128,10 +128,10 @@ pub(super) fn execution_of(record: &Escalation) -> Option<Uuid> {
 }
 
 /// The ground of every open `outcome_unknown` that names an execution.
-pub(super) fn blocked(executions: &BTreeMap<Uuid, Execution>, open: &[Escalation]) -> Vec<Scope> {
+pub(super) fn blocked(executions: &BTreeMap<Uuid, Execution>, open: &[Escalation]) -> Vec<Target> {
     let named: BTreeSet<Uuid> = open.iter().filter_map(execution_of).collect();
     let executions = named.iter().filter_map(|id| executions.get(id));
-    executions.flat_map(Execution::unknown_actions).map(|a| a.action.scope()).collect()
+    executions.flat_map(Execution::unknown_actions).map(|a| a.action.target()).collect()
 }
 
 /// At least one action is in effect, so far as is known.

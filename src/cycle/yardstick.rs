@@ -2,11 +2,11 @@
 
 use super::Cycle;
 use crate::domain::CHARTER;
-use crate::domain::action::Scope;
 use crate::domain::ledger::{End, Ledger};
 use crate::domain::outcome::Judging;
 use crate::domain::reading::Source;
 use crate::domain::rule::{Measure, Rule};
+use crate::domain::target::Target;
 use crate::domain::time::{Time, since};
 use crate::domain::verification::{Control, Score, Unscored, Yardstick};
 use crate::domain::violation::Violation;
@@ -33,7 +33,7 @@ impl Cycle {
         let touched: Vec<Time> =
             ledger.entries.iter().filter(|e| e.end != End::Unsent).map(|e| e.at).collect();
         judging.yardstick =
-            witness.map(|witness| match self.scored(witness, settle, &touched, &judging.scope) {
+            witness.map(|witness| match self.scored(witness, settle, &touched, &judging.target) {
                 Ok(score) => Yardstick::Scored(score),
                 Err(why) => Yardstick::Unscored(why),
             });
@@ -45,7 +45,7 @@ impl Cycle {
         witness: &Violation,
         settle: std::time::Duration,
         touched: &[Time],
-        scope: &Scope,
+        target: &Target,
     ) -> Result<Score, Unscored> {
         if witness.source == Source::Alertmanager {
             return Err(Unscored::Alert);
@@ -72,8 +72,8 @@ impl Cycle {
             touched,
         };
         let mut kept = score(&witness.fingerprint, &past).ok_or(Unscored::Unread)?;
-        if *scope != Scope::Charter {
-            kept.control = self.control(&witness.rule, scope);
+        if *target != Target::Charter(None) {
+            kept.control = self.control(&witness.rule, target);
         }
         Ok(kept)
     }
@@ -87,12 +87,12 @@ impl Cycle {
         self.rule_named(rule).is_some_and(|r| matches!(r.measure, Measure::Condition { .. }))
     }
 
-    fn control(&self, rule: &str, scope: &Scope) -> Vec<Control> {
+    fn control(&self, rule: &str, target: &Target) -> Vec<Control> {
         let others = self.tracker.trends_of(rule).into_iter();
         let controls = others.filter_map(|(fp, trend)| {
             let component = trend.component.clone().filter(|c| c != CHARTER)?;
             // What cannot be read now says nothing of the level before.
-            if scope.covers(Some(&component)) || self.tracker.read_now(fp).is_none() {
+            if target.covers(Some(&component)) || self.tracker.read_now(fp).is_none() {
                 return None;
             }
             let recent: Vec<(Time, f64)> = trend.readings.iter().copied().collect();

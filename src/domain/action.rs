@@ -1,21 +1,79 @@
-//! The nine actions, their parameters as Charter reads them, their risk, cost and reach.
+//! What can be done, its parameters, and the table of actions ([`spec`]) that planner, guards, configuration and
+//! documentation read.
 
+pub mod spec;
+
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use arrayvec::ArrayString;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
-use utoipa::ToSchema;
+use strum::{Display, IntoStaticStr};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
-use super::CHARTER;
+use super::target::{System, Target};
+use spec::{ActionSpec, Undo};
 
-/// What can be done to Charter.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-#[derive(Display, EnumString, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+/// The name of a hook with what marks it as one: `hook/restart-cart`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HookName(ArrayString<{ HookName::PREFIX.len() + HookName::MAX }>);
+
+impl HookName {
+    const PREFIX: &str = "hook/";
+    /// So that an action's name stays a plain value that is copied, like those of the table.
+    pub const MAX: usize = 40;
+
+    /// `None`: longer than [`HookName::MAX`], empty, or with other characters than `a-z`, `0-9`, `-` and `_`.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
+        if name.is_empty() || name.len() > Self::MAX || !name.bytes().all(plain) {
+            return None;
+        }
+        let mut text = ArrayString::from(Self::PREFIX).ok()?;
+        text.try_push_str(name).ok()?;
+        Some(Self(text))
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0[Self::PREFIX.len()..]
+    }
+}
+
+impl fmt::Display for HookName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for HookName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for HookName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::new(&text).ok_or_else(|| D::Error::custom(format!("{text} is no name of a hook")))
+    }
+}
+
+impl PartialSchema for HookName {
+    fn schema() -> RefOr<Schema> {
+        String::schema()
+    }
+}
+
+impl ToSchema for HookName {}
+
+/// An action by name: one of the table, or a hook of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ActionKind {
     ScaleUp,
     ScaleDown,
@@ -26,75 +84,114 @@ pub enum ActionKind {
     ActivateEmergencyOverride,
     RebalanceLoad,
     UpdateConfiguration,
+    Hook(HookName),
 }
 
 impl ActionKind {
-    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
+    /// Those of the table that have a name of their own.
+    pub const ALL: [Self; 9] = [
+        Self::ScaleUp,
+        Self::ScaleDown,
+        Self::RestartService,
+        Self::ApplyPolicy,
+        Self::BypassValidation,
+        Self::ThrottleRequests,
+        Self::ActivateEmergencyOverride,
+        Self::RebalanceLoad,
+        Self::UpdateConfiguration,
+    ];
 
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Hook(hook) => &hook.0,
+            kind => kind.spec().name,
+        }
+    }
+
+    /// Who carries it out.
+    #[must_use]
+    pub fn system(self) -> System {
+        self.spec().system
     }
 
     /// How long an action takes to show what it does, when the configuration says nothing else (`execute.settle`).
     #[must_use]
     pub fn default_settle(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::ApplyPolicy
-            | Self::UpdateConfiguration
-            | Self::ThrottleRequests
-            | Self::BypassValidation
-            | Self::ActivateEmergencyOverride => 60,
-            Self::RestartService => 120,
-            Self::RebalanceLoad | Self::ScaleUp => 180,
-            Self::ScaleDown => 300,
-        })
+        self.spec().settle
     }
 
-    /// Can what it did be taken back?
+    /// Can what it did be undone?
     #[must_use]
     pub fn is_reversible(self) -> bool {
-        self != Self::RestartService
+        self.spec().undo != Undo::Never
     }
 
     /// It ends by itself, and widens what Charter lets pass meanwhile.
     #[must_use]
     pub fn is_override(self) -> bool {
-        matches!(self, Self::BypassValidation | Self::ActivateEmergencyOverride)
+        self.spec().is_override
     }
 
     /// The action that undoes it by doing the opposite.
     #[must_use]
     pub fn opposite(self) -> Option<Self> {
-        match self {
-            Self::ScaleUp => Some(Self::ScaleDown),
-            Self::ScaleDown => Some(Self::ScaleUp),
-            Self::RestartService
-            | Self::ApplyPolicy
-            | Self::BypassValidation
-            | Self::ThrottleRequests
-            | Self::ActivateEmergencyOverride
-            | Self::RebalanceLoad
-            | Self::UpdateConfiguration => None,
-        }
+        self.spec().opposite
     }
 
     /// What the action costs when the configuration says nothing else (`plan.cost_model`).
     #[must_use]
     pub fn default_cost(self) -> f64 {
-        match self {
-            Self::ScaleDown => 0.05,
-            Self::ScaleUp => 0.15,
-            Self::RestartService => 0.20,
-            Self::RebalanceLoad => 0.25,
-            Self::ApplyPolicy => 0.30,
-            Self::UpdateConfiguration => 0.35,
-            Self::ThrottleRequests => 0.40,
-            Self::ActivateEmergencyOverride => 0.60,
-            Self::BypassValidation => 0.70,
-        }
+        self.spec().cost
+    }
+
+    #[must_use]
+    pub fn spec(self) -> &'static ActionSpec {
+        spec::of(self)
     }
 }
+
+impl fmt::Display for ActionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no action has this name")]
+pub struct UnknownAction;
+
+impl FromStr for ActionKind {
+    type Err = UnknownAction;
+
+    fn from_str(text: &str) -> Result<Self, UnknownAction> {
+        if let Some(name) = text.strip_prefix(HookName::PREFIX) {
+            return HookName::new(name).map(Self::Hook).ok_or(UnknownAction);
+        }
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownAction)
+    }
+}
+
+impl Serialize for ActionKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ActionKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|_| D::Error::custom(format!("{text} is no action")))
+    }
+}
+
+impl PartialSchema for ActionKind {
+    fn schema() -> RefOr<Schema> {
+        String::schema()
+    }
+}
+
+impl ToSchema for ActionKind {}
 
 /// How much an action may spoil.
 #[derive(
@@ -126,7 +223,7 @@ pub enum RebalanceStrategy {
     LeastLoaded,
 }
 
-/// One change to Charter with its parameters: flat, tagged by `action`, exactly as Charter validates it.
+/// One change with its parameters: flat, tagged by `action`; those of Charter exactly as Charter validates them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
@@ -162,6 +259,12 @@ pub enum Action {
     UpdateConfiguration {
         settings: Map<String, Value>,
     },
+    Hook {
+        /// As `hooks` of the configuration names it.
+        hook: HookName,
+        target: Target,
+        risk: Risk,
+    },
 }
 
 impl Action {
@@ -177,20 +280,17 @@ impl Action {
             Self::ActivateEmergencyOverride { .. } => ActionKind::ActivateEmergencyOverride,
             Self::RebalanceLoad { .. } => ActionKind::RebalanceLoad,
             Self::UpdateConfiguration { .. } => ActionKind::UpdateConfiguration,
+            Self::Hook { hook, .. } => ActionKind::Hook(*hook),
         }
     }
 
     #[must_use]
     pub fn risk(&self) -> Risk {
         match self {
-            Self::ScaleUp { .. } | Self::ScaleDown { .. } | Self::RebalanceLoad { .. } => Risk::Low,
-            Self::ApplyPolicy { .. }
-            | Self::UpdateConfiguration { .. }
-            | Self::ThrottleRequests { .. }
-            | Self::RestartService { service: Some(_), .. } => Risk::Medium,
-            Self::RestartService { service: None, .. }
-            | Self::ActivateEmergencyOverride { .. }
-            | Self::BypassValidation { .. } => Risk::High,
+            // All of it at once.
+            Self::RestartService { service: None, .. } => Risk::High,
+            Self::Hook { risk, .. } => *risk,
+            action => action.kind().spec().risk,
         }
     }
 
@@ -208,22 +308,24 @@ impl Action {
             | Self::RestartService { .. }
             | Self::ApplyPolicy { .. }
             | Self::RebalanceLoad { .. }
-            | Self::UpdateConfiguration { .. } => None,
+            | Self::UpdateConfiguration { .. }
+            | Self::Hook { .. } => None,
         }
     }
 
-    /// The ground it changes: every action changes Charter as a whole except the restart of one named service.
+    /// What it changes: all of Charter, except the restart of one named service; of a hook what its configuration says.
     #[must_use]
-    pub fn scope(&self) -> Scope {
+    pub fn target(&self) -> Target {
         match self {
-            Self::RestartService { service: Some(service), .. } => Scope::Service(service.clone()),
-            _ => Scope::Charter,
+            Self::RestartService { service: Some(service), .. } => Target::service(service),
+            Self::Hook { target, .. } => target.clone(),
+            _ => Target::Charter(None),
         }
     }
 }
 
-impl std::fmt::Display for Action {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ScaleUp { replicas } | Self::ScaleDown { replicas } => {
                 write!(f, "{} to {replicas} replicas", self.kind())
@@ -248,43 +350,9 @@ impl std::fmt::Display for Action {
             Self::UpdateConfiguration { settings } => {
                 write!(f, "update_configuration of {} settings", settings.len())
             }
-        }
-    }
-}
-
-/// The ground an action touches and is judged on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    Charter,
-    Service(String),
-}
-
-impl Scope {
-    /// The component it stands for.
-    #[must_use]
-    pub fn component(&self) -> &str {
-        match self {
-            Self::Charter => CHARTER,
-            Self::Service(service) => service,
-        }
-    }
-
-    /// Does a violation of this component lie on this ground?
-    #[must_use]
-    pub fn covers(&self, component: Option<&str>) -> bool {
-        match self {
-            Self::Charter => true,
-            Self::Service(service) => component == Some(service.as_str()),
-        }
-    }
-
-    /// Two grounds that may not be worked on at once.
-    #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Charter, _) | (_, Self::Charter) => true,
-            (Self::Service(a), Self::Service(b)) => a == b,
+            Self::Hook { hook, target, .. } => {
+                write!(f, "hook {hook} on {}", target.component())
+            }
         }
     }
 }

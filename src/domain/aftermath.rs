@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::action::{ActionKind, Scope};
+use super::action::ActionKind;
+use super::target::Target;
 use super::{Cause, time::Time};
 
 /// One record in the store, written with the verdict itself.
@@ -49,7 +50,8 @@ pub struct Owed {
 /// An undo changes Charter as an action does: what is seen before it has settled is neither's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Undone {
-    pub scope: Scope,
+    #[serde(alias = "scope")]
+    pub target: Target,
     pub at: Time,
     pub settled_at: Time,
 }

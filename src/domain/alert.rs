@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::reading::ReadFailure;
 use super::rule::Severity;
+use super::target::TargetLabels;
 use super::{Cause, Labels, time::Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +181,8 @@ pub struct Alert {
     /// The rule it names (handler or label `rule`), if that rule exists.
     pub rule: Option<String>,
     pub component: Option<String>,
+    /// Which of its labels name the Kubernetes object that it is about.
+    pub target: Option<TargetLabels>,
     pub class: AlertClass,
     pub state: AlertState,
     /// Says why when it is unconfirmed or held back.

@@ -5,6 +5,7 @@ use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::target::Target;
 use super::{Cause, time::Time};
 
 /// The detector that saw it.
@@ -41,6 +42,9 @@ pub struct Pattern {
     pub cause: Cause,
     /// The component it points at; `charter` when it points at no single one.
     pub component: String,
+    /// `None`: nothing that we can change.
+    #[serde(default)]
+    pub target: Option<Target>,
     /// Fingerprints of the violations behind it.
     pub evidence: Vec<String>,
 }
@@ -50,6 +54,9 @@ pub struct Pattern {
 pub struct RootCause {
     pub cause: Cause,
     pub component: String,
+    /// What an action against it would have to change; `None`: nothing that we can change.
+    #[serde(default)]
+    pub target: Option<Target>,
     /// 0 to 1.
     pub confidence: f64,
     pub patterns: Vec<PatternKind>,

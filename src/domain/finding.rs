@@ -220,6 +220,7 @@ impl Finding {
             threshold: self.desired.map(f64::from),
             comparison: self.desired.map(|_| Comparison::Lt),
             component: Some(self.service.clone()),
+            target: None,
             labels,
             description: self.reason.clone(),
             cause: None,

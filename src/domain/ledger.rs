@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::action::ActionKind;
 use super::outcome::{Judging, OutcomeType};
+use super::target::Target;
 use super::{Cause, time::Time};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,8 +23,7 @@ pub struct Entry {
     pub execution_id: Uuid,
     pub at: Time,
     pub action: ActionKind,
-    /// The ground it changed: a service, or Charter as a whole.
-    pub target: String,
+    pub target: Target,
     pub cause: Cause,
     pub end: End,
 }

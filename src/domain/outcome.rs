@@ -7,7 +7,8 @@ use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::action::{ActionKind, Scope};
+use super::action::ActionKind;
+use super::target::Target;
 use super::verification::{Verification, Yardstick};
 use super::{Cause, time::Time};
 
@@ -50,7 +51,8 @@ pub struct Outcome {
     pub violations_after: usize,
     pub judged_at: Time,
     /// The ground it was judged on, and from when on samples counted.
-    pub scope: Scope,
+    #[serde(alias = "scope")]
+    pub target: Target,
     pub settled_at: Time,
     pub reason: String,
     /// From the action to the first good cycle in which everything was clear, when it was a success.
@@ -81,7 +83,8 @@ pub struct Judging {
     pub cause: Cause,
     pub component: String,
     pub actions: Vec<ActionKind>,
-    pub scope: Scope,
+    #[serde(alias = "scope")]
+    pub target: Target,
     /// Counted violations of the scope that were active at the intent.
     pub before: BTreeSet<String>,
     /// Rules that those violations belong to: their readings must be good for a verdict.

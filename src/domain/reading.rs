@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
-use super::action::Scope;
 use super::alert::AlertView;
 use super::rule::Rule;
+use super::target::Target;
 use super::{Labels, time::Time};
 
 /// One series of a rule's answer. NaN and infinities never get here: they are absent.
@@ -74,7 +74,7 @@ pub struct RuleReading {
 /// After an action a counter rule looks only at what came after settling, on the action's scope.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CounterBaseline {
-    pub scope: Scope,
+    pub target: Target,
     pub settled_at: Time,
 }
 

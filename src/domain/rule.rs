@@ -7,6 +7,7 @@ use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use super::speed::{Divide, divided};
+use super::target::TargetLabels;
 use super::{Cause, Labels};
 
 /// How bad it is.
@@ -165,10 +166,12 @@ pub struct Rule {
     pub measure: Measure,
     pub severity: Severity,
     pub component: ComponentFrom,
+    /// Which labels name the Kubernetes object that it is about.
+    pub target: Option<TargetLabels>,
     pub cause: Option<Cause>,
 }
 
-divided!(Rule { measure } unchanged { name, severity, component, cause });
+divided!(Rule { measure } unchanged { name, severity, component, target, cause });
 
 impl Rule {
     #[must_use]

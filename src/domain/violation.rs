@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::reading::Source;
 use super::rule::{Comparison, Severity};
+use super::target::Target;
 use super::{Cause, Labels, time::Time};
 
 /// Something that is wrong now.
@@ -27,6 +28,9 @@ pub struct Violation {
     pub threshold: Option<f64>,
     pub comparison: Option<Comparison>,
     pub component: Option<String>,
+    /// What an action would have to change to end it. `None`: nothing that we can change.
+    #[serde(default)]
+    pub target: Option<Target>,
     pub labels: Labels,
     pub description: String,
     pub cause: Option<Cause>,
@@ -50,6 +54,12 @@ impl Violation {
     #[must_use]
     pub fn counts(&self) -> bool {
         self.actionable && self.severity >= Severity::Warning
+    }
+
+    /// Would an action on this target change what is broken?
+    #[must_use]
+    pub fn lies_on(&self, target: &Target) -> bool {
+        self.target.as_ref().is_some_and(|own| target.contains(own))
     }
 
     /// It says itself what is wrong; such evidence works through `sustained` alone.

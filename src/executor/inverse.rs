@@ -30,7 +30,7 @@ pub fn inverse(record: &ActionRecord) -> Inverse {
                 None => Inverse::Impossible { why: "the size before it is not known" },
             }
         }
-        Action::RestartService { .. } => {
+        Action::RestartService { .. } | Action::Hook { .. } => {
             Inverse::Impossible { why: "a restart cannot be taken back" }
         }
         Action::ApplyPolicy { .. }

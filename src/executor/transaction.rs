@@ -101,12 +101,12 @@ impl Transaction<'_> {
                 .any(|record| record.state != ActionState::Applied)
                 .then_some("an earlier action failed"),
             ExecutionMode::BestEffort => {
-                let scope = rest[0].action.scope();
+                let target = rest[0].action.target();
                 earlier
                     .iter()
                     .any(|record| {
                         record.state == ActionState::Unknown
-                            && record.action.scope().overlaps(&scope)
+                            && record.action.target().overlaps(&target)
                     })
                     .then_some("what became of an earlier action on the same ground is not known")
             }
@@ -188,6 +188,7 @@ impl Transaction<'_> {
                     trace: Trace::Size { from, to: replicas },
                 })
             }
+            Action::Hook { .. } => Err("not sent: hooks are not called yet".to_owned()),
             Action::RestartService { service, graceful } => {
                 Ok(Step { change: Change::Restart { service, graceful }, trace: Trace::Nowhere })
             }

@@ -78,11 +78,8 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
         );
         return unknown(judging, reason);
     }
-    let counted: Vec<&Violation> = sight
-        .active
-        .iter()
-        .filter(|v| v.counts() && judging.scope.covers(v.component.as_deref()))
-        .collect();
+    let counted: Vec<&Violation> =
+        sight.active.iter().filter(|v| v.counts() && v.lies_on(&judging.target)).collect();
     if !counted.is_empty() {
         judging.clear_at = None;
     } else if blind_spot(&judging, &counted, sight, judging.applied_at).is_none()
@@ -118,7 +115,7 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
         }
         _ => {}
     }
-    let own_ground = |c: &&String| judging.scope.covers(Some(c.as_str())) || *c == CHARTER;
+    let own_ground = |c: &&String| judging.target.covers(Some(c.as_str())) || *c == CHARTER;
     if let Some(component) = touched(&judging, sight, judging.intent_at).iter().find(own_ground) {
         let reason = format!("something else was done at {component} meanwhile");
         return unknown(judging, reason);
@@ -184,7 +181,7 @@ fn newly_broken<'a>(
 fn touched(judging: &Judging, sight: &Sight<'_>, from: Time) -> BTreeSet<String> {
     let others = sight.sent.iter().filter(|e| e.end != End::Unsent && e.at > from);
     let others = others.filter(|e| e.execution_id != judging.execution_id);
-    others.map(|e| e.target.clone()).collect()
+    others.map(|e| e.target.component().to_owned()).collect()
 }
 
 /// A series behind the evidence that this cycle did not read: its violation may be gone, or only out of sight.

@@ -6,6 +6,7 @@
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::domain::Cause;
+use crate::domain::action::ActionKind;
 use crate::domain::cycle::{Hold, Impossibility, Ineligibility, Verdict};
 
 /// A label whose values are all known when the process starts.
@@ -147,6 +148,28 @@ pub enum CauseLabel {
     GiveBack,
     Unknown,
     Other,
+}
+
+/// An action's name; hooks share one, since the configuration names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ActionLabel {
+    ScaleUp,
+    ScaleDown,
+    RestartService,
+    ApplyPolicy,
+    BypassValidation,
+    ThrottleRequests,
+    ActivateEmergencyOverride,
+    RebalanceLoad,
+    UpdateConfiguration,
+    Hook,
+}
+
+impl From<ActionKind> for ActionLabel {
+    fn from(kind: ActionKind) -> Self {
+        kind.as_str().parse().unwrap_or(Self::Hook)
+    }
 }
 
 /// What became of a candidate and why.

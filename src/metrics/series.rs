@@ -4,10 +4,9 @@ use prometheus::{Gauge, Histogram, IntCounter};
 
 use super::family::{CounterTable, Counters, Families, GaugeTable, Gauges, Histograms};
 use super::labels::{
-    AlertOutcome, Call, CallStatus, CandidateVerdict, CauseLabel, ExecutionResult, IntakeRejection,
-    NotificationResult, StoreOperation, WakeReason, WebhookStatus,
+    ActionLabel, AlertOutcome, Call, CallStatus, CandidateVerdict, CauseLabel, ExecutionResult,
+    IntakeRejection, NotificationResult, StoreOperation, WakeReason, WebhookStatus,
 };
-use crate::domain::action::ActionKind;
 use crate::domain::analysis::PatternKind;
 use crate::domain::cluster::Kind;
 use crate::domain::cycle::{CycleStatus, Hold, Phase};
@@ -112,10 +111,10 @@ impl LoopSeries {
 #[derive(Debug)]
 pub(super) struct ActionSeries {
     pub policy_executions: Counters<ExecutionResult>,
-    pub actions: CounterTable<ActionKind, ActionState>,
+    pub actions: CounterTable<ActionLabel, ActionState>,
     pub outcomes: Counters<OutcomeType>,
-    pub remedy_runs: GaugeTable<CauseLabel, ActionKind>,
-    pub remedy_effectiveness: GaugeTable<CauseLabel, ActionKind>,
+    pub remedy_runs: GaugeTable<CauseLabel, ActionLabel>,
+    pub remedy_effectiveness: GaugeTable<CauseLabel, ActionLabel>,
     pub escalations: Counters<EscalationReason>,
     pub escalations_open: Gauges<EscalationReason>,
     pub charter_duration: Histogram,

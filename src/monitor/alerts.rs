@@ -305,6 +305,7 @@ fn alert(
         cause,
         rule,
         component,
+        target: None,
         class,
         state,
         no_evidence,

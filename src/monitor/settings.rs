@@ -93,6 +93,7 @@ pub fn shipped_rules() -> Vec<Arc<Rule>> {
     let label = |key: &str, value: &str| Labels::from([(key.to_owned(), value.to_owned())]);
     let rule = |name: &str, measure, severity, component, cause: Option<&str>| {
         Arc::new(Rule {
+            target: None,
             name: name.to_owned(),
             measure: Measure::Metric(measure),
             severity,

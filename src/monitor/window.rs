@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::action::Scope;
 use crate::domain::reading::CounterBaseline;
 use crate::domain::rule::{ComponentFrom, IDENTITY_LABELS, MetricRule, Rule};
+use crate::domain::target::Target;
 use crate::domain::time::{Time, since};
 
 /// Under this many poll intervals `increase` has too few samples to say anything.
@@ -59,10 +59,10 @@ pub fn windows(
     now: Time,
     poll: Duration,
 ) -> Windows {
-    let latest = |covers: &dyn Fn(&Scope) -> bool| {
+    let latest = |covers: &dyn Fn(&Target) -> bool| {
         baselines
             .iter()
-            .filter(|b| b.settled_at <= now && covers(&b.scope))
+            .filter(|b| b.settled_at <= now && covers(&b.target))
             .map(|b| b.settled_at)
             .max()
     };
@@ -73,15 +73,18 @@ pub fn windows(
         ComponentFrom::Fixed(name) => Some(name.as_str()),
         ComponentFrom::Label(_) => None,
     };
-    let base = narrow(latest(&|scope| scope.covers(fixed)));
+    let base = narrow(latest(&|target| target.covers(fixed)));
     let narrowed = component_label(rule, metric).and_then(|label| {
         let components: BTreeMap<String, Duration> = baselines
             .iter()
-            .filter_map(|baseline| match &baseline.scope {
-                Scope::Service(service) => Some(service),
-                Scope::Charter => None,
+            .filter_map(|baseline| match &baseline.target {
+                Target::Charter(None) => None,
+                target => Some(target.component().to_owned()),
             })
-            .map(|service| (service.clone(), narrow(latest(&|scope| scope.covers(Some(service))))))
+            .map(|service| {
+                let within = narrow(latest(&|target| target.covers(Some(&service))));
+                (service, within)
+            })
             .filter(|(_, window)| *window != base)
             .collect();
         let label = label.to_owned();
@@ -116,8 +119,8 @@ mod tests {
         after(start(), Duration::from_secs(seconds))
     }
 
-    fn settled(scope: Scope, seconds: u64) -> CounterBaseline {
-        CounterBaseline { scope, settled_at: at(seconds) }
+    fn settled(target: Target, seconds: u64) -> CounterBaseline {
+        CounterBaseline { target, settled_at: at(seconds) }
     }
 
     fn of_counter_rule(baselines: &[CounterBaseline], now: Time) -> Windows {
@@ -142,14 +145,14 @@ mod tests {
 
     #[test]
     fn an_action_on_charter_narrows_every_series_and_the_latest_counts() {
-        let baselines = [settled(Scope::Charter, 0), settled(Scope::Charter, 100)];
+        let baselines = [settled(Target::Charter(None), 0), settled(Target::Charter(None), 100)];
         let windows = of_counter_rule(&baselines, at(250));
         assert_eq!(windows, Windows { base: Duration::from_secs(150), narrowed: None });
     }
 
     #[test]
     fn an_action_on_one_service_narrows_only_its_series() {
-        let windows = of_counter_rule(&[settled(Scope::Service("p1".to_owned()), 0)], at(120));
+        let windows = of_counter_rule(&[settled(Target::service("p1"), 0)], at(120));
         assert_eq!(windows.base, FIVE_MINUTES);
         let named = |value: &'static str| windows.of(move |_| Some(value.to_owned()));
         assert_eq!(named("p1"), Duration::from_secs(120));
@@ -159,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_is_not_settled_yet_narrows_nothing() {
-        let windows = of_counter_rule(&[settled(Scope::Charter, 500)], at(100));
+        let windows = of_counter_rule(&[settled(Target::Charter(None), 500)], at(100));
         assert_eq!(windows, Windows { base: FIVE_MINUTES, narrowed: None });
     }
 }

@@ -10,12 +10,13 @@ use super::settings::Strategy;
 use super::turn::{Turn, turn};
 use super::weigh::{Weighed, grounds, weigh};
 use super::{Concern, Plan, PlanInput};
-use crate::domain::action::{Action, ActionKind, Scope};
+use crate::domain::action::{Action, ActionKind};
 use crate::domain::analysis::RootCause;
 use crate::domain::cycle::{CandidateReport, Hold, Impossibility, Ineligibility, Verdict};
 use crate::domain::guard::GuardReading;
 use crate::domain::incident::{Attempt, Incident};
 use crate::domain::policy::Policy;
+use crate::domain::target::{System, Target};
 use crate::domain::{CHARTER, Cause};
 
 /// A candidate that may be executed, or that is held back for a while.
@@ -57,8 +58,10 @@ pub(super) fn weigh_cause<'a>(
     let Some(strategies) = input.settings.strategies.get(cause) else { return Vec::new() };
     let mut weighed: Vec<(&Strategy, Weighed<'_>)> = Vec::new();
     for strategy in strategies {
-        for ground in grounds(strategy.action, &roots) {
-            weighed.push((strategy, weigh(input, cause, strategy, ground, roots.len() == 1)));
+        let grounds = grounds(input.settings, strategy.action, &roots);
+        let confined = grounds.len() == 1;
+        for ground in grounds {
+            weighed.push((strategy, weigh(input, cause, strategy, ground, confined)));
         }
     }
     let impossible = impossible(input, incident, &weighed);
@@ -98,15 +101,18 @@ fn impossible(
     weighed: &[(&Strategy, Weighed<'_>)],
 ) -> BTreeSet<ActionKind> {
     let mut impossible = incident.impossible.clone();
-    // Without Charter's state nothing can be computed and nothing sent either: that is held, not impossible.
-    if input.charter.state.is_ok() {
-        let forbidden = &input.settings.guardrails.forbidden_actions;
-        let can = |w: &Weighed<'_>| w.computed.is_ok() && !forbidden.contains(&w.kind);
-        let possible: BTreeSet<ActionKind> =
-            weighed.iter().filter(|(_, w)| can(w)).map(|(s, _)| s.action).collect();
-        impossible.extend(weighed.iter().map(|(s, _)| s.action).filter(|k| !possible.contains(k)));
-    }
+    let forbidden = &input.settings.guardrails.forbidden_actions;
+    let can = |w: &Weighed<'_>| w.computed.is_ok() && !forbidden.contains(&w.kind);
+    let possible: BTreeSet<ActionKind> =
+        weighed.iter().filter(|(_, w)| can(w)).map(|(s, _)| s.action).collect();
+    let told = weighed.iter().map(|(s, _)| s.action).filter(|kind| is_observed(input, *kind));
+    impossible.extend(told.filter(|kind| !possible.contains(kind)));
     impossible
+}
+
+/// Is the state known that an action of this kind is computed from? Without it the action is held, not impossible.
+fn is_observed(input: &PlanInput<'_>, kind: ActionKind) -> bool {
+    kind.system() != System::Charter || input.charter.state.is_ok()
 }
 
 /// The best of the cause stands; if it is held back its rivals wait too. A storm and a half-open breaker are no waiting:
@@ -174,7 +180,9 @@ fn stand(
         let detail = "Charter refused it as invalid in this incident".to_owned();
         return Standing::Out(Verdict::Impossible { reason: Impossibility::Invalid, detail });
     }
-    if let (Err((reason, detail)), Ok(_)) = (&weighed.computed, &input.charter.state) {
+    if let Err((reason, detail)) = &weighed.computed
+        && is_observed(input, weighed.kind)
+    {
         return Standing::Out(Verdict::Impossible { reason: *reason, detail: detail.clone() });
     }
     if weighed.score() <= input.settings.min_score {
@@ -233,7 +241,7 @@ fn concern(input: &PlanInput<'_>, verdict: &Verdict, weighed: &Weighed<'_>) -> O
         Verdict::Impossible { reason: Impossibility::AtLimit, detail }
             if weighed.kind == ActionKind::ScaleUp
                 && weighed.unripe(input).is_none()
-                && settling(input, &Scope::Charter).is_none() =>
+                && settling(input, &Target::Charter(None)).is_none() =>
         {
             let detail = detail.clone();
             Some(Concern::CapacityExhausted { cause, component, evidence, detail })
@@ -270,9 +278,15 @@ fn exhaust(cause: &Cause, incident: &Incident, roots: &[&RootCause], plan: &mut 
     } else {
         format!("tried {}", tried.join(", "))
     };
+    let of_charter =
+        |r: &&RootCause| r.target.as_ref().is_some_and(|t| t.system() == System::Charter);
+    let component = match roots.first() {
+        Some(root) if !roots.iter().any(of_charter) => root.component.clone(),
+        _ => CHARTER.to_owned(),
+    };
     plan.concerns.push(Concern::RemediesExhausted {
         cause: cause.clone(),
-        component: CHARTER.to_owned(),
+        component,
         evidence: roots.iter().flat_map(|r| r.evidence.iter().cloned()).collect(),
         detail: format!("{tried} for {cause}; no remedy is left, it needs a person"),
     });

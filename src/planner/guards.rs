@@ -21,6 +21,7 @@ use crate::domain::action::Action;
 use crate::domain::cycle::Hold;
 use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::ledger::Entry;
+use crate::domain::target::System;
 use crate::domain::time::since;
 
 pub(super) use breaker::is_half_open;
@@ -47,7 +48,7 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> Vec<GuardRea
         Guard::Pause => pause(input),
         Guard::Mode => mode(input),
         Guard::Leader => leader(input),
-        Guard::Charter => charter(input),
+        Guard::Charter => charter(input, subject),
         Guard::Freshness => freshness::read(input, subject),
         Guard::Storm => storm::read(input, subject),
         Guard::Breaker => breaker::read(input, subject),
@@ -94,7 +95,10 @@ fn leader(input: &PlanInput<'_>) -> GuardReading {
     }
 }
 
-fn charter(input: &PlanInput<'_>) -> GuardReading {
+fn charter(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
+    if subject.action.kind().system() != System::Charter {
+        return GuardReading::passed(Guard::Charter, "not asked of Charter");
+    }
     match &input.charter.state {
         Ok(state) => GuardReading::passed(
             Guard::Charter,

@@ -52,6 +52,11 @@ pub(super) fn compute(
             let settings = required(strategy.settings.as_ref(), "settings")?;
             Ok(Action::UpdateConfiguration { settings: settings.clone() })
         }
+        ActionKind::Hook(hook) => {
+            let spec = input.settings.hooks.get(&strategy.action);
+            let spec = spec.ok_or_else(|| missing(&format!("hooks has no {hook}")))?;
+            Ok(Action::Hook { hook, target: spec.target.clone(), risk: spec.risk })
+        }
     }
 }
 

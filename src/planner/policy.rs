@@ -139,7 +139,7 @@ fn refreshed(input: &PlanInput<'_>, open: &Policy, contender: &Contender<'_>) ->
 /// The present mode decides, also for policies that an earlier process left open under another one; and an approval
 /// counts only with a grant of exactly this that still holds.
 fn decided_by_mode(input: &PlanInput<'_>, policy: Policy) -> Policy {
-    let by_itself = input.settings.auto_approves(policy.highest_risk());
+    let by_itself = input.settings.auto_approves(&policy);
     let stands = policy.granted(input.now).is_ok_and(|grant| by_itself || !grant.is_auto());
     let policy = match policy.approval {
         Approval::Approved if !stands => undecided(policy),

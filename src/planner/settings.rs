@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 use super::guardrails::{Guardrails, Mode};
 
 use crate::domain::Cause;
-use crate::domain::action::{ActionKind, RebalanceStrategy, Risk};
+use crate::domain::action::{Action, ActionKind, RebalanceStrategy, Risk};
+use crate::domain::hook::HookSpec;
+use crate::domain::policy::Policy;
 use crate::domain::speed::{Divide, divided};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -53,6 +55,9 @@ pub struct Settings {
     /// `execute.settle` of every action: the least of its cooldown.
     #[serde(skip)]
     pub settle: BTreeMap<ActionKind, Duration>,
+    /// The `hooks` section: what each changes, and what it costs.
+    #[serde(skip)]
+    pub hooks: BTreeMap<ActionKind, HookSpec>,
     /// `monitor.min_coverage`: the share of the evidence that must have been read in this cycle.
     #[serde(skip)]
     pub min_coverage: f64,
@@ -62,18 +67,33 @@ divided!(Settings {
     approval_ttl, scaling, give_back, strategies, guardrails, incident_gap, rejection_holds, resize_settle, settle,
 } unchanged {
     plan_threshold, auto_approve, cost_model, benefit_target, min_confidence, min_score, max_policies_per_analysis,
-    saturation, learning, min_coverage,
+    saturation, learning, hooks, min_coverage,
 });
 
 impl Settings {
     #[must_use]
     pub fn cost(&self, kind: ActionKind) -> f64 {
-        self.cost_model.get(&kind).copied().unwrap_or_else(|| kind.default_cost())
+        let own = self.hooks.get(&kind).map(|hook| hook.cost);
+        self.cost_model.get(&kind).copied().or(own).unwrap_or_else(|| kind.default_cost())
     }
 
-    /// May a policy of this risk go out without a person?
+    /// Can what this action does be undone?
     #[must_use]
-    pub fn auto_approves(&self, risk: Risk) -> bool {
+    pub fn is_reversible(&self, kind: ActionKind) -> bool {
+        match kind {
+            ActionKind::Hook(_) => self.hooks.get(&kind).is_some_and(|hook| hook.has_undo),
+            kind => kind.is_reversible(),
+        }
+    }
+
+    /// May a policy of these actions go out without a person?
+    #[must_use]
+    pub fn auto_approves(&self, policy: &Policy) -> bool {
+        let risk = policy.highest_risk();
+        let asks = |action: &Action| self.hooks.get(&action.kind()).is_some_and(HookSpec::asks);
+        if policy.actions.iter().any(asks) {
+            return false;
+        }
         let rails = &self.guardrails;
         let by_mode = match rails.mode {
             Mode::Act => self.auto_approve,
@@ -104,6 +124,7 @@ impl Default for Settings {
             rejection_holds: Duration::from_secs(3600),
             resize_settle: Duration::from_secs(180),
             settle: ActionKind::ALL.map(|kind| (kind, kind.default_settle())).into(),
+            hooks: BTreeMap::new(),
             min_coverage: 0.8,
         }
     }

@@ -8,7 +8,7 @@ use super::cost_benefit::{benefit, effectiveness};
 use super::guards;
 use super::parameters::{Computed, compute};
 use super::policy::open_policy;
-use super::settings::Strategy;
+use super::settings::{Settings, Strategy};
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::analysis::RootCause;
 use crate::domain::cycle::{CandidateReport, Ineligibility, Verdict};
@@ -25,19 +25,24 @@ pub(super) struct Ground<'a> {
     evidence: BTreeSet<&'a str>,
 }
 
-/// Scale, throttle, override and rebalance are planned for Charter as a whole, however many components show the cause.
-pub(super) fn grounds<'a>(kind: ActionKind, roots: &[&'a RootCause]) -> Vec<Ground<'a>> {
-    let whole = match kind {
-        ActionKind::ScaleUp
-        | ActionKind::ScaleDown
-        | ActionKind::ThrottleRequests
-        | ActionKind::ActivateEmergencyOverride
-        | ActionKind::RebalanceLoad => true,
-        ActionKind::RestartService
-        | ActionKind::ApplyPolicy
-        | ActionKind::BypassValidation
-        | ActionKind::UpdateConfiguration => false,
+/// Where an action of this kind would treat the cause: only what its own system can change. What changes a system as a
+/// whole is planned once, however many components show the cause.
+pub(super) fn grounds<'a>(
+    settings: &Settings,
+    kind: ActionKind,
+    roots: &[&'a RootCause],
+) -> Vec<Ground<'a>> {
+    let is_own = |root: &&&RootCause| {
+        let Some(target) = &root.target else { return false };
+        match settings.hooks.get(&kind) {
+            Some(hook) => hook.target.contains(target),
+            None => kind.system() == target.system(),
+        }
     };
+    let roots: Vec<&RootCause> = roots.iter().filter(is_own).copied().collect();
+    if roots.is_empty() {
+        return Vec::new();
+    }
     let ground = |component: &str, roots: &[&'a RootCause]| Ground {
         component: component.to_owned(),
         confidence: roots.iter().map(|r| r.confidence).fold(0.0, f64::max),
@@ -45,8 +50,8 @@ pub(super) fn grounds<'a>(kind: ActionKind, roots: &[&'a RootCause]) -> Vec<Grou
         critical: roots.iter().any(|r| r.critical),
         evidence: roots.iter().flat_map(|r| r.evidence.iter().map(String::as_str)).collect(),
     };
-    if whole {
-        return vec![ground(CHARTER, roots)];
+    if kind.spec().whole {
+        return vec![ground(CHARTER, &roots)];
     }
     roots.iter().map(|root| ground(&root.component, &[root])).collect()
 }

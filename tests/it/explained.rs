@@ -22,7 +22,7 @@ use mape_k::domain::rule::{Aggregate, Severity};
 use mape_k::domain::standing::Mode;
 use mape_k::explain::{Meaning, hold, impossibility, ineligibility};
 use mape_k::knowledge::store::Collection;
-use mape_k::metrics::labels::{CandidateVerdict, Label as _};
+use mape_k::metrics::labels::{ActionLabel, CandidateVerdict, Label as _};
 use serde::Serialize;
 use strum::VariantArray as _;
 
@@ -70,7 +70,10 @@ fn an_enum_has_one_name_in_json_labels_and_texts() {
             assert_eq!(serde_json::json!(variant), name);
         }
     }
-    agree(&ActionKind::ALL);
+    for kind in ActionKind::ALL {
+        assert_eq!(serde_json::json!(kind), kind.as_str());
+        assert_eq!(<&str>::from(ActionLabel::from(kind)), kind.as_str());
+    }
     agree(ActionState::VARIANTS);
     agree(&[Aggregate::Max, Aggregate::Sum, Aggregate::Avg, Aggregate::Min]);
     agree(&Approval::ALL);

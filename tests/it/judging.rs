@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use mape_k::domain::action::{ActionKind, Scope};
+use mape_k::domain::action::ActionKind;
 use mape_k::domain::ledger::Entry;
 use mape_k::domain::outcome::Judging;
 use mape_k::domain::outcome::OutcomeType::{Degradation, Ineffective, Partial, Success, Unknown};
 use mape_k::domain::reading::{RuleStatus, Source};
 use mape_k::domain::rule::Severity;
+use mape_k::domain::target::Target;
 use mape_k::domain::time::Time;
 use mape_k::domain::violation::Violation;
 use mape_k::domain::{Cause, Labels};
@@ -35,6 +36,7 @@ pub fn violation(name: &str) -> Violation {
         threshold: Some(1.0),
         comparison: None,
         component: Some(name.to_owned()),
+        target: Some(Target::service(name)),
         labels: Labels::new(),
         description: String::new(),
         cause: None,
@@ -80,7 +82,7 @@ fn case(before: usize) -> Case {
             cause: Cause::new("x"),
             component: "charter".to_owned(),
             actions: vec![ActionKind::ScaleUp],
-            scope: Scope::Charter,
+            target: Target::Charter(None),
             before: active.iter().map(|v| v.fingerprint.clone()).collect(),
             rules: active.iter().map(|v| v.rule.clone()).collect(),
             witness: None,
@@ -329,7 +331,7 @@ fn a_vanished_violation_is_unknown_at_once() {
 #[test]
 fn only_actionable_violations_from_warning_up_of_the_scope_are_counted() {
     let mut case = case(2);
-    case.judging.scope = Scope::Service("v00".to_owned());
+    case.judging.target = Target::service("v00");
     case.active = vec![
         Violation { severity: Severity::Info, ..violation("v00") },
         Violation { actionable: false, ..violation("v00") },

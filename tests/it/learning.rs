@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use mape_k::domain::Cause;
-use mape_k::domain::action::{ActionKind, Scope};
+use mape_k::domain::action::ActionKind;
 use mape_k::domain::outcome::{Outcome, OutcomeType};
+use mape_k::domain::target::Target;
 use mape_k::knowledge::insights::insights;
 use mape_k::knowledge::learning::statistics;
 use mape_k::knowledge::verdict::classify;
@@ -26,7 +27,7 @@ pub fn outcome(number: u128, action: ActionKind, verdict: OutcomeType) -> Outcom
         violations_before: 4,
         violations_after: 0,
         judged_at: time(i64::try_from(number).unwrap()),
-        scope: Scope::Charter,
+        target: Target::Charter(None),
         settled_at: time(i64::try_from(number).unwrap()),
         reason: "two good cycles".into(),
         time_to_effect_seconds: (verdict == OutcomeType::Success).then_some(200.0),

@@ -44,6 +44,7 @@ fn rule(name: &str, measure: Measure) -> Rule {
         measure,
         severity: Severity::Warning,
         component: ComponentFrom::Label("component".to_owned()),
+        target: None,
         cause: None,
     }
 }

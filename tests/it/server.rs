@@ -259,6 +259,7 @@ fn violation(
         threshold: Some(0.1),
         comparison: Some(Comparison::Gt),
         component: component.map(str::to_owned),
+        target: component.map(mape_k::domain::target::Target::service),
         labels: Labels::from([("component".to_owned(), format!("shard-{number}"))]),
         description: format!("failure_rate of shard-{number} is 0.25, over 0.1"),
         cause: None,

@@ -194,7 +194,7 @@ impl<'a> Episode<'a> {
         Row {
             fault: self.fault.name,
             seen_after: self.seen.map(plant),
-            actions: done.iter().map(|(action, _)| action.as_str()).collect(),
+            actions: done.iter().map(|(action, _)| action.to_string()).collect(),
             outcome: if self.exhausted {
                 format!("{}; escalated remedies_exhausted", steps.join(", then "))
             } else if steps.is_empty() {

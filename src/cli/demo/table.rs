@@ -13,7 +13,7 @@ pub(super) struct Row {
     pub fault: &'static str,
     #[serde(serialize_with = "crate::domain::time::optional_seconds")]
     pub seen_after: Option<Duration>,
-    pub actions: Vec<&'static str>,
+    pub actions: Vec<String>,
     pub outcome: String,
     #[serde(serialize_with = "crate::domain::time::optional_seconds")]
     pub healed_after: Option<Duration>,

@@ -5,8 +5,10 @@ use super::Broken;
 use crate::domain::CHARTER;
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::aftermath::Undone;
+use crate::domain::analysis::RootCause;
 use crate::domain::charter::CommitteeStatus;
 use crate::domain::policy::Policy;
+use crate::domain::target::System;
 
 pub(super) fn check(
     input: &PlanInput<'_>,
@@ -15,15 +17,18 @@ pub(super) fn check(
     action: &Action,
     broken: &mut Broken,
 ) {
-    let scope = action.scope();
-    let judged = input.judgings.iter().any(|j| j.scope.overlaps(&scope));
+    let target = action.target();
+    let judged = input.judgings.iter().any(|j| j.target.overlaps(&target));
     broken.unless(!judged, "its ground is being judged");
-    let blocked = input.blocked.iter().any(|b| b.overlaps(&scope));
+    let blocked = input.blocked.iter().any(|b| b.overlaps(&target));
     broken.unless(!blocked, "its ground has an action of unknown result");
-    let unsettled = |u: &Undone| u.scope.overlaps(&scope) && input.now < u.settled_at;
+    let unsettled = |u: &Undone| u.target.overlaps(&target) && input.now < u.settled_at;
     broken.unless(!input.undone.iter().any(unsettled), "an undo on its ground has not settled");
     turn(input, plan, policy, action.kind(), broken);
     parameters(input, policy, action, broken);
+    if action.kind().system() != System::Charter {
+        return;
+    }
     let Ok(state) = &input.charter.state else {
         broken.unless(false, "Charter's state is not known");
         return;
@@ -74,7 +79,8 @@ fn is_possible(input: &PlanInput<'_>, policy: &Policy, kind: ActionKind) -> bool
         return false;
     }
     let size = input.charter.state.as_ref().map_or(0, |s| s.replicas);
-    let roots: Vec<_> = input.root_causes.iter().filter(|r| r.cause == policy.cause).collect();
+    let roots: Vec<_> =
+        input.root_causes.iter().filter(|r| r.cause == policy.cause && is_of_charter(r)).collect();
     let strategies = input.settings.strategies.get(&policy.cause);
     strategies.into_iter().flatten().filter(|s| s.action == kind).any(|s| match kind {
         ActionKind::ScaleUp => {
@@ -96,7 +102,12 @@ fn is_possible(input: &PlanInput<'_>, policy: &Policy, kind: ActionKind) -> bool
         ActionKind::ActivateEmergencyOverride => s.duration_seconds.is_some(),
         ActionKind::RebalanceLoad => true,
         ActionKind::UpdateConfiguration => s.settings.is_some(),
+        ActionKind::Hook(_) => input.settings.hooks.contains_key(&kind),
     })
+}
+
+fn is_of_charter(root: &RootCause) -> bool {
+    root.target.as_ref().is_some_and(|target| target.system() == System::Charter)
 }
 
 fn parameters(input: &PlanInput<'_>, policy: &Policy, action: &Action, broken: &mut Broken) {
@@ -125,7 +136,8 @@ fn parameters(input: &PlanInput<'_>, policy: &Policy, action: &Action, broken: &
             broken.unless(configured("all"), "it restarts everything unasked");
         }
         Action::RestartService { service: Some(service), .. } => {
-            let causes = input.root_causes.iter().filter(|r| r.cause == policy.cause);
+            let same = |r: &&RootCause| r.cause == policy.cause && is_of_charter(r);
+            let causes = input.root_causes.iter().filter(same);
             let confined = service == &policy.component && causes.count() == 1 && !whole;
             broken.unless(
                 confined || configured(service),
@@ -137,6 +149,14 @@ fn parameters(input: &PlanInput<'_>, policy: &Policy, action: &Action, broken: &
         }
         Action::UpdateConfiguration { settings } => {
             broken.unless(!settings.is_empty(), "it sets nothing");
+        }
+        Action::Hook { target, risk, .. } => {
+            let spec = input.settings.hooks.get(&action.kind());
+            let same = spec.is_some_and(|spec| (&spec.target, &spec.risk) == (target, risk));
+            broken.unless(same, "hooks of the configuration say something else of it");
+            let roots = input.root_causes.iter().filter(|r| r.cause == policy.cause);
+            let own = |r: &RootCause| r.target.as_ref().is_some_and(|t| target.contains(t));
+            broken.unless(roots.into_iter().any(own), "its cause is not on its target");
         }
     }
 }

@@ -3,10 +3,11 @@
 use super::super::guardrails::Mode;
 use super::super::{Plan, PlanInput};
 use super::Broken;
-use crate::domain::action::{Action, ActionKind, Scope};
+use crate::domain::action::{Action, ActionKind};
 use crate::domain::guard::Guard;
 use crate::domain::ledger::Entry;
 use crate::domain::policy::Policy;
+use crate::domain::target::Target;
 
 pub(super) fn check(
     input: &PlanInput<'_>,
@@ -42,9 +43,8 @@ pub(super) fn check(
         let room = incident.attempts.len() < rails.actions_per_incident as usize;
         broken.unless(room, "its incident has had its actions");
     }
-    if let Scope::Service(service) = action.scope() {
-        let busy =
-            |name: &str| input.judgings.iter().any(|j| j.scope == Scope::Service(name.to_owned()));
+    if let Target::Charter(Some(service)) = action.target() {
+        let busy = |name: &str| input.judgings.iter().any(|j| j.target == Target::service(name));
         let groups = rails.fleet.redundancy_groups.iter().filter(|g| g.contains(&service));
         let sibling = groups.flatten().any(|name| busy(name));
         broken.unless(!sibling, "another of its redundancy group is in hand");
@@ -63,12 +63,12 @@ fn read_guards(plan: &Plan, policy: &Policy, broken: &mut Broken) {
 }
 
 fn counts(input: &PlanInput<'_>, action: &Action, broken: &mut Broken) {
-    let (rails, kind, scope) = (&input.settings.guardrails, action.kind(), action.scope());
+    let (rails, kind, target) = (&input.settings.guardrails, action.kind(), action.target());
     let young = |entry: &&Entry, window| entry.at + window > input.now;
     let entries = || input.ledger.sent();
     let hour = || entries().filter(|e| young(e, rails.budget.hour));
     broken.unless(hour().count() < rails.budget.per_hour as usize, "the hour's budget is spent");
-    let there = hour().filter(|e| e.target == scope.component()).count();
+    let there = hour().filter(|e| e.target == target).count();
     broken
         .unless(there < rails.budget.per_target_per_hour as usize, "its ground's budget is spent");
     let is_override =
@@ -81,7 +81,7 @@ fn counts(input: &PlanInput<'_>, action: &Action, broken: &mut Broken) {
         broken
             .unless(day < rails.budget.overrides_per_day as usize, "the day's overrides are spent");
     }
-    let same = |e: &&Entry| e.action == kind && e.target == scope.component();
+    let same = |e: &&Entry| e.action == kind && e.target == target;
     let again = entries().filter(same).any(|e| young(&e, rails.cooldown.shortest));
     broken.unless(!again, "the same was done there a moment ago");
     let opposite = match kind {

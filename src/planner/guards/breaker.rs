@@ -120,7 +120,7 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
             "half-open, and its one action is still being judged; opened by: {why}"
         ));
     }
-    if !subject.action.kind().is_reversible() {
+    if !input.settings.is_reversible(subject.action.kind()) {
         return held(format!("half-open: only what can be taken back; opened by: {why}"));
     }
     GuardReading::passed(

@@ -8,8 +8,7 @@ use crate::planner::PlanInput;
 
 pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
     let rails = &input.settings.guardrails.budget;
-    let scope = subject.action.scope();
-    let target = scope.component();
+    let target = subject.action.target();
     let hour = || lately(input, rails.hour);
     let all = hour().count();
     let there = hour().filter(|e| e.target == target).count();

@@ -3,26 +3,26 @@
 use std::collections::BTreeSet;
 
 use super::{Held, Subject};
-use crate::domain::action::Scope;
 use crate::domain::aftermath::Undone;
 use crate::domain::charter::CommitteeStatus;
 use crate::domain::cycle::Hold;
 use crate::domain::guard::{Guard, GuardReading};
+use crate::domain::target::Target;
 use crate::domain::time::{Time, since};
 use crate::planner::PlanInput;
 
 pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
-    let scope = subject.action.scope();
-    let held = settling(input, &scope).or_else(|| unknown(input, &scope));
+    let target = subject.action.target();
+    let held = settling(input, &target).or_else(|| unknown(input, &target));
     if let Some((hold, detail)) = held {
         return GuardReading::held(Guard::Conflict, hold, detail);
     }
-    fleet(input, &scope)
+    fleet(input, &target)
 }
 
 /// Something is still taking effect on this ground: an action of ours, its undo, or a change of size.
-pub(in crate::planner) fn settling(input: &PlanInput<'_>, scope: &Scope) -> Option<Held> {
-    if let Some(judging) = input.judgings.iter().find(|j| j.scope.overlaps(scope)) {
+pub(in crate::planner) fn settling(input: &PlanInput<'_>, target: &Target) -> Option<Held> {
+    if let Some(judging) = input.judgings.iter().find(|j| j.target.overlaps(target)) {
         let left = since(judging.settled_at, input.now).as_secs();
         let actions: Vec<&str> = judging.actions.iter().map(|a| a.as_str()).collect();
         return Some((
@@ -30,7 +30,7 @@ pub(in crate::planner) fn settling(input: &PlanInput<'_>, scope: &Scope) -> Opti
             format!("{} is being judged, {left} s of its settle time left", actions.join(", ")),
         ));
     }
-    let unsettled = |u: &&Undone| u.scope.overlaps(scope) && input.now < u.settled_at;
+    let unsettled = |u: &&Undone| u.target.overlaps(target) && input.now < u.settled_at;
     if let Some(undone) = input.undone.iter().find(unsettled) {
         let left = since(undone.settled_at, input.now).as_secs();
         return Some((
@@ -58,20 +58,20 @@ pub(in crate::planner) fn settling(input: &PlanInput<'_>, scope: &Scope) -> Opti
         .then(|| (Hold::InFlight, "Charter says that it is recovering".to_owned()))
 }
 
-fn unknown(input: &PlanInput<'_>, scope: &Scope) -> Option<Held> {
-    input.blocked.iter().any(|blocked| blocked.overlaps(scope)).then(|| {
+fn unknown(input: &PlanInput<'_>, target: &Target) -> Option<Held> {
+    input.blocked.iter().any(|blocked| blocked.overlaps(target)).then(|| {
         let detail = "an earlier action there ended without a known result; a person has been told";
         (Hold::OutcomeUnknown, detail.to_owned())
     })
 }
 
 /// A service in hand counts whether it looks healthy or not.
-fn fleet(input: &PlanInput<'_>, scope: &Scope) -> GuardReading {
+fn fleet(input: &PlanInput<'_>, target: &Target) -> GuardReading {
     let rails = &input.settings.guardrails.fleet;
     let free = || GuardReading::passed(Guard::Conflict, "nothing is taking effect on this ground");
-    let Scope::Service(service) = scope else { return free() };
-    let grounds = input.judgings.iter().map(|j| &j.scope).chain(input.blocked);
-    let in_hand: BTreeSet<&str> = grounds.map(Scope::component).collect();
+    let Target::Charter(Some(service)) = target else { return free() };
+    let grounds = input.judgings.iter().map(|j| &j.target).chain(input.blocked);
+    let in_hand: BTreeSet<&str> = grounds.map(Target::component).collect();
     let sibling = rails.redundancy_groups.iter().filter(|group| group.contains(service));
     if let Some(other) = sibling.flatten().find(|name| in_hand.contains(name.as_str())) {
         let detail = format!("{other} of the same redundancy group is in hand");

@@ -65,8 +65,8 @@ pub(in crate::planner) fn for_the_cause(
     cause: &Cause,
     action: &Action,
 ) -> usize {
-    let scope = action.scope();
-    let own = |e: &&Entry| &e.cause == cause && e.target == scope.component();
+    let target = action.target();
+    let own = |e: &&Entry| &e.cause == cause && e.target == target;
     lately(input, input.settings.guardrails.budget.day).filter(own).count()
 }
 
@@ -76,10 +76,10 @@ fn entries<'a>(
     action: &Action,
     kind: ActionKind,
 ) -> impl Iterator<Item = &'a Entry> {
-    let scope = action.scope();
+    let target = action.target();
     let day = input.settings.guardrails.budget.day;
     let now = input.now;
-    let ours = move |e: &&Entry| e.action == kind && e.target == scope.component();
+    let ours = move |e: &&Entry| e.action == kind && e.target == target;
     input.ledger.entries.iter().rev().filter(move |e| since(now, e.at) < day).filter(ours)
 }
 

@@ -30,6 +30,7 @@ fn latency(value: f64) -> Vec<Series> {
 fn watched(world: World) -> World {
     let latency_rule = Rule {
         component: ComponentFrom::Fixed(CHARTER.to_owned()),
+        target: None,
         ..naming("validation_latency", Cause::VALIDATION_LATENCY)
     };
     world.watch(latency_rule, latency(FINE)).watch(rule("failure_rate"), vec![series("a", FINE)])

@@ -170,6 +170,7 @@ fn a12_overall_confidence_is_the_formula_on_a_known_set() {
         hypothesis: String::new(),
         cause: Cause::unknown(),
         component: CHARTER.to_owned(),
+        target: Some(mape_k::domain::target::Target::Charter(None)),
         evidence: Vec::new(),
     };
     let patterns = [pattern(0.85), pattern(0.80), pattern(0.75)];

@@ -90,6 +90,7 @@ pub fn rule(name: &str) -> Rule {
         }),
         severity: Severity::Warning,
         component: ComponentFrom::Label("component".to_owned()),
+        target: None,
         cause: None,
     }
 }
@@ -124,6 +125,7 @@ pub fn alert(name: &str) -> Alert {
         cause: Some(Cause::new(Cause::SYSTEM_OVERLOAD)),
         rule: None,
         component: None,
+        target: None,
         class: AlertClass::Actionable,
         state: AlertState::Firing,
         no_evidence: None,

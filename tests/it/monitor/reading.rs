@@ -2,10 +2,10 @@
 
 use chrono::TimeDelta;
 use mape_k::clock::Clock;
-use mape_k::domain::action::Scope;
 use mape_k::domain::reading::CounterBaseline;
 use mape_k::domain::rule::{Comparison, Measure, Rule};
 use mape_k::domain::secret::Secret;
+use mape_k::domain::target::Target;
 use mape_k::monitor::settings::shipped_rules;
 use mape_k::monitor::{HistoryRequest, Settings};
 
@@ -188,7 +188,7 @@ async fn after_an_action_a_counter_looks_only_at_what_came_after_it() {
     let fake = Fake::start(|call| prometheus(call, &[])).await;
     let mut monitor = monitor(Settings { prometheus_url: fake.url.clone(), ..Settings::default() });
     let settled_at = Clock::start().now() - TimeDelta::seconds(10);
-    monitor.observe(&[CounterBaseline { scope: Scope::Charter, settled_at }], None).await;
+    monitor.observe(&[CounterBaseline { target: Target::Charter(None), settled_at }], None).await;
     let asked = |window: &str| fake.calls().iter().any(|call| call.query().contains(window));
     assert!(asked("[90s]"));
     assert!(!asked("[300s]"));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
+use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::fleet::Fleet;
 use mape_k::domain::ledger::{End, Entry, Ledger, Storm};
@@ -10,7 +11,6 @@ use mape_k::domain::outcome::OutcomeType::{
     self, Degradation, Ineffective, Partial, Success, Unknown,
 };
 use mape_k::domain::time::Time;
-use mape_k::domain::{CHARTER, Cause};
 use mape_k::planner::guardrails;
 use mape_k::planner::guards::{judged, relax, storm, trip};
 use uuid::Uuid;
@@ -37,7 +37,7 @@ impl Desk {
                 execution_id,
                 at: self.now,
                 action: ActionKind::ScaleUp,
-                target: CHARTER.to_owned(),
+                target: mape_k::domain::target::Target::Charter(None),
                 cause: Cause::new("x"),
                 end: End::Open,
             });
@@ -111,7 +111,7 @@ fn s05_a_verdict_on_what_was_sent_before_it_opened_neither_closes_nor_prolongs_i
         execution_id: early,
         at: desk.now,
         action: ActionKind::ScaleUp,
-        target: CHARTER.to_owned(),
+        target: mape_k::domain::target::Target::Charter(None),
         cause: Cause::new("x"),
         end: End::Open,
     });

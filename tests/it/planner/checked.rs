@@ -2,13 +2,14 @@
 
 use chrono::TimeDelta;
 use mape_k::domain::CHARTER;
-use mape_k::domain::action::{Action, ActionKind, RebalanceStrategy, Risk, Scope};
+use mape_k::domain::action::{Action, ActionKind, RebalanceStrategy, Risk};
 use mape_k::domain::aftermath::Undone;
 use mape_k::domain::charter::CommitteeStatus;
 use mape_k::domain::cycle::Verdict;
 use mape_k::domain::incident::Attempt;
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::{Approval, Policy};
+use mape_k::domain::target::Target;
 use mape_k::planner::{Plan, Resize, check};
 use uuid::Uuid;
 
@@ -106,11 +107,14 @@ fn a_plan_for_another_world_is_refused() {
     type Case = (fn(&mut World, &Policy), &'static str);
     let cases: [Case; 13] = [
         (|w, p| w.judgings.push(judging(p, w.now)), "its ground is being judged"),
-        (|w, _| w.blocked.push(Scope::Charter), "its ground has an action of unknown result"),
+        (
+            |w, _| w.blocked.push(Target::Charter(None)),
+            "its ground has an action of unknown result",
+        ),
         (
             |w, _| {
                 let settled_at = w.now + TimeDelta::seconds(1);
-                w.undone.push(Undone { scope: Scope::Charter, at: w.now, settled_at });
+                w.undone.push(Undone { target: Target::Charter(None), at: w.now, settled_at });
             },
             "an undo on its ground has not settled",
         ),

@@ -50,7 +50,7 @@ fn rivals_wait_while_the_best_of_their_cause_is_held_back() {
     // Restarting scores .55, rebalancing .50; a restart of another service does not stand in its way.
     assert_eq!(action(&world.plan()), Some(ActionKind::RestartService));
     world.settings.cost_model.insert(ActionKind::RestartService, 0.3);
-    world.blocked = vec![mape_k::domain::action::Scope::Service("b".to_owned())];
+    world.blocked = vec![mape_k::domain::target::Target::service("b")];
     let plan = world.plan();
     assert!(plan.chosen.is_none(), "{:?}", plan.chosen);
     for kind in [ActionKind::RebalanceLoad, ActionKind::RestartService] {

@@ -1,11 +1,12 @@
 //! No generated plan breaks the check, planning twice decides the same, and constant input comes to rest.
 
 use mape_k::domain::CHARTER;
-use mape_k::domain::action::{ActionKind, Scope};
+use mape_k::domain::action::ActionKind;
 use mape_k::domain::charter::{CharterView, CommitteeStatus};
 use mape_k::domain::incident::Incident;
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::Approval;
+use mape_k::domain::target::Target;
 use mape_k::planner::Plan;
 use proptest::prelude::*;
 
@@ -84,7 +85,7 @@ fn any_world() -> impl Strategy<Value = World> {
                 world.charter = CharterView { at: start(), state: Err("refused".to_owned()) };
             }
             world.served = served;
-            world.blocked = blocked.into_iter().map(|s| Scope::Service(s.to_owned())).collect();
+            world.blocked = blocked.into_iter().map(|s| Target::service(s)).collect();
             world.settings.auto_approve = auto;
             if learned {
                 world.learned(LATENCY, ActionKind::ScaleUp, 20, 1);

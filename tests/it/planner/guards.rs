@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use mape_k::domain::action::{ActionKind, Scope};
+use mape_k::domain::action::ActionKind;
 use mape_k::domain::cycle::{Hold, Impossibility, Ineligibility, Verdict};
 use mape_k::domain::guard::{Guard, GuardReading};
 use mape_k::domain::leader::Lead;
 use mape_k::domain::ledger::{Breaker, End, Entry, Storm, Tripped};
 use mape_k::domain::outcome::OutcomeType::{Degradation, Ineffective, Partial, Success, Unknown};
 use mape_k::domain::pause::Pause;
+use mape_k::domain::target::Target;
 use mape_k::domain::{CHARTER, Cause};
 use mape_k::planner::guardrails::Mode;
 use mape_k::planner::{Concern, Strategy};
@@ -23,7 +24,7 @@ pub fn did(world: &mut World, kind: ActionKind, target: &str, cause: &str, ago: 
         execution_id: Uuid::from_u128(u128::from(world.ledger.entries.len() as u64) + 1),
         at: world.now - TimeDelta::seconds(ago),
         action: kind,
-        target: target.to_owned(),
+        target: target.parse().expect("any name is a target's"),
         cause: Cause::new(cause),
         end,
     };
@@ -167,7 +168,7 @@ fn s05_an_open_breaker_holds_everything_and_half_open_lets_one_reversible_action
     did(&mut world, ActionKind::ScaleUp, CHARTER, LATENCY, 0, End::Open);
     let mut open = judging(plan.chosen.as_ref().expect("chosen"), world.now);
     open.execution_id = world.ledger.entries[0].execution_id;
-    open.scope = Scope::Service("elsewhere".to_owned());
+    open.target = Target::service("elsewhere");
     world.judgings.push(open);
     world.strategy(LATENCY, vec![Strategy::new(ActionKind::ApplyPolicy)]);
     world.settings.strategies.get_mut(&Cause::new(LATENCY)).expect("there")[0].policy_set =

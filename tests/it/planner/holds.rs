@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use mape_k::domain::CHARTER;
-use mape_k::domain::action::{ActionKind, Scope};
+use mape_k::domain::action::ActionKind;
 use mape_k::domain::aftermath::Undone;
 use mape_k::domain::charter::{CharterView, CommitteeStatus};
 use mape_k::domain::cycle::{Hold, Verdict};
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::Approval;
+use mape_k::domain::target::Target;
 use mape_k::planner::{Resize, Strategy};
 
 use super::world::{LATENCY, MISCONFIGURED, OVERLOAD, World, action, committee, start, verdict};
@@ -58,7 +59,7 @@ fn only_restarts_of_different_services_go_side_by_side() {
 #[test]
 fn ground_with_an_action_of_unknown_result_is_left_alone() {
     let mut world = World::with(LATENCY, CHARTER);
-    world.blocked = vec![Scope::Service("ingest".to_owned())];
+    world.blocked = vec![Target::service("ingest")];
     assert_eq!(hold(&world, ActionKind::ScaleUp), Some(Hold::OutcomeUnknown));
 }
 
@@ -66,7 +67,7 @@ fn ground_with_an_action_of_unknown_result_is_left_alone() {
 fn ground_on_which_harm_was_undone_is_left_alone_until_that_settles() {
     let mut world = World::with(LATENCY, CHARTER);
     let settled_at = world.now + TimeDelta::seconds(180);
-    world.undone = vec![Undone { scope: Scope::Charter, at: world.now, settled_at }];
+    world.undone = vec![Undone { target: Target::Charter(None), at: world.now, settled_at }];
     world.wait(179);
     assert_eq!(hold(&world, ActionKind::ScaleUp), Some(Hold::InFlight));
     world.wait(1);

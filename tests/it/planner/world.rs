@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use mape_k::domain::Cause;
-use mape_k::domain::action::{ActionKind, Scope};
+use mape_k::domain::action::ActionKind;
 use mape_k::domain::aftermath::Undone;
 use mape_k::domain::analysis::{PatternKind, RootCause};
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
@@ -20,6 +20,7 @@ use mape_k::domain::pause::Pause;
 use mape_k::domain::policy::{Approval, Policy};
 use mape_k::domain::reading::{RuleStatus, Source};
 use mape_k::domain::rule::{Comparison, Severity};
+use mape_k::domain::target::Target;
 use mape_k::domain::time::Time;
 use mape_k::domain::violation::Violation;
 use mape_k::planner::{self, Plan, PlanInput, Resize, Settings, Strategy, Surplus};
@@ -45,7 +46,7 @@ pub struct World {
     pub incidents: Vec<Incident>,
     pub policies: Vec<Policy>,
     pub judgings: Vec<Judging>,
-    pub blocked: Vec<Scope>,
+    pub blocked: Vec<Target>,
     pub undone: Vec<Undone>,
     pub charter: CharterView,
     pub resize: Option<Resize>,
@@ -105,6 +106,7 @@ impl World {
         self.roots.push(RootCause {
             cause: Cause::new(cause),
             component: component.to_owned(),
+            target: Some(component.parse().expect("any name is a target's")),
             confidence,
             patterns: vec![PatternKind::Sustained],
             evidence: vec![fingerprint],
@@ -312,6 +314,7 @@ pub fn violation(fingerprint: &str, component: &str, at: Time) -> Violation {
         threshold: Some(1.0),
         comparison: Some(Comparison::Gt),
         component: Some(component.to_owned()),
+        target: Some(component.parse().expect("any name is a target's")),
         labels: BTreeMap::new(),
         description: "2 > 1".to_owned(),
         cause: None,
@@ -332,7 +335,7 @@ pub fn judging(policy: &Policy, now: Time) -> Judging {
         cause: policy.cause.clone(),
         component: policy.component.clone(),
         actions: policy.actions.iter().map(mape_k::domain::action::Action::kind).collect(),
-        scope: policy.actions[0].scope(),
+        target: policy.actions[0].target(),
         before: BTreeSet::new(),
         rules: BTreeSet::new(),
         witness: None,

@@ -1,7 +1,7 @@
 //! The JSON API: shapes, filters, pages, errors.
 
 use chrono::TimeDelta;
-use mape_k::domain::action::{Action, ActionKind, Scope};
+use mape_k::domain::action::{Action, ActionKind};
 use mape_k::domain::analysis::{Analysis, Pattern, PatternKind, RootCause};
 use mape_k::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use mape_k::domain::escalation::{Escalation, EscalationReason};
@@ -9,6 +9,7 @@ use mape_k::domain::execution::{ActionRecord, Execution, ExecutionMode, Executio
 use mape_k::domain::outcome::{ActionStatistics, Insight, Outcome, OutcomeType};
 use mape_k::domain::reading::Source;
 use mape_k::domain::rule::Severity;
+use mape_k::domain::target::Target;
 use mape_k::domain::{CHARTER, Cause};
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -239,11 +240,13 @@ fn analysis() -> Analysis {
             hypothesis: "system overload".to_owned(),
             cause: Cause::new("system_overload"),
             component: CHARTER.to_owned(),
+            target: Some(mape_k::domain::target::Target::Charter(None)),
             evidence: vec!["f1".to_owned()],
         }],
         root_causes: vec![RootCause {
             cause: Cause::new("system_overload"),
             component: CHARTER.to_owned(),
+            target: Some(mape_k::domain::target::Target::Charter(None)),
             confidence: 0.75,
             patterns: vec![PatternKind::Sustained],
             evidence: vec!["f1".to_owned()],
@@ -286,7 +289,7 @@ fn outcome() -> Outcome {
         violations_before: 2,
         violations_after: 0,
         judged_at: noon(),
-        scope: Scope::Charter,
+        target: Target::Charter(None),
         settled_at: noon(),
         reason: "0 of 2 violations left".to_owned(),
         time_to_effect_seconds: Some(60.0),

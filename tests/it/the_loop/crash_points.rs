@@ -14,7 +14,7 @@ use futures::{StreamExt, stream};
 use mape_k::clock::Clock;
 use mape_k::control_loop::once;
 use mape_k::daemon::{Parts, assemble};
-use mape_k::domain::action::{Action, Scope};
+use mape_k::domain::action::Action;
 use mape_k::domain::cycle::Trigger;
 use mape_k::domain::escalation::Escalation;
 use mape_k::domain::execution::ActionState as S;
@@ -22,6 +22,7 @@ use mape_k::domain::execution::{ActionRecord, Execution, ExecutionMode, Executio
 use mape_k::domain::ledger::{End, Entry, Ledger};
 use mape_k::domain::outcome::Judging;
 use mape_k::domain::policy::Policy;
+use mape_k::domain::target::Target;
 use mape_k::domain::temporary::Temporary;
 use mape_k::domain::time::after;
 use mape_k::domain::violation::Violation;
@@ -118,7 +119,7 @@ async fn intend(knowledge: &Knowledge, policy: &Policy, id: Uuid, keys: &[Uuid],
         cause: policy.cause.clone(),
         component: policy.component.clone(),
         actions: policy.actions.iter().map(Action::kind).collect(),
-        scope: Scope::Charter,
+        target: Target::Charter(None),
         before: policy.evidence.iter().cloned().collect(),
         rules: ["validation_latency".to_owned()].into(),
         witness: None,
@@ -139,7 +140,7 @@ async fn intend(knowledge: &Knowledge, policy: &Policy, id: Uuid, keys: &[Uuid],
         execution_id: id,
         at: now,
         action: action.kind(),
-        target: action.scope().component().to_owned(),
+        target: action.target(),
         cause: policy.cause.clone(),
         end: End::Open,
     };

@@ -136,6 +136,7 @@ impl World {
             measure: Measure::Metric(measure),
             severity: Severity::Warning,
             component: ComponentFrom::Label("component".to_owned()),
+            target: None,
             cause: None::<Cause>,
         };
         self.config.monitor.rules.push(rule.into());

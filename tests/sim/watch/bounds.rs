@@ -75,7 +75,7 @@ impl Outside {
         self.watch.tested(6);
         let wall = self.daemon_wall();
         for record in &execution.actions {
-            let scope = record.action.scope();
+            let target = record.action.target();
             let other = self.watch.executions.values().find(|other| {
                 other.id != execution.id
                     && self.watch.is_unjudged(other)
@@ -94,7 +94,7 @@ impl Outside {
                     self.watch.broke(8, now, what);
                 }
             }
-            let target = scope.component().to_owned();
+            let target = target.component().to_owned();
             let sent = Sent { wall, kind, target };
             self.watch.bounds.intents.insert(record.key.to_string(), sent);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
-use mape_k::domain::action::{Action, ActionKind, Risk, Scope};
+use mape_k::domain::action::{Action, ActionKind, Risk};
 use mape_k::domain::analysis::PatternKind;
 use mape_k::domain::charter::{CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::basis::{ActiveViolation, Basis, Concluded, Proposed, SourceRead};
@@ -16,6 +16,7 @@ use mape_k::domain::outcome::{Judging, Outcome, OutcomeType};
 use mape_k::domain::policy::{Approval, Policy, Priority};
 use mape_k::domain::reading::Source;
 use mape_k::domain::rule::{Comparison, Severity};
+use mape_k::domain::target::Target;
 use mape_k::domain::{CHARTER, Cause};
 use uuid::Uuid;
 
@@ -245,7 +246,7 @@ pub fn judging() -> Judging {
         cause: Cause::new(Cause::VALIDATION_LATENCY),
         component: CHARTER.to_owned(),
         actions: vec![ActionKind::ScaleUp],
-        scope: Scope::Charter,
+        target: Target::Charter(None),
         before: [LATENCY.to_owned()].into(),
         rules: ["validation_latency".to_owned()].into(),
         witness: Some(LATENCY.to_owned()),
@@ -277,7 +278,7 @@ pub fn outcome(outcome_type: OutcomeType) -> Outcome {
         violations_before: 1,
         violations_after: 0,
         judged_at: noon() + TimeDelta::seconds(70),
-        scope: Scope::Charter,
+        target: Target::Charter(None),
         settled_at: noon(),
         reason: "violations: 1 before, 0 after".to_owned(),
         time_to_effect_seconds: Some(45.0),

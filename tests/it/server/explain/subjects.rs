@@ -56,11 +56,13 @@ fn analysis() -> Analysis {
             hypothesis: "validation_latency goes on".to_owned(),
             cause: Cause::new(Cause::VALIDATION_LATENCY),
             component: CHARTER.to_owned(),
+            target: Some(mape_k::domain::target::Target::Charter(None)),
             evidence: vec![LATENCY.to_owned()],
         }],
         root_causes: vec![RootCause {
             cause: Cause::new(Cause::VALIDATION_LATENCY),
             component: CHARTER.to_owned(),
+            target: Some(mape_k::domain::target::Target::Charter(None)),
             confidence: 0.75,
             patterns: vec![PatternKind::Sustained],
             evidence: vec![LATENCY.to_owned()],
