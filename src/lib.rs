@@ -24,6 +24,7 @@ pub mod domain;
 
 pub mod monitor;
 
+pub mod actuators;
 pub mod analyzer;
 
 pub mod planner;
