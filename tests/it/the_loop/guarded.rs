@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use mape_k::actuators::charter::Call;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::guard::Guard;
 use mape_k::domain::ledger::Ledger;
-use mape_k::executor::Call;
 use mape_k::planner::Strategy;
 use mape_k::planner::guardrails::Mode as Guarded;
 use serde_json::{Value, json};

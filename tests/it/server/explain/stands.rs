@@ -25,7 +25,7 @@ fn throttle() -> Action {
 fn throttled(state: ActionState) -> Execution {
     let mut execution = execution();
     let record = &mut execution.actions[0];
-    (record.action, record.state, record.prior_replicas) = (throttle(), state, None);
+    (record.action, record.state, record.prior) = (throttle(), state, None);
     record.expires_at = Some(ends());
     execution
 }
