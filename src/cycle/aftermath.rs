@@ -17,6 +17,7 @@ use crate::domain::aftermath::{Aftermath, Owed, Undone, Watched};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{ActionRecord, ActionState, Execution};
 use crate::domain::outcome::{Judging, OutcomeType};
+use crate::domain::target::System;
 use crate::domain::time::{Time, after};
 use crate::executor::{Inverse, inverse};
 use crate::knowledge::judge::Ruling;
@@ -115,7 +116,8 @@ impl Cycle {
                 continue;
             };
             let now = self.clock.now();
-            let barred = self.barred(recalled, seen, stop, now);
+            let system = system_of(&execution);
+            let barred = self.barred(recalled, seen, system, stop, now);
             let begun = execution.actions.iter().any(|a| a.state == ActionState::UndoSent);
             let due: Vec<Uuid> =
                 execution.actions.iter().rev().filter(|a| is_due(a)).map(|a| a.key).collect();
@@ -134,7 +136,7 @@ impl Cycle {
                             tracing::warn!(execution = %id, %key, %error, "harmful action not undone yet: the store was not written");
                             if journal.is_behind() {
                                 let why = "the journal of an undo could not be written";
-                                self.memory.journal_failed = Some(why.to_owned());
+                                self.memory.journal_failed = Some((system, why.to_owned()));
                             }
                             execution = before;
                             break;
@@ -174,6 +176,7 @@ impl Cycle {
         &self,
         recalled: &Recalled,
         seen: &Seen,
+        system: System,
         stop: &CancellationToken,
         now: Time,
     ) -> Option<String> {
@@ -186,10 +189,13 @@ impl Cycle {
         if self.config.plan.guardrails.mode != Mode::Act {
             return Some("guardrails.mode is not act".to_owned());
         }
-        if recalled.ledger.storm.is_some() {
+        if recalled.ledger.storm(system).is_some() {
             return Some("a storm holds".to_owned());
         }
-        seen.charter.state.as_ref().err().cloned()
+        match system {
+            System::Charter => seen.charter.state.as_ref().err().cloned(),
+            System::Kubernetes | System::Hook => None,
+        }
     }
 
     /// What is owed no more, with all that follows from it, in one batch.
@@ -262,6 +268,11 @@ impl Cycle {
         }
         Ok(())
     }
+}
+
+/// What an execution changes: its actions are of one policy, and so of one system.
+fn system_of(execution: &Execution) -> System {
+    execution.actions.first().map_or(System::Charter, |a| a.action.target().system())
 }
 
 /// In effect, and we take it back; or its undo was begun.
