@@ -254,8 +254,8 @@ impl Cycle {
         let active: Vec<Violation> = self.tracker.active().cloned().collect();
         // Blind, nothing is planned: alerts alone may confirm what nobody can measure any more.
         let blind = run.report.status == CycleStatus::Failed;
-        let fleet = self.tracker.fleet(now, self.config.plan.guardrails.storm.within);
-        self.keep_ledger(&mut recalled, &fleet, !blind, now).await?;
+        let fleets = self.tracker.fleets(now, self.config.plan.guardrails.storm.within);
+        self.keep_ledger(&mut recalled, &fleets, !blind, None, now).await?;
         self.take_back_successes(&mut recalled, &seen, &active).await?;
         let mut rulings = self.judge(&mut recalled, &seen, &active, &changes).await?;
         self.undo_harm(&mut recalled, &mut seen, &mut rulings, stop).await?;
@@ -269,7 +269,7 @@ impl Cycle {
             pause: recalled.pause.as_ref(),
             lead: &lead,
             ledger: &recalled.ledger,
-            fleet: &fleet,
+            fleets: &fleets,
             rules: &changes.rules,
             root_causes: if blind { &[] } else { &analysis.root_causes },
             violations: &by_fingerprint,
@@ -305,6 +305,7 @@ impl Cycle {
         run.enter(Phase::Knowledge);
         let left = Left {
             seen: &seen,
+            fleets: &fleets,
             rules: &changes.rules,
             analysis: &analysis,
             plan: &plan,

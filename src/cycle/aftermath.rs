@@ -19,6 +19,7 @@ use crate::domain::aftermath::{Aftermath, Owed, Undone, Watched};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{ActionRecord, ActionState, Execution};
 use crate::domain::outcome::{Judging, OutcomeType};
+use crate::domain::target::System;
 use crate::domain::time::{Time, after};
 use crate::knowledge::judge::Ruling;
 use crate::knowledge::{Batch, Fact, StoreError};
@@ -116,7 +117,8 @@ impl Cycle {
                 continue;
             };
             let now = self.clock.now();
-            let barred = self.barred(recalled, seen, stop, now);
+            let system = system_of(&execution);
+            let barred = self.barred(recalled, seen, system, stop, now);
             let begun = execution.actions.iter().any(|a| a.state == ActionState::UndoSent);
             let due: Vec<Uuid> =
                 execution.actions.iter().rev().filter(|a| self.is_due(a)).map(|a| a.key).collect();
@@ -135,7 +137,7 @@ impl Cycle {
                             tracing::warn!(execution = %id, %key, %error, "harmful action not undone yet: the store was not written");
                             if journal.is_behind() {
                                 let why = "the journal of an undo could not be written";
-                                self.memory.journal_failed = Some(why.to_owned());
+                                self.memory.journal_failed = Some((system, why.to_owned()));
                             }
                             execution = before;
                             break;
@@ -175,6 +177,7 @@ impl Cycle {
         &self,
         recalled: &Recalled,
         seen: &Seen,
+        system: System,
         stop: &CancellationToken,
         now: Time,
     ) -> Option<String> {
@@ -187,10 +190,13 @@ impl Cycle {
         if self.config.plan.guardrails.mode != Mode::Act {
             return Some("guardrails.mode is not act".to_owned());
         }
-        if recalled.ledger.storm.is_some() {
+        if recalled.ledger.storm(system).is_some() {
             return Some("a storm holds".to_owned());
         }
-        seen.charter.state.as_ref().err().cloned()
+        match system {
+            System::Charter => seen.charter.state.as_ref().err().cloned(),
+            System::Kubernetes | System::Hook => None,
+        }
     }
 
     /// What is owed no more, with all that follows from it, in one batch.
@@ -286,6 +292,11 @@ impl Cycle {
             Undoable::No(why) => Some(why),
         }
     }
+}
+
+/// What an execution changes: its actions are of one policy, and so of one system.
+fn system_of(execution: &Execution) -> System {
+    execution.actions.first().map_or(System::Charter, |a| a.action.target().system())
 }
 
 fn cut(execution: &Execution) -> bool {

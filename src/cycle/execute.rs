@@ -164,7 +164,7 @@ impl Cycle {
             let why = "a person had decided on it meanwhile";
             return Ok(Carried::Left(Hold::NotBegun, why.to_owned()));
         }
-        self.memory.begun = true;
+        self.memory.begun = Some(policy.actions[0].target().system());
         let clock = self.clock;
         let journal = StoreJournal::over(&self.knowledge, clock);
         let execution = self
@@ -173,7 +173,7 @@ impl Cycle {
             .await;
         if journal.is_behind() {
             let why = format!("the journal of {} could not be written", policy.actions[0]);
-            self.memory.journal_failed = Some(why);
+            self.memory.journal_failed = self.memory.begun.map(|system| (system, why));
         }
         if let Some(arrived) = seen.woken_by {
             self.metrics.webhook_to_call(since(execution.started_at, arrived));
@@ -190,7 +190,7 @@ impl Cycle {
         let execution = self
             .record_result(execution, judging, policy, recalled, plan, seen.snapshot.at)
             .await?;
-        (self.memory.in_hand, self.memory.begun) = (false, false);
+        (self.memory.in_hand, self.memory.begun) = (false, None);
         Ok(Carried::Out(execution))
     }
 

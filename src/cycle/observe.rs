@@ -119,9 +119,9 @@ impl Cycle {
             let rails = &self.config.plan.guardrails;
             settle(&self.knowledge, &self.metrics, rails, &self.ids, self.clock.now()).await?;
             self.memory.in_hand = false;
-            if std::mem::take(&mut self.memory.begun) {
+            if let Some(system) = self.memory.begun.take() {
                 let why = "an execution's end could not be written to the journal";
-                self.memory.journal_failed = Some(why.to_owned());
+                self.memory.journal_failed = Some((system, why.to_owned()));
             }
         }
         let now = self.clock.now();

@@ -106,7 +106,10 @@ fn journal(page: &mut Page, record: &ActionRecord, now: Time) {
     let prior = record.prior.as_ref().and_then(|prior| prior.as_object());
     for (name, value) in prior.into_iter().flatten().filter(|(name, _)| *name != "version") {
         if let Some(value) = scalar(value) {
-            page.under(&format!("Kept from before it, for an undo: {} {value}.", name.replace('_', " ")));
+            page.under(&format!(
+                "Kept from before it, for an undo: {} {value}.",
+                name.replace('_', " ")
+            ));
         }
     }
     if record.invalid {

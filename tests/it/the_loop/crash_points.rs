@@ -23,7 +23,7 @@ use mape_k::domain::execution::{ActionRecord, Execution, ExecutionMode, Executio
 use mape_k::domain::ledger::{End, Entry, Ledger};
 use mape_k::domain::outcome::Judging;
 use mape_k::domain::policy::Policy;
-use mape_k::domain::target::Target;
+use mape_k::domain::target::{System, Target};
 use mape_k::domain::temporary::Temporary;
 use mape_k::domain::time::after;
 use mape_k::domain::violation::Violation;
@@ -276,7 +276,7 @@ async fn ends_well(world: &World, setting: Setting, crash: Crash) {
     let own: Vec<End> = ledger.entries.iter().map(|e| e.end).collect();
     assert_eq!(own, [end; 3], "what the guards count: {what}");
     let not_undone = execution.actions.iter().any(|a| a.state == S::UndoFailed);
-    assert_eq!(ledger.breaker.tripped.is_some(), not_undone, "the breaker: {what}");
+    assert_eq!(ledger.tripped(System::Charter).is_some(), not_undone, "the breaker: {what}");
     let judgings = parts.knowledge.all::<Judging>(None).await.expect("the store");
     assert_eq!(!judgings.is_empty(), there.contains(&true), "judged what is in effect: {what}");
     let followed = parts.knowledge.all::<Temporary>(None).await.expect("the store");
