@@ -9,6 +9,8 @@
 //! time are the executor's. What proves and undoes the effect travels in `prior`: the actuator writes and reads it, the
 //! journal keeps it.
 
+pub mod hook;
+
 use std::fmt::Debug;
 
 use async_trait::async_trait;
