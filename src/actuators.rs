@@ -10,6 +10,7 @@
 //! journal keeps it.
 
 pub mod charter;
+pub mod hook;
 pub(crate) mod retry;
 mod turned_off;
 
@@ -38,7 +39,6 @@ pub struct Request<'a> {
     pub labels: &'a Labels,
     /// When it was first to be sent: the same for every try, so that every try sends the same bytes.
     pub at: Time,
-    pub now: Time,
 }
 
 /// Which change a call is about.

@@ -181,7 +181,6 @@ impl Transaction<'_> {
             cause: &self.execution.cause,
             labels: self.policy.map_or(&NONE, |policy| &policy.labels),
             at,
-            now: (self.now)(),
         }
     }
 
