@@ -101,7 +101,7 @@ pub async fn assemble_in(
     config: &Arc<Config>,
     clock: Clock,
 ) -> Result<Parts, Error> {
-    let metrics = Metrics::new(clock.now());
+    let metrics = Metrics::of(clock.now(), config.execute.charter_url.is_some());
     let (publisher, handle) = control_loop::channel(clock);
     let observer = Calls { metrics: metrics.clone(), heartbeat: publisher.heartbeat.clone() };
     let (execute, observer) = (config.execute.clone(), Arc::new(observer));
@@ -241,6 +241,7 @@ impl Daemon {
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
             rehearsal: config.rehearsal,
+            charter: config.execute.charter_url.is_some(),
         };
         if let Some(address) = webhook_address {
             warn_of_the_webhook(address, &config);

@@ -45,15 +45,20 @@ use crate::wire::Wire;
 use transaction::Transaction;
 use window::Window;
 
+/// Said wherever something that was done through Charter is asked for after it was turned off.
+const OFF: &str = "Charter is turned off (execute.charter_url is null)";
+
 #[derive(Debug)]
 pub struct Executor {
-    client: Client,
+    /// `None` while `execute.charter_url` is null.
+    client: Option<Client>,
     settings: Settings,
 }
 
 impl Executor {
     pub fn new(settings: Settings, observer: Arc<dyn CallObserver>) -> Result<Self, SetupError> {
-        Ok(Self { client: Client::new(&settings, observer)?, settings })
+        let client = settings.charter_url.as_ref().map(|url| Client::new(url, &settings, observer));
+        Ok(Self { client: client.transpose()?, settings })
     }
 
     /// The same by another way than the network.
@@ -62,18 +67,22 @@ impl Executor {
         settings: Settings,
         observer: Arc<dyn CallObserver>,
     ) -> Result<Self, SetupError> {
-        Ok(Self { client: Client::over(wire, &settings, observer)?, settings })
+        let url = settings.charter_url.as_ref();
+        let client = url.map(|url| Client::over(wire, url, &settings, observer));
+        Ok(Self { client: client.transpose()?, settings })
     }
 
     /// The client itself, for whoever only reads.
     #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.client
+    pub fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
     }
 
     /// From now on every change carries this epoch of leadership.
     pub fn speak_with(&mut self, epoch: Option<u64>) {
-        self.client.speak_with(epoch);
+        if let Some(client) = &mut self.client {
+            client.speak_with(epoch);
+        }
     }
 
     /// Carries out a policy: its actions in order, under one key each, until done, undone, or not known. Nothing is sent
@@ -109,9 +118,16 @@ impl Executor {
             ));
             return execution;
         }
+        let Some(client) = &self.client else {
+            execution.actions.clear();
+            execution.status = ExecutionStatus::Failed;
+            execution.ended_at = Some(started_at);
+            execution.error = Some(format!("nothing was sent: {OFF}"));
+            return execution;
+        };
         let window = Window::open(self.settings.policy_timeout, stop.clone());
         Transaction {
-            client: &self.client,
+            client,
             settings: &self.settings,
             policy: Some(policy),
             journal,
@@ -127,27 +143,31 @@ impl Executor {
 
     /// Charter's health and size, both within one call's time; without both there is no state.
     pub async fn observe(&self, at: Time) -> CharterView {
+        let Some(client) = &self.client else {
+            return CharterView { at, is_on: false, state: Err(OFF.to_owned()) };
+        };
         let limit = self.settings.timeout_seconds;
         // What the last try met says more than that the time was over.
         let last = Mutex::new(None);
-        let state = match tokio::time::timeout(limit, self.read_state(at, &last)).await {
+        let state = match tokio::time::timeout(limit, self.read_state(client, at, &last)).await {
             Ok(Ok(state)) => Ok(state),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(last.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(
                 || {
                     format!(
                         "Charter at {} did not answer health and committee_state within {} s; check that it runs there and that execute.charter_url names it",
-                        self.client.address(),
+                        client.address(),
                         limit.as_secs_f64(),
                     )
                 },
             )),
         };
-        CharterView { at, state }
+        CharterView { at, is_on: true, state }
     }
 
     async fn read_state(
         &self,
+        client: &Client,
         at: Time,
         last: &Mutex<Option<String>>,
     ) -> Result<CommitteeState, charter::Error> {
@@ -156,11 +176,9 @@ impl Executor {
         let note = |error: &charter::Error| {
             *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
         };
-        let health =
-            retry::read(tries, seed, || async { self.client.health().await.inspect_err(note) });
-        let state = retry::read(tries, seed, || async {
-            self.client.committee_state().await.inspect_err(note)
-        });
+        let health = retry::read(tries, seed, || async { client.health().await.inspect_err(note) });
+        let state =
+            retry::read(tries, seed, || async { client.committee_state().await.inspect_err(note) });
         let ((), state) = tokio::try_join!(health, state)?;
         Ok(state)
     }

@@ -116,7 +116,7 @@ pub fn storm(c: &mut Criterion) {
 
 fn charter(at: Time) -> CharterView {
     let state = CommitteeState { status: CommitteeStatus::Degraded, replicas: 5, healthy_nodes: 5 };
-    CharterView { at, state: Ok(state) }
+    CharterView { at, is_on: true, state: Ok(state) }
 }
 
 /// Half of the series belong to a rule with a cause.
@@ -162,6 +162,7 @@ fn rule(metric: &str, cause: Option<Cause>) -> Rule {
         }),
         severity: Severity::Warning,
         component: ComponentFrom::Label("component".to_owned()),
+        target: None,
         cause,
     }
 }

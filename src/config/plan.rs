@@ -7,7 +7,7 @@ use super::strategies;
 use super::values::{action_named, count, number, positive, share};
 use crate::planner::settings::{Scaling, Settings};
 
-pub(super) fn read(mut section: Section<'_>, interval: Duration) -> Settings {
+pub(super) fn read(mut section: Section<'_>, interval: Duration, charter: bool) -> Settings {
     let mut settings = Settings::default();
     for (name, item) in section.map("cost_model").unwrap_or_default() {
         match action_named(name) {
@@ -38,7 +38,12 @@ pub(super) fn read(mut section: Section<'_>, interval: Duration) -> Settings {
     scaling(section.section("scaling"), &mut settings.scaling);
     let mut give_back = section.section("give_back");
     give_back.optional("after", &mut settings.give_back.after, positive);
-    for (cause, candidates) in strategies::read(section.map("strategies").unwrap_or_default()) {
+    if !charter {
+        // What is shipped changes Charter.
+        settings.strategies.clear();
+    }
+    let given = section.map("strategies").unwrap_or_default();
+    for (cause, candidates) in strategies::read(given, charter) {
         settings.strategies.insert(cause, candidates);
     }
     settings

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 use uuid::Uuid;
 
 pub use call::{Call, CallObserver, CallStatus};
@@ -74,17 +75,22 @@ pub struct ReportedViolation {
 }
 
 impl Client {
-    pub fn new(settings: &Settings, observer: Arc<dyn CallObserver>) -> Result<Self, SetupError> {
-        Ok(Self::with(Transport::new(settings, observer)?, settings))
+    pub fn new(
+        url: &Url,
+        settings: &Settings,
+        observer: Arc<dyn CallObserver>,
+    ) -> Result<Self, SetupError> {
+        Ok(Self::with(Transport::new(url, settings, observer)?, settings))
     }
 
     /// The same calls by another way than the network.
     pub fn over(
         wire: Arc<dyn Wire>,
+        url: &Url,
         settings: &Settings,
         observer: Arc<dyn CallObserver>,
     ) -> Result<Self, SetupError> {
-        Ok(Self::with(Transport::over(wire, settings, observer)?, settings))
+        Ok(Self::with(Transport::over(wire, url, settings, observer)?, settings))
     }
 
     fn with(transport: Transport, settings: &Settings) -> Self {

@@ -15,7 +15,7 @@ use super::journal::{Journal, JournalError};
 use super::look::{InForce, Sight, Trace};
 use super::transaction::{Halt, Transaction};
 use super::window::Window;
-use super::{Executor, retry};
+use super::{Client, Executor, OFF, retry};
 use crate::domain::action::Action;
 use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionMode};
 use crate::domain::time::{Time, after, since};
@@ -31,11 +31,12 @@ impl Executor {
         stop: &CancellationToken,
         now: &(dyn Fn() -> Time + Send + Sync),
     ) -> Execution {
+        let Some(client) = &self.client else { return execution };
         if !execution.is_open() || stop.is_cancelled() {
             return execution;
         }
         let before = execution.clone();
-        let mut transaction = self.taking_up(execution, journal, stop, now);
+        let mut transaction = self.taking_up(client, execution, journal, stop, now);
         // With its first write: whoever called has to draw its conclusions, also when this process dies before that.
         transaction.execution.interrupted = true;
         let marked = transaction.execution.clone();
@@ -63,8 +64,9 @@ impl Executor {
         stop: &CancellationToken,
         now: &(dyn Fn() -> Time + Send + Sync),
     ) -> Result<Execution, JournalError> {
+        let Some(client) = &self.client else { return Ok(execution) };
         let index = execution.actions.iter().position(|record| record.key == key);
-        let mut transaction = self.taking_up(execution, journal, stop, now);
+        let mut transaction = self.taking_up(client, execution, journal, stop, now);
         if let Some(index) = index {
             transaction.undo(index).await.map_err(|halt| JournalError(halt.to_string()))?;
         }
@@ -73,13 +75,14 @@ impl Executor {
 
     /// What Charter lists at this moment, within one call's time: a cycle waits for it.
     pub async fn in_force(&self, seed: u64) -> Result<InForce, String> {
+        let Some(client) = &self.client else { return Err(OFF.to_owned()) };
         let (tries, limit) = (self.settings.max_retries, self.settings.timeout_seconds);
-        let reading = retry::read(tries, seed, || self.client.policies());
+        let reading = retry::read(tries, seed, || client.policies());
         match tokio::time::timeout(limit, reading).await {
             Ok(listed) => listed.map(InForce).map_err(|error| error.to_string()),
             Err(_) => Err(format!(
                 "Charter at {} did not list its policies within {} s; check that it runs there and that execute.charter_url names it",
-                self.client.address(),
+                client.address(),
                 limit.as_secs_f64(),
             )),
         }
@@ -87,6 +90,7 @@ impl Executor {
 
     fn taking_up<'a>(
         &'a self,
+        client: &'a Client,
         execution: Execution,
         journal: &'a dyn Journal,
         stop: &CancellationToken,
@@ -94,7 +98,7 @@ impl Executor {
     ) -> Transaction<'a> {
         let window = Window::open(self.settings.policy_timeout, stop.clone());
         Transaction {
-            client: &self.client,
+            client,
             settings: &self.settings,
             policy: None,
             hands_off: None,

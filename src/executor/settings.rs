@@ -34,8 +34,9 @@ impl Serialize for Idempotency {
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
-    #[serde(serialize_with = "crate::domain::address::serialize")]
-    pub charter_url: Url,
+    /// `None` turns Charter off: with its rules, its strategies and all that is said of it.
+    #[serde(serialize_with = "crate::domain::address::serialize_optional")]
+    pub charter_url: Option<Url>,
     pub charter_api_key: Option<Secret>,
     /// How the server is reached, and the credentials it gets.
     pub http: Option<Box<HttpSettings>>,
@@ -75,7 +76,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            charter_url: Url::parse("http://localhost:8000").expect("a constant URL"),
+            charter_url: Some(Url::parse("http://localhost:8000").expect("a constant URL")),
             charter_api_key: None,
             http: None,
             timeout_seconds: Duration::from_secs(30),

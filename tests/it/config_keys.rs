@@ -200,21 +200,13 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("escalation.repeat_after", "1h", "3600"),
     ("slack.token", "secret", "\"***\""),
     ("slack.webhook_url", "'https://hooks.example/secret'", "\"***\""),
-    (
-        "slack.http",
-        "{headers: {X-Scope-OrgID: team}}",
-        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
-    ),
+    ("slack.http", "{headers: {X-Scope-OrgID: team}}", r#"{"headers": {"X-Scope-OrgID": "***"}}"#),
     (
         "notify.alertmanager.http",
         "{headers: {X-Scope-OrgID: team}}",
         r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
     ),
-    (
-        "github.http",
-        "{headers: {X-Scope-OrgID: team}}",
-        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
-    ),
+    ("github.http", "{headers: {X-Scope-OrgID: team}}", r#"{"headers": {"X-Scope-OrgID": "***"}}"#),
     ("github.token", "secret", "\"***\""),
     ("github.window", "12h", "43200"),
 ];

@@ -33,7 +33,7 @@ pub fn now() -> Time {
 /// Short times, so that what hangs in a test hangs briefly.
 pub fn settings(base: &str) -> Settings {
     Settings {
-        charter_url: base.parse().expect("a URL"),
+        charter_url: Some(base.parse().expect("a URL")),
         timeout_seconds: Duration::from_secs(1),
         policy_timeout: Duration::from_secs(20),
         ..Settings::default()

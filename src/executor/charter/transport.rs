@@ -9,6 +9,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
+use url::Url;
 use uuid::Uuid;
 
 use super::call::{Call, CallObserver, CallStatus, Stopwatch};
@@ -71,6 +72,7 @@ impl Answer {
 
 impl Transport {
     pub(super) fn new(
+        url: &Url,
         settings: &Settings,
         observer: Arc<dyn CallObserver>,
     ) -> Result<Self, SetupError> {
@@ -79,24 +81,25 @@ impl Transport {
             // A few calls a cycle can afford fresh ones.
             are_kept: false,
         };
-        let http = Http::reaching(&settings.charter_url, settings.http.as_deref(), connections)?;
-        Self::over(Arc::new(http), settings, observer)
+        let http = Http::reaching(url, settings.http.as_deref(), connections)?;
+        Self::over(Arc::new(http), url, settings, observer)
     }
 
     pub(super) fn over(
         wire: Arc<dyn Wire>,
+        url: &Url,
         settings: &Settings,
         observer: Arc<dyn CallObserver>,
     ) -> Result<Self, SetupError> {
-        if settings.charter_url.cannot_be_a_base() {
-            return Err(SetupError::Address(address::redacted(&settings.charter_url)));
+        if url.cannot_be_a_base() {
+            return Err(SetupError::Address(address::redacted(url)));
         }
         let access = Access {
             section: "execute",
             http: settings.http.as_deref(),
             token: settings.charter_api_key.as_ref(),
         };
-        let endpoint = Endpoint::new(wire, settings.charter_url.clone(), access);
+        let endpoint = Endpoint::new(wire, url.clone(), access);
         if !endpoint.has_sendable_token() {
             return Err(SetupError::Key);
         }

@@ -29,7 +29,13 @@ async fn with_key() -> String {
 async fn a15_the_reference_charter_takes_each_of_the_nine_actions_and_their_undo() {
     for action in nine_actions() {
         let executor = executor(patient(&with_key().await));
-        let before = executor.client().committee_state().await.expect("a state").replicas;
+        let before = executor
+            .client()
+            .expect("Charter is on")
+            .committee_state()
+            .await
+            .expect("a state")
+            .replicas;
         // No Charter takes this one, so the first is undone.
         let execution = run(&executor, vec![action.clone(), scale_up(100_000)]).await;
         let undone = match action {
@@ -37,7 +43,7 @@ async fn a15_the_reference_charter_takes_each_of_the_nine_actions_and_their_undo
             _ => S::Undone,
         };
         assert_eq!(states(&execution), [undone, S::Refused], "{action}: {execution:?}");
-        let client = executor.client();
+        let client = executor.client().expect("Charter is on");
         assert_eq!(client.committee_state().await.expect("a state").replicas, before, "{action}");
         let listed = client.policies().await.expect("a list");
         assert!(
@@ -53,7 +59,7 @@ async fn a23_a24_a25_policies_committee_and_violations_of_the_reference_charter(
     let options = Options { api_key: key, sandbox: true, speed: 10.0, ..Options::default() };
     let base = reference(options).await;
     let executor = executor(patient(&base));
-    let client = executor.client();
+    let client = executor.client().expect("Charter is on");
     let id = client.apply(&throttle(), now(), Uuid::new_v4()).await.expect("applied");
     assert!(client.honours_keys());
     let listed = client.policies().await.expect("a list");

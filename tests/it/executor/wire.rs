@@ -123,7 +123,7 @@ async fn a22_an_invalid_policy_is_not_applied_and_the_reason_is_kept() {
 async fn a23_a24_a25_policies_committee_and_violations_are_read_and_changed() {
     let fake = FakeCharter::start().await;
     let executor = executor(settings(&fake.base));
-    let client = executor.client();
+    let client = executor.client().expect("Charter is on");
     assert!(!client.honours_keys(), "not known yet");
     let id = client.apply(&throttle(), now(), Uuid::new_v4()).await.expect("applied");
     assert!(client.honours_keys(), "its answer carried the key back");
