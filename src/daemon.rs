@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::actuators::Actuator;
 use crate::actuators::charter::{Call, CallObserver, CallStatus, Charter, SetupError};
+use crate::actuators::hook::{HookError, Hooks};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
@@ -50,6 +50,8 @@ pub enum Error {
     Store(#[from] StoreError),
     #[error(transparent)]
     Charter(#[from] SetupError),
+    #[error(transparent)]
+    Hook(#[from] HookError),
     #[error(transparent)]
     Monitor(#[from] monitor::Error),
     #[error(transparent)]
@@ -104,10 +106,10 @@ pub async fn assemble_in(
     config: &Arc<Config>,
     clock: Clock,
 ) -> Result<Parts, Error> {
-    let metrics = Metrics::new(clock.now());
+    let metrics = Metrics::of(clock.now(), config.execute.charter_url.is_some());
     let (publisher, handle) = control_loop::channel(clock);
     let observer = Calls { metrics: metrics.clone(), heartbeat: publisher.heartbeat.clone() };
-    let (charter, observer) = (config.execute.charter(), Arc::new(observer));
+    let observer = Arc::new(observer);
     let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
     let interval = config.orchestrator.loop_interval;
     let (watch, driver) = if config.kubernetes.enabled {
@@ -121,19 +123,11 @@ pub async fn assemble_in(
     let (notifiers, github) = people_outside(world.wire.as_ref(), config, &metrics, clock)?;
     let outside = Outside { notifiers, github, assessor: world.assessor, watch };
     let people = Box::new(People::new(config, outside)?);
-    let (charter, monitor) = match world.wire {
-        Some(wire) => (
-            Charter::over(wire.clone(), &charter, observer)?,
-            Monitor::over(wire, monitor, alertmanager, interval, clock)?,
-        ),
-        None => (
-            Charter::new(&charter, observer)?,
-            Monitor::new(monitor, alertmanager, interval, clock)?,
-        ),
+    let (charter, actuators) = actuators(world.wire.as_ref(), config, observer)?;
+    let monitor = match world.wire {
+        Some(wire) => Monitor::over(wire, monitor, alertmanager, interval, clock)?,
+        None => Monitor::new(monitor, alertmanager, interval, clock)?,
     };
-    let charter = Arc::new(charter);
-    let known: Arc<dyn Actuator> = charter.clone();
-    let actuators = Actuators::from([(System::Charter, known)]);
     let executor = Executor::new(config.execute.clone(), actuators);
     knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
     let mut elector = Elector::new(
@@ -148,7 +142,7 @@ pub async fn assemble_in(
     let mut cycle = Cycle::new(
         config.clone(),
         clock,
-        Stages { monitor, charter: Some(charter), executor, people },
+        Stages { monitor, charter, executor, people },
         knowledge.clone(),
         metrics.clone(),
         world.ids,
@@ -158,6 +152,27 @@ pub async fn assemble_in(
         cycle.lead(term).await?;
     }
     Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster: driver })
+}
+
+/// Who changes each system that the configuration has.
+fn actuators(
+    wire: Option<&Arc<dyn Wire>>,
+    config: &Config,
+    observer: Arc<dyn CallObserver>,
+) -> Result<(Option<Arc<Charter>>, Actuators), Error> {
+    let mut actuators = Actuators::new();
+    let charter = config.execute.charter().map(|settings| match wire {
+        Some(wire) => Charter::over(wire.clone(), &settings, observer),
+        None => Charter::new(&settings, observer),
+    });
+    let charter = charter.transpose()?.map(Arc::new);
+    if let Some(charter) = &charter {
+        actuators.insert(System::Charter, charter.clone());
+    }
+    if !config.hooks.hooks.is_empty() {
+        actuators.insert(System::Hook, Arc::new(Hooks::new(config.hooks.clone())?));
+    }
+    Ok((charter, actuators))
 }
 
 /// Those who tell people, and where deployments are looked for.
@@ -248,6 +263,7 @@ impl Daemon {
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
             rehearsal: config.rehearsal,
+            charter: config.execute.charter_url.is_some(),
         };
         if let Some(address) = webhook_address {
             warn_of_the_webhook(address, &config);
