@@ -72,9 +72,8 @@ impl Fixture for Commands {
         std::fs::write(path("example.sh"), example()).expect("written");
         std::fs::write(path("spoiler.sh"), SPOILER).expect("written");
         let words = ["sh".to_owned(), path("spoiler.sh").display().to_string()];
-        let verb = Verb::Command(
-            words.into_iter().chain([folder.path().display().to_string()]).collect(),
-        );
+        let verb =
+            Verb::Command(words.into_iter().chain([folder.path().display().to_string()]).collect());
         let (name, target) = read_only();
         let mode = path("mode").display().to_string();
         let hook = Hook {
