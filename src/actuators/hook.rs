@@ -14,6 +14,7 @@ mod verb;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -245,6 +246,10 @@ fn unsent(text: String) -> Failure {
 
 #[async_trait]
 impl Actuator for Hooks {
+    fn timeout(&self, action: &Action) -> Duration {
+        self.of(action).map_or(Duration::ZERO, |callable| callable.hook.timeout)
+    }
+
     fn honours_keys(&self) -> bool {
         false
     }

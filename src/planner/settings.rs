@@ -13,6 +13,7 @@ use crate::domain::action::{Action, ActionKind, RebalanceStrategy, Risk};
 use crate::domain::hook::HookSpec;
 use crate::domain::policy::Policy;
 use crate::domain::speed::{Divide, divided};
+use crate::domain::target::System;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -75,6 +76,12 @@ impl Settings {
     pub fn cost(&self, kind: ActionKind) -> f64 {
         let own = self.hooks.get(&kind).map(|hook| hook.cost);
         self.cost_model.get(&kind).copied().or(own).unwrap_or_else(|| kind.default_cost())
+    }
+
+    /// May anything be done to this system at all? What Charter can do is always to be had.
+    #[must_use]
+    pub fn acts_on(&self, system: System) -> bool {
+        system == System::Charter || self.hooks.values().any(|h| h.target.system() == system)
     }
 
     /// Can what this action does be undone?
