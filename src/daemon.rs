@@ -15,6 +15,7 @@ use tracing::Instrument;
 
 use crate::actuators::Actuator;
 use crate::actuators::charter::{Call, CallObserver, CallStatus, Charter, SetupError};
+use crate::actuators::hook::{HookError, Hooks};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
@@ -51,6 +52,8 @@ pub enum Error {
     #[error(transparent)]
     Charter(#[from] SetupError),
     #[error(transparent)]
+    Hook(#[from] HookError),
+    #[error(transparent)]
     Monitor(#[from] monitor::Error),
     #[error(transparent)]
     Notify(#[from] notify::SetupError),
@@ -79,6 +82,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Keeps the view of Kubernetes current for as long as it is run; `None`: it is not looked at.
     pub cluster: Option<cluster::Driver>,
+    /// Whose commands end with the process; `None`: the configuration has none.
+    pub hooks: Option<Arc<Hooks>>,
 }
 
 /// Opens the store, puts it in order and builds the loop.
@@ -121,6 +126,7 @@ pub async fn assemble_in(
     let (notifiers, github) = people_outside(world.wire.as_ref(), config, &metrics, clock)?;
     let outside = Outside { notifiers, github, assessor: world.assessor, watch };
     let people = Box::new(People::new(config, outside)?);
+    let hooks = hooks(config, world.wire.clone())?;
     let (charter, monitor) = match world.wire {
         Some(wire) => (
             Charter::over(wire.clone(), &charter, observer)?,
@@ -133,7 +139,8 @@ pub async fn assemble_in(
     };
     let charter = Arc::new(charter);
     let known: Arc<dyn Actuator> = charter.clone();
-    let actuators = Actuators::from([(System::Charter, known)]);
+    let mut actuators = Actuators::from([(System::Charter, known)]);
+    actuators.extend(hooks.clone().map(|hooks| (System::Hook, hooks as Arc<dyn Actuator>)));
     let executor = Executor::new(config.execute.clone(), actuators);
     knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
     let mut elector = Elector::new(
@@ -157,7 +164,21 @@ pub async fn assemble_in(
     if let Some(term) = term.filter(|_| !knowledge.is_shared()) {
         cycle.lead(term).await?;
     }
-    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster: driver })
+    let cluster = driver;
+    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster, hooks })
+}
+
+/// `None`: the configuration has no hooks.
+fn hooks(config: &Config, wire: Option<Arc<dyn Wire>>) -> Result<Option<Arc<Hooks>>, HookError> {
+    let settings = config.hooks.clone();
+    if settings.hooks.is_empty() {
+        return Ok(None);
+    }
+    let hooks = match wire {
+        Some(wire) => Hooks::over(settings, &move |_: &_, _: Option<&_>| Ok(wire.clone()))?,
+        None => Hooks::new(settings)?,
+    };
+    Ok(Some(Arc::new(hooks)))
 }
 
 /// Those who tell people, and where deployments are looked for.
@@ -216,6 +237,7 @@ pub struct Daemon {
     pub webhook: Option<SocketAddr>,
     pub handle: LoopHandle,
     pub knowledge: Knowledge,
+    hooks: Option<Arc<Hooks>>,
     stop: CancellationToken,
     tasks: JoinSet<(&'static str, Result<(), Error>)>,
 }
@@ -315,6 +337,7 @@ impl Daemon {
             webhook: webhook_address,
             handle: parts.handle,
             knowledge: parts.knowledge,
+            hooks: parts.hooks,
             stop,
             tasks,
         })
@@ -352,7 +375,17 @@ impl Daemon {
         if tokio::time::timeout(STOP_WITHIN, rest).await.is_err() {
             result = Err(Error::SlowStop);
         }
-        if tokio::time::timeout(CLOSE_WITHIN, self.knowledge.close()).await.is_err() {
+        // What a hook's command still does is recorded as unknown; it must not go on without us.
+        let hooks = async {
+            if let Some(hooks) = &self.hooks {
+                hooks.stop().await;
+            }
+        };
+        let (closed, _) = tokio::join!(
+            tokio::time::timeout(CLOSE_WITHIN, self.knowledge.close()),
+            tokio::time::timeout(CLOSE_WITHIN, hooks),
+        );
+        if closed.is_err() {
             tracing::warn!("the store was still busy and was not closed; nothing of it is lost");
         }
         tracing::info!("mape-k stopped");

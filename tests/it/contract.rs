@@ -134,7 +134,7 @@ pub async fn lost_then_absent(fixture: &impl Fixture) {
 pub async fn repeated_key(fixture: &impl Fixture) {
     let (sent, prior) = applied(fixture).await;
     let actuator = fixture.actuator();
-    if actuator.honours_keys() || actuator.is_repeatable(Step::Apply, &sent.action) {
+    if actuator.honours_keys(&sent.action) || actuator.is_repeatable(Step::Apply, &sent.action) {
         let again = actuator.apply(&sent.request(), &prior).await;
         assert!(again.is_ok(), "{again:?}");
         assert_eq!(fixture.changes(), 1, "the second arrival changed something");

@@ -272,7 +272,9 @@ async fn r12_without_probe_or_undo_it_is_a_persons() {
         hooks.apply(&sent.request(), &prior).await.expect_err("not known");
         let seen = hooks.probe(Step::Apply, &sent.request(), &prior).await;
         assert_eq!(matches!(seen, Probe::CannotTell(_)), !has_probe, "{seen:?}");
-        assert!(!hooks.is_repeatable(Step::Apply, &sent.action) && !hooks.honours_keys());
+        assert!(
+            !hooks.is_repeatable(Step::Apply, &sent.action) && !hooks.honours_keys(&sent.action)
+        );
     }
 }
 
