@@ -109,10 +109,10 @@ pub async fn assemble_in(
     config: &Arc<Config>,
     clock: Clock,
 ) -> Result<Parts, Error> {
-    let metrics = Metrics::new(clock.now());
+    let metrics = Metrics::of(clock.now(), config.execute.charter_url.is_some());
     let (publisher, handle) = control_loop::channel(clock);
     let observer = Calls { metrics: metrics.clone(), heartbeat: publisher.heartbeat.clone() };
-    let (charter, observer) = (config.execute.charter(), Arc::new(observer));
+    let observer = Arc::new(observer);
     let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
     let interval = config.orchestrator.loop_interval;
     let (watch, driver) = if config.kubernetes.enabled {
@@ -127,20 +127,12 @@ pub async fn assemble_in(
     let outside = Outside { notifiers, github, assessor: world.assessor, watch };
     let people = Box::new(People::new(config, outside)?);
     let hooks = hooks(config, world.wire.clone())?;
-    let (charter, monitor) = match world.wire {
-        Some(wire) => (
-            Charter::over(wire.clone(), &charter, observer)?,
-            Monitor::over(wire, monitor, alertmanager, interval, clock)?,
-        ),
-        None => (
-            Charter::new(&charter, observer)?,
-            Monitor::new(monitor, alertmanager, interval, clock)?,
-        ),
-    };
-    let charter = Arc::new(charter);
-    let known: Arc<dyn Actuator> = charter.clone();
-    let mut actuators = Actuators::from([(System::Charter, known)]);
+    let (charter, mut actuators) = actuators(world.wire.as_ref(), config, observer)?;
     actuators.extend(hooks.clone().map(|hooks| (System::Hook, hooks as Arc<dyn Actuator>)));
+    let monitor = match world.wire {
+        Some(wire) => Monitor::over(wire, monitor, alertmanager, interval, clock)?,
+        None => Monitor::new(monitor, alertmanager, interval, clock)?,
+    };
     let executor = Executor::new(config.execute.clone(), actuators);
     knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
     let mut elector = Elector::new(
@@ -155,7 +147,7 @@ pub async fn assemble_in(
     let mut cycle = Cycle::new(
         config.clone(),
         clock,
-        Stages { monitor, charter: Some(charter), executor, people },
+        Stages { monitor, charter, executor, people },
         knowledge.clone(),
         metrics.clone(),
         world.ids,
@@ -179,6 +171,24 @@ fn hooks(config: &Config, wire: Option<Arc<dyn Wire>>) -> Result<Option<Arc<Hook
         None => Hooks::new(settings)?,
     };
     Ok(Some(Arc::new(hooks)))
+}
+
+/// Who changes Charter, where the configuration has it.
+fn actuators(
+    wire: Option<&Arc<dyn Wire>>,
+    config: &Config,
+    observer: Arc<dyn CallObserver>,
+) -> Result<(Option<Arc<Charter>>, Actuators), Error> {
+    let mut actuators = Actuators::new();
+    let charter = config.execute.charter().map(|settings| match wire {
+        Some(wire) => Charter::over(wire.clone(), &settings, observer),
+        None => Charter::new(&settings, observer),
+    });
+    let charter = charter.transpose()?.map(Arc::new);
+    if let Some(charter) = &charter {
+        actuators.insert(System::Charter, charter.clone());
+    }
+    Ok((charter, actuators))
 }
 
 /// Those who tell people, and where deployments are looked for.
@@ -270,6 +280,7 @@ impl Daemon {
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
             rehearsal: config.rehearsal,
+            charter: config.execute.charter_url.is_some(),
         };
         if let Some(address) = webhook_address {
             warn_of_the_webhook(address, &config);

@@ -78,8 +78,8 @@ impl Serialize for Config {
 #[derive(Serialize)]
 struct MonitorSection<'a> {
     source: MetricsSource,
-    #[serde(serialize_with = "address::serialize")]
-    prometheus_url: &'a Url,
+    #[serde(serialize_with = "address::serialize_optional")]
+    prometheus_url: &'a Option<Url>,
     #[serde(serialize_with = "address::serialize_optional")]
     scrape_url: &'a Option<Url>,
     #[serde(serialize_with = "time::seconds")]

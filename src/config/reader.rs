@@ -201,6 +201,13 @@ impl<'a> Section<'a> {
         Some(Item { path, node, problems: self.problems })
     }
 
+    /// The items of a list that may be empty; none when it is absent or null.
+    pub(super) fn list_or_null(&mut self, key: &'static str) -> Option<Vec<Item<'a>>> {
+        let is_null = |entry: &&Entry| entry.key == key && matches!(entry.node.value, Value::Null);
+        let is_null = self.entries.iter().copied().any(|entry| is_null(&entry));
+        self.list(key).filter(|_| !is_null)
+    }
+
     /// The items of a list of `most` at most, in which none may stand twice; none when it is absent or one is refused.
     pub(super) fn distinct<T: PartialEq>(
         &mut self,

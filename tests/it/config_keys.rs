@@ -80,6 +80,11 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("execute.execution_mode", "best_effort"),
     ("execute.idempotent_charter", "false"),
     ("execute.settle_default", "60"),
+    (
+        "hooks",
+        "[{name: mine, component: x, validate: [a], apply: [a, b], probe: [c], undo: {url: 'http://x/y', method: PUT}, \
+         timeout: 5, cost: 0.1, risk: low, settle: 7, idempotent: true, environment: [A_B]}]",
+    ),
     ("knowledge.database", "memory"),
     ("knowledge.sqlite_path", "/tmp/k.db"),
     ("knowledge.postgres_url", "postgres://db:5432/mape_k?sslmode=verify-full"),
@@ -147,8 +152,8 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("monitor.bearer_token", "secret", "\"***\""),
     (
         "monitor.http",
-        "{headers: {X-Target-OrgID: team}}",
-        r#"{"headers": {"X-Target-OrgID": "***"}}"#,
+        "{headers: {X-Scope-OrgID: team}}",
+        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
     ),
     (
         "monitor.queries",
@@ -172,8 +177,8 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("execute.charter_api_key", "secret", "\"***\""),
     (
         "execute.http",
-        "{headers: {X-Target-OrgID: team}}",
-        r#"{"headers": {"X-Target-OrgID": "***"}}"#,
+        "{headers: {X-Scope-OrgID: team}}",
+        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
     ),
     ("execute.settle.scale_up", "1m", "60"),
     ("execute.settle.scale_down", "1m", "60"),
@@ -189,8 +194,8 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("alertmanager.webhook_token", "secret", "\"***\""),
     (
         "alertmanager.http",
-        "{headers: {X-Target-OrgID: team}}",
-        r#"{"headers": {"X-Target-OrgID": "***"}}"#,
+        "{headers: {X-Scope-OrgID: team}}",
+        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
     ),
     ("api.token", "secret", "\"***\""),
     ("api.read_token", "secret", "\"***\""),
@@ -200,21 +205,13 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("escalation.repeat_after", "1h", "3600"),
     ("slack.token", "secret", "\"***\""),
     ("slack.webhook_url", "'https://hooks.example/secret'", "\"***\""),
-    (
-        "slack.http",
-        "{headers: {X-Target-OrgID: team}}",
-        r#"{"headers": {"X-Target-OrgID": "***"}}"#,
-    ),
+    ("slack.http", "{headers: {X-Scope-OrgID: team}}", r#"{"headers": {"X-Scope-OrgID": "***"}}"#),
     (
         "notify.alertmanager.http",
-        "{headers: {X-Target-OrgID: team}}",
-        r#"{"headers": {"X-Target-OrgID": "***"}}"#,
+        "{headers: {X-Scope-OrgID: team}}",
+        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
     ),
-    (
-        "github.http",
-        "{headers: {X-Target-OrgID: team}}",
-        r#"{"headers": {"X-Target-OrgID": "***"}}"#,
-    ),
+    ("github.http", "{headers: {X-Scope-OrgID: team}}", r#"{"headers": {"X-Scope-OrgID": "***"}}"#),
     ("github.token", "secret", "\"***\""),
     ("github.window", "12h", "43200"),
 ];
