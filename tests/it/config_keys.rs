@@ -80,6 +80,11 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("execute.execution_mode", "best_effort"),
     ("execute.idempotent_charter", "false"),
     ("execute.settle_default", "60"),
+    (
+        "hooks",
+        "[{name: mine, component: x, validate: [a], apply: [a, b], probe: [c], undo: {url: 'http://x/y', method: PUT}, \
+         timeout: 5, cost: 0.1, risk: low, settle: 7, idempotent: true, environment: [A_B]}]",
+    ),
     ("knowledge.database", "memory"),
     ("knowledge.sqlite_path", "/tmp/k.db"),
     ("knowledge.postgres_url", "postgres://db:5432/mape_k?sslmode=verify-full"),
