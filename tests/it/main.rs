@@ -12,6 +12,7 @@ mod config_keys;
 mod config_printed;
 mod config_refused;
 mod config_sources;
+mod config_target;
 mod decoders;
 mod documents;
 mod end_to_end;
