@@ -97,7 +97,7 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("alertmanager.max_body_bytes", "1024"),
     (
         "alertmanager.handlers",
-        "[{pattern: p, cause: c, rule: throughput, component: x, component_label: l, target: {kind: Pod, namespace_label: n, name_label: p}, severity: info, ignore: true}]",
+        "[{pattern: p, cause: c, rule: throughput, component: x, component_label: l, target: {kind: Pod, namespace_label: ns, name_label: p}, severity: info, ignore: true}]",
     ),
     ("alertmanager.severities", "{fyi: info, sev9: critical}"),
     ("alertmanager.ignore", "[A]"),
