@@ -281,6 +281,7 @@ impl Daemon {
             started_at: clock.now(),
             rehearsal: config.rehearsal,
             charter: config.execute.charter_url.is_some(),
+            kubernetes: config.kubernetes.enabled,
         };
         if let Some(address) = webhook_address {
             warn_of_the_webhook(address, &config);

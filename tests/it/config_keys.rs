@@ -102,7 +102,7 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("alertmanager.max_body_bytes", "1024"),
     (
         "alertmanager.handlers",
-        "[{pattern: p, cause: c, rule: throughput, component: x, component_label: l, severity: info, ignore: true}]",
+        "[{pattern: p, cause: c, rule: throughput, component: x, component_label: l, target: {kind: Pod, namespace_label: ns, name_label: p}, severity: info, ignore: true}]",
     ),
     ("alertmanager.severities", "{fyi: info, sev9: critical}"),
     ("alertmanager.ignore", "[A]"),
@@ -115,6 +115,7 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("kubernetes.kubeconfig", "/tmp/kubeconfig"),
     ("kubernetes.namespaces", "[shop, web]"),
     ("kubernetes.kinds", "[statefulsets, persistentvolumeclaims]"),
+    ("kubernetes.cluster", "eu-1"),
     ("kubernetes.log_lines", "20"),
     ("escalation.services_file", "/tmp/services.yaml"),
     ("escalation.default_tier", "P2"),
