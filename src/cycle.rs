@@ -35,6 +35,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
+use crate::actuators::charter::Charter;
 use crate::analyzer::{self, Tracker};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -63,6 +64,8 @@ pub struct Cycle {
     clock: Clock,
     monitor: Monitor,
     tracker: Tracker,
+    /// `None`: it is turned off.
+    charter: Option<Arc<Charter>>,
     executor: Executor,
     knowledge: Knowledge,
     metrics: Arc<Metrics>,
@@ -76,6 +79,7 @@ pub struct Cycle {
 #[derive(Debug)]
 pub struct Stages {
     pub monitor: Monitor,
+    pub charter: Option<Arc<Charter>>,
     pub executor: Executor,
     pub people: Box<People>,
 }
@@ -106,14 +110,26 @@ impl Cycle {
     pub fn new(
         config: Arc<Config>,
         clock: Clock,
-        Stages { monitor, executor, people }: Stages,
+        Stages { monitor, charter, executor, people }: Stages,
         knowledge: Knowledge,
         metrics: Arc<Metrics>,
         ids: Ids,
     ) -> Self {
         let memory = Memory::new();
         let tracker = Tracker::new(config.analyze.clone(), clock.now(), Vec::new());
-        Self { config, clock, monitor, tracker, executor, knowledge, metrics, memory, ids, people }
+        Self {
+            config,
+            clock,
+            monitor,
+            tracker,
+            charter,
+            executor,
+            knowledge,
+            metrics,
+            memory,
+            ids,
+            people,
+        }
     }
 
     /// Begins to lead: takes up from the store what a start takes up, since others may have led and acted meanwhile, and

@@ -13,12 +13,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::actuators::charter::{Call, CallObserver, CallStatus, Charter, SetupError};
+use crate::actuators::hook::{HookError, Hooks};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
 use crate::cycle::{Assessor, Cycle, Ids, Outside, People, Stages, Watch};
 use crate::domain::speed;
-use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
+use crate::domain::target::System;
+use crate::executor::{Actuators, Executor};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
 use crate::monitor::cluster::{self, ClusterWatch, Patience};
@@ -47,6 +50,8 @@ pub enum Error {
     Store(#[from] StoreError),
     #[error(transparent)]
     Charter(#[from] SetupError),
+    #[error(transparent)]
+    Hook(#[from] HookError),
     #[error(transparent)]
     Monitor(#[from] monitor::Error),
     #[error(transparent)]
@@ -101,10 +106,10 @@ pub async fn assemble_in(
     config: &Arc<Config>,
     clock: Clock,
 ) -> Result<Parts, Error> {
-    let metrics = Metrics::new(clock.now());
+    let metrics = Metrics::of(clock.now(), config.execute.charter_url.is_some());
     let (publisher, handle) = control_loop::channel(clock);
     let observer = Calls { metrics: metrics.clone(), heartbeat: publisher.heartbeat.clone() };
-    let (execute, observer) = (config.execute.clone(), Arc::new(observer));
+    let observer = Arc::new(observer);
     let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
     let interval = config.orchestrator.loop_interval;
     let (watch, driver) = if config.kubernetes.enabled {
@@ -118,16 +123,12 @@ pub async fn assemble_in(
     let (notifiers, github) = people_outside(world.wire.as_ref(), config, &metrics, clock)?;
     let outside = Outside { notifiers, github, assessor: world.assessor, watch };
     let people = Box::new(People::new(config, outside)?);
-    let (executor, monitor) = match world.wire {
-        Some(wire) => (
-            Executor::over(wire.clone(), execute, observer)?,
-            Monitor::over(wire, monitor, alertmanager, interval, clock)?,
-        ),
-        None => (
-            Executor::new(execute, observer)?,
-            Monitor::new(monitor, alertmanager, interval, clock)?,
-        ),
+    let (charter, actuators) = actuators(world.wire.as_ref(), config, observer)?;
+    let monitor = match world.wire {
+        Some(wire) => Monitor::over(wire, monitor, alertmanager, interval, clock)?,
+        None => Monitor::new(monitor, alertmanager, interval, clock)?,
     };
+    let executor = Executor::new(config.execute.clone(), actuators);
     knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
     let mut elector = Elector::new(
         knowledge.clone(),
@@ -141,7 +142,7 @@ pub async fn assemble_in(
     let mut cycle = Cycle::new(
         config.clone(),
         clock,
-        Stages { monitor, executor, people },
+        Stages { monitor, charter, executor, people },
         knowledge.clone(),
         metrics.clone(),
         world.ids,
@@ -151,6 +152,27 @@ pub async fn assemble_in(
         cycle.lead(term).await?;
     }
     Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster: driver })
+}
+
+/// Who changes each system that the configuration has.
+fn actuators(
+    wire: Option<&Arc<dyn Wire>>,
+    config: &Config,
+    observer: Arc<dyn CallObserver>,
+) -> Result<(Option<Arc<Charter>>, Actuators), Error> {
+    let mut actuators = Actuators::new();
+    let charter = config.execute.charter().map(|settings| match wire {
+        Some(wire) => Charter::over(wire.clone(), &settings, observer),
+        None => Charter::new(&settings, observer),
+    });
+    let charter = charter.transpose()?.map(Arc::new);
+    if let Some(charter) = &charter {
+        actuators.insert(System::Charter, charter.clone());
+    }
+    if !config.hooks.hooks.is_empty() {
+        actuators.insert(System::Hook, Arc::new(Hooks::new(config.hooks.clone())?));
+    }
+    Ok((charter, actuators))
 }
 
 /// Those who tell people, and where deployments are looked for.
@@ -241,6 +263,7 @@ impl Daemon {
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
             rehearsal: config.rehearsal,
+            charter: config.execute.charter_url.is_some(),
         };
         if let Some(address) = webhook_address {
             warn_of_the_webhook(address, &config);

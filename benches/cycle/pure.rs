@@ -119,7 +119,7 @@ pub fn storm(c: &mut Criterion) {
 
 fn charter(at: Time) -> CharterView {
     let state = CommitteeState { status: CommitteeStatus::Degraded, replicas: 5, healthy_nodes: 5 };
-    CharterView { at, state: Ok(state) }
+    CharterView { at, is_on: true, state: Ok(state) }
 }
 
 /// Half of the series belong to a rule with a cause.

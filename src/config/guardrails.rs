@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::hooks::Actions;
 use super::reader::{Accepted, Section};
 use super::tree::Value;
-use super::values::{action, boolean, count, duration_or_zero, one_of, positive, share, text};
+use super::values::{boolean, count, duration_or_zero, one_of, positive, share, text};
 use crate::planner::Settings;
 use crate::planner::guardrails::{Guardrails, Kubernetes, Mode};
 
@@ -17,7 +18,7 @@ const MAX_NAMESPACES: usize = 100;
 /// For how long the tracker knows beginnings at least.
 const ONSETS: Duration = Duration::from_secs(300);
 
-pub(super) fn read(mut section: Section<'_>, plan: &Settings) -> Guardrails {
+pub(super) fn read(mut section: Section<'_>, plan: &Settings, actions: &Actions) -> Guardrails {
     let mut rails = Guardrails::default();
     section.read(
         "mode",
@@ -26,7 +27,7 @@ pub(super) fn read(mut section: Section<'_>, plan: &Settings) -> Guardrails {
     );
     section.read("auto_approve_high_risk", &mut rails.auto_approve_high_risk, boolean);
     for item in section.list("forbidden_actions").unwrap_or_default() {
-        rails.forbidden_actions.extend(item.parse(action));
+        rails.forbidden_actions.extend(item.parse(|value| actions.value(value)));
     }
     section.read("actions_per_incident", &mut rails.actions_per_incident, count(1..=100));
     section.read(

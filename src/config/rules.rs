@@ -11,7 +11,7 @@ use super::values::{any_number, cause, label_name, metric_name, one_of, positive
 use crate::domain::rule::{
     Aggregate, Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity,
 };
-use crate::monitor::settings::{MetricsSource, shipped_rules};
+use crate::monitor::settings::{MetricsSource, Settings, shipped_rules};
 
 const COMPARISONS: &[(&str, Comparison)] = &[
     ("gt", Comparison::Gt),
@@ -27,13 +27,22 @@ const AGGREGATES: &[(&str, Aggregate)] = &[
     ("min", Aggregate::Min),
 ];
 
-/// The rules of the configuration, metrics first; the shipped ones stand while `metrics` is empty.
+/// The rules of the configuration, metrics first. Without the key `metrics`, or with null, the shipped ones apply where there
+/// is what they are about (`charter`) and something to read it from; an empty list is no rules.
 pub(super) fn read(
     section: &mut Section<'_>,
-    source: MetricsSource,
-    poll_interval: Duration,
+    settings: &Settings,
+    charter: bool,
 ) -> Vec<Arc<Rule>> {
-    let metrics = section.list("metrics").unwrap_or_default();
+    let (source, poll_interval) = (settings.source, settings.poll_interval);
+    let shipped = charter && settings.server().is_some();
+    let metrics = section.list_or_null("metrics");
+    if shipped && metrics.as_ref().is_some_and(Vec::is_empty) {
+        section.warn(
+            "metrics",
+            "an empty list: the shipped rules about Charter do not apply. Leave the key out to have them",
+        );
+    }
     let queries = section.list("queries").unwrap_or_default();
     if source == MetricsSource::Scrape && !queries.is_empty() {
         section.error(
@@ -41,13 +50,21 @@ pub(super) fn read(
             "not with source scrape, which cannot evaluate PromQL; accepted: rules of metrics",
         );
     }
-    let mut rules = if metrics.is_empty() { shipped_rules() } else { Vec::new() };
+    let mut rules = if shipped && metrics.is_none() { shipped_rules() } else { Vec::new() };
     let mut names: BTreeSet<String> = rules.iter().map(|rule| rule.name.clone()).collect();
-    for item in metrics {
+    for item in metrics.unwrap_or_default() {
         rules.extend(rule(item, &mut names, |section| metric(section, poll_interval)));
     }
     for item in queries {
         rules.extend(rule(item, &mut names, query));
+    }
+    if settings.server().is_none() && !rules.is_empty() {
+        section.error(
+            "prometheus_url",
+            "null, so that nothing reads the rules of metrics and queries; accepted: a URL, or no rules",
+        );
+    } else if settings.server().is_some() && rules.is_empty() {
+        section.warn_here("no rules in metrics and queries: of its series nothing is concluded");
     }
     rules
 }

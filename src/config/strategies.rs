@@ -5,15 +5,23 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Number, Value as Json};
 
 use super::duration;
+use super::hooks::Actions;
 use super::reader::{Item, Section};
 use super::tree::Value;
 use super::values::{self, boolean, count, number_above_zero, one_of, text};
 use crate::domain::action::spec::ActionSpec;
 use crate::domain::action::{ActionKind, RebalanceStrategy};
+use crate::domain::target::System;
 use crate::domain::{Cause, legible};
 use crate::planner::Strategy;
 
-pub(super) fn read(entries: Vec<(&str, Item<'_>)>) -> BTreeMap<Cause, Vec<Strategy>> {
+/// Without Charter (`charter` is false) what changes it is left out, with a warning: to turn Charter off is one key, and not
+/// one beside many others to be deleted.
+pub(super) fn read(
+    entries: Vec<(&str, Item<'_>)>,
+    actions: &Actions,
+    charter: bool,
+) -> BTreeMap<Cause, Vec<Strategy>> {
     let mut strategies = BTreeMap::new();
     for (name, item) in entries {
         let cause = Cause::new(name);
@@ -28,17 +36,17 @@ pub(super) fn read(entries: Vec<(&str, Item<'_>)>) -> BTreeMap<Cause, Vec<Strate
             item.error(format!("{name} takes no strategy; accepted: the name of a fault's cause"));
         }
         let Some(candidates) = item.into_list() else { continue };
-        strategies.insert(cause, candidates_of(candidates));
+        strategies.insert(cause, candidates_of(candidates, actions, charter));
     }
     strategies
 }
 
-fn candidates_of(items: Vec<Item<'_>>) -> Vec<Strategy> {
+fn candidates_of(items: Vec<Item<'_>>, actions: &Actions, charter: bool) -> Vec<Strategy> {
     let read: Vec<_> = items
         .into_iter()
         .filter_map(|item| {
             let mut section = item.into_section()?;
-            let strategy = candidate(&mut section);
+            let strategy = candidate(&mut section, actions);
             Some((section, strategy))
         })
         .collect();
@@ -46,9 +54,28 @@ fn candidates_of(items: Vec<Item<'_>>) -> Vec<Strategy> {
     for (section, strategy) in &read {
         if let Some(strategy) = strategy {
             check_after(section, strategy, &all);
+            if !charter && is_of_charter(strategy.action) {
+                section.warn_here(format!(
+                    "{} is left out: it changes Charter, which execute.charter_url null turns off",
+                    strategy.action
+                ));
+            }
         }
     }
-    all
+    if charter { all } else { without_charter(all) }
+}
+
+fn is_of_charter(kind: ActionKind) -> bool {
+    kind.system() == System::Charter
+}
+
+/// What came after an action of Charter's has no longer anything to wait for.
+fn without_charter(mut strategies: Vec<Strategy>) -> Vec<Strategy> {
+    strategies.retain(|strategy| !is_of_charter(strategy.action));
+    for strategy in &mut strategies {
+        strategy.after = strategy.after.filter(|before| !is_of_charter(*before));
+    }
+    strategies
 }
 
 /// `after` must name another action of the list, and following it must come to an end.
@@ -71,11 +98,11 @@ fn check_after(section: &Section<'_>, strategy: &Strategy, all: &[Strategy]) {
     }
 }
 
-fn candidate(section: &mut Section<'_>) -> Option<Strategy> {
-    let action = section.required("action", values::action);
+fn candidate(section: &mut Section<'_>, actions: &Actions) -> Option<Strategy> {
+    let action = section.required("action", |value| actions.value(value));
     // Nothing is known of a candidate without its action: its parameters are all accepted, and checked next time.
     let mut strategy = Strategy::new(action.unwrap_or(ActionKind::ScaleUp));
-    section.optional("after", &mut strategy.after, values::action);
+    section.optional("after", &mut strategy.after, |value| actions.value(value));
     section.optional("replicas", &mut strategy.replicas, count(1..=100_000));
     section.optional("service", &mut strategy.service, text);
     section.optional("graceful", &mut strategy.graceful, boolean);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Cycle;
 use super::recall::Recalled;
 use super::recover::settle;
+use crate::actuators::charter::Charter;
 use crate::analyzer::Changes;
 use crate::domain::alert::{Alert, AlertState, AlertStatus, AlertView, InboxAlert};
 use crate::domain::charter::CharterView;
@@ -56,7 +57,7 @@ impl Cycle {
         });
         let (observation, charter) = tokio::join!(
             self.monitor.observe(&baselines, history.as_ref()),
-            self.executor.observe(now)
+            look_at(self.charter.as_deref(), now)
         );
         let skewed =
             |s: &SourceReading| s.result.as_ref().is_err_and(|e| e.kind == FailureKind::Skew);
@@ -85,6 +86,10 @@ impl Cycle {
             .map(|a| a.received_at)
             .min();
         (Seen { trigger, snapshot, charter, inbox, newly_listed, woken_by }, recalled)
+    }
+
+    pub(super) async fn see_charter(&self) -> CharterView {
+        look_at(self.charter.as_deref(), self.clock.now()).await
     }
 
     /// Severity words that nobody knows, and an Alertmanager that does not tell what is muted: each said once.
@@ -179,6 +184,13 @@ impl Cycle {
             }
         }
         Ok(baselines)
+    }
+}
+
+async fn look_at(charter: Option<&Charter>, at: Time) -> CharterView {
+    match charter {
+        Some(charter) => charter.observe(at).await,
+        None => CharterView::turned_off(at),
     }
 }
 

@@ -7,35 +7,19 @@ use serde::{Serialize, Serializer};
 use url::Url;
 
 use super::gate::Rails;
+use crate::actuators::charter;
+pub use crate::actuators::charter::Idempotency;
 use crate::domain::action::ActionKind;
 use crate::domain::execution::ExecutionMode;
 use crate::domain::secret::Secret;
 use crate::domain::speed::divided;
 use crate::wire::HttpSettings;
 
-/// Does this Charter honour `Idempotency-Key`?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idempotency {
-    /// Known once an answer has carried the key back.
-    Auto,
-    Yes,
-    No,
-}
-
-impl Serialize for Idempotency {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Auto => serializer.serialize_str("auto"),
-            Self::Yes => serializer.serialize_bool(true),
-            Self::No => serializer.serialize_bool(false),
-        }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
-    #[serde(serialize_with = "crate::domain::address::serialize")]
-    pub charter_url: Url,
+    /// `None` turns Charter off: with its rules, its strategies and all that is said of it.
+    #[serde(serialize_with = "crate::domain::address::serialize_optional")]
+    pub charter_url: Option<Url>,
     pub charter_api_key: Option<Secret>,
     /// How the server is reached, and the credentials it gets.
     pub http: Option<Box<HttpSettings>>,
@@ -66,6 +50,19 @@ divided!(Settings { settle_default, settle } unchanged {
 });
 
 impl Settings {
+    /// What the actuator of Charter needs of them; `None`: it is turned off.
+    #[must_use]
+    pub fn charter(&self) -> Option<charter::Settings> {
+        Some(charter::Settings {
+            url: self.charter_url.clone()?,
+            api_key: self.charter_api_key.clone(),
+            http: self.http.clone(),
+            timeout: self.timeout_seconds,
+            tries: self.max_retries,
+            idempotency: self.idempotent_charter,
+        })
+    }
+
     #[must_use]
     pub fn settle(&self, kind: ActionKind) -> Duration {
         self.settle.get(&kind).copied().unwrap_or(self.settle_default)
@@ -75,7 +72,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            charter_url: Url::parse("http://localhost:8000").expect("a constant URL"),
+            charter_url: Some(Url::parse("http://localhost:8000").expect("a constant URL")),
             charter_api_key: None,
             http: None,
             timeout_seconds: Duration::from_secs(30),

@@ -110,12 +110,15 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
     let charter = match (&basis.charter, &basis.charter_error) {
         (Some(state), _) => {
             format!(
-                "Charter answered: {} of {} replicas healthy.",
+                " Charter answered: {} of {} replicas healthy.",
                 state.healthy_nodes, state.replicas
             )
         }
-        (None, Some(error)) => format!("Charter did not answer: {}.", words::without_stop(error)),
-        (None, None) => "Charter was not asked.".to_owned(),
+        (None, Some(error)) => {
+            format!(" Charter did not answer: {}.", words::without_stop(error))
+        }
+        // It is turned off.
+        (None, None) => String::new(),
     };
     let good = if basis.rules_good == basis.rules {
         "all".to_owned()
@@ -123,7 +126,7 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
         basis.rules_good.to_string()
     };
     page.say(&format!(
-        "Read {}: of {} {good} well, {} of {} expected series. {charter}",
+        "Read {}: of {} {good} well, {} of {} expected series.{charter}",
         if read.is_empty() { "nothing".to_owned() } else { words::list(&read) },
         words::count(basis.rules, "rule"),
         basis.series_seen,
@@ -278,7 +281,7 @@ fn done(page: &mut Page, facts: &CycleFacts<'_>) {
         if why::begun_without_result(report) {
             page.say("What was sent stands in the journal: /api/v1/executions.");
         } else {
-            page.say("Nothing that changes Charter was sent.");
+            page.say("No action was sent.");
         }
         return;
     };

@@ -16,7 +16,7 @@ pub fn hold(reason: Hold) -> Meaning {
             "It goes on when somebody resumes it, or when the pause ends by itself.",
         ),
         Hold::ModeObserve => meaning(
-            "guardrails.mode is observe: nothing that changes Charter is ever sent",
+            "guardrails.mode is observe: no action is ever sent",
             "Set guardrails.mode to suggest or act and restart.",
         ),
         Hold::NotLeading => meaning(

@@ -157,8 +157,8 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("monitor.bearer_token", "secret", "\"***\""),
     (
         "monitor.http",
-        "{headers: {X-Target-OrgID: team}}",
-        r#"{"headers": {"X-Target-OrgID": "***"}}"#,
+        "{headers: {X-Scope-OrgID: team}}",
+        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
     ),
     (
         "monitor.queries",
@@ -184,8 +184,8 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("execute.charter_api_key", "secret", "\"***\""),
     (
         "execute.http",
-        "{headers: {X-Target-OrgID: team}}",
-        r#"{"headers": {"X-Target-OrgID": "***"}}"#,
+        "{headers: {X-Scope-OrgID: team}}",
+        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
     ),
     ("execute.settle.scale_up", "1m", "60"),
     ("execute.settle.scale_down", "1m", "60"),
@@ -201,8 +201,8 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("alertmanager.webhook_token", "secret", "\"***\""),
     (
         "alertmanager.http",
-        "{headers: {X-Target-OrgID: team}}",
-        r#"{"headers": {"X-Target-OrgID": "***"}}"#,
+        "{headers: {X-Scope-OrgID: team}}",
+        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
     ),
     ("api.token", "secret", "\"***\""),
     ("api.read_token", "secret", "\"***\""),
@@ -212,21 +212,13 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("escalation.repeat_after", "1h", "3600"),
     ("slack.token", "secret", "\"***\""),
     ("slack.webhook_url", "'https://hooks.example/secret'", "\"***\""),
-    (
-        "slack.http",
-        "{headers: {X-Target-OrgID: team}}",
-        r#"{"headers": {"X-Target-OrgID": "***"}}"#,
-    ),
+    ("slack.http", "{headers: {X-Scope-OrgID: team}}", r#"{"headers": {"X-Scope-OrgID": "***"}}"#),
     (
         "notify.alertmanager.http",
-        "{headers: {X-Target-OrgID: team}}",
-        r#"{"headers": {"X-Target-OrgID": "***"}}"#,
+        "{headers: {X-Scope-OrgID: team}}",
+        r#"{"headers": {"X-Scope-OrgID": "***"}}"#,
     ),
-    (
-        "github.http",
-        "{headers: {X-Target-OrgID: team}}",
-        r#"{"headers": {"X-Target-OrgID": "***"}}"#,
-    ),
+    ("github.http", "{headers: {X-Scope-OrgID: team}}", r#"{"headers": {"X-Scope-OrgID": "***"}}"#),
     ("github.token", "secret", "\"***\""),
     ("github.window", "12h", "43200"),
 ];

@@ -11,6 +11,7 @@ mod config;
 mod config_keys;
 mod config_printed;
 mod config_refused;
+mod config_sources;
 mod decoders;
 mod documents;
 mod end_to_end;

@@ -93,6 +93,7 @@ impl Setup {
             settings: Arc::new(self.api),
             started_at: self.clock.now(),
             rehearsal: None,
+            charter: true,
         };
         let (intake, writer) = Intake::new(
             &self.alertmanager,
@@ -229,6 +230,7 @@ fn healthy_view(now: Time) -> LoopView {
             error: None,
         }],
         charter: Some(CharterView {
+            is_on: true,
             at: now,
             state: Ok(CommitteeState {
                 status: CommitteeStatus::Normal,

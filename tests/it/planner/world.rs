@@ -307,7 +307,11 @@ pub fn verdict(plan: &Plan, kind: ActionKind) -> &Verdict {
 }
 
 pub fn committee(status: CommitteeStatus, replicas: u32, healthy_nodes: u32) -> CharterView {
-    CharterView { at: start(), state: Ok(CommitteeState { status, replicas, healthy_nodes }) }
+    CharterView {
+        at: start(),
+        is_on: true,
+        state: Ok(CommitteeState { status, replicas, healthy_nodes }),
+    }
 }
 
 pub fn violation(fingerprint: &str, component: &str, at: Time) -> Violation {

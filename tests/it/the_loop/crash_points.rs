@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::Utc;
 use futures::{StreamExt, stream};
+use mape_k::actuators::charter::Call;
 use mape_k::clock::Clock;
 use mape_k::control_loop::once;
 use mape_k::daemon::{Parts, assemble};
@@ -26,7 +27,7 @@ use mape_k::domain::target::{System, Target};
 use mape_k::domain::temporary::Temporary;
 use mape_k::domain::time::after;
 use mape_k::domain::violation::Violation;
-use mape_k::executor::{Call, Executor, Journal, JournalError, undo_key};
+use mape_k::executor::{Journal, JournalError, undo_key};
 use mape_k::knowledge::{Fact, Knowledge};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -174,8 +175,8 @@ async fn run(
         Crash::AfterCall(k) => _ = world.charter.world().nth.insert(k, Turn::DoThenHang),
         Crash::Never | Crash::BeforeWrite(_) | Crash::AfterWrite(_) => {}
     }
-    let executor = Executor::new(world.config.execute.clone(), Arc::new(Watch::default()));
-    let executor = executor.expect("an executor");
+    let execute = world.config.execute.clone();
+    let executor = crate::executor::over_charter(execute, Arc::new(Watch::default()));
     let journal =
         Dying { knowledge: &knowledge, crash, writes: AtomicUsize::new(0), died: Notify::new() };
     let stop = CancellationToken::new();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mape_k::actuators::charter::Call;
 use mape_k::clock::Clock;
 use mape_k::config::Config;
 use mape_k::control_loop::Mode;
@@ -10,7 +11,6 @@ use mape_k::domain::cycle::CycleReport;
 use mape_k::domain::rule::{Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity};
 use mape_k::domain::time::Time;
 use mape_k::domain::{Cause, Labels};
-use mape_k::executor::Call;
 use mape_k::knowledge::{Database, Knowledge};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -51,9 +51,9 @@ impl World {
         let mut config = Config::default();
         config.orchestrator.mode = Mode::Staging;
         config.plan.auto_approve = true;
-        config.monitor.prometheus_url = prometheus.url.clone();
+        config.monitor.prometheus_url = Some(prometheus.url.clone());
         config.alertmanager.url = alertmanager.url.clone();
-        config.execute.charter_url = Url::parse(&charter.base).expect("a URL");
+        config.execute.charter_url = Some(Url::parse(&charter.base).expect("a URL"));
         config.knowledge.database = Database::Memory;
         config.escalation.reports_dir = None;
         for host in [&mut config.api.host, &mut config.alertmanager.webhook_host] {
