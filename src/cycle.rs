@@ -255,7 +255,9 @@ impl Cycle {
         // Blind, nothing is planned: alerts alone may confirm what nobody can measure any more.
         let blind = run.report.status == CycleStatus::Failed;
         let fleets = self.tracker.fleets(now, self.config.plan.guardrails.storm.within);
-        self.keep_ledger(&mut recalled, &fleets, !blind, None, now).await?;
+        let (cluster, health) = self.people.around(&self.config.plan, now);
+        let catalogue = self.people.catalogue();
+        self.keep_ledger(&mut recalled, &fleets, !blind, health.as_ref(), now).await?;
         self.take_back_successes(&mut recalled, &seen, &active).await?;
         let mut rulings = self.judge(&mut recalled, &seen, &active, &changes).await?;
         self.undo_harm(&mut recalled, &mut seen, &mut rulings, stop).await?;
@@ -280,6 +282,8 @@ impl Cycle {
             blocked: &recalled.blocked,
             undone: &recalled.aftermath.undone,
             charter: &seen.charter,
+            cluster: cluster.as_ref(),
+            catalogue: &catalogue,
             last_resize: self.memory.last_resize.as_ref(),
             recovering_since: self.memory.recovering_since,
             served_rate: self.memory.served_rate(now, self.config.orchestrator.loop_interval),

@@ -1,5 +1,6 @@
 //! The first of it: the cluster is looked at, and the catalogue's file.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -8,12 +9,16 @@ use tokio::time::{Instant, timeout};
 use super::People;
 use crate::analyzer::cluster;
 use crate::config::Refreshed;
+use crate::domain::catalogue::Catalogue;
 use crate::domain::cluster::{ClusterReading, UnreadObject};
 use crate::domain::finding::Finding;
+use crate::domain::fleet::ClusterHealth;
 use crate::domain::reading::{FailureKind, Source};
+use crate::domain::target::System;
 use crate::domain::time::Time;
 use crate::metrics::Metrics;
 use crate::monitor::cluster::ClusterWatch;
+use crate::planner;
 
 /// The first lists of a large cluster; a first cycle that comes too soon is failed, and says so.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
@@ -89,6 +94,35 @@ impl People {
             }
         }
         metrics.catalogue(self.catalogue.refusal().is_none());
+    }
+
+    /// The services that people are told of.
+    pub(in crate::cycle) fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.catalogue().clone()
+    }
+
+    /// The watch caches as they stand while the loop decides, and how much of the cluster is sick; nothing where no action
+    /// could be about it.
+    pub(in crate::cycle) fn around(
+        &self,
+        plan: &planner::Settings,
+        now: Time,
+    ) -> (Option<ClusterReading>, Option<ClusterHealth>) {
+        if !plan.acts_on(System::Kubernetes) {
+            return (None, None);
+        }
+        match &self.watch {
+            Watch::Off => (None, None),
+            Watch::Broken(_) => (Some(ClusterReading::default()), None),
+            Watch::On(watch) => {
+                let reading = watch.read(now);
+                let findings =
+                    cluster::findings(&reading, self.catalogue.catalogue(), &self.onsets, now);
+                let within = plan.guardrails.kubernetes.storm.within;
+                let health = cluster::health(&reading, &findings, within, now);
+                (Some(reading), health)
+            }
+        }
     }
 
     pub(super) async fn look(&mut self, now: Time, metrics: &Metrics) -> Looked {
