@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::client::ClientError;
 use super::terminal::Terminal;
 use super::{Output, start_logs};
+use crate::actuators::charter::{Call, CallObserver, CallStatus, Charter};
 use crate::analyzer::cluster::{Onsets, findings};
 use crate::analyzer::{Changes, Tracker};
 use crate::clock::Clock;
@@ -25,7 +26,6 @@ use crate::domain::cycle::Trigger;
 use crate::domain::finding::Finding;
 use crate::domain::reading::{Snapshot, Source};
 use crate::domain::violation::Violation;
-use crate::executor::{Call, CallObserver, CallStatus, Executor};
 use crate::monitor::Monitor;
 use crate::monitor::cluster::{ClusterWatch, Patience};
 use crate::telemetry::LogFormat;
@@ -111,8 +111,9 @@ fn problems(unread: &[Unread], changes: &Changes) -> Vec<String> {
 
 /// Why Charter's state is not known; `None`: it is, or Charter is turned off.
 async fn charter(config: &Config, clock: Clock) -> anyhow::Result<Option<String>> {
-    let executor = Executor::new(config.execute.clone(), Arc::new(Uncounted))?;
-    Ok(executor.observe(clock.now()).await.problem().cloned())
+    let Some(settings) = config.execute.charter() else { return Ok(None) };
+    let charter = Charter::new(&settings, Arc::new(Uncounted))?;
+    Ok(charter.observe(clock.now()).await.problem().cloned())
 }
 
 /// Nobody asks for the metrics of a process that is about to end.
