@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::actuators::Actuator;
 use crate::actuators::charter::{Call, CallObserver, CallStatus, Charter, SetupError};
 use crate::actuators::hook::{HookError, Hooks};
 use crate::clock::Clock;
@@ -81,6 +82,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Keeps the view of Kubernetes current for as long as it is run; `None`: it is not looked at.
     pub cluster: Option<cluster::Driver>,
+    /// Whose commands end with the process; `None`: the configuration has none.
+    pub hooks: Option<Arc<Hooks>>,
 }
 
 /// Opens the store, puts it in order and builds the loop.
@@ -123,7 +126,9 @@ pub async fn assemble_in(
     let (notifiers, github) = people_outside(world.wire.as_ref(), config, &metrics, clock)?;
     let outside = Outside { notifiers, github, assessor: world.assessor, watch };
     let people = Box::new(People::new(config, outside)?);
-    let (charter, actuators) = actuators(world.wire.as_ref(), config, observer)?;
+    let hooks = hooks(config, world.wire.clone())?;
+    let (charter, mut actuators) = actuators(world.wire.as_ref(), config, observer)?;
+    actuators.extend(hooks.clone().map(|hooks| (System::Hook, hooks as Arc<dyn Actuator>)));
     let monitor = match world.wire {
         Some(wire) => Monitor::over(wire, monitor, alertmanager, interval, clock)?,
         None => Monitor::new(monitor, alertmanager, interval, clock)?,
@@ -151,10 +156,24 @@ pub async fn assemble_in(
     if let Some(term) = term.filter(|_| !knowledge.is_shared()) {
         cycle.lead(term).await?;
     }
-    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster: driver })
+    let cluster = driver;
+    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster, hooks })
 }
 
-/// Who changes each system that the configuration has.
+/// `None`: the configuration has no hooks.
+fn hooks(config: &Config, wire: Option<Arc<dyn Wire>>) -> Result<Option<Arc<Hooks>>, HookError> {
+    let settings = config.hooks.clone();
+    if settings.hooks.is_empty() {
+        return Ok(None);
+    }
+    let hooks = match wire {
+        Some(wire) => Hooks::over(settings, &move |_: &_, _: Option<&_>| Ok(wire.clone()))?,
+        None => Hooks::new(settings)?,
+    };
+    Ok(Some(Arc::new(hooks)))
+}
+
+/// Who changes Charter, where the configuration has it.
 fn actuators(
     wire: Option<&Arc<dyn Wire>>,
     config: &Config,
@@ -168,9 +187,6 @@ fn actuators(
     let charter = charter.transpose()?.map(Arc::new);
     if let Some(charter) = &charter {
         actuators.insert(System::Charter, charter.clone());
-    }
-    if !config.hooks.hooks.is_empty() {
-        actuators.insert(System::Hook, Arc::new(Hooks::new(config.hooks.clone())?));
     }
     Ok((charter, actuators))
 }
@@ -231,6 +247,7 @@ pub struct Daemon {
     pub webhook: Option<SocketAddr>,
     pub handle: LoopHandle,
     pub knowledge: Knowledge,
+    hooks: Option<Arc<Hooks>>,
     stop: CancellationToken,
     tasks: JoinSet<(&'static str, Result<(), Error>)>,
 }
@@ -264,6 +281,7 @@ impl Daemon {
             started_at: clock.now(),
             rehearsal: config.rehearsal,
             charter: config.execute.charter_url.is_some(),
+            kubernetes: config.kubernetes.enabled,
         };
         if let Some(address) = webhook_address {
             warn_of_the_webhook(address, &config);
@@ -331,6 +349,7 @@ impl Daemon {
             webhook: webhook_address,
             handle: parts.handle,
             knowledge: parts.knowledge,
+            hooks: parts.hooks,
             stop,
             tasks,
         })
@@ -368,7 +387,17 @@ impl Daemon {
         if tokio::time::timeout(STOP_WITHIN, rest).await.is_err() {
             result = Err(Error::SlowStop);
         }
-        if tokio::time::timeout(CLOSE_WITHIN, self.knowledge.close()).await.is_err() {
+        // What a hook's command still does is recorded as unknown; it must not go on without us.
+        let hooks = async {
+            if let Some(hooks) = &self.hooks {
+                hooks.stop().await;
+            }
+        };
+        let (closed, _) = tokio::join!(
+            tokio::time::timeout(CLOSE_WITHIN, self.knowledge.close()),
+            tokio::time::timeout(CLOSE_WITHIN, hooks),
+        );
+        if closed.is_err() {
             tracing::warn!("the store was still busy and was not closed; nothing of it is lost");
         }
         tracing::info!("mape-k stopped");

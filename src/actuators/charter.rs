@@ -208,7 +208,7 @@ impl Actuator for Charter {
         self.timeout
     }
 
-    fn honours_keys(&self) -> bool {
+    fn honours_keys(&self, _: &Action) -> bool {
         self.client.honours_keys()
     }
 

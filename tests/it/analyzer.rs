@@ -8,4 +8,5 @@ mod flapping;
 mod load;
 mod occurrences;
 mod starts;
+mod targets;
 mod world;

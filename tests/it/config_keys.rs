@@ -90,6 +90,11 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("execute.execution_mode", "best_effort"),
     ("execute.idempotent_charter", "false"),
     ("execute.settle_default", "60"),
+    (
+        "hooks",
+        "[{name: mine, component: x, validate: [a], apply: [a, b], probe: [c], undo: {url: 'http://x/y', method: PUT}, \
+         timeout: 5, cost: 0.1, risk: low, settle: 7, idempotent: true, environment: [A_B]}]",
+    ),
     ("knowledge.database", "memory"),
     ("knowledge.sqlite_path", "/tmp/k.db"),
     ("knowledge.postgres_url", "postgres://db:5432/mape_k?sslmode=verify-full"),
@@ -107,7 +112,7 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("alertmanager.max_body_bytes", "1024"),
     (
         "alertmanager.handlers",
-        "[{pattern: p, cause: c, rule: throughput, component: x, component_label: l, severity: info, ignore: true}]",
+        "[{pattern: p, cause: c, rule: throughput, component: x, component_label: l, target: {kind: Pod, namespace_label: ns, name_label: p}, severity: info, ignore: true}]",
     ),
     ("alertmanager.severities", "{fyi: info, sev9: critical}"),
     ("alertmanager.ignore", "[A]"),
@@ -120,6 +125,7 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("kubernetes.kubeconfig", "/tmp/kubeconfig"),
     ("kubernetes.namespaces", "[shop, web]"),
     ("kubernetes.kinds", "[statefulsets, persistentvolumeclaims]"),
+    ("kubernetes.cluster", "eu-1"),
     ("kubernetes.log_lines", "20"),
     ("escalation.services_file", "/tmp/services.yaml"),
     ("escalation.default_tier", "P2"),

@@ -63,7 +63,7 @@ fn r02_without_charter_only_hooks_remain_of_the_strategies() {
     let with = accepted("");
     assert!(with.plan.strategies.contains_key(&Cause::new(Cause::VALIDATION_LATENCY)));
     assert!(with.analyze.systems.charter);
-    let text = "execute: {charter_url: null}\nplan:\n  strategies:\n    stuck: [{action: restart_service, service: all}, \
+    let text = "hooks: [{name: restart-cart, component: cart, apply: [x]}]\nexecute: {charter_url: null}\nplan:\n  strategies:\n    stuck: [{action: restart_service, service: all}, \
                 {action: hook/restart-cart, after: restart_service}]\n    slow: [{action: scale_up}]\n";
     let (without, warnings) = parse(text).expect("accepted");
     assert!(!without.analyze.systems.charter);
