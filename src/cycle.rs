@@ -8,6 +8,7 @@
 
 mod aftermath;
 mod assess;
+mod cluster;
 mod escalate;
 mod execute;
 mod guarded;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::analyzer::{self, Tracker};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase, Trigger};
 use crate::domain::leader::Lead;
 use crate::domain::view::LoopView;
@@ -48,13 +50,15 @@ use crate::metrics::Metrics;
 use crate::metrics::labels::StoreOperation;
 use crate::monitor::Monitor;
 use crate::planner::{self, Plan, PlanInput};
+use cluster::Looked;
 use escalate::Left;
 use memory::Memory;
 use recover::recover;
 
 pub use assess::{Assessor, Rules};
+pub use cluster::ClusterAnalyzer;
 pub use ids::Ids;
-pub use people::{Outside, People, Watch};
+pub use people::{Outside, People};
 
 /// Everything one cycle works with.
 #[derive(Debug)]
@@ -62,6 +66,7 @@ pub struct Cycle {
     config: Arc<Config>,
     clock: Clock,
     monitor: Monitor,
+    cluster: ClusterAnalyzer,
     tracker: Tracker,
     executor: Executor,
     knowledge: Knowledge,
@@ -77,6 +82,7 @@ pub struct Cycle {
 pub struct Stages {
     pub monitor: Monitor,
     pub executor: Executor,
+    pub cluster: ClusterAnalyzer,
     pub people: Box<People>,
 }
 
@@ -106,14 +112,26 @@ impl Cycle {
     pub fn new(
         config: Arc<Config>,
         clock: Clock,
-        Stages { monitor, executor, people }: Stages,
+        Stages { monitor, executor, cluster, people }: Stages,
         knowledge: Knowledge,
         metrics: Arc<Metrics>,
         ids: Ids,
     ) -> Self {
         let memory = Memory::new();
         let tracker = Tracker::new(config.analyze.clone(), clock.now(), Vec::new());
-        Self { config, clock, monitor, tracker, executor, knowledge, metrics, memory, ids, people }
+        Self {
+            config,
+            clock,
+            monitor,
+            cluster,
+            tracker,
+            executor,
+            knowledge,
+            metrics,
+            memory,
+            ids,
+            people,
+        }
     }
 
     /// Begins to lead: takes up from the store what a start takes up, since others may have led and acted meanwhile, and
@@ -131,7 +149,8 @@ impl Cycle {
             Err(StoreError::Corrupt { .. }) => None,
             page => page?.items.pop(),
         };
-        self.people.take_up(&knowledge, now).await?;
+        let onsets = self.people.take_up(&knowledge, now).await?;
+        self.cluster.take_up(onsets);
         self.knowledge = knowledge;
         self.executor.speak_with(term.told());
         self.monitor.remember_alerts(recovered.known_alerts);
@@ -172,15 +191,17 @@ impl Cycle {
             Run::begin(self.memory.next_cycle(trigger, self.clock.now()), self.clock, on_phase);
         // A panic ends its half, and the other half goes on: people hear of the one, and what was done is reported
         // whatever becomes of the other.
-        let mut panicked = None;
-        let phases = AssertUnwindSafe(self.phases(&mut run, stop)).catch_unwind().await;
+        let (mut panicked, mut looked) = (None, None);
+        let phases = self.phases(&mut run, &mut looked, stop);
+        let phases = AssertUnwindSafe(phases).catch_unwind().await;
         let unread = matches!(phases, Ok(Err(Failure::Stopped)));
         match phases {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => self.broke_off(&mut run, &failure),
             Err(panic) => panicked = Some(run.panicked(&*panic)),
         }
-        let people = AssertUnwindSafe(self.for_people(&mut run, unread, stop)).catch_unwind().await;
+        let people = self.for_people(&mut run, looked, unread, stop);
+        let people = AssertUnwindSafe(people).catch_unwind().await;
         if let Err(panic) = people {
             let text = run.panicked(&*panic);
             run.report.failed_cycles = self.memory.failed_cycles + 1;
@@ -212,7 +233,19 @@ impl Cycle {
         self.store_failed(operation, error);
     }
 
-    async fn phases(&mut self, run: &mut Run<'_>, stop: &CancellationToken) -> Result<(), Failure> {
+    fn look(&mut self, run: &mut Run<'_>, reading: Option<ClusterReading>) -> Looked {
+        run.enter(Phase::K8sAnalyzer);
+        let now = reading.as_ref().and_then(|r| r.read_at).unwrap_or_else(|| self.clock.now());
+        self.cluster.analyze(reading, now, &self.metrics)
+    }
+
+    /// What was seen of the cluster outlives a failure: people hear of it whatever becomes of the rest.
+    async fn phases(
+        &mut self,
+        run: &mut Run<'_>,
+        seen_of_cluster: &mut Option<Looked>,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
         run.enter(Phase::Monitor);
         // Reading changes nothing, so a stop need not wait for a source that hangs.
         let (mut seen, recalled) = tokio::select! {
@@ -221,10 +254,16 @@ impl Cycle {
             both = self.observe(run.report.trigger) => both,
         };
 
+        let cluster = seen.cluster.take();
+        let looked = self.look(run, cluster);
+        let looked = &*seen_of_cluster.insert(looked);
+
         run.enter(Phase::Analyze);
         let ids = self.ids.clone();
         let mut new_id = || ids.id();
-        let changes = self.tracker.observe(&seen.snapshot, run.report.trigger, &mut new_id);
+        let found = looked.found(&self.config.plan);
+        let trigger = run.report.trigger;
+        let changes = self.tracker.observe(&seen.snapshot, &found, trigger, &mut new_id);
         let now = seen.snapshot.at;
         let analysis = analyzer::analyze(&self.tracker, new_id(), &run.report.id, now);
         run.saw(&self.tracker, &seen, &changes, &analysis, &self.memory);
@@ -241,7 +280,7 @@ impl Cycle {
         let fleet = self.tracker.fleet(now, self.config.plan.guardrails.storm.within);
         self.keep_ledger(&mut recalled, &fleet, !blind, now).await?;
         self.take_back_successes(&mut recalled, &seen, &active).await?;
-        let mut rulings = self.judge(&mut recalled, &seen, &active, &changes).await?;
+        let mut rulings = self.judge(&mut recalled, &seen, &active, &changes, looked).await?;
         self.undo_harm(&mut recalled, &mut seen, &mut rulings, stop).await?;
         run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
         let by_fingerprint: BTreeMap<&str, &Violation> =

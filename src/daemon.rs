@@ -16,12 +16,12 @@ use tracing::Instrument;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
-use crate::cycle::{Assessor, Cycle, Ids, Outside, People, Stages, Watch};
+use crate::cycle::{Assessor, ClusterAnalyzer, Cycle, Ids, Outside, People, Stages};
 use crate::domain::speed;
 use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
-use crate::monitor::cluster::{self, ClusterWatch, Patience};
+use crate::monitor::cluster::{self, ClusterWatch, Patience, Watch};
 use crate::monitor::github::Github;
 use crate::monitor::{self, AlertmanagerSettings, Monitor};
 use crate::notify::{self, Notifiers};
@@ -110,14 +110,15 @@ pub async fn assemble_in(
     let (watch, driver) = if config.kubernetes.enabled {
         match ClusterWatch::new(&config.kubernetes, Patience::default()).await {
             Ok((watch, driver)) => (Watch::On(watch), Some(driver)),
-            Err(error) => (Watch::Broken(error.to_string()), None),
+            Err(error) => (Watch::broken(&config.kubernetes, &error), None),
         }
     } else {
         (Watch::Off, None)
     };
     let (notifiers, github) = people_outside(world.wire.as_ref(), config, &metrics, clock)?;
-    let outside = Outside { notifiers, github, assessor: world.assessor, watch };
-    let people = Box::new(People::new(config, outside)?);
+    let outside = Outside { notifiers, github, assessor: world.assessor };
+    let cluster = ClusterAnalyzer::new(config)?;
+    let people = Box::new(People::new(config, outside));
     let (executor, monitor) = match world.wire {
         Some(wire) => (
             Executor::over(wire.clone(), execute, observer)?,
@@ -141,7 +142,7 @@ pub async fn assemble_in(
     let mut cycle = Cycle::new(
         config.clone(),
         clock,
-        Stages { monitor, executor, people },
+        Stages { monitor: monitor.watching(watch), executor, cluster, people },
         knowledge.clone(),
         metrics.clone(),
         world.ids,

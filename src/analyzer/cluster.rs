@@ -26,6 +26,7 @@ mod onsets;
 mod pods;
 mod sets;
 mod symptom;
+mod there;
 mod vocabulary;
 mod volumes;
 mod workloads;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 pub use logs::{LogOf, log_of};
 pub use onsets::Onsets;
+pub(super) use there::owners;
 pub use vocabulary::unknown_words;
 
 use crate::domain::Labels;

@@ -9,6 +9,7 @@ use crate::domain::fleet::Fleet;
 use crate::domain::reading::Snapshot;
 use crate::domain::rule::ComponentFrom;
 use crate::domain::time::{Time, since};
+use crate::domain::violation::Violation;
 
 /// Components remembered at most: as many as a cycle reads series at most.
 const MAX_COMPONENTS: usize = 100_000;
@@ -49,7 +50,9 @@ impl Tracker {
     pub fn fleet(&self, now: Time, within: Duration) -> Fleet {
         let known = &self.components.0;
         let mut sick = BTreeSet::new();
-        for violation in self.active().filter(|v| v.counts()) {
+        // A finding is no component of Charter's, whatever its service is called.
+        let of_fleet = |v: &&Violation| v.counts() && !v.is_finding();
+        for violation in self.active().filter(of_fleet) {
             sick.extend(violation.component.iter().filter(|c| known.contains_key(*c)).cloned());
         }
         let mut firing = BTreeSet::new();

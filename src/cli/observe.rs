@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::client::ClientError;
 use super::terminal::Terminal;
 use super::{Output, start_logs};
-use crate::analyzer::Tracker;
+use crate::analyzer::{Found, Tracker};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::cycle::Trigger;
@@ -38,7 +38,8 @@ pub async fn run(
     let read = monitor.observe(&[], None).await;
     let seen = monitor.snapshot(read, &[], &BTreeSet::new());
     let mut tracker = Tracker::new(config.analyze.clone(), clock.now(), Vec::new());
-    let changes = tracker.observe(&seen, Trigger::Scheduled, &mut Uuid::now_v7);
+    let found = Found::default();
+    let changes = tracker.observe(&seen, &found, Trigger::Scheduled, &mut Uuid::now_v7);
     let unread = seen.sources.iter().filter_map(|s| s.result.as_ref().err());
     let unread: Vec<String> = unread.map(|e| e.text.clone()).collect();
     let failed = !unread.is_empty();

@@ -70,7 +70,7 @@ impl Cycle {
             storm.since.format("%H:%M:%S"),
             named.join(", "),
         );
-        let counted = left.active.iter().filter(|v| v.counts());
+        let counted = left.active.iter().filter(|v| v.counts() && !v.is_finding());
         let evidence = counted.map(|v| v.fingerprint.clone()).collect();
         Some(Wanted { evidence, ..whole(Reason::Storm, "storm", detail) })
     }

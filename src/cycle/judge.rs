@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::Cycle;
 use super::aftermath::put;
+use super::cluster::Looked;
 use super::escalate::{announce, tell, verdict};
 use super::observe::Seen;
 use super::recall::Recalled;
@@ -37,6 +38,7 @@ impl Cycle {
         seen: &Seen,
         active: &[Violation],
         changes: &Changes,
+        looked: &Looked,
     ) -> Result<Vec<Ruled>, StoreError> {
         if recalled.judgings.is_empty() {
             return Ok(Vec::new());
@@ -59,6 +61,7 @@ impl Cycle {
             counters: &counters,
             vanished: &self.memory.vanished,
             alerts_read: seen.snapshot.alerts.failure.is_none(),
+            cluster: looked.reading.as_ref(),
             replicas: seen.charter.state.as_ref().ok().map(|s| s.replicas),
             poll_interval: self.config.monitor.poll_interval,
             values: &values,

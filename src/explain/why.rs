@@ -95,7 +95,7 @@ fn problem(report: &CycleReport) -> String {
 fn reason(report: &CycleReport) -> String {
     let error = words::without_stop(report.error.as_deref().unwrap_or("no error was recorded"));
     match (report.status, report.phase) {
-        // These come after the loop has acted.
+        // The metrics were read, or the loop had acted by then.
         (
             CycleStatus::Failed | CycleStatus::Error,
             Some(Phase::K8sAnalyzer | Phase::Escalation | Phase::Notification),
