@@ -9,7 +9,13 @@
 //! time are the executor's. What proves and undoes the effect travels in `prior`: the actuator writes and reads it, the
 //! journal keeps it.
 
+pub mod charter;
+pub mod hook;
+pub(crate) mod retry;
+mod turned_off;
+
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -18,6 +24,7 @@ use uuid::Uuid;
 use crate::domain::action::Action;
 use crate::domain::time::Time;
 use crate::domain::{Cause, Labels};
+pub use turned_off::TurnedOff;
 
 /// One action of one execution, as every try of it is sent.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +37,7 @@ pub struct Request<'a> {
     pub cause: &'a Cause,
     /// What every violation behind it says of itself.
     pub labels: &'a Labels,
-    /// The same for every try, so that every try sends the same bytes.
+    /// When it was first to be sent: the same for every try, so that every try sends the same bytes.
     pub at: Time,
 }
 
@@ -128,6 +135,9 @@ pub enum Undoable {
 
 #[async_trait]
 pub trait Actuator: Debug + Send + Sync {
+    /// The longest that one call is waited for: what is not there well after that never arrived.
+    fn timeout(&self, action: &Action) -> Duration;
+
     /// Is a repeated key known to be given the first answer again?
     fn honours_keys(&self) -> bool;
 

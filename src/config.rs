@@ -21,6 +21,7 @@ mod escalation;
 mod execute;
 mod github;
 mod guardrails;
+mod hooks;
 mod http;
 mod knowledge;
 mod kubernetes;
@@ -42,6 +43,7 @@ mod values;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use catalogue_file::{CatalogueFile, Refreshed};
 pub use environment::{Environment, PATH as PATH_VARIABLE, VARIABLES};
@@ -50,6 +52,7 @@ pub use problem::{Errors, Origin, Problem, Subject, Warning};
 
 use crate::domain::action::ActionKind;
 use crate::domain::speed::{Divide, divided};
+use crate::domain::target::Target;
 use crate::executor::Rails;
 use crate::planner::guardrails::Mode;
 use crate::{analyzer, control_loop, executor, planner, server, telemetry};
@@ -75,6 +78,7 @@ pub struct Config {
     pub analyze: analyzer::Settings,
     pub plan: planner::Settings,
     pub execute: executor::Settings,
+    pub hooks: crate::actuators::hook::Settings,
     pub knowledge: crate::knowledge::Settings,
     pub alertmanager: crate::monitor::AlertmanagerSettings,
     pub api: server::Settings,
@@ -91,6 +95,8 @@ pub struct Config {
 divided!(Config {
     orchestrator, monitor, analyze, plan, execute, knowledge, alertmanager, api, kubernetes, escalation, slack, notify, github,
 } unchanged {
+    // What a hook calls becomes no faster; its settle time is divided with those of all actions, in `execute`.
+    hooks,
     // A log counts bytes and files.
     logging,
     rehearsal,
@@ -183,7 +189,7 @@ impl Config {
         let mut tree = tree::parse(text).map_err(|problem| refused(vec![problem]))?;
         let problems = Problems::default();
         environment::lay_over(&mut tree, env, &problems);
-        let config = Self::read(Section::root(&tree, &problems));
+        let config = Self::read(Section::root(&tree, &problems), env);
         let (errors, warnings) = problems.into_sorted();
         if errors.is_empty() { Ok((config, warnings)) } else { Err(refused(errors)) }
     }
@@ -194,14 +200,15 @@ impl Config {
         self.execute.rails.observe = true;
     }
 
-    fn read(mut root: Section<'_>) -> Self {
+    fn read(mut root: Section<'_>, env: &Environment<'_>) -> Self {
+        let (hooks, actions) = hooks::read(&mut root, env);
         let orchestrator = orchestrator::read(root.section("orchestrator"));
         let interval = orchestrator.loop_interval;
         let monitor = monitor::read(root.section("monitor"), interval);
         let analyze = analyze::read(root.section("analyze"), &monitor.rules, interval);
-        let mut plan = plan::read(root.section("plan"), interval);
-        plan.guardrails = guardrails::read(root.section("guardrails"), &plan);
-        let execute = execute::read(root.section("execute"));
+        let mut plan = plan::read(root.section("plan"), interval, &actions);
+        plan.guardrails = guardrails::read(root.section("guardrails"), &plan, &actions);
+        let execute = execute::read(root.section("execute"), &actions);
         let knowledge = knowledge::read(root.section("knowledge"));
         let alertmanager_section = root.section("alertmanager");
         let api = api::read(root.section("api"), interval);
@@ -225,6 +232,7 @@ impl Config {
             analyze,
             plan,
             execute,
+            hooks,
             knowledge,
             alertmanager,
             api,
@@ -256,8 +264,17 @@ impl Config {
             auto_approve_high_risk: rails.auto_approve_high_risk,
             forbidden: rails.forbidden_actions.clone(),
         };
+        self.plan.hooks = self.hooks.specs();
+        for (kind, hook) in &self.plan.hooks {
+            // `execute.settle` stands over the hook's own, as it does over the table's.
+            self.execute.settle.entry(*kind).or_insert(hook.settle);
+            if let Target::Hook { component, .. } = &hook.target {
+                Arc::make_mut(&mut self.analyze.systems).hooks.insert(component.clone());
+            }
+        }
         self.plan.resize_settle = self.execute.settle(ActionKind::ScaleUp);
-        self.plan.settle = ActionKind::ALL.map(|kind| (kind, self.execute.settle(kind))).into();
+        let kinds = ActionKind::ALL.iter().chain(self.plan.hooks.keys());
+        self.plan.settle = kinds.map(|kind| (*kind, self.execute.settle(*kind))).collect();
         self.plan.min_coverage = self.monitor.min_coverage;
         let told = &mut self.notify.alertmanager;
         if told.enabled && told.url.is_none() {

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
+use crate::actuators::charter::Charter;
 use crate::analyzer::{self, Tracker};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -68,6 +69,8 @@ pub struct Cycle {
     monitor: Monitor,
     cluster: ClusterAnalyzer,
     tracker: Tracker,
+    /// `None`: it is turned off.
+    charter: Option<Arc<Charter>>,
     executor: Executor,
     knowledge: Knowledge,
     metrics: Arc<Metrics>,
@@ -81,6 +84,7 @@ pub struct Cycle {
 #[derive(Debug)]
 pub struct Stages {
     pub monitor: Monitor,
+    pub charter: Option<Arc<Charter>>,
     pub executor: Executor,
     pub cluster: ClusterAnalyzer,
     pub people: Box<People>,
@@ -112,7 +116,7 @@ impl Cycle {
     pub fn new(
         config: Arc<Config>,
         clock: Clock,
-        Stages { monitor, executor, cluster, people }: Stages,
+        Stages { monitor, charter, executor, cluster, people }: Stages,
         knowledge: Knowledge,
         metrics: Arc<Metrics>,
         ids: Ids,
@@ -125,6 +129,7 @@ impl Cycle {
             monitor,
             cluster,
             tracker,
+            charter,
             executor,
             knowledge,
             metrics,
@@ -277,8 +282,8 @@ impl Cycle {
         let active: Vec<Violation> = self.tracker.active().cloned().collect();
         // Blind, nothing is planned: alerts alone may confirm what nobody can measure any more.
         let blind = run.report.status == CycleStatus::Failed;
-        let fleet = self.tracker.fleet(now, self.config.plan.guardrails.storm.within);
-        self.keep_ledger(&mut recalled, &fleet, !blind, now).await?;
+        let fleets = self.tracker.fleets(now, self.config.plan.guardrails.storm.within);
+        self.keep_ledger(&mut recalled, &fleets, !blind, None, now).await?;
         self.take_back_successes(&mut recalled, &seen, &active).await?;
         let mut rulings = self.judge(&mut recalled, &seen, &active, &changes, looked).await?;
         self.undo_harm(&mut recalled, &mut seen, &mut rulings, stop).await?;
@@ -292,7 +297,7 @@ impl Cycle {
             pause: recalled.pause.as_ref(),
             lead: &lead,
             ledger: &recalled.ledger,
-            fleet: &fleet,
+            fleets: &fleets,
             rules: &changes.rules,
             root_causes: if blind { &[] } else { &analysis.root_causes },
             violations: &by_fingerprint,
@@ -328,6 +333,7 @@ impl Cycle {
         run.enter(Phase::Knowledge);
         let left = Left {
             seen: &seen,
+            fleets: &fleets,
             rules: &changes.rules,
             analysis: &analysis,
             plan: &plan,

@@ -13,12 +13,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::actuators::Actuator;
+use crate::actuators::charter::{Call, CallObserver, CallStatus, Charter, SetupError};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
 use crate::cycle::{Assessor, ClusterAnalyzer, Cycle, Ids, Outside, People, Stages};
 use crate::domain::speed;
-use crate::executor::{Call, CallObserver, CallStatus, Executor, SetupError};
+use crate::domain::target::System;
+use crate::executor::{Actuators, Executor};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
 use crate::monitor::cluster::{self, ClusterWatch, Patience, Watch};
@@ -104,7 +107,7 @@ pub async fn assemble_in(
     let metrics = Metrics::new(clock.now());
     let (publisher, handle) = control_loop::channel(clock);
     let observer = Calls { metrics: metrics.clone(), heartbeat: publisher.heartbeat.clone() };
-    let (execute, observer) = (config.execute.clone(), Arc::new(observer));
+    let (charter, observer) = (config.execute.charter(), Arc::new(observer));
     let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
     let interval = config.orchestrator.loop_interval;
     let (watch, driver) = if config.kubernetes.enabled {
@@ -119,16 +122,20 @@ pub async fn assemble_in(
     let outside = Outside { notifiers, github, assessor: world.assessor };
     let cluster = ClusterAnalyzer::new(config)?;
     let people = Box::new(People::new(config, outside));
-    let (executor, monitor) = match world.wire {
+    let (charter, monitor) = match world.wire {
         Some(wire) => (
-            Executor::over(wire.clone(), execute, observer)?,
+            Charter::over(wire.clone(), &charter, observer)?,
             Monitor::over(wire, monitor, alertmanager, interval, clock)?,
         ),
         None => (
-            Executor::new(execute, observer)?,
+            Charter::new(&charter, observer)?,
             Monitor::new(monitor, alertmanager, interval, clock)?,
         ),
     };
+    let charter = Arc::new(charter);
+    let known: Arc<dyn Actuator> = charter.clone();
+    let actuators = Actuators::from([(System::Charter, known)]);
+    let executor = Executor::new(config.execute.clone(), actuators);
     knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
     let mut elector = Elector::new(
         knowledge.clone(),
@@ -142,7 +149,13 @@ pub async fn assemble_in(
     let mut cycle = Cycle::new(
         config.clone(),
         clock,
-        Stages { monitor: monitor.watching(watch), executor, cluster, people },
+        Stages {
+            monitor: monitor.watching(watch),
+            charter: Some(charter),
+            executor,
+            cluster,
+            people,
+        },
         knowledge.clone(),
         metrics.clone(),
         world.ids,

@@ -196,8 +196,11 @@ fn is_over(
             (known && !told_now) || clear_for_long
         }
         Reason::RemediesExhausted => clear_for_long,
-        Reason::AmbiguousScope | Reason::Blind | Reason::Storm | Reason::Breaker => {
-            !situation.lasting.contains(&record.reason)
+        Reason::AmbiguousScope | Reason::Blind => !situation.lasting.contains(&record.reason),
+        // Each system has its own, and every cycle tells of all that last.
+        Reason::Storm | Reason::Breaker => {
+            let other_told = known_now.iter().any(|(reason, ..)| *reason == record.reason);
+            !situation.lasting.contains(&record.reason) || (other_told && !told_now)
         }
         Reason::DataMissing => !told_now && !situation.missing.contains(&record.subject),
     }

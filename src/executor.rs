@@ -1,4 +1,4 @@
-//! Execute: applies one policy through Charter's control API, writing intent before and result after every call.
+//! Execute: carries out one policy through the actuators of its actions, writing intent before and result after every call.
 //!
 //! ```text
 //! intent ─▶ per action: validate ─▶ read what undo needs ─▶ write "sent" ─▶ send ─▶ write the result
@@ -8,72 +8,74 @@
 //! What to do was decided by the planner; whether it may still be sent is asked again before every call (`gate`). Whether it helped is judged later, from [`crate::domain::execution`]'s
 //! records. The store is reached only through [`Journal`], metrics and heartbeat only through [`CallObserver`].
 
-pub mod charter;
 pub mod settings;
 
 mod deliver;
 mod gate;
 mod interrupted;
-mod inverse;
 mod journal;
-mod look;
 mod resume;
-mod retry;
 mod transaction;
 mod undo;
 mod window;
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use charter::{Call, CallObserver, CallStatus, Client, SetupError};
 pub use gate::Rails;
 pub use interrupted::settle_interrupted;
-pub use inverse::{Inverse, inverse, undo_key};
 pub use journal::{Journal, JournalError};
-pub use look::InForce;
 pub use settings::{Idempotency, Settings};
+pub use undo::undo_key;
 
-use crate::domain::charter::{CharterView, CommitteeState};
-use crate::domain::execution::{Execution, ExecutionStatus};
+use crate::actuators::{Actuator, TurnedOff, Undoable};
+use crate::domain::execution::{ActionRecord, Execution, ExecutionStatus};
 use crate::domain::policy::Policy;
+use crate::domain::target::System;
 use crate::domain::time::Time;
-use crate::wire::Wire;
 use transaction::Transaction;
 use window::Window;
 
+/// Who changes each system that the configuration has.
+pub type Actuators = BTreeMap<System, Arc<dyn Actuator>>;
+
 #[derive(Debug)]
 pub struct Executor {
-    client: Client,
+    actuators: Actuators,
     settings: Settings,
+    /// The epoch of leadership, sent with every change.
+    epoch: Option<u64>,
 }
 
 impl Executor {
-    pub fn new(settings: Settings, observer: Arc<dyn CallObserver>) -> Result<Self, SetupError> {
-        Ok(Self { client: Client::new(&settings, observer)?, settings })
-    }
-
-    /// The same by another way than the network.
-    pub fn over(
-        wire: Arc<dyn Wire>,
-        settings: Settings,
-        observer: Arc<dyn CallObserver>,
-    ) -> Result<Self, SetupError> {
-        Ok(Self { client: Client::over(wire, &settings, observer)?, settings })
-    }
-
-    /// The client itself, for whoever only reads.
     #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.client
+    pub fn new(settings: Settings, actuators: Actuators) -> Self {
+        Self { actuators, settings, epoch: None }
     }
 
     /// From now on every change carries this epoch of leadership.
     pub fn speak_with(&mut self, epoch: Option<u64>) {
-        self.client.speak_with(epoch);
+        self.epoch = epoch;
+    }
+
+    /// Is there anybody who could look at, or undo, what this execution has done?
+    #[must_use]
+    pub fn reaches(&self, execution: &Execution) -> bool {
+        execution.actions.iter().all(|a| self.actuators.contains_key(&a.action.kind().system()))
+    }
+
+    fn actuator(&self, system: System) -> Arc<dyn Actuator> {
+        self.actuators.get(&system).cloned().unwrap_or_else(|| Arc::new(TurnedOff(system)))
+    }
+
+    /// Whether what was done can be undone, by its record alone.
+    #[must_use]
+    pub fn undoable(&self, record: &ActionRecord) -> Undoable {
+        let prior = record.prior.clone().unwrap_or_default();
+        self.actuator(record.action.kind().system()).undoable(&record.action, &prior)
     }
 
     /// Carries out a policy: its actions in order, under one key each, until done, undone, or not known. Nothing is sent
@@ -111,7 +113,7 @@ impl Executor {
         }
         let window = Window::open(self.settings.policy_timeout, stop.clone());
         Transaction {
-            client: &self.client,
+            executor: self,
             settings: &self.settings,
             policy: Some(policy),
             journal,
@@ -123,45 +125,5 @@ impl Executor {
         }
         .run()
         .await
-    }
-
-    /// Charter's health and size, both within one call's time; without both there is no state.
-    pub async fn observe(&self, at: Time) -> CharterView {
-        let limit = self.settings.timeout_seconds;
-        // What the last try met says more than that the time was over.
-        let last = Mutex::new(None);
-        let state = match tokio::time::timeout(limit, self.read_state(at, &last)).await {
-            Ok(Ok(state)) => Ok(state),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(last.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(
-                || {
-                    format!(
-                        "Charter at {} did not answer health and committee_state within {} s; check that it runs there and that execute.charter_url names it",
-                        self.client.address(),
-                        limit.as_secs_f64(),
-                    )
-                },
-            )),
-        };
-        CharterView { at, state }
-    }
-
-    async fn read_state(
-        &self,
-        at: Time,
-        last: &Mutex<Option<String>>,
-    ) -> Result<CommitteeState, charter::Error> {
-        let tries = self.settings.max_retries;
-        let seed = u64::from(at.timestamp_subsec_nanos());
-        let note = |error: &charter::Error| {
-            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-        };
-        let health =
-            retry::read(tries, seed, || async { self.client.health().await.inspect_err(note) });
-        let state = retry::read(tries, seed, || async {
-            self.client.committee_state().await.inspect_err(note)
-        });
-        let ((), state) = tokio::try_join!(health, state)?;
-        Ok(state)
     }
 }

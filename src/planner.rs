@@ -43,7 +43,7 @@ use crate::domain::outcome::{ActionStatistics, Judging};
 use crate::domain::pause::Pause;
 use crate::domain::policy::Policy;
 use crate::domain::reading::RuleStatus;
-use crate::domain::target::Target;
+use crate::domain::target::{System, Target};
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 
@@ -74,9 +74,10 @@ pub struct PlanInput<'a> {
     pub pause: Option<&'a Pause>,
     /// Whether this process leads.
     pub lead: &'a Lead,
-    /// Actions of the last day, breaker and storm.
+    /// Actions of the last day, and each system's breaker and storm.
     pub ledger: &'a Ledger,
-    pub fleet: &'a Fleet,
+    /// How much of each system is sick; nothing of it is known of a system that is not there.
+    pub fleets: &'a BTreeMap<System, Fleet>,
     /// What each rule's reading was worth in this cycle.
     pub rules: &'a [RuleStatus],
     pub root_causes: &'a [RootCause],

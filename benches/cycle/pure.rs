@@ -9,7 +9,6 @@ use mape_k::analyzer::{self, Found, Tracker, analyze};
 use mape_k::domain::alert::AlertView;
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::Trigger;
-use mape_k::domain::fleet::Fleet;
 use mape_k::domain::leader::Lead;
 use mape_k::domain::ledger::Ledger;
 use mape_k::domain::reading::{Point, RuleReading, Snapshot, Source, SourceReading};
@@ -61,14 +60,14 @@ pub fn stages(c: &mut Criterion) {
             active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
         let settings = planner::Settings::default();
         let charter = charter(now);
-        let (ledger, fleet, lead) = (Ledger::default(), Fleet::default(), Lead::default());
+        let (ledger, fleets, lead) = (Ledger::default(), BTreeMap::new(), Lead::default());
         let input = PlanInput {
             now,
             settings: &settings,
             pause: None,
             lead: &lead,
             ledger: &ledger,
-            fleet: &fleet,
+            fleets: &fleets,
             rules: &[],
             root_causes: &analysis.root_causes,
             violations: &violations,

@@ -1,4 +1,5 @@
-//! How much of the fleet is sick: which components are known, which are broken, which began to break just now.
+//! How much of each system is sick: which components are known, which are broken, which began to break just now. Of
+//! Kubernetes its own objects say so (`cluster::health`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,20 +9,26 @@ use crate::domain::Cause;
 use crate::domain::fleet::Fleet;
 use crate::domain::reading::Snapshot;
 use crate::domain::rule::ComponentFrom;
+use crate::domain::target::{System, Systems};
 use crate::domain::time::{Time, since};
 use crate::domain::violation::Violation;
 
 /// Components remembered at most: as many as a cycle reads series at most.
 const MAX_COMPONENTS: usize = 100_000;
 
-/// When each component was last read.
+/// When each component of each system was last read.
 #[derive(Debug, Default)]
-pub(super) struct Components(BTreeMap<String, Time>);
+pub(super) struct Components(BTreeMap<System, BTreeMap<String, Time>>);
 
 impl Components {
     /// Only levels with a component of their own: Charter as a whole is not one of many, and a count of events (policies
     /// violated) names what it was about, not what is ill.
-    pub(super) fn observe(&mut self, snapshot: &Snapshot, forget_after: Duration) {
+    pub(super) fn observe(
+        &mut self,
+        snapshot: &Snapshot,
+        systems: &Systems,
+        forget_after: Duration,
+    ) {
         let now = snapshot.at;
         for reading in &snapshot.readings {
             let rule = &reading.rule;
@@ -33,26 +40,44 @@ impl Components {
                 let Some(name) = point.labels.get(label).filter(|name| !name.is_empty()) else {
                     continue;
                 };
-                if let Some(seen) = self.0.get_mut(name) {
+                let target = systems.target(Some(name), &point.labels, rule.target.as_ref());
+                let Some(target) = target.filter(|t| t.system() != System::Kubernetes) else {
+                    continue;
+                };
+                let known = self.0.entry(target.system()).or_default();
+                if let Some(seen) = known.get_mut(name) {
                     *seen = now;
-                } else if self.0.len() < MAX_COMPONENTS {
-                    self.0.insert(name.clone(), now);
+                } else if known.len() < MAX_COMPONENTS {
+                    known.insert(name.clone(), now);
                 }
             }
         }
-        self.0.retain(|_, seen| since(now, *seen) < forget_after);
+        for known in self.0.values_mut() {
+            known.retain(|_, seen| since(now, *seen) < forget_after);
+        }
     }
 }
 
 impl Tracker {
-    /// The fleet as of the last snapshot; `within` is how lately a beginning still counts as just now.
+    /// Each system as of the last snapshot; `within` is how lately a beginning still counts as just now.
     #[must_use]
-    pub fn fleet(&self, now: Time, within: Duration) -> Fleet {
-        let known = &self.components.0;
+    pub fn fleets(&self, now: Time, within: Duration) -> BTreeMap<System, Fleet> {
+        let of = |(system, known): (&System, &BTreeMap<String, Time>)| {
+            (*system, self.fleet(*system, known, now, within))
+        };
+        self.components.0.iter().map(of).collect()
+    }
+
+    fn fleet(
+        &self,
+        system: System,
+        known: &BTreeMap<String, Time>,
+        now: Time,
+        within: Duration,
+    ) -> Fleet {
+        let is_own = |v: &Violation| v.target.as_ref().is_some_and(|t| t.system() == system);
         let mut sick = BTreeSet::new();
-        // A finding is no component of Charter's, whatever its service is called.
-        let of_fleet = |v: &&Violation| v.counts() && !v.is_finding();
-        for violation in self.active().filter(of_fleet) {
+        for violation in self.active().filter(|v| v.counts() && is_own(v)) {
             sick.extend(violation.component.iter().filter(|c| known.contains_key(*c)).cloned());
         }
         let mut firing = BTreeSet::new();
@@ -63,6 +88,9 @@ impl Tracker {
             let Some(name) = violation.component.as_deref().filter(|c| sick.contains(*c)) else {
                 continue;
             };
+            if !is_own(violation) {
+                continue;
+            }
             firing.insert(name.to_owned());
             let named = violation.cause.as_ref().filter(|_| violation.names_cause());
             causes.entry(name).or_default().extend(named);

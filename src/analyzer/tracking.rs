@@ -122,7 +122,7 @@ impl Tracker {
             tracked.record.violation.confirmed = false;
         }
         let mut changes = Changes::default();
-        self.components.observe(snapshot, self.settings.forget_after);
+        self.components.observe(snapshot, &self.settings.systems, self.settings.forget_after);
         let source = snapshot.metrics_source();
         self.trends.recall(&snapshot.history, &snapshot.readings, now);
         for reading in &snapshot.readings {

@@ -1,12 +1,13 @@
 //! The `execute` section.
 
+use super::hooks::Actions;
 use super::reader::Section;
 use super::tree::Value;
-use super::values::{action_named, base_url, boolean, count, duration_or_zero, one_of, positive};
+use super::values::{base_url, boolean, count, duration_or_zero, one_of, positive};
 use crate::domain::execution::ExecutionMode;
 use crate::executor::settings::{Idempotency, Settings};
 
-pub(super) fn read(mut section: Section<'_>) -> Settings {
+pub(super) fn read(mut section: Section<'_>, actions: &Actions) -> Settings {
     let mut settings = Settings::default();
     section.read("charter_url", &mut settings.charter_url, base_url);
     section.secret("charter_api_key", "charter_api_key_file", &mut settings.charter_api_key);
@@ -38,7 +39,7 @@ pub(super) fn read(mut section: Section<'_>) -> Settings {
     });
     section.read("settle_default", &mut settings.settle_default, duration_or_zero);
     for (name, item) in section.map("settle").unwrap_or_default() {
-        match action_named(name) {
+        match actions.named(name) {
             Ok(kind) => {
                 if let Some(settle) = item.parse(duration_or_zero) {
                     settings.settle.insert(kind, settle);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::hooks::Actions;
 use super::reader::Section;
-use super::values::{action, boolean, count, duration_or_zero, one_of, positive, share, text};
+use super::values::{boolean, count, duration_or_zero, one_of, positive, share, text};
 use crate::planner::Settings;
 use crate::planner::guardrails::{Guardrails, Mode};
 
@@ -13,7 +14,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// For how long the tracker knows beginnings at least.
 const ONSETS: Duration = Duration::from_secs(300);
 
-pub(super) fn read(mut section: Section<'_>, plan: &Settings) -> Guardrails {
+pub(super) fn read(mut section: Section<'_>, plan: &Settings, actions: &Actions) -> Guardrails {
     let mut rails = Guardrails::default();
     section.read(
         "mode",
@@ -22,7 +23,7 @@ pub(super) fn read(mut section: Section<'_>, plan: &Settings) -> Guardrails {
     );
     section.read("auto_approve_high_risk", &mut rails.auto_approve_high_risk, boolean);
     for item in section.list("forbidden_actions").unwrap_or_default() {
-        rails.forbidden_actions.extend(item.parse(action));
+        rails.forbidden_actions.extend(item.parse(|value| actions.value(value)));
     }
     section.read("actions_per_incident", &mut rails.actions_per_incident, count(1..=100));
     section.read(

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use super::hooks::Actions;
 use super::reader::Section;
 use super::strategies;
-use super::values::{action_named, count, number, positive, share};
+use super::values::{count, number, positive, share};
 use crate::planner::settings::{Scaling, Settings};
 
-pub(super) fn read(mut section: Section<'_>, interval: Duration) -> Settings {
+pub(super) fn read(mut section: Section<'_>, interval: Duration, actions: &Actions) -> Settings {
     let mut settings = Settings::default();
     for (name, item) in section.map("cost_model").unwrap_or_default() {
-        match action_named(name) {
+        match actions.named(name) {
             Ok(kind) => {
                 if let Some(cost) = item.parse(share) {
                     settings.cost_model.insert(kind, cost);
@@ -38,9 +39,8 @@ pub(super) fn read(mut section: Section<'_>, interval: Duration) -> Settings {
     scaling(section.section("scaling"), &mut settings.scaling);
     let mut give_back = section.section("give_back");
     give_back.optional("after", &mut settings.give_back.after, positive);
-    for (cause, candidates) in strategies::read(section.map("strategies").unwrap_or_default()) {
-        settings.strategies.insert(cause, candidates);
-    }
+    let entries = section.map("strategies").unwrap_or_default();
+    settings.strategies.extend(strategies::read(entries, actions));
     settings
 }
 

@@ -41,6 +41,7 @@ impl Serialize for Config {
             analyze,
             plan,
             execute,
+            hooks,
             knowledge,
             alertmanager,
             api,
@@ -52,13 +53,14 @@ impl Serialize for Config {
             logging,
             rehearsal: _,
         } = self;
-        let mut file = serializer.serialize_struct("Config", 15)?;
+        let mut file = serializer.serialize_struct("Config", 16)?;
         file.serialize_field("orchestrator", orchestrator)?;
         file.serialize_field("monitor", &MonitorSection::from(monitor))?;
         file.serialize_field("analyze", analyze)?;
         file.serialize_field("plan", plan)?;
         file.serialize_field("guardrails", &plan.guardrails)?;
         file.serialize_field("execute", execute)?;
+        file.serialize_field("hooks", hooks)?;
         file.serialize_field("knowledge", knowledge)?;
         file.serialize_field("alertmanager", alertmanager)?;
         file.serialize_field("api", api)?;

@@ -191,9 +191,14 @@ impl<'a> Section<'a> {
 
     /// The items of a list; none when it is absent.
     pub(super) fn list(&mut self, key: &'static str) -> Option<Vec<Item<'a>>> {
+        self.item(key)?.into_list()
+    }
+
+    /// The value as it stands, for a key that takes more than one form.
+    pub(super) fn item(&mut self, key: &'static str) -> Option<Item<'a>> {
         let path = self.path_of(key);
         let node = self.take(key).pop()?;
-        Item { path, node, problems: self.problems }.into_list()
+        Some(Item { path, node, problems: self.problems })
     }
 
     /// The items of a list of `most` at most, in which none may stand twice; none when it is absent or one is refused.

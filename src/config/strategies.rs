@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Number, Value as Json};
 
 use super::duration;
+use super::hooks::Actions;
 use super::reader::{Item, Section};
 use super::tree::Value;
 use super::values::{self, boolean, count, number_above_zero, one_of, text};
@@ -13,7 +14,10 @@ use crate::domain::action::{ActionKind, RebalanceStrategy};
 use crate::domain::{Cause, legible};
 use crate::planner::Strategy;
 
-pub(super) fn read(entries: Vec<(&str, Item<'_>)>) -> BTreeMap<Cause, Vec<Strategy>> {
+pub(super) fn read(
+    entries: Vec<(&str, Item<'_>)>,
+    actions: &Actions,
+) -> BTreeMap<Cause, Vec<Strategy>> {
     let mut strategies = BTreeMap::new();
     for (name, item) in entries {
         let cause = Cause::new(name);
@@ -28,17 +32,17 @@ pub(super) fn read(entries: Vec<(&str, Item<'_>)>) -> BTreeMap<Cause, Vec<Strate
             item.error(format!("{name} takes no strategy; accepted: the name of a fault's cause"));
         }
         let Some(candidates) = item.into_list() else { continue };
-        strategies.insert(cause, candidates_of(candidates));
+        strategies.insert(cause, candidates_of(candidates, actions));
     }
     strategies
 }
 
-fn candidates_of(items: Vec<Item<'_>>) -> Vec<Strategy> {
+fn candidates_of(items: Vec<Item<'_>>, actions: &Actions) -> Vec<Strategy> {
     let read: Vec<_> = items
         .into_iter()
         .filter_map(|item| {
             let mut section = item.into_section()?;
-            let strategy = candidate(&mut section);
+            let strategy = candidate(&mut section, actions);
             Some((section, strategy))
         })
         .collect();
@@ -71,11 +75,11 @@ fn check_after(section: &Section<'_>, strategy: &Strategy, all: &[Strategy]) {
     }
 }
 
-fn candidate(section: &mut Section<'_>) -> Option<Strategy> {
-    let action = section.required("action", values::action);
+fn candidate(section: &mut Section<'_>, actions: &Actions) -> Option<Strategy> {
+    let action = section.required("action", |value| actions.value(value));
     // Nothing is known of a candidate without its action: its parameters are all accepted, and checked next time.
     let mut strategy = Strategy::new(action.unwrap_or(ActionKind::ScaleUp));
-    section.optional("after", &mut strategy.after, values::action);
+    section.optional("after", &mut strategy.after, |value| actions.value(value));
     section.optional("replicas", &mut strategy.replicas, count(1..=100_000));
     section.optional("service", &mut strategy.service, text);
     section.optional("graceful", &mut strategy.graceful, boolean);

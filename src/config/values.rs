@@ -10,7 +10,6 @@ use url::Url;
 use super::duration;
 use super::reader::Accepted;
 use super::tree::Value;
-use crate::domain::action::ActionKind;
 use crate::domain::catalogue::Tier;
 use crate::domain::rule::Severity;
 use crate::domain::secret::Secret;
@@ -207,21 +206,6 @@ pub(super) fn secret(text: &str) -> Result<Secret, &'static str> {
     } else {
         Ok(Secret::new(text.to_owned()))
     }
-}
-
-pub(super) fn action(value: &Value) -> Result<ActionKind, Accepted> {
-    let given = match value {
-        Value::Text(text) => text.as_str(),
-        _ => "",
-    };
-    action_named(given)
-}
-
-pub(super) fn action_named(name: &str) -> Result<ActionKind, Accepted> {
-    name.parse().map_err(|_| {
-        let names: Vec<&str> = ActionKind::ALL.iter().map(ActionKind::as_str).collect();
-        format!("{}, hook/<name of a hook>", names.join(", "))
-    })
 }
 
 pub(super) fn severity(value: &Value) -> Result<Severity, Accepted> {

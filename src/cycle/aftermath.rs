@@ -7,18 +7,20 @@ use uuid::Uuid;
 
 use super::Cycle;
 use super::escalate::{announce, tell, unknown};
-use super::execute::{StoreJournal, size_of};
+use super::execute::StoreJournal;
 use super::judge::Ruled;
 use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS};
 use super::resolve::has_undo_failed;
 use super::temporary;
+use crate::actuators::Undoable;
+use crate::actuators::charter::{Prior, size_of};
 use crate::domain::aftermath::{Aftermath, Owed, Undone, Watched};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{ActionRecord, ActionState, Execution};
 use crate::domain::outcome::{Judging, OutcomeType};
+use crate::domain::target::System;
 use crate::domain::time::{Time, after};
-use crate::executor::{Inverse, inverse};
 use crate::knowledge::judge::Ruling;
 use crate::knowledge::{Batch, Fact, StoreError};
 use crate::planner::Surplus;
@@ -92,10 +94,10 @@ impl Cycle {
             }
             Mode::Observe => return Some("guardrails.mode is observe".to_owned()),
         }
-        if execution.actions.iter().any(is_due) {
+        if execution.actions.iter().any(|a| self.is_due(a)) {
             return None;
         }
-        let why = execution.actions.iter().filter(|a| a.in_effect()).find_map(stays);
+        let why = execution.actions.iter().filter(|a| a.in_effect()).find_map(|a| self.stays(a));
         Some(why.unwrap_or("nothing of it is in effect any more").to_owned())
     }
 
@@ -115,10 +117,11 @@ impl Cycle {
                 continue;
             };
             let now = self.clock.now();
-            let barred = self.barred(recalled, seen, stop, now);
+            let system = system_of(&execution);
+            let barred = self.barred(recalled, seen, system, stop, now);
             let begun = execution.actions.iter().any(|a| a.state == ActionState::UndoSent);
             let due: Vec<Uuid> =
-                execution.actions.iter().rev().filter(|a| is_due(a)).map(|a| a.key).collect();
+                execution.actions.iter().rev().filter(|a| self.is_due(a)).map(|a| a.key).collect();
             if barred.is_none() {
                 for key in due {
                     let (clock, journal) =
@@ -134,17 +137,17 @@ impl Cycle {
                             tracing::warn!(execution = %id, %key, %error, "harmful action not undone yet: the store was not written");
                             if journal.is_behind() {
                                 let why = "the journal of an undo could not be written";
-                                self.memory.journal_failed = Some(why.to_owned());
+                                self.memory.journal_failed = Some((system, why.to_owned()));
                             }
                             execution = before;
                             break;
                         }
                     }
                 }
-                seen.charter = self.executor.observe(self.clock.now()).await;
+                seen.charter = self.see_charter().await;
                 self.memory.saw_charter(&seen.charter, self.clock.now());
             }
-            let left = execution.actions.iter().find(|a| is_due(a));
+            let left = execution.actions.iter().find(|a| self.is_due(a));
             let waits = left.map(|a| barred.or_else(|| a.error.clone()).unwrap_or_default());
             match waits {
                 Some(why) if begun || now <= owed.until || cut(&execution) => {
@@ -174,6 +177,7 @@ impl Cycle {
         &self,
         recalled: &Recalled,
         seen: &Seen,
+        system: System,
         stop: &CancellationToken,
         now: Time,
     ) -> Option<String> {
@@ -186,10 +190,13 @@ impl Cycle {
         if self.config.plan.guardrails.mode != Mode::Act {
             return Some("guardrails.mode is not act".to_owned());
         }
-        if recalled.ledger.storm.is_some() {
+        if recalled.ledger.storm(system).is_some() {
             return Some("a storm holds".to_owned());
         }
-        seen.charter.state.as_ref().err().cloned()
+        match system {
+            System::Charter => seen.charter.state.as_ref().err().cloned(),
+            System::Kubernetes | System::Hook => None,
+        }
     }
 
     /// What is owed no more, with all that follows from it, in one batch.
@@ -262,29 +269,34 @@ impl Cycle {
         }
         Ok(())
     }
-}
 
-/// In effect, and we take it back; or its undo was begun.
-fn is_due(record: &ActionRecord) -> bool {
-    match record.state {
-        ActionState::Applied | ActionState::Judging | ActionState::Judged => {
-            stays(record).is_none()
+    /// In effect, and we take it back; or its undo was begun.
+    fn is_due(&self, record: &ActionRecord) -> bool {
+        match record.state {
+            ActionState::Applied | ActionState::Judging | ActionState::Judged => {
+                self.stays(record).is_none()
+            }
+            ActionState::UndoSent => true,
+            _ => false,
         }
-        ActionState::UndoSent => true,
-        _ => false,
+    }
+
+    /// Why it is left as it is. More is broken than before, which may as well be the load: capacity is not taken away
+    /// then, and its opposite would not be planned so soon either.
+    fn stays(&self, record: &ActionRecord) -> Option<&'static str> {
+        match self.executor.undoable(record) {
+            Undoable::Yes => None,
+            Undoable::Shrinks => Some(
+                "it added capacity, and to take that away while more is broken is for a person",
+            ),
+            Undoable::No(why) => Some(why),
+        }
     }
 }
 
-/// Why it is left as it is. More is broken than before, which may as well be the load: capacity is not taken away then,
-/// and its opposite would not be planned so soon either.
-fn stays(record: &ActionRecord) -> Option<&'static str> {
-    match inverse(record) {
-        Inverse::Impossible { why } => Some(why),
-        Inverse::Scale { only_if, back_to } if back_to < only_if => {
-            Some("it added capacity, and to take that away while more is broken is for a person")
-        }
-        Inverse::Scale { .. } | Inverse::Rollback { .. } => None,
-    }
+/// What an execution changes: its actions are of one policy, and so of one system.
+fn system_of(execution: &Execution) -> System {
+    execution.actions.first().map_or(System::Charter, |a| a.action.target().system())
 }
 
 fn cut(execution: &Execution) -> bool {
@@ -310,7 +322,7 @@ fn without_promise(detail: &str) -> &str {
 fn given_back(execution: &Execution, known: Option<&Surplus>, now: Time) -> Option<Fact> {
     let back = execution.actions.iter().find_map(|a| {
         let ours = size_of(&a.action).filter(|_| a.state == ActionState::Undone)?;
-        Some((ours, a.prior_replicas?))
+        Some((ours, Prior::of(a).replicas?))
     });
     let (ours, prior) = back?;
     let known = known.filter(|s| s.ours == ours)?;

@@ -14,9 +14,11 @@ use crate::domain::Cause;
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::execution::{Execution, ExecutionStatus};
+use crate::domain::fleet::Fleet;
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Approval;
 use crate::domain::reading::RuleStatus;
+use crate::domain::target::System;
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 use crate::escalation::{Changes, Situation, Wanted, reconcile};
@@ -27,6 +29,7 @@ use crate::planner::{Concern, Plan};
 /// Everything of a cycle that may need a person.
 pub(super) struct Left<'a> {
     pub seen: &'a Seen,
+    pub fleets: &'a BTreeMap<System, Fleet>,
     pub rules: &'a [RuleStatus],
     pub analysis: &'a Analysis,
     pub plan: &'a Plan,
@@ -74,10 +77,14 @@ impl Cycle {
             &mut self.memory.unconfirmed_since,
         ));
         wanted.extend(self.guarded(&recalled.ledger, left));
-        if recalled.ledger.storm.is_some() {
-            let within = self.config.plan.guardrails.storm.within;
-            let fleet = self.tracker.fleet(left.seen.snapshot.at, within);
-            only_the_storm(&mut wanted, &fleet.sick, &recalled.escalations);
+        let mut sick = BTreeSet::new();
+        for (system, fleet) in left.fleets {
+            if recalled.ledger.storm(*system).is_some() {
+                sick.extend(fleet.sick.iter().cloned());
+            }
+        }
+        if !sick.is_empty() {
+            only_the_storm(&mut wanted, &sick, &recalled.escalations);
         }
         let completed = left.execution.filter(|e| e.status == ExecutionStatus::Completed);
         let succeeded: Vec<(Cause, String)> =
@@ -91,8 +98,8 @@ impl Cycle {
         let lasting: BTreeSet<Reason> = [
             (Reason::AmbiguousScope, self.config.monitor.scope.is_empty()),
             (Reason::Blind, self.memory.readable_cycles < INTERVALS),
-            (Reason::Storm, recalled.ledger.storm.is_some()),
-            (Reason::Breaker, recalled.ledger.breaker.tripped.is_some()),
+            (Reason::Storm, !recalled.ledger.storms.is_empty()),
+            (Reason::Breaker, recalled.ledger.breakers.values().any(|b| b.tripped.is_some())),
         ]
         .into_iter()
         .filter_map(|(reason, lasts)| lasts.then_some(reason))

@@ -14,6 +14,7 @@ use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS, took_effect};
 use super::resolve::has_undo_failed;
 use super::temporary;
+use crate::actuators::charter::{Prior, size_of};
 use crate::clock::Clock;
 use crate::domain::Cause;
 use crate::domain::action::Action;
@@ -163,7 +164,7 @@ impl Cycle {
             let why = "a person had decided on it meanwhile";
             return Ok(Carried::Left(Hold::NotBegun, why.to_owned()));
         }
-        self.memory.begun = true;
+        self.memory.begun = Some(policy.actions[0].target().system());
         let clock = self.clock;
         let journal = StoreJournal::over(&self.knowledge, clock);
         let execution = self
@@ -172,7 +173,7 @@ impl Cycle {
             .await;
         if journal.is_behind() {
             let why = format!("the journal of {} could not be written", policy.actions[0]);
-            self.memory.journal_failed = Some(why);
+            self.memory.journal_failed = self.memory.begun.map(|system| (system, why));
         }
         if let Some(arrived) = seen.woken_by {
             self.metrics.webhook_to_call(since(execution.started_at, arrived));
@@ -189,7 +190,7 @@ impl Cycle {
         let execution = self
             .record_result(execution, judging, policy, recalled, plan, seen.snapshot.at)
             .await?;
-        (self.memory.in_hand, self.memory.begun) = (false, false);
+        (self.memory.in_hand, self.memory.begun) = (false, None);
         Ok(Carried::Out(execution))
     }
 
@@ -279,7 +280,7 @@ impl Cycle {
             plan.incidents.iter().find(|i| incomplete && i.cause == policy.cause)
         {
             // What surely was not sent was not tried, unless Charter called it invalid: that will not change.
-            let tried = execution.actions.iter().any(|a| a.tries > 0 || a.invalid);
+            let tried = execution.actions.iter().any(|a| (a.tries > 0 && !a.conflict) || a.invalid);
             let attempted = tried.then_some(policy);
             let mut incident = with_attempts(incident, attempted, judging.intent_at);
             for attempt in incident.attempts.iter_mut().filter(|a| a.policy_id == policy.id) {
@@ -346,7 +347,7 @@ const NEEDED_AGAIN: Duration = Duration::from_hours(24);
 pub(super) fn surplus(execution: &Execution, known: Option<&Surplus>, now: Time) -> Option<Fact> {
     let scaled = execution.actions.iter().rev().find_map(|a| {
         let size = size_of(&a.action)?;
-        Some((a.prior_replicas?, size))
+        Some((Prior::of(a).replicas?, size))
     });
     let (prior, ours) = scaled?;
     let mut given_back =
@@ -365,13 +366,6 @@ fn excess(violation: &Violation) -> f64 {
     match (violation.comparison, violation.value, violation.threshold) {
         (Some(comparison), Some(value), Some(threshold)) => comparison.excess(value, threshold),
         _ => f64::NEG_INFINITY,
-    }
-}
-
-pub(super) fn size_of(action: &Action) -> Option<u32> {
-    match action {
-        Action::ScaleUp { replicas } | Action::ScaleDown { replicas } => Some(*replicas),
-        _ => None,
     }
 }
 

@@ -8,8 +8,10 @@ use super::escalate::Left;
 use crate::domain::Cause;
 use crate::domain::cycle::{Hold, Ineligibility, Verdict};
 use crate::domain::escalation::{Escalation, EscalationReason as Reason};
-use crate::domain::ledger::Ledger;
+use crate::domain::ledger::{Ledger, Storm, Tripped};
+use crate::domain::target::System;
 use crate::domain::time::{Time, after, since};
+use crate::domain::violation::Violation;
 use crate::escalation::Wanted;
 
 /// Components named in one page.
@@ -40,39 +42,28 @@ impl Cycle {
             );
             wanted.push(whole(Reason::HandsTied, "plan_refused", detail));
         }
-        wanted.extend(self.storm(ledger, left));
-        if let Some(tripped) = &ledger.breaker.tripped {
-            let until = tripped.until.format("%H:%M:%S");
-            let over = after(tripped.until, self.config.plan.guardrails.breaker.open_for);
-            let over = over.format("%H:%M:%S");
-            let detail = format!(
-                "nothing was done from {} UTC on: {}; from {until} on one action that can be taken back is tried, and without another bad word everything goes on at {over}",
-                tripped.at.format("%H:%M:%S"),
-                tripped.why
-            );
-            wanted.push(whole(Reason::Breaker, "breaker", detail));
+        for system in System::ALL {
+            let storm = ledger.storm(system).map(|storm| said_storm(system, storm, left));
+            let tripped = ledger.tripped(system).map(|tripped| self.said_breaker(system, tripped));
+            wanted.extend(storm);
+            wanted.extend(tripped);
         }
         wanted.extend(self.held_for_long(left, now, soon));
         wanted
     }
 
-    fn storm(&self, ledger: &Ledger, left: &Left<'_>) -> Option<Wanted> {
-        let storm = ledger.storm.as_ref()?;
-        let fleet =
-            self.tracker.fleet(left.seen.snapshot.at, self.config.plan.guardrails.storm.within);
-        let named: Vec<&str> = fleet.sick.iter().take(NAMED).map(String::as_str).collect();
-        let rest = fleet.sick.len().saturating_sub(named.len());
-        let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    fn said_breaker(&self, system: System, tripped: &Tripped) -> Wanted {
+        let clock = |at: Time| at.format("%H:%M:%S").to_string();
+        let over = after(tripped.until, self.config.plan.guardrails.breaker.open_for);
         let detail = format!(
-            "{} of {} components are sick at once since {} UTC: {}{rest}. Nothing is done to single components; throttling, once, is all that is let pass",
-            storm.sick,
-            storm.components,
-            storm.since.format("%H:%M:%S"),
-            named.join(", "),
+            "nothing was done to {} from {} UTC on: {}; from {} on one action that can be taken back is tried, and without another bad word everything goes on at {}",
+            said(system),
+            clock(tripped.at),
+            tripped.why,
+            clock(tripped.until),
+            clock(over),
         );
-        let counted = left.active.iter().filter(|v| v.counts() && !v.is_finding());
-        let evidence = counted.map(|v| v.fingerprint.clone()).collect();
-        Some(Wanted { evidence, ..whole(Reason::Storm, "storm", detail) })
+        whole(Reason::Breaker, &subject("breaker", system), detail)
     }
 
     /// A cause whose remedy has been held by one and the same reason for long; budget at once.
@@ -165,6 +156,57 @@ pub(super) fn only_the_storm(
         }
         _ => true,
     });
+}
+
+/// What of a system is held, in words.
+fn said(system: System) -> &'static str {
+    match system {
+        System::Charter => "Charter",
+        System::Kubernetes => "Kubernetes",
+        System::Hook => "what hooks change",
+    }
+}
+
+/// Charter's is known by the bare name, as it was when there was no other system.
+fn subject(what: &str, system: System) -> String {
+    match system {
+        System::Charter => what.to_owned(),
+        System::Kubernetes | System::Hook => format!("{what} of {system}"),
+    }
+}
+
+fn said_storm(system: System, storm: &Storm, left: &Left<'_>) -> Wanted {
+    let since = storm.since.format("%H:%M:%S");
+    let detail = match system {
+        System::Kubernetes => format!(
+            "{} of {} nodes are NotReady and {} of {} workloads became sick lately, in a storm since {since} UTC. Nothing is done to Kubernetes",
+            storm.not_ready, storm.nodes, storm.sick, storm.components
+        ),
+        System::Charter | System::Hook => {
+            let sick = left.fleets.get(&system).map(|fleet| &fleet.sick);
+            let all = || sick.into_iter().flatten().map(String::as_str);
+            let named: Vec<&str> = all().take(NAMED).collect();
+            let rest = all().count().saturating_sub(named.len());
+            let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+            let lets = match system {
+                System::Charter => {
+                    "Nothing is done to single components; throttling, once, is all that is let pass"
+                }
+                System::Kubernetes | System::Hook => "No hook is called for them",
+            };
+            format!(
+                "{} of {} components of {} are sick at once since {since} UTC: {}{rest}. {lets}",
+                storm.sick,
+                storm.components,
+                said(system),
+                named.join(", "),
+            )
+        }
+    };
+    let is_own = |v: &Violation| v.target.as_ref().is_some_and(|t| t.system() == system);
+    let counted = left.active.iter().filter(|v| v.counts());
+    let evidence = counted.filter(|v| is_own(v)).map(|v| v.fingerprint.clone()).collect();
+    Wanted { evidence, ..whole(Reason::Storm, &subject("storm", system), detail) }
 }
 
 fn said_blind(left: &Left<'_>, from: Time) -> String {

@@ -146,7 +146,8 @@ impl Cycle {
     ) -> Result<Ruled, StoreError> {
         let success = ruling.outcome == OutcomeType::Success;
         let (id, now) = (judging.execution_id, seen.snapshot.at);
-        let tripped = recalled.ledger.breaker.tripped.is_some();
+        let system = judging.target.system();
+        let tripped = recalled.ledger.tripped(system).is_some();
         self.judge_ledger(&mut recalled.ledger, id, ruling.outcome, now);
         let effect = judging.clear_at.filter(|_| success);
         let mut outcome_ids = Vec::new();
@@ -190,7 +191,7 @@ impl Cycle {
             &mut recalled.aftermath,
             now,
         );
-        let closed_breaker = tripped && recalled.ledger.breaker.tripped.is_none();
+        let closed_breaker = tripped && recalled.ledger.tripped(system).is_none();
         for watched in recalled.aftermath.successes.iter_mut().filter(|w| w.execution_id == id) {
             watched.closed_breaker = closed_breaker;
         }

@@ -1,15 +1,18 @@
 //! What the guards remember, kept in step with what is done: written in one batch with the deed itself.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use super::Cycle;
 use super::recall::Recalled;
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::execution::{ActionState, Execution};
-use crate::domain::fleet::Fleet;
-use crate::domain::ledger::{End, Entry, Ledger};
+use crate::domain::fleet::{ClusterHealth, Fleet};
+use crate::domain::ledger::{End, Entry, Ledger, Storm};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Policy;
+use crate::domain::target::System;
 use crate::domain::time::{Time, since};
 use crate::knowledge::{Batch, Fact, StoreError};
 use crate::planner::guardrails::Guardrails;
@@ -25,25 +28,40 @@ impl Cycle {
     }
 
     /// What happened since the last cycle without a deed: the journal failed in the middle of one; a storm came or went.
+    /// `readable`: the metrics that `fleets` stand for could be read. `health` is the cluster's, where it could be read.
     pub(super) async fn keep_ledger(
         &mut self,
         recalled: &mut Recalled,
-        fleet: &Fleet,
+        fleets: &BTreeMap<System, Fleet>,
         readable: bool,
+        health: Option<&ClusterHealth>,
         now: Time,
     ) -> Result<(), StoreError> {
         let before = recalled.ledger.clone();
         let rails = &self.config.plan.guardrails;
         let ledger = &mut recalled.ledger;
-        if let Some(why) = &self.memory.journal_failed {
-            guards::trip(ledger, &rails.breaker, why.clone(), now);
+        if let Some((system, why)) = &self.memory.journal_failed {
+            guards::trip(ledger, *system, &rails.breaker, why.clone(), now);
         }
         guards::relax(ledger, &rails.breaker, now);
-        if readable {
-            ledger.storm = guards::storm(ledger.storm.take(), fleet, &rails.storm, now);
-        } else if let Some(storm) = &mut ledger.storm {
-            // What nobody could look at was not calm.
-            storm.calm_since = None;
+        for system in System::ALL {
+            let before = ledger.storms.remove(&system);
+            let storm = match system {
+                // Where nothing may act there is nothing to hold, and nobody to be told that it is held.
+                System::Kubernetes if !self.config.plan.acts_on(system) => None,
+                System::Kubernetes => match health {
+                    Some(health) => {
+                        guards::cluster_storm(before, health, &rails.kubernetes.storm, now)
+                    }
+                    None => before.map(unseen),
+                },
+                System::Charter | System::Hook if readable => {
+                    let fleet = fleets.get(&system).cloned().unwrap_or_default();
+                    guards::storm(before, &fleet, &rails.storm, now)
+                }
+                System::Charter | System::Hook => before.map(unseen),
+            };
+            ledger.storms.extend(storm.map(|storm| (system, storm)));
         }
         if ledger != &before {
             let mut batch = self.knowledge.batch();
@@ -57,7 +75,8 @@ impl Cycle {
     /// Counts every action of the policy before anything is sent.
     pub(super) fn enter(ledger: &mut Ledger, policy: &Policy, execution_id: Uuid, now: Time) {
         let throttles = |a: &Action| a.kind() == ActionKind::ThrottleRequests;
-        if let Some(storm) = ledger.storm.as_mut().filter(|_| policy.actions.iter().any(throttles))
+        if let Some(storm) = ledger.storms.get_mut(&System::Charter)
+            && policy.actions.iter().any(throttles)
         {
             storm.throttled_at.get_or_insert(now);
         }
@@ -95,16 +114,23 @@ impl Cycle {
 
 pub(super) fn put(ledger: &mut Ledger, rails: &Guardrails, batch: &mut Batch, now: Time) {
     let day = rails.budget.day;
-    // The breaker looks at the last verdicts, however old they are.
-    let last = ledger.entries.len().saturating_sub(rails.breaker.of);
-    let mut place = 0..;
-    ledger.entries.retain(|e| place.next() >= Some(last) || since(now, e.at) < day);
+    // A breaker looks at the last verdicts of its system, however old they are.
+    let mut left: BTreeMap<System, usize> = BTreeMap::new();
+    for entry in &ledger.entries {
+        *left.entry(entry.target.system()).or_default() += 1;
+    }
+    ledger.entries.retain(|entry| {
+        let later = left.entry(entry.target.system()).or_default();
+        let is_last = *later <= rails.breaker.of;
+        *later = later.saturating_sub(1);
+        is_last || since(now, entry.at) < day
+    });
     let value = serde_json::to_value(&*ledger).expect("a ledger has text keys only");
     batch.put(&Fact { name: LEDGER.to_owned(), value, at: now });
 }
 
 /// What came of an execution: what surely was not sent does not count, what failed counts as failed, and a change
-/// that could not be undone stops everything.
+/// that could not be undone stops its system.
 pub(super) fn settle(
     ledger: &mut Ledger,
     rails: &Guardrails,
@@ -117,7 +143,7 @@ pub(super) fn settle(
         let end = if unsent { End::Unsent } else { End::Failed };
         let own = ledger.entries.iter_mut().filter(|e| e.execution_id == execution.id);
         own.for_each(|entry| entry.end = end);
-        if unsent && let Some(storm) = &mut ledger.storm {
+        if unsent && let Some(storm) = ledger.storms.get_mut(&System::Charter) {
             // A throttle that was not sent is still to be had.
             storm.throttled_at = storm.throttled_at.filter(|at| *at < execution.started_at);
         }
@@ -125,6 +151,11 @@ pub(super) fn settle(
     let not_undone = execution.actions.iter().find(|a| a.state == ActionState::UndoFailed);
     if let Some(record) = not_undone {
         let why = format!("{} could not be undone", record.action);
-        guards::trip(ledger, &rails.breaker, why, now);
+        guards::trip(ledger, record.action.target().system(), &rails.breaker, why, now);
     }
+}
+
+/// What nobody could look at was not calm.
+fn unseen(storm: Storm) -> Storm {
+    Storm { calm_since: None, ..storm }
 }

@@ -8,6 +8,7 @@ use crate::domain::charter::{CharterView, CommitteeStatus};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use crate::domain::outcome::ActionStatistics;
 use crate::domain::reading::Source;
+use crate::domain::target::System;
 use crate::domain::time::{Time, since};
 use crate::escalation::Wanted;
 use crate::planner::Resize;
@@ -57,10 +58,10 @@ pub(super) struct Memory {
     pub sweep_due: bool,
     /// What this cycle could not find out or end, so that people must go on being told of it.
     pub unresolved: Vec<Wanted>,
-    /// Its intent was durable: what fails from then on is the journal's failure.
-    pub begun: bool,
-    /// Why the journal of the last execution cannot be relied on; opens the breaker.
-    pub journal_failed: Option<String>,
+    /// Its intent was durable, on this system: what fails from then on is the journal's failure.
+    pub begun: Option<System>,
+    /// Whose breaker opens, and why: the journal of the last execution cannot be relied on.
+    pub journal_failed: Option<(System, String)>,
     /// Since when nobody could confirm a critical alert, by fingerprint.
     pub unconfirmed_since: BTreeMap<String, Time>,
     pub said: Said,
@@ -103,7 +104,7 @@ impl Memory {
             leftovers: Vec::new(),
             sweep_due: true,
             unresolved: Vec::new(),
-            begun: false,
+            begun: None,
             journal_failed: None,
             unconfirmed_since: BTreeMap::new(),
             said: Said::default(),

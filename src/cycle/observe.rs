@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Cycle;
 use super::recall::Recalled;
 use super::recover::settle;
+use crate::actuators::charter::Charter;
 use crate::analyzer::Changes;
 use crate::domain::alert::{Alert, AlertState, AlertStatus, AlertView, InboxAlert};
 use crate::domain::charter::CharterView;
@@ -58,7 +59,7 @@ impl Cycle {
         });
         let (mut observation, charter) = tokio::join!(
             self.monitor.observe(&baselines, history.as_ref()),
-            self.executor.observe(now)
+            look_at(self.charter.as_deref(), now)
         );
         let skewed =
             |s: &SourceReading| s.result.as_ref().is_err_and(|e| e.kind == FailureKind::Skew);
@@ -90,6 +91,10 @@ impl Cycle {
         (Seen { trigger, snapshot, charter, cluster, inbox, newly_listed, woken_by }, recalled)
     }
 
+    pub(super) async fn see_charter(&self) -> CharterView {
+        look_at(self.charter.as_deref(), self.clock.now()).await
+    }
+
     /// Severity words that nobody knows, and an Alertmanager that does not tell what is muted: each said once.
     fn say_of_alerts(&mut self, alerts: &AlertView) {
         for (word, count) in &alerts.unknown_severities {
@@ -117,9 +122,9 @@ impl Cycle {
             let rails = &self.config.plan.guardrails;
             settle(&self.knowledge, &self.metrics, rails, &self.ids, self.clock.now()).await?;
             self.memory.in_hand = false;
-            if std::mem::take(&mut self.memory.begun) {
+            if let Some(system) = self.memory.begun.take() {
                 let why = "an execution's end could not be written to the journal";
-                self.memory.journal_failed = Some(why.to_owned());
+                self.memory.journal_failed = Some((system, why.to_owned()));
             }
         }
         let now = self.clock.now();
@@ -182,6 +187,16 @@ impl Cycle {
             }
         }
         Ok(baselines)
+    }
+}
+
+async fn look_at(charter: Option<&Charter>, at: Time) -> CharterView {
+    match charter {
+        Some(charter) => charter.observe(at).await,
+        None => {
+            let why = "Charter is turned off: execute.charter_url is null".to_owned();
+            CharterView { at, state: Err(why) }
+        }
     }
 }
 

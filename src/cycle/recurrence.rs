@@ -89,9 +89,13 @@ impl Cycle {
         }
         let verdict = OutcomeType::Ineffective;
         self.judge_ledger(&mut recalled.ledger, watched.execution_id, verdict, now);
-        if watched.closed_breaker && recalled.ledger.breaker.tripped.is_none() {
+        if watched.closed_breaker
+            && let Some(system) = recalled.ledger.system_of(watched.execution_id)
+            && recalled.ledger.tripped(system).is_none()
+        {
             let why = "the one action tried while half-open did not help for long".to_owned();
-            guards::trip(&mut recalled.ledger, &self.config.plan.guardrails.breaker, why, now);
+            let settings = &self.config.plan.guardrails.breaker;
+            guards::trip(&mut recalled.ledger, system, settings, why, now);
         }
         self.put_ledger(&mut recalled.ledger, &mut batch, now);
         recalled.aftermath.successes.retain(|w| w.execution_id != watched.execution_id);

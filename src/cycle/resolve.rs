@@ -66,7 +66,7 @@ impl Cycle {
         changed |= self.end_temporaries(recalled, seen, barred.as_deref(), stop).await?;
         if changed {
             // What is planned next rests on what is true now.
-            seen.charter = self.executor.observe(self.clock.now()).await;
+            seen.charter = self.see_charter().await;
             self.memory.saw_charter(&seen.charter, self.clock.now());
             recalled.blocked = blocked(&recalled.executions, &recalled.escalations);
         }

@@ -4,7 +4,8 @@ use super::{Cycle, Run};
 use crate::domain::cycle::basis::{Basis, StillOpen};
 use crate::domain::escalation::Escalation;
 use crate::domain::ledger::Ledger;
-use crate::domain::standing::Standing;
+use crate::domain::standing::{Standing, SystemStanding};
+use crate::domain::target::System;
 use crate::escalation::Changes;
 use crate::knowledge::StoreError;
 
@@ -17,14 +18,13 @@ impl Cycle {
     ) -> Result<(), StoreError> {
         let in_force = self.knowledge.in_force().await?;
         let plan = &self.config.plan;
-        let budget = &plan.guardrails.budget;
-        let standing = Standing::of(
-            ledger,
-            plan.guardrails.mode,
-            plan.auto_approve,
-            (budget.per_hour, budget.hour),
-            self.clock.now(),
-        );
+        let now = self.clock.now();
+        let systems = System::ALL.into_iter().filter(|system| plan.acts_on(*system));
+        let systems = systems.map(|system| {
+            SystemStanding::of(ledger, system, plan.guardrails.per_hour(system), now)
+        });
+        let rails = &plan.guardrails;
+        let standing = Standing::new(rails.mode, plan.auto_approve, systems.collect());
         run.view.standing = Some(standing.clone());
         if let Some(basis) = &mut run.report.basis {
             basis.standing = Some(standing);

@@ -10,13 +10,13 @@ use super::execute::StoreJournal;
 use super::guarded::INTERVALS;
 use super::observe::Seen;
 use super::recall::{RECENT, Recalled};
+use crate::actuators::charter::{InForce, Prior};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{ActionRecord, ActionState, Execution};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::temporary::Temporary;
 use crate::domain::time::{Time, after, since};
 use crate::escalation::Wanted;
-use crate::executor::InForce;
 use crate::knowledge::judge::Ruling;
 use crate::knowledge::{Batch, StoreError};
 
@@ -89,7 +89,8 @@ impl Cycle {
         if due.is_empty() && !sweeps {
             return Ok(false);
         }
-        let (listed, unread) = match self.executor.in_force(self.memory.number).await {
+        let Some(charter) = &self.charter else { return Ok(false) };
+        let (listed, unread) = match charter.in_force(self.memory.number).await {
             Ok(listed) => (Some(listed), None),
             Err(error) => {
                 tracing::warn!(%error, due = due.len(), "charter's policies not listed; temporary actions wait for the next cycle");
@@ -103,17 +104,17 @@ impl Cycle {
             let told = recalled.executions.values().filter(|e| recent.iter().all(|r| r.id != e.id));
             let all: Vec<&Execution> = recent.iter().chain(told).collect();
             // A Charter that gives an id out again gives it to one that is meant to be in force.
-            let meant: BTreeSet<&String> = all
+            let meant: BTreeSet<String> = all
                 .iter()
                 .flat_map(|e| &e.actions)
                 .filter(|a| a.in_effect() && !is_over(a))
-                .filter_map(|a| a.charter_policy_id.as_ref())
+                .filter_map(|a| Prior::of(a).policy_id)
                 .collect();
             self.memory.leftovers = all
                 .iter()
                 .flat_map(|e| e.actions.iter().map(move |a| (e, a)))
                 .filter(|(_, a)| in_force(listed, a) && is_over(a))
-                .filter(|(_, a)| a.charter_policy_id.as_ref().is_none_or(|id| !meant.contains(id)))
+                .filter(|(_, a)| Prior::of(a).policy_id.is_none_or(|id| !meant.contains(&id)))
                 .map(|(execution, record)| leftover(execution, record))
                 .collect();
             self.memory.sweep_due = false;
@@ -149,7 +150,7 @@ impl Cycle {
         let detail = format!(
             "{} ({}) should have been over at {} UTC and could not be ended yet: {why}",
             record.action,
-            record.charter_policy_id.as_deref().unwrap_or("no id of it is known"),
+            Prior::of(record).policy_id.as_deref().unwrap_or("no id of it is known"),
             temporary.expires_at.format("%H:%M:%S")
         );
         self.memory.unresolved.push(wanted(&execution, detail));
@@ -241,7 +242,7 @@ impl Cycle {
 }
 
 fn in_force(listed: &InForce, record: &ActionRecord) -> bool {
-    record.charter_policy_id.as_ref().is_some_and(|id| listed.holds(id, &record.action))
+    Prior::of(record).policy_id.is_some_and(|id| listed.holds(&id, &record.action))
 }
 
 /// Does the journal say that nothing more is done about it?
@@ -262,7 +263,7 @@ fn leftover(execution: &Execution, record: &ActionRecord) -> Wanted {
     let detail = format!(
         "Charter lists {} ({}) as in force: roll it back at Charter; {said}",
         record.action,
-        record.charter_policy_id.as_deref().unwrap_or_default()
+        Prior::of(record).policy_id.unwrap_or_default()
     );
     wanted(execution, detail)
 }

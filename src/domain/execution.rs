@@ -7,9 +7,10 @@
 //! ```
 //! A temporary action waits at `judged` until it is over: `closed` when it ended by itself, `undone` when we ended it.
 
-use std::collections::BTreeSet;
+mod stored;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -68,6 +69,7 @@ impl ActionState {
 
 /// One action of an execution, as the journal keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(from = "stored::Record")]
 pub struct ActionRecord {
     pub action: Action,
     /// The idempotency key: in the store before the first byte is sent, the same for every try.
@@ -75,27 +77,24 @@ pub struct ActionRecord {
     pub state: ActionState,
     pub error: Option<String>,
     /// Charter refused it as it stands (invalid, out of range, unknown): it would be refused again.
-    #[serde(default)]
     pub invalid: bool,
+    /// Somebody changed its target between the look before it and the call: it is no attempt.
+    pub conflict: bool,
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     /// How often it was sent.
     pub tries: u32,
     /// When it was last sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Time>,
-    /// Since when it is known not to be at Charter: what is not there either well after that never arrived.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Since when it is known not to be there: what is not there either well after that never arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Time>,
-    /// Replicas read just before a change of size: what undo restores.
-    pub prior_replicas: Option<u32>,
-    /// Ids that Charter listed just before it was sent: a new one like it is ours. Until it is known what became of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub listed_before: Option<BTreeSet<String>>,
-    /// Charter's id of what was applied: what undo rolls back.
-    pub charter_policy_id: Option<String>,
+    /// What proves its effect and undoes it. Its actuator writes and reads it, nobody else.
+    #[schema(value_type = Option<Object>)]
+    pub prior: Option<Value>,
     /// When a temporary action that took effect has to be over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 }
 
@@ -108,14 +107,13 @@ impl ActionRecord {
             state: ActionState::Intent,
             error: None,
             invalid: false,
+            conflict: false,
             started_at: None,
             ended_at: None,
             tries: 0,
             sent_at: None,
             absent_since: None,
-            prior_replicas: None,
-            listed_before: None,
-            charter_policy_id: None,
+            prior: None,
             expires_at: None,
         }
     }
@@ -125,10 +123,13 @@ impl ActionRecord {
         if !self.state.may_become(to) {
             return Err(IllegalTransition { key: self.key, from: self.state, to });
         }
-        self.state = to;
-        if !matches!(to, ActionState::Validated | ActionState::Sent | ActionState::Unknown) {
-            self.listed_before = None;
+        // Nothing of it is left to be found or undone.
+        if to == ActionState::Refused
+            || (self.state, to) == (ActionState::Unknown, ActionState::Closed)
+        {
+            self.prior = None;
         }
+        self.state = to;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::action::{ActionKind, HookName, Risk};
-use super::target::Target;
+use super::target::{System, Target};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HookSpec {
@@ -27,9 +27,10 @@ impl HookSpec {
         ActionKind::Hook(self.name)
     }
 
-    /// May it go out without a person at all?
+    /// Does every call of it wait for a person? In Kubernetes too, as long as nobody reads the label there that allows
+    /// actions without one.
     #[must_use]
     pub fn asks(&self) -> bool {
-        !(self.has_probe && self.has_undo)
+        !(self.has_probe && self.has_undo) || self.target.system() == System::Kubernetes
     }
 }

@@ -1,20 +1,51 @@
-//! What the guards remember: actions of the last day, the breaker, the storm. In the store, so that a restart neither
-//! refills a budget nor closes a breaker.
+//! What the guards remember: actions of the last day, and each system's breaker and storm. In the store, so that a restart
+//! neither refills a budget nor closes a breaker.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::action::ActionKind;
 use super::outcome::{Judging, OutcomeType};
-use super::target::Target;
+use super::target::{System, Target};
 use super::{Cause, time::Time};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Ledger {
     /// Oldest first; written with the intent, so that what may have been sent is counted whatever happens next.
     pub entries: Vec<Entry>,
-    pub breaker: Breaker,
-    pub storm: Option<Storm>,
+    /// A system without one has a closed breaker.
+    pub breakers: BTreeMap<System, Breaker>,
+    pub storms: BTreeMap<System, Storm>,
+}
+
+/// As the store has it. The version before knew Charter alone: its `breaker` and `storm` are Charter's.
+#[derive(Deserialize)]
+struct Stored {
+    entries: Vec<Entry>,
+    #[serde(default)]
+    breakers: BTreeMap<System, Breaker>,
+    #[serde(default)]
+    storms: BTreeMap<System, Storm>,
+    #[serde(default)]
+    breaker: Option<Breaker>,
+    #[serde(default)]
+    storm: Option<Storm>,
+}
+
+impl From<Stored> for Ledger {
+    fn from(stored: Stored) -> Self {
+        let Stored { entries, mut breakers, mut storms, breaker, storm } = stored;
+        if let Some(breaker) = breaker {
+            breakers.entry(System::Charter).or_insert(breaker);
+        }
+        if let Some(storm) = storm {
+            storms.entry(System::Charter).or_insert(storm);
+        }
+        Self { entries, breakers, storms }
+    }
 }
 
 /// One action that was sent, or may have been.
@@ -63,7 +94,7 @@ impl Entry {
     }
 }
 
-/// Stops everything when our own actions do harm, or no good.
+/// Stops every action on its system when our own actions there do harm, or no good.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Breaker {
     /// Entries before this do not count: they opened it once already.
@@ -83,13 +114,19 @@ pub struct Tripped {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Storm {
     pub since: Time,
-    /// The most that were known in it; with far fewer nobody can say that it is over.
+    /// The most components, of Kubernetes workloads, that were known in it; with far fewer nobody can say that it is over.
     pub components: usize,
     pub sick: usize,
+    /// Those that began to be sick just now.
     pub firing: usize,
+    /// Of Kubernetes: the most nodes that were known in it, and those that are not ready.
+    #[serde(default)]
+    pub nodes: usize,
+    #[serde(default)]
+    pub not_ready: usize,
     /// Since when both shares have been below half of their limit.
     pub calm_since: Option<Time>,
-    /// When it was throttled: once in a storm.
+    /// When it was throttled: once in a storm. Only Charter can be throttled.
     #[serde(default)]
     pub throttled_at: Option<Time>,
 }
@@ -101,17 +138,37 @@ impl Ledger {
         for entry in &mut self.entries {
             entry.at = entry.at.min(now);
         }
-        self.breaker.counts_from = self.breaker.counts_from.map(|at| at.min(now));
-        if let Some(tripped) = &mut self.breaker.tripped
-            && tripped.at > now
-        {
-            tripped.until = now + (tripped.until - tripped.at);
-            tripped.at = now;
+        for breaker in self.breakers.values_mut() {
+            breaker.counts_from = breaker.counts_from.map(|at| at.min(now));
+            if let Some(tripped) = &mut breaker.tripped
+                && tripped.at > now
+            {
+                tripped.until = now + (tripped.until - tripped.at);
+                tripped.at = now;
+            }
         }
-        if let Some(storm) = &mut self.storm {
+        for storm in self.storms.values_mut() {
             storm.since = storm.since.min(now);
             storm.calm_since = storm.calm_since.map(|at| at.min(now));
         }
+    }
+
+    /// Why and until when this system's breaker is open or half-open; `None`: it is closed.
+    #[must_use]
+    pub fn tripped(&self, system: System) -> Option<&Tripped> {
+        self.breakers.get(&system)?.tripped.as_ref()
+    }
+
+    #[must_use]
+    pub fn storm(&self, system: System) -> Option<&Storm> {
+        self.storms.get(&system)
+    }
+
+    /// The system that an execution's actions change; `None`: nothing is remembered of it any more.
+    #[must_use]
+    pub fn system_of(&self, execution_id: Uuid) -> Option<System> {
+        let own = self.entries.iter().find(|e| e.execution_id == execution_id);
+        own.map(|entry| entry.target.system())
     }
 
     /// What may have been sent, oldest first.

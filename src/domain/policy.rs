@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::action::{Action, Risk};
 use super::grant::Grant;
-use super::{Cause, time::Time};
+use super::{Cause, Labels, time::Time};
 
 /// Where a policy stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -78,6 +78,9 @@ pub struct Policy {
     pub priority: Priority,
     /// Fingerprints of the violations behind it; when none is active it expires.
     pub evidence: Vec<String>,
+    /// The labels that all of them have in common, for a hook.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     pub created_at: Time,
     pub updated_at: Time,
     /// When a person or the end of its life decided.

@@ -7,6 +7,7 @@ use strum::IntoStaticStr;
 use utoipa::ToSchema;
 
 use super::ledger::Ledger;
+use super::target::System;
 use super::time::{Time, since};
 
 /// How far the loop goes by itself.
@@ -35,37 +36,48 @@ impl Mode {
 pub struct Standing {
     pub mode: Mode,
     pub auto_approve: bool,
-    /// Until when the breaker is open, half-open from then on; `None`: closed.
+    /// Until when Charter's breaker is open, half-open from then on; `None`: closed.
+    pub breaker_open_until: Option<Time>,
+    /// Charter's storm.
+    pub storm_since: Option<Time>,
+    /// Actions on Charter of the last hour, and how many it may have.
+    pub actions_in_hour: usize,
+    pub actions_per_hour: u32,
+    /// The other systems on which something may act: each has a breaker, a storm and a budget of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<SystemStanding>,
+}
+
+/// How freely the loop may act on one system.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SystemStanding {
+    pub system: System,
     pub breaker_open_until: Option<Time>,
     pub storm_since: Option<Time>,
-    /// Actions of the last hour, and how many it may have.
     pub actions_in_hour: usize,
     pub actions_per_hour: u32,
 }
 
-impl Standing {
+impl SystemStanding {
     /// `hour`, `per_hour`: the budget that the entries count against.
     #[must_use]
     pub fn of(
         ledger: &Ledger,
-        mode: Mode,
-        auto_approve: bool,
+        system: System,
         (per_hour, hour): (u32, Duration),
         now: Time,
     ) -> Self {
+        let own = ledger.entries.iter().filter(|e| e.target.system() == system);
         Self {
-            mode,
-            auto_approve,
-            breaker_open_until: ledger.breaker.tripped.as_ref().map(|tripped| tripped.until),
-            storm_since: ledger.storm.as_ref().map(|storm| storm.since),
-            actions_in_hour: ledger.entries.iter().filter(|e| since(now, e.at) < hour).count(),
+            system,
+            breaker_open_until: ledger.tripped(system).map(|tripped| tripped.until),
+            storm_since: ledger.storm(system).map(|storm| storm.since),
+            actions_in_hour: own.filter(|e| since(now, e.at) < hour).count(),
             actions_per_hour: per_hour,
         }
     }
 
-    /// In one line, as it was at `at`.
-    #[must_use]
-    pub fn said(&self, at: Time) -> String {
+    fn said(&self, at: Time) -> String {
         let clock = |time: Time| time.format("%H:%M:%S UTC").to_string();
         let breaker = match self.breaker_open_until {
             None => "closed".to_owned(),
@@ -76,11 +88,46 @@ impl Standing {
             .storm_since
             .map_or_else(|| "no storm".to_owned(), |since| format!("storm since {}", clock(since)));
         format!(
-            "mode {}, auto_approve {}; breaker {breaker}, {storm}; {} of {} actions used in the last hour",
-            self.mode.as_str(),
-            if self.auto_approve { "on" } else { "off" },
-            self.actions_in_hour,
-            self.actions_per_hour
+            "breaker {breaker}, {storm}; {} of {} actions used in the last hour",
+            self.actions_in_hour, self.actions_per_hour
         )
+    }
+}
+
+impl Standing {
+    /// `systems`: those on which something may act, Charter among them or not.
+    #[must_use]
+    pub fn new(mode: Mode, auto_approve: bool, systems: Vec<SystemStanding>) -> Self {
+        let (charter, others): (Vec<_>, Vec<_>) =
+            systems.into_iter().partition(|s| s.system == System::Charter);
+        let charter = charter.into_iter().next();
+        Self {
+            mode,
+            auto_approve,
+            breaker_open_until: charter.as_ref().and_then(|c| c.breaker_open_until),
+            storm_since: charter.as_ref().and_then(|c| c.storm_since),
+            actions_in_hour: charter.as_ref().map_or(0, |c| c.actions_in_hour),
+            actions_per_hour: charter.as_ref().map_or(0, |c| c.actions_per_hour),
+            others,
+        }
+    }
+
+    /// In one line, as it was at `at`.
+    #[must_use]
+    pub fn said(&self, at: Time) -> String {
+        let charter = SystemStanding {
+            system: System::Charter,
+            breaker_open_until: self.breaker_open_until,
+            storm_since: self.storm_since,
+            actions_in_hour: self.actions_in_hour,
+            actions_per_hour: self.actions_per_hour,
+        };
+        let auto = if self.auto_approve { "on" } else { "off" };
+        let mut line = format!("mode {}, auto_approve {auto}; ", self.mode.as_str());
+        line.push_str(&charter.said(at));
+        for other in &self.others {
+            line.push_str(&format!("; {}: {}", other.system, other.said(at)));
+        }
+        line
     }
 }

@@ -83,6 +83,15 @@ impl Target {
         }
     }
 
+    /// As a person looks for it: Charter by its name, anything else by its text form.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Charter(_) => "Charter".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
         match self {

@@ -11,13 +11,12 @@
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::Executor;
 use super::journal::{Journal, JournalError};
-use super::look::{InForce, Sight, Trace};
 use super::transaction::{Halt, Transaction};
 use super::window::Window;
-use super::{Executor, retry};
-use crate::domain::action::Action;
-use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionMode};
+use crate::actuators::{Probe, Step};
+use crate::domain::execution::{ActionState, Execution, ExecutionMode};
 use crate::domain::time::{Time, after, since};
 
 impl Executor {
@@ -71,20 +70,6 @@ impl Executor {
         Ok(transaction.execution)
     }
 
-    /// What Charter lists at this moment, within one call's time: a cycle waits for it.
-    pub async fn in_force(&self, seed: u64) -> Result<InForce, String> {
-        let (tries, limit) = (self.settings.max_retries, self.settings.timeout_seconds);
-        let reading = retry::read(tries, seed, || self.client.policies());
-        match tokio::time::timeout(limit, reading).await {
-            Ok(listed) => listed.map(InForce).map_err(|error| error.to_string()),
-            Err(_) => Err(format!(
-                "Charter at {} did not list its policies within {} s; check that it runs there and that execute.charter_url names it",
-                self.client.address(),
-                limit.as_secs_f64(),
-            )),
-        }
-    }
-
     fn taking_up<'a>(
         &'a self,
         execution: Execution,
@@ -94,7 +79,7 @@ impl Executor {
     ) -> Transaction<'a> {
         let window = Window::open(self.settings.policy_timeout, stop.clone());
         Transaction {
-            client: &self.client,
+            executor: self,
             settings: &self.settings,
             policy: None,
             hands_off: None,
@@ -133,55 +118,40 @@ impl Transaction<'_> {
         let now = (self.now)();
         let record = &self.execution.actions[index];
         let sent_at = record.sent_at.or(record.started_at).unwrap_or(self.execution.started_at);
-        let seed = record.key.as_u64_pair().1;
-        let sight = self.look(&trace(record), seed).await;
+        let key = record.key;
+        let (actuator, _) = self.at_hand(index);
+        let quiet = actuator.timeout(&record.action);
+        let seen = self.probe(index, Step::Apply, key, sent_at).await;
         let record = &mut self.execution.actions[index];
-        let to = match sight {
-            Sight::Found { policy_id } => {
-                record.charter_policy_id = policy_id;
+        let to = match seen {
+            Probe::Found(prior) => {
+                record.prior = Some(prior);
                 record.error = None;
                 // From the earliest moment at which it can have begun: it never outlives what was asked for.
                 record.expires_at = record.action.lasts().map(|lasts| after(sent_at, lasts));
                 ActionState::Applied
             }
             // The request of then may still be worked on; and how long ago that was nobody knows who did not look.
-            Sight::Absent if record.absent_since.is_none() => {
+            Probe::Absent if record.absent_since.is_none() => {
                 record.absent_since = Some(now);
                 return self.write().await;
             }
-            Sight::Absent
-                if record
-                    .absent_since
-                    .is_some_and(|at| since(now, at) >= self.settings.timeout_seconds) =>
-            {
+            Probe::Absent if record.absent_since.is_some_and(|at| since(now, at) >= quiet) => {
+                let place = record.action.target().place();
                 record.error = Some(match record.action.lasts() {
-                    Some(_) => "not in force at Charter: it never arrived, or is over".to_owned(),
-                    None => "not at Charter: it never arrived".to_owned(),
+                    Some(_) => format!("not in force at {place}: it never arrived, or is over"),
+                    None => format!("not at {place}: it never arrived"),
                 });
                 ActionState::Refused
             }
-            Sight::Ended(what) => {
+            Probe::Ended(what) => {
                 record.error = Some(what);
                 ActionState::Refused
             }
-            Sight::Absent | Sight::Foreign(_) | Sight::Hidden(_) => return Ok(()),
+            Probe::Absent | Probe::Foreign(_) | Probe::CannotTell(_) => return Ok(()),
         };
         record.ended_at = Some(now);
         self.advance(index, to)?;
         self.write().await
-    }
-}
-
-/// Where the effect of an action would show, as far as the journal kept what that needs.
-fn trace(record: &ActionRecord) -> Trace {
-    match &record.action {
-        Action::ScaleUp { replicas } | Action::ScaleDown { replicas } => {
-            match record.prior_replicas {
-                Some(from) => Trace::Size { from, to: *replicas },
-                None => Trace::Nowhere,
-            }
-        }
-        Action::RestartService { .. } => Trace::Nowhere,
-        action => Trace::Listed { action: action.clone(), known: record.listed_before.clone() },
     }
 }

@@ -7,30 +7,13 @@ use serde::{Serialize, Serializer};
 use url::Url;
 
 use super::gate::Rails;
+use crate::actuators::charter;
+pub use crate::actuators::charter::Idempotency;
 use crate::domain::action::ActionKind;
 use crate::domain::execution::ExecutionMode;
 use crate::domain::secret::Secret;
 use crate::domain::speed::divided;
 use crate::wire::HttpSettings;
-
-/// Does this Charter honour `Idempotency-Key`?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idempotency {
-    /// Known once an answer has carried the key back.
-    Auto,
-    Yes,
-    No,
-}
-
-impl Serialize for Idempotency {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Auto => serializer.serialize_str("auto"),
-            Self::Yes => serializer.serialize_bool(true),
-            Self::No => serializer.serialize_bool(false),
-        }
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -66,6 +49,19 @@ divided!(Settings { settle_default, settle } unchanged {
 });
 
 impl Settings {
+    /// What the actuator of Charter needs of them.
+    #[must_use]
+    pub fn charter(&self) -> charter::Settings {
+        charter::Settings {
+            url: self.charter_url.clone(),
+            api_key: self.charter_api_key.clone(),
+            http: self.http.clone(),
+            timeout: self.timeout_seconds,
+            tries: self.max_retries,
+            idempotency: self.idempotent_charter,
+        }
+    }
+
     #[must_use]
     pub fn settle(&self, kind: ActionKind) -> Duration {
         self.settle.get(&kind).copied().unwrap_or(self.settle_default)

@@ -2,17 +2,19 @@
 //!
 //! Decides what comes next; how one change is sent is [`super::deliver`], how it is taken back [`super::undo`].
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::charter::{Client, Error, Verdict};
-use super::deliver::{Change, Delivery, Step};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Executor;
+use super::deliver::Delivery;
 use super::journal::{Journal, JournalError};
-use super::look::Trace;
-use super::retry;
 use super::settings::Settings;
-use super::window::{Cut, Phase, Window};
-use crate::domain::action::{Action, ActionKind};
+use super::window::{Phase, Window};
+use crate::actuators::{Actuator, Refusal, Request, Step, Validation};
+use crate::domain::Labels;
 use crate::domain::execution::{
     ActionRecord, ActionState, Execution, ExecutionMode, ExecutionStatus, IllegalTransition,
 };
@@ -21,9 +23,6 @@ use crate::domain::time::{Time, after};
 
 /// A store that has not taken one record by then cannot be relied on for the next.
 pub(super) const JOURNAL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Ids kept with an intent, some 40 bytes each. With more of them a lost answer cannot be looked up by a later process.
-const MAX_LISTED: usize = 1_000;
 
 /// What ends an execution at once, without another call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,17 +39,8 @@ pub(super) enum Halt {
     Defect(#[from] IllegalTransition),
 }
 
-/// Why a read before a change came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
-    #[error(transparent)]
-    Charter(#[from] Error),
-    #[error(transparent)]
-    Cut(#[from] Cut),
-}
-
 pub(super) struct Transaction<'a> {
-    pub(super) client: &'a Client,
+    pub(super) executor: &'a Executor,
     pub(super) settings: &'a Settings,
     /// With the grant under which all of it is sent.
     /// What is carried out; `None` where only what was done before is looked for and taken back.
@@ -115,47 +105,58 @@ impl Transaction<'_> {
 
     async fn act(&mut self, index: usize) -> Result<(), Halt> {
         self.execution.actions[index].started_at = Some((self.now)());
-        let action = self.execution.actions[index].action.clone();
-        match self.read(index, |client| client.validate(&action)).await {
-            Ok(Verdict::Valid) => {}
-            Ok(Verdict::Invalid { error, code }) => {
-                let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+        let (key, at) = (self.execution.actions[index].key, (self.now)());
+        let (actuator, _) = self.at_hand(index);
+        let request = self.request(index, key, at);
+        let checked = self.window.within(Phase::Prepare, actuator.validate(&request)).await;
+        match checked {
+            Ok(Ok(Validation::Valid)) => {}
+            Ok(Ok(Validation::Invalid(why))) => {
                 self.execution.actions[index].invalid = true;
-                return self.refuse(index, format!("invalid, Charter says: {error}{code}")).await;
+                return self.refuse(index, format!("invalid, {why}")).await;
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 return self.refuse(index, format!("not sent, as not validated: {error}")).await;
+            }
+            Err(cut) => {
+                return self.refuse(index, format!("not sent, as not validated: {cut}")).await;
             }
         }
         self.advance(index, ActionState::Validated)?;
         self.write().await?;
-        let step = match self.prepare(index, action).await {
-            Ok(step) => step,
-            Err(why) => return self.refuse(index, why).await,
-        };
+        let request = self.request(index, key, at);
+        let prepared = self.window.within(Phase::Prepare, actuator.prepare(&request)).await;
+        match prepared {
+            Ok(Ok(prior)) => self.execution.actions[index].prior = Some(prior),
+            Ok(Err(why)) => return self.refuse(index, format!("not sent: {why}")).await,
+            Err(cut) => {
+                return self.refuse(index, format!("not sent, as not prepared: {cut}")).await;
+            }
+        }
         if let Err(cut) = self.window.admits_change() {
             return self.refuse(index, format!("not sent: {cut}")).await;
         }
         self.advance(index, ActionState::Sent)?;
-        let key = self.execution.actions[index].key;
-        let delivery = self.deliver(index, &step, key).await?;
+        let delivery = self.deliver(index, Step::Apply, key, at).await?;
         let ended = (self.now)();
         let record = &mut self.execution.actions[index];
         record.ended_at = Some(ended);
         let to = match delivery {
-            Delivery::Done { policy_id } => {
-                record.charter_policy_id = policy_id;
+            Delivery::Done { prior } => {
+                record.prior = prior;
                 record.expires_at = record.action.lasts().map(|lasts| after(ended, lasts));
                 ActionState::Applied
             }
-            Delivery::Refused { why, status } => {
+            Delivery::Refused { why, refusal } => {
                 record.error = Some(why);
-                record.invalid = status.is_some_and(is_about_the_request);
+                record.invalid = refusal == Some(Refusal::Invalid);
+                record.conflict = refusal == Some(Refusal::Conflict);
                 ActionState::Refused
             }
             Delivery::Unknown { why } | Delivery::Foreign { why } => {
+                let place = record.action.target().place();
                 record.error = Some(format!(
-                    "not known whether it took effect, look at Charter's state: {why}"
+                    "not known whether it took effect, look at {place}'s state: {why}"
                 ));
                 ActionState::Unknown
             }
@@ -164,73 +165,23 @@ impl Transaction<'_> {
         self.write().await
     }
 
-    /// Reads what undoing it or looking for it will need, and says what to send.
-    async fn prepare(&mut self, index: usize, action: Action) -> Result<Step, String> {
-        match action {
-            Action::ScaleUp { replicas } | Action::ScaleDown { replicas } => {
-                let state = self
-                    .read(index, Client::committee_state)
-                    .await
-                    .map_err(|e| format!("not sent, as the present size could not be read: {e}"))?;
-                let from = state.replicas;
-                let wrong_way = match action.kind() {
-                    ActionKind::ScaleUp => from > replicas,
-                    _ => from < replicas,
-                };
-                if wrong_way {
-                    return Err(format!(
-                        "not sent: Charter has {from} replicas by now, so {action} would do the opposite"
-                    ));
-                }
-                self.execution.actions[index].prior_replicas = Some(from);
-                Ok(Step {
-                    change: Change::Scale { replicas },
-                    trace: Trace::Size { from, to: replicas },
-                })
-            }
-            Action::Hook { .. } => Err("not sent: hooks are not called yet".to_owned()),
-            Action::RestartService { service, graceful } => {
-                Ok(Step { change: Change::Restart { service, graceful }, trace: Trace::Nowhere })
-            }
-            Action::ApplyPolicy { .. }
-            | Action::BypassValidation { .. }
-            | Action::ThrottleRequests { .. }
-            | Action::ActivateEmergencyOverride { .. }
-            | Action::RebalanceLoad { .. }
-            | Action::UpdateConfiguration { .. } => {
-                let listed = self.read(index, Client::policies).await;
-                if let Err(error) = &listed {
-                    // Only a lost answer would need the list, and then ends as unknown without it.
-                    tracing::warn!(
-                        execution = %self.execution.id, %action, %error,
-                        "policies not listed before applying"
-                    );
-                }
-                let known = listed
-                    .ok()
-                    .map(|listed| listed.into_iter().map(|p| p.policy_id).collect::<BTreeSet<_>>());
-                self.execution.actions[index].listed_before =
-                    known.clone().filter(|known| known.len() <= MAX_LISTED);
-                Ok(Step {
-                    change: Change::Apply { action: action.clone(), at: (self.now)() },
-                    trace: Trace::Listed { action, known },
-                })
-            }
-        }
+    /// Who changes this action's system, and what is kept for it.
+    pub(super) fn at_hand(&self, index: usize) -> (Arc<dyn Actuator>, Value) {
+        let record = &self.execution.actions[index];
+        let prior = record.prior.clone().unwrap_or_default();
+        (self.executor.actuator(record.action.kind().system()), prior)
     }
 
-    /// A call that changes nothing, retried while the policy's time and the process allow.
-    pub(super) async fn read<'s, T, F>(
-        &'s self,
-        index: usize,
-        mut call: impl FnMut(&'s Client) -> F,
-    ) -> Result<T, ReadError>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let seed = self.execution.actions[index].key.as_u64_pair().0;
-        let reading = retry::read(self.settings.max_retries, seed, || call(self.client));
-        Ok(self.window.within(Phase::Prepare, reading).await??)
+    pub(super) fn request(&self, index: usize, key: Uuid, at: Time) -> Request<'_> {
+        static NONE: Labels = Labels::new();
+        Request {
+            action: &self.execution.actions[index].action,
+            key,
+            epoch: self.executor.epoch,
+            cause: &self.execution.cause,
+            labels: self.policy.map_or(&NONE, |policy| &policy.labels),
+            at,
+        }
     }
 
     async fn refuse(&mut self, index: usize, why: String) -> Result<(), Halt> {
@@ -264,7 +215,7 @@ impl Transaction<'_> {
         let record = &self.execution.actions[index];
         tracing::warn!(
             execution = %self.execution.id, action = %record.action, key = %record.key,
-            tries = record.tries, error, "call to charter came to nothing"
+            tries = record.tries, error, "a call came to nothing"
         );
     }
 
@@ -367,10 +318,4 @@ pub(super) fn success_rate(execution: &Execution) -> f64 {
         })
         .count();
     succeeded as f64 / execution.actions.len().max(1) as f64
-}
-
-/// Refusals of the request as it stands: malformed, out of range, unknown. A missing key, a conflict or too many calls
-/// say nothing of the request.
-fn is_about_the_request(status: u16) -> bool {
-    matches!(status, 400 | 404 | 405 | 410 | 422)
 }

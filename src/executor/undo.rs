@@ -1,31 +1,21 @@
 //! Taking back what a failed transactional policy had already done: in reverse, and only what nobody changed since.
 
-use super::charter::Client;
-use super::deliver::{Change, Delivery, Step};
-use super::inverse::{Inverse, inverse, undo_key};
-use super::look::{InForce, Trace};
+use uuid::Uuid;
+
+use super::deliver::Delivery;
 use super::transaction::{Halt, Transaction};
+use super::window::Phase;
+use crate::actuators::{Comparison, Refusal, Step, Undoable};
 use crate::domain::execution::ActionState;
+use crate::domain::time::Time;
 
-/// Charter's words for: not in force any more.
-const NOT_FOUND: u16 = 404;
-const CONFLICT: u16 = 409;
-
-/// Refusals that say nothing of the undo: a key that a person has to correct, a time-out, too early, too many calls.
-fn is_passing(status: u16) -> bool {
-    matches!(status, 401 | 408 | 425 | 429)
-}
-
-/// What the comparison with Charter's present state comes to.
-enum Course {
-    Send(Step),
-    /// Nothing of ours is left to take back.
-    Over(&'static str),
-    /// Somebody else has changed it since.
-    Lost(String),
-    /// Cannot be told now.
-    Later(String),
-    Impossible(&'static str),
+/// The undo's idempotency key, derived from the action's so that it too is in the store before anything is sent and
+/// the same after a restart. Under the action's own key the first answer would be repeated and nothing undone.
+#[must_use]
+pub fn undo_key(key: Uuid) -> Uuid {
+    // Spares the bits that say version and variant; flipping bits keeps distinct keys distinct.
+    const MASK: u128 = 0x756e_646f_756e_046f_156e_646f_756e_646f;
+    Uuid::from_u128(key.as_u128() ^ MASK)
 }
 
 impl Transaction<'_> {
@@ -54,87 +44,61 @@ impl Transaction<'_> {
             self.put_off(index, &why);
             return Ok(());
         }
-        let step = match self.compare(index).await {
-            Course::Send(step) => step,
-            Course::Over(note) => {
+        if let Undoable::No(why) = self.executor.undoable(&self.execution.actions[index]) {
+            self.leave(index, &format!("in effect, not undone: {why}"));
+            return Ok(());
+        }
+        let key = undo_key(self.execution.actions[index].key);
+        let at = (self.now)();
+        // What the system has at this moment decides what is sent.
+        match self.compare(index, key, at).await {
+            Comparison::Ours => {}
+            Comparison::Over(note) => {
                 self.begin_undo(index)?;
-                return self.undone(index, note).await;
+                return self.undone(index, &note).await;
             }
-            Course::Lost(why) => {
+            Comparison::Foreign(why) => {
                 self.begin_undo(index)?;
                 return self.undo_failed(index, &why).await;
             }
-            Course::Later(why) => {
+            Comparison::CannotTell(why) => {
                 self.put_off(index, &why);
                 return Ok(());
             }
-            Course::Impossible(why) => {
-                self.leave(index, &format!("in effect, not undone: {why}"));
-                return Ok(());
-            }
-        };
+        }
         if let Err(cut) = self.window.admits_change() {
             self.put_off(index, &cut.to_string());
             return Ok(());
         }
-        let key = undo_key(self.execution.actions[index].key);
         self.begin_undo(index)?;
-        match self.deliver(index, &step, key).await? {
+        match self.deliver(index, Step::Undo, key, at).await? {
             Delivery::Done { .. } => self.undone(index, "undone").await,
-            Delivery::Refused { status: Some(NOT_FOUND | CONFLICT), .. }
-                if matches!(step.change, Change::Rollback { .. }) =>
-            {
+            Delivery::Refused { refusal: Some(Refusal::Gone), .. } => {
                 self.undone(index, "undone: it was not in force any more").await
             }
-            Delivery::Refused { why, status: Some(status) } if !is_passing(status) => {
-                self.undo_failed(index, &why).await
+            Delivery::Refused {
+                why,
+                refusal: Some(Refusal::Invalid | Refusal::Conflict | Refusal::Other),
             }
-            Delivery::Foreign { why } => self.undo_failed(index, &why).await,
-            Delivery::Refused { why, .. } | Delivery::Unknown { why } => {
+            | Delivery::Foreign { why } => self.undo_failed(index, &why).await,
+            Delivery::Refused {
+                why,
+                refusal: Some(Refusal::Passing | Refusal::Superseded) | None,
+            }
+            | Delivery::Unknown { why } => {
                 self.put_off(index, &why);
                 self.write().await
             }
         }
     }
 
-    /// What Charter has at this moment decides what is sent.
-    async fn compare(&self, index: usize) -> Course {
-        let record = &self.execution.actions[index];
-        match inverse(record) {
-            Inverse::Impossible { why } => Course::Impossible(why),
-            Inverse::Rollback { policy_id } => {
-                match self.read(index, Client::policies).await.map(InForce) {
-                    Ok(listed) if listed.holds(&policy_id, &record.action) => {
-                        let action = record.action.clone();
-                        Course::Send(Step {
-                            change: Change::Rollback { policy_id: policy_id.clone() },
-                            trace: Trace::Gone { policy_id, action },
-                        })
-                    }
-                    Ok(_) => Course::Over("undone: it was not in force any more"),
-                    Err(error) => Course::Later(format!(
-                        "Charter's list of policies could not be read: {error}"
-                    )),
-                }
-            }
-            Inverse::Scale { only_if, back_to } => {
-                match self.read(index, Client::committee_state).await {
-                    Ok(state) if state.replicas == back_to => {
-                        Course::Over("undone: Charter already has the size before it")
-                    }
-                    Ok(state) if state.replicas == only_if => Course::Send(Step {
-                        change: Change::Scale { replicas: back_to },
-                        trace: Trace::Size { from: only_if, to: back_to },
-                    }),
-                    Ok(state) => Course::Lost(format!(
-                        "Charter has {} replicas, not the {only_if} set here: somebody else changed the size since",
-                        state.replicas
-                    )),
-                    Err(error) => {
-                        Course::Later(format!("the present size could not be read: {error}"))
-                    }
-                }
-            }
+    async fn compare(&self, index: usize, key: Uuid, at: Time) -> Comparison {
+        let (actuator, prior) = self.at_hand(index);
+        let request = self.request(index, key, at);
+        let comparing = actuator.compare(&request, &prior);
+        match self.window.within(Phase::Prepare, comparing).await {
+            Ok(comparison) => comparison,
+            Err(cut) => Comparison::CannotTell(cut.to_string()),
         }
     }
 
@@ -163,7 +127,8 @@ impl Transaction<'_> {
     }
 
     async fn undo_failed(&mut self, index: usize, why: &str) -> Result<(), Halt> {
-        self.leave(index, &format!("undo failed, look at Charter by hand: {why}"));
+        let place = self.execution.actions[index].action.target().place();
+        self.leave(index, &format!("undo failed, look at {place} by hand: {why}"));
         self.advance(index, ActionState::UndoFailed)?;
         self.write().await
     }

@@ -103,15 +103,26 @@ fn journal(page: &mut Page, record: &ActionRecord, now: Time) {
     if let Some(started) = record.started_at {
         page.under(&format!("The call was {}.", times(started, record.ended_at, now)));
     }
-    if let Some(id) = &record.charter_policy_id {
-        page.under(&format!("Charter knows it as {id}; an undo rolls that back."));
-    }
-    if let Some(prior) = record.prior_replicas {
-        page.under(&format!("Before it Charter had {prior} replicas; an undo goes back to that."));
+    let prior = record.prior.as_ref().and_then(|prior| prior.as_object());
+    for (name, value) in prior.into_iter().flatten().filter(|(name, _)| *name != "version") {
+        if let Some(value) = scalar(value) {
+            page.under(&format!(
+                "Kept from before it, for an undo: {} {value}.",
+                name.replace('_', " ")
+            ));
+        }
     }
     if record.invalid {
         page.under("Charter refused it as it stands; it would be refused again.");
     }
+}
+
+/// A number or text; longer things are for programs.
+fn scalar(value: &serde_json::Value) -> Option<String> {
+    value
+        .as_str()
+        .map(|text| legible::name(text).into_owned())
+        .or_else(|| value.as_u64().map(|n| n.to_string()))
 }
 
 fn mode(mode: ExecutionMode) -> &'static str {

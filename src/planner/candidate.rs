@@ -115,22 +115,23 @@ fn is_observed(input: &PlanInput<'_>, kind: ActionKind) -> bool {
     kind.system() != System::Charter || input.charter.state.is_ok()
 }
 
-/// The best of the cause stands; if it is held back its rivals wait too. A storm and a half-open breaker are no waiting:
-/// they pick among them.
+/// The best of the cause in each system stands; if it is held back its rivals there wait too: what holds one system is
+/// nothing to another. A storm and a half-open breaker are no waiting: they pick among them.
 fn hold_rivals<'a>(
     input: &PlanInput<'_>,
     mut contenders: Vec<Contender<'a>>,
 ) -> Vec<Contender<'a>> {
     contenders.sort_by(|a, b| precedence(input, a, b));
-    let half_open = guards::is_half_open(input);
     let passed_over = |c: &&Contender<'_>| match c.held {
         Some((Hold::Storm, _)) => true,
-        Some((Hold::BreakerOpen, _)) => half_open,
+        Some((Hold::BreakerOpen, _)) => guards::is_half_open(input, c.action.target().system()),
         _ => false,
     };
-    let best = contenders.iter().find(|c| !passed_over(c));
-    if let Some(held) = best.and_then(|best| best.held.clone()) {
-        for rival in &mut contenders {
+    for system in System::ALL {
+        let own = |c: &&Contender<'_>| c.action.target().system() == system;
+        let best = contenders.iter().filter(own).find(|c| !passed_over(c));
+        let Some(held) = best.and_then(|best| best.held.clone()) else { continue };
+        for rival in contenders.iter_mut().filter(|c| own(&&**c)) {
             rival.held.get_or_insert_with(|| held.clone());
         }
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::domain::action::ActionKind;
 use crate::domain::speed::divided;
 pub use crate::domain::standing::Mode;
+use crate::domain::target::System;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Guardrails {
@@ -31,9 +32,10 @@ pub struct Guardrails {
     pub fleet: Fleet,
     pub breaker: Breaker,
     pub storm: Storm,
+    pub kubernetes: Kubernetes,
 }
 
-divided!(Guardrails { temporary_limit, cooldown, budget, fleet, breaker, storm } unchanged {
+divided!(Guardrails { temporary_limit, cooldown, budget, fleet, breaker, storm, kubernetes } unchanged {
     mode, auto_approve_high_risk, forbidden_actions, actions_per_incident, actions_per_cause_per_day, failures_per_remedy,
 });
 
@@ -52,7 +54,20 @@ impl Default for Guardrails {
             fleet: Fleet::default(),
             breaker: Breaker::default(),
             storm: Storm::default(),
+            kubernetes: Kubernetes::default(),
         }
+    }
+}
+
+impl Guardrails {
+    /// How many actions this system may have in an hour, and how long that is.
+    #[must_use]
+    pub fn per_hour(&self, system: System) -> (u32, Duration) {
+        let most = match system {
+            System::Charter | System::Hook => self.budget.per_hour,
+            System::Kubernetes => self.kubernetes.per_hour,
+        };
+        (most, self.budget.hour)
     }
 }
 
@@ -80,7 +95,8 @@ impl Default for Cooldown {
     }
 }
 
-/// Counted over everything that may have been sent, in the store: a restart refills nothing.
+/// Of Charter, and of hooks. Counted in each system over everything that may have been sent to it, in the store: a restart
+/// refills nothing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Budget {
     pub per_hour: u32,
@@ -110,10 +126,10 @@ impl Default for Budget {
     }
 }
 
-/// How much of the fleet may be worked on at once.
+/// How much of Charter, or of what hooks change, may be worked on at once.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fleet {
-    /// Share of the known components that may have an action taking effect; always at least one.
+    /// Share of the system's known components that may have an action taking effect; always at least one.
     pub share: f64,
     /// Components that stand in for each other: never two of one group at once.
     pub redundancy_groups: Vec<BTreeSet<String>>,
@@ -173,6 +189,66 @@ impl Default for Storm {
             unhealthy: 0.55,
             min_components: 5,
             min_sick: 3,
+            leave_after: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What bounds actions on objects of Kubernetes, in place of budget, fleet and storm.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Kubernetes {
+    pub per_hour: u32,
+    pub per_namespace_per_hour: u32,
+    /// Its pods count as the workload.
+    pub per_workload_per_hour: u32,
+    /// Actions without a result at once, in all and in one namespace.
+    pub at_once: usize,
+    pub at_once_per_namespace: usize,
+    pub storm: ClusterStorm,
+}
+
+divided!(Kubernetes { storm } unchanged {
+    per_hour, per_namespace_per_hour, per_workload_per_hour, at_once, at_once_per_namespace,
+});
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self {
+            per_hour: 12,
+            per_namespace_per_hour: 4,
+            per_workload_per_hour: 2,
+            at_once: 3,
+            at_once_per_namespace: 1,
+            storm: ClusterStorm::default(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClusterStorm {
+    /// Share of the nodes that are not ready, with at least `min_nodes` of them.
+    pub not_ready: f64,
+    pub min_nodes: usize,
+    /// Share of the workloads that became sick within `within`, with at least `min_workloads` of them.
+    pub sick: f64,
+    pub min_workloads: usize,
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub within: Duration,
+    /// It is over when both have been below half of their limit for so long.
+    #[serde(serialize_with = "crate::domain::time::seconds")]
+    pub leave_after: Duration,
+}
+
+divided!(ClusterStorm { within, leave_after } unchanged { not_ready, min_nodes, sick, min_workloads });
+
+impl Default for ClusterStorm {
+    fn default() -> Self {
+        Self {
+            not_ready: 0.20,
+            min_nodes: 2,
+            sick: 0.10,
+            min_workloads: 5,
+            within: Duration::from_secs(300),
             leave_after: Duration::from_secs(300),
         }
     }

@@ -28,7 +28,7 @@ pub(super) use breaker::is_half_open;
 pub use breaker::{judged, relax, trip};
 pub(super) use conflict::settling;
 pub(super) use cooldown::{failures_in_a_row, for_the_cause};
-pub use storm::step as storm;
+pub use storm::{step as storm, step_cluster as cluster_storm};
 
 /// Why something is held, in words.
 pub(super) type Held = (Hold, String);
@@ -108,10 +108,15 @@ fn charter(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
     }
 }
 
-/// Entries of the last `window`.
-fn lately<'a>(input: &PlanInput<'a>, window: Duration) -> impl Iterator<Item = &'a Entry> {
+/// Entries of the last `window` on targets of this system.
+fn lately<'a>(
+    input: &PlanInput<'a>,
+    system: System,
+    window: Duration,
+) -> impl Iterator<Item = &'a Entry> {
     let now = input.now;
-    input.ledger.sent().filter(move |e| since(now, e.at) < window)
+    let own = move |e: &&Entry| e.target.system() == system && since(now, e.at) < window;
+    input.ledger.sent().filter(own)
 }
 
 /// 90 s, 15 min, 2 h: as people say it.

@@ -5,12 +5,12 @@ use uuid::Uuid;
 use super::candidate::Contender;
 use super::parameters::still_fits;
 use super::{Plan, PlanInput};
-use crate::domain::Cause;
 use crate::domain::action::Action;
 use crate::domain::cycle::CandidateReport;
 use crate::domain::grant::Grant;
 use crate::domain::policy::{Approval, Policy, Priority};
 use crate::domain::time::{Time, after, since};
+use crate::domain::{Cause, Labels};
 
 /// Computed parameters of a pending policy stay until they differ by more than this share.
 const TOLERANCE: f64 = 0.2;
@@ -64,6 +64,7 @@ pub(super) fn propose(
         approval: Approval::Pending,
         priority: priority(contender),
         evidence: contender.evidence.clone(),
+        labels: common_labels(input, &contender.evidence),
         created_at: input.now,
         updated_at: input.now,
         decided_at: None,
@@ -113,6 +114,7 @@ fn refreshed(input: &PlanInput<'_>, open: &Policy, contender: &Contender<'_>) ->
     policy.score = report.score;
     policy.priority = priority(contender);
     policy.evidence.clone_from(&contender.evidence);
+    policy.labels = common_labels(input, &contender.evidence);
     // What a person looks at, or has approved, stays as it is for as long as it is nearly right and still fits.
     let stays = |action: &Action| {
         action == &contender.action
@@ -162,6 +164,16 @@ fn decided_by_mode(input: &PlanInput<'_>, policy: Policy) -> Policy {
         grant: Some(grant),
         ..policy
     }
+}
+
+/// What all of the evidence says alike.
+fn common_labels(input: &PlanInput<'_>, evidence: &[String]) -> Labels {
+    let mut all = evidence.iter().filter_map(|fp| input.violations.get(fp.as_str()));
+    let mut common = all.next().map(|v| v.labels.clone()).unwrap_or_default();
+    for violation in all {
+        common.retain(|name, value| violation.labels.get(name) == Some(value));
+    }
+    common
 }
 
 fn undecided(policy: Policy) -> Policy {

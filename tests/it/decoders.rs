@@ -1,8 +1,8 @@
 //! S14: whatever bytes arrive, by the webhook or as answers of Prometheus, Alertmanager and Charter: no decoder panics,
 //! none gives a value that breaks what is promised of it. Noise, and real payloads with something changed in them.
 
+use mape_k::actuators::charter::{Verdict, decode};
 use mape_k::domain::time::Time;
-use mape_k::executor::charter::{Verdict, decode};
 use mape_k::monitor::prometheus::wire::{self, Answer};
 use mape_k::monitor::scrape::exposition;
 use mape_k::monitor::{alertmanager, webhook};

@@ -14,13 +14,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::Utc;
+use mape_k::actuators::Actuator;
+use mape_k::actuators::charter::Charter;
+use mape_k::actuators::charter::{Call, CallObserver, CallStatus};
 use mape_k::domain::Cause;
 use mape_k::domain::action::{Action, Risk};
 use mape_k::domain::execution::{ActionState, Execution, ExecutionMode};
 use mape_k::domain::grant::Grant;
 use mape_k::domain::policy::{Approval, Policy, Priority};
+use mape_k::domain::target::System;
 use mape_k::domain::time::Time;
-use mape_k::executor::{Call, CallObserver, CallStatus, Executor, Journal, JournalError, Settings};
+use mape_k::executor::{Executor, Journal, JournalError, Settings};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -72,6 +76,7 @@ pub fn undecided(actions: Vec<Action>) -> Policy {
         approval: Approval::Approved,
         priority: Priority::High,
         evidence: vec![],
+        labels: Default::default(),
         created_at: at,
         updated_at: at,
         decided_at: None,
@@ -150,7 +155,7 @@ impl CallObserver for Watch {
 }
 
 pub fn executor(settings: Settings) -> Executor {
-    Executor::new(settings, Arc::new(Watch::default())).expect("an executor")
+    over_charter(settings, Arc::new(Watch::default()))
 }
 
 pub fn states(execution: &Execution) -> Vec<ActionState> {
@@ -201,4 +206,15 @@ pub async fn keyless_fake() -> FakeCharter {
     let fake = FakeCharter::start().await;
     fake.world().honours_keys = false;
     fake
+}
+
+/// What reads Charter, beside whoever changes it.
+pub fn charter(settings: &Settings) -> Charter {
+    Charter::new(&settings.charter(), Arc::new(Watch::default())).expect("Charter's actuator")
+}
+
+pub fn over_charter(settings: Settings, observer: Arc<dyn CallObserver>) -> Executor {
+    let charter = Charter::new(&settings.charter(), observer).expect("Charter's actuator");
+    let charter: Arc<dyn Actuator> = Arc::new(charter);
+    Executor::new(settings, [(System::Charter, charter)].into())
 }

@@ -9,7 +9,8 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use mape_k::executor::Call;
+use mape_k::actuators::charter::{Call, Prior};
+use mape_k::domain::execution::ActionRecord;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -404,4 +405,11 @@ fn invalid(policy: &Value) -> Option<&'static str> {
         ) => None,
         _ => Some("no such action"),
     }
+}
+
+/// Changes what a record keeps of a change of Charter's.
+pub fn kept(record: &mut ActionRecord, change: impl FnOnce(&mut Prior)) {
+    let mut prior = Prior::of(record);
+    change(&mut prior);
+    record.prior = Some(prior.value());
 }

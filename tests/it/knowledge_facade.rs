@@ -56,6 +56,7 @@ fn policy(number: u128, approval: Approval) -> Policy {
         approval,
         priority: Priority::High,
         evidence: vec!["f".into()],
+        labels: Default::default(),
         created_at: time(0),
         updated_at: time(0),
         decided_at: None,

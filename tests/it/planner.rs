@@ -12,4 +12,5 @@ mod guards;
 mod high_risk;
 mod holds;
 mod parameters;
+mod systems;
 pub mod world;

@@ -18,6 +18,7 @@ use mape_k::domain::outcome::{Judging, Outcome};
 use mape_k::domain::pause::Pause;
 use mape_k::domain::policy::Policy;
 use mape_k::domain::standing::Mode;
+use mape_k::domain::target::System;
 use mape_k::domain::temporary::Temporary;
 use mape_k::domain::time::Time;
 use mape_k::domain::violation::TrackedViolation;
@@ -236,7 +237,7 @@ impl Outside {
             }
             "ledger" => {
                 self.watch.ledger = serde_json::from_value(fact.value.clone()).expect("a ledger");
-                self.watch.bounds.throttled &= self.watch.ledger.storm.is_some();
+                self.watch.bounds.throttled &= self.watch.ledger.storm(System::Charter).is_some();
             }
             _ => {}
         }

@@ -23,19 +23,25 @@ pub(super) fn check(
     broken.unless(rails.mode != Mode::Observe, "the mode is observe");
     broken.unless(!rails.forbidden_actions.contains(&kind), "it is forbidden");
     read_guards(plan, policy, broken);
-    if let Some(storm) = &input.ledger.storm {
+    let target = action.target();
+    let system = target.system();
+    if let Some(storm) = input.ledger.storms.get(&system) {
         broken.unless(
             kind == ActionKind::ThrottleRequests && storm.throttled_at.is_none(),
             "in a storm only one throttle goes out",
         );
     }
-    if let Some(tripped) = &input.ledger.breaker.tripped {
+    if let Some(tripped) = input.ledger.breakers.get(&system).and_then(|b| b.tripped.as_ref()) {
         broken.unless(input.now >= tripped.until, "the breaker is open");
-        let reversible = !matches!(action, Action::RestartService { .. });
+        let reversible = match action {
+            Action::RestartService { .. } => false,
+            Action::Hook { .. } => input.settings.hooks.get(&kind).is_some_and(|h| h.has_undo),
+            _ => true,
+        };
         broken.unless(reversible, "half-open, it could not be taken back");
-        let probe =
-            |id| input.ledger.entries.iter().any(|e| e.execution_id == id && e.at >= tripped.until);
-        let out = input.judgings.iter().any(|j| probe(j.execution_id));
+        let probe = |e: &Entry| e.at >= tripped.until && e.target.system() == system;
+        let tried = |id| input.ledger.entries.iter().any(|e| e.execution_id == id && probe(e));
+        let out = input.judgings.iter().any(|j| tried(j.execution_id));
         broken.unless(!out, "half-open, and the one action is out already");
     }
     counts(input, action, broken);
@@ -43,11 +49,28 @@ pub(super) fn check(
         let room = incident.attempts.len() < rails.actions_per_incident as usize;
         broken.unless(room, "its incident has had its actions");
     }
-    if let Target::Charter(Some(service)) = action.target() {
-        let busy = |name: &str| input.judgings.iter().any(|j| j.target == Target::service(name));
-        let groups = rails.fleet.redundancy_groups.iter().filter(|g| g.contains(&service));
-        let sibling = groups.flatten().any(|name| busy(name));
-        broken.unless(!sibling, "another of its redundancy group is in hand");
+    match &target {
+        Target::Charter(None) => {}
+        Target::Charter(Some(name)) | Target::Hook { component: name, .. } => {
+            let busy = |other: &str| {
+                let there = |t: &Target| t.system() == system && t.component() == other;
+                input.judgings.iter().any(|j| there(&j.target))
+            };
+            let groups = rails.fleet.redundancy_groups.iter().filter(|g| g.contains(name));
+            let sibling = groups.flatten().any(|other| busy(other));
+            broken.unless(!sibling, "another of its redundancy group is in hand");
+        }
+        Target::Kubernetes { namespace, .. } => {
+            let on_cluster = |t: &&Target| matches!(t, Target::Kubernetes { .. });
+            let busy: Vec<&Target> =
+                input.judgings.iter().map(|j| &j.target).filter(on_cluster).collect();
+            broken.unless(busy.len() < rails.kubernetes.at_once, "too many are judged at once");
+            let there = busy
+                .iter()
+                .filter(|t| namespace.is_some() && t.namespace() == namespace.as_deref());
+            let most = rails.kubernetes.at_once_per_namespace;
+            broken.unless(there.count() < most, "too many of its namespace are judged at once");
+        }
     }
 }
 
@@ -64,13 +87,34 @@ fn read_guards(plan: &Plan, policy: &Policy, broken: &mut Broken) {
 
 fn counts(input: &PlanInput<'_>, action: &Action, broken: &mut Broken) {
     let (rails, kind, target) = (&input.settings.guardrails, action.kind(), action.target());
+    let system = target.system();
     let young = |entry: &&Entry, window| entry.at + window > input.now;
-    let entries = || input.ledger.sent();
+    let entries = || input.ledger.sent().filter(|e| e.target.system() == system);
     let hour = || entries().filter(|e| young(e, rails.budget.hour));
-    broken.unless(hour().count() < rails.budget.per_hour as usize, "the hour's budget is spent");
-    let there = hour().filter(|e| e.target == target).count();
-    broken
-        .unless(there < rails.budget.per_target_per_hour as usize, "its ground's budget is spent");
+    let there = |of: &dyn Fn(&Entry) -> bool| hour().filter(|e| of(e)).count();
+    if let Target::Kubernetes { namespace, .. } = &target {
+        let most = &rails.kubernetes;
+        broken.unless(hour().count() < most.per_hour as usize, "the hour's budget is spent");
+        let beside =
+            |e: &Entry| namespace.is_some() && e.target.namespace() == namespace.as_deref();
+        broken.unless(
+            there(&beside) < most.per_namespace_per_hour as usize,
+            "its namespace's budget is spent",
+        );
+        let own = |e: &Entry| e.target == target || (beside(e) && e.target.overlaps(&target));
+        broken.unless(
+            there(&own) < most.per_workload_per_hour as usize,
+            "its ground's budget is spent",
+        );
+    } else {
+        let most = &rails.budget;
+        broken.unless(hour().count() < most.per_hour as usize, "the hour's budget is spent");
+        let own = |e: &Entry| e.target == target;
+        broken.unless(
+            there(&own) < most.per_target_per_hour as usize,
+            "its ground's budget is spent",
+        );
+    }
     let is_override =
         |k| matches!(k, ActionKind::BypassValidation | ActionKind::ActivateEmergencyOverride);
     if is_override(kind) {

@@ -1,4 +1,5 @@
-//! The breaker: our own actions have done harm, or no good, or could not be undone or written down: nothing more.
+//! The breaker of a system: our own actions on it have done harm, or no good, or could not be undone or written down.
+//! Nothing more is done to that system; the others go on.
 //!
 //! ```text
 //! closed ─(2 degradations of 10, 5 without effect in a row, failed undo, journal error)─▶ open ─(30 min)─▶ half-open
@@ -15,33 +16,40 @@ use uuid::Uuid;
 use super::{Subject, spell};
 use crate::domain::cycle::Hold;
 use crate::domain::guard::{Guard, GuardReading};
-use crate::domain::ledger::{Breaker, End, Ledger, Tripped};
+use crate::domain::ledger::{Breaker, End, Entry, Ledger, Tripped};
 use crate::domain::outcome::OutcomeType;
+use crate::domain::target::System;
 use crate::domain::time::{Time, after, since};
 use crate::planner::PlanInput;
 use crate::planner::guardrails;
 
-/// Opens the breaker, or keeps it open for longer.
-pub fn trip(ledger: &mut Ledger, settings: &guardrails::Breaker, why: String, now: Time) {
-    ledger.breaker = Breaker {
-        counts_from: Some(now),
-        tripped: Some(Tripped { at: now, until: after(now, settings.open_for), why }),
-    };
+/// Opens the breaker of this system, or keeps it open for longer.
+pub fn trip(
+    ledger: &mut Ledger,
+    system: System,
+    settings: &guardrails::Breaker,
+    why: String,
+    now: Time,
+) {
+    let tripped = Tripped { at: now, until: after(now, settings.open_for), why };
+    ledger.breakers.insert(system, Breaker { counts_from: Some(now), tripped: Some(tripped) });
 }
 
 /// Half-open for as long again without a bad word, it closes: nothing stays open for ever.
 pub fn relax(ledger: &mut Ledger, settings: &guardrails::Breaker, now: Time) {
     let closes = |t: &Tripped| now >= after(t.until, settings.open_for);
-    if ledger.breaker.tripped.as_ref().is_some_and(closes) {
-        ledger.breaker = Breaker { counts_from: Some(now), tripped: None };
+    for breaker in ledger.breakers.values_mut() {
+        if breaker.tripped.as_ref().is_some_and(closes) {
+            *breaker = Breaker { counts_from: Some(now), tripped: None };
+        }
     }
 }
 
-pub(in crate::planner) fn is_half_open(input: &PlanInput<'_>) -> bool {
-    input.ledger.breaker.tripped.as_ref().is_some_and(|t| input.now >= t.until)
+pub(in crate::planner) fn is_half_open(input: &PlanInput<'_>, system: System) -> bool {
+    input.ledger.tripped(system).is_some_and(|t| input.now >= t.until)
 }
 
-/// Takes one verdict in: an execution's entries end, and the breaker opens or closes by it.
+/// Takes one verdict in: an execution's entries end, and the breaker of their system opens or closes by it.
 pub fn judged(
     ledger: &mut Ledger,
     settings: &guardrails::Breaker,
@@ -49,40 +57,44 @@ pub fn judged(
     verdict: OutcomeType,
     now: Time,
 ) {
+    let Some(system) = ledger.system_of(execution_id) else { return };
     let mut probed = false;
-    let half_open_since = ledger.breaker.tripped.as_ref().map(|t| t.until);
+    let half_open_since = ledger.tripped(system).map(|t| t.until);
     for entry in ledger.entries.iter_mut().filter(|e| e.execution_id == execution_id) {
         entry.end = End::Judged(verdict);
         probed |= half_open_since.is_some_and(|since| entry.at >= since);
     }
     match verdict {
         OutcomeType::Success | OutcomeType::Partial if probed => {
-            ledger.breaker = Breaker { counts_from: Some(now), tripped: None };
+            let closed = Breaker { counts_from: Some(now), tripped: None };
+            ledger.breakers.insert(system, closed);
         }
         OutcomeType::Ineffective | OutcomeType::Degradation if probed => {
             let why =
                 format!("the one action tried while half-open was judged {}", verdict.as_str());
-            trip(ledger, settings, why, now);
+            trip(ledger, system, settings, why, now);
         }
         OutcomeType::Success
         | OutcomeType::Partial
         | OutcomeType::Ineffective
         | OutcomeType::Degradation
         | OutcomeType::Unknown => {
-            if ledger.breaker.tripped.is_none()
-                && let Some(why) = too_bad(ledger, settings)
+            if ledger.tripped(system).is_none()
+                && let Some(why) = too_bad(ledger, system, settings)
             {
-                trip(ledger, settings, why, now);
+                trip(ledger, system, settings, why, now);
             }
         }
     }
 }
 
 /// Do the last verdicts open it?
-fn too_bad(ledger: &Ledger, settings: &guardrails::Breaker) -> Option<String> {
-    let counts = |at| ledger.breaker.counts_from.is_none_or(|from| at > from);
+fn too_bad(ledger: &Ledger, system: System, settings: &guardrails::Breaker) -> Option<String> {
+    let counts_from = ledger.breakers.get(&system).and_then(|b| b.counts_from);
+    let counts =
+        |e: &&Entry| e.target.system() == system && counts_from.is_none_or(|from| e.at > from);
     let verdicts = || {
-        ledger.entries.iter().rev().filter(|e| counts(e.at)).filter_map(|e| match e.end {
+        ledger.entries.iter().rev().filter(counts).filter_map(|e| match e.end {
             End::Judged(OutcomeType::Unknown) | End::Open | End::Unsent | End::Failed => None,
             End::Judged(verdict) => Some(verdict),
         })
@@ -100,7 +112,8 @@ fn too_bad(ledger: &Ledger, settings: &guardrails::Breaker) -> Option<String> {
 
 pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
     let held = |detail| GuardReading::held(Guard::Breaker, Hold::BreakerOpen, detail);
-    let Some(tripped) = &input.ledger.breaker.tripped else {
+    let system = subject.action.target().system();
+    let Some(tripped) = input.ledger.tripped(system) else {
         return GuardReading::passed(Guard::Breaker, "closed");
     };
     let why = &tripped.why;
@@ -111,7 +124,8 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
         return held(format!("open for {} more: {why}", spell(left))).with(open, limit);
     }
     let probing = input.ledger.entries.iter().any(|e| {
-        e.at >= tripped.until
+        e.target.system() == system
+            && e.at >= tripped.until
             && e.end == End::Open
             && input.judgings.iter().any(|j| j.execution_id == e.execution_id)
     });

@@ -1,29 +1,24 @@
-//! How much may be done in an hour and a day, whatever the reasons.
+//! How much may be done to a system in an hour and a day, whatever the reasons.
 
 use super::{Subject, lately, spell};
 use crate::domain::cycle::Hold;
 use crate::domain::guard::{Guard, GuardReading};
+use crate::domain::ledger::Entry;
+use crate::domain::target::{System, Target};
 use crate::domain::time::since;
 use crate::planner::PlanInput;
 
 pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
-    let rails = &input.settings.guardrails.budget;
     let target = subject.action.target();
-    let hour = || lately(input, rails.hour);
+    if target.system() == System::Kubernetes {
+        return read_cluster(input, &target);
+    }
+    let rails = &input.settings.guardrails.budget;
+    let hour = || lately(input, target.system(), rails.hour);
     let all = hour().count();
     let there = hour().filter(|e| e.target == target).count();
-    let counted = |count: usize, limit: u32, what: &str| {
-        (count >= limit as usize).then(|| {
-            GuardReading::held(
-                Guard::Budget,
-                Hold::BudgetExhausted,
-                format!("{count} of {limit} {what}"),
-            )
-            .with(count as f64, f64::from(limit))
-        })
-    };
     let overrides = subject.action.kind().is_override().then(|| {
-        let day = || lately(input, rails.day).filter(|e| e.action.is_override());
+        let day = || lately(input, target.system(), rails.day).filter(|e| e.action.is_override());
         let gone = day().map(|e| since(input.now, e.at)).min();
         let too_soon = gone.filter(|gone| *gone < rails.override_gap).map(|gone| {
             let detail = format!(
@@ -34,21 +29,63 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
             GuardReading::held(Guard::Budget, Hold::BudgetExhausted, detail)
                 .with(gone.as_secs_f64(), rails.override_gap.as_secs_f64())
         });
-        too_soon.or_else(|| {
-            counted(day().count(), rails.overrides_per_day, "overrides in the last day")
-        })
+        too_soon
+            .or_else(|| spent(day().count(), rails.overrides_per_day, "overrides in the last day"))
     });
-    counted(all, rails.per_hour, "actions in the last hour")
+    let on = match target.system() {
+        System::Hook => "actions by hooks",
+        System::Charter | System::Kubernetes => "actions",
+    };
+    spent(all, rails.per_hour, &format!("{on} in the last hour"))
         .or_else(|| {
             let what = format!("actions on {target} in the last hour");
-            counted(there, rails.per_target_per_hour, &what)
+            spent(there, rails.per_target_per_hour, &what)
         })
         .or_else(|| overrides.flatten())
         .unwrap_or_else(|| {
             let detail = format!(
-                "{all} of {} actions in the last hour, {there} of {} on {target}",
+                "{all} of {} {on} in the last hour, {there} of {} on {target}",
                 rails.per_hour, rails.per_target_per_hour
             );
             GuardReading::passed(Guard::Budget, detail).with(all as f64, f64::from(rails.per_hour))
         })
+}
+
+fn read_cluster(input: &PlanInput<'_>, target: &Target) -> GuardReading {
+    let rails = &input.settings.guardrails.kubernetes;
+    let hour = || lately(input, System::Kubernetes, input.settings.guardrails.budget.hour);
+    let all = hour().count();
+    let beside =
+        |e: &&Entry| target.namespace().is_some_and(|own| e.target.namespace() == Some(own));
+    let in_namespace = hour().filter(beside).count();
+    // A pod counts as its workload; a node is nobody's part, though it overlaps with all that may run on it.
+    let same = |e: &&Entry| e.target == *target || (beside(e) && e.target.overlaps(target));
+    let there = hour().filter(same).count();
+    let namespace = target.namespace().unwrap_or_default();
+    spent(all, rails.per_hour, "actions on Kubernetes in the last hour")
+        .or_else(|| {
+            let what = format!("actions in namespace {namespace} in the last hour");
+            spent(in_namespace, rails.per_namespace_per_hour, &what)
+        })
+        .or_else(|| {
+            let what = format!("actions on {target} in the last hour");
+            spent(there, rails.per_workload_per_hour, &what)
+        })
+        .unwrap_or_else(|| {
+            let detail = format!(
+                "{all} of {} actions on Kubernetes in the last hour, {in_namespace} of {} in its namespace, {there} of {} \
+                 on {target}",
+                rails.per_hour, rails.per_namespace_per_hour, rails.per_workload_per_hour
+            );
+            GuardReading::passed(Guard::Budget, detail).with(all as f64, f64::from(rails.per_hour))
+        })
+}
+
+/// Held when as many have been done as may be.
+fn spent(count: usize, limit: u32, what: &str) -> Option<GuardReading> {
+    (count >= limit as usize).then(|| {
+        let detail = format!("{count} of {limit} {what}");
+        GuardReading::held(Guard::Budget, Hold::BudgetExhausted, detail)
+            .with(count as f64, f64::from(limit))
+    })
 }

@@ -7,7 +7,7 @@ use crate::domain::aftermath::Undone;
 use crate::domain::charter::CommitteeStatus;
 use crate::domain::cycle::Hold;
 use crate::domain::guard::{Guard, GuardReading};
-use crate::domain::target::Target;
+use crate::domain::target::{System, Target};
 use crate::domain::time::{Time, since};
 use crate::planner::PlanInput;
 
@@ -38,6 +38,9 @@ pub(in crate::planner) fn settling(input: &PlanInput<'_>, target: &Target) -> Op
             format!("harm was undone there, {left} s until that settles"),
         ));
     }
+    if target.system() != System::Charter {
+        return None;
+    }
     let state = input.charter.state.as_ref().ok()?;
     let recent = |at: Time| since(input.now, at) < input.settings.resize_settle;
     if let Some(resize) = input.last_resize.filter(|r| recent(r.at))
@@ -65,24 +68,58 @@ fn unknown(input: &PlanInput<'_>, target: &Target) -> Option<Held> {
     })
 }
 
-/// A service in hand counts whether it looks healthy or not.
+/// How much of the target's system has an action that has no result yet.
 fn fleet(input: &PlanInput<'_>, target: &Target) -> GuardReading {
-    let rails = &input.settings.guardrails.fleet;
-    let free = || GuardReading::passed(Guard::Conflict, "nothing is taking effect on this ground");
-    let Target::Charter(Some(service)) = target else { return free() };
     let grounds = input.judgings.iter().map(|j| &j.target).chain(input.blocked);
-    let in_hand: BTreeSet<&str> = grounds.map(Target::component).collect();
-    let sibling = rails.redundancy_groups.iter().filter(|group| group.contains(service));
+    let own: Vec<&Target> = grounds.filter(|t| t.system() == target.system()).collect();
+    match target {
+        // It overlaps with each of its services.
+        Target::Charter(None) => GuardReading::passed(Guard::Conflict, FREE),
+        Target::Charter(Some(name)) | Target::Hook { component: name, .. } => {
+            share(input, target.system(), name, &own)
+        }
+        Target::Kubernetes { namespace, .. } => at_once(input, namespace.as_deref(), &own),
+    }
+}
+
+const FREE: &str = "nothing is taking effect on this ground";
+
+/// A component in hand counts whether it looks healthy or not.
+fn share(input: &PlanInput<'_>, system: System, name: &str, own: &[&Target]) -> GuardReading {
+    let rails = &input.settings.guardrails.fleet;
+    let in_hand: BTreeSet<&str> = own.iter().map(|target| target.component()).collect();
+    let sibling = rails.redundancy_groups.iter().filter(|group| group.contains(name));
     if let Some(other) = sibling.flatten().find(|name| in_hand.contains(name.as_str())) {
         let detail = format!("{other} of the same redundancy group is in hand");
         return GuardReading::held(Guard::Conflict, Hold::FleetLimit, detail);
     }
-    let share = (input.fleet.components as f64 * rails.share).floor();
-    let limit = share.max(1.0);
+    let components = input.fleets.get(&system).map_or(0, |fleet| fleet.components);
+    let limit = (components as f64 * rails.share).floor().max(1.0);
     let count = in_hand.len() as f64;
-    if count >= limit {
+    let reading = if count >= limit {
         let detail = format!("{count} of at most {limit} components are in hand");
-        return GuardReading::held(Guard::Conflict, Hold::FleetLimit, detail).with(count, limit);
+        GuardReading::held(Guard::Conflict, Hold::FleetLimit, detail)
+    } else {
+        GuardReading::passed(Guard::Conflict, FREE)
+    };
+    reading.with(count, limit)
+}
+
+fn at_once(input: &PlanInput<'_>, namespace: Option<&str>, own: &[&Target]) -> GuardReading {
+    let rails = &input.settings.guardrails.kubernetes;
+    let beside = |target: &&&Target| namespace.is_some() && target.namespace() == namespace;
+    let there = own.iter().filter(beside).count();
+    let held = |count: usize, limit: usize, place: &str| {
+        let detail = format!("{count} of at most {limit} actions {place} have no result yet");
+        GuardReading::held(Guard::Conflict, Hold::FleetLimit, detail)
+            .with(count as f64, limit as f64)
+    };
+    if own.len() >= rails.at_once {
+        return held(own.len(), rails.at_once, "on Kubernetes");
     }
-    free().with(count, limit)
+    if there >= rails.at_once_per_namespace {
+        let place = format!("in namespace {}", namespace.unwrap_or_default());
+        return held(there, rails.at_once_per_namespace, &place);
+    }
+    GuardReading::passed(Guard::Conflict, FREE).with(own.len() as f64, rails.at_once as f64)
 }

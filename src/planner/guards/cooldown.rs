@@ -67,7 +67,7 @@ pub(in crate::planner) fn for_the_cause(
 ) -> usize {
     let target = action.target();
     let own = |e: &&Entry| &e.cause == cause && e.target == target;
-    lately(input, input.settings.guardrails.budget.day).filter(own).count()
+    lately(input, target.system(), input.settings.guardrails.budget.day).filter(own).count()
 }
 
 /// Newest first, on the ground of `action`.

@@ -1,12 +1,15 @@
-//! Most of the fleet sick at once: what ails it is not in any one component, so nothing is done to one. Only throttling,
-//! once; people get one page.
+//! Most of a system sick at once: what ails it is not in any one component, so nothing is done to one. Charter may be
+//! throttled, once; people get one page for each system. The other systems go on.
+
+use std::time::Duration;
 
 use super::{Subject, spell};
 use crate::domain::action::ActionKind;
 use crate::domain::cycle::Hold;
-use crate::domain::fleet::Fleet;
+use crate::domain::fleet::{ClusterHealth, Fleet};
 use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::ledger::Storm;
+use crate::domain::target::System;
 use crate::domain::time::{Time, since};
 use crate::planner::PlanInput;
 use crate::planner::guardrails;
@@ -30,27 +33,82 @@ pub fn step(
     let rages =
         enough && sick >= settings.min_sick && (scattered || share(sick) > settings.unhealthy);
     let mut storm = match storm {
-        None if rages => {
-            Storm { since: now, components: 0, sick, firing, calm_since: None, throttled_at: None }
-        }
+        None if rages => begun(now),
         None => return None,
         Some(storm) => storm,
     };
     storm.components = storm.components.max(fleet.components);
     (storm.sick, storm.firing) = (sick, firing);
-    // What has vanished has not recovered.
-    let seen = fleet.components as f64 >= storm.components as f64 * SEEN_AGAIN;
     let calm = share(firing) < settings.firing / 2.0 && share(sick) < settings.unhealthy / 2.0;
-    let calm = calm && seen;
+    let calm = calm && is_seen(fleet.components, storm.components);
+    goes_on(storm, calm, settings.leave_after, now)
+}
+
+/// The storm of Kubernetes after a cycle that saw this much of the cluster.
+#[must_use]
+pub fn step_cluster(
+    storm: Option<Storm>,
+    health: &ClusterHealth,
+    settings: &guardrails::ClusterStorm,
+    now: Time,
+) -> Option<Storm> {
+    let most_nodes = settings.not_ready * health.nodes as f64;
+    let least = settings.sick * health.workloads as f64;
+    let least = least.max(settings.min_workloads as f64);
+    let (not_ready, sick) = (health.not_ready as f64, health.sick_lately as f64);
+    let nodes_rage = health.not_ready >= settings.min_nodes && not_ready > most_nodes;
+    let mut storm = match storm {
+        None if nodes_rage || sick >= least => begun(now),
+        None => return None,
+        Some(storm) => storm,
+    };
+    storm.components = storm.components.max(health.workloads);
+    storm.nodes = storm.nodes.max(health.nodes);
+    (storm.sick, storm.firing) = (health.sick_lately, health.sick_lately);
+    storm.not_ready = health.not_ready;
+    // Fewer nodes than make a storm are calm whatever their share: of three nodes one is a third.
+    let nodes_calm = health.not_ready < settings.min_nodes || not_ready < most_nodes / 2.0;
+    let calm = nodes_calm
+        && sick < least / 2.0
+        && is_seen(health.workloads, storm.components)
+        && is_seen(health.nodes, storm.nodes);
+    goes_on(storm, calm, settings.leave_after, now)
+}
+
+fn begun(now: Time) -> Storm {
+    Storm {
+        since: now,
+        components: 0,
+        sick: 0,
+        firing: 0,
+        nodes: 0,
+        not_ready: 0,
+        calm_since: None,
+        throttled_at: None,
+    }
+}
+
+/// What has vanished has not recovered.
+fn is_seen(known: usize, in_the_storm: usize) -> bool {
+    known as f64 >= in_the_storm as f64 * SEEN_AGAIN
+}
+
+/// It is over once it has been calm for so long.
+fn goes_on(mut storm: Storm, calm: bool, leave_after: Duration, now: Time) -> Option<Storm> {
     storm.calm_since = if calm { storm.calm_since.or(Some(now)) } else { None };
-    let over = storm.calm_since.is_some_and(|at| since(now, at) >= settings.leave_after);
+    let over = storm.calm_since.is_some_and(|at| since(now, at) >= leave_after);
     (!over).then_some(storm)
 }
 
 pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
+    let system = subject.action.target().system();
+    if system == System::Kubernetes {
+        return read_cluster(input);
+    }
     let settings = &input.settings.guardrails.storm;
-    let Some(storm) = &input.ledger.storm else {
-        let fleet = input.fleet;
+    let Some(storm) = input.ledger.storm(system) else {
+        let known = Fleet::default();
+        let fleet = input.fleets.get(&system).unwrap_or(&known);
         if fleet.components < settings.min_components {
             return GuardReading::passed(
                 Guard::Storm,
@@ -94,4 +152,19 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
         ),
     };
     reading.with(share, settings.unhealthy)
+}
+
+fn read_cluster(input: &PlanInput<'_>) -> GuardReading {
+    let limit = input.settings.guardrails.kubernetes.storm.not_ready;
+    let Some(storm) = input.ledger.storm(System::Kubernetes) else {
+        return GuardReading::passed(Guard::Storm, "no storm of the cluster");
+    };
+    let lasts = spell(since(input.now, storm.since));
+    let detail = format!(
+        "a storm since {lasts}: {} of {} nodes NotReady, {} of {} workloads became sick lately; nothing is done to one \
+         workload",
+        storm.not_ready, storm.nodes, storm.sick, storm.components
+    );
+    let share = storm.not_ready as f64 / storm.nodes.max(1) as f64;
+    GuardReading::held(Guard::Storm, Hold::Storm, detail).with(share, limit)
 }

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use mape_k::actuators::charter::Prior;
 use mape_k::domain::execution::{ActionState, Execution, ExecutionStatus};
 use mape_k::executor::undo_key;
 use mape_k::knowledge::{self, Knowledge};
@@ -291,7 +292,7 @@ async fn each_key_took_effect_once(charter: &Charter, executions: &[Execution]) 
     // And the other way round: what the journal calls refused changed nothing that lasts, what it calls done was there.
     for record in records() {
         let took_effect = effects.get(&record.key).is_some_and(|n| *n > 0);
-        let size = record.prior_replicas.is_some();
+        let size = Prior::of(record).replicas.is_some();
         let done = matches!(record.state, ActionState::Closed | ActionState::Undone);
         assert!(!done || took_effect || size, "called done, and never took effect: {record:?}");
         let lost = record.state == ActionState::Refused && took_effect;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mape_k::executor::Call;
+use mape_k::actuators::charter::Call;
 use serde_json::Value;
 use tokio::time::Instant;
 

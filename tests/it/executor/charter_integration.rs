@@ -1,10 +1,10 @@
 //! The executor against the reference Charter over HTTP: two readings of one contract.
 
+use mape_k::actuators::charter::PolicyStatus;
 use mape_k::charter_sandbox::Options;
 use mape_k::domain::execution::{ActionState as S, ExecutionStatus};
 use mape_k::domain::secret::Secret;
 use mape_k::executor::Settings;
-use mape_k::executor::charter::PolicyStatus;
 use uuid::Uuid;
 
 use super::*;
@@ -28,8 +28,9 @@ async fn with_key() -> String {
 #[tokio::test]
 async fn a15_the_reference_charter_takes_each_of_the_nine_actions_and_their_undo() {
     for action in nine_actions() {
-        let executor = executor(patient(&with_key().await));
-        let before = executor.client().committee_state().await.expect("a state").replicas;
+        let base = with_key().await;
+        let (executor, reader) = (executor(patient(&base)), super::charter(&patient(&base)));
+        let before = reader.client().committee_state().await.expect("a state").replicas;
         // No Charter takes this one, so the first is undone.
         let execution = run(&executor, vec![action.clone(), scale_up(100_000)]).await;
         let undone = match action {
@@ -37,7 +38,7 @@ async fn a15_the_reference_charter_takes_each_of_the_nine_actions_and_their_undo
             _ => S::Undone,
         };
         assert_eq!(states(&execution), [undone, S::Refused], "{action}: {execution:?}");
-        let client = executor.client();
+        let client = reader.client();
         assert_eq!(client.committee_state().await.expect("a state").replicas, before, "{action}");
         let listed = client.policies().await.expect("a list");
         assert!(
@@ -52,8 +53,8 @@ async fn a23_a24_a25_policies_committee_and_violations_of_the_reference_charter(
     let key = Some("the-key".to_owned());
     let options = Options { api_key: key, sandbox: true, speed: 10.0, ..Options::default() };
     let base = reference(options).await;
-    let executor = executor(patient(&base));
-    let client = executor.client();
+    let reader = super::charter(&patient(&base));
+    let client = reader.client();
     let id = client.apply(&throttle(), now(), Uuid::new_v4()).await.expect("applied");
     assert!(client.honours_keys());
     let listed = client.policies().await.expect("a list");
@@ -65,7 +66,8 @@ async fn a23_a24_a25_policies_committee_and_violations_of_the_reference_charter(
     let unknown = client.rollback("no-such", Uuid::new_v4()).await.expect_err("unknown");
     assert_eq!(unknown.refused_with(), Some(404));
 
-    let replicas = executor.observe(now()).await.state.expect("both answer").replicas;
+    let replicas =
+        super::charter(&patient(&base)).observe(now()).await.state.expect("both answer").replicas;
     client.scale(replicas + 1, Uuid::new_v4()).await.expect("scaled");
     assert_eq!(client.committee_state().await.expect("a state").replicas, replicas + 1);
     let outside = client.scale(100_000, Uuid::new_v4()).await.expect_err("outside");

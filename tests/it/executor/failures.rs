@@ -1,7 +1,9 @@
 //! When something fails: what is undone, what goes on, and what the journal says at each step.
 
+use mape_k::actuators::charter::Call;
+use mape_k::actuators::charter::Prior;
 use mape_k::domain::execution::{ActionState as S, ActionState, ExecutionStatus};
-use mape_k::executor::{Call, Settings, settle_interrupted};
+use mape_k::executor::{Settings, settle_interrupted};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -66,7 +68,7 @@ async fn the_journal_knows_of_every_call_before_it_is_sent() {
     assert_eq!(ledger.states(), expected);
     let records = ledger.records.lock().unwrap();
     assert_eq!(records[2].actions[0].tries, 1);
-    assert_eq!(records[2].actions[0].prior_replicas, Some(3), "before it is sent");
+    assert_eq!(Prior::of(&records[2].actions[0]).replicas, Some(3), "before it is sent");
     let (last, rest) = records.split_last().expect("records");
     assert!(rest.iter().all(|record| record.status == ExecutionStatus::InProgress));
     assert_eq!(last.status, ExecutionStatus::RolledBack);

@@ -1,8 +1,8 @@
 //! S03 at Charter: every change says under which leadership it is sent, and a Charter that has heard of a later one ends
 //! everything: nothing took effect, nothing was undone, nothing more is sent.
 
+use mape_k::actuators::charter::Call;
 use mape_k::domain::execution::{ActionState as S, ExecutionStatus};
-use mape_k::executor::Call;
 use serde_json::json;
 
 use super::*;

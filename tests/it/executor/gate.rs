@@ -1,8 +1,9 @@
 //! The executor's last line: nothing is sent without a grant of exactly this, against the guardrails, or while paused.
 
+use mape_k::actuators::charter::Call;
 use mape_k::domain::action::{ActionKind, Risk};
 use mape_k::domain::execution::{ActionState as S, ExecutionStatus};
-use mape_k::executor::{Call, Rails};
+use mape_k::executor::Rails;
 use serde_json::json;
 
 use super::*;

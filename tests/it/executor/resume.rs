@@ -1,5 +1,6 @@
 //! An execution that a dead process left, taken up again: looked for, taken back, or left as it is. Never sent again.
 
+use mape_k::actuators::charter::Prior;
 use mape_k::domain::execution::ActionState as S;
 use mape_k::domain::execution::{ActionRecord, ExecutionStatus};
 use mape_k::executor::undo_key;
@@ -19,8 +20,10 @@ fn left(mode: ExecutionMode, actions: Vec<(Action, ActionState)>) -> Execution {
         record.state = state;
         record.sent_at = Some(now() - TimeDelta::minutes(5));
         record.absent_since = (state == S::Unknown).then(|| now() - TimeDelta::minutes(4));
-        record.prior_replicas = Some(3);
-        record.listed_before = (state == S::Unknown).then(|| ["old".to_owned()].into());
+        crate::fake_charter::kept(record, |prior| prior.replicas = Some(3));
+        crate::fake_charter::kept(record, |prior| {
+            prior.listed = (state == S::Unknown).then(|| ["old".to_owned()].into())
+        });
     }
     execution.status = ExecutionStatus::Failed;
     execution.interrupted = true;
@@ -47,9 +50,9 @@ async fn what_is_found_is_applied_with_charter_s_id_and_ends_when_it_was_asked_t
     let sent_at = execution.actions[0].sent_at.expect("a time");
     let (after, written) = resumed(&fake, execution).await;
     assert_eq!((states(&after), after.status), (vec![S::Applied], ExecutionStatus::Completed));
-    assert_eq!(after.actions[0].charter_policy_id.as_deref(), Some("new"));
+    assert_eq!(Prior::of(&after.actions[0]).policy_id.as_deref(), Some("new"));
     assert_eq!(after.actions[0].expires_at, Some(sent_at + TimeDelta::seconds(900)));
-    assert_eq!((after.error, &after.actions[0].listed_before), (None, &None));
+    assert_eq!((after.error, Prior::of(&after.actions[0]).listed), (None, None));
     assert_eq!(written, [[S::Applied], [S::Applied]]);
     assert_eq!(fake.calls(), [Call::Policies], "looked at, nothing sent");
 }
@@ -76,8 +79,11 @@ async fn what_is_not_there_never_arrived_and_the_rest_of_a_transaction_is_taken_
 async fn what_cannot_be_told_stays_unknown_and_nothing_is_written_or_undone() {
     type Change = fn(&mut ActionRecord);
     let young = |record: &mut ActionRecord| record.absent_since = Some(now());
-    let unlisted = |record: &mut ActionRecord| record.listed_before = None;
-    let sizeless = |record: &mut ActionRecord| record.prior_replicas = None;
+    let unlisted =
+        |record: &mut ActionRecord| crate::fake_charter::kept(record, |prior| prior.listed = None);
+    let sizeless = |record: &mut ActionRecord| {
+        crate::fake_charter::kept(record, |prior| prior.replicas = None)
+    };
     let nothing = |_: &mut ActionRecord| {};
     let cases: [(&str, Action, Change, u32); 6] = [
         ("it may still arrive", throttle(), young, 5),
@@ -108,7 +114,9 @@ async fn an_undo_that_was_cut_goes_on_under_the_same_key() {
     fake.world().policies.push(listed("p-1", "active"));
     let half = vec![(scale_up(5), S::Applied), (throttle(), S::UndoSent), (baseline(), S::Refused)];
     let mut execution = left(ExecutionMode::Transactional, half);
-    execution.actions[1].charter_policy_id = Some("p-1".into());
+    crate::fake_charter::kept(&mut execution.actions[1], |prior| {
+        prior.policy_id = Some("p-1".into())
+    });
     let (after, _) = resumed(&fake, execution.clone()).await;
     assert_eq!(states(&after), [S::Undone, S::Undone, S::Refused]);
     assert_eq!(after.status, ExecutionStatus::RolledBack);
@@ -125,7 +133,9 @@ async fn what_somebody_else_has_changed_since_is_not_touched() {
     fake.world().policies.extend([listed("ours", "rolled_back"), listed("theirs", "active")]);
     let half = vec![(scale_up(5), S::UndoSent), (throttle(), S::Applied), (baseline(), S::Refused)];
     let mut execution = left(ExecutionMode::Transactional, half);
-    execution.actions[1].charter_policy_id = Some("ours".into());
+    crate::fake_charter::kept(&mut execution.actions[1], |prior| {
+        prior.policy_id = Some("ours".into())
+    });
     let (after, _) = resumed(&fake, execution).await;
     assert_eq!(states(&after), [S::UndoFailed, S::Undone, S::Refused]);
     assert!(after.has_unknown() && after.is_known(), "nothing more will be found out: a person's");
@@ -199,7 +209,9 @@ async fn s09_a_passing_failure_ends_no_undo() {
         fake.world().policies.push(listed("p-1", "active"));
         let half = vec![(throttle(), S::Applied), (baseline(), S::Refused)];
         let mut execution = left(ExecutionMode::Transactional, half);
-        execution.actions[0].charter_policy_id = Some("p-1".into());
+        crate::fake_charter::kept(&mut execution.actions[0], |prior| {
+            prior.policy_id = Some("p-1".into())
+        });
         fake.script(call, [turn]);
         let put_off = resumed_under(&fake, execution, None).await;
         assert_eq!(states(&put_off), [state, S::Refused], "{why}: {put_off:?}");
@@ -250,7 +262,9 @@ async fn s01_an_id_that_names_another_policy_by_now_is_not_rolled_back() {
     for state in [S::Applied, S::UndoSent] {
         let half = vec![(throttle(), state), (baseline(), S::Refused)];
         let mut execution = left(ExecutionMode::Transactional, half);
-        execution.actions[0].charter_policy_id = Some("p-1".into());
+        crate::fake_charter::kept(&mut execution.actions[0], |prior| {
+            prior.policy_id = Some("p-1".into())
+        });
         let (after, _) = resumed(&fake, execution).await;
         assert_eq!(states(&after), [S::Undone, S::Refused], "ours is gone");
     }
@@ -265,7 +279,9 @@ async fn s09_a_stop_while_an_undo_hangs_ends_no_undo() {
     fake.script(Call::Rollback, [Turn::Hang]);
     let half = vec![(throttle(), S::Applied), (baseline(), S::Refused)];
     let mut execution = left(ExecutionMode::Transactional, half);
-    execution.actions[0].charter_policy_id = Some("p-1".into());
+    crate::fake_charter::kept(&mut execution.actions[0], |prior| {
+        prior.policy_id = Some("p-1".into())
+    });
     let stop = CancellationToken::new();
     let patient = Settings {
         timeout_seconds: Duration::from_secs(30),

@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use mape_k::actuators::charter::Call;
+use mape_k::actuators::charter::Prior;
 use mape_k::domain::execution::{ActionState as S, ExecutionStatus};
-use mape_k::executor::{Call, Idempotency, Settings};
+use mape_k::executor::{Idempotency, Settings};
 
 use serde_json::json;
 
@@ -67,7 +69,7 @@ async fn a28_a_hang_on_apply_that_took_effect_is_found_by_looking() {
         fake.script(Call::Apply, [turn.clone()]);
         let execution = run(&executor(settings(&fake.base)), vec![throttle()]).await;
         assert_eq!(execution.status, ExecutionStatus::Completed, "{turn:?}: {execution:?}");
-        assert_eq!(execution.actions[0].charter_policy_id.as_deref(), Some("p-2"));
+        assert_eq!(Prior::of(&execution.actions[0]).policy_id.as_deref(), Some("p-2"));
         assert_eq!(one_key(&fake, Call::Apply), 1, "{turn:?}: not sent again");
     }
 }

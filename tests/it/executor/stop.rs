@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use mape_k::actuators::charter::Call;
 use mape_k::domain::execution::{ActionState as S, ExecutionStatus};
-use mape_k::executor::{Call, Settings};
+use mape_k::executor::Settings;
 
 use super::*;
 use crate::fake_charter::Turn;

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mape_k::actuators::charter::{Call, CallStatus};
+use mape_k::actuators::charter::{Charter, Prior};
+use mape_k::actuators::charter::{PolicyStatus, Verdict};
 use mape_k::domain::action::Action;
 use mape_k::domain::execution::{ActionState, ExecutionStatus};
 use mape_k::domain::secret::Secret;
-use mape_k::executor::charter::{PolicyStatus, Verdict};
-use mape_k::executor::{Call, CallStatus, Executor, Settings, undo_key};
+use mape_k::executor::{Settings, undo_key};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -33,7 +35,7 @@ async fn a15_each_of_the_nine_actions_parses_prints_executes_and_undoes_where_it
         let first = &execution.actions[0];
         let undone = match action {
             Action::ScaleUp { .. } | Action::ScaleDown { .. } => {
-                assert_eq!(first.prior_replicas, Some(3));
+                assert_eq!(Prior::of(first).replicas, Some(3));
                 fake.replicas() == 3
             }
             Action::RestartService { .. } => {
@@ -122,8 +124,8 @@ async fn a22_an_invalid_policy_is_not_applied_and_the_reason_is_kept() {
 #[tokio::test]
 async fn a23_a24_a25_policies_committee_and_violations_are_read_and_changed() {
     let fake = FakeCharter::start().await;
-    let executor = executor(settings(&fake.base));
-    let client = executor.client();
+    let reader = charter(&settings(&fake.base));
+    let client = reader.client();
     assert!(!client.honours_keys(), "not known yet");
     let id = client.apply(&throttle(), now(), Uuid::new_v4()).await.expect("applied");
     assert!(client.honours_keys(), "its answer carried the key back");
@@ -175,7 +177,7 @@ async fn a29_the_key_is_sent_and_a_wrong_one_is_a_clear_error_without_a_retry_st
     assert!(error.contains("401") && error.contains("execute.charter_api_key"), "{error}");
     assert!(!format!("{execution:?}").contains("wr0ng"), "the key is told to nobody");
     assert_eq!(fake.seen_of(Call::Apply).len(), 1, "401 is final");
-    let view = executor(settings(&fake.base)).observe(now()).await;
+    let view = charter(&settings(&fake.base)).observe(now()).await;
     let error = view.state.expect_err("no key");
     assert!(error.contains("none is configured") && error.contains(&fake.base), "{error}");
 }
@@ -213,8 +215,8 @@ async fn undo_goes_under_a_key_of_its_own_that_follows_from_the_action_s() {
 async fn observing_needs_both_health_and_committee_state() {
     let fake = FakeCharter::start().await;
     let watch = Arc::new(Watch::default());
-    let executor = Executor::new(settings(&fake.base), watch.clone()).expect("an executor");
-    let state = executor.observe(now()).await.state.expect("both answer");
+    let charter = Charter::new(&settings(&fake.base).charter(), watch.clone()).expect("Charter");
+    let state = charter.observe(now()).await.state.expect("both answer");
     assert_eq!((state.replicas, state.healthy_nodes), (3, 3));
     let mut told = watch.0.lock().unwrap().clone();
     told.sort_unstable();
@@ -222,11 +224,11 @@ async fn observing_needs_both_health_and_committee_state() {
     assert_eq!(told, expected, "every call is reported, for the histogram and the heartbeat");
 
     fake.script(Call::Health, vec![Turn::Answer(200, json!({"status": "sick"})); 3]);
-    let error = executor.observe(now()).await.state.expect_err("not healthy");
+    let error = charter.observe(now()).await.state.expect_err("not healthy");
     assert!(error.contains("/health") && error.contains("not ok"), "{error}");
     fake.world().forget_script();
     fake.script(Call::CommitteeState, [Turn::Hang]);
-    let error = executor.observe(now()).await.state.expect_err("hangs");
+    let error = charter.observe(now()).await.state.expect_err("hangs");
     assert!(error.contains(&fake.base) && error.contains("answer"), "{error}");
 }
 
@@ -235,11 +237,12 @@ async fn charter_away_is_an_error_that_names_the_address_and_what_to_do() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let base = format!("http://user:pa55@{}", listener.local_addr().expect("an address"));
     drop(listener);
-    let executor = executor(settings(&base));
-    let error = executor.observe(now()).await.state.expect_err("refused");
+    let charter = charter(&settings(&base));
+    let error = charter.observe(now()).await.state.expect_err("refused");
     assert!(error.contains("did not reach Charter") && error.contains("charter_url"), "{error}");
     assert!(!error.contains("pa55"), "{error}");
     let stop = CancellationToken::new();
-    let execution = run_with(&executor, vec![scale_up(5)], &Ledger::new(), &stop).await;
+    let execution =
+        run_with(&executor(settings(&base)), vec![scale_up(5)], &Ledger::new(), &stop).await;
     assert_eq!(states(&execution), [ActionState::Refused]);
 }

@@ -10,6 +10,7 @@ use mape_k::domain::ledger::{End, Entry, Ledger, Storm};
 use mape_k::domain::outcome::OutcomeType::{
     self, Degradation, Ineffective, Partial, Success, Unknown,
 };
+use mape_k::domain::target::{System, Target};
 use mape_k::domain::time::Time;
 use mape_k::planner::guardrails;
 use mape_k::planner::guards::{judged, relax, storm, trip};
@@ -37,7 +38,7 @@ impl Desk {
                 execution_id,
                 at: self.now,
                 action: ActionKind::ScaleUp,
-                target: mape_k::domain::target::Target::Charter(None),
+                target: Target::Charter(None),
                 cause: Cause::new("x"),
                 end: End::Open,
             });
@@ -47,7 +48,7 @@ impl Desk {
     }
 
     fn is_open(&self) -> bool {
-        self.ledger.breaker.tripped.is_some()
+        self.ledger.tripped(System::Charter).is_some()
     }
 
     fn wait(&mut self, minutes: i64) {
@@ -84,12 +85,12 @@ fn s05_half_open_one_good_action_closes_it_and_a_bad_one_opens_it_again() {
     {
         let mut desk = Desk::new();
         assert!(desk.verdicts(&[Degradation, Degradation]));
-        let tripped = desk.ledger.breaker.tripped.clone().expect("open");
+        let tripped = desk.ledger.tripped(System::Charter).cloned().expect("open");
         desk.wait(31);
         assert!(desk.is_open(), "half-open is not closed");
         assert_eq!(desk.verdicts(&[verdict]), open, "{verdict:?}");
         if open {
-            let again = desk.ledger.breaker.tripped.clone().expect("open");
+            let again = desk.ledger.tripped(System::Charter).cloned().expect("open");
             assert!(again.until > tripped.until && again.at == desk.now, "for its whole time anew");
         } else {
             assert!(!desk.verdicts(&[Degradation]), "what opened it does not count twice");
@@ -111,15 +112,15 @@ fn s05_a_verdict_on_what_was_sent_before_it_opened_neither_closes_nor_prolongs_i
         execution_id: early,
         at: desk.now,
         action: ActionKind::ScaleUp,
-        target: mape_k::domain::target::Target::Charter(None),
+        target: Target::Charter(None),
         cause: Cause::new("x"),
         end: End::Open,
     });
-    trip(&mut desk.ledger, &desk.settings, "a failed undo".to_owned(), desk.now);
-    let until = desk.ledger.breaker.tripped.as_ref().expect("open").until;
+    trip(&mut desk.ledger, System::Charter, &desk.settings, "a failed undo".to_owned(), desk.now);
+    let until = desk.ledger.tripped(System::Charter).expect("open").until;
     for verdict in [Success, Degradation] {
         judged(&mut desk.ledger, &desk.settings, early, verdict, desk.now);
-        assert_eq!(desk.ledger.breaker.tripped.as_ref().map(|t| t.until), Some(until));
+        assert_eq!(desk.ledger.tripped(System::Charter).map(|t| t.until), Some(until));
     }
 }
 
@@ -127,7 +128,7 @@ fn s05_a_verdict_on_what_was_sent_before_it_opened_neither_closes_nor_prolongs_i
 #[test]
 fn s05_half_open_without_a_bad_word_it_closes_by_itself() {
     let mut desk = Desk::new();
-    trip(&mut desk.ledger, &desk.settings, "the journal".to_owned(), desk.now);
+    trip(&mut desk.ledger, System::Charter, &desk.settings, "the journal".to_owned(), desk.now);
     desk.wait(59);
     assert!(desk.is_open());
     desk.wait(1);
@@ -141,7 +142,7 @@ fn a_clock_set_back_neither_locks_nor_frees_anything() {
     let before = desk.now - TimeDelta::days(1);
     desk.ledger.not_after(before);
     assert!(desk.ledger.entries.iter().all(|e| e.at <= before));
-    let tripped = desk.ledger.breaker.tripped.as_ref().expect("still open");
+    let tripped = desk.ledger.tripped(System::Charter).expect("still open");
     assert_eq!((tripped.at, tripped.until), (before, before + TimeDelta::minutes(30)));
 }
 

@@ -8,6 +8,7 @@ use mape_k::domain::incident::Attempt;
 use mape_k::domain::ledger::{Breaker, End, Storm, Tripped};
 use mape_k::domain::outcome::OutcomeType::Success;
 use mape_k::domain::pause::Pause;
+use mape_k::domain::target::System;
 use mape_k::planner::check;
 use mape_k::planner::guardrails::Mode;
 use uuid::Uuid;
@@ -46,10 +47,12 @@ fn s05_the_linter_refuses_what_a_guard_would_have_held() {
                 components: 9,
                 sick: 9,
                 firing: 9,
+                nodes: 0,
+                not_ready: 0,
                 calm_since: None,
                 throttled_at: None,
             };
-            w.ledger.storm = Some(storm);
+            w.ledger.storms.insert(System::Charter, storm);
         },
         "in a storm only one throttle goes out",
     );
@@ -57,7 +60,7 @@ fn s05_the_linter_refuses_what_a_guard_would_have_held() {
         &|w| {
             let (at, until) = (w.now, w.now + TimeDelta::seconds(9));
             let tripped = Some(Tripped { at, until, why: "x".to_owned() });
-            w.ledger.breaker = Breaker { counts_from: Some(at), tripped };
+            w.ledger.breakers.insert(System::Charter, Breaker { counts_from: Some(at), tripped });
         },
         "the breaker is open",
     );

@@ -10,7 +10,7 @@ use mape_k::domain::leader::Lead;
 use mape_k::domain::ledger::{Breaker, End, Entry, Storm, Tripped};
 use mape_k::domain::outcome::OutcomeType::{Degradation, Ineffective, Partial, Success, Unknown};
 use mape_k::domain::pause::Pause;
-use mape_k::domain::target::Target;
+use mape_k::domain::target::{System, Target};
 use mape_k::domain::{CHARTER, Cause};
 use mape_k::planner::guardrails::Mode;
 use mape_k::planner::{Concern, Strategy};
@@ -126,19 +126,23 @@ fn s06_in_a_storm_only_throttling_is_let_pass_and_only_once() {
     let mut world = World::with(OVERLOAD, "ingest");
     world.strategy(OVERLOAD, vec![Strategy::new(ActionKind::RestartService)]);
     world.add(CASCADE, CHARTER, 0.85);
-    world.ledger.storm = Some(Storm {
+    let storm = Storm {
         since: world.now - TimeDelta::seconds(30),
         components: 10,
         sick: 6,
         firing: 6,
+        nodes: 0,
+        not_ready: 0,
         calm_since: None,
         throttled_at: None,
-    });
+    };
+    world.ledger.storms.insert(System::Charter, storm);
     let plan = world.plan();
     assert_eq!(action(&plan), Some(ActionKind::ThrottleRequests));
     let restart = report(&plan, ActionKind::RestartService);
     assert!(matches!(restart.verdict, Verdict::Held { reason: Hold::Storm, .. }));
-    world.ledger.storm.as_mut().expect("it rages").throttled_at = Some(world.now);
+    let now = world.now;
+    world.ledger.storms.get_mut(&System::Charter).expect("it rages").throttled_at = Some(now);
     let reading = held(&world, ActionKind::ThrottleRequests, Guard::Storm, Hold::Storm);
     numbers(&reading, 0.6, 0.55);
 }
@@ -151,7 +155,10 @@ fn s05_an_open_breaker_holds_everything_and_half_open_lets_one_reversible_action
     let until = at + TimeDelta::seconds(1800);
     let tripped =
         Tripped { at, until, why: "2 of the last 10 verdicts were degradation".to_owned() };
-    world.ledger.breaker = Breaker { counts_from: Some(at), tripped: Some(tripped) };
+    world
+        .ledger
+        .breakers
+        .insert(System::Charter, Breaker { counts_from: Some(at), tripped: Some(tripped) });
     let reading = held(&world, ActionKind::RestartService, Guard::Breaker, Hold::BreakerOpen);
     numbers(&reading, 600.0, 1800.0);
     assert!(reading.detail.contains("20 min more") && reading.detail.contains("degradation"));
@@ -281,10 +288,10 @@ fn s05_at_most_a_tenth_of_the_fleet_and_never_two_of_a_redundancy_group() {
     world.clear();
     world.add("other", "b", 0.75);
     assert!(world.plan().chosen.is_some(), "one of 100 is in hand");
-    world.fleet.components = 19;
+    world.fleets.get_mut(&System::Charter).expect("there").components = 19;
     let reading = held(&world, restart, Guard::Conflict, Hold::FleetLimit);
     numbers(&reading, 1.0, 1.0);
-    world.fleet.components = 100;
+    world.fleets.get_mut(&System::Charter).expect("there").components = 100;
     let group: BTreeSet<String> = ["a", "b"].map(str::to_owned).into();
     world.settings.guardrails.fleet.redundancy_groups = vec![group];
     let reading = held(&world, restart, Guard::Conflict, Hold::FleetLimit);
@@ -378,7 +385,7 @@ fn s05_half_open_the_reversible_rival_is_let_past() {
     assert_eq!(action(&world.plan()), Some(ActionKind::RestartService));
     let at = world.now - TimeDelta::seconds(1800);
     let tripped = Some(Tripped { at, until: world.now, why: "x".to_owned() });
-    world.ledger.breaker = Breaker { counts_from: Some(at), tripped };
+    world.ledger.breakers.insert(System::Charter, Breaker { counts_from: Some(at), tripped });
     assert_eq!(action(&world.plan()), Some(ActionKind::RebalanceLoad));
 }
 

@@ -20,7 +20,7 @@ use mape_k::domain::pause::Pause;
 use mape_k::domain::policy::{Approval, Policy};
 use mape_k::domain::reading::{RuleStatus, Source};
 use mape_k::domain::rule::{Comparison, Severity};
-use mape_k::domain::target::Target;
+use mape_k::domain::target::{System, Target};
 use mape_k::domain::time::Time;
 use mape_k::domain::violation::Violation;
 use mape_k::planner::{self, Plan, PlanInput, Resize, Settings, Strategy, Surplus};
@@ -36,7 +36,7 @@ pub struct World {
     pub pause: Option<Pause>,
     pub lead: Lead,
     pub ledger: Ledger,
-    pub fleet: Fleet,
+    pub fleets: BTreeMap<System, Fleet>,
     pub rules: Vec<RuleStatus>,
     pub now: Time,
     pub settings: Settings,
@@ -70,7 +70,7 @@ impl World {
             lead: Lead::default(),
             ledger: Ledger::default(),
             // Large enough that its share never matters where a test is about something else.
-            fleet: Fleet { components: 100, ..Fleet::default() },
+            fleets: System::ALL.map(|s| (s, Fleet { components: 100, ..Fleet::default() })).into(),
             rules: Vec::new(),
             now: start(),
             settings: Settings { auto_approve: true, ..Settings::default() },
@@ -164,7 +164,7 @@ impl World {
             pause: self.pause.as_ref(),
             lead: &self.lead,
             ledger: &self.ledger,
-            fleet: &self.fleet,
+            fleets: &self.fleets,
             rules: &self.rules,
             root_causes: &self.roots,
             violations: &violations,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use mape_k::actuators::charter::{Call, CallObserver, CallStatus, Client};
 use mape_k::clock::Clock;
 use mape_k::config::Config;
 use mape_k::domain::decision::Sev;
 use mape_k::domain::message::{Form, Message};
-use mape_k::executor::charter::{Call, CallObserver, CallStatus, Client};
 use mape_k::metrics::Metrics;
 use mape_k::monitor::github::Github;
 use mape_k::notify::{Notifiers, Setup};
@@ -69,8 +69,8 @@ async fn commits(config: &Config) -> Result<(), String> {
 }
 
 async fn charter(config: &Config) -> Result<(), String> {
-    let client =
-        Client::new(&config.execute, Arc::new(Quiet)).map_err(|error| error.to_string())?;
+    let client = Client::new(&config.execute.charter(), Arc::new(Quiet))
+        .map_err(|error| error.to_string())?;
     client.policies().await.map(|_| ()).map_err(|error| error.to_string())
 }
 
@@ -173,7 +173,7 @@ async fn w06_a_token_for_the_way_to_charter_is_sent_with_every_call() {
     let url = format!("http://{}", gate.address);
     let config =
         parsed(&format!("execute: {{charter_url: \"{url}\", http: {{bearer_token: of-the-way}}}}"));
-    let client = Client::new(&config.execute, Arc::new(Quiet)).expect("a client");
+    let client = Client::new(&config.execute.charter(), Arc::new(Quiet)).expect("a client");
     let _ = client.health().await;
     charter(&config).await.expect("let in");
     let sent: Vec<Asked> = gate.asked();

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mape_k::executor::Call;
+use mape_k::actuators::charter::Call;
 use reqwest::StatusCode;
 use serde_json::json;
 

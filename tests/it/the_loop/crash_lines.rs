@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use mape_k::actuators::charter::Call;
 use mape_k::clock::Clock;
 use mape_k::control_loop::once;
 use mape_k::daemon::assemble;
@@ -11,7 +12,6 @@ use mape_k::domain::cycle::Trigger;
 use mape_k::domain::execution::{ActionState, Execution, ExecutionStatus};
 use mape_k::domain::outcome::Judging;
 use mape_k::domain::policy::{Approval, Policy};
-use mape_k::executor::Call;
 use mape_k::knowledge::{Decision, Knowledge};
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};

@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::Utc;
 use futures::{StreamExt, stream};
+use mape_k::actuators::charter::Call;
 use mape_k::clock::Clock;
 use mape_k::control_loop::once;
 use mape_k::daemon::{Parts, assemble};
@@ -22,11 +23,11 @@ use mape_k::domain::execution::{ActionRecord, Execution, ExecutionMode, Executio
 use mape_k::domain::ledger::{End, Entry, Ledger};
 use mape_k::domain::outcome::Judging;
 use mape_k::domain::policy::Policy;
-use mape_k::domain::target::Target;
+use mape_k::domain::target::{System, Target};
 use mape_k::domain::temporary::Temporary;
 use mape_k::domain::time::after;
 use mape_k::domain::violation::Violation;
-use mape_k::executor::{Call, Executor, Journal, JournalError, undo_key};
+use mape_k::executor::{Journal, JournalError, undo_key};
 use mape_k::knowledge::{Fact, Knowledge};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -174,8 +175,8 @@ async fn run(
         Crash::AfterCall(k) => _ = world.charter.world().nth.insert(k, Turn::DoThenHang),
         Crash::Never | Crash::BeforeWrite(_) | Crash::AfterWrite(_) => {}
     }
-    let executor = Executor::new(world.config.execute.clone(), Arc::new(Watch::default()));
-    let executor = executor.expect("an executor");
+    let execute = world.config.execute.clone();
+    let executor = crate::executor::over_charter(execute, Arc::new(Watch::default()));
     let journal =
         Dying { knowledge: &knowledge, crash, writes: AtomicUsize::new(0), died: Notify::new() };
     let stop = CancellationToken::new();
@@ -275,7 +276,7 @@ async fn ends_well(world: &World, setting: Setting, crash: Crash) {
     let own: Vec<End> = ledger.entries.iter().map(|e| e.end).collect();
     assert_eq!(own, [end; 3], "what the guards count: {what}");
     let not_undone = execution.actions.iter().any(|a| a.state == S::UndoFailed);
-    assert_eq!(ledger.breaker.tripped.is_some(), not_undone, "the breaker: {what}");
+    assert_eq!(ledger.tripped(System::Charter).is_some(), not_undone, "the breaker: {what}");
     let judgings = parts.knowledge.all::<Judging>(None).await.expect("the store");
     assert_eq!(!judgings.is_empty(), there.contains(&true), "judged what is in effect: {what}");
     let followed = parts.knowledge.all::<Temporary>(None).await.expect("the store");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use mape_k::actuators::charter::Call;
 use mape_k::domain::cycle::{Ineligibility, Verdict};
-use mape_k::executor::Call;
 use reqwest::StatusCode;
 use serde_json::json;
 

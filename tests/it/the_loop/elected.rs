@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use mape_k::actuators::charter::Call;
 use mape_k::clock::Clock;
 use mape_k::control_loop::{self, LoopHandle, Terms};
 use mape_k::daemon::Parts;
 use mape_k::domain::time::Time;
 use mape_k::domain::view::LoopView;
-use mape_k::executor::Call;
 use mape_k::knowledge::Term;
 use mape_k::knowledge::memory::MemoryStore;
 use mape_k::knowledge::store::{Collection, Store, When, Write};

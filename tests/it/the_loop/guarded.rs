@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use mape_k::actuators::charter::Call;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::guard::Guard;
 use mape_k::domain::ledger::Ledger;
-use mape_k::executor::Call;
+use mape_k::domain::target::System;
 use mape_k::planner::Strategy;
 use mape_k::planner::guardrails::Mode as Guarded;
 use serde_json::{Value, json};
@@ -203,7 +204,7 @@ async fn s05_the_breaker_opens_by_harm_and_closes_by_one_good_action() {
     world.latency(0.2);
     world.until("closed", async || !world.is_open("breaker").await).await;
     let ledger: Option<Ledger> = world.knowledge().fact("ledger").await.expect("the store");
-    assert_eq!(ledger.expect("kept").breaker.tripped, None);
+    assert_eq!(ledger.expect("kept").tripped(System::Charter), None);
     world.stop().await;
 }
 

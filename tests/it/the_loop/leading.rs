@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mape_k::actuators::charter::Call;
 use mape_k::clock::Clock;
 use mape_k::control_loop::once;
 use mape_k::daemon::{self, Parts, assemble_in};
 use mape_k::domain::cycle::{CycleReport, Trigger};
-use mape_k::executor::Call;
 use mape_k::knowledge::memory::MemoryStore;
 use mape_k::knowledge::store::Store;
 use mape_k::knowledge::{Knowledge, Settings, Term};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mape_k::executor::Call;
+use mape_k::actuators::charter::Call;
 use mape_k::knowledge::Fact;
 use reqwest::StatusCode;
 use serde_json::{Value, json};

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use mape_k::actuators::charter::Call;
 use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::execution::ActionState as S;
 use mape_k::domain::execution::{Execution, ExecutionMode, ExecutionStatus};
 use mape_k::domain::pause::Pause;
-use mape_k::executor::Call;
 use mape_k::knowledge::{Fact, Knowledge};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -136,7 +136,7 @@ async fn half_done(world: &World) -> Uuid {
     let mut half = Execution::intended(&policy, Uuid::new_v4(), &keys(2), mode, Utc::now());
     half.status = ExecutionStatus::InProgress;
     let record = &mut half.actions[0];
-    record.prior_replicas = Some(3);
+    crate::fake_charter::kept(record, |prior| prior.replicas = Some(3));
     for state in [S::Validated, S::Sent, S::Applied] {
         record.advance(state).expect("a legal move");
     }

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use mape_k::actuators::charter::Call;
 use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::outcome::{Judging, Outcome};
 use mape_k::domain::pause::Pause;
 use mape_k::domain::temporary::Temporary;
 use mape_k::domain::time::Time;
-use mape_k::executor::{Call, undo_key};
+use mape_k::executor::undo_key;
 use mape_k::knowledge::{Fact, Knowledge};
 use mape_k::planner::guardrails::Mode;
 use serde_json::{Value, json};

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use mape_k::actuators::charter::Call;
 use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::aftermath::Aftermath;
 use mape_k::domain::pause::Pause;
-use mape_k::executor::Call;
 use mape_k::knowledge::Fact;
 use mape_k::planner::guardrails::Mode;
 use serde_json::{Value, json};

@@ -6,6 +6,7 @@ use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::ledger::{Breaker, Ledger, Tripped};
 use mape_k::domain::outcome::Outcome;
+use mape_k::domain::target::System;
 use mape_k::domain::violation::TrackedViolation;
 use mape_k::knowledge::Fact;
 use mape_k::knowledge::learning::statistics;
@@ -128,13 +129,17 @@ async fn s07_a_success_that_closed_the_breaker_opens_it_when_it_is_taken_back() 
     let now = world.now();
     let tripped = Some(Tripped { at: now, until: now, why: "it did harm".to_owned() });
     let breaker = Breaker { counts_from: Some(now), tripped };
-    let value = serde_json::to_value(Ledger { breaker, ..Ledger::default() }).expect("JSON");
+    let value = serde_json::to_value(Ledger {
+        breakers: [(System::Charter, breaker)].into(),
+        ..Ledger::default()
+    })
+    .expect("JSON");
     let mut batch = world.knowledge().batch();
     batch.put(&Fact { name: "ledger".to_owned(), value, at: now });
     world.knowledge().commit(batch).await.expect("a commit");
     let breaker = async |world: &World| {
         let ledger = world.knowledge().fact::<Ledger>("ledger").await.expect("the store");
-        ledger.expect("a ledger").breaker.tripped
+        ledger.expect("a ledger").tripped(System::Charter).cloned()
     };
     healed(&world).await;
     assert_eq!(breaker(&world).await, None, "it helped");

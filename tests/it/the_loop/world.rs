@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mape_k::actuators::charter::Call;
 use mape_k::clock::Clock;
 use mape_k::config::Config;
 use mape_k::control_loop::Mode;
@@ -10,7 +11,6 @@ use mape_k::domain::cycle::CycleReport;
 use mape_k::domain::rule::{Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity};
 use mape_k::domain::time::Time;
 use mape_k::domain::{Cause, Labels};
-use mape_k::executor::Call;
 use mape_k::knowledge::{Database, Knowledge};
 use reqwest::StatusCode;
 use serde_json::{Value, json};

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use mape_k::domain::action::{Action, ActionKind};
 use mape_k::domain::escalation::EscalationReason;
 use mape_k::domain::execution::{ActionState, Execution};
+use mape_k::domain::target::{System, Target};
 use mape_k::domain::time::{Time, since};
 
 use super::Watch;
@@ -31,18 +32,16 @@ struct Sent {
     /// By the daemon's clock.
     wall: Time,
     kind: ActionKind,
-    target: String,
+    target: Target,
 }
 
-/// Two services do not share a ground; everything else does.
+/// One contains the other: Charter its services; hooks of one component change the same.
 fn collide(a: &Action, b: &Action) -> bool {
-    let service = |action: &Action| match action {
-        Action::RestartService { service: Some(service), .. } => Some(service.clone()),
-        _ => None,
-    };
-    match (service(a), service(b)) {
-        (Some(a), Some(b)) => a == b,
-        _ => true,
+    match (a.target(), b.target()) {
+        (Target::Charter(Some(a)), Target::Charter(Some(b))) => a == b,
+        (Target::Charter(_), Target::Charter(_)) => true,
+        (Target::Hook { component: a, .. }, Target::Hook { component: b, .. }) => a == b,
+        (a, b) => a.system() == b.system() && a.overlaps(&b),
     }
 }
 
@@ -68,8 +67,8 @@ impl Watch {
 impl Outside {
     /// A new execution is in the store.
     ///
-    /// Invariant 6: no other execution on an overlapping ground is begun, unknown or waiting for its verdict.
-    /// Invariant 8: while the stored ledger says storm, only throttling is begun.
+    /// Invariant 6: no other execution on an overlapping target is begun, unknown or waiting for its verdict.
+    /// Invariant 8: while the stored ledger says storm of its system, only throttling is begun.
     pub(super) fn intended(&mut self, now: f64, execution: &Execution) {
         self.watch.bounds.last_intent = now;
         self.watch.tested(6);
@@ -86,7 +85,7 @@ impl Outside {
                 self.watch.broke(6, now, what);
             }
             let kind = record.action.kind();
-            if let Some(storm) = self.watch.ledger.storm.clone() {
+            if let Some(storm) = self.watch.ledger.storm(target.system()).cloned() {
                 self.watch.tested(8);
                 if kind != ActionKind::ThrottleRequests {
                     let what =
@@ -94,29 +93,32 @@ impl Outside {
                     self.watch.broke(8, now, what);
                 }
             }
-            let target = target.component().to_owned();
             let sent = Sent { wall, kind, target };
             self.watch.bounds.intents.insert(record.key.to_string(), sent);
         }
         self.well_informed(now, execution);
     }
 
-    /// Invariant 8: a storm is one page.
+    /// Invariant 8: a storm is one page; each system has its own.
     pub(super) fn one_page(&mut self, now: f64) {
-        let pages = self.watch.open().filter(|e| e.reason == EscalationReason::Storm).count();
+        let pages = self.watch.open().filter(|e| e.reason == EscalationReason::Storm);
+        let mut subjects: Vec<String> = pages.map(|e| e.subject.clone()).collect();
+        let pages = subjects.len();
+        subjects.sort();
+        subjects.dedup();
         if pages > 0 {
             self.watch.tested(8);
         }
-        if pages > 1 {
-            self.watch.broke(8, now, format!("{pages} pages of one storm"));
+        if pages > subjects.len() {
+            self.watch.broke(8, now, format!("{pages} pages of {} storms", subjects.len()));
         }
     }
 
     /// The first try of an action has left the daemon.
     ///
-    /// Invariant 5: with it no hour holds more than 6 actions, none more than 3 on one target, two overrides lie 30
-    /// minutes apart and no day holds more than 2, by the daemon's clock and across its processes. What lies ahead of a
-    /// clock that was set back counts as now.
+    /// Invariant 5: with it no hour holds more than 6 actions on one system (12 on Kubernetes), none more than 3 on one
+    /// target (2), two overrides lie 30 minutes apart and no day holds more than 2, by the daemon's clock and across its
+    /// processes. What lies ahead of a clock that was set back counts as now.
     /// Invariant 8: a storm is throttled in once.
     /// Invariant 9: an action does not follow its opposite within 600 s.
     pub(super) fn first_sent(&mut self, now: f64, key: &str) {
@@ -125,16 +127,23 @@ impl Outside {
         let bounds = &mut self.watch.bounds;
         bounds.sent.push(own.clone());
         let ago = |sent: &Sent| since(own.wall, sent.wall).as_secs();
-        let hour: Vec<&Sent> = bounds.sent.iter().filter(|s| ago(s) < 3600).collect();
+        let system = own.target.system();
+        let beside = |s: &&Sent| s.target.system() == system;
+        let hour: Vec<&Sent> =
+            bounds.sent.iter().filter(beside).filter(|s| ago(s) < 3600).collect();
         let there = hour.iter().filter(|s| s.target == own.target).count();
+        let (most, most_there) = match system {
+            System::Charter | System::Hook => (6, 3),
+            System::Kubernetes => (12, 2),
+        };
         let mut broken = Vec::new();
-        if hour.len() > 6 {
-            broken.push((5, format!("{} actions in an hour", hour.len())));
+        if hour.len() > most {
+            broken.push((5, format!("{} actions on {system} in an hour", hour.len())));
         }
-        if there > 3 {
+        if there > most_there {
             broken.push((5, format!("{there} actions on {} in an hour", own.target)));
         }
-        let earlier = || bounds.sent.iter().rev().skip(1);
+        let earlier = || bounds.sent.iter().rev().skip(1).filter(beside);
         if own.kind.is_override() {
             let day = || earlier().filter(|s| s.kind.is_override() && ago(s) < 24 * 3600);
             if day().count() >= 2 || day().any(|s| ago(s) < 1800) {
@@ -148,7 +157,9 @@ impl Outside {
                 broken.push((9, format!("{} within 600 s of {other}", own.kind)));
             }
         }
-        if own.kind == ActionKind::ThrottleRequests && self.watch.ledger.storm.is_some() {
+        if own.kind == ActionKind::ThrottleRequests
+            && self.watch.ledger.storm(System::Charter).is_some()
+        {
             if self.watch.bounds.throttled {
                 broken.push((8, "it was throttled in this storm before".to_owned()));
             }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mape_k::actuators::charter::Prior;
 use mape_k::charter_sandbox::service::{Request, Response};
 use mape_k::domain::action::{Action, ActionKind};
 use mape_k::domain::execution::{ActionRecord, ActionState, Execution};
@@ -292,7 +293,7 @@ fn asks_for(call: &Request, record: &ActionRecord, is_undo: bool) -> Result<(), 
     let wrong = |wanted: String| Err(format!("it asks for {body}, the journal for {wanted}"));
     match &record.action {
         Action::ScaleUp { replicas } | Action::ScaleDown { replicas } => {
-            let wanted = if is_undo { record.prior_replicas } else { Some(*replicas) };
+            let wanted = if is_undo { Prior::of(record).replicas } else { Some(*replicas) };
             if call.path.ends_with("/scale") && body["replicas"] == json!(wanted) {
                 return Ok(());
             }
@@ -305,7 +306,7 @@ fn asks_for(call: &Request, record: &ActionRecord, is_undo: bool) -> Result<(), 
             wrong(format!("a restart of {service:?}"))
         }
         _ if is_undo => {
-            let id = record.charter_policy_id.clone().unwrap_or_default();
+            let id = Prior::of(record).policy_id.clone().unwrap_or_default();
             if call.path.ends_with(&format!("/{id}/rollback")) {
                 return Ok(());
             }

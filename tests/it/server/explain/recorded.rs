@@ -205,6 +205,7 @@ pub fn policy(approval: Approval) -> Policy {
         approval,
         priority: Priority::High,
         evidence: vec![LATENCY.to_owned()],
+        labels: Default::default(),
         created_at: noon(),
         updated_at: noon(),
         decided_at: None,
@@ -219,7 +220,7 @@ pub fn execution() -> Execution {
     let mut record = ActionRecord::new(Action::ScaleUp { replicas: 6 }, KEY);
     record.state = ActionState::Judging;
     record.tries = 2;
-    record.prior_replicas = Some(4);
+    crate::fake_charter::kept(&mut record, |prior| prior.replicas = Some(4));
     record.started_at = Some(noon());
     record.ended_at = Some(noon() + TimeDelta::milliseconds(350));
     Execution {

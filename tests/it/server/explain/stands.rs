@@ -8,7 +8,8 @@ use mape_k::domain::cycle::basis::{Basis, StillOpen};
 use mape_k::domain::escalation::EscalationReason;
 use mape_k::domain::execution::{ActionState, Execution};
 use mape_k::domain::ledger::{Breaker, Ledger, Tripped};
-use mape_k::domain::standing::{Mode, Standing};
+use mape_k::domain::standing::{Mode, Standing, SystemStanding};
+use mape_k::domain::target::System;
 use mape_k::domain::temporary::{InForce, Temporary};
 use mape_k::domain::time::Time;
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ fn throttle() -> Action {
 fn throttled(state: ActionState) -> Execution {
     let mut execution = execution();
     let record = &mut execution.actions[0];
-    (record.action, record.state, record.prior_replicas) = (throttle(), state, None);
+    (record.action, record.state, record.prior) = (throttle(), state, None);
     record.expires_at = Some(ends());
     execution
 }
@@ -40,7 +41,8 @@ fn followed() -> Temporary {
 
 fn standing(ledger: &Ledger) -> Standing {
     let hour = std::time::Duration::from_secs(3600);
-    Standing::of(ledger, Mode::Act, true, (6, hour), noon())
+    let charter = SystemStanding::of(ledger, System::Charter, (6, hour), noon());
+    Standing::new(Mode::Act, true, vec![charter])
 }
 
 #[tokio::test]
@@ -126,7 +128,7 @@ async fn s09_status_and_state_say_what_is_in_force_and_how_the_loop_stands() {
         why: "2 of the last 10 verdicts were degradation".to_owned(),
     };
     let ledger = Ledger {
-        breaker: Breaker { counts_from: None, tripped: Some(tripped) },
+        breakers: [(System::Charter, Breaker { counts_from: None, tripped: Some(tripped) })].into(),
         ..Ledger::default()
     };
     let mut view = healthy_view(later());

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable};
 
-use super::charter;
-
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -19,18 +17,19 @@ fn builder(tries: u32, seed: u64) -> ExponentialBuilder {
 }
 
 /// One pause before each further try; none left when the tries are used up.
-pub(super) fn pauses(tries: u32, seed: u64) -> ExponentialBackoff {
+pub(crate) fn pauses(tries: u32, seed: u64) -> ExponentialBackoff {
     builder(tries, seed).build()
 }
 
 /// Repeats a call that changes nothing until it answers, is refused, or the tries are used up.
-pub(super) async fn read<T, F>(
+pub(super) async fn read<T, E, F>(
     tries: u32,
     seed: u64,
+    is_final: impl Fn(&E) -> bool,
     call: impl FnMut() -> F,
-) -> Result<T, charter::Error>
+) -> Result<T, E>
 where
-    F: Future<Output = Result<T, charter::Error>>,
+    F: Future<Output = Result<T, E>>,
 {
-    call.retry(builder(tries, seed)).when(|error| !error.is_final()).await
+    call.retry(builder(tries, seed)).when(|error| !is_final(error)).await
 }

@@ -1,12 +1,7 @@
 //! The client of Charter's control API: every call of the contract, typed, tried once.
 //!
 //! It says of each failure whether the call may have taken effect ([`Error`]); when a call is sent again is decided
-//! above, in [`crate::executor`]. The shapes of answers are private to `decode`, those of requests to this file.
-
-mod call;
-pub mod decode;
-mod error;
-mod transport;
+//! above, by the executor. The shapes of answers are private to `decode`, those of requests to this file.
 
 use std::sync::Arc;
 
@@ -15,15 +10,29 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-pub use call::{Call, CallObserver, CallStatus};
-pub use error::{Error, SetupError};
-
+use super::call::{Call, CallObserver};
+use super::decode;
+use super::error::{Error, SetupError};
 use super::settings::Settings;
+use super::transport::{Answer, Transport};
 use crate::domain::action::Action;
 use crate::domain::charter::CommitteeState;
 use crate::domain::time::Time;
 use crate::wire::Wire;
-use transport::{Answer, Transport};
+
+/// What marks a change as one of ours, the same for every try.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    pub key: Uuid,
+    /// `None` where nobody else can lead.
+    pub epoch: Option<u64>,
+}
+
+impl From<Uuid> for Stamp {
+    fn from(key: Uuid) -> Self {
+        Self { key, epoch: None }
+    }
+}
 
 pub struct Client {
     transport: Transport,
@@ -88,12 +97,7 @@ impl Client {
     }
 
     fn with(transport: Transport, settings: &Settings) -> Self {
-        Self { transport, restart_timeout: settings.timeout_seconds.as_secs().max(1) }
-    }
-
-    /// From now on every change carries this epoch.
-    pub fn speak_with(&mut self, epoch: Option<u64>) {
-        self.transport.epoch = epoch;
+        Self { transport, restart_timeout: settings.timeout.as_secs().max(1) }
     }
 
     /// Is this Charter known to give the first answer again to a repeated key?
@@ -148,7 +152,12 @@ impl Client {
     }
 
     /// Applies a policy and answers Charter's id of it.
-    pub async fn apply(&self, action: &Action, at: Time, key: Uuid) -> Result<String, Error> {
+    pub async fn apply(
+        &self,
+        action: &Action,
+        at: Time,
+        stamp: impl Into<Stamp>,
+    ) -> Result<String, Error> {
         #[derive(Serialize)]
         struct Body<'a> {
             policy: &'a Action,
@@ -159,23 +168,23 @@ impl Client {
         let path = ["api", "v1", "policies", "apply"];
         let request = self.transport.request(Method::POST, &path).json(&body);
         let applied = |answer: &Answer| answer.read(decode::applied);
-        self.transport.exchange(Call::Apply, request, Some(key), applied).await
+        self.transport.exchange(Call::Apply, request, Some(stamp.into()), applied).await
     }
 
-    pub async fn rollback(&self, policy_id: &str, key: Uuid) -> Result<(), Error> {
+    pub async fn rollback(&self, policy_id: &str, stamp: impl Into<Stamp>) -> Result<(), Error> {
         let path = ["api", "v1", "policies", policy_id, "rollback"];
         let request = self.transport.request(Method::POST, &path);
-        self.transport.exchange(Call::Rollback, request, Some(key), acknowledged).await
+        self.transport.exchange(Call::Rollback, request, Some(stamp.into()), acknowledged).await
     }
 
-    pub async fn scale(&self, replicas: u32, key: Uuid) -> Result<(), Error> {
+    pub async fn scale(&self, replicas: u32, stamp: impl Into<Stamp>) -> Result<(), Error> {
         #[derive(Serialize)]
         struct Body {
             replicas: u32,
         }
         let path = ["api", "v1", "committee", "scale"];
         let request = self.transport.request(Method::POST, &path).json(&Body { replicas });
-        self.transport.exchange(Call::Scale, request, Some(key), acknowledged).await
+        self.transport.exchange(Call::Scale, request, Some(stamp.into()), acknowledged).await
     }
 
     /// Restarts one service; without one, the whole committee.
@@ -183,7 +192,7 @@ impl Client {
         &self,
         service: Option<&str>,
         graceful: bool,
-        key: Uuid,
+        stamp: impl Into<Stamp>,
     ) -> Result<(), Error> {
         #[derive(Serialize)]
         struct Body<'a> {
@@ -195,7 +204,7 @@ impl Client {
         let body = Body { graceful, timeout: self.restart_timeout, service };
         let path = ["api", "v1", "committee", "restart"];
         let request = self.transport.request(Method::POST, &path).json(&body);
-        self.transport.exchange(Call::Restart, request, Some(key), acknowledged).await
+        self.transport.exchange(Call::Restart, request, Some(stamp.into()), acknowledged).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! One HTTP exchange with Charter: headers, bounds, and the sorting of every failure into [`Error`].
 //!
-//! Leaves out what the calls mean ([`super`]) and when one is sent again ([`crate::executor`]): nothing here retries.
+//! Leaves out what the calls mean ([`super`]) and when one is sent again (the executor): nothing here retries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,10 +11,11 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::Stamp;
 use super::call::{Call, CallObserver, CallStatus, Stopwatch};
 use super::error::{Error, SetupError};
+use super::settings::{Idempotency, Settings};
 use crate::domain::address;
-use crate::executor::settings::{Idempotency, Settings};
 use crate::wire::{self, Access, Connections, Endpoint, Http, Wire};
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -37,8 +38,6 @@ pub(super) struct Transport {
     idempotency: Idempotency,
     /// Did Charter's last accepted keyed answer carry the key back? Written by [`Transport::exchange`] only.
     carried_back: AtomicBool,
-    /// Sent with every change; `None` where nobody else can lead.
-    pub(super) epoch: Option<u64>,
     observer: Arc<dyn CallObserver>,
 }
 
@@ -75,11 +74,11 @@ impl Transport {
         observer: Arc<dyn CallObserver>,
     ) -> Result<Self, SetupError> {
         let connections = Connections {
-            connect_within: settings.timeout_seconds.min(Connections::default().connect_within),
+            connect_within: settings.timeout.min(Connections::default().connect_within),
             // A few calls a cycle can afford fresh ones.
             are_kept: false,
         };
-        let http = Http::reaching(&settings.charter_url, settings.http.as_deref(), connections)?;
+        let http = Http::reaching(&settings.url, settings.http.as_deref(), connections)?;
         Self::over(Arc::new(http), settings, observer)
     }
 
@@ -88,25 +87,24 @@ impl Transport {
         settings: &Settings,
         observer: Arc<dyn CallObserver>,
     ) -> Result<Self, SetupError> {
-        if settings.charter_url.cannot_be_a_base() {
-            return Err(SetupError::Address(address::redacted(&settings.charter_url)));
+        if settings.url.cannot_be_a_base() {
+            return Err(SetupError::Address(address::redacted(&settings.url)));
         }
         let access = Access {
             section: "execute",
             http: settings.http.as_deref(),
-            token: settings.charter_api_key.as_ref(),
+            token: settings.api_key.as_ref(),
         };
-        let endpoint = Endpoint::new(wire, settings.charter_url.clone(), access);
+        let endpoint = Endpoint::new(wire, settings.url.clone(), access);
         if !endpoint.has_sendable_token() {
             return Err(SetupError::Key);
         }
         Ok(Self {
-            timeout: settings.timeout_seconds,
+            timeout: settings.timeout,
             has_key: endpoint.has_authorization(),
             endpoint,
-            idempotency: settings.idempotent_charter,
+            idempotency: settings.idempotency,
             carried_back: AtomicBool::new(false),
-            epoch: None,
             observer,
         })
     }
@@ -139,11 +137,11 @@ impl Transport {
         &self,
         call: Call,
         request: RequestBuilder,
-        key: Option<Uuid>,
+        stamp: Option<Stamp>,
         parse: impl FnOnce(&Answer) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let stopwatch = Stopwatch::start(&*self.observer, call);
-        let result = match self.send(call, request, key).await {
+        let result = match self.send(call, request, stamp).await {
             Ok(answer) => parse(&answer),
             Err(error) => Err(error),
         };
@@ -156,12 +154,12 @@ impl Transport {
         &self,
         call: Call,
         request: RequestBuilder,
-        key: Option<Uuid>,
+        stamp: Option<Stamp>,
     ) -> Result<Answer, Error> {
-        let request = match key {
-            Some(key) => {
-                let request = request.header(IDEMPOTENCY_KEY, key.to_string());
-                match self.epoch {
+        let request = match stamp {
+            Some(stamp) => {
+                let request = request.header(IDEMPOTENCY_KEY, stamp.key.to_string());
+                match stamp.epoch {
                     Some(epoch) => request.header(FENCE_EPOCH, epoch),
                     None => request,
                 }
@@ -176,7 +174,7 @@ impl Transport {
         let sent = self.endpoint.send(request).await;
         let response = sent.map_err(|failure| Self::failure(call, url.clone(), failure))?;
         let status = response.status();
-        let carried = key.is_some_and(|key| carries(response.headers(), key));
+        let carried = stamp.is_some_and(|stamp| carries(response.headers(), stamp.key));
         let location = response
             .headers()
             .get(LOCATION)
@@ -191,7 +189,7 @@ impl Transport {
             let body =
                 self.endpoint.hide(String::from_utf8_lossy(&body.unwrap_or_default()).into_owned());
             let body = body.into_bytes();
-            return Err(self.rejection(call, url, status, location, &body));
+            return Err(self.rejection(call, url, status, location, &body, stamp));
         }
         let body = body.map_err(|detail| Error::Unclear {
             call,
@@ -200,7 +198,7 @@ impl Transport {
             timed_out: false,
             may_still_land: false,
         })?;
-        if key.is_some() {
+        if stamp.is_some() {
             self.carried_back.store(carried, Ordering::Relaxed);
         }
         Ok(Answer { call, url, status, body })
@@ -213,6 +211,7 @@ impl Transport {
         status: StatusCode,
         location: Option<String>,
         body: &[u8],
+        stamp: Option<Stamp>,
     ) -> Error {
         #[derive(Deserialize)]
         struct Said {
@@ -231,7 +230,12 @@ impl Transport {
         match status.as_u16() {
             401 => Error::Unauthorized { call, url, key_configured: self.has_key },
             409 if said.as_ref().is_some_and(|s| s.code.as_deref() == Some(STALE_EPOCH)) => {
-                Error::StaleEpoch { call, url, epoch: self.epoch.unwrap_or_default(), error: text }
+                Error::StaleEpoch {
+                    call,
+                    url,
+                    epoch: stamp.and_then(|stamp| stamp.epoch).unwrap_or_default(),
+                    error: text,
+                }
             }
             status @ 400..=499 => Error::Refused {
                 call,
