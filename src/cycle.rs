@@ -1,10 +1,18 @@
 //! THE data flow: one cycle, Monitor → Analyze → Plan → Execute → Knowledge.
 //!
 //! ```text
-//! recall what the store knows ─▶ observe ─▶ track ─▶ judge what has settled ─▶ analyze ─▶ plan ─▶ check the plan
-//!   ─▶ record the intent ─▶ execute ─▶ record the result ─▶ escalate what is left ─▶ save the report ─▶ publish
+//! monitor       observe (Prometheus, Alertmanager, Charter, the cluster's watch caches; one deadline) ─▶ recall the store
+//! k8s-analyzer  what was read of the cluster ─▶ findings
+//! analyze       track violations and findings ─▶ verify what was done ─▶ detectors, root causes
+//! execute       settle what earlier cycles left open: resolve, expire, undo harm
+//! plan          plan ─▶ check the plan
+//! execute       record the intent ─▶ execute ─▶ record the result
+//! knowledge     escalate what is left ─▶ store what is active
+//! escalation    incidents, severity, one decision
+//! notification  notify people ─▶ save the report ─▶ publish
 //! ```
-//! A trigger only wakes the loop: the cycle reads everything afresh. What cannot be recalled or recorded is not done.
+//! A phase is one entry of the report, with all of its time. Only *execute* changes anything outside. A trigger only wakes
+//! the loop: the cycle reads everything afresh. What cannot be recalled or recorded is not done.
 
 mod aftermath;
 mod assess;
@@ -29,6 +37,7 @@ mod standing;
 mod temporary;
 mod yardstick;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -40,6 +49,7 @@ use crate::actuators::charter::Charter;
 use crate::analyzer::{self, Tracker};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::analysis::RootCause;
 use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase, Trigger};
 use crate::domain::leader::Lead;
@@ -270,26 +280,32 @@ impl Cycle {
         let trigger = run.report.trigger;
         let changes = self.tracker.observe(&seen.snapshot, &found, trigger, &mut new_id);
         let now = seen.snapshot.at;
+        let active: Vec<Violation> = self.tracker.active().cloned().collect();
+        let blind = seen.snapshot.is_blind();
+        let fleets = self.tracker.fleets(now, self.config.plan.guardrails.storm.within);
+        self.remember(&seen, &changes);
+        let verified = match recalled {
+            Ok(mut recalled) => {
+                let verified =
+                    self.verify(&mut recalled, &seen, &active, &changes, looked, &fleets).await;
+                verified.map(|rulings| (recalled, rulings)).map_err(Failure::Store)
+            }
+            Err(error) => Err(Failure::Recall(error)),
+        };
         let analysis = analyzer::analyze(&self.tracker, new_id(), &run.report.id, now);
         run.saw(&self.tracker, &seen, &changes, &analysis, &self.memory);
-        self.remember(&seen, &changes);
         run.show(&seen, &changes, &self.memory);
         // Without the store nothing is decided: what cannot be recalled could be done twice.
-        let mut recalled = recalled.map_err(Failure::Recall)?;
+        let (mut recalled, mut rulings) = verified?;
+        run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
+
+        run.enter(Phase::Execute);
+        let resolved = self.settle(&mut recalled, &mut seen, &mut rulings, stop).await?;
 
         run.enter(Phase::Plan);
-        let resolved = self.resolve(&mut recalled, &mut seen, stop).await?;
-        let active: Vec<Violation> = self.tracker.active().cloned().collect();
-        // Blind, nothing is planned: alerts alone may confirm what nobody can measure any more.
-        let blind = run.report.status == CycleStatus::Failed;
-        let fleets = self.tracker.fleets(now, self.config.plan.guardrails.storm.within);
-        self.keep_ledger(&mut recalled, &fleets, !blind, None, now).await?;
-        self.take_back_successes(&mut recalled, &seen, &active).await?;
-        let mut rulings = self.judge(&mut recalled, &seen, &active, &changes, looked).await?;
-        self.undo_harm(&mut recalled, &mut seen, &mut rulings, stop).await?;
-        run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
         let by_fingerprint: BTreeMap<&str, &Violation> =
             active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
+        let root_causes = visible(&analysis.root_causes, &by_fingerprint, blind);
         let lead = self.lead_now();
         let input = PlanInput {
             now,
@@ -299,7 +315,7 @@ impl Cycle {
             ledger: &recalled.ledger,
             fleets: &fleets,
             rules: &changes.rules,
-            root_causes: if blind { &[] } else { &analysis.root_causes },
+            root_causes: &root_causes,
             violations: &by_fingerprint,
             statistics: &recalled.statistics,
             incidents: &recalled.incidents,
@@ -354,6 +370,22 @@ impl Cycle {
     }
 }
 
+/// What may be planned for. Without the metrics alerts alone may confirm what nobody can measure any more: only what the
+/// cluster itself shows in this cycle is known then.
+fn visible<'a>(
+    root_causes: &'a [RootCause],
+    active: &BTreeMap<&str, &Violation>,
+    blind: bool,
+) -> Cow<'a, [RootCause]> {
+    if !blind {
+        return Cow::Borrowed(root_causes);
+    }
+    let is_seen =
+        |fp: &String| active.get(fp.as_str()).is_some_and(|v| v.is_finding() && v.confirmed);
+    let seen = root_causes.iter().filter(|root| root.evidence.iter().any(is_seen));
+    Cow::Owned(seen.cloned().collect())
+}
+
 /// One cycle while it runs: its report and the view that is published at its end.
 struct Run<'a> {
     report: CycleReport,
@@ -388,9 +420,13 @@ impl<'a> Run<'a> {
         text
     }
 
+    /// A phase that is entered twice is one entry of the report, with the time of both.
     fn leave(&mut self) {
-        if let Some((phase, since)) = self.entered.take() {
-            self.report.phases.push((phase, since.elapsed().as_secs_f64()));
+        let Some((phase, since)) = self.entered.take() else { return };
+        let took = since.elapsed().as_secs_f64();
+        match self.report.phases.binary_search_by_key(&phase, |(entered, _)| *entered) {
+            Ok(place) => self.report.phases[place].1 += took,
+            Err(place) => self.report.phases.insert(place, (phase, took)),
         }
     }
 }

@@ -14,7 +14,9 @@ use super::temporary::overtaken;
 use crate::analyzer::Changes;
 use crate::domain::cycle::Trigger;
 use crate::domain::execution::{ActionState, Execution};
+use crate::domain::fleet::Fleet;
 use crate::domain::outcome::{Judging, Outcome, OutcomeType};
+use crate::domain::target::System;
 use crate::domain::time::since;
 use crate::domain::verification::Yardstick;
 use crate::domain::violation::Violation;
@@ -32,7 +34,24 @@ pub(super) struct Ruled {
 }
 
 impl Cycle {
-    pub(super) async fn judge(
+    /// What is known by now of what was done before: successes that did not last, and verdicts on what has settled. Changes
+    /// nothing outside.
+    pub(super) async fn verify(
+        &mut self,
+        recalled: &mut Recalled,
+        seen: &Seen,
+        active: &[Violation],
+        changes: &Changes,
+        looked: &Looked,
+        fleets: &BTreeMap<System, Fleet>,
+    ) -> Result<Vec<Ruled>, StoreError> {
+        let readable = !seen.snapshot.is_blind();
+        self.keep_ledger(recalled, fleets, readable, None, seen.snapshot.at).await?;
+        self.take_back_successes(recalled, seen, active).await?;
+        self.judge(recalled, seen, active, changes, looked).await
+    }
+
+    async fn judge(
         &mut self,
         recalled: &mut Recalled,
         seen: &Seen,

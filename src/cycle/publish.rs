@@ -236,7 +236,7 @@ fn say(report: &CycleReport) {
             number = report.number,
             phase = report.phase.map(Phase::as_str),
             error = report.error,
-            "cycle failed: metrics could not be read, nothing was acted on"
+            "cycle failed: metrics could not be read, and nothing was done about what they would show"
         ),
         CycleStatus::Error => tracing::warn!(
             cycle = report.id,

@@ -137,6 +137,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The rules could not be read.
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        self.sources.iter().any(|s| s.source.is_metrics() && s.result.is_err())
+    }
+
     /// Which source the rules were read from.
     #[must_use]
     pub fn metrics_source(&self) -> Source {

@@ -101,6 +101,8 @@ fn reason(report: &CycleReport) -> String {
             Some(Phase::K8sAnalyzer | Phase::Escalation | Phase::Notification),
         )
         | (CycleStatus::Healthy | CycleStatus::Completed, _) => undecided(report),
+        // Without the metrics what the cluster shows is still weighed.
+        (CycleStatus::Failed, _) if !report.candidates.is_empty() => undecided(report),
         (CycleStatus::Failed, _) => {
             format!("the metrics could not be read, and blind nothing is planned: {error}")
         }
