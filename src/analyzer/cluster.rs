@@ -27,6 +27,7 @@ mod onsets;
 mod pods;
 mod sets;
 mod symptom;
+mod there;
 mod vocabulary;
 mod volumes;
 mod workloads;
@@ -37,6 +38,7 @@ use std::time::Duration;
 pub use health::health;
 pub use logs::{LogOf, log_of};
 pub use onsets::Onsets;
+pub(super) use there::owners;
 pub use vocabulary::unknown_words;
 
 use crate::domain::Labels;

@@ -17,7 +17,7 @@ use super::terminal::Terminal;
 use super::{Output, start_logs};
 use crate::actuators::charter::{Call, CallObserver, CallStatus, Charter};
 use crate::analyzer::cluster::{Onsets, findings};
-use crate::analyzer::{Changes, Tracker};
+use crate::analyzer::{Changes, Found, Tracker};
 use crate::clock::Clock;
 use crate::config::{CatalogueFile, Config};
 use crate::domain::CHARTER;
@@ -70,7 +70,7 @@ pub async fn run(
         tokio::join!(monitor.observe(&[], None), charter(&config, clock), cluster(&config, clock));
     let seen = monitor.snapshot(read, &[], &BTreeSet::new());
     let mut tracker = Tracker::new(config.analyze.clone(), clock.now(), Vec::new());
-    let changes = tracker.observe(&seen, Trigger::Scheduled, &mut Uuid::now_v7);
+    let changes = tracker.observe(&seen, &Found::default(), Trigger::Scheduled, &mut Uuid::now_v7);
     let mut unread = unread(&seen);
     unread.extend(charter?.map(|problem| Unread::new(CHARTER, problem)));
     let kubernetes = Source::Kubernetes.as_str();

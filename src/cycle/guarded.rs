@@ -218,7 +218,7 @@ fn said_blind(left: &Left<'_>, from: Time) -> String {
     let unread = left.seen.snapshot.sources.iter().find_map(|s| s.result.as_ref().err());
     let text = unread.map(|failure| failure.text.as_str()).unwrap_or_default();
     format!(
-        "the metrics have not been readable since {} UTC, so nothing is done: {text}",
+        "the metrics have not been readable since {} UTC, so nothing is done about what they would show: {text}",
         from.format("%H:%M:%S")
     )
 }

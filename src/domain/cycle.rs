@@ -39,20 +39,22 @@ impl CycleStatus {
 }
 
 /// A part of a cycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[derive(IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Phase {
     Monitor,
+    /// What was read of the cluster becomes findings.
+    #[serde(rename = "k8s-analyzer")]
+    #[strum(serialize = "k8s-analyzer")]
+    K8sAnalyzer,
     Analyze,
     Plan,
     Execute,
     Knowledge,
-    /// The cluster is read and looked at.
-    #[serde(rename = "k8s-analyzer")]
-    #[strum(serialize = "k8s-analyzer")]
-    K8sAnalyzer,
     Escalation,
     Notification,
 }

@@ -95,12 +95,14 @@ fn problem(report: &CycleReport) -> String {
 fn reason(report: &CycleReport) -> String {
     let error = words::without_stop(report.error.as_deref().unwrap_or("no error was recorded"));
     match (report.status, report.phase) {
-        // These come after the loop has acted.
+        // The metrics were read, or the loop had acted by then.
         (
             CycleStatus::Failed | CycleStatus::Error,
             Some(Phase::K8sAnalyzer | Phase::Escalation | Phase::Notification),
         )
         | (CycleStatus::Healthy | CycleStatus::Completed, _) => undecided(report),
+        // Without the metrics what the cluster shows is still weighed.
+        (CycleStatus::Failed, _) if !report.candidates.is_empty() => undecided(report),
         (CycleStatus::Failed, _) => {
             format!("the metrics could not be read, and blind nothing is planned: {error}")
         }

@@ -8,9 +8,12 @@ use std::time::Duration;
 use super::recovery::verify;
 use super::verdict::classify;
 use crate::domain::CHARTER;
+use crate::domain::cluster::ClusterReading;
+use crate::domain::finding::FindingKind;
 use crate::domain::ledger::{End, Entry};
 use crate::domain::outcome::{Judging, OutcomeType};
 use crate::domain::reading::{RuleStatus, Source};
+use crate::domain::target::System;
 use crate::domain::time::{Time, after};
 use crate::domain::verification::{Verification, Yardstick};
 use crate::domain::violation::Violation;
@@ -29,6 +32,8 @@ pub struct Sight<'a> {
     /// Violations closed because nobody can see them any more.
     pub vanished: &'a [String],
     pub alerts_read: bool,
+    /// `None`: Kubernetes is not looked at.
+    pub cluster: Option<&'a ClusterReading>,
     /// Charter's size, when it answered.
     pub replicas: Option<u32>,
     pub poll_interval: Duration,
@@ -206,12 +211,10 @@ fn blind_spot(
 ) -> Option<String> {
     for name in rules(judging, counted) {
         let Some(status) = sight.rules.iter().find(|s| s.rule == name) else {
-            if !sight.alerts_read {
-                return Some(format!(
-                    "alert {name} cannot be confirmed: Alertmanager was not read"
-                ));
+            match unlisted(name, judging, sight) {
+                Some(why) => return Some(why),
+                None => continue,
             }
-            continue;
         };
         if !status.good {
             let problem = status.problem.as_deref().unwrap_or("its data is missing");
@@ -223,6 +226,21 @@ fn blind_spot(
     }
     let unconfirmed = counted.iter().find(|v| v.source == Source::Alertmanager && !v.confirmed);
     unconfirmed.map(|v| format!("alert {} cannot be confirmed", v.rule))
+}
+
+/// Why nobody can say how an alert is, or a finding on something of the cluster.
+fn unlisted(name: &str, judging: &Judging, sight: &Sight<'_>) -> Option<String> {
+    let of_cluster = judging.target.system() == System::Kubernetes;
+    let Some(kind) = FindingKind::of_cluster(name).filter(|_| of_cluster) else {
+        let why = format!("alert {name} cannot be confirmed: Alertmanager was not read");
+        return (!sight.alerts_read).then_some(why);
+    };
+    let reading = sight.cluster?;
+    kind.is_hidden(reading, judging.target.namespace()).then(|| {
+        let failed = reading.failures.values().next().map(|failure| failure.text.as_str());
+        let why = failed.unwrap_or("an object of the cluster cannot be read");
+        format!("finding {name} cannot be looked for: {why}")
+    })
 }
 
 /// A counter rule looks at what came after settling, and needs a window of its own for that.

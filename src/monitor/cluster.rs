@@ -31,7 +31,7 @@ use self::failure::Subject;
 use self::settings::Settings;
 use self::watch::Watcher;
 use crate::domain::cluster::{Cluster, ClusterReading, Kind};
-use crate::domain::reading::ReadFailure;
+use crate::domain::reading::{FailureKind, ReadFailure};
 use crate::domain::time::Time;
 
 pub use self::connect::Error;
@@ -80,6 +80,28 @@ impl Patience {
     /// A working watcher proves itself at least this often: the longest silence of a stream, and the list after it.
     fn stale(&self) -> Duration {
         self.quiet + self.answer + self.grace
+    }
+}
+
+/// Where Kubernetes is looked at.
+#[derive(Clone, Debug, Default)]
+pub enum Watch {
+    /// Nowhere: `kubernetes.enabled` is false.
+    #[default]
+    Off,
+    On(ClusterWatch),
+    /// It is wanted, and nobody can say where the API server is: no kind of it can be read, and the other sources can.
+    Broken(ClusterReading),
+}
+
+impl Watch {
+    #[must_use]
+    pub fn broken(settings: &Settings, error: &Error) -> Self {
+        let text = format!("{error}. Mend it, then restart this mape-k");
+        let failure = ReadFailure { kind: FailureKind::Unreachable, text };
+        let failures = settings.kinds.iter().map(|kind| (*kind, failure.clone())).collect();
+        let expected = settings.kinds.clone();
+        Self::Broken(ClusterReading { expected, failures, ..ClusterReading::default() })
     }
 }
 

@@ -35,11 +35,7 @@ pub(super) fn grounds<'a>(
     roots: &[&'a RootCause],
 ) -> Vec<Ground<'a>> {
     let is_own = |root: &&&RootCause| {
-        let Some(target) = &root.target else { return false };
-        match settings.hooks.get(&kind) {
-            Some(hook) => hook.target.contains(target),
-            None => kind.system() == target.system(),
-        }
+        root.target.as_ref().is_some_and(|target| settings.may_change(kind, target))
     };
     let roots: Vec<&RootCause> = roots.iter().filter(is_own).copied().collect();
     if roots.is_empty() {

@@ -3,6 +3,7 @@
 //! A system joins by a [`Fixture`] (an actuator, and the knobs of the fake behind it) and one line of [`contract!`].
 
 pub mod commands;
+mod charter;
 mod http;
 
 use async_trait::async_trait;
