@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use strum::{Display, IntoStaticStr, VariantArray};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{CHARTER, Labels};
@@ -214,7 +214,8 @@ impl<'de> Deserialize<'de> for Target {
 
 impl PartialSchema for Target {
     fn schema() -> RefOr<Schema> {
-        String::schema()
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.description(Some("What an action changes: `charter`, `charter/<service>`, `kubernetes/<namespace>/<kind>/<name>`, `kubernetes/node/<name>` or `hook/<hook>/<component>`.")).into()
     }
 }
 
