@@ -139,7 +139,7 @@ pub trait Actuator: Debug + Send + Sync {
     fn timeout(&self, action: &Action) -> Duration;
 
     /// Is a repeated key known to be given the first answer again?
-    fn honours_keys(&self) -> bool;
+    fn honours_keys(&self, action: &Action) -> bool;
 
     /// Does a second arrival of this change nothing more, even where keys are ignored?
     fn is_repeatable(&self, step: Step, action: &Action) -> bool;

@@ -38,6 +38,7 @@ mod secrets;
 mod services;
 mod slack;
 mod strategies;
+mod target;
 mod tree;
 mod values;
 
@@ -204,11 +205,12 @@ impl Config {
         let (hooks, actions) = hooks::read(&mut root, env);
         let orchestrator = orchestrator::read(root.section("orchestrator"));
         let interval = orchestrator.loop_interval;
-        let monitor = monitor::read(root.section("monitor"), interval);
-        let analyze = analyze::read(root.section("analyze"), &monitor.rules, interval);
-        let mut plan = plan::read(root.section("plan"), interval, &actions);
-        plan.guardrails = guardrails::read(root.section("guardrails"), &plan, &actions);
         let execute = execute::read(root.section("execute"), &actions);
+        let charter = execute.charter_url.is_some();
+        let monitor = monitor::read(root.section("monitor"), interval, charter);
+        let analyze = analyze::read(root.section("analyze"), &monitor.rules, interval, charter);
+        let mut plan = plan::read(root.section("plan"), interval, &actions, charter);
+        plan.guardrails = guardrails::read(root.section("guardrails"), &plan, &actions);
         let knowledge = knowledge::read(root.section("knowledge"));
         let alertmanager_section = root.section("alertmanager");
         let api = api::read(root.section("api"), interval);
@@ -224,6 +226,12 @@ impl Config {
         let notify = notify::read(root.section("notify"));
         let has_notifier = slack.enabled || notify.alertmanager.enabled;
         let kubernetes = kubernetes::read(kubernetes_section, has_notifier);
+        if monitor.server().is_none() && !alertmanager.enabled && !kubernetes.enabled {
+            root.error_here(
+                "nothing to watch: monitor.prometheus_url is null, alertmanager.enabled and kubernetes.enabled are false; accepted: \
+                 at least one of the three",
+            );
+        }
         let github = github::read(root.section("github"));
         let logging = logging::read(root.section("logging"));
         Self {
@@ -249,6 +257,9 @@ impl Config {
 
     /// Fills in what one section takes from another: the only place where that happens.
     fn joined(mut self) -> Self {
+        let systems = Arc::make_mut(&mut self.analyze.systems);
+        systems.cluster.clone_from(&self.kubernetes.cluster);
+        systems.charter = self.execute.charter_url.is_some();
         self.analyze.interval = self.orchestrator.loop_interval;
         self.analyze.poll_interval = self.monitor.poll_interval;
         self.analyze.min_coverage = self.monitor.min_coverage;

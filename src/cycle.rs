@@ -324,6 +324,8 @@ impl Cycle {
             blocked: &recalled.blocked,
             undone: &recalled.aftermath.undone,
             charter: &seen.charter,
+            cluster: looked.reading.as_ref(),
+            catalogue: &looked.catalogue,
             last_resize: self.memory.last_resize.as_ref(),
             recovering_since: self.memory.recovering_since,
             served_rate: self.memory.served_rate(now, self.config.orchestrator.loop_interval),

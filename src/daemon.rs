@@ -15,6 +15,7 @@ use tracing::Instrument;
 
 use crate::actuators::Actuator;
 use crate::actuators::charter::{Call, CallObserver, CallStatus, Charter, SetupError};
+use crate::actuators::hook::{HookError, Hooks};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
@@ -51,6 +52,8 @@ pub enum Error {
     #[error(transparent)]
     Charter(#[from] SetupError),
     #[error(transparent)]
+    Hook(#[from] HookError),
+    #[error(transparent)]
     Monitor(#[from] monitor::Error),
     #[error(transparent)]
     Notify(#[from] notify::SetupError),
@@ -79,6 +82,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Keeps the view of Kubernetes current for as long as it is run; `None`: it is not looked at.
     pub cluster: Option<cluster::Driver>,
+    /// Whose commands end with the process; `None`: the configuration has none.
+    pub hooks: Option<Arc<Hooks>>,
 }
 
 /// Opens the store, puts it in order and builds the loop.
@@ -104,10 +109,10 @@ pub async fn assemble_in(
     config: &Arc<Config>,
     clock: Clock,
 ) -> Result<Parts, Error> {
-    let metrics = Metrics::new(clock.now());
+    let metrics = Metrics::of(clock.now(), config.execute.charter_url.is_some());
     let (publisher, handle) = control_loop::channel(clock);
     let observer = Calls { metrics: metrics.clone(), heartbeat: publisher.heartbeat.clone() };
-    let (charter, observer) = (config.execute.charter(), Arc::new(observer));
+    let observer = Arc::new(observer);
     let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
     let interval = config.orchestrator.loop_interval;
     let (watch, driver) = if config.kubernetes.enabled {
@@ -122,19 +127,13 @@ pub async fn assemble_in(
     let outside = Outside { notifiers, github, assessor: world.assessor };
     let cluster = ClusterAnalyzer::new(config)?;
     let people = Box::new(People::new(config, outside));
-    let (charter, monitor) = match world.wire {
-        Some(wire) => (
-            Charter::over(wire.clone(), &charter, observer)?,
-            Monitor::over(wire, monitor, alertmanager, interval, clock)?,
-        ),
-        None => (
-            Charter::new(&charter, observer)?,
-            Monitor::new(monitor, alertmanager, interval, clock)?,
-        ),
+    let hooks = hooks(config, world.wire.clone())?;
+    let (charter, mut actuators) = actuators(world.wire.as_ref(), config, observer)?;
+    actuators.extend(hooks.clone().map(|hooks| (System::Hook, hooks as Arc<dyn Actuator>)));
+    let monitor = match world.wire {
+        Some(wire) => Monitor::over(wire, monitor, alertmanager, interval, clock)?,
+        None => Monitor::new(monitor, alertmanager, interval, clock)?,
     };
-    let charter = Arc::new(charter);
-    let known: Arc<dyn Actuator> = charter.clone();
-    let actuators = Actuators::from([(System::Charter, known)]);
     let executor = Executor::new(config.execute.clone(), actuators);
     knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
     let mut elector = Elector::new(
@@ -149,13 +148,7 @@ pub async fn assemble_in(
     let mut cycle = Cycle::new(
         config.clone(),
         clock,
-        Stages {
-            monitor: monitor.watching(watch),
-            charter: Some(charter),
-            executor,
-            cluster,
-            people,
-        },
+        Stages { monitor: monitor.watching(watch), charter, executor, cluster, people },
         knowledge.clone(),
         metrics.clone(),
         world.ids,
@@ -164,7 +157,39 @@ pub async fn assemble_in(
     if let Some(term) = term.filter(|_| !knowledge.is_shared()) {
         cycle.lead(term).await?;
     }
-    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster: driver })
+    let cluster = driver;
+    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster, hooks })
+}
+
+/// `None`: the configuration has no hooks.
+fn hooks(config: &Config, wire: Option<Arc<dyn Wire>>) -> Result<Option<Arc<Hooks>>, HookError> {
+    let settings = config.hooks.clone();
+    if settings.hooks.is_empty() {
+        return Ok(None);
+    }
+    let hooks = match wire {
+        Some(wire) => Hooks::over(settings, &move |_: &_, _: Option<&_>| Ok(wire.clone()))?,
+        None => Hooks::new(settings)?,
+    };
+    Ok(Some(Arc::new(hooks)))
+}
+
+/// Who changes Charter, where the configuration has it.
+fn actuators(
+    wire: Option<&Arc<dyn Wire>>,
+    config: &Config,
+    observer: Arc<dyn CallObserver>,
+) -> Result<(Option<Arc<Charter>>, Actuators), Error> {
+    let mut actuators = Actuators::new();
+    let charter = config.execute.charter().map(|settings| match wire {
+        Some(wire) => Charter::over(wire.clone(), &settings, observer),
+        None => Charter::new(&settings, observer),
+    });
+    let charter = charter.transpose()?.map(Arc::new);
+    if let Some(charter) = &charter {
+        actuators.insert(System::Charter, charter.clone());
+    }
+    Ok((charter, actuators))
 }
 
 /// Those who tell people, and where deployments are looked for.
@@ -223,6 +248,7 @@ pub struct Daemon {
     pub webhook: Option<SocketAddr>,
     pub handle: LoopHandle,
     pub knowledge: Knowledge,
+    hooks: Option<Arc<Hooks>>,
     stop: CancellationToken,
     tasks: JoinSet<(&'static str, Result<(), Error>)>,
 }
@@ -255,6 +281,8 @@ impl Daemon {
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
             rehearsal: config.rehearsal,
+            charter: config.execute.charter_url.is_some(),
+            kubernetes: config.kubernetes.enabled,
         };
         if let Some(address) = webhook_address {
             warn_of_the_webhook(address, &config);
@@ -322,6 +350,7 @@ impl Daemon {
             webhook: webhook_address,
             handle: parts.handle,
             knowledge: parts.knowledge,
+            hooks: parts.hooks,
             stop,
             tasks,
         })
@@ -359,7 +388,17 @@ impl Daemon {
         if tokio::time::timeout(STOP_WITHIN, rest).await.is_err() {
             result = Err(Error::SlowStop);
         }
-        if tokio::time::timeout(CLOSE_WITHIN, self.knowledge.close()).await.is_err() {
+        // What a hook's command still does is recorded as unknown; it must not go on without us.
+        let hooks = async {
+            if let Some(hooks) = &self.hooks {
+                hooks.stop().await;
+            }
+        };
+        let (closed, _) = tokio::join!(
+            tokio::time::timeout(CLOSE_WITHIN, self.knowledge.close()),
+            tokio::time::timeout(CLOSE_WITHIN, hooks),
+        );
+        if closed.is_err() {
             tracing::warn!("the store was still busy and was not closed; nothing of it is lost");
         }
         tracing::info!("mape-k stopped");

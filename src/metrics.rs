@@ -7,6 +7,7 @@ mod family;
 pub mod labels;
 mod people;
 mod series;
+mod served;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,8 @@ use series::{ActionSeries, IntakeSeries, LoopSeries, NotifySeries, SourceSeries}
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Charter is driven, so that there is something to say of it.
+    charter: bool,
     cycle: LoopSeries,
     action: ActionSeries,
     source: SourceSeries,
@@ -52,6 +55,12 @@ impl Metrics {
     /// Never in a build whose constant names are valid: the first call of any test would show it.
     #[must_use]
     pub fn new(started_at: Time) -> Arc<Self> {
+        Self::of(started_at, true)
+    }
+
+    /// The same; without `charter` nothing of it is served.
+    #[must_use]
+    pub fn of(started_at: Time, charter: bool) -> Arc<Self> {
         let registry = Registry::new();
         let f = Families(&registry);
         f.build_info(env!("CARGO_PKG_VERSION"));
@@ -65,6 +74,7 @@ impl Metrics {
             people: PeopleSeries::new(&f),
             notify: NotifySeries::new(&f),
             registry,
+            charter,
         };
         // Nothing starts with a catalogue that is refused.
         metrics.catalogue(true);
@@ -74,8 +84,10 @@ impl Metrics {
     /// The text that `/metrics` serves.
     #[must_use]
     pub fn gather(&self) -> String {
+        let families = self.registry.gather();
+        let families = if self.charter { families } else { served::without_charter(families) };
         TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
+            .encode_to_string(&families)
             .unwrap_or_else(|error| format!("# the metrics cannot be encoded: {error}\n"))
     }
 

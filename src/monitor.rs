@@ -92,7 +92,8 @@ pub struct Observation {
 
 #[derive(Debug)]
 pub struct Monitor {
-    source: Box<dyn MetricSource>,
+    /// `None`: no metrics are read.
+    source: Option<Box<dyn MetricSource>>,
     alertmanager: Option<Alertmanager>,
     settings: Settings,
     alertmanager_settings: AlertmanagerSettings,
@@ -132,11 +133,17 @@ impl Monitor {
         loop_interval: Duration,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let server = settings.server().ok_or(Error::NoScrapeUrl)?;
-        let wire = reach(server, settings.http.as_deref())?;
-        let source: Box<dyn MetricSource> = match settings.source {
-            MetricsSource::Prometheus => Box::new(Prometheus::over(wire, &settings, clock)),
-            MetricsSource::Scrape => Box::new(Scrape::over(wire, &settings, clock)?),
+        let source: Option<Box<dyn MetricSource>> = match (settings.server(), settings.source) {
+            (Some(url), MetricsSource::Prometheus) => {
+                let wire = reach(url, settings.http.as_deref())?;
+                Some(Box::new(Prometheus::over(wire, url, &settings, clock)))
+            }
+            (Some(url), MetricsSource::Scrape) => {
+                let wire = reach(url, settings.http.as_deref())?;
+                Some(Box::new(Scrape::over(wire, &settings, clock)?))
+            }
+            (None, MetricsSource::Prometheus) => None,
+            (None, MetricsSource::Scrape) => return Err(Error::NoScrapeUrl),
         };
         let alertmanager = if alertmanager_settings.enabled {
             let wire = reach(&alertmanager_settings.url, alertmanager_settings.http.as_deref())?;
@@ -198,6 +205,7 @@ impl Monitor {
         let deadline = Instant::now() + self.settings.query_timeout;
         let (source, rules) = (&mut self.source, &self.settings.rules);
         let metrics = async {
+            let Some(source) = source else { return (Vec::new(), None, Ok(Vec::new())) };
             let (readings, read) = source.read(rules, baselines, deadline).await;
             let history = match history {
                 // A source that did not answer just now is not asked for more.
@@ -209,7 +217,7 @@ impl Monitor {
                 Some(_) => read.result.clone().map(|()| Vec::new()),
                 None => Ok(Vec::new()),
             };
-            (readings, read, history)
+            (readings, Some(read), history)
         };
         let alertmanager = self.alertmanager.as_ref();
         let alerts = async {
@@ -227,7 +235,7 @@ impl Monitor {
         };
         let ((readings, read, history), alerts, ()) = tokio::join!(metrics, alerts, lists);
         let cluster = self.read_cluster();
-        let mut sources = vec![read];
+        let mut sources: Vec<SourceReading> = read.into_iter().collect();
         let listing = alerts.map(|(took, listing)| {
             let result = listing.as_ref().map(|_| ()).map_err(Clone::clone);
             let source = Source::Alertmanager;

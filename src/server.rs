@@ -50,6 +50,10 @@ pub struct Context {
     pub started_at: Time,
     /// How many times faster than life the loop runs; `None`: in the world's own time.
     pub rehearsal: Option<f64>,
+    /// Charter is driven (`execute.charter_url`). Without it nobody is told of it.
+    pub charter: bool,
+    /// The cluster is watched (`kubernetes.enabled`).
+    pub kubernetes: bool,
 }
 
 impl Context {

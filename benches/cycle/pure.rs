@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, SamplingMode};
 use mape_k::analyzer::{self, Found, Tracker, analyze};
 use mape_k::domain::alert::AlertView;
+use mape_k::domain::catalogue::Catalogue;
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::Trigger;
 use mape_k::domain::leader::Lead;
@@ -60,6 +61,7 @@ pub fn stages(c: &mut Criterion) {
             active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
         let settings = planner::Settings::default();
         let charter = charter(now);
+        let catalogue = Catalogue::default();
         let (ledger, fleets, lead) = (Ledger::default(), BTreeMap::new(), Lead::default());
         let input = PlanInput {
             now,
@@ -78,6 +80,8 @@ pub fn stages(c: &mut Criterion) {
             blocked: &[],
             undone: &[],
             charter: &charter,
+            cluster: None,
+            catalogue: &catalogue,
             last_resize: None,
             recovering_since: None,
             served_rate: Some(500.0),
@@ -115,7 +119,7 @@ pub fn storm(c: &mut Criterion) {
 
 fn charter(at: Time) -> CharterView {
     let state = CommitteeState { status: CommitteeStatus::Degraded, replicas: 5, healthy_nodes: 5 };
-    CharterView { at, state: Ok(state) }
+    CharterView { at, is_on: true, state: Ok(state) }
 }
 
 /// Half of the series belong to a rule with a cause.

@@ -121,7 +121,7 @@ impl Charter {
                 Err(last.unwrap_or_else(|| self.no_answer("answer health and committee_state")))
             }
         };
-        CharterView { at, state }
+        CharterView { at, is_on: true, state }
     }
 
     async fn read_state(
@@ -208,7 +208,7 @@ impl Actuator for Charter {
         self.timeout
     }
 
-    fn honours_keys(&self) -> bool {
+    fn honours_keys(&self, _: &Action) -> bool {
         self.client.honours_keys()
     }
 

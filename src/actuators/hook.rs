@@ -13,7 +13,7 @@ pub mod settings;
 mod verb;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -54,8 +54,16 @@ pub struct Hooks {
     hooks: BTreeMap<HookName, Callable>,
     settings: Settings,
     commands: Commands,
-    /// When each call ended, or will have ended at the latest, by its key.
-    ends: Mutex<BTreeMap<Uuid, Instant>>,
+    memory: Mutex<Memory>,
+}
+
+/// What this process knows of its own calls: after a lost answer nobody is asked before the call can have had its effect.
+#[derive(Debug)]
+struct Memory {
+    /// When each call that changes something ended, or will have ended at the latest, by its key; and who led then.
+    ends: BTreeMap<Uuid, (Instant, Option<u64>)>,
+    /// The epoch of the last call, and since when we speak with it: all calls of others were begun before.
+    epoch: (Option<u64>, Instant),
 }
 
 #[derive(Debug)]
@@ -66,6 +74,13 @@ struct Callable {
     apply: Way,
     probe: Option<Way>,
     undo: Option<Way>,
+}
+
+/// Why a probe is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    AfterLoss,
+    BeforeUndo,
 }
 
 /// What the journal keeps of an action for us.
@@ -106,7 +121,8 @@ impl Hooks {
             hooks.insert(name, callable(hook).map_err(|cause| HookError { name, cause })?);
         }
         let commands = Commands::new(settings.kill_after);
-        Ok(Self { hooks, settings, commands, ends: Mutex::default() })
+        let memory = Memory { ends: BTreeMap::new(), epoch: (None, Instant::now()) };
+        Ok(Self { hooks, settings, commands, memory: Mutex::new(memory) })
     }
 
     /// Ends every command that still runs; none is started any more. Part of the process's stop.
@@ -162,30 +178,49 @@ impl Hooks {
         prior: &Prior,
     ) -> Result<(), Failure> {
         // At the latest: whoever waits for the answer may go away before.
-        self.remember(request.key, Instant::now() + callable.hook.timeout);
+        self.remember(request, Instant::now() + callable.hook.timeout);
         let reply = self.call(callable, way, verb, request, prior).await;
-        self.remember(request.key, Instant::now());
+        self.remember(request, Instant::now());
         reply.change()
     }
 
-    fn remember(&self, key: Uuid, end: Instant) {
-        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        if ends.len() >= MAX_REMEMBERED && !ends.contains_key(&key) {
-            let oldest = ends.iter().min_by_key(|(_, end)| **end).map(|(key, _)| *key);
-            oldest.and_then(|key| ends.remove(&key));
+    fn memory(&self, epoch: Option<u64>) -> MutexGuard<'_, Memory> {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.epoch.0 != epoch {
+            memory.epoch = (epoch, Instant::now());
         }
-        ends.insert(key, end);
+        memory
     }
 
-    /// How long a lost answer is still waited for before anybody asks what became of it. A call of another process, or of
-    /// one before, has begun by now, and ends within its time-out.
-    fn too_early(&self, key: Uuid, callable: &Callable) -> Option<String> {
-        let known = self.ends.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        let end = known.unwrap_or_else(|| {
-            let end = Instant::now() + callable.hook.timeout;
-            self.remember(key, end);
-            end
-        });
+    fn remember(&self, request: &Request<'_>, end: Instant) {
+        let ends = &mut self.memory(request.epoch).ends;
+        if ends.len() >= MAX_REMEMBERED && !ends.contains_key(&request.key) {
+            let oldest = ends.iter().min_by_key(|(_, (end, _))| *end).map(|(key, _)| *key);
+            oldest.and_then(|key| ends.remove(&key));
+        }
+        ends.insert(request.key, (end, request.epoch));
+    }
+
+    /// Why it is too early to ask what became of the call under this key. One that is not ours was begun before we led, and
+    /// ends within its time-out.
+    fn too_early(
+        &self,
+        request: &Request<'_>,
+        prior: &Prior,
+        asked: Asked,
+        callable: &Callable,
+    ) -> Option<String> {
+        let memory = self.memory(request.epoch);
+        let end = match memory.ends.get(&request.key) {
+            Some((end, _)) => *end,
+            // Nobody has begun an undo of what was applied in this leadership, or it would be remembered.
+            None if asked == Asked::BeforeUndo
+                && memory.ends.get(&prior.key).is_some_and(|(_, led)| *led == request.epoch) =>
+            {
+                return None;
+            }
+            None => memory.epoch.1 + callable.hook.timeout,
+        };
         let left = (end + self.settings.probe_after).saturating_duration_since(Instant::now());
         (!left.is_zero()).then(|| {
             format!(
@@ -201,7 +236,7 @@ impl Hooks {
         &self,
         request: &Request<'_>,
         prior: &Value,
-        step: Option<Step>,
+        asked: Asked,
     ) -> Result<(Effect, String), String> {
         let callable = self.of(request.action)?;
         let prior = Prior::read(prior, request)?;
@@ -209,9 +244,7 @@ impl Hooks {
         let way = callable.probe.as_ref().ok_or_else(|| {
             format!("hook {name} has no probe: look at {} yourself", request.action.target())
         })?;
-        if step.is_some()
-            && let Some(why) = self.too_early(request.key, callable)
-        {
+        if let Some(why) = self.too_early(request, &prior, asked, callable) {
             return Err(why);
         }
         let reply = self.call(callable, way, Name::Probe, request, &prior).await;
@@ -250,12 +283,12 @@ impl Actuator for Hooks {
         self.of(action).map_or(Duration::ZERO, |callable| callable.hook.timeout)
     }
 
-    fn honours_keys(&self) -> bool {
-        false
+    fn honours_keys(&self, action: &Action) -> bool {
+        self.of(action).is_ok_and(|callable| callable.hook.idempotent)
     }
 
-    fn is_repeatable(&self, _: Step, action: &Action) -> bool {
-        self.of(action).is_ok_and(|callable| callable.hook.idempotent)
+    fn is_repeatable(&self, _: Step, _: &Action) -> bool {
+        false
     }
 
     fn undoable(&self, action: &Action, _: &Value) -> Undoable {
@@ -294,7 +327,7 @@ impl Actuator for Hooks {
     }
 
     async fn probe(&self, step: Step, request: &Request<'_>, prior: &Value) -> Probe {
-        match (self.effect(request, prior, Some(step)).await, step) {
+        match (self.effect(request, prior, Asked::AfterLoss).await, step) {
             (Err(why), _) => Probe::CannotTell(why),
             (Ok((Effect::Foreign, text)), _) => Probe::Foreign(text),
             // An undo is there when the effect of `apply` is not.
@@ -308,7 +341,7 @@ impl Actuator for Hooks {
     }
 
     async fn compare(&self, request: &Request<'_>, prior: &Value) -> Comparison {
-        match self.effect(request, prior, None).await {
+        match self.effect(request, prior, Asked::BeforeUndo).await {
             Err(why) => Comparison::CannotTell(why),
             Ok((Effect::Found, _)) => Comparison::Ours,
             Ok((Effect::Absent, text)) => Comparison::Over(text),

@@ -30,7 +30,7 @@ impl Actuator for TurnedOff {
         Duration::ZERO
     }
 
-    fn honours_keys(&self) -> bool {
+    fn honours_keys(&self, _: &Action) -> bool {
         false
     }
 

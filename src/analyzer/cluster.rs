@@ -17,6 +17,7 @@ mod advice;
 mod cause;
 mod containers;
 mod failed;
+mod health;
 mod index;
 mod jobs;
 mod logs;
@@ -34,6 +35,7 @@ mod workloads;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use health::health;
 pub use logs::{LogOf, log_of};
 pub use onsets::Onsets;
 pub(super) use there::owners;

@@ -20,6 +20,7 @@ use super::trends::{Trend, Trends};
 use crate::domain::cycle::Trigger;
 use crate::domain::reading::{RuleReading, RuleStatus, Snapshot, Source};
 use crate::domain::rule::Measure;
+use crate::domain::target::Target;
 use crate::domain::time::{Time, after, since};
 use crate::domain::violation::{TrackedViolation, Violation};
 
@@ -77,9 +78,8 @@ impl Tracker {
             .map(|mut record| {
                 let violation = &mut record.violation;
                 let component = violation.component.as_deref();
-                // Which systems there are may have changed; what its rule says of it is read with its series. A finding
-                // says itself what it is about.
-                if !violation.is_finding() {
+                // Which systems there are may have changed; what its rule or handler says of it is read with its series.
+                if !matches!(violation.target, Some(Target::Kubernetes { .. })) {
                     violation.target = settings.systems.target(component, &violation.labels, None);
                 }
                 let fp = record.violation.fingerprint.clone();

@@ -98,7 +98,7 @@ fn configuration(charter: &Url, database: std::path::PathBuf) -> Config {
     config.plan.guardrails.budget.per_target_per_hour = 20;
     config.monitor.source = MetricsSource::Scrape;
     config.monitor.scrape_url = charter.join("metrics").ok();
-    config.execute.charter_url = charter.clone();
+    config.execute.charter_url = Some(charter.clone());
     config.knowledge.database = Database::Sqlite;
     config.knowledge.sqlite_path = database;
     config.alertmanager.enabled = false;

@@ -11,6 +11,7 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
+use url::Url;
 
 use crate::clock::Clock;
 use crate::config::{self, Config, Origin, SHORTEST_INTERVAL, Warning};
@@ -121,7 +122,13 @@ fn too_short(config: &Config, speed: f64) -> Vec<String> {
 /// A sandbox lists its faults and shows its state. Whatever answers every path alike does not do both.
 async fn answers_sandbox(config: &Config, deadline: Instant) -> Result<(), String> {
     let settings = &config.execute;
-    let (url, http) = (&settings.charter_url, settings.http.as_deref());
+    let Some(url) = &settings.charter_url else {
+        return Err(
+            "execute.charter_url is null, so that no reference Charter can say that the target is not production"
+                .to_owned(),
+        );
+    };
+    let http = settings.http.as_deref();
     let no_client = |error: wire::SetupError| error.to_string();
     let wire = Http::reaching(url, http, Connections::default()).map_err(no_client)?;
     let access = Access { section: "execute", http, token: settings.charter_api_key.as_ref() };
@@ -182,23 +189,25 @@ async fn scrapes(
     given: Option<Duration>,
     deadline: Instant,
 ) -> Result<Scrapes, String> {
-    if config.monitor.source == MetricsSource::Scrape {
+    let is_asked = config.monitor.source == MetricsSource::Prometheus;
+    let prometheus = config.monitor.server().filter(|_| is_asked);
+    let Some(prometheus) = prometheus else {
         let interval = config.orchestrator.loop_interval.div_f64(speed);
         return Ok(Scrapes { interval, known: "one each cycle".to_owned(), own: true });
-    }
+    };
     if let Some(interval) = given {
         return Ok(Scrapes { interval, known: "--scrape-interval".to_owned(), own: false });
     }
-    let Sampled { rule, interval } = measured(config, deadline).await?;
+    let Sampled { rule, interval } = measured(config, prometheus, deadline).await?;
     let known = format!("measured on the samples of rule {rule}");
     Ok(Scrapes { interval, known, own: false })
 }
 
 /// Asks until there is an answer: a Prometheus that was just started has no samples yet.
-async fn measured(config: &Config, deadline: Instant) -> Result<Sampled, String> {
+async fn measured(config: &Config, url: &Url, deadline: Instant) -> Result<Sampled, String> {
     let settings = &config.monitor;
     let prometheus =
-        Prometheus::new(settings, Clock::start()).map_err(|error| error.to_string())?;
+        Prometheus::new(url, settings, Clock::start()).map_err(|error| error.to_string())?;
     loop {
         let until = Instant::now() + settings.query_timeout;
         let problem = match prometheus.slowest_sampled(&settings.rules, until).await {
@@ -206,7 +215,7 @@ async fn measured(config: &Config, deadline: Instant) -> Result<Sampled, String>
             Ok(None) => format!(
                 "Prometheus at {} (monitor.prometheus_url) holds no series of monitor.metrics with 3 samples in the last 5 \
                  minutes",
-                address::redacted(&settings.prometheus_url)
+                address::redacted(url)
             ),
             Err(failure) => failure.text,
         };

@@ -21,6 +21,7 @@ pub(super) fn read(
     mut section: Section<'_>,
     rules: &[Arc<Rule>],
     loop_interval: Duration,
+    charter: bool,
 ) -> Settings {
     let mut settings = Settings::default();
     section.read("pattern_history_limit", &mut settings.pattern_history_limit, count(1..=MOST));
@@ -28,7 +29,7 @@ pub(super) fn read(
     let algorithms = &mut settings.algorithms;
     temporal(detectors.section("temporal"), &mut algorithms.temporal, loop_interval);
     spatial(detectors.section("spatial"), &mut algorithms.spatial);
-    causal(detectors.section("causal"), &mut algorithms.causal, rules);
+    causal(detectors.section("causal"), &mut algorithms.causal, rules, charter);
     frequency(detectors.section("frequency"), &mut algorithms.frequency, loop_interval);
     sustained(detectors.section("sustained"), &mut algorithms.sustained);
     flapping(section.section("flapping"), &mut settings.flapping);
@@ -49,7 +50,7 @@ fn spatial(mut section: Section<'_>, spatial: &mut Spatial) {
     section.read("min_violations", &mut spatial.min_violations, count(1..=MOST));
 }
 
-fn causal(mut section: Section<'_>, causal: &mut Causal, rules: &[Arc<Rule>]) {
+fn causal(mut section: Section<'_>, causal: &mut Causal, rules: &[Arc<Rule>], charter: bool) {
     section.read("enabled", &mut causal.enabled, boolean);
     section.read("sensitivity", &mut causal.sensitivity, share);
     section.read("correlation_threshold", &mut causal.correlation_threshold, number(0.01..=1.0));
@@ -68,7 +69,8 @@ fn causal(mut section: Section<'_>, causal: &mut Causal, rules: &[Arc<Rule>]) {
     } else if causal.min_points <= LAGS + 2 {
         section.warn("min_points", "so few points correlate by chance; 12 is the default");
     }
-    if !causal.enabled {
+    // It reads Charter's series alone.
+    if !causal.enabled || !charter {
         return;
     }
     let shipped = Causal::default();

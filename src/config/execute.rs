@@ -9,10 +9,10 @@ use crate::executor::settings::{Idempotency, Settings};
 
 pub(super) fn read(mut section: Section<'_>, actions: &Actions) -> Settings {
     let mut settings = Settings::default();
-    section.read("charter_url", &mut settings.charter_url, base_url);
+    section.optional("charter_url", &mut settings.charter_url, base_url);
     section.secret("charter_api_key", "charter_api_key_file", &mut settings.charter_api_key);
     let token = settings.charter_api_key.as_ref().map(|_| "charter_api_key");
-    settings.http = section.http(Some(&settings.charter_url), token);
+    settings.http = section.http(settings.charter_url.as_ref(), token);
     section.read("timeout_seconds", &mut settings.timeout_seconds, positive);
     section.read("policy_timeout", &mut settings.policy_timeout, positive);
     if settings.policy_timeout < settings.timeout_seconds {

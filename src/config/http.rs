@@ -96,7 +96,7 @@ fn user(value: &Value) -> Result<String, Accepted> {
 fn header(name: &str, item: Item<'_>) -> Option<Secret> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(fits) {
-        item.error("not the name of a header; accepted: such as X-Target-OrgID");
+        item.error("not the name of a header; accepted: such as X-Scope-OrgID");
         return None;
     }
     if OWN.contains(&name.to_ascii_lowercase().as_str()) {

@@ -8,17 +8,25 @@ use super::values::{base_url, is_name, number, one_of, positive, text, url};
 use crate::domain::Labels;
 use crate::monitor::settings::{MetricsSource, Settings};
 
-pub(super) fn read(mut section: Section<'_>, loop_interval: Duration) -> Settings {
+/// `charter`: it is driven, so that the shipped rules about it apply.
+pub(super) fn read(mut section: Section<'_>, loop_interval: Duration, charter: bool) -> Settings {
     let mut settings = Settings::default();
     section.read(
         "source",
         &mut settings.source,
         one_of(&[("prometheus", MetricsSource::Prometheus), ("scrape", MetricsSource::Scrape)]),
     );
-    section.read("prometheus_url", &mut settings.prometheus_url, base_url);
+    section.optional("prometheus_url", &mut settings.prometheus_url, base_url);
     section.optional("scrape_url", &mut settings.scrape_url, url);
-    if settings.source == MetricsSource::Scrape && settings.scrape_url.is_none() {
-        section.error("scrape_url", "needed with source scrape: http://charter:8000/metrics");
+    match (settings.source, settings.server()) {
+        (MetricsSource::Scrape, None) => {
+            section.error("scrape_url", "needed with source scrape: http://charter:8000/metrics");
+        }
+        (MetricsSource::Prometheus, None) if settings.scrape_url.is_some() => section.error(
+            "prometheus_url",
+            "null while scrape_url is set and source is prometheus; accepted: a URL, or source: scrape",
+        ),
+        (MetricsSource::Scrape | MetricsSource::Prometheus, _) => {}
     }
     section.read("poll_interval", &mut settings.poll_interval, positive);
     section.read("query_timeout", &mut settings.query_timeout, positive);
@@ -36,7 +44,7 @@ pub(super) fn read(mut section: Section<'_>, loop_interval: Duration) -> Setting
         settings.scope = labels(scope);
     }
     section.read("min_coverage", &mut settings.min_coverage, number(0.0..=1.0));
-    settings.rules = rules::read(&mut section, settings.source, settings.poll_interval);
+    settings.rules = rules::read(&mut section, &settings, charter);
     settings
 }
 

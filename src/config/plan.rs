@@ -8,7 +8,12 @@ use super::strategies;
 use super::values::{count, number, positive, share};
 use crate::planner::settings::{Scaling, Settings};
 
-pub(super) fn read(mut section: Section<'_>, interval: Duration, actions: &Actions) -> Settings {
+pub(super) fn read(
+    mut section: Section<'_>,
+    interval: Duration,
+    actions: &Actions,
+    charter: bool,
+) -> Settings {
     let mut settings = Settings::default();
     for (name, item) in section.map("cost_model").unwrap_or_default() {
         match actions.named(name) {
@@ -39,8 +44,12 @@ pub(super) fn read(mut section: Section<'_>, interval: Duration, actions: &Actio
     scaling(section.section("scaling"), &mut settings.scaling);
     let mut give_back = section.section("give_back");
     give_back.optional("after", &mut settings.give_back.after, positive);
+    if !charter {
+        // What is shipped changes Charter.
+        settings.strategies.clear();
+    }
     let entries = section.map("strategies").unwrap_or_default();
-    settings.strategies.extend(strategies::read(entries, actions));
+    settings.strategies.extend(strategies::read(entries, actions, charter));
     settings
 }
 

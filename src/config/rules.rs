@@ -7,11 +7,13 @@ use std::time::Duration;
 use super::duration;
 use super::monitor::labels;
 use super::reader::{Item, Section};
+use super::target;
 use super::values::{any_number, cause, label_name, metric_name, one_of, positive, severity, text};
 use crate::domain::rule::{
-    Aggregate, Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity,
+    Aggregate, Comparison, ComponentFrom, IDENTITY_LABELS, Measure, MetricRule, Rule, Severity,
 };
-use crate::monitor::settings::{MetricsSource, shipped_rules};
+use crate::domain::target::TargetLabels;
+use crate::monitor::settings::{MetricsSource, Settings, shipped_rules};
 
 const COMPARISONS: &[(&str, Comparison)] = &[
     ("gt", Comparison::Gt),
@@ -27,13 +29,22 @@ const AGGREGATES: &[(&str, Aggregate)] = &[
     ("min", Aggregate::Min),
 ];
 
-/// The rules of the configuration, metrics first; the shipped ones stand while `metrics` is empty.
+/// The rules of the configuration, metrics first. Without the key `metrics`, or with null, the shipped ones apply where there
+/// is what they are about (`charter`) and something to read it from; an empty list is no rules.
 pub(super) fn read(
     section: &mut Section<'_>,
-    source: MetricsSource,
-    poll_interval: Duration,
+    settings: &Settings,
+    charter: bool,
 ) -> Vec<Arc<Rule>> {
-    let metrics = section.list("metrics").unwrap_or_default();
+    let (source, poll_interval) = (settings.source, settings.poll_interval);
+    let shipped = charter && settings.server().is_some();
+    let metrics = section.list_or_null("metrics");
+    if shipped && metrics.as_ref().is_some_and(Vec::is_empty) {
+        section.warn(
+            "metrics",
+            "an empty list: the shipped rules about Charter do not apply. Leave the key out to have them",
+        );
+    }
     let queries = section.list("queries").unwrap_or_default();
     if source == MetricsSource::Scrape && !queries.is_empty() {
         section.error(
@@ -41,13 +52,21 @@ pub(super) fn read(
             "not with source scrape, which cannot evaluate PromQL; accepted: rules of metrics",
         );
     }
-    let mut rules = if metrics.is_empty() { shipped_rules() } else { Vec::new() };
+    let mut rules = if shipped && metrics.is_none() { shipped_rules() } else { Vec::new() };
     let mut names: BTreeSet<String> = rules.iter().map(|rule| rule.name.clone()).collect();
-    for item in metrics {
+    for item in metrics.unwrap_or_default() {
         rules.extend(rule(item, &mut names, |section| metric(section, poll_interval)));
     }
     for item in queries {
         rules.extend(rule(item, &mut names, query));
+    }
+    if settings.server().is_none() && !rules.is_empty() {
+        section.error(
+            "prometheus_url",
+            "null, so that nothing reads the rules of metrics and queries; accepted: a URL, or no rules",
+        );
+    } else if settings.server().is_some() && rules.is_empty() {
+        section.warn_here("no rules in metrics and queries: of its series nothing is concluded");
     }
     rules
 }
@@ -81,14 +100,35 @@ fn rule(
     };
     let mut names_cause = None;
     section.optional("cause", &mut names_cause, cause);
+    let target = target::read(&mut section);
+    if let (Some(target), Some(Measure::Metric(metric))) = (&target, &measure) {
+        check_target(&section, target, metric);
+    }
     Some(Arc::new(Rule {
-        target: None,
+        target,
         name: name?,
         measure: measure?,
         severity: level,
         component,
         cause: names_cause,
     }))
+}
+
+/// What an aggregate does not keep, no series carries.
+fn check_target(section: &Section<'_>, target: &TargetLabels, metric: &MetricRule) {
+    if metric.aggregate.is_none() {
+        return;
+    }
+    for label in target.namespace_label.iter().chain([&target.name_label]) {
+        let exported = format!("exported_{label}");
+        let is_kept = |kept: &&str| *kept == label || *kept == exported;
+        if !metric.by.iter().map(String::as_str).chain(IDENTITY_LABELS).any(|kept| is_kept(&kept)) {
+            section.error(
+                "by",
+                format!("does not keep label {label}, which target needs; accepted: with it"),
+            );
+        }
+    }
 }
 
 fn metric(section: &mut Section<'_>, poll_interval: Duration) -> Option<Measure> {

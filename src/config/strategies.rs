@@ -11,12 +11,16 @@ use super::tree::Value;
 use super::values::{self, boolean, count, number_above_zero, one_of, text};
 use crate::domain::action::spec::ActionSpec;
 use crate::domain::action::{ActionKind, RebalanceStrategy};
+use crate::domain::target::System;
 use crate::domain::{Cause, legible};
 use crate::planner::Strategy;
 
+/// Without Charter (`charter` is false) what changes it is left out, with a warning: to turn Charter off is one key, and not
+/// one beside many others to be deleted.
 pub(super) fn read(
     entries: Vec<(&str, Item<'_>)>,
     actions: &Actions,
+    charter: bool,
 ) -> BTreeMap<Cause, Vec<Strategy>> {
     let mut strategies = BTreeMap::new();
     for (name, item) in entries {
@@ -32,12 +36,12 @@ pub(super) fn read(
             item.error(format!("{name} takes no strategy; accepted: the name of a fault's cause"));
         }
         let Some(candidates) = item.into_list() else { continue };
-        strategies.insert(cause, candidates_of(candidates, actions));
+        strategies.insert(cause, candidates_of(candidates, actions, charter));
     }
     strategies
 }
 
-fn candidates_of(items: Vec<Item<'_>>, actions: &Actions) -> Vec<Strategy> {
+fn candidates_of(items: Vec<Item<'_>>, actions: &Actions, charter: bool) -> Vec<Strategy> {
     let read: Vec<_> = items
         .into_iter()
         .filter_map(|item| {
@@ -50,9 +54,28 @@ fn candidates_of(items: Vec<Item<'_>>, actions: &Actions) -> Vec<Strategy> {
     for (section, strategy) in &read {
         if let Some(strategy) = strategy {
             check_after(section, strategy, &all);
+            if !charter && is_of_charter(strategy.action) {
+                section.warn_here(format!(
+                    "{} is left out: it changes Charter, which execute.charter_url null turns off",
+                    strategy.action
+                ));
+            }
         }
     }
-    all
+    if charter { all } else { without_charter(all) }
+}
+
+fn is_of_charter(kind: ActionKind) -> bool {
+    kind.system() == System::Charter
+}
+
+/// What came after an action of Charter's has no longer anything to wait for.
+fn without_charter(mut strategies: Vec<Strategy>) -> Vec<Strategy> {
+    strategies.retain(|strategy| !is_of_charter(strategy.action));
+    for strategy in &mut strategies {
+        strategy.after = strategy.after.filter(|before| !is_of_charter(*before));
+    }
+    strategies
 }
 
 /// `after` must name another action of the list, and following it must come to an end.

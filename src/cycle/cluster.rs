@@ -14,7 +14,9 @@ use crate::domain::Cause;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cluster::{ClusterReading, UnknownWord, UnreadObject};
 use crate::domain::finding::Finding;
+use crate::domain::fleet::ClusterHealth;
 use crate::domain::reading::Source;
+use crate::domain::target::System;
 use crate::domain::time::Time;
 use crate::metrics::Metrics;
 use crate::monitor::cluster::ClusterWatch;
@@ -58,6 +60,13 @@ impl Looked {
             finding.as_violation(is_treated.then_some(cause))
         });
         Found { violations: violations.collect(), reading: self.reading.as_ref() }
+    }
+
+    /// How much of the cluster is sick; nothing where no action could be about it.
+    pub fn health(&self, plan: &planner::Settings) -> Option<ClusterHealth> {
+        let reading = self.reading.as_ref().filter(|_| plan.acts_on(System::Kubernetes))?;
+        let within = plan.guardrails.kubernetes.storm.within;
+        cluster::health(reading, &self.findings, within, reading.read_at?)
     }
 
     /// What keeps anybody from saying that all of the cluster is well.

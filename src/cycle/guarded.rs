@@ -93,11 +93,16 @@ impl Cycle {
                 Hold::BudgetExhausted => (Reason::Budget, Duration::ZERO),
                 Hold::Paused | Hold::ModeObserve | Hold::NotLeading => (Reason::HandsTied, soon),
                 // In the third cycle that wanted to act, however they jitter.
-                Hold::CharterUnreachable => (Reason::HandsTied, interval * 3 / 2),
-                Hold::StaleData => (Reason::HandsTied, unread),
-                Hold::Cooldown | Hold::OppositeDirection | Hold::FleetLimit | Hold::InFlight => {
-                    (Reason::HandsTied, long)
+                Hold::CharterUnreachable | Hold::ClusterUnreadable | Hold::TargetMissing => {
+                    (Reason::HandsTied, interval * 3 / 2)
                 }
+                Hold::StaleData => (Reason::HandsTied, unread),
+                Hold::Cooldown
+                | Hold::OppositeDirection
+                | Hold::FleetLimit
+                | Hold::InFlight
+                | Hold::OptedOut
+                | Hold::Protected => (Reason::HandsTied, long),
                 // People have been told of these under a name of their own.
                 Hold::Storm
                 | Hold::BreakerOpen

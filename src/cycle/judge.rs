@@ -46,7 +46,8 @@ impl Cycle {
         fleets: &BTreeMap<System, Fleet>,
     ) -> Result<Vec<Ruled>, StoreError> {
         let readable = !seen.snapshot.is_blind();
-        self.keep_ledger(recalled, fleets, readable, None, seen.snapshot.at).await?;
+        let health = looked.health(&self.config.plan);
+        self.keep_ledger(recalled, fleets, readable, health.as_ref(), seen.snapshot.at).await?;
         self.take_back_successes(recalled, seen, active).await?;
         self.judge(recalled, seen, active, changes, looked).await
     }

@@ -70,7 +70,7 @@ impl Run<'_> {
             healthy = false;
             report.error.get_or_insert(problem);
         }
-        if let Err(error) = &seen.charter.state {
+        if let Some(error) = seen.charter.problem() {
             report.error.get_or_insert_with(|| error.clone());
         }
         report.status = if healthy { CycleStatus::Healthy } else { CycleStatus::Completed };
@@ -157,7 +157,7 @@ fn basis(
             .take(Basis::PROBLEMS)
             .collect(),
         charter: seen.charter.state.as_ref().ok().cloned(),
-        charter_error: seen.charter.state.as_ref().err().cloned(),
+        charter_error: seen.charter.problem().cloned(),
         violations: violations.into_iter().take(Basis::VIOLATIONS).map(active).collect(),
         alerts_total: alerts.len(),
         alerts: alerts.into_iter().take(Basis::ALERTS).collect(),

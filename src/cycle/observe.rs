@@ -193,10 +193,7 @@ impl Cycle {
 async fn look_at(charter: Option<&Charter>, at: Time) -> CharterView {
     match charter {
         Some(charter) => charter.observe(at).await,
-        None => {
-            let why = "Charter is turned off: execute.charter_url is null".to_owned();
-            CharterView { at, state: Err(why) }
-        }
+        None => CharterView::turned_off(at),
     }
 }
 

@@ -23,6 +23,7 @@ use super::assess::{Assessor, within};
 use super::cluster::Looked;
 use super::{Cycle, Run};
 use crate::analyzer::cluster::Onsets;
+use crate::domain::CHARTER;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase};
 use crate::domain::decision::Decision;
@@ -325,8 +326,10 @@ impl Cycle {
                 stop.run_until_cancelled(looked.read_logs(watch)).await;
             }
             let mut findings = looked.findings.clone();
-            findings
-                .extend(own::findings(&self.people.records, self.failing(&run.report).as_ref()));
+            let charter = self.config.execute.charter_url.is_some();
+            let unnamed = if charter { CHARTER } else { own::SELF };
+            let failing = self.failing(&run.report);
+            findings.extend(own::findings(&self.people.records, failing.as_ref(), unnamed));
             self.people.observe(&findings, &looked, heard, now);
             stop.run_until_cancelled(self.people.suspects(&looked.catalogue, now)).await;
             let decision = self.people.decide(&findings, &looked, now, stop).await;

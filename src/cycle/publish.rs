@@ -136,7 +136,7 @@ impl Run<'_> {
     /// What the view shows of this cycle's reading.
     pub(super) fn show(&mut self, seen: &Seen, changes: &Changes, memory: &Memory) {
         let view = &mut self.view;
-        view.charter = Some(seen.charter.clone());
+        view.charter = seen.charter.is_on.then(|| seen.charter.clone());
         view.rules = changes.rules.iter().map(rule_health).collect();
         let expected: usize = changes.rules.iter().map(|r| r.expected).sum();
         let present: usize = changes.rules.iter().map(|r| r.seen).sum();

@@ -27,5 +27,21 @@ pub struct CommitteeState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CharterView {
     pub at: Time,
+    /// False while `execute.charter_url` is null: Charter is not asked, and nobody misses its answer.
+    pub is_on: bool,
     pub state: Result<CommitteeState, String>,
+}
+
+impl CharterView {
+    #[must_use]
+    pub fn turned_off(at: Time) -> Self {
+        let why = "Charter is turned off (execute.charter_url is null)".to_owned();
+        Self { at, is_on: false, state: Err(why) }
+    }
+
+    /// Why Charter's state is not known although it should be.
+    #[must_use]
+    pub fn problem(&self) -> Option<&String> {
+        self.state.as_ref().err().filter(|_| self.is_on)
+    }
 }

@@ -105,6 +105,14 @@ pub enum Hold {
     /// Another one may lead by now.
     NotLeading,
     CharterUnreachable,
+    /// What is to be changed cannot be read in Kubernetes, or nobody watches it.
+    ClusterUnreadable,
+    /// Kubernetes has no such object, or it is of a kind or in a namespace that is not watched.
+    TargetMissing,
+    /// The target's label `mape-k.io/act` is `off`.
+    OptedOut,
+    /// Nobody but people may touch the target.
+    Protected,
     /// The rules behind it were not read whole, covered and fresh.
     StaleData,
     Storm,

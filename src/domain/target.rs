@@ -276,7 +276,10 @@ impl Systems {
         named: Option<&TargetLabels>,
     ) -> Option<Target> {
         if let Some(named) = named {
-            let foreign = labels.get("cluster").is_some_and(|c| self.cluster.as_ref() != Some(c));
+            // Whichever of the two says so: what may be another cluster's is left alone.
+            let mut clusters =
+                ["cluster", "exported_cluster"].into_iter().filter_map(|l| labels.get(l));
+            let foreign = clusters.any(|cluster| self.cluster.as_ref() != Some(cluster));
             return named.target(labels).filter(|_| !foreign);
         }
         match component {

@@ -1,6 +1,5 @@
 //! The loop's own escalations as findings: what it cannot or may not fix enters the phase that decides whom to tell.
 
-use crate::domain::CHARTER;
 use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::finding::{Finding, FindingKind, FindingSeverity};
 use crate::domain::time::Time;
@@ -9,8 +8,9 @@ use crate::domain::time::Time;
 pub const SELF: &str = "mape-k";
 
 /// Findings of the records that are open, and of the daemon itself when `failing` says why cycle after cycle fails.
+/// `unnamed`: the service that a record without a component is about.
 #[must_use]
-pub fn findings(open: &[Escalation], failing: Option<&Failing>) -> Vec<Finding> {
+pub fn findings(open: &[Escalation], failing: Option<&Failing>, unnamed: &str) -> Vec<Finding> {
     // Blind is one thing, whatever makes it so: the record of the metrics and the failed cycles are told as one.
     let blind = open.iter().find(|record| record.reason == Reason::Blind);
     let own = match (blind, failing) {
@@ -18,7 +18,8 @@ pub fn findings(open: &[Escalation], failing: Option<&Failing>) -> Vec<Finding> 
         (None, Some(failing)) => Some(blind_finding(&failing.said(), failing.since)),
         (None, None) => None,
     };
-    open.iter().filter(|record| record.reason != Reason::Blind).map(finding).chain(own).collect()
+    let records = open.iter().filter(|record| record.reason != Reason::Blind);
+    records.map(|record| finding(record, unnamed)).chain(own).collect()
 }
 
 /// Cycles that failed one after the other.
@@ -44,8 +45,8 @@ fn blind_finding(detail: &str, since: Time) -> Finding {
     about(Reason::Blind, SELF.to_owned(), detail.to_owned(), since)
 }
 
-fn finding(record: &Escalation) -> Finding {
-    let service = record.component.clone().unwrap_or_else(|| CHARTER.to_owned());
+fn finding(record: &Escalation, unnamed: &str) -> Finding {
+    let service = record.component.clone().unwrap_or_else(|| unnamed.to_owned());
     let cause = record.cause.as_ref().map(|cause| format!(" [{cause}]")).unwrap_or_default();
     let reason = format!("{}{cause}: {}", record.subject, record.detail);
     Finding { record: Some(record.id), ..about(record.reason, service, reason, record.opened_at) }

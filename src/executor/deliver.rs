@@ -122,11 +122,11 @@ impl Transaction<'_> {
             let is_final = failure.refusal.is_some();
             if doubt > Doubt::None {
                 let seen = self.probe(index, step, key, at).await;
-                let by_key = actuator.honours_keys() && !is_final;
+                let action = &self.execution.actions[index].action;
+                let by_key = actuator.honours_keys(action) && !is_final;
                 if let Some(delivery) = settled(seen, &last, by_key) {
                     return Ok(delivery);
                 }
-                let action = &self.execution.actions[index].action;
                 let repeatable = by_key || actuator.is_repeatable(step, action);
                 if doubt == Doubt::UnderWay && !repeatable {
                     return Ok(end(doubt, not_again(&last, &MAY_LAND), None));

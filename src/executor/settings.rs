@@ -17,8 +17,9 @@ use crate::wire::HttpSettings;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
-    #[serde(serialize_with = "crate::domain::address::serialize")]
-    pub charter_url: Url,
+    /// `None` turns Charter off: with its rules, its strategies and all that is said of it.
+    #[serde(serialize_with = "crate::domain::address::serialize_optional")]
+    pub charter_url: Option<Url>,
     pub charter_api_key: Option<Secret>,
     /// How the server is reached, and the credentials it gets.
     pub http: Option<Box<HttpSettings>>,
@@ -49,17 +50,17 @@ divided!(Settings { settle_default, settle } unchanged {
 });
 
 impl Settings {
-    /// What the actuator of Charter needs of them.
+    /// What the actuator of Charter needs of them; `None`: it is turned off.
     #[must_use]
-    pub fn charter(&self) -> charter::Settings {
-        charter::Settings {
-            url: self.charter_url.clone(),
+    pub fn charter(&self) -> Option<charter::Settings> {
+        Some(charter::Settings {
+            url: self.charter_url.clone()?,
             api_key: self.charter_api_key.clone(),
             http: self.http.clone(),
             timeout: self.timeout_seconds,
             tries: self.max_retries,
             idempotency: self.idempotent_charter,
-        }
+        })
     }
 
     #[must_use]
@@ -71,7 +72,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            charter_url: Url::parse("http://localhost:8000").expect("a constant URL"),
+            charter_url: Some(Url::parse("http://localhost:8000").expect("a constant URL")),
             charter_api_key: None,
             http: None,
             timeout_seconds: Duration::from_secs(30),

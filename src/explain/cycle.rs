@@ -110,25 +110,33 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
     let charter = match (&basis.charter, &basis.charter_error) {
         (Some(state), _) => {
             format!(
-                "Charter answered: {} of {} replicas healthy.",
+                " Charter answered: {} of {} replicas healthy.",
                 state.healthy_nodes, state.replicas
             )
         }
-        (None, Some(error)) => format!("Charter did not answer: {}.", words::without_stop(error)),
-        (None, None) => "Charter was not asked.".to_owned(),
+        (None, Some(error)) => {
+            format!(" Charter did not answer: {}.", words::without_stop(error))
+        }
+        // It is turned off.
+        (None, None) => String::new(),
     };
     let good = if basis.rules_good == basis.rules {
         "all".to_owned()
     } else {
         basis.rules_good.to_string()
     };
-    page.say(&format!(
-        "Read {}: of {} {good} well, {} of {} expected series. {charter}",
-        if read.is_empty() { "nothing".to_owned() } else { words::list(&read) },
-        words::count(basis.rules, "rule"),
-        basis.series_seen,
-        basis.series_expected
-    ));
+    let rules = if basis.rules == 0 && basis.sources.is_empty() {
+        "No metrics and no alerts are read.".to_owned()
+    } else {
+        format!(
+            "Read {}: of {} {good} well, {} of {} expected series.",
+            if read.is_empty() { "nothing".to_owned() } else { words::list(&read) },
+            words::count(basis.rules, "rule"),
+            basis.series_seen,
+            basis.series_expected
+        )
+    };
+    page.say(&format!("{rules}{charter}"));
     for source in &basis.sources {
         if let Some(error) = &source.error {
             let error = words::without_stop(error);
@@ -278,7 +286,7 @@ fn done(page: &mut Page, facts: &CycleFacts<'_>) {
         if why::begun_without_result(report) {
             page.say("What was sent stands in the journal: /api/v1/executions.");
         } else {
-            page.say("Nothing that changes Charter was sent.");
+            page.say("No action was sent.");
         }
         return;
     };

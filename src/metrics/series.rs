@@ -69,7 +69,7 @@ impl LoopSeries {
             ),
             paused: f.gauge(
                 "mape_k_paused",
-                "1 while a person's pause holds: nothing is sent to Charter; else 0.",
+                "1 while a person's pause holds: no action is sent; else 0.",
             ),
             leader: f
                 .gauge("mape_k_leader", "1 while this process leads, and alone may act; else 0."),

@@ -26,6 +26,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::cache::Cache;
+use self::connect::Connection;
 use self::failure::Subject;
 use self::settings::Settings;
 use self::watch::Watcher;
@@ -111,6 +112,7 @@ pub struct ClusterWatch {
     settings: Arc<Settings>,
     patience: Patience,
     caches: Arc<[Arc<Cache>]>,
+    own_namespace: Option<String>,
     settled: Arc<Notify>,
 }
 
@@ -135,7 +137,7 @@ impl std::fmt::Debug for Driver {
 impl ClusterWatch {
     /// Finds out where the API server is and who we are to it; asks it nothing yet.
     pub async fn new(settings: &Settings, patience: Patience) -> Result<(Self, Driver), Error> {
-        let (client, server) = connect::client(settings).await?;
+        let Connection { client, server, own_namespace } = connect::client(settings).await?;
         let settled = Arc::new(Notify::new());
         let caches: Vec<Arc<Cache>> = settings
             .kinds
@@ -152,6 +154,7 @@ impl ClusterWatch {
             settings: Arc::new(settings.clone()),
             patience,
             caches: caches.into(),
+            own_namespace,
             settled,
         };
         Ok((handle, Driver { watchers }))
@@ -163,6 +166,7 @@ impl ClusterWatch {
         let mut reading = ClusterReading {
             read_at: Some(now),
             expected: self.settings.kinds.clone(),
+            own_namespace: self.own_namespace.clone(),
             ..ClusterReading::default()
         };
         let (left_out, read): (Vec<&Arc<Cache>>, Vec<&Arc<Cache>>) =

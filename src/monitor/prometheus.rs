@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::{join, join_all, try_join, try_join_all};
 use tokio::time::Instant;
+use url::Url;
 
 use self::client::{Batch, Method};
 pub use self::interval::Sampled;
@@ -61,16 +62,16 @@ struct Moment {
 }
 
 impl Prometheus {
-    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, Error> {
-        let wire = network(&settings.prometheus_url, settings.http.as_deref())?;
-        Ok(Self::over(wire, settings, clock))
+    pub fn new(url: &Url, settings: &Settings, clock: Clock) -> Result<Self, Error> {
+        let wire = network(url, settings.http.as_deref())?;
+        Ok(Self::over(wire, url, settings, clock))
     }
 
     #[must_use]
-    pub fn over(wire: Arc<dyn Wire>, settings: &Settings, clock: Clock) -> Self {
+    pub fn over(wire: Arc<dyn Wire>, url: &Url, settings: &Settings, clock: Clock) -> Self {
         let peer = Peer::new(
             Source::Prometheus,
-            settings.prometheus_url.clone(),
+            url.clone(),
             "monitor.prometheus_url",
             settings.access(),
             wire,

@@ -13,6 +13,7 @@ use crate::domain::rule::{
 };
 use crate::domain::secret::Secret;
 use crate::domain::speed::divided;
+use crate::domain::target::TargetLabels;
 use crate::domain::{CHARTER, Cause, Labels};
 use crate::wire::{Access, HttpSettings};
 
@@ -26,8 +27,9 @@ pub enum MetricsSource {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     pub source: MetricsSource,
-    #[serde(serialize_with = "crate::domain::address::serialize")]
-    pub prometheus_url: Url,
+    /// `None`: no metrics are read.
+    #[serde(serialize_with = "crate::domain::address::serialize_optional")]
+    pub prometheus_url: Option<Url>,
     #[serde(serialize_with = "crate::domain::address::serialize_optional")]
     pub scrape_url: Option<Url>,
     #[serde(serialize_with = "crate::domain::time::seconds")]
@@ -59,11 +61,11 @@ impl Settings {
         Access { section: "monitor", http: self.http.as_deref(), token: self.bearer_token.as_ref() }
     }
 
-    /// The server that the metrics come from.
+    /// The server that the metrics come from; `None`: no metrics are read.
     #[must_use]
     pub fn server(&self) -> Option<&Url> {
         match self.source {
-            MetricsSource::Prometheus => Some(&self.prometheus_url),
+            MetricsSource::Prometheus => self.prometheus_url.as_ref(),
             MetricsSource::Scrape => self.scrape_url.as_ref(),
         }
     }
@@ -73,7 +75,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             source: MetricsSource::Prometheus,
-            prometheus_url: Url::parse("http://localhost:9090").expect("a constant URL"),
+            prometheus_url: Some(Url::parse("http://localhost:9090").expect("a constant URL")),
             scrape_url: None,
             poll_interval: Duration::from_secs(30),
             query_timeout: Duration::from_secs(10),
@@ -87,7 +89,7 @@ impl Default for Settings {
     }
 }
 
-/// The four rules that stand when `monitor.metrics` is empty.
+/// The four rules about Charter that apply while the configuration has no `monitor.metrics`.
 #[must_use]
 pub fn shipped_rules() -> Vec<Arc<Rule>> {
     let label = |key: &str, value: &str| Labels::from([(key.to_owned(), value.to_owned())]);
@@ -162,6 +164,8 @@ pub struct Handler {
     pub rule: Option<String>,
     pub component: Option<String>,
     pub component_label: String,
+    /// Which labels of the alert name the Kubernetes object that it is about.
+    pub target: Option<TargetLabels>,
     pub severity: Option<Severity>,
     pub ignore: bool,
 }

@@ -23,7 +23,7 @@ use super::{Context, access};
 use crate::control_loop::handle::Leader;
 use crate::domain::cycle::CycleStatus;
 use crate::domain::reading::Source;
-use crate::domain::time::{Time, since};
+use crate::domain::time::since;
 use crate::domain::view::{LoopView, SourceStatus};
 use crate::metrics::labels::StoreOperation;
 
@@ -70,7 +70,7 @@ struct Health {
     version: &'static str,
     uptime_seconds: f64,
     /// `loop`, each source, `rules`, `charter`, `escalation`, `kubernetes`, `store` and `leader`, so far as this replica knows
-    /// of them.
+    /// of them. What is turned off or not configured is not among them.
     components: BTreeMap<&'static str, Component>,
 }
 
@@ -142,14 +142,20 @@ pub async fn health(State(context): State<Context>) -> Response {
     }
     // A replica that follows reads neither; the leader's health tells of them.
     if leader.leads() {
-        components.insert("rules", Component::unless(rules_problem(&view)));
-        components.insert("charter", Component::unless(charter_problem(&view)));
-    }
-    if leader.leads() {
+        if !view.rules.is_empty() {
+            components.insert("rules", Component::unless(rules_problem(&view)));
+        }
+        if context.charter {
+            components.insert("charter", Component::unless(charter_problem(&view)));
+        }
         let people = &view.people;
         let untold = people.not_told.clone().or_else(|| people.problem.clone());
         components.insert("escalation", Component::unless(untold));
-        components.insert("kubernetes", Component::unless(people.cluster_problem.clone()));
+        if context.kubernetes {
+            let not_yet = || view.last_status.is_none().then(|| "not read yet".to_owned());
+            let problem = people.cluster_problem.clone().or_else(not_yet);
+            components.insert("kubernetes", Component::unless(problem));
+        }
     }
     components.insert("store", Component::unless(store));
     let status = if stalled {
@@ -266,7 +272,7 @@ async fn store_problem(context: &Context, view: &LoopView) -> Option<String> {
 pub async fn ready(State(context): State<Context>) -> Response {
     let (view, leader) = (context.handle.view(), context.handle.leader());
     let missing = if leader.leads() {
-        missing(&view, context.handle.now())
+        missing(&context, &view)
     } else {
         missing_follower(&context, &view, &leader).await
     };
@@ -275,7 +281,8 @@ pub async fn ready(State(context): State<Context>) -> Response {
 }
 
 /// What stands between the loop and being of use.
-fn missing(view: &LoopView, now: Time) -> Vec<String> {
+fn missing(context: &Context, view: &LoopView) -> Vec<String> {
+    let now = context.handle.now();
     let mut missing = Vec::new();
     let limit = view.interval * READY_INTERVALS;
     match view.last_good_cycle {
@@ -287,7 +294,7 @@ fn missing(view: &LoopView, now: Time) -> Vec<String> {
         )),
         Some(_) => {}
     }
-    if let Some(problem) = charter_problem(view) {
+    if let Some(problem) = charter_problem(view).filter(|_| context.charter) {
         missing.push(format!("charter: {problem}"));
     }
     missing

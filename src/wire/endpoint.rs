@@ -207,7 +207,7 @@ impl Endpoint {
         let says = |any: &[&str]| any.iter().any(|words| said.contains(words));
         if says(&["no org id", TENANT]) {
             return Some(format!(
-                "It asks for a tenant: set {section}.http.headers to {{X-Target-OrgID: <tenant>}}"
+                "It asks for a tenant: set {section}.http.headers to {{X-Scope-OrgID: <tenant>}}"
             ));
         }
         if says(&["client certificate", "ssl certificate"]) {

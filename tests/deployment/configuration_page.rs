@@ -47,6 +47,13 @@ fn page() -> String {
             let rule = "|---|---|---|---|---|";
             write!(page, "\n## {title}\n\n{meaning}\n\n| key | default | accepted | environment | meaning |\n{rule}\n")
                 .expect("a text");
+            // A section that is a list has no keys but those of its items.
+            if let Some(default) = &entry.default {
+                let accepted = cell(&accepted(title).replace(&forms, "a duration"));
+                writeln!(page, "| `{title}` | `{default}` | {accepted} | | {} |", cell(&meaning))
+                    .expect("a text");
+                examples.push((title.clone(), example));
+            }
             continue;
         }
         if !example.is_empty() {

@@ -9,4 +9,5 @@ mod found;
 mod load;
 mod occurrences;
 mod starts;
+mod targets;
 mod world;

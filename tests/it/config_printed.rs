@@ -8,6 +8,7 @@ use mape_k::cli::check_config::check;
 use mape_k::config::Config;
 use mape_k::domain::secret::Secret;
 use serde_json::Value;
+use url::Url;
 
 use crate::config::{accepted, parse, printed};
 
@@ -62,7 +63,7 @@ fn secrets_and_passwords_are_never_printed_and_their_stars_never_loaded() {
          slack: {token: hunter7, webhook_url: 'https://hooks.example/hunter8'}\ngithub: {token: hunter9}",
     );
     assert_eq!(config.monitor.bearer_token.as_ref().map(Secret::expose), Some("hunter1"));
-    assert_eq!(config.monitor.prometheus_url.password(), Some("hunter2"));
+    assert_eq!(config.monitor.prometheus_url.as_ref().and_then(Url::password), Some("hunter2"));
     let yaml = config.to_yaml().expect("prints");
     assert!(!yaml.contains("hunter"), "{yaml}");
     let errors = parse(&yaml).expect_err("the stars are no secrets");

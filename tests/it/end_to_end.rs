@@ -23,6 +23,7 @@ mod starts;
 mod stopping;
 mod store_full;
 mod target;
+mod without_charter;
 
 use std::time::Duration;
 

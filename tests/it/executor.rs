@@ -37,7 +37,7 @@ pub fn now() -> Time {
 /// Short times, so that what hangs in a test hangs briefly.
 pub fn settings(base: &str) -> Settings {
     Settings {
-        charter_url: base.parse().expect("a URL"),
+        charter_url: Some(base.parse().expect("a URL")),
         timeout_seconds: Duration::from_secs(1),
         policy_timeout: Duration::from_secs(20),
         ..Settings::default()
@@ -210,11 +210,13 @@ pub async fn keyless_fake() -> FakeCharter {
 
 /// What reads Charter, beside whoever changes it.
 pub fn charter(settings: &Settings) -> Charter {
-    Charter::new(&settings.charter(), Arc::new(Watch::default())).expect("Charter's actuator")
+    Charter::new(&settings.charter().expect("it is on"), Arc::new(Watch::default()))
+        .expect("Charter's actuator")
 }
 
 pub fn over_charter(settings: Settings, observer: Arc<dyn CallObserver>) -> Executor {
-    let charter = Charter::new(&settings.charter(), observer).expect("Charter's actuator");
+    let charter =
+        Charter::new(&settings.charter().expect("it is on"), observer).expect("Charter's actuator");
     let charter: Arc<dyn Actuator> = Arc::new(charter);
     Executor::new(settings, [(System::Charter, charter)].into())
 }

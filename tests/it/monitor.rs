@@ -24,7 +24,7 @@ fn without_alertmanager() -> AlertmanagerSettings {
 
 fn settings(url: &Url, rules: Vec<Rule>) -> Settings {
     Settings {
-        prometheus_url: url.clone(),
+        prometheus_url: Some(url.clone()),
         rules: rules.into_iter().map(Arc::new).collect(),
         ..Settings::default()
     }

@@ -84,10 +84,10 @@ async fn demands(header: &'static str, value: &'static str, answer: (u16, &'stat
 async fn w06_a_tenant_header_opens_mimir_and_its_alertmanager() {
     let mimir = demands("x-scope-orgid", "team-charter", (401, "no org id\n")).await;
     let url = format!("http://{}/prometheus", mimir.address);
-    let tenant = "http: {headers: {X-Target-OrgID: team-charter}}";
+    let tenant = "http: {headers: {X-Scope-OrgID: team-charter}}";
     assert_eq!(read_with(&url, tenant).await, Ok(1));
     let without = read_with(&url, "").await;
-    says(&without, &["401", "no org id", "set monitor.http.headers to {X-Target-OrgID: <tenant>}"]);
+    says(&without, &["401", "no org id", "set monitor.http.headers to {X-Scope-OrgID: <tenant>}"]);
     assert_eq!(listed(&url, tenant).await, Ok(0));
     says(&listed(&url, "").await, &["no org id", "set alertmanager.http.headers"]);
     // A tenant may be a number, and the header may be written in any case.

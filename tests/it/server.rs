@@ -93,6 +93,8 @@ impl Setup {
             settings: Arc::new(self.api),
             started_at: self.clock.now(),
             rehearsal: None,
+            charter: true,
+            kubernetes: true,
         };
         let (intake, writer) = Intake::new(
             &self.alertmanager,
@@ -229,6 +231,7 @@ fn healthy_view(now: Time) -> LoopView {
             error: None,
         }],
         charter: Some(CharterView {
+            is_on: true,
             at: now,
             state: Ok(CommitteeState {
                 status: CommitteeStatus::Normal,

@@ -93,10 +93,10 @@ pub fn config(script: &Script) -> Config {
         Source::Prometheus => MetricsSource::Prometheus,
         Source::Scrape => MetricsSource::Scrape,
     };
-    config.monitor.prometheus_url = url("http://prometheus:9090");
+    config.monitor.prometheus_url = Some(url("http://prometheus:9090"));
     config.monitor.scrape_url = Some(url("http://charter:8000/metrics"));
     config.alertmanager.url = url("http://alertmanager:9093");
-    config.execute.charter_url = url("http://charter:8000");
+    config.execute.charter_url = Some(url("http://charter:8000"));
     script.settings.apply(&mut config);
     config
 }

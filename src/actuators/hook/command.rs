@@ -93,7 +93,8 @@ impl Commands {
     /// Runs a command to its end. When the caller goes away before, the command is ended all the same.
     pub(super) async fn run(&self, call: Call) -> (End, Output) {
         if self.stopping.is_cancelled() {
-            return (End::Stopped, Output::default());
+            let stops = io::Error::other("mape-k stops");
+            return (End::NotStarted(stops), Output::default());
         }
         let (tell, told) = oneshot::channel();
         let abandoned = CancellationToken::new();

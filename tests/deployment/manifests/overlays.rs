@@ -8,6 +8,7 @@ use mape_k::control_loop::Mode;
 use mape_k::domain::cluster::Kind;
 use mape_k::knowledge::Database;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{
     container, documents, env, guide, mounts, named, number, of_kind, overlay, pod, read, text,
@@ -131,9 +132,7 @@ fn d05_staging_is_a_whole_stack_in_which_every_name_leads_somewhere() {
     assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!(config.orchestrator.mode, Mode::Staging);
     assert!(config.orchestrator.auto_approve, "a fault heals without anybody");
-    for url in
-        [&config.monitor.prometheus_url, &config.execute.charter_url, &config.alertmanager.url]
-    {
+    for url in urls(&config) {
         let name = format!("{}:{}", url.host_str().expect("a host"), url.port().expect("a port"));
         assert!(served.contains(&name), "{name} is no Service of it");
     }
@@ -339,10 +338,8 @@ fn d05_the_network_policy_lets_in_who_calls_and_out_what_is_called() {
     // Issue 14: a pod elsewhere that gives itself the label is kept out. Both selectors stand in one entry; the namespace is
     // the one of the addresses that are marked as yours to change, and is marked too.
     let shipped = read("deployment/overlays/production/network-policy.yaml");
-    for (rule, url) in list(&policy["ingress"])
-        .iter()
-        .zip([&config.monitor.prometheus_url, &config.alertmanager.url])
-    {
+    let urls = urls(&config);
+    for (rule, url) in list(&policy["ingress"]).iter().zip([urls[0], urls[2]]) {
         let [from] = list(&rule["from"]).as_slice() else { panic!("one entry: {rule}") };
         assert!(from["podSelector"]["matchLabels"]["app.kubernetes.io/name"].is_string(), "{from}");
         let label = "kubernetes.io/metadata.name";
@@ -351,8 +348,6 @@ fn d05_the_network_policy_lets_in_who_calls_and_out_what_is_called() {
         assert_eq!(namespace, of_the_url, "{url}");
         assert_eq!(shipped.matches(&format!("{label}: {namespace}}} # CHANGE")).count(), 2);
     }
-    let urls =
-        [&config.monitor.prometheus_url, &config.execute.charter_url, &config.alertmanager.url];
     let mut calls: BTreeSet<u64> =
         urls.iter().filter_map(|url| url.port()).map(u64::from).collect();
     // Names, PostgreSQL, the API server, and with it Slack and GitHub.
@@ -411,4 +406,11 @@ fn d05_the_monitoring_component_scrapes_each_replica_as_the_job_that_the_rules_n
     assert_eq!(scraped.len(), 1, "both Services would scrape a replica twice");
     assert_eq!(scraped[0]["metadata"]["labels"][text(&monitor["jobLabel"])], "mape-k");
     named(&objects, "PrometheusRule", "mape-k");
+}
+
+/// Of Prometheus, Charter and Alertmanager.
+fn urls(config: &Config) -> [&Url; 3] {
+    let prometheus = config.monitor.prometheus_url.as_ref().expect("it is read");
+    let charter = config.execute.charter_url.as_ref().expect("it is driven");
+    [prometheus, charter, &config.alertmanager.url]
 }

@@ -75,7 +75,7 @@ async fn b37_a_loop_that_wants_to_act_and_cannot_reach_charter_says_so_in_the_th
     world.config.slack.enabled = false;
     world.latency(1.5);
     // Nobody listens there.
-    world.config.execute.charter_url = "http://127.0.0.1:1".parse().expect("a URL");
+    world.config.execute.charter_url = Some("http://127.0.0.1:1".parse().expect("a URL"));
     world.start().await;
     world
         .until("its hands are tied", async || {

@@ -22,6 +22,8 @@ async fn status(running: &Running) -> serde_json::Value {
         settings: Arc::default(),
         started_at: running.parts.handle.now(),
         rehearsal: None,
+        charter: true,
+        kubernetes: true,
     };
     let request = axum::http::Request::get("/api/v1/status").header("host", "localhost");
     let mut request = request.body(Body::empty()).expect("a request");

@@ -215,7 +215,8 @@ async fn undo_goes_under_a_key_of_its_own_that_follows_from_the_action_s() {
 async fn observing_needs_both_health_and_committee_state() {
     let fake = FakeCharter::start().await;
     let watch = Arc::new(Watch::default());
-    let charter = Charter::new(&settings(&fake.base).charter(), watch.clone()).expect("Charter");
+    let charter = Charter::new(&settings(&fake.base).charter().expect("it is on"), watch.clone())
+        .expect("Charter");
     let state = charter.observe(now()).await.state.expect("both answer");
     assert_eq!((state.replicas, state.healthy_nodes), (3, 3));
     let mut told = watch.0.lock().unwrap().clone();

@@ -35,7 +35,7 @@ fn answer(call: &Call, list: &str, up_for: TimeDelta) -> Reply {
 
 fn monitor(fake: &Fake, receiver: Option<&str>) -> Monitor {
     let settings = Settings {
-        prometheus_url: fake.url.clone(),
+        prometheus_url: Some(fake.url.clone()),
         query_timeout: Duration::from_secs(2),
         ..Settings::default()
     };

@@ -112,7 +112,8 @@ async fn refused_fails_the_source_and_hides_credentials() {
 #[tokio::test]
 async fn a_server_of_errors_is_a_source_that_was_not_read() {
     let fake = Fake::start(|_| Reply::With(500, "boom".to_owned())).await;
-    let seen = observe(Settings { prometheus_url: fake.url.clone(), ..Settings::default() }).await;
+    let seen =
+        observe(Settings { prometheus_url: Some(fake.url.clone()), ..Settings::default() }).await;
     assert_eq!(seen.sources[0].result.as_ref().expect_err("not read").kind, FailureKind::Server);
     assert!(seen.readings.iter().all(|reading| reading.points.is_err()));
     let only_time = Fake::start(|call| match call.query() {

@@ -77,7 +77,8 @@ async fn each_shipped_rule_reads_its_own_series() {
         prometheus(call, &[(r#"{"component":"a"}"#, value)])
     })
     .await;
-    let seen = observe(Settings { prometheus_url: fake.url.clone(), ..Settings::default() }).await;
+    let seen =
+        observe(Settings { prometheus_url: Some(fake.url.clone()), ..Settings::default() }).await;
     let broken: Vec<&str> = seen
         .readings
         .iter()
@@ -186,7 +187,8 @@ async fn the_token_is_sent_and_a_path_prefix_kept() {
 #[tokio::test]
 async fn after_an_action_a_counter_looks_only_at_what_came_after_it() {
     let fake = Fake::start(|call| prometheus(call, &[])).await;
-    let mut monitor = monitor(Settings { prometheus_url: fake.url.clone(), ..Settings::default() });
+    let mut monitor =
+        monitor(Settings { prometheus_url: Some(fake.url.clone()), ..Settings::default() });
     let settled_at = Clock::start().now() - TimeDelta::seconds(10);
     monitor.observe(&[CounterBaseline { target: Target::Charter(None), settled_at }], None).await;
     let asked = |window: &str| fake.calls().iter().any(|call| call.query().contains(window));

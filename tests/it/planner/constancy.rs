@@ -82,7 +82,8 @@ fn any_world() -> impl Strategy<Value = World> {
             world.charter = committee(status, size, healthy.min(size));
             world.recovering_since = recovering.then(start);
             if down == 0 {
-                world.charter = CharterView { at: start(), state: Err("refused".to_owned()) };
+                world.charter =
+                    CharterView { at: start(), is_on: true, state: Err("refused".to_owned()) };
             }
             world.served = served;
             world.blocked = blocked.into_iter().map(|s| Target::service(s)).collect();

@@ -106,7 +106,8 @@ fn a_recovering_charter_holds_at_most_the_settle_time() {
 fn an_unreachable_charter_holds_everything() {
     let mut world = World::with(LATENCY, CHARTER);
     world.add(MISCONFIGURED, "p1", 0.8);
-    world.charter = CharterView { at: start(), state: Err("connection refused".to_owned()) };
+    world.charter =
+        CharterView { at: start(), is_on: true, state: Err("connection refused".to_owned()) };
     let plan = world.plan();
     assert!(plan.chosen.is_none() && plan.policies.is_empty() && plan.concerns.is_empty());
     assert_eq!(hold(&world, ActionKind::ScaleUp), Some(Hold::CharterUnreachable));

@@ -14,6 +14,7 @@ use mape_k::domain::secret::Secret;
 use mape_k::knowledge::sqlite::SqliteStore;
 use mape_k::telemetry;
 use mape_k::wire::read_secret_file;
+use url::Url;
 
 use super::{parsed, refused, warnings};
 use crate::support::process::Process;
@@ -227,9 +228,9 @@ fn s14_a_raw_sign_in_a_password_is_to_be_percent_encoded() {
     assert!(text.contains("%23"), "{text}");
     // The twins: encoded it is the password that was meant, an @ is no trouble, and other mistakes get no such advice.
     let config = parsed("monitor: {prometheus_url: 'http://me:pa%23ss@host:9090'}");
-    assert_eq!(config.monitor.prometheus_url.password(), Some("pa%23ss"));
+    assert_eq!(config.monitor.prometheus_url.as_ref().and_then(Url::password), Some("pa%23ss"));
     let config = parsed("monitor: {prometheus_url: 'http://me:p@ss@host:9090'}");
-    assert_eq!(config.monitor.prometheus_url.host_str(), Some("host"));
+    assert_eq!(config.monitor.prometheus_url.as_ref().and_then(Url::host_str), Some("host"));
     for url in ["http://host:port", "ftp://me:pw@host", "http://host/?a=b", "host:9090"] {
         let text = refused(&format!("monitor: {{prometheus_url: '{url}'}}"));
         assert!(!text.contains("percent-encode"), "{text}");

@@ -69,7 +69,7 @@ async fn commits(config: &Config) -> Result<(), String> {
 }
 
 async fn charter(config: &Config) -> Result<(), String> {
-    let client = Client::new(&config.execute.charter(), Arc::new(Quiet))
+    let client = Client::new(&config.execute.charter().expect("it is on"), Arc::new(Quiet))
         .map_err(|error| error.to_string())?;
     client.policies().await.map(|_| ()).map_err(|error| error.to_string())
 }
@@ -173,7 +173,8 @@ async fn w06_a_token_for_the_way_to_charter_is_sent_with_every_call() {
     let url = format!("http://{}", gate.address);
     let config =
         parsed(&format!("execute: {{charter_url: \"{url}\", http: {{bearer_token: of-the-way}}}}"));
-    let client = Client::new(&config.execute.charter(), Arc::new(Quiet)).expect("a client");
+    let client = Client::new(&config.execute.charter().expect("it is on"), Arc::new(Quiet))
+        .expect("a client");
     let _ = client.health().await;
     charter(&config).await.expect("let in");
     let sent: Vec<Asked> = gate.asked();

@@ -80,7 +80,7 @@ async fn outage(mood: Mood, said: &str) {
 async fn a60_charter_down_is_degraded_and_not_ready() {
     let mut world = World::new().await;
     let nobody = format!("http://127.0.0.1:{}", free_port());
-    world.config.execute.charter_url = nobody.parse().expect("a URL");
+    world.config.execute.charter_url = Some(nobody.parse().expect("a URL"));
     world.config.execute.max_retries = 1;
     world.start().await;
     world.latency(1.5);

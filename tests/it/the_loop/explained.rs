@@ -69,7 +69,7 @@ async fn a_cycle_that_acts_and_the_next_that_is_held_say_why() {
             "Nothing was done because an earlier action on the same ground has not had its verdict yet",
             "scale_up is being judged",
             "It is weighed again after that verdict",
-            "Nothing that changes Charter was sent.",
+            "No action was sent.",
         ],
     );
 

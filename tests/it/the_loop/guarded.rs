@@ -226,7 +226,7 @@ async fn blindness_is_told_and_ends() {
 #[tokio::test]
 async fn a_remedy_that_charter_cannot_be_given_is_told() {
     let mut world = World::new().await;
-    world.config.execute.charter_url = "http://127.0.0.1:1".parse().expect("a URL");
+    world.config.execute.charter_url = Some("http://127.0.0.1:1".parse().expect("a URL"));
     world.start().await;
     world.latency(1.5);
     world.until("told", async || world.is_open("hands_tied").await).await;

@@ -70,7 +70,7 @@ async fn a65_an_overloaded_reference_charter_is_scaled_first_and_healed() {
     config.plan.auto_approve = true;
     config.monitor.source = MetricsSource::Scrape;
     config.monitor.scrape_url = Some(format!("{base}/metrics").parse().expect("a URL"));
-    config.execute.charter_url = base.parse().expect("a URL");
+    config.execute.charter_url = Some(base.parse().expect("a URL"));
     config.knowledge.database = Database::Memory;
     config.escalation.reports_dir = None;
     config.alertmanager.enabled = false;

@@ -51,9 +51,9 @@ impl World {
         let mut config = Config::default();
         config.orchestrator.mode = Mode::Staging;
         config.plan.auto_approve = true;
-        config.monitor.prometheus_url = prometheus.url.clone();
+        config.monitor.prometheus_url = Some(prometheus.url.clone());
         config.alertmanager.url = alertmanager.url.clone();
-        config.execute.charter_url = Url::parse(&charter.base).expect("a URL");
+        config.execute.charter_url = Some(Url::parse(&charter.base).expect("a URL"));
         config.knowledge.database = Database::Memory;
         config.escalation.reports_dir = None;
         for host in [&mut config.api.host, &mut config.alertmanager.webhook_host] {

@@ -49,7 +49,7 @@ async fn the_metrics_could_not_be_read() {
       Nothing.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 
@@ -127,7 +127,7 @@ async fn the_plan_was_refused_by_its_own_check() {
         actions in the last hour), conflict, approval.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 
@@ -161,7 +161,7 @@ async fn the_store_could_not_be_read() {
         times.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 

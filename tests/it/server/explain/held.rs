@@ -52,7 +52,7 @@ async fn a_person_has_paused_it() {
         last hour), conflict, approval.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 
@@ -95,7 +95,7 @@ async fn a_cooldown_holds_it_with_its_numbers() {
         hour), conflict, approval.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 
@@ -137,7 +137,7 @@ async fn the_budget_is_used_up() {
         Guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, conflict, approval.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 
@@ -210,7 +210,7 @@ async fn a_storm_holds_it() {
         last hour), conflict, approval.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 
@@ -253,7 +253,7 @@ async fn an_earlier_action_is_still_being_judged_and_its_rival_waits_too() {
         Held back (judging): scale_up is being judged, 75 s of its settle time left.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 
@@ -297,6 +297,6 @@ async fn it_waits_for_a_person() {
         the last hour), conflict.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }

@@ -30,7 +30,7 @@ async fn nothing_is_wrong() {
       Nothing.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 
@@ -61,7 +61,7 @@ async fn what_is_active_is_for_information_only() {
       Nothing.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 
@@ -93,7 +93,7 @@ async fn it_is_too_early_for_any_detector() {
       Nothing.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 
@@ -140,7 +140,7 @@ async fn it_was_seen_too_seldom_to_act_on() {
         harmful, or is impossible.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 
@@ -190,7 +190,7 @@ async fn no_remedy_is_configured() {
       - unknown at ledger, confidence 0.75 (sustained): 1 violation behind it, seen 5 times.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
 
     Told to people
       - unknown_cause (failure_rate at ledger): no remedy is configured for cause unknown
@@ -238,7 +238,7 @@ async fn charter_does_not_answer() {
         refused.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }
 
@@ -280,6 +280,6 @@ async fn every_remedy_is_exhausted() {
         Not now (remedies_exhausted): no candidate is left in this incident; a person has been told.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
     ");
 }

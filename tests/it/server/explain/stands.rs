@@ -79,7 +79,7 @@ async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is
       Nothing.
 
     Done
-      Nothing that changes Charter was sent.
+      No action was sent.
       Still in force: throttle_requests to 1212 ops/s for 900 s, until 11:21:40 UTC.
       In mode act, auto_approve on; breaker closed, no storm; 0 of 6 actions used in the last hour.
 
