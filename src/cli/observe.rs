@@ -70,7 +70,8 @@ pub async fn run(
         tokio::join!(monitor.observe(&[], None), charter(&config, clock), cluster(&config, clock));
     let seen = monitor.snapshot(read, &[], &BTreeSet::new());
     let mut tracker = Tracker::new(config.analyze.clone(), clock.now(), Vec::new());
-    let changes = tracker.observe(&seen, &Found::default(), Trigger::Scheduled, &mut Uuid::now_v7);
+    let found = Found::default();
+    let changes = tracker.observe(&seen, &found, Trigger::Scheduled, &mut Uuid::now_v7);
     let mut unread = unread(&seen);
     unread.extend(charter?.map(|problem| Unread::new(CHARTER, problem)));
     let kubernetes = Source::Kubernetes.as_str();

@@ -63,9 +63,10 @@ impl Looked {
     }
 
     /// How much of the cluster is sick; nothing where no action could be about it.
-    pub fn health(&self, plan: &planner::Settings, now: Time) -> Option<ClusterHealth> {
+    pub fn health(&self, plan: &planner::Settings) -> Option<ClusterHealth> {
         let reading = self.reading.as_ref().filter(|_| plan.acts_on(System::Kubernetes))?;
-        cluster::health(reading, &self.findings, plan.guardrails.kubernetes.storm.within, now)
+        let within = plan.guardrails.kubernetes.storm.within;
+        cluster::health(reading, &self.findings, within, reading.read_at?)
     }
 
     /// What keeps anybody from saying that all of the cluster is well.

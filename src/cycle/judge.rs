@@ -46,9 +46,8 @@ impl Cycle {
         fleets: &BTreeMap<System, Fleet>,
     ) -> Result<Vec<Ruled>, StoreError> {
         let readable = !seen.snapshot.is_blind();
-        let now = seen.snapshot.at;
-        let health = looked.health(&self.config.plan, now);
-        self.keep_ledger(recalled, fleets, readable, health.as_ref(), now).await?;
+        let health = looked.health(&self.config.plan);
+        self.keep_ledger(recalled, fleets, readable, health.as_ref(), seen.snapshot.at).await?;
         self.take_back_successes(recalled, seen, active).await?;
         self.judge(recalled, seen, active, changes, looked).await
     }

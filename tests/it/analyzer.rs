@@ -5,6 +5,7 @@ mod causal;
 mod coverage;
 mod detectors;
 mod flapping;
+mod found;
 mod load;
 mod occurrences;
 mod starts;
