@@ -9,6 +9,7 @@ pub mod cluster;
 mod coverage;
 mod detectors;
 mod fleet;
+mod found;
 mod root_cause;
 mod series;
 pub mod settings;
@@ -19,6 +20,7 @@ mod trends;
 use uuid::Uuid;
 
 pub use alerts::alert_fingerprint;
+pub use found::Found;
 pub use settings::Settings;
 pub use tracking::{Changes, Tracker};
 pub use trends::Trend;
@@ -34,7 +36,7 @@ const FULL_AT: f64 = 30.0;
 pub fn analyze(tracker: &Tracker, id: Uuid, cycle_id: &str, now: Time) -> Analysis {
     let patterns = detectors::detect(tracker, now);
     let root_causes = root_cause::root_causes(tracker, &patterns, now);
-    let violations = tracker.active().count();
+    let violations = tracker.active().filter(|v| !v.is_finding()).count();
     Analysis {
         id,
         cycle_id: cycle_id.to_owned(),

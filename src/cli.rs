@@ -87,7 +87,8 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Read the sources once, print the violations and leave; nothing is stored or changed
+    /// Read every source once, print what is wrong and leave; nothing is stored or changed. Exit code 0: all was read;
+    /// 2: a source could not be read, and is named
     Observe {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,

@@ -38,6 +38,7 @@ mod secrets;
 mod services;
 mod slack;
 mod strategies;
+mod target;
 mod tree;
 mod values;
 
@@ -257,6 +258,7 @@ impl Config {
     /// Fills in what one section takes from another: the only place where that happens.
     fn joined(mut self) -> Self {
         let systems = Arc::make_mut(&mut self.analyze.systems);
+        systems.cluster.clone_from(&self.kubernetes.cluster);
         systems.charter = self.execute.charter_url.is_some();
         self.analyze.interval = self.orchestrator.loop_interval;
         self.analyze.poll_interval = self.monitor.poll_interval;

@@ -1,13 +1,22 @@
 //! THE data flow: one cycle, Monitor → Analyze → Plan → Execute → Knowledge.
 //!
 //! ```text
-//! recall what the store knows ─▶ observe ─▶ track ─▶ judge what has settled ─▶ analyze ─▶ plan ─▶ check the plan
-//!   ─▶ record the intent ─▶ execute ─▶ record the result ─▶ escalate what is left ─▶ save the report ─▶ publish
+//! monitor       observe (Prometheus, Alertmanager, Charter, the cluster's watch caches; one deadline) ─▶ recall the store
+//! k8s-analyzer  what was read of the cluster ─▶ findings
+//! analyze       track violations and findings ─▶ verify what was done ─▶ detectors, root causes
+//! execute       settle what earlier cycles left open: resolve, expire, undo harm
+//! plan          plan ─▶ check the plan
+//! execute       record the intent ─▶ execute ─▶ record the result
+//! knowledge     escalate what is left ─▶ store what is active
+//! escalation    incidents, severity, one decision
+//! notification  notify people ─▶ save the report ─▶ publish
 //! ```
-//! A trigger only wakes the loop: the cycle reads everything afresh. What cannot be recalled or recorded is not done.
+//! A phase is one entry of the report, with all of its time. Only *execute* changes anything outside. A trigger only wakes
+//! the loop: the cycle reads everything afresh. What cannot be recalled or recorded is not done.
 
 mod aftermath;
 mod assess;
+mod cluster;
 mod escalate;
 mod execute;
 mod guarded;
@@ -28,6 +37,7 @@ mod standing;
 mod temporary;
 mod yardstick;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -39,6 +49,8 @@ use crate::actuators::charter::Charter;
 use crate::analyzer::{self, Tracker};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::analysis::RootCause;
+use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase, Trigger};
 use crate::domain::leader::Lead;
 use crate::domain::view::LoopView;
@@ -49,13 +61,15 @@ use crate::metrics::Metrics;
 use crate::metrics::labels::StoreOperation;
 use crate::monitor::Monitor;
 use crate::planner::{self, Plan, PlanInput};
+use cluster::Looked;
 use escalate::Left;
 use memory::Memory;
 use recover::recover;
 
 pub use assess::{Assessor, Rules};
+pub use cluster::ClusterAnalyzer;
 pub use ids::Ids;
-pub use people::{Outside, People, Watch};
+pub use people::{Outside, People};
 
 /// Everything one cycle works with.
 #[derive(Debug)]
@@ -63,6 +77,7 @@ pub struct Cycle {
     config: Arc<Config>,
     clock: Clock,
     monitor: Monitor,
+    cluster: ClusterAnalyzer,
     tracker: Tracker,
     /// `None`: it is turned off.
     charter: Option<Arc<Charter>>,
@@ -81,6 +96,7 @@ pub struct Stages {
     pub monitor: Monitor,
     pub charter: Option<Arc<Charter>>,
     pub executor: Executor,
+    pub cluster: ClusterAnalyzer,
     pub people: Box<People>,
 }
 
@@ -110,7 +126,7 @@ impl Cycle {
     pub fn new(
         config: Arc<Config>,
         clock: Clock,
-        Stages { monitor, charter, executor, people }: Stages,
+        Stages { monitor, charter, executor, cluster, people }: Stages,
         knowledge: Knowledge,
         metrics: Arc<Metrics>,
         ids: Ids,
@@ -121,6 +137,7 @@ impl Cycle {
             config,
             clock,
             monitor,
+            cluster,
             tracker,
             charter,
             executor,
@@ -147,7 +164,8 @@ impl Cycle {
             Err(StoreError::Corrupt { .. }) => None,
             page => page?.items.pop(),
         };
-        self.people.take_up(&knowledge, now).await?;
+        let onsets = self.people.take_up(&knowledge, now).await?;
+        self.cluster.take_up(onsets);
         self.knowledge = knowledge;
         self.executor.speak_with(term.told());
         self.monitor.remember_alerts(recovered.known_alerts);
@@ -188,15 +206,17 @@ impl Cycle {
             Run::begin(self.memory.next_cycle(trigger, self.clock.now()), self.clock, on_phase);
         // A panic ends its half, and the other half goes on: people hear of the one, and what was done is reported
         // whatever becomes of the other.
-        let mut panicked = None;
-        let phases = AssertUnwindSafe(self.phases(&mut run, stop)).catch_unwind().await;
+        let (mut panicked, mut looked) = (None, None);
+        let phases = self.phases(&mut run, &mut looked, stop);
+        let phases = AssertUnwindSafe(phases).catch_unwind().await;
         let unread = matches!(phases, Ok(Err(Failure::Stopped)));
         match phases {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => self.broke_off(&mut run, &failure),
             Err(panic) => panicked = Some(run.panicked(&*panic)),
         }
-        let people = AssertUnwindSafe(self.for_people(&mut run, unread, stop)).catch_unwind().await;
+        let people = self.for_people(&mut run, looked, unread, stop);
+        let people = AssertUnwindSafe(people).catch_unwind().await;
         if let Err(panic) = people {
             let text = run.panicked(&*panic);
             run.report.failed_cycles = self.memory.failed_cycles + 1;
@@ -228,7 +248,19 @@ impl Cycle {
         self.store_failed(operation, error);
     }
 
-    async fn phases(&mut self, run: &mut Run<'_>, stop: &CancellationToken) -> Result<(), Failure> {
+    fn look(&mut self, run: &mut Run<'_>, reading: Option<ClusterReading>) -> Looked {
+        run.enter(Phase::K8sAnalyzer);
+        let now = reading.as_ref().and_then(|r| r.read_at).unwrap_or_else(|| self.clock.now());
+        self.cluster.analyze(reading, now, &self.metrics)
+    }
+
+    /// What was seen of the cluster outlives a failure: people hear of it whatever becomes of the rest.
+    async fn phases(
+        &mut self,
+        run: &mut Run<'_>,
+        seen_of_cluster: &mut Option<Looked>,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
         run.enter(Phase::Monitor);
         // Reading changes nothing, so a stop need not wait for a source that hangs.
         let (mut seen, recalled) = tokio::select! {
@@ -237,31 +269,43 @@ impl Cycle {
             both = self.observe(run.report.trigger) => both,
         };
 
+        let cluster = seen.cluster.take();
+        let looked = self.look(run, cluster);
+        let looked = &*seen_of_cluster.insert(looked);
+
         run.enter(Phase::Analyze);
         let ids = self.ids.clone();
         let mut new_id = || ids.id();
-        let changes = self.tracker.observe(&seen.snapshot, run.report.trigger, &mut new_id);
+        let found = looked.found(&self.config.plan);
+        let trigger = run.report.trigger;
+        let changes = self.tracker.observe(&seen.snapshot, &found, trigger, &mut new_id);
         let now = seen.snapshot.at;
+        let active: Vec<Violation> = self.tracker.active().cloned().collect();
+        let blind = seen.snapshot.is_blind();
+        let fleets = self.tracker.fleets(now, self.config.plan.guardrails.storm.within);
+        self.remember(&seen, &changes);
+        let verified = match recalled {
+            Ok(mut recalled) => {
+                let verified =
+                    self.verify(&mut recalled, &seen, &active, &changes, looked, &fleets).await;
+                verified.map(|rulings| (recalled, rulings)).map_err(Failure::Store)
+            }
+            Err(error) => Err(Failure::Recall(error)),
+        };
         let analysis = analyzer::analyze(&self.tracker, new_id(), &run.report.id, now);
         run.saw(&self.tracker, &seen, &changes, &analysis, &self.memory);
-        self.remember(&seen, &changes);
         run.show(&seen, &changes, &self.memory);
         // Without the store nothing is decided: what cannot be recalled could be done twice.
-        let mut recalled = recalled.map_err(Failure::Recall)?;
+        let (mut recalled, mut rulings) = verified?;
+        run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
+
+        run.enter(Phase::Execute);
+        let resolved = self.settle(&mut recalled, &mut seen, &mut rulings, stop).await?;
 
         run.enter(Phase::Plan);
-        let resolved = self.resolve(&mut recalled, &mut seen, stop).await?;
-        let active: Vec<Violation> = self.tracker.active().cloned().collect();
-        // Blind, nothing is planned: alerts alone may confirm what nobody can measure any more.
-        let blind = run.report.status == CycleStatus::Failed;
-        let fleets = self.tracker.fleets(now, self.config.plan.guardrails.storm.within);
-        self.keep_ledger(&mut recalled, &fleets, !blind, None, now).await?;
-        self.take_back_successes(&mut recalled, &seen, &active).await?;
-        let mut rulings = self.judge(&mut recalled, &seen, &active, &changes).await?;
-        self.undo_harm(&mut recalled, &mut seen, &mut rulings, stop).await?;
-        run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
         let by_fingerprint: BTreeMap<&str, &Violation> =
             active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
+        let root_causes = visible(&analysis.root_causes, &by_fingerprint, blind);
         let lead = self.lead_now();
         let input = PlanInput {
             now,
@@ -271,7 +315,7 @@ impl Cycle {
             ledger: &recalled.ledger,
             fleets: &fleets,
             rules: &changes.rules,
-            root_causes: if blind { &[] } else { &analysis.root_causes },
+            root_causes: &root_causes,
             violations: &by_fingerprint,
             statistics: &recalled.statistics,
             incidents: &recalled.incidents,
@@ -280,6 +324,8 @@ impl Cycle {
             blocked: &recalled.blocked,
             undone: &recalled.aftermath.undone,
             charter: &seen.charter,
+            cluster: looked.reading.as_ref(),
+            catalogue: &looked.catalogue,
             last_resize: self.memory.last_resize.as_ref(),
             recovering_since: self.memory.recovering_since,
             served_rate: self.memory.served_rate(now, self.config.orchestrator.loop_interval),
@@ -326,6 +372,22 @@ impl Cycle {
     }
 }
 
+/// What may be planned for. Without the metrics alerts alone may confirm what nobody can measure any more: only what the
+/// cluster itself shows in this cycle is known then.
+fn visible<'a>(
+    root_causes: &'a [RootCause],
+    active: &BTreeMap<&str, &Violation>,
+    blind: bool,
+) -> Cow<'a, [RootCause]> {
+    if !blind {
+        return Cow::Borrowed(root_causes);
+    }
+    let is_seen =
+        |fp: &String| active.get(fp.as_str()).is_some_and(|v| v.is_finding() && v.confirmed);
+    let seen = root_causes.iter().filter(|root| root.evidence.iter().any(is_seen));
+    Cow::Owned(seen.cloned().collect())
+}
+
 /// One cycle while it runs: its report and the view that is published at its end.
 struct Run<'a> {
     report: CycleReport,
@@ -360,9 +422,13 @@ impl<'a> Run<'a> {
         text
     }
 
+    /// A phase that is entered twice is one entry of the report, with the time of both.
     fn leave(&mut self) {
-        if let Some((phase, since)) = self.entered.take() {
-            self.report.phases.push((phase, since.elapsed().as_secs_f64()));
+        let Some((phase, since)) = self.entered.take() else { return };
+        let took = since.elapsed().as_secs_f64();
+        match self.report.phases.binary_search_by_key(&phase, |(entered, _)| *entered) {
+            Ok(place) => self.report.phases[place].1 += took,
+            Err(place) => self.report.phases.insert(place, (phase, took)),
         }
     }
 }

@@ -19,13 +19,13 @@ use crate::actuators::hook::{HookError, Hooks};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
-use crate::cycle::{Assessor, Cycle, Ids, Outside, People, Stages, Watch};
+use crate::cycle::{Assessor, ClusterAnalyzer, Cycle, Ids, Outside, People, Stages};
 use crate::domain::speed;
 use crate::domain::target::System;
 use crate::executor::{Actuators, Executor};
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::Metrics;
-use crate::monitor::cluster::{self, ClusterWatch, Patience};
+use crate::monitor::cluster::{self, ClusterWatch, Patience, Watch};
 use crate::monitor::github::Github;
 use crate::monitor::{self, AlertmanagerSettings, Monitor};
 use crate::notify::{self, Notifiers};
@@ -118,14 +118,15 @@ pub async fn assemble_in(
     let (watch, driver) = if config.kubernetes.enabled {
         match ClusterWatch::new(&config.kubernetes, Patience::default()).await {
             Ok((watch, driver)) => (Watch::On(watch), Some(driver)),
-            Err(error) => (Watch::Broken(error.to_string()), None),
+            Err(error) => (Watch::broken(&config.kubernetes, &error), None),
         }
     } else {
         (Watch::Off, None)
     };
     let (notifiers, github) = people_outside(world.wire.as_ref(), config, &metrics, clock)?;
-    let outside = Outside { notifiers, github, assessor: world.assessor, watch };
-    let people = Box::new(People::new(config, outside)?);
+    let outside = Outside { notifiers, github, assessor: world.assessor };
+    let cluster = ClusterAnalyzer::new(config)?;
+    let people = Box::new(People::new(config, outside));
     let hooks = hooks(config, world.wire.clone())?;
     let (charter, mut actuators) = actuators(world.wire.as_ref(), config, observer)?;
     actuators.extend(hooks.clone().map(|hooks| (System::Hook, hooks as Arc<dyn Actuator>)));
@@ -147,7 +148,7 @@ pub async fn assemble_in(
     let mut cycle = Cycle::new(
         config.clone(),
         clock,
-        Stages { monitor, charter, executor, people },
+        Stages { monitor: monitor.watching(watch), charter, executor, cluster, people },
         knowledge.clone(),
         metrics.clone(),
         world.ids,
@@ -281,6 +282,7 @@ impl Daemon {
             started_at: clock.now(),
             rehearsal: config.rehearsal,
             charter: config.execute.charter_url.is_some(),
+            kubernetes: config.kubernetes.enabled,
         };
         if let Some(address) = webhook_address {
             warn_of_the_webhook(address, &config);

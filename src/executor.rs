@@ -61,12 +61,6 @@ impl Executor {
         self.epoch = epoch;
     }
 
-    /// Is there anybody who could look at, or undo, what this execution has done?
-    #[must_use]
-    pub fn reaches(&self, execution: &Execution) -> bool {
-        execution.actions.iter().all(|a| self.actuators.contains_key(&a.action.kind().system()))
-    }
-
     fn actuator(&self, system: System) -> Arc<dyn Actuator> {
         self.actuators.get(&system).cloned().unwrap_or_else(|| Arc::new(TurnedOff(system)))
     }

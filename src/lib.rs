@@ -1,19 +1,18 @@
 //! mape-k keeps a distributed system healthy by itself: Monitor, Analyze, Plan, Execute over shared Knowledge.
 //!
 //! ```text
-//! Alertmanager ─webhook─▶ inbox ──┐                                   ┌─▶ Charter
-//! Prometheus ◀─queries─ monitor ──┴─▶ analyzer ─▶ planner ─▶ executor ┘
-//!                                        ▲           ▲          │
-//!                                        └─ knowledge (memory, SQLite): journal, outcomes
+//! Alertmanager ─webhook─▶ inbox ──┐                                     ┌─▶ actuators/charter
+//! Prometheus ◀─queries── monitor ─┴─▶ analyzer ─▶ planner ─▶ executor ──┴─▶ actuators/hook
+//! Kubernetes ◀─watch─────┘               ▲           ▲          │
+//!                                        └─ knowledge (memory, SQLite, PostgreSQL): journal, outcomes
 //!                           what is left ─▶ escalation ─▶ notify: Slack, Alertmanager, files
-//! Kubernetes ◀─watch─── monitor ─▶ findings ──┘
 //! ```
 //!
 //! What always holds, held by tests (`docs/ARCHITECTURE.md` says more):
 //!
 //! - Deciding is a function: [`analyzer`], [`planner`] and [`escalation`] work on [`domain`] values alone; time, history
 //!   and new ids are passed in.
-//! - Nothing is sent to Charter before its intent and its key are durable; what cannot be recorded is not done.
+//! - Nothing is sent to any system before its intent and its key are durable; what cannot be recorded is not done.
 //! - A trigger carries no data: every [`cycle`] reads everything afresh, and carries out one policy at most.
 //! - Missing data is never healthy, and never a reason to act.
 //! - What was not done is reported with its reason; what cannot be fixed is told to a person.
@@ -24,10 +23,11 @@ pub mod domain;
 
 pub mod monitor;
 
-pub mod actuators;
 pub mod analyzer;
 
 pub mod planner;
+
+pub mod actuators;
 
 pub mod executor;
 

@@ -1,8 +1,10 @@
-//! Monitor: reads Prometheus (or scrapes Charter), Alertmanager and the webhook's inbox into a [`Snapshot`].
+//! Monitor: reads Prometheus (or scrapes Charter), Alertmanager and the webhook's inbox into a [`Snapshot`], and the watch
+//! caches of the cluster beside it.
 //!
 //! ```text
 //! Prometheus | scrape ─┐ one deadline
-//! Alertmanager's list ─┴─▶ Observation ─┬─▶ Snapshot
+//! Alertmanager's list ─┼─▶ Observation ─┬─▶ Snapshot, ClusterReading
+//! cluster watch caches ┘                │
 //!         inbox, learnt receivers ──────┘
 //! ```
 //!
@@ -33,6 +35,7 @@ use url::Url;
 
 use self::alertmanager::Alertmanager;
 use self::alerts::{KnownAlerts, Routing, ViewInput};
+use self::cluster::Watch;
 use self::prometheus::Prometheus;
 use self::scrape::Scrape;
 use self::source::MetricSource;
@@ -40,6 +43,7 @@ pub use settings::{AlertmanagerSettings, Handler, MetricsSource, Settings};
 
 use crate::clock::Clock;
 use crate::domain::alert::{AlertListing, InboxAlert};
+use crate::domain::cluster::ClusterReading;
 use crate::domain::reading::{
     CounterBaseline, ReadFailure, RuleReading, SeriesHistory, Snapshot, Source, SourceReading,
 };
@@ -82,6 +86,8 @@ pub struct Observation {
     pub history: Result<Vec<SeriesHistory>, ReadFailure>,
     /// `None` with Alertmanager off.
     pub listing: Option<Result<AlertListing, ReadFailure>>,
+    /// `None` with Kubernetes off.
+    pub cluster: Option<ClusterReading>,
 }
 
 #[derive(Debug)]
@@ -92,6 +98,9 @@ pub struct Monitor {
     settings: Settings,
     alertmanager_settings: AlertmanagerSettings,
     known: KnownAlerts,
+    watch: Watch,
+    /// The first cycle waits for the first lists; later ones never do.
+    has_looked: bool,
     clock: Clock,
 }
 
@@ -143,7 +152,38 @@ impl Monitor {
             None
         };
         let known = KnownAlerts::new(loop_interval);
-        Ok(Self { source, alertmanager, settings, alertmanager_settings, known, clock })
+        let (watch, has_looked) = (Watch::Off, false);
+        Ok(Self {
+            source,
+            alertmanager,
+            settings,
+            alertmanager_settings,
+            known,
+            watch,
+            has_looked,
+            clock,
+        })
+    }
+
+    /// Looks at Kubernetes too.
+    #[must_use]
+    pub fn watching(self, watch: Watch) -> Self {
+        Self { watch, ..self }
+    }
+
+    #[must_use]
+    pub fn cluster(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The watch caches as they stand; `None` with Kubernetes off. Never waits.
+    #[must_use]
+    pub fn read_cluster(&self) -> Option<ClusterReading> {
+        match &self.watch {
+            Watch::Off => None,
+            Watch::Broken(reading) => Some(reading.clone()),
+            Watch::On(watch) => Some(watch.read(self.clock.now())),
+        }
     }
 
     /// Keys of the alerts that the store held when this process began to lead: none of them is an onset, nor is what the
@@ -154,7 +194,7 @@ impl Monitor {
         self.known.remember(keys, now);
     }
 
-    /// Reads metrics and Alertmanager at once, under one deadline of `monitor.query_timeout`. Never fails: what could
+    /// Reads metrics, Alertmanager and the watch caches at once, under one deadline of `monitor.query_timeout`. Never fails: what could
     /// not be read says so in its own place.
     pub async fn observe(
         &mut self,
@@ -185,7 +225,16 @@ impl Monitor {
             let listing = alertmanager?.list(deadline).await;
             Some((started.elapsed(), listing))
         };
-        let ((readings, read, history), alerts) = tokio::join!(metrics, alerts);
+        let watch = &self.watch;
+        let is_first = !std::mem::replace(&mut self.has_looked, true);
+        let lists = async {
+            match watch {
+                Watch::On(watch) if is_first => watch.ready(deadline).await,
+                Watch::On(_) | Watch::Broken(_) | Watch::Off => {}
+            }
+        };
+        let ((readings, read, history), alerts, ()) = tokio::join!(metrics, alerts, lists);
+        let cluster = self.read_cluster();
         let mut sources: Vec<SourceReading> = read.into_iter().collect();
         let listing = alerts.map(|(took, listing)| {
             let result = listing.as_ref().map(|_| ()).map_err(Clone::clone);
@@ -193,7 +242,7 @@ impl Monitor {
             sources.push(SourceReading { source, took, skew: None, result });
             listing
         });
-        Observation { at, readings, sources, history, listing }
+        Observation { at, readings, sources, history, listing, cluster }
     }
 
     fn routing(&self) -> Routing<'_> {
@@ -217,7 +266,7 @@ impl Monitor {
         inbox: &[InboxAlert],
         learnt_receivers: &BTreeSet<String>,
     ) -> Snapshot {
-        let Observation { at, readings, sources, history, listing } = observation;
+        let Observation { at, readings, sources, history, listing, cluster: _ } = observation;
         let routing = self.routing();
         let seen = alerts::view(ViewInput {
             inbox,

@@ -33,7 +33,9 @@ pub use settings::{Settings, Strategy};
 use crate::domain::Cause;
 use crate::domain::aftermath::Undone;
 use crate::domain::analysis::RootCause;
+use crate::domain::catalogue::Catalogue;
 use crate::domain::charter::CharterView;
+use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::CandidateReport;
 use crate::domain::fleet::Fleet;
 use crate::domain::incident::Incident;
@@ -93,6 +95,10 @@ pub struct PlanInput<'a> {
     /// Ground on which harm was undone lately.
     pub undone: &'a [Undone],
     pub charter: &'a CharterView,
+    /// The watch caches as they stand; `None`: Kubernetes is not watched.
+    pub cluster: Option<&'a ClusterReading>,
+    /// Which services there are, and which of them need which.
+    pub catalogue: &'a Catalogue,
     pub last_resize: Option<&'a Resize>,
     /// Since when Charter says `recovering`.
     pub recovering_since: Option<Time>,

@@ -52,6 +52,8 @@ pub struct Context {
     pub rehearsal: Option<f64>,
     /// Charter is driven (`execute.charter_url`). Without it nobody is told of it.
     pub charter: bool,
+    /// The cluster is watched (`kubernetes.enabled`).
+    pub kubernetes: bool,
 }
 
 impl Context {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode};
-use mape_k::analyzer::{self, Tracker, analyze};
+use mape_k::analyzer::{self, Found, Tracker, analyze};
 use mape_k::domain::alert::AlertView;
+use mape_k::domain::catalogue::Catalogue;
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::Trigger;
 use mape_k::domain::leader::Lead;
@@ -36,7 +37,7 @@ pub fn stages(c: &mut Criterion) {
         let mut tracker = Tracker::new(analyzer::Settings::default(), snapshot.at, Vec::new());
         for _ in 0..WARM_UP {
             pass(&mut snapshot);
-            tracker.observe(&snapshot, Trigger::Scheduled, &mut new_id);
+            tracker.observe(&snapshot, &Found::default(), Trigger::Scheduled, &mut new_id);
         }
         group.bench_function(BenchmarkId::new("observe", size), |b| {
             b.iter_custom(|times| {
@@ -44,7 +45,7 @@ pub fn stages(c: &mut Criterion) {
                 for _ in 0..times {
                     pass(&mut snapshot);
                     let started = Instant::now();
-                    tracker.observe(&snapshot, Trigger::Scheduled, &mut new_id);
+                    tracker.observe(&snapshot, &Found::default(), Trigger::Scheduled, &mut new_id);
                     sum += started.elapsed();
                 }
                 sum
@@ -60,6 +61,7 @@ pub fn stages(c: &mut Criterion) {
             active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
         let settings = planner::Settings::default();
         let charter = charter(now);
+        let catalogue = Catalogue::default();
         let (ledger, fleets, lead) = (Ledger::default(), BTreeMap::new(), Lead::default());
         let input = PlanInput {
             now,
@@ -78,6 +80,8 @@ pub fn stages(c: &mut Criterion) {
             blocked: &[],
             undone: &[],
             charter: &charter,
+            cluster: None,
+            catalogue: &catalogue,
             last_resize: None,
             recovering_since: None,
             served_rate: Some(500.0),
@@ -104,7 +108,7 @@ pub fn storm(c: &mut Criterion) {
             for reading in &mut snapshot.readings {
                 reading.points.iter_mut().flatten().for_each(|point| point.value = value);
             }
-            tracker.observe(&snapshot, Trigger::Scheduled, &mut new_id);
+            tracker.observe(&snapshot, &Found::default(), Trigger::Scheduled, &mut new_id);
         }
         let now = snapshot.at;
         group.bench_function(BenchmarkId::new("analyze", size), |b| {

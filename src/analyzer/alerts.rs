@@ -167,7 +167,7 @@ fn index<'a>(
         })
         .collect();
     // Where everything is confirmed there is nothing that an alert could add.
-    let open = tracker.active().filter(|v| v.source != Source::Alertmanager && !v.confirmed);
+    let open = tracker.active().filter(|v| v.source.is_metrics() && !v.confirmed);
     for violation in open {
         if let Some(rule) = rules.get_mut(violation.rule.as_str()) {
             let component = rule.component_label.and_then(|l| violation.labels.get(l)).cloned();

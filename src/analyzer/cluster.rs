@@ -17,6 +17,7 @@ mod advice;
 mod cause;
 mod containers;
 mod failed;
+mod health;
 mod index;
 mod jobs;
 mod logs;
@@ -26,6 +27,7 @@ mod onsets;
 mod pods;
 mod sets;
 mod symptom;
+mod there;
 mod vocabulary;
 mod volumes;
 mod workloads;
@@ -33,8 +35,10 @@ mod workloads;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use health::health;
 pub use logs::{LogOf, log_of};
 pub use onsets::Onsets;
+pub(super) use there::owners;
 pub use vocabulary::unknown_words;
 
 use crate::domain::Labels;

@@ -175,7 +175,7 @@ fn sustained(tracker: &Tracker) -> Vec<Pattern> {
         let cycles = tracked.marks.iter().filter(|(n, _)| n.is_some_and(|n| n > oldest)).count();
         if cycles >= settings.cycles || violation.severity == Severity::Critical {
             let cause = violation.cause.clone().unwrap_or_else(Cause::unknown);
-            let unnamed = if is_of_charter(violation) { CHARTER } else { &violation.rule };
+            let unnamed = violation.target.as_ref().map_or(&*violation.rule, Target::component);
             let component = violation.component.as_deref().unwrap_or(unnamed);
             let key = (cause, component, violation.target.clone());
             found.entry(key).or_default().push(fp.clone());

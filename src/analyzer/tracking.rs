@@ -12,6 +12,7 @@ use super::broken;
 use super::coverage::{RuleMemory, Weighed};
 use super::detectors::is_of_charter;
 use super::fleet::Components;
+use super::found::Found;
 use super::series::CausalSeries;
 use super::settings::Settings;
 use super::tracked::{Beginning, Origin, Tracked};
@@ -19,6 +20,7 @@ use super::trends::{Trend, Trends};
 use crate::domain::cycle::Trigger;
 use crate::domain::reading::{RuleReading, RuleStatus, Snapshot, Source};
 use crate::domain::rule::Measure;
+use crate::domain::target::Target;
 use crate::domain::time::{Time, after, since};
 use crate::domain::violation::{TrackedViolation, Violation};
 
@@ -76,8 +78,10 @@ impl Tracker {
             .map(|mut record| {
                 let violation = &mut record.violation;
                 let component = violation.component.as_deref();
-                // Which systems there are may have changed; what its rule says of it is read with its series.
-                violation.target = settings.systems.target(component, &violation.labels, None);
+                // Which systems there are may have changed; what its rule or handler says of it is read with its series.
+                if !matches!(violation.target, Some(Target::Kubernetes { .. })) {
+                    violation.target = settings.systems.target(component, &violation.labels, None);
+                }
                 let fp = record.violation.fingerprint.clone();
                 (fp, Tracked::restored(record, started_at))
             })
@@ -98,10 +102,11 @@ impl Tracker {
         }
     }
 
-    /// Takes one snapshot in. `new_id` names violations that open.
+    /// Takes one snapshot in, and what was found in the cluster. `new_id` names violations that open.
     pub fn observe(
         &mut self,
         snapshot: &Snapshot,
+        found: &Found<'_>,
         trigger: Trigger,
         new_id: &mut dyn FnMut() -> Uuid,
     ) -> Changes {
@@ -127,6 +132,7 @@ impl Tracker {
         }
         self.trends.forget(now, self.settings.interval);
         super::alerts::observe(self, snapshot, &mut changes, new_id);
+        self.observe_found(found, now, &mut changes, new_id);
         self.forget(snapshot, &mut changes);
         for tracked in self.violations.values_mut() {
             tracked.mark(scheduled, now, &self.settings);
@@ -246,7 +252,7 @@ impl Tracker {
                 .violations
                 .values()
                 .filter(|t| t.active && t.record.violation.rule == rule.name)
-                .filter(|t| t.record.violation.source != Source::Alertmanager)
+                .filter(|t| t.record.violation.source.is_metrics())
                 .map(|t| t.record.violation.fingerprint.clone())
                 .filter(|fp| !answered.contains(fp.as_str()))
                 .collect();
@@ -299,7 +305,8 @@ impl Tracker {
         let before = self.violations.remove(fp);
         let mut returns = before.as_ref().map(|t| t.record.returns.clone()).unwrap_or_default();
         let cleared_at = before.as_ref().and_then(|t| t.record.violation.cleared_at);
-        if cleared_at.is_some() {
+        // What crashes again and again is not well in between: a finding never flaps.
+        if cleared_at.is_some() && !violation.is_finding() {
             returns.push(now);
         }
         trim(&mut returns, now, &self.settings);
@@ -378,7 +385,7 @@ impl Tracker {
                 }
                 continue;
             }
-            if violation.source == Source::Alertmanager {
+            if !violation.source.is_metrics() {
                 continue;
             }
             if unread.contains(violation.rule.as_str()) {

@@ -13,6 +13,7 @@ use crate::domain::escalation::Escalation;
 use crate::domain::legible::name;
 use crate::domain::pause::Pause;
 use crate::domain::policy::Policy;
+use crate::domain::reading::Source;
 use crate::domain::service_incident::ServiceIncident;
 use crate::domain::speed;
 use crate::domain::standing::Standing;
@@ -46,7 +47,7 @@ pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Resul
         }
         Output::Text => {
             print_health(client, &health, out)?;
-            print_state(&state, &statistics, out)?;
+            print_state(&state, &statistics, unread(&health, &state), out)?;
             print_status(&status, out)?;
             print_incidents(&incidents, out)?;
             print_escalations(&escalations, out)?;
@@ -96,9 +97,21 @@ fn print_health(
     Ok(())
 }
 
+/// What keeps anybody from knowing what is wrong.
+fn unread(health: &Value, state: &Value) -> Option<String> {
+    if state["last_update"].is_null() {
+        return Some("no cycle has ended yet".to_owned());
+    }
+    let is_bad = |name: &&str| health["components"][*name]["status"] == "degraded";
+    let sources = Source::ALL.map(Source::as_str);
+    let unread: Vec<&str> = sources.iter().copied().filter(is_bad).collect();
+    (!unread.is_empty()).then(|| format!("{} could not be read whole", unread.join(", ")))
+}
+
 fn print_state(
     state: &Value,
     statistics: &Value,
+    unread: Option<String>,
     out: &mut Terminal<impl Write>,
 ) -> std::io::Result<()> {
     let running = if state["running"] == true { "running" } else { "not running" };
@@ -123,9 +136,11 @@ fn print_state(
         writeln!(out, "in force: {temporary}; `mape-k explain action {}`", temporary.execution_id)?;
     }
     let by = &statistics["violations"]["by_severity"];
+    // What nobody could read is not among the numbers.
+    let active = unread.map_or_else(String::new, |why| format!("not known, {why}; last known "));
     writeln!(
         out,
-        "violations active: {} ({} critical, {} warning, {} info)",
+        "violations active: {active}{} ({} critical, {} warning, {} info)",
         said(&state["violations"]),
         said(&by["critical"]),
         said(&by["warning"]),

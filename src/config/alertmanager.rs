@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::analyze::no_such_rule;
 use super::reader::{Accepted, Item, Section};
+use super::target;
 use super::tree::Value;
 use super::values::{
     base_url, boolean, cause, count, duration_or_zero, host, label_name, severity, text,
@@ -128,6 +129,7 @@ fn handler(item: Item<'_>, rules: &[Arc<Rule>]) -> Option<Handler> {
     section.optional("component", &mut component, text);
     section.optional("component_label", &mut label, label_name);
     section.optional("severity", &mut level, severity);
+    let target = target::read(&mut section);
     let mut ignore = false;
     section.read("ignore", &mut ignore, boolean);
     Some(Handler {
@@ -136,6 +138,7 @@ fn handler(item: Item<'_>, rules: &[Arc<Rule>]) -> Option<Handler> {
         rule,
         component,
         component_label: label.unwrap_or_else(|| "component".to_owned()),
+        target,
         severity: level,
         ignore,
     })

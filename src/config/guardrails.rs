@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use super::hooks::Actions;
-use super::reader::Section;
+use super::reader::{Accepted, Section};
+use super::tree::Value;
 use super::values::{boolean, count, duration_or_zero, one_of, positive, share, text};
 use crate::planner::Settings;
-use crate::planner::guardrails::{Guardrails, Mode};
+use crate::planner::guardrails::{Guardrails, Kubernetes, Mode};
 
 /// What the ledger remembers.
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// Names and patterns of protected namespaces; more would be a policy of their own.
+const MAX_NAMESPACES: usize = 100;
 
 /// For how long the tracker knows beginnings at least.
 const ONSETS: Duration = Duration::from_secs(300);
@@ -90,5 +94,35 @@ pub(super) fn read(mut section: Section<'_>, plan: &Settings, actions: &Actions)
     storm.read("min_components", &mut rails.storm.min_components, count(1..=100_000));
     storm.read("min_sick", &mut rails.storm.min_sick, count(1..=100_000));
     storm.read("leave_after", &mut rails.storm.leave_after, duration_or_zero);
+    kubernetes(section.section("kubernetes"), &mut rails.kubernetes);
     rails
+}
+
+fn kubernetes(mut section: Section<'_>, rails: &mut Kubernetes) {
+    section.read("per_hour", &mut rails.per_hour, count(1..=1000));
+    section.read("per_namespace_per_hour", &mut rails.per_namespace_per_hour, count(1..=1000));
+    section.read("per_workload_per_hour", &mut rails.per_workload_per_hour, count(1..=1000));
+    section.read("at_once", &mut rails.at_once, count(1..=1000));
+    section.read("at_once_per_namespace", &mut rails.at_once_per_namespace, count(1..=1000));
+    if let Some(given) = section.distinct("protected_namespaces", MAX_NAMESPACES, pattern) {
+        rails.protected_namespaces = given;
+    }
+    let mut storm = section.section("storm");
+    storm.read("not_ready", &mut rails.storm.not_ready, share);
+    storm.read("min_nodes", &mut rails.storm.min_nodes, count(1..=100_000));
+    storm.read("sick", &mut rails.storm.sick, share);
+    storm.read("min_workloads", &mut rails.storm.min_workloads, count(1..=100_000));
+    storm.read("within", &mut rails.storm.within, positive);
+    storm.read("leave_after", &mut rails.storm.leave_after, duration_or_zero);
+}
+
+fn pattern(value: &Value) -> Result<String, Accepted> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_pattern = |given: &String| {
+        let start = given.strip_suffix('*').unwrap_or(given);
+        !given.is_empty() && given.len() <= 63 && start.chars().all(fits)
+    };
+    text(value).ok().filter(is_pattern).ok_or_else(|| {
+        "a namespace's name, or the beginning of some with a * behind it, such as kube-*".to_owned()
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::reader::{Accepted, Section, nearest};
 use super::tree::Value;
-use super::values::{boolean, count, namespace, path};
+use super::values::{boolean, count, namespace, path, text};
 use crate::domain::cluster::Kind;
 use crate::monitor::cluster::settings::Settings;
 
@@ -28,6 +28,7 @@ pub(super) fn read(mut section: Section<'_>, has_notifier: bool) -> Settings {
             section.error("kinds", text);
         }
     }
+    section.optional("cluster", &mut settings.cluster, text);
     section.read("log_lines", &mut settings.log_lines, count(0..=MAX_LOG_LINES));
     if settings.enabled {
         check_kubeconfig(&section, &settings);

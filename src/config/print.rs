@@ -14,6 +14,7 @@ use crate::domain::rule::{
     Aggregate, Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity,
 };
 use crate::domain::secret::Secret;
+use crate::domain::target::TargetLabels;
 use crate::domain::{Cause, Labels, address, time};
 use crate::monitor;
 use crate::monitor::MetricsSource;
@@ -140,6 +141,8 @@ struct RuleEntry<'a> {
     #[serde(flatten)]
     component: ComponentEntry<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a TargetLabels>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'a Cause>,
 }
 
@@ -183,7 +186,7 @@ enum MeasureEntry<'a> {
 
 impl<'a> From<&'a Rule> for RuleEntry<'a> {
     fn from(rule: &'a Rule) -> Self {
-        let Rule { name, measure, severity, component, target: _, cause } = rule;
+        let Rule { name, measure, severity, component, target, cause } = rule;
         Self {
             name,
             measure: MeasureEntry::from(measure),
@@ -192,6 +195,7 @@ impl<'a> From<&'a Rule> for RuleEntry<'a> {
                 ComponentFrom::Fixed(component) => ComponentEntry::Fixed { component },
                 ComponentFrom::Label(label) => ComponentEntry::Label { component_label: label },
             },
+            target: target.as_ref(),
             cause: cause.as_ref(),
         }
     }

@@ -203,9 +203,22 @@ impl<'a> Section<'a> {
 
     /// The items of a list that may be empty; none when it is absent or null.
     pub(super) fn list_or_null(&mut self, key: &'static str) -> Option<Vec<Item<'a>>> {
-        let is_null = |entry: &&Entry| entry.key == key && matches!(entry.node.value, Value::Null);
-        let is_null = self.entries.iter().copied().any(|entry| is_null(&entry));
+        let is_null = self.is_null(key);
         self.list(key).filter(|_| !is_null)
+    }
+
+    /// A section that may be left out; none when it is absent or null.
+    pub(super) fn optional_section(&mut self, key: &'static str) -> Option<Section<'a>> {
+        if !self.is_given(key) || self.is_null(key) {
+            self.take(key);
+            return None;
+        }
+        Some(self.section(key))
+    }
+
+    fn is_null(&self, key: &str) -> bool {
+        let last = self.entries.iter().rfind(|entry| entry.key == key);
+        last.is_some_and(|entry| matches!(entry.node.value, Value::Null))
     }
 
     /// The items of a list of `most` at most, in which none may stand twice; none when it is absent or one is refused.

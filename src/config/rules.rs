@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::duration;
 use super::monitor::labels;
 use super::reader::{Item, Section};
+use super::target;
 use super::values::{any_number, cause, label_name, metric_name, one_of, positive, severity, text};
 use crate::domain::rule::{
-    Aggregate, Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity,
+    Aggregate, Comparison, ComponentFrom, IDENTITY_LABELS, Measure, MetricRule, Rule, Severity,
 };
+use crate::domain::target::TargetLabels;
 use crate::monitor::settings::{MetricsSource, Settings, shipped_rules};
 
 const COMPARISONS: &[(&str, Comparison)] = &[
@@ -98,14 +100,35 @@ fn rule(
     };
     let mut names_cause = None;
     section.optional("cause", &mut names_cause, cause);
+    let target = target::read(&mut section);
+    if let (Some(target), Some(Measure::Metric(metric))) = (&target, &measure) {
+        check_target(&section, target, metric);
+    }
     Some(Arc::new(Rule {
-        target: None,
+        target,
         name: name?,
         measure: measure?,
         severity: level,
         component,
         cause: names_cause,
     }))
+}
+
+/// What an aggregate does not keep, no series carries.
+fn check_target(section: &Section<'_>, target: &TargetLabels, metric: &MetricRule) {
+    if metric.aggregate.is_none() {
+        return;
+    }
+    for label in target.namespace_label.iter().chain([&target.name_label]) {
+        let exported = format!("exported_{label}");
+        let is_kept = |kept: &&str| *kept == label || *kept == exported;
+        if !metric.by.iter().map(String::as_str).chain(IDENTITY_LABELS).any(|kept| is_kept(&kept)) {
+            section.error(
+                "by",
+                format!("does not keep label {label}, which target needs; accepted: with it"),
+            );
+        }
+    }
 }
 
 fn metric(section: &mut Section<'_>, poll_interval: Duration) -> Option<Measure> {

@@ -118,7 +118,7 @@ impl Cycle {
             };
             let now = self.clock.now();
             let system = system_of(&execution);
-            let barred = self.barred(recalled, seen, system, stop, now);
+            let barred = self.not_undone_now(recalled, seen, system, stop);
             let begun = execution.actions.iter().any(|a| a.state == ActionState::UndoSent);
             let due: Vec<Uuid> =
                 execution.actions.iter().rev().filter(|a| self.is_due(a)).map(|a| a.key).collect();
@@ -173,19 +173,16 @@ impl Cycle {
     }
 
     /// Why nothing is undone at this moment; a pause is asked for again before the call itself.
-    fn barred(
+    fn not_undone_now(
         &self,
         recalled: &Recalled,
         seen: &Seen,
         system: System,
         stop: &CancellationToken,
-        now: Time,
     ) -> Option<String> {
-        if stop.is_cancelled() {
-            return Some("the daemon is stopping".to_owned());
-        }
-        if let Some(pause) = recalled.pause.as_ref().filter(|p| p.holds(now)) {
-            return Some(pause.to_string());
+        let barred = self.barred(recalled, stop);
+        if barred.is_some() {
+            return barred;
         }
         if self.config.plan.guardrails.mode != Mode::Act {
             return Some("guardrails.mode is not act".to_owned());
@@ -295,7 +292,7 @@ impl Cycle {
 }
 
 /// What an execution changes: its actions are of one policy, and so of one system.
-fn system_of(execution: &Execution) -> System {
+pub(super) fn system_of(execution: &Execution) -> System {
     execution.actions.first().map_or(System::Charter, |a| a.action.target().system())
 }
 

@@ -24,7 +24,7 @@ use crate::domain::incident::{Attempt, Incident};
 use crate::domain::ledger::Ledger;
 use crate::domain::outcome::Judging;
 use crate::domain::policy::Policy;
-use crate::domain::target::Target;
+use crate::domain::target::{System, Target};
 use crate::domain::temporary::Temporary;
 use crate::domain::time::{Time, after, since};
 use crate::domain::violation::Violation;
@@ -221,7 +221,9 @@ impl Cycle {
             .iter()
             .filter(|v| evidence.contains(v.fingerprint.as_str()))
             .max_by(|a, b| excess(a).total_cmp(&excess(b)));
-        let size = seen.charter.state.as_ref().ok().map(|s| s.replicas);
+        // Of another system Charter's size says nothing.
+        let of_charter = target.system() == System::Charter;
+        let size = seen.charter.state.as_ref().ok().filter(|_| of_charter).map(|s| s.replicas);
         let judging = Judging {
             execution_id,
             policy_id: policy.id,

@@ -93,11 +93,16 @@ impl Cycle {
                 Hold::BudgetExhausted => (Reason::Budget, Duration::ZERO),
                 Hold::Paused | Hold::ModeObserve | Hold::NotLeading => (Reason::HandsTied, soon),
                 // In the third cycle that wanted to act, however they jitter.
-                Hold::CharterUnreachable => (Reason::HandsTied, interval * 3 / 2),
-                Hold::StaleData => (Reason::HandsTied, unread),
-                Hold::Cooldown | Hold::OppositeDirection | Hold::FleetLimit | Hold::InFlight => {
-                    (Reason::HandsTied, long)
+                Hold::CharterUnreachable | Hold::ClusterUnreadable | Hold::TargetMissing => {
+                    (Reason::HandsTied, interval * 3 / 2)
                 }
+                Hold::StaleData => (Reason::HandsTied, unread),
+                Hold::Cooldown
+                | Hold::OppositeDirection
+                | Hold::FleetLimit
+                | Hold::InFlight
+                | Hold::OptedOut
+                | Hold::Protected => (Reason::HandsTied, long),
                 // People have been told of these under a name of their own.
                 Hold::Storm
                 | Hold::BreakerOpen
@@ -213,7 +218,7 @@ fn said_blind(left: &Left<'_>, from: Time) -> String {
     let unread = left.seen.snapshot.sources.iter().find_map(|s| s.result.as_ref().err());
     let text = unread.map(|failure| failure.text.as_str()).unwrap_or_default();
     format!(
-        "the metrics have not been readable since {} UTC, so nothing is done: {text}",
+        "the metrics have not been readable since {} UTC, so nothing is done about what they would show: {text}",
         from.format("%H:%M:%S")
     )
 }

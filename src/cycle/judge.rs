@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::Cycle;
 use super::aftermath::put;
+use super::cluster::Looked;
 use super::escalate::{announce, tell, verdict};
 use super::observe::Seen;
 use super::recall::Recalled;
@@ -13,7 +14,9 @@ use super::temporary::overtaken;
 use crate::analyzer::Changes;
 use crate::domain::cycle::Trigger;
 use crate::domain::execution::{ActionState, Execution};
+use crate::domain::fleet::Fleet;
 use crate::domain::outcome::{Judging, Outcome, OutcomeType};
+use crate::domain::target::System;
 use crate::domain::time::since;
 use crate::domain::verification::Yardstick;
 use crate::domain::violation::Violation;
@@ -31,12 +34,31 @@ pub(super) struct Ruled {
 }
 
 impl Cycle {
-    pub(super) async fn judge(
+    /// What is known by now of what was done before: successes that did not last, and verdicts on what has settled. Changes
+    /// nothing outside.
+    pub(super) async fn verify(
         &mut self,
         recalled: &mut Recalled,
         seen: &Seen,
         active: &[Violation],
         changes: &Changes,
+        looked: &Looked,
+        fleets: &BTreeMap<System, Fleet>,
+    ) -> Result<Vec<Ruled>, StoreError> {
+        let readable = !seen.snapshot.is_blind();
+        let health = looked.health(&self.config.plan);
+        self.keep_ledger(recalled, fleets, readable, health.as_ref(), seen.snapshot.at).await?;
+        self.take_back_successes(recalled, seen, active).await?;
+        self.judge(recalled, seen, active, changes, looked).await
+    }
+
+    async fn judge(
+        &mut self,
+        recalled: &mut Recalled,
+        seen: &Seen,
+        active: &[Violation],
+        changes: &Changes,
+        looked: &Looked,
     ) -> Result<Vec<Ruled>, StoreError> {
         if recalled.judgings.is_empty() {
             return Ok(Vec::new());
@@ -59,6 +81,7 @@ impl Cycle {
             counters: &counters,
             vanished: &self.memory.vanished,
             alerts_read: seen.snapshot.alerts.failure.is_none(),
+            cluster: looked.reading.as_ref(),
             replicas: seen.charter.state.as_ref().ok().map(|s| s.replicas),
             poll_interval: self.config.monitor.poll_interval,
             values: &values,

@@ -34,26 +34,25 @@ impl Run<'_> {
         memory: &Memory,
     ) {
         let report = &mut self.report;
-        report.violations = tracker.active().count();
-        report.actionable = tracker.active().filter(|v| v.counts()).count();
-        report.opened = changes.opened.len();
-        report.cleared = changes.cleared.len();
-        let describe = |v: &Violation| v.description.clone();
+        // Findings are reported by themselves.
+        let own = || tracker.active().filter(|v| !v.is_finding());
         let opened: BTreeSet<&str> = changes.opened.iter().map(String::as_str).collect();
-        report.opened_examples = tracker
-            .active()
-            .filter(|v| opened.contains(v.fingerprint.as_str()))
-            .take(EXAMPLES)
-            .map(describe)
-            .collect();
-        report.cleared_examples = changes.cleared.iter().take(EXAMPLES).map(describe).collect();
+        let is_new = |v: &&Violation| opened.contains(v.fingerprint.as_str());
+        let cleared = || changes.cleared.iter().filter(|v| !v.is_finding());
+        report.violations = own().count();
+        report.actionable = own().filter(|v| v.counts()).count();
+        report.opened = own().filter(is_new).count();
+        report.cleared = cleared().count();
+        let describe = |v: &Violation| v.description.clone();
+        report.opened_examples = own().filter(is_new).take(EXAMPLES).map(describe).collect();
+        report.cleared_examples = cleared().take(EXAMPLES).map(describe).collect();
         report.analysis_id = Some(analysis.id);
         report.basis = Some(basis(tracker, seen, changes, analysis, memory));
         let unread = seen.snapshot.sources.iter().filter(|s| s.result.is_err());
         // A critical alert that nobody can confirm is no health either, though nothing may be done about it.
         let unconfirmed =
             |v: &Violation| v.severity == Severity::Critical && v.no_evidence.is_some();
-        let mut healthy = report.actionable == 0 && !tracker.active().any(unconfirmed);
+        let mut healthy = report.actionable == 0 && !own().any(unconfirmed);
         for source in unread {
             healthy = false;
             report.error = source.result.as_ref().err().map(|e| e.text.clone());
@@ -130,7 +129,9 @@ fn basis(
     memory: &Memory,
 ) -> Basis {
     let rules = &changes.rules;
-    let mut violations: Vec<&Violation> = tracker.active().collect();
+    // A finding that an action may treat is one of the reasons; the others stand in the report's findings.
+    let shown = |v: &&Violation| !v.is_finding() || v.counts();
+    let mut violations: Vec<&Violation> = tracker.active().filter(shown).collect();
     violations.sort_by_key(|v| (Reverse(v.counts()), Reverse(v.severity), v.active_since));
     let mut causes: Vec<&RootCause> = analysis.root_causes.iter().collect();
     causes.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));

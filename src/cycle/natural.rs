@@ -24,10 +24,14 @@ fn leaves_alone(hold: Hold) -> bool {
         | Hold::Cooldown
         | Hold::OppositeDirection
         | Hold::BudgetExhausted
+        | Hold::OptedOut
+        | Hold::Protected
         | Hold::ApprovalPending => true,
         Hold::Paused
         | Hold::Rejected
         | Hold::CharterUnreachable
+        | Hold::ClusterUnreadable
+        | Hold::TargetMissing
         | Hold::StaleData
         | Hold::FleetLimit
         | Hold::Judging

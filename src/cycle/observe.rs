@@ -9,12 +9,12 @@ use crate::actuators::charter::Charter;
 use crate::analyzer::Changes;
 use crate::domain::alert::{Alert, AlertState, AlertStatus, AlertView, InboxAlert};
 use crate::domain::charter::CharterView;
+use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::Trigger;
 use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
 use crate::domain::reading::{CounterBaseline, FailureKind, Snapshot, SourceReading};
 use crate::domain::rule::Rule;
 use crate::domain::time::{Time, since};
-use crate::domain::violation::Violation;
 use crate::knowledge::StoreError;
 use crate::monitor::HistoryRequest;
 
@@ -30,6 +30,8 @@ pub(super) struct Seen {
     pub trigger: Trigger,
     pub snapshot: Snapshot,
     pub charter: CharterView,
+    /// `None`: Kubernetes is not looked at.
+    pub cluster: Option<ClusterReading>,
     /// The inbox as it was read: after the cycle these are taken in.
     pub inbox: Vec<InboxAlert>,
     /// Those taken in by an earlier cycle that Alertmanager's list has for the first time.
@@ -55,7 +57,7 @@ impl Cycle {
             rules: vec![causal.latency.clone(), causal.failure.clone()],
             from,
         });
-        let (observation, charter) = tokio::join!(
+        let (mut observation, charter) = tokio::join!(
             self.monitor.observe(&baselines, history.as_ref()),
             look_at(self.charter.as_deref(), now)
         );
@@ -72,6 +74,7 @@ impl Cycle {
             }
             Err(_) => Default::default(),
         };
+        let cluster = observation.cluster.take();
         let snapshot = self.monitor.snapshot(observation, &inbox, &receivers);
         let newly_listed = newly_listed(&mut inbox, &snapshot.alerts);
         for reading in &snapshot.sources {
@@ -85,7 +88,7 @@ impl Cycle {
             .filter(|a| !a.processed && self.monitor.wakes(a))
             .map(|a| a.received_at)
             .min();
-        (Seen { trigger, snapshot, charter, inbox, newly_listed, woken_by }, recalled)
+        (Seen { trigger, snapshot, charter, cluster, inbox, newly_listed, woken_by }, recalled)
     }
 
     pub(super) async fn see_charter(&self) -> CharterView {
@@ -155,7 +158,7 @@ impl Cycle {
         }
         self.memory.vanished.extend(changes.vanished.iter().cloned());
         let all_good = changes.rules.iter().all(|r| r.good || r.problem.is_none());
-        let calm = all_good && !self.tracker.active().any(Violation::counts);
+        let calm = all_good && !self.tracker.active().any(|v| v.counts() && !v.is_finding());
         if calm {
             self.memory.quiet_since.get_or_insert(now);
         } else {

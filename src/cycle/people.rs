@@ -1,14 +1,13 @@
-//! The second half of a cycle: what is wrong in the cluster, how bad it all is, whom it is told, and what came of that.
+//! The second half of a cycle: how bad everything is that was found, whom it is told, and what came of that.
 //!
 //! ```text
-//! cluster ─▶ findings ──────┐
+//! findings of the cluster ──┐
 //! the loop's own records ───┴▶ board ─▶ assessor ─▶ decision ─▶ stored ─▶ messages ─▶ notifiers | backups ─▶ stored
 //! ```
 //! It runs in every cycle, whatever became of the first half, and a failure here stops nothing there. What cannot be
 //! stored is told all the same: a store that is down is one more thing people must hear of.
 
 mod build;
-mod look;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,11 +20,11 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::assess::{Assessor, within};
+use super::cluster::Looked;
 use super::{Cycle, Run};
 use crate::analyzer::cluster::Onsets;
-use crate::config::CatalogueFile;
 use crate::domain::CHARTER;
-use crate::domain::cluster::UnknownWord;
+use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase};
 use crate::domain::decision::Decision;
 use crate::domain::escalation::Escalation;
@@ -40,12 +39,11 @@ use crate::knowledge::documents::{CLOSED, Fact, OPEN};
 use crate::knowledge::report_files::ReportFiles;
 use crate::knowledge::{Knowledge, StoreError};
 use crate::metrics::labels::StoreOperation;
+use crate::monitor::cluster::Watch;
 use crate::monitor::github::Github;
 use crate::notify::Notifiers;
-use look::Looked;
 
 pub use build::Outside;
-pub use look::Watch;
 
 /// Incidents that ended lately and may come back; more than end in a day of storms.
 const ENDED: usize = 1_000;
@@ -63,9 +61,6 @@ const FILE_WITHIN: Duration = Duration::from_secs(2);
 /// What it works with, and what it remembers.
 #[derive(Debug)]
 pub struct People {
-    watch: Watch,
-    log_lines: bool,
-    catalogue: CatalogueFile,
     assessor: Arc<dyn Assessor>,
     timeout: Duration,
     notifiers: Notifiers,
@@ -73,16 +68,11 @@ pub struct People {
     files: Option<ReportFiles>,
     settings: crate::escalation::settings::Settings,
     board: IncidentBoard,
-    onsets: Onsets,
-    /// Words of the cluster that no list has and that were logged.
-    unknown: BTreeSet<UnknownWord>,
     /// The loop's own records that are open, as last heard of, and whether that was in this cycle.
     records: Vec<Escalation>,
     heard: bool,
     /// Since when cycle after cycle fails.
     failing_since: Option<Time>,
-    /// The first cycle waits a little for the first lists.
-    has_looked: bool,
     /// Could not be written yet.
     unsaved: BTreeMap<String, ServiceIncident>,
     saved: Option<Remembered>,
@@ -108,12 +98,12 @@ impl People {
         self.heard = true;
     }
 
-    /// Takes up what was stored before this process led.
+    /// Takes up what was stored before this process led, and returns when each finding was first seen.
     pub(super) async fn take_up(
         &mut self,
         knowledge: &Knowledge,
         now: Time,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Onsets, StoreError> {
         let (incidents, remembered) = match stored(knowledge, now).await {
             // Nothing would be healed for as long as it lies there, and what is open is only told once more.
             Err(error @ StoreError::Corrupt { .. }) => {
@@ -125,7 +115,7 @@ impl People {
         self.records = knowledge.all::<Escalation>(Some(OPEN)).await?;
         self.failing_since = incidents.iter().find(|one| is_own(one)).map(|one| one.since);
         self.board = IncidentBoard::restore(&self.settings, incidents, remembered.board.clone());
-        self.onsets = remembered.onsets.clone();
+        let onsets = remembered.onsets.clone();
         // Files are of one machine; what the store says is of all.
         let waiting = self.notifiers.waiting_incidents();
         let lost = self.board.missing_backups(&|incident| waiting.contains(incident));
@@ -137,7 +127,7 @@ impl People {
         }
         self.saved = Some(remembered);
         self.unsaved.clear();
-        Ok(())
+        Ok(onsets)
     }
 
     /// Writes the report's file.
@@ -160,7 +150,7 @@ impl People {
     }
 
     pub(super) fn shown(&self) -> view::People {
-        let problem = self.catalogue.complaint().or_else(|| self.files_problem.clone());
+        let problem = self.shown.problem.clone().or_else(|| self.files_problem.clone());
         view::People { problem, ..self.shown.clone() }
     }
 
@@ -174,11 +164,10 @@ impl People {
         if heard {
             readable.insert(IncidentClass::Loop);
         }
-        let catalogue = self.catalogue.catalogue().clone();
         let hidden = looked.reading.as_ref().map(board::hidden).unwrap_or_default();
         let seen = Observation {
             findings,
-            catalogue: &catalogue,
+            catalogue: &looked.catalogue,
             readable: &readable,
             hidden: &hidden,
             now,
@@ -205,12 +194,11 @@ impl People {
     }
 
     /// The deployments that may be behind what is new. GitHub down only means that none is named.
-    async fn suspects(&mut self, now: Time) {
+    async fn suspects(&mut self, catalogue: &Catalogue, now: Time) {
         let Some((github, window)) = &self.github else { return };
         let deadline = Instant::now() + COMMITS_WITHIN;
-        let catalogue = self.catalogue.catalogue().clone();
         let mut failed = None;
-        for onset in self.board.wanting_suspects(&catalogue, now) {
+        for onset in self.board.wanting_suspects(catalogue, now) {
             let since = onset.since - TimeDelta::from_std(*window).unwrap_or(TimeDelta::MAX);
             let mut commits = Vec::new();
             for path in &onset.service.gitops_paths {
@@ -233,12 +221,11 @@ impl People {
     async fn decide(
         &mut self,
         findings: &[Finding],
-        is_partial: bool,
+        looked: &Looked,
         now: Time,
         stop: &CancellationToken,
     ) -> Option<Decision> {
-        let catalogue = self.catalogue.catalogue().clone();
-        let case = self.board.case(&catalogue, is_partial, now)?;
+        let case = self.board.case(&looked.catalogue, looked.is_partial(), now)?;
         let assessed = tokio::select! {
             biased;
             assessed = within(&*self.assessor, &case, self.timeout) => assessed,
@@ -257,12 +244,16 @@ impl People {
     }
 
     /// Stores what changed; what could not be stored is tried again with the next.
-    async fn keep(&mut self, knowledge: &Knowledge, now: Time) -> Result<(), StoreError> {
+    async fn keep(
+        &mut self,
+        knowledge: &Knowledge,
+        onsets: &Onsets,
+        now: Time,
+    ) -> Result<(), StoreError> {
         for incident in self.board.take_changed() {
             self.unsaved.insert(incident.id.clone(), incident);
         }
-        let remembered =
-            Remembered { board: self.board.state().clone(), onsets: self.onsets.clone() };
+        let remembered = Remembered { board: self.board.state().clone(), onsets: onsets.clone() };
         let mut batch = knowledge.batch();
         for incident in self.unsaved.values() {
             batch.put(incident);
@@ -302,6 +293,7 @@ impl Cycle {
     pub(super) async fn for_people(
         &mut self,
         run: &mut Run<'_>,
+        looked: Option<Looked>,
         unread: bool,
         stop: &CancellationToken,
     ) {
@@ -310,34 +302,37 @@ impl Cycle {
         let heard = std::mem::take(&mut self.people.heard);
         run.report.failed_cycles = self.memory.failed_cycles;
         if !unread {
-            run.enter(Phase::K8sAnalyzer);
-            self.people.refresh_catalogue(&self.metrics);
-            let looked = stop.run_until_cancelled(self.people.look(now, &self.metrics)).await;
-            let was_looked = looked.is_some();
-            let looked = looked.unwrap_or_else(Looked::nothing);
-            run.looked(&looked, was_looked);
+            // What came to nothing before the cluster was looked at hides nothing of it from people.
+            let mut looked = match looked {
+                Some(looked) => looked,
+                None => self.look(run, self.monitor.read_cluster()),
+            };
+            run.looked_at(&looked);
             match run.report.status {
                 CycleStatus::Failed | CycleStatus::Error => {
                     run.report.failed_cycles += 1;
                     self.people.failing_since.get_or_insert(run.report.started_at);
                 }
-                CycleStatus::Healthy | CycleStatus::Completed if was_looked => {
+                CycleStatus::Healthy | CycleStatus::Completed => {
                     run.report.failed_cycles = 0;
                     self.people.failing_since = None;
                 }
-                // Nobody has seen that what failed is over.
-                CycleStatus::Healthy | CycleStatus::Completed => {}
             }
 
             run.enter(Phase::Escalation);
+            if let Watch::On(watch) = self.monitor.cluster()
+                && self.config.kubernetes.log_lines > 0
+            {
+                stop.run_until_cancelled(looked.read_logs(watch)).await;
+            }
             let mut findings = looked.findings.clone();
             let charter = self.config.execute.charter_url.is_some();
             let unnamed = if charter { CHARTER } else { own::SELF };
             let failing = self.failing(&run.report);
             findings.extend(own::findings(&self.people.records, failing.as_ref(), unnamed));
             self.people.observe(&findings, &looked, heard, now);
-            stop.run_until_cancelled(self.people.suspects(now)).await;
-            let decision = self.people.decide(&findings, looked.is_partial(), now, stop).await;
+            stop.run_until_cancelled(self.people.suspects(&looked.catalogue, now)).await;
+            let decision = self.people.decide(&findings, &looked, now, stop).await;
             if let Some(decision) = &decision {
                 self.metrics.decided(decision);
                 say(decision);
@@ -347,11 +342,11 @@ impl Cycle {
             // An incident has its name before anybody hears it: after a crash it is told again under the same.
             self.store_people(run, now).await;
             if self.leads_still() {
-                self.tell(run, decision.as_ref(), looked.is_partial(), now, stop).await;
+                self.tell(run, decision.as_ref(), &looked, now, stop).await;
                 self.store_people(run, now).await;
                 // What waits from before waits on when the process stops.
                 if !stop.is_cancelled() {
-                    self.people.tell_again(&mut run.report, now).await;
+                    self.people.tell_again(&mut run.report, &looked.catalogue, now).await;
                     self.store_people(run, now).await;
                 }
             }
@@ -379,7 +374,7 @@ impl Cycle {
     }
 
     async fn store_people(&mut self, run: &mut Run<'_>, now: Time) {
-        if let Err(error) = self.people.keep(&self.knowledge, now).await {
+        if let Err(error) = self.people.keep(&self.knowledge, self.cluster.onsets(), now).await {
             self.store_failed(StoreOperation::Write, &error);
             tracing::warn!(%error, "incidents are kept in memory only until the store takes them");
             run.view.store_error.get_or_insert(error.to_string());
@@ -388,12 +383,11 @@ impl Cycle {
 }
 
 impl Run<'_> {
-    /// The status is the worst of both halves; what was not looked at is not called healthy.
-    fn looked(&mut self, looked: &Looked, was_looked: bool) {
+    /// The status is the worst of all sources.
+    fn looked_at(&mut self, looked: &Looked) {
         let report = &mut self.report;
         let Some(error) = &looked.error else {
-            let is_well =
-                was_looked && looked.findings.is_empty() && looked.unread_objects.is_empty();
+            let is_well = looked.findings.is_empty() && looked.unread_objects.is_empty();
             if report.status == CycleStatus::Healthy && !is_well {
                 report.status = CycleStatus::Completed;
             }

@@ -9,7 +9,6 @@ use crate::analyzer::Changes;
 use crate::domain::alert::AlertClass;
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::{CycleReport, CycleStatus, Phase};
-use crate::domain::finding::{Finding, IncidentClass};
 use crate::domain::reading::{RuleStatus, Source};
 use crate::domain::time::Time;
 use crate::domain::view::{LoopView, RuleHealth, ShownAlert, SourceStatus};
@@ -120,10 +119,6 @@ impl Cycle {
         view.policies_executed = self.memory.policies_executed;
         view.people = self.people.shown();
         view.violations = self.tracker.active().cloned().collect();
-        // Shown beside the others, evidence for no detector.
-        let of_cluster =
-            view.people.findings.iter().filter(|f| f.kind.class() != IncidentClass::Loop);
-        view.violations.extend(of_cluster.map(Finding::as_violation));
         // While the store fails the last known stand: none would say that nothing was ever judged.
         if let Ok(learned) = self.learned().await {
             self.memory.shown_learned = learned;
@@ -241,7 +236,7 @@ fn say(report: &CycleReport) {
             number = report.number,
             phase = report.phase.map(Phase::as_str),
             error = report.error,
-            "cycle failed: metrics could not be read, nothing was acted on"
+            "cycle failed: metrics could not be read, and nothing was done about what they would show"
         ),
         CycleStatus::Error => tracing::warn!(
             cycle = report.id,

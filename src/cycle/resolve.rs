@@ -7,8 +7,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Cycle;
+use super::aftermath::system_of;
 use super::escalate::{announce, failed, tell, unknown};
 use super::execute::{StoreJournal, surplus};
+use super::judge::Ruled;
 use super::observe::Seen;
 use super::recall::{Recalled, blocked, execution_of, took_effect};
 use super::temporary;
@@ -16,14 +18,43 @@ use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::ledger::End;
 use crate::domain::outcome::Judging;
+use crate::domain::target::System;
 use crate::domain::time::Time;
 use crate::knowledge::{Batch, StoreError};
 use crate::planner::guardrails::Mode;
 
 impl Cycle {
+    /// Brings to an end what earlier cycles left open: finds out what became of it, ends what is over its time, undoes what
+    /// did harm. A part of *execute*, under what holds back everything that is sent. Returns the escalations that it closed.
+    pub(super) async fn settle(
+        &mut self,
+        recalled: &mut Recalled,
+        seen: &mut Seen,
+        rulings: &mut [Ruled],
+        stop: &CancellationToken,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let closed = self.resolve(recalled, seen, stop).await?;
+        self.undo_harm(recalled, seen, rulings, stop).await?;
+        Ok(closed)
+    }
+
+    /// Why nothing outside may be changed at this moment; asked again before the call itself.
+    pub(super) fn barred(&self, recalled: &Recalled, stop: &CancellationToken) -> Option<String> {
+        if stop.is_cancelled() {
+            return Some("the daemon is stopping".to_owned());
+        }
+        if let Some(pause) = recalled.pause.as_ref().filter(|p| p.holds(self.clock.now())) {
+            return Some(pause.to_string());
+        }
+        if self.config.plan.guardrails.mode == Mode::Observe {
+            return Some("guardrails.mode is observe".to_owned());
+        }
+        self.lead_now().barred
+    }
+
     /// Returns the escalations that it closed. A look may lead to an undo, so that none is made while the loop may not
     /// change Charter.
-    pub(super) async fn resolve(
+    async fn resolve(
         &mut self,
         recalled: &mut Recalled,
         seen: &mut Seen,
@@ -33,19 +64,16 @@ impl Cycle {
         if stop.is_cancelled() {
             return Ok(Vec::new());
         }
-        let now = self.clock.now();
-        let observes = self.config.plan.guardrails.mode == Mode::Observe;
-        let barred = match &recalled.pause {
-            Some(pause) if pause.holds(now) => Some(pause.to_string()),
-            _ if observes => Some("guardrails.mode is observe".to_owned()),
-            _ => self.lead_now().barred,
-        };
+        let barred = self.barred(recalled, stop);
         let mut closed = Vec::new();
         let mut changed = false;
-        let looks = seen.charter.state.is_ok() && barred.is_none();
+        // Charter that is away hides what became of its own alone.
+        let is_there = seen.charter.state.is_ok();
+        let looks =
+            |e: &Execution| barred.is_none() && (is_there || system_of(e) != System::Charter);
         let open: Vec<Execution> =
-            recalled.executions.values().filter(|e| e.is_open()).cloned().collect();
-        for before in open.iter().filter(|_| looks) {
+            recalled.executions.values().filter(|e| e.is_open() && looks(e)).cloned().collect();
+        for before in &open {
             let (clock, journal) = (self.clock, StoreJournal::over(&self.knowledge, self.clock));
             let after =
                 self.executor.resume(before.clone(), &journal, stop, &move || clock.now()).await;
@@ -59,7 +87,7 @@ impl Cycle {
         // Time runs for the rest only while it is looked for: nobody has given up what nobody could look at. And an
         // undo that was begun is never given up.
         let stays = |e: &&Execution| {
-            e.is_open() && (!looks || e.actions.iter().any(|a| a.state == ActionState::UndoSent))
+            e.is_open() && (!looks(e) || e.actions.iter().any(|a| a.state == ActionState::UndoSent))
         };
         let waiting = recalled.executions.values().filter(stays);
         self.memory.unresolved.extend(waiting.flat_map(|e| unknown(e, &[])));

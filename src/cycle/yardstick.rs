@@ -24,8 +24,7 @@ impl Cycle {
         witness: Option<&Violation>,
         ledger: &Ledger,
     ) -> Judging {
-        let has_value =
-            |v: &&&Violation| v.source != Source::Alertmanager && !self.is_condition(&v.rule);
+        let has_value = |v: &&&Violation| v.source.is_metrics() && !self.is_condition(&v.rule);
         judging.measured =
             counted.iter().filter(has_value).map(|v| v.fingerprint.clone()).collect();
         let settle = since(judging.settled_at, judging.intent_at)
@@ -50,7 +49,7 @@ impl Cycle {
         if witness.source == Source::Alertmanager {
             return Err(Unscored::Alert);
         }
-        if self.is_condition(&witness.rule) {
+        if witness.is_finding() || self.is_condition(&witness.rule) {
             return Err(Unscored::Condition);
         }
         if self.rule_named(&witness.rule).is_some_and(|r| r.increase_over().is_some()) {

@@ -56,6 +56,9 @@ impl Kind {
     }
 }
 
+/// The label by which whoever owns an object says how freely this daemon may act on it: `off`, `suggest` or `auto`.
+pub const ACT_LABEL: &str = "mape-k.io/act";
+
 /// What one cycle read of the cluster: the watch caches as they stand, and which of them cannot be relied on.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterReading {
@@ -71,6 +74,8 @@ pub struct ClusterReading {
     pub failures: BTreeMap<Kind, ReadFailure>,
     /// Objects of kinds that can be read that cannot be read themselves; they are left out of `cluster`.
     pub unread: Vec<UnreadObject>,
+    /// The namespace that this daemon runs in itself; `None`: it runs outside, or does not know.
+    pub own_namespace: Option<String>,
 }
 
 impl ClusterReading {
@@ -183,6 +188,8 @@ pub struct Pod {
     pub name: String,
     pub uid: String,
     pub labels: Labels,
+    /// Its priority class is one of the system's own: the cluster needs it to work.
+    pub is_critical: bool,
     /// The workload; a replica set's pod belongs to its deployment.
     pub owner: Option<Owner>,
     /// `Always`: it is to run for good. Else it is there for one piece of work.
@@ -270,8 +277,11 @@ pub struct Workload {
     /// Who made a replica set or replication controller; the other kinds answer for themselves.
     pub owner: Option<Owner>,
     pub created_at: Option<Time>,
-    /// Of the object and of its pod template: a catalogue's selector may name either.
+    /// Of the object and of its pod template: a catalogue's selector may name either. Of [`ACT_LABEL`] the object's own,
+    /// unless the template says `off`.
     pub labels: Labels,
+    /// Its pods' priority class is one of the system's own.
+    pub is_critical: bool,
     pub generation: i64,
     pub observed_generation: i64,
     pub desired: u32,
@@ -308,6 +318,8 @@ pub struct EmptySet {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     pub name: String,
+    /// Its [`ACT_LABEL`]; other labels of nodes are not kept.
+    pub act: Option<String>,
     pub created_at: Option<Time>,
     pub unschedulable: bool,
     /// Whoever made it is taking it away: it is being deleted, or an autoscaler or its cloud has marked it.
@@ -332,6 +344,8 @@ pub struct Job {
 pub struct CronJob {
     pub namespace: String,
     pub name: String,
+    /// Its [`ACT_LABEL`]; other labels of cron jobs are not kept.
+    pub act: Option<String>,
     /// When a run of it last completed.
     pub last_success: Option<Time>,
 }

@@ -39,20 +39,22 @@ impl CycleStatus {
 }
 
 /// A part of a cycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[derive(IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Phase {
     Monitor,
+    /// What was read of the cluster becomes findings.
+    #[serde(rename = "k8s-analyzer")]
+    #[strum(serialize = "k8s-analyzer")]
+    K8sAnalyzer,
     Analyze,
     Plan,
     Execute,
     Knowledge,
-    /// The cluster is read and looked at.
-    #[serde(rename = "k8s-analyzer")]
-    #[strum(serialize = "k8s-analyzer")]
-    K8sAnalyzer,
     Escalation,
     Notification,
 }
@@ -103,6 +105,14 @@ pub enum Hold {
     /// Another one may lead by now.
     NotLeading,
     CharterUnreachable,
+    /// What is to be changed cannot be read in Kubernetes, or nobody watches it.
+    ClusterUnreadable,
+    /// Kubernetes has no such object, or it is of a kind or in a namespace that is not watched.
+    TargetMissing,
+    /// The target's label `mape-k.io/act` is `off`.
+    OptedOut,
+    /// Nobody but people may touch the target.
+    Protected,
     /// The rules behind it were not read whole, covered and fresh.
     StaleData,
     Storm,

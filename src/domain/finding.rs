@@ -5,13 +5,15 @@ use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Labels;
 use super::catalogue::Tier;
+use super::cluster::{ClusterReading, Kind};
 use super::escalation::EscalationReason;
 use super::reading::Source;
 use super::rule::{Comparison, Severity};
+use super::target::Target;
 use super::time::Time;
 use super::violation::{Violation, fingerprint};
+use super::{Cause, Labels};
 
 /// What is wrong. docs/FINDINGS.md has a row for each.
 #[derive(
@@ -70,6 +72,50 @@ impl FindingKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+
+    /// The one of the cluster that is written so.
+    #[must_use]
+    pub fn of_cluster(word: &str) -> Option<Self> {
+        Self::CLUSTER.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// The kinds of object that show it, and then those that say whose it is (a run's cron job, a pod's replica set).
+    fn shown_by(self) -> (&'static [Kind], &'static [Kind]) {
+        match self {
+            Self::RolloutStuck | Self::ReplicasMissing => (&Kind::WORKLOADS, &[]),
+            Self::JobFailed => (&[Kind::Jobs], &[Kind::CronJobs]),
+            Self::ClaimPending | Self::ClaimLost => (
+                &[Kind::Claims],
+                &[Kind::Pods, Kind::Jobs, Kind::ReplicaSets, Kind::ReplicationControllers],
+            ),
+            Self::NodeNotReady | Self::NodePressure => (&[Kind::Nodes], &[]),
+            Self::CrashLoop
+            | Self::ImagePull
+            | Self::OomKilled
+            | Self::Pending
+            | Self::InitFailed
+            | Self::ConfigError
+            | Self::ProbeFailing
+            | Self::Evicted
+            | Self::PodFailed
+            | Self::StuckTerminating => (&[Kind::Pods], &Kind::OWNERS_OF_PODS),
+            // The loop's own records have their own beginning.
+            Self::Loop(_) => (&[], &[]),
+        }
+    }
+
+    /// An object that shows it may be in this namespace without having been read, so that its absence says nothing.
+    #[must_use]
+    pub fn is_hidden(self, reading: &ClusterReading, namespace: Option<&str>) -> bool {
+        let (shown_by, owned_by) = self.shown_by();
+        shown_by.iter().chain(owned_by).any(|kind| reading.is_hidden(*kind, namespace))
+    }
+
+    /// It is looked for in this namespace at all.
+    #[must_use]
+    pub fn is_expected(self, reading: &ClusterReading, namespace: Option<&str>) -> bool {
+        self.shown_by().0.iter().any(|kind| reading.is_expected(*kind, namespace))
     }
 
     /// What every rollout brings with it; a crash or an image that cannot be pulled is none of that.
@@ -195,19 +241,22 @@ impl Finding {
         matches!((self.ready, self.desired), (Some(ready), Some(desired)) if ready > 0 && ready < desired)
     }
 
-    /// As the list of violations shows it: evidence for no detector, so nothing the loop would act on.
+    /// The owner: what an action would have to change.
     #[must_use]
-    pub fn as_violation(&self) -> Violation {
+    pub fn target(&self) -> Target {
+        let (kind, name) = self.owner.split_once('/').unwrap_or(("", &self.owner));
+        Target::kubernetes(self.namespace.as_deref(), kind, name)
+    }
+
+    /// As the tracker takes it in. Without a cause it is shown, and is evidence for no detector.
+    #[must_use]
+    pub fn as_violation(&self, cause: Option<Cause>) -> Violation {
         let mut labels = Labels::from([("owner".to_owned(), self.owner.clone())]);
         labels.extend(self.namespace.clone().map(|name| ("namespace".to_owned(), name)));
-        let fingerprint = fingerprint(self.kind.as_str(), &labels);
         Violation {
-            // The same for as long as it is there: its fingerprint and its onset.
-            id: Uuid::from_u64_pair(
-                u64::from_str_radix(&fingerprint, 16).unwrap_or_default(),
-                self.since.timestamp_millis().unsigned_abs(),
-            ),
-            fingerprint,
+            // Whoever tracks it names it.
+            id: Uuid::nil(),
+            fingerprint: fingerprint(self.kind.as_str(), &labels),
             severity: match self.severity {
                 FindingSeverity::Critical => Severity::Critical,
                 FindingSeverity::High | FindingSeverity::Warning => Severity::Warning,
@@ -220,15 +269,15 @@ impl Finding {
             threshold: self.desired.map(f64::from),
             comparison: self.desired.map(|_| Comparison::Lt),
             component: Some(self.service.clone()),
-            target: None,
+            target: Some(self.target()),
             labels,
             description: self.reason.clone(),
-            cause: None,
+            actionable: cause.is_some(),
+            cause,
             detected_at: self.since,
             active_since: self.since,
             cleared_at: None,
             flapping: false,
-            actionable: false,
             confirmed: true,
             no_evidence: None,
         }

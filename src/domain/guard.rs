@@ -25,6 +25,12 @@ pub enum Guard {
     Leader,
     /// Charter answers.
     Charter,
+    /// The watch caches have the target as it is now.
+    Kubernetes,
+    /// The label `mape-k.io/act` of the target allows actions.
+    OptIn,
+    /// The target is none of those that nobody but people may touch.
+    Protected,
     /// The data behind it is fresh and covered.
     Freshness,
     /// Most of the system is sick at once.

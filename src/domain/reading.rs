@@ -107,6 +107,12 @@ impl Source {
     pub fn as_str(self) -> &'static str {
         self.into()
     }
+
+    /// It is where the rules are read.
+    #[must_use]
+    pub fn is_metrics(self) -> bool {
+        matches!(self, Self::Prometheus | Self::Scrape)
+    }
 }
 
 /// How one source did in this cycle.
@@ -131,14 +137,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The rules could not be read.
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        self.sources.iter().any(|s| s.source.is_metrics() && s.result.is_err())
+    }
+
     /// Which source the rules were read from.
     #[must_use]
     pub fn metrics_source(&self) -> Source {
-        self.sources
-            .iter()
-            .map(|s| s.source)
-            .find(|s| *s != Source::Alertmanager)
-            .unwrap_or(Source::Prometheus)
+        self.sources.iter().map(|s| s.source).find(|s| s.is_metrics()).unwrap_or(Source::Prometheus)
     }
 }
 

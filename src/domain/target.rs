@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use strum::{Display, IntoStaticStr, VariantArray};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{CHARTER, Labels};
@@ -214,7 +214,8 @@ impl<'de> Deserialize<'de> for Target {
 
 impl PartialSchema for Target {
     fn schema() -> RefOr<Schema> {
-        String::schema()
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.description(Some("What an action changes: `charter`, `charter/<service>`, `kubernetes/<namespace>/<kind>/<name>`, `kubernetes/node/<name>` or `hook/<hook>/<component>`.")).into()
     }
 }
 
@@ -276,7 +277,10 @@ impl Systems {
         named: Option<&TargetLabels>,
     ) -> Option<Target> {
         if let Some(named) = named {
-            let foreign = labels.get("cluster").is_some_and(|c| self.cluster.as_ref() != Some(c));
+            // Whichever of the two says so: what may be another cluster's is left alone.
+            let mut clusters =
+                ["cluster", "exported_cluster"].into_iter().filter_map(|l| labels.get(l));
+            let foreign = clusters.any(|cluster| self.cluster.as_ref() != Some(cluster));
             return named.target(labels).filter(|_| !foreign);
         }
         match component {

@@ -56,6 +56,12 @@ impl Violation {
         self.actionable && self.severity >= Severity::Warning
     }
 
+    /// It was found in the cluster. Findings are counted, and called healthy or not, by themselves.
+    #[must_use]
+    pub fn is_finding(&self) -> bool {
+        self.source == Source::Kubernetes
+    }
+
     /// Would an action on this target change what is broken?
     #[must_use]
     pub fn lies_on(&self, target: &Target) -> bool {

@@ -125,13 +125,18 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
     } else {
         basis.rules_good.to_string()
     };
-    page.say(&format!(
-        "Read {}: of {} {good} well, {} of {} expected series.{charter}",
-        if read.is_empty() { "nothing".to_owned() } else { words::list(&read) },
-        words::count(basis.rules, "rule"),
-        basis.series_seen,
-        basis.series_expected
-    ));
+    let rules = if basis.rules == 0 && basis.sources.is_empty() {
+        "No metrics and no alerts are read.".to_owned()
+    } else {
+        format!(
+            "Read {}: of {} {good} well, {} of {} expected series.",
+            if read.is_empty() { "nothing".to_owned() } else { words::list(&read) },
+            words::count(basis.rules, "rule"),
+            basis.series_seen,
+            basis.series_expected
+        )
+    };
+    page.say(&format!("{rules}{charter}"));
     for source in &basis.sources {
         if let Some(error) = &source.error {
             let error = words::without_stop(error);

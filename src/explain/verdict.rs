@@ -27,6 +27,22 @@ pub fn hold(reason: Hold) -> Meaning {
             "Charter does not answer, so it cannot be known what an action would do",
             "It is weighed again as soon as Charter answers; /health says what is wrong with it.",
         ),
+        Hold::ClusterUnreadable => meaning(
+            "the target is in Kubernetes, and what it is there now cannot be read",
+            "It is weighed again as soon as the watch caches have the target (kubernetes.enabled, kubernetes.kinds, kubernetes.namespaces); /health says what cannot be read.",
+        ),
+        Hold::TargetMissing => meaning(
+            "the target is in Kubernetes, and the watch caches have no such object",
+            "Correct the target, or let kubernetes.kinds and kubernetes.namespaces cover it.",
+        ),
+        Hold::OptedOut => meaning(
+            "the label mape-k.io/act of the target allows no action",
+            "Set the label to suggest, or take it off; then the action waits for an approval.",
+        ),
+        Hold::Protected => meaning(
+            "the target is protected: only people change it",
+            "A person has to see to it; guardrails.kubernetes.protected_namespaces has the namespaces.",
+        ),
         Hold::StaleData => meaning(
             "the data behind the remedy is not whole, covered and fresh",
             "The next cycle that reads its rules well weighs it again; /health names those that are not read well.",

@@ -95,12 +95,14 @@ fn problem(report: &CycleReport) -> String {
 fn reason(report: &CycleReport) -> String {
     let error = words::without_stop(report.error.as_deref().unwrap_or("no error was recorded"));
     match (report.status, report.phase) {
-        // These come after the loop has acted.
+        // The metrics were read, or the loop had acted by then.
         (
             CycleStatus::Failed | CycleStatus::Error,
             Some(Phase::K8sAnalyzer | Phase::Escalation | Phase::Notification),
         )
         | (CycleStatus::Healthy | CycleStatus::Completed, _) => undecided(report),
+        // Without the metrics what the cluster shows is still weighed.
+        (CycleStatus::Failed, _) if !report.candidates.is_empty() => undecided(report),
         (CycleStatus::Failed, _) => {
             format!("the metrics could not be read, and blind nothing is planned: {error}")
         }
@@ -183,10 +185,23 @@ fn unweighed(report: &CycleReport) -> String {
         let error = report.error.as_deref().map(words::without_stop);
         if sees_nothing(report) {
             let error = error.map_or_else(String::new, |error| format!(": {error}"));
-            return format!("no rule was read well, so nobody can know what is wrong{error}");
+            let unread = match report.phase {
+                Some(Phase::K8sAnalyzer) => "the cluster could not be read whole",
+                _ => "no rule was read well",
+            };
+            return format!("{unread}, so nobody can know what is wrong{error}");
         }
-        let limited = error.map(|error| format!(", so far as could be seen: {error}"));
-        return format!("nothing is wrong: no violation is active{}", limited.unwrap_or_default());
+        if let Some(error) = error {
+            return format!("no violation is active in what could be read: {error}");
+        }
+        if !report.findings.is_empty() {
+            let findings = words::count(report.findings.len(), "finding");
+            return format!(
+                "no violation is active; of the cluster there {} {findings}, on which nothing is done",
+                words::are(report.findings.len())
+            );
+        }
+        return "nothing is wrong: no violation is active".to_owned();
     }
     if report.actionable == 0 {
         return match report.violations {

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::recovery::verify;
 use super::verdict::classify;
-use crate::domain::CHARTER;
+use crate::domain::cluster::ClusterReading;
+use crate::domain::finding::FindingKind;
 use crate::domain::ledger::{End, Entry};
 use crate::domain::outcome::{Judging, OutcomeType};
 use crate::domain::reading::{RuleStatus, Source};
+use crate::domain::target::System;
 use crate::domain::time::{Time, after};
 use crate::domain::verification::{Verification, Yardstick};
 use crate::domain::violation::Violation;
@@ -29,6 +31,8 @@ pub struct Sight<'a> {
     /// Violations closed because nobody can see them any more.
     pub vanished: &'a [String],
     pub alerts_read: bool,
+    /// `None`: Kubernetes is not looked at.
+    pub cluster: Option<&'a ClusterReading>,
     /// Charter's size, when it answered.
     pub replicas: Option<u32>,
     pub poll_interval: Duration,
@@ -115,11 +119,12 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
         }
         _ => {}
     }
-    let own_ground = |c: &&String| judging.target.covers(Some(c.as_str())) || *c == CHARTER;
-    if let Some(component) = touched(&judging, sight, judging.intent_at).iter().find(own_ground) {
-        let reason = format!("something else was done at {component} meanwhile");
+    let mut others = others(&judging, sight, judging.intent_at);
+    if let Some(other) = others.find(|e| e.target.overlaps(&judging.target)) {
+        let reason = format!("something else was done at {} meanwhile", other.target.component());
         return unknown(judging, reason);
     }
+    drop(others);
     let seen: BTreeSet<String> = counted.iter().map(|v| v.fingerprint.clone()).collect();
     let values = scored(&judging, sight);
     let Some(first) = &judging.first_look else {
@@ -177,11 +182,20 @@ fn newly_broken<'a>(
     new.map(|v| v.rule.as_str())
 }
 
-/// Where other executions have done something after `from`.
+/// What other executions have done after `from`.
+fn others<'a>(
+    judging: &Judging,
+    sight: &Sight<'a>,
+    from: Time,
+) -> impl Iterator<Item = &'a Entry> + use<'a> {
+    let own = judging.execution_id;
+    let sent = sight.sent.iter().filter(|e| e.end != End::Unsent);
+    sent.filter(move |e| e.at > from && e.execution_id != own)
+}
+
+/// The components where that was, by which a control is left out.
 fn touched(judging: &Judging, sight: &Sight<'_>, from: Time) -> BTreeSet<String> {
-    let others = sight.sent.iter().filter(|e| e.end != End::Unsent && e.at > from);
-    let others = others.filter(|e| e.execution_id != judging.execution_id);
-    others.map(|e| e.target.component().to_owned()).collect()
+    others(judging, sight, from).map(|e| e.target.component().to_owned()).collect()
 }
 
 /// A series behind the evidence that this cycle did not read: its violation may be gone, or only out of sight.
@@ -206,12 +220,10 @@ fn blind_spot(
 ) -> Option<String> {
     for name in rules(judging, counted) {
         let Some(status) = sight.rules.iter().find(|s| s.rule == name) else {
-            if !sight.alerts_read {
-                return Some(format!(
-                    "alert {name} cannot be confirmed: Alertmanager was not read"
-                ));
+            match unlisted(name, judging, sight) {
+                Some(why) => return Some(why),
+                None => continue,
             }
-            continue;
         };
         if !status.good {
             let problem = status.problem.as_deref().unwrap_or("its data is missing");
@@ -223,6 +235,21 @@ fn blind_spot(
     }
     let unconfirmed = counted.iter().find(|v| v.source == Source::Alertmanager && !v.confirmed);
     unconfirmed.map(|v| format!("alert {} cannot be confirmed", v.rule))
+}
+
+/// Why nobody can say how an alert is, or a finding on something of the cluster.
+fn unlisted(name: &str, judging: &Judging, sight: &Sight<'_>) -> Option<String> {
+    let of_cluster = judging.target.system() == System::Kubernetes;
+    let Some(kind) = FindingKind::of_cluster(name).filter(|_| of_cluster) else {
+        let why = format!("alert {name} cannot be confirmed: Alertmanager was not read");
+        return (!sight.alerts_read).then_some(why);
+    };
+    let reading = sight.cluster?;
+    kind.is_hidden(reading, judging.target.namespace()).then(|| {
+        let failed = reading.failures.values().next().map(|failure| failure.text.as_str());
+        let why = failed.unwrap_or("an object of the cluster cannot be read");
+        format!("finding {name} cannot be looked for: {why}")
+    })
 }
 
 /// A counter rule looks at what came after settling, and needs a window of its own for that.

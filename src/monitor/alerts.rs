@@ -290,7 +290,7 @@ fn alert(
         .find_map(|key| annotations.get(*key).filter(|text| !text.is_empty()))
         .cloned()
         .unwrap_or_else(|| format!("alert {name}"));
-    let Meaning { severity, cause, rule, component, class, .. } = meaning;
+    let Meaning { severity, cause, rule, component, target, class, .. } = meaning;
     Alert {
         key,
         fingerprint,
@@ -305,7 +305,7 @@ fn alert(
         cause,
         rule,
         component,
-        target: None,
+        target,
         class,
         state,
         no_evidence,

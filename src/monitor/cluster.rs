@@ -26,11 +26,12 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::cache::Cache;
+use self::connect::Connection;
 use self::failure::Subject;
 use self::settings::Settings;
 use self::watch::Watcher;
 use crate::domain::cluster::{Cluster, ClusterReading, Kind};
-use crate::domain::reading::ReadFailure;
+use crate::domain::reading::{FailureKind, ReadFailure};
 use crate::domain::time::Time;
 
 pub use self::connect::Error;
@@ -82,6 +83,28 @@ impl Patience {
     }
 }
 
+/// Where Kubernetes is looked at.
+#[derive(Clone, Debug, Default)]
+pub enum Watch {
+    /// Nowhere: `kubernetes.enabled` is false.
+    #[default]
+    Off,
+    On(ClusterWatch),
+    /// It is wanted, and nobody can say where the API server is: no kind of it can be read, and the other sources can.
+    Broken(ClusterReading),
+}
+
+impl Watch {
+    #[must_use]
+    pub fn broken(settings: &Settings, error: &Error) -> Self {
+        let text = format!("{error}. Mend it, then restart this mape-k");
+        let failure = ReadFailure { kind: FailureKind::Unreachable, text };
+        let failures = settings.kinds.iter().map(|kind| (*kind, failure.clone())).collect();
+        let expected = settings.kinds.clone();
+        Self::Broken(ClusterReading { expected, failures, ..ClusterReading::default() })
+    }
+}
+
 /// Reads the caches; cheap to clone. [`Driver`] fills them.
 #[derive(Clone)]
 pub struct ClusterWatch {
@@ -89,6 +112,7 @@ pub struct ClusterWatch {
     settings: Arc<Settings>,
     patience: Patience,
     caches: Arc<[Arc<Cache>]>,
+    own_namespace: Option<String>,
     settled: Arc<Notify>,
 }
 
@@ -113,7 +137,7 @@ impl std::fmt::Debug for Driver {
 impl ClusterWatch {
     /// Finds out where the API server is and who we are to it; asks it nothing yet.
     pub async fn new(settings: &Settings, patience: Patience) -> Result<(Self, Driver), Error> {
-        let (client, server) = connect::client(settings).await?;
+        let Connection { client, server, own_namespace } = connect::client(settings).await?;
         let settled = Arc::new(Notify::new());
         let caches: Vec<Arc<Cache>> = settings
             .kinds
@@ -130,6 +154,7 @@ impl ClusterWatch {
             settings: Arc::new(settings.clone()),
             patience,
             caches: caches.into(),
+            own_namespace,
             settled,
         };
         Ok((handle, Driver { watchers }))
@@ -141,6 +166,7 @@ impl ClusterWatch {
         let mut reading = ClusterReading {
             read_at: Some(now),
             expected: self.settings.kinds.clone(),
+            own_namespace: self.own_namespace.clone(),
             ..ClusterReading::default()
         };
         let (left_out, read): (Vec<&Arc<Cache>>, Vec<&Arc<Cache>>) =

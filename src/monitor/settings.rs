@@ -13,6 +13,7 @@ use crate::domain::rule::{
 };
 use crate::domain::secret::Secret;
 use crate::domain::speed::divided;
+use crate::domain::target::TargetLabels;
 use crate::domain::{CHARTER, Cause, Labels};
 use crate::wire::{Access, HttpSettings};
 
@@ -163,6 +164,8 @@ pub struct Handler {
     pub rule: Option<String>,
     pub component: Option<String>,
     pub component_label: String,
+    /// Which labels of the alert name the Kubernetes object that it is about.
+    pub target: Option<TargetLabels>,
     pub severity: Option<Severity>,
     pub ignore: bool,
 }

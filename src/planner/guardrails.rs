@@ -204,12 +204,24 @@ pub struct Kubernetes {
     /// Actions without a result at once, in all and in one namespace.
     pub at_once: usize,
     pub at_once_per_namespace: usize,
+    /// Nothing is ever done there; a `*` at the end stands for any rest. The daemon's own namespace is always among them.
+    pub protected_namespaces: Vec<String>,
     pub storm: ClusterStorm,
 }
 
 divided!(Kubernetes { storm } unchanged {
-    per_hour, per_namespace_per_hour, per_workload_per_hour, at_once, at_once_per_namespace,
+    per_hour, per_namespace_per_hour, per_workload_per_hour, at_once, at_once_per_namespace, protected_namespaces,
 });
+
+impl Kubernetes {
+    #[must_use]
+    pub fn protects(&self, namespace: &str) -> bool {
+        self.protected_namespaces.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(start) => namespace.starts_with(start),
+            None => namespace == pattern,
+        })
+    }
+}
 
 impl Default for Kubernetes {
     fn default() -> Self {
@@ -219,6 +231,7 @@ impl Default for Kubernetes {
             per_workload_per_hour: 2,
             at_once: 3,
             at_once_per_namespace: 1,
+            protected_namespaces: vec!["kube-*".to_owned()],
             storm: ClusterStorm::default(),
         }
     }

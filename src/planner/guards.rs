@@ -10,6 +10,8 @@ mod budget;
 mod conflict;
 mod cooldown;
 mod freshness;
+mod kubernetes;
+mod neighbours;
 mod storm;
 
 use std::time::Duration;
@@ -49,6 +51,9 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> Vec<GuardRea
         Guard::Mode => mode(input),
         Guard::Leader => leader(input),
         Guard::Charter => charter(input, subject),
+        Guard::Kubernetes => kubernetes::read(input, subject),
+        Guard::OptIn => kubernetes::opt_in(input, subject),
+        Guard::Protected => kubernetes::protected(input, subject),
         Guard::Freshness => freshness::read(input, subject),
         Guard::Storm => storm::read(input, subject),
         Guard::Breaker => breaker::read(input, subject),

@@ -13,7 +13,7 @@ use crate::domain::action::{Action, ActionKind, RebalanceStrategy, Risk};
 use crate::domain::hook::HookSpec;
 use crate::domain::policy::Policy;
 use crate::domain::speed::{Divide, divided};
-use crate::domain::target::System;
+use crate::domain::target::{System, Target};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -76,6 +76,22 @@ impl Settings {
     pub fn cost(&self, kind: ActionKind) -> f64 {
         let own = self.hooks.get(&kind).map(|hook| hook.cost);
         self.cost_model.get(&kind).copied().or(own).unwrap_or_else(|| kind.default_cost())
+    }
+
+    /// Can an action of this kind change the target? A hook changes its own, any other action what is of its system.
+    #[must_use]
+    pub fn may_change(&self, kind: ActionKind, target: &Target) -> bool {
+        match self.hooks.get(&kind) {
+            Some(hook) => hook.target.contains(target),
+            None => kind.system() == target.system(),
+        }
+    }
+
+    /// Is there an action for this cause that can change the target?
+    #[must_use]
+    pub fn treats(&self, cause: &Cause, target: &Target) -> bool {
+        let strategies = self.strategies.get(cause).into_iter().flatten();
+        strategies.into_iter().any(|strategy| self.may_change(strategy.action, target))
     }
 
     /// May anything be done to this system at all? What Charter can do is always to be had.

@@ -13,7 +13,9 @@ use crate::domain::action::{Action, ActionKind};
 use crate::domain::analysis::RootCause;
 use crate::domain::cycle::{CandidateReport, Ineligibility, Verdict};
 use crate::domain::guard::GuardReading;
+use crate::domain::reading::Source;
 use crate::domain::rule::IDENTITY_LABELS;
+use crate::domain::target::System;
 use crate::domain::{CHARTER, Cause};
 
 /// What a candidate would treat.
@@ -33,11 +35,7 @@ pub(super) fn grounds<'a>(
     roots: &[&'a RootCause],
 ) -> Vec<Ground<'a>> {
     let is_own = |root: &&&RootCause| {
-        let Some(target) = &root.target else { return false };
-        match settings.hooks.get(&kind) {
-            Some(hook) => hook.target.contains(target),
-            None => kind.system() == target.system(),
-        }
+        root.target.as_ref().is_some_and(|target| settings.may_change(kind, target))
     };
     let roots: Vec<&RootCause> = roots.iter().filter(is_own).copied().collect();
     if roots.is_empty() {
@@ -101,11 +99,19 @@ impl Weighed<'_> {
         let settings = input.settings;
         let needed = if self.ground.critical { 1 } else { settings.plan_threshold };
         let seen = self.ground.evidence.iter().filter_map(|fp| input.violations.get(fp));
-        if !seen.into_iter().any(|v| v.confirmed && v.counts() && !v.flapping) {
-            return Some((
-                Ineligibility::Unconfirmed,
-                "none of its evidence was read as broken in this cycle".to_owned(),
-            ));
+        let sources: BTreeSet<Source> =
+            seen.filter(|v| v.confirmed && v.counts() && !v.flapping).map(|v| v.source).collect();
+        let unconfirmed = |why: &str| Some((Ineligibility::Unconfirmed, why.to_owned()));
+        if sources.is_empty() {
+            return unconfirmed("none of its evidence was read as broken in this cycle");
+        }
+        // An alert may be about what is gone, or about another cluster.
+        let hook = settings.hooks.get(&self.kind);
+        let on_kubernetes = hook.is_some_and(|h| h.target.system() == System::Kubernetes);
+        if on_kubernetes && sources == [Source::Alertmanager].into() {
+            return unconfirmed(
+                "only alerts say so: on Kubernetes they confirm what a finding or a rule sees",
+            );
         }
         if self.ground.confidence < settings.min_confidence {
             return Some((

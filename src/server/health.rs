@@ -70,7 +70,7 @@ struct Health {
     version: &'static str,
     uptime_seconds: f64,
     /// `loop`, each source, `rules`, `charter`, `escalation`, `kubernetes`, `store` and `leader`, so far as this replica knows
-    /// of them.
+    /// of them. What is turned off or not configured is not among them.
     components: BTreeMap<&'static str, Component>,
 }
 
@@ -142,14 +142,20 @@ pub async fn health(State(context): State<Context>) -> Response {
     }
     // A replica that follows reads neither; the leader's health tells of them.
     if leader.leads() {
-        components.insert("rules", Component::unless(rules_problem(&view)));
+        if !view.rules.is_empty() {
+            components.insert("rules", Component::unless(rules_problem(&view)));
+        }
         if context.charter {
             components.insert("charter", Component::unless(charter_problem(&view)));
         }
         let people = &view.people;
         let untold = people.not_told.clone().or_else(|| people.problem.clone());
         components.insert("escalation", Component::unless(untold));
-        components.insert("kubernetes", Component::unless(people.cluster_problem.clone()));
+        if context.kubernetes {
+            let not_yet = || view.last_status.is_none().then(|| "not read yet".to_owned());
+            let problem = people.cluster_problem.clone().or_else(not_yet);
+            components.insert("kubernetes", Component::unless(problem));
+        }
     }
     components.insert("store", Component::unless(store));
     let status = if stalled {

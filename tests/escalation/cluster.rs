@@ -3,7 +3,7 @@
 pub mod api_server;
 mod budget;
 mod failing;
-mod objects;
+pub mod objects;
 mod trimming;
 mod unread;
 mod watching;

@@ -11,4 +11,5 @@ mod cluster;
 mod findings;
 mod notify;
 mod severity;
+mod sources;
 mod whole;

@@ -14,4 +14,5 @@ mod files;
 mod origin;
 mod situations;
 mod town;
+mod treated;
 mod words;

@@ -139,6 +139,7 @@ impl Case {
             counters: &self.counters,
             vanished: &self.vanished,
             alerts_read: self.alerts_read,
+            cluster: None,
             replicas: self.replicas,
             poll_interval: Duration::from_secs(30),
             values: &self.values,

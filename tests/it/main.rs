@@ -12,6 +12,7 @@ mod config_keys;
 mod config_printed;
 mod config_refused;
 mod config_sources;
+mod config_target;
 mod contract;
 mod decoders;
 mod documents;

@@ -5,6 +5,7 @@ mod breaker;
 mod checked;
 mod checked_guards;
 mod choice;
+mod cluster;
 mod constancy;
 mod eligibility;
 mod exhaustion;

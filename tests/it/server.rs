@@ -94,6 +94,7 @@ impl Setup {
             started_at: self.clock.now(),
             rehearsal: None,
             charter: true,
+            kubernetes: true,
         };
         let (intake, writer) = Intake::new(
             &self.alertmanager,

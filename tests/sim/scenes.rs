@@ -283,7 +283,7 @@ fn a_scenario_that_is_wrong_is_told_with_its_key() {
         ("{at: 1, do: plant, fault: overload, magnitud: 3}", "", "events[0].magnitud: there is no"),
         ("{at: 9, do: mend}, {at: 1, do: mend}", "", "not in the order of their times"),
         (overload, "calls: 3..1", "expect.calls: 3..1 is no range"),
-        (overload, "actions: {explode: 1}", "expect.actions: unknown variant `explode`"),
+        (overload, "actions: {explode: 1}", "expect.actions: explode is no action"),
         (overload, "heals: yes", "expect.heals: unknown field `heals`"),
     ] {
         let error = read("wrong", &file(events, expect)).err().expect("an error");

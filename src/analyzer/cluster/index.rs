@@ -323,7 +323,7 @@ impl<'a> Index<'a> {
 }
 
 /// A static pod is owned by its node, which does not answer for it: it stands for itself.
-fn owner_of<'a>(pod: &'a Pod, jobs: &Jobs<'a>, sets: &Sets<'a>) -> Who<'a> {
+pub(super) fn owner_of<'a>(pod: &'a Pod, jobs: &Jobs<'a>, sets: &Sets<'a>) -> Who<'a> {
     let own = Who { namespace: &pod.namespace, kind: "Pod", name: &pod.name };
     match &pod.owner {
         None => own,

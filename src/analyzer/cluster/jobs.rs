@@ -87,7 +87,7 @@ impl<'a> Jobs<'a> {
     }
 }
 
-fn who_of(job: &Job) -> Who<'_> {
+pub(super) fn who_of(job: &Job) -> Who<'_> {
     match &job.owner {
         // Whatever else makes jobs (a workflow, a release) makes different ones: no run of one makes up for another.
         Some(owner) if owner.kind == "CronJob" => {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sets;
 use super::symptom::Who;
-use crate::domain::cluster::{ClusterReading, Kind};
+use crate::domain::cluster::ClusterReading;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::time::Time;
 
@@ -92,7 +92,8 @@ impl Onsets {
             found.contains_key(&Subject { is_down: !known.is_down, ..known.clone() })
         };
         self.known.retain(|known, _| {
-            !found.contains_key(known) && !turned(known) && is_unseen(known, reading)
+            let is_unseen = known.kind.is_hidden(reading, known.namespace.as_deref());
+            !found.contains_key(known) && !turned(known) && is_unseen
         });
         self.known.extend(found);
         if self.known.len() > MAX_ONSETS {
@@ -155,31 +156,4 @@ fn subject(finding: &Finding) -> Subject {
         kind: finding.kind,
         is_down: finding.kind == FindingKind::ReplicasMissing && finding.is_down(),
     }
-}
-
-/// A kind of object that it is found by, or that says whose it is (a run's cron job), could not be read, so that its
-/// absence says nothing.
-fn is_unseen(subject: &Subject, reading: &ClusterReading) -> bool {
-    let pods_with_owners = [&[Kind::Pods], &Kind::OWNERS_OF_PODS[..]].concat();
-    let kinds = match subject.kind {
-        FindingKind::RolloutStuck | FindingKind::ReplicasMissing => Kind::WORKLOADS.to_vec(),
-        FindingKind::JobFailed => vec![Kind::Jobs, Kind::CronJobs],
-        FindingKind::ClaimPending | FindingKind::ClaimLost => {
-            [&[Kind::Claims], &pods_with_owners[..]].concat()
-        }
-        FindingKind::NodeNotReady | FindingKind::NodePressure => vec![Kind::Nodes],
-        FindingKind::CrashLoop
-        | FindingKind::ImagePull
-        | FindingKind::OomKilled
-        | FindingKind::Pending
-        | FindingKind::InitFailed
-        | FindingKind::ConfigError
-        | FindingKind::ProbeFailing
-        | FindingKind::Evicted
-        | FindingKind::PodFailed
-        | FindingKind::StuckTerminating => pods_with_owners,
-        // The loop's own records have their own beginning.
-        FindingKind::Loop(_) => Vec::new(),
-    };
-    kinds.iter().any(|kind| reading.is_hidden(*kind, subject.namespace.as_deref()))
 }

@@ -1,11 +1,10 @@
 //! Puts the second half together: what the configuration says, and what the composition root hands in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{People, Watch};
-use crate::analyzer::cluster::Onsets;
-use crate::config::{self, CatalogueFile, Config};
+use super::People;
+use crate::config::Config;
 use crate::cycle::assess::{Assessor, Rules};
 use crate::domain::view;
 use crate::escalation::board::{BoardState, IncidentBoard};
@@ -21,27 +20,18 @@ pub struct Outside {
     pub github: Option<Github>,
     /// Instead of the rules.
     pub assessor: Option<Arc<dyn Assessor>>,
-    /// Where Kubernetes is looked at.
-    pub watch: Watch,
 }
 
 impl People {
-    /// Fails for a catalogue that cannot be taken.
-    pub fn new(config: &Config, outside: Outside) -> Result<Self, config::Errors> {
-        let Outside { notifiers, github, assessor, watch } = outside;
+    #[must_use]
+    pub fn new(config: &Config, outside: Outside) -> Self {
+        let Outside { notifiers, github, assessor } = outside;
         let settings = config.escalation.clone();
-        let (catalogue, warnings) = CatalogueFile::open(&settings)?;
-        for warning in warnings {
-            tracing::warn!(%warning, "the service catalogue is accepted with a warning");
-        }
         let files = settings
             .reports_dir
             .clone()
             .map(|folder| ReportFiles::new(folder, settings.reports_max_files));
-        Ok(Self {
-            watch,
-            log_lines: config.kubernetes.log_lines > 0,
-            catalogue,
+        Self {
             assessor: assessor.unwrap_or_else(|| Arc::new(Rules)),
             timeout: settings.timeout,
             notifiers,
@@ -49,17 +39,14 @@ impl People {
             files,
             board: IncidentBoard::restore(&settings, Vec::new(), BoardState::default()),
             settings,
-            onsets: Onsets::default(),
-            unknown: BTreeSet::new(),
             records: Vec::new(),
             heard: false,
             failing_since: None,
-            has_looked: false,
             unsaved: BTreeMap::new(),
             saved: None,
             shown: view::People::default(),
             files_problem: None,
             alarmed_at: None,
-        })
+        }
     }
 }

@@ -6,9 +6,10 @@ use chrono::TimeDelta;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::super::cluster::Looked;
 use super::super::{Cycle, Run};
 use super::People;
-use super::look::Looked;
+use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::CycleReport;
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::finding::Finding;
@@ -33,14 +34,15 @@ impl Cycle {
         &mut self,
         run: &mut Run<'_>,
         decision: Option<&Decision>,
-        is_partial: bool,
+        looked: &Looked,
         now: Time,
         stop: &CancellationToken,
     ) {
         let within = if stop.is_cancelled() { STOPPING_WITHIN } else { TELL_WITHIN };
         let people = &mut self.people;
-        let catalogue = people.catalogue.catalogue().clone();
-        let about = About { cycle_id: &run.report.id, catalogue: &catalogue, is_partial, now };
+        let is_partial = looked.is_partial();
+        let catalogue = &looked.catalogue;
+        let about = About { cycle_id: &run.report.id, catalogue, is_partial, now };
         let messages = compose::messages(&people.board, decision, &about);
         let began = Instant::now();
         let deliveries = people.notifiers.deliver(&messages, began + within).await;
@@ -63,10 +65,15 @@ impl Cycle {
 
 impl People {
     /// What waits in files from earlier cycles; and what stands, for an Alertmanager forgets what it is not told again.
-    pub(super) async fn tell_again(&mut self, report: &mut CycleReport, now: Time) {
+    pub(super) async fn tell_again(
+        &mut self,
+        report: &mut CycleReport,
+        catalogue: &Catalogue,
+        now: Time,
+    ) {
         let board = &self.board;
         let is_open = |id: &str| board.incident(id).is_some_and(|one| one.ended_at.is_none());
-        let standing = compose::standing(board, self.catalogue.catalogue(), now);
+        let standing = compose::standing(board, catalogue, now);
         let began = Instant::now();
         let deadline = began + TELL_AGAIN_WITHIN;
         let (resent, refreshed) = tokio::join!(
@@ -162,6 +169,7 @@ impl People {
         self.shown.incidents = open.cloned().collect();
         self.shown.findings = findings.to_vec();
         self.shown.cluster_problem = looked.problem();
+        self.shown.problem.clone_from(&looked.complaint);
         if decision.is_some() {
             self.shown.last_decision = decision;
         }

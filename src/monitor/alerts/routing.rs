@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::alert::{AlertClass, AlertStatus, InboxAlert};
 use crate::domain::rule::{Rule, Severity};
+use crate::domain::target::TargetLabels;
 use crate::domain::{Cause, Labels};
 use crate::monitor::webhook::is_too_large;
 use crate::monitor::{AlertmanagerSettings, Handler};
@@ -28,6 +29,8 @@ pub struct Meaning {
     pub cause: Option<Cause>,
     pub rule: Option<String>,
     pub component: Option<String>,
+    /// The handler's, else that of the rule it names.
+    pub target: Option<TargetLabels>,
     pub class: AlertClass,
 }
 
@@ -158,6 +161,9 @@ impl Routing<'_> {
             AlertClass::NotOurs
         };
         let rule = named_rule.map(|rule| rule.name.clone());
-        Meaning { severity, unknown_severity, cause, rule, component, class }
+        let target = handler
+            .and_then(|handler| handler.target.clone())
+            .or_else(|| named_rule.and_then(|rule| rule.target.clone()));
+        Meaning { severity, unknown_severity, cause, rule, component, target, class }
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::*;
 use crate::domain::Cause;
 use crate::domain::reading::FailureKind;
-use crate::domain::rule::Severity;
+use crate::domain::rule::{Rule, Severity};
+use crate::domain::target::TargetLabels;
 use crate::domain::time::after;
 use crate::monitor::settings::shipped_rules;
 use crate::monitor::{AlertmanagerSettings, Handler};
@@ -145,6 +146,7 @@ fn handler(pattern: &str, cause: Option<&str>) -> Handler {
         rule: None,
         component: None,
         component_label: "component".to_owned(),
+        target: None,
         severity: None,
         ignore: false,
     }
@@ -180,6 +182,30 @@ fn the_first_handler_whose_pattern_is_in_the_name_decides() {
 
     let unknown = world.meaning(&[("alertname", "Disk"), ("cause", "unknown")]);
     assert_eq!((unknown.cause, unknown.class), (None, AlertClass::UnknownCause));
+}
+
+/// targets.md 1: the handler names the labels of the target; without one the rule that the alert names does.
+#[test]
+fn a_handler_or_the_named_rule_says_which_labels_name_the_target() {
+    let of = |name: &str| TargetLabels {
+        kind: "Deployment".to_owned(),
+        namespace_label: Some("namespace".to_owned()),
+        name_label: name.to_owned(),
+    };
+    let mut world = World::new();
+    let rule = Rule { target: Some(of("workload")), ..(*world.rules[1]).clone() };
+    let name = rule.name.clone();
+    world.rules[1] = std::sync::Arc::new(rule);
+    let plain = [("alertname", "CartSlow"), ("rule", name.as_str())];
+    assert_eq!(world.meaning(&plain).target, Some(of("workload")));
+    assert_eq!(world.meaning(&plain[..1]).target, None, "neither names any");
+    world.settings.handlers =
+        vec![Handler { target: Some(of("deployment")), ..handler("cart", None) }];
+    assert_eq!(world.meaning(&plain).target, Some(of("deployment")), "the handler is nearer");
+    assert_eq!(world.meaning(&[("alertname", "Disk")]).target, None, "another alert's handler");
+    let cart = delivered("CartSlow", 1, 2, &[]);
+    let alert = world.one(std::slice::from_ref(&cart), Ok(&listing(5, &[entry(&cart)])));
+    assert_eq!(alert.target, Some(of("deployment")), "and the alert carries it");
 }
 
 /// A39: a named rule gives component, cause and severity; a rule that does not exist gives nothing.

@@ -32,8 +32,18 @@ pub enum Error {
     Client { server: String, cause: String },
 }
 
-/// A client, and the server's address as messages show it.
-pub(super) async fn client(settings: &Settings) -> Result<(Client, String), Error> {
+/// The way to the API server.
+pub(super) struct Connection {
+    pub client: Client,
+    /// Its address as messages show it.
+    pub server: String,
+    /// Where the pod of this daemon is, by its service account; `None`: it is none.
+    pub own_namespace: Option<String>,
+}
+
+pub(super) async fn client(settings: &Settings) -> Result<Connection, Error> {
+    // Whichever way it goes, a pod protects its own namespace.
+    let own_namespace = Config::incluster().ok().map(|config| config.default_namespace);
     let mut config = match &settings.kubeconfig {
         Some(path) => by_file(path).await.map_err(|error| Error::Kubeconfig {
             path: path.display().to_string(),
@@ -51,7 +61,7 @@ pub(super) async fn client(settings: &Settings) -> Result<(Client, String), Erro
         server: server.clone(),
         cause: super::failure::of_kube(&error).what,
     })?;
-    Ok((client, server))
+    Ok(Connection { client, server, own_namespace })
 }
 
 /// `KUBECONFIG` may name several files, and so may the key that stands for it.

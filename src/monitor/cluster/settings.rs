@@ -16,11 +16,13 @@ pub struct Settings {
     /// Empty: all of them.
     pub namespaces: Vec<String>,
     pub kinds: BTreeSet<Kind>,
+    /// What label `cluster` of a rule's series or of an alert calls this cluster; `None`: any such label names another one.
+    pub cluster: Option<String>,
     /// Last lines of a failing container's log that a finding carries; 0: none are read.
     pub log_lines: u32,
 }
 
-divided!(Settings {} unchanged { enabled, kubeconfig, namespaces, kinds, log_lines });
+divided!(Settings {} unchanged { enabled, kubeconfig, namespaces, kinds, cluster, log_lines });
 
 impl Default for Settings {
     fn default() -> Self {
@@ -29,6 +31,7 @@ impl Default for Settings {
             kubeconfig: None,
             namespaces: Vec::new(),
             kinds: Kind::ALL.into(),
+            cluster: None,
             log_lines: 0,
         }
     }

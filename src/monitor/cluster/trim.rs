@@ -217,6 +217,11 @@ fn text(text: Option<String>) -> String {
     text
 }
 
+/// `system-node-critical` and `system-cluster-critical`, the classes that Kubernetes makes itself.
+fn is_of_the_system(priority_class: Option<&str>) -> bool {
+    priority_class.is_some_and(|class| class.starts_with("system-"))
+}
+
 /// A count; one below zero, which the API server does not write, is none.
 fn count(number: Option<i64>) -> u32 {
     u32::try_from(number.unwrap_or_default().max(0)).unwrap_or(u32::MAX)

@@ -2,13 +2,13 @@
 
 use super::super::{Plan, PlanInput, Strategy};
 use super::Broken;
-use crate::domain::CHARTER;
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::aftermath::Undone;
 use crate::domain::analysis::RootCause;
 use crate::domain::charter::CommitteeStatus;
 use crate::domain::policy::Policy;
-use crate::domain::target::System;
+use crate::domain::target::{System, Target};
+use crate::domain::{CHARTER, Labels};
 
 pub(super) fn check(
     input: &PlanInput<'_>,
@@ -18,11 +18,12 @@ pub(super) fn check(
     broken: &mut Broken,
 ) {
     let target = action.target();
-    let judged = input.judgings.iter().any(|j| j.target.overlaps(&target));
+    let near = |other: &Target| other.overlaps(&target) || are_neighbours(input, other, &target);
+    let judged = input.judgings.iter().any(|j| near(&j.target));
     broken.unless(!judged, "its ground is being judged");
-    let blocked = input.blocked.iter().any(|b| b.overlaps(&target));
+    let blocked = input.blocked.iter().any(near);
     broken.unless(!blocked, "its ground has an action of unknown result");
-    let unsettled = |u: &Undone| u.target.overlaps(&target) && input.now < u.settled_at;
+    let unsettled = |u: &Undone| near(&u.target) && input.now < u.settled_at;
     broken.unless(!input.undone.iter().any(unsettled), "an undo on its ground has not settled");
     turn(input, plan, policy, action.kind(), broken);
     parameters(input, policy, action, broken);
@@ -45,6 +46,21 @@ pub(super) fn check(
         "Charter is still recovering",
     );
     size(input, state.replicas, action, broken);
+}
+
+/// By their bare names: they are one service of two systems, or stand beside each other in the catalogue.
+fn are_neighbours(input: &PlanInput<'_>, a: &Target, b: &Target) -> bool {
+    let catalogue = input.catalogue;
+    let service = |target: &Target| match target {
+        Target::Kubernetes { namespace, name, .. } => {
+            catalogue.service_of(namespace.as_deref()?, name, &Labels::new())
+        }
+        Target::Charter(_) | Target::Hook { .. } => catalogue.named(target.component()),
+    };
+    let (Some(one), Some(other)) = (service(a), service(b)) else { return false };
+    (one.name == other.name && a.system() != b.system())
+        || one.depends_on.contains(&other.name)
+        || other.depends_on.contains(&one.name)
 }
 
 /// Its predecessor was judged without success in this incident, or is impossible.

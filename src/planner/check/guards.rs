@@ -4,6 +4,7 @@ use super::super::guardrails::Mode;
 use super::super::{Plan, PlanInput};
 use super::Broken;
 use crate::domain::action::{Action, ActionKind};
+use crate::domain::cluster::ACT_LABEL;
 use crate::domain::guard::Guard;
 use crate::domain::ledger::Entry;
 use crate::domain::policy::Policy;
@@ -45,6 +46,7 @@ pub(super) fn check(
         broken.unless(!out, "half-open, and the one action is out already");
     }
     counts(input, action, broken);
+    object(input, &target, broken);
     if let Some(incident) = plan.incidents.iter().find(|i| i.cause == policy.cause) {
         let room = incident.attempts.len() < rails.actions_per_incident as usize;
         broken.unless(room, "its incident has had its actions");
@@ -72,6 +74,29 @@ pub(super) fn check(
             broken.unless(there.count() < most, "too many of its namespace are judged at once");
         }
     }
+}
+
+/// What an object of Kubernetes allows.
+fn object(input: &PlanInput<'_>, target: &Target, broken: &mut Broken) {
+    let Target::Kubernetes { namespace, kind, name } = target else { return };
+    let Some(reading) = input.cluster.filter(|reading| reading.read_at.is_some()) else {
+        broken.unless(false, "nobody can say what its target is now");
+        return;
+    };
+    let protected = namespace.as_deref().is_some_and(|namespace| {
+        reading.own_namespace.as_deref() == Some(namespace)
+            || input.settings.guardrails.kubernetes.protects(namespace)
+    });
+    broken.unless(!protected, "its target is protected");
+    let allows = |act: Option<&String>| act.is_none_or(|act| act == "suggest" || act == "auto");
+    let here = |of: &str, called: &str| namespace.as_deref() == Some(of) && called == name;
+    let workloads = reading.cluster.workloads.iter().filter(|w| here(&w.namespace, &w.name));
+    let own = workloads.filter(|w| w.kind.as_str().to_lowercase() == *kind);
+    let is_free = own.into_iter().all(|w| allows(w.labels.get(ACT_LABEL)) && !w.is_critical);
+    broken.unless(is_free, "its target allows no action");
+    let pods = reading.cluster.pods.iter().filter(|p| kind == "pod" && here(&p.namespace, &p.name));
+    let is_free = pods.into_iter().all(|p| allows(p.labels.get(ACT_LABEL)) && !p.is_critical);
+    broken.unless(is_free, "its target allows no action");
 }
 
 /// The report shows every guard, and none that holds.

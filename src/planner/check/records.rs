@@ -7,9 +7,10 @@ use uuid::Uuid;
 use super::super::guardrails::Mode;
 use super::super::{Plan, PlanInput};
 use super::Broken;
-use crate::domain::action::Risk;
+use crate::domain::action::{Action, Risk};
 use crate::domain::cycle::Verdict;
 use crate::domain::policy::{Approval, Policy};
+use crate::domain::target::Target;
 
 pub(super) fn check(input: &PlanInput<'_>, plan: &Plan, broken: &mut Broken) {
     let stored: BTreeMap<Uuid, &Policy> = input.policies.iter().map(|p| (p.id, p)).collect();
@@ -81,10 +82,19 @@ fn is_approved(input: &PlanInput<'_>, stored: &BTreeMap<Uuid, &Policy>, policy: 
     let risky = policy.risk == Risk::High || policy.actions.iter().any(|a| a.risk() == Risk::High);
     match grant.by.as_str() {
         "auto" => {
-            rails.mode == Mode::Act
+            policy.actions.iter().all(|action| may_go_by_itself(input, action))
+                && rails.mode == Mode::Act
                 && input.settings.auto_approve
                 && (!risky || rails.auto_approve_high_risk)
         }
         _ => by_person,
     }
+}
+
+/// A hook that can be found again and undone may, one on Kubernetes never.
+fn may_go_by_itself(input: &PlanInput<'_>, action: &Action) -> bool {
+    let Action::Hook { target, .. } = action else { return true };
+    let spec = input.settings.hooks.get(&action.kind());
+    spec.is_some_and(|hook| hook.has_probe && hook.has_undo)
+        && !matches!(target, Target::Kubernetes { .. })
 }

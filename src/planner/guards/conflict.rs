@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::neighbours::overlap;
 use super::{Held, Subject};
 use crate::domain::aftermath::Undone;
 use crate::domain::charter::CommitteeStatus;
@@ -22,15 +23,18 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
 
 /// Something is still taking effect on this ground: an action of ours, its undo, or a change of size.
 pub(in crate::planner) fn settling(input: &PlanInput<'_>, target: &Target) -> Option<Held> {
-    if let Some(judging) = input.judgings.iter().find(|j| j.target.overlaps(target)) {
+    let where_to = |other: &Target| overlap(input, other, target);
+    let found = input.judgings.iter().find_map(|j| Some((j, where_to(&j.target)?)));
+    if let Some((judging, place)) = found {
         let left = since(judging.settled_at, input.now).as_secs();
         let actions: Vec<&str> = judging.actions.iter().map(|a| a.as_str()).collect();
+        let actions = actions.join(", ");
         return Some((
             Hold::Judging,
-            format!("{} is being judged, {left} s of its settle time left", actions.join(", ")),
+            format!("{actions} {place} is being judged, {left} s of its settle time left"),
         ));
     }
-    let unsettled = |u: &&Undone| u.target.overlaps(target) && input.now < u.settled_at;
+    let unsettled = |u: &&Undone| input.now < u.settled_at && where_to(&u.target).is_some();
     if let Some(undone) = input.undone.iter().find(unsettled) {
         let left = since(undone.settled_at, input.now).as_secs();
         return Some((
@@ -62,7 +66,7 @@ pub(in crate::planner) fn settling(input: &PlanInput<'_>, target: &Target) -> Op
 }
 
 fn unknown(input: &PlanInput<'_>, target: &Target) -> Option<Held> {
-    input.blocked.iter().any(|blocked| blocked.overlaps(target)).then(|| {
+    input.blocked.iter().any(|blocked| overlap(input, blocked, target).is_some()).then(|| {
         let detail = "an earlier action there ended without a known result; a person has been told";
         (Hold::OutcomeUnknown, detail.to_owned())
     })

@@ -1,5 +1,6 @@
 //! Objects as the API server writes them, with all the ballast that they come with.
 
+use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 pub fn pod(namespace: &str, name: &str) -> Value {
@@ -21,6 +22,30 @@ pub fn warning(name: &str, last_at: &str) -> Value {
         "involvedObject": { "kind": "Pod", "name": "web", "namespace": "shop", "uid": "uid-of-web" },
         "reason": "Unhealthy", "message": "Readiness probe failed", "count": 7,
         "firstTimestamp": "2026-11-22T10:00:00Z", "lastTimestamp": last_at,
+    })
+}
+
+/// A deployment of the shop that has been as it is for so many minutes.
+pub fn deployment(name: &str, ready: u32, desired: u32, minutes: i64) -> Value {
+    let since = (Utc::now() - TimeDelta::minutes(minutes)).format("%Y-%m-%dT%H:%M:%SZ");
+    let since = since.to_string();
+    let available = if ready == desired { "True" } else { "False" };
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "shop", "uid": name, "generation": 3,
+                     "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": name}},
+        "spec": {"replicas": desired, "progressDeadlineSeconds": 600,
+                 "selector": {"matchLabels": {"app": name}},
+                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+                 "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": []}}},
+        "status": {"observedGeneration": 3, "replicas": desired, "updatedReplicas": desired,
+                   "readyReplicas": ready, "availableReplicas": ready, "unavailableReplicas": desired - ready,
+                   "conditions": [
+            {"type": "Available", "status": available, "reason": "MinimumReplicas", "message": "replicas",
+             "lastTransitionTime": since, "lastUpdateTime": since},
+            {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable", "message": "done",
+             "lastTransitionTime": "2026-01-01T00:00:00Z", "lastUpdateTime": "2026-01-01T00:00:00Z"},
+        ]},
     })
 }
 

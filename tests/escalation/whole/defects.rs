@@ -170,20 +170,22 @@ async fn b05_what_waited_in_files_of_another_machine_is_due_again() {
 #[tokio::test]
 async fn b37_a_stop_while_it_is_blind_tells_no_end() {
     let (town, mut running) = Box::pin(blind()).await;
-    // The stop comes when the loop's own half has read everything: Charter is the last that it asks.
-    let stop = CancellationToken::new();
-    let cycle = &mut running.parts.cycle;
-    let on_phase = |phase: Phase| {
-        if phase == Phase::Plan {
-            stop.cancel();
-        }
-    };
-    let ended = cycle.run(Trigger::Scheduled, &stop, &on_phase).await;
-    assert_eq!(ended.report.failed_cycles, 3, "nobody has seen that it is over");
-    assert_ne!(ended.report.status, CycleStatus::Healthy);
-    assert!(town.posted().is_empty());
-    let open = ended.view.people.incidents;
-    assert_eq!(open.len(), 1, "{open:#?}");
+    // Before anything is read nobody can see that it is over; after that everybody sees that it is not.
+    for (at, failed) in [(Phase::Monitor, 3), (Phase::Plan, 4)] {
+        let stop = CancellationToken::new();
+        let cycle = &mut running.parts.cycle;
+        let on_phase = |phase: Phase| {
+            if phase == at {
+                stop.cancel();
+            }
+        };
+        let ended = cycle.run(Trigger::Scheduled, &stop, &on_phase).await;
+        assert_eq!(ended.report.failed_cycles, failed, "stopped in {at:?}");
+        assert_ne!(ended.report.status, CycleStatus::Healthy);
+        assert!(town.posted().is_empty());
+        let open = ended.view.people.incidents;
+        assert_eq!(open.len(), 1, "{open:#?}");
+    }
 }
 
 #[tokio::test]

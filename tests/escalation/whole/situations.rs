@@ -23,6 +23,7 @@ async fn status(running: &Running) -> serde_json::Value {
         started_at: running.parts.handle.now(),
         rehearsal: None,
         charter: true,
+        kubernetes: true,
     };
     let request = axum::http::Request::get("/api/v1/status").header("host", "localhost");
     let mut request = request.body(Body::empty()).expect("a request");
@@ -277,11 +278,11 @@ async fn b10_17_every_report_says_how_long_the_cycle_and_its_phases_took() {
     let phases: Vec<&str> = report.phases.iter().map(|(phase, _)| phase.as_str()).collect();
     let expected = [
         "monitor",
+        "k8s-analyzer",
         "analyze",
         "plan",
         "execute",
         "knowledge",
-        "k8s-analyzer",
         "escalation",
         "notification",
     ];

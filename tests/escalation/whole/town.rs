@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{TimeDelta, Utc};
+
 use mape_k::clock::Clock;
 use mape_k::control_loop::once;
 use mape_k::cycle::Assessor;
@@ -22,6 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::loops::World;
 use crate::cluster::api_server::ApiServer;
+use crate::cluster::objects;
 use crate::notify::fake_slack::{Asked, FakeSlack};
 
 /// Cycles by hand take milliseconds; what comes by a watch is there after a few of them.
@@ -102,26 +103,7 @@ impl Town {
 
     /// A deployment of the shop that has been as it is for so many minutes.
     pub fn deployment(&self, name: &str, ready: u32, desired: u32, minutes: i64) {
-        let since = (Utc::now() - TimeDelta::minutes(minutes)).format("%Y-%m-%dT%H:%M:%SZ");
-        let since = since.to_string();
-        let available = if ready == desired { "True" } else { "False" };
-        self.api.put(json!({
-            "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": name, "namespace": "shop", "uid": name, "generation": 3,
-                         "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": name}},
-            "spec": {"replicas": desired, "progressDeadlineSeconds": 600,
-                     "selector": {"matchLabels": {"app": name}},
-                     "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-                     "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": []}}},
-            "status": {"observedGeneration": 3, "replicas": desired, "updatedReplicas": desired,
-                       "readyReplicas": ready, "availableReplicas": ready, "unavailableReplicas": desired - ready,
-                       "conditions": [
-                {"type": "Available", "status": available, "reason": "MinimumReplicas", "message": "replicas",
-                 "lastTransitionTime": since, "lastUpdateTime": since},
-                {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable", "message": "done",
-                 "lastTransitionTime": "2026-01-01T00:00:00Z", "lastUpdateTime": "2026-01-01T00:00:00Z"},
-            ]},
-        }));
+        self.api.put(objects::deployment(name, ready, desired, minutes));
     }
 
     pub async fn start(&self) -> Running {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use mape_k::analyzer::{Changes, Settings, Tracker, analyze};
+use mape_k::analyzer::{Changes, Found, Settings, Tracker, analyze};
 use mape_k::domain::alert::{Alert, AlertClass, AlertState, AlertView};
 use mape_k::domain::analysis::{Analysis, Pattern, PatternKind, RootCause};
 use mape_k::domain::cycle::Trigger;
@@ -228,7 +228,7 @@ impl World {
             Uuid::from_u128(*ids)
         };
         let begin = Instant::now();
-        let changes = self.tracker.observe(&snapshot, trigger, &mut new_id);
+        let changes = self.tracker.observe(&snapshot, &Found::default(), trigger, &mut new_id);
         let analysis = analyze(&self.tracker, Uuid::nil(), "cycle", self.now);
         let took = begin.elapsed();
         for (fp, record) in self.tracker.unsaved() {

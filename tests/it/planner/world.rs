@@ -8,7 +8,9 @@ use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::aftermath::Undone;
 use mape_k::domain::analysis::{PatternKind, RootCause};
+use mape_k::domain::catalogue::Catalogue;
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
+use mape_k::domain::cluster::ClusterReading;
 use mape_k::domain::cycle::{CandidateReport, Verdict};
 use mape_k::domain::fleet::Fleet;
 use mape_k::domain::grant::Grant;
@@ -49,6 +51,8 @@ pub struct World {
     pub blocked: Vec<Target>,
     pub undone: Vec<Undone>,
     pub charter: CharterView,
+    pub cluster: Option<ClusterReading>,
+    pub catalogue: Catalogue,
     pub resize: Option<Resize>,
     pub recovering_since: Option<Time>,
     pub served: Option<f64>,
@@ -83,6 +87,8 @@ impl World {
             blocked: Vec::new(),
             undone: Vec::new(),
             charter: committee(CommitteeStatus::Normal, 4, 4),
+            cluster: None,
+            catalogue: Catalogue::default(),
             resize: None,
             recovering_since: None,
             served: Some(1000.0),
@@ -175,6 +181,8 @@ impl World {
             blocked: &self.blocked,
             undone: &self.undone,
             charter: &self.charter,
+            cluster: self.cluster.as_ref(),
+            catalogue: &self.catalogue,
             last_resize: self.resize.as_ref(),
             recovering_since: self.recovering_since,
             served_rate: self.served,

@@ -404,6 +404,7 @@ fn handler(pattern: &str) -> Handler {
         rule: None,
         component: None,
         component_label: "component".to_owned(),
+        target: None,
         severity: None,
         ignore: false,
     }

@@ -22,6 +22,7 @@ async fn a38_a_critical_alert_wakes_the_loop_and_its_end_does_not() {
         rule: Some("validation_latency".to_owned()),
         component: None,
         component_label: "component".to_owned(),
+        target: None,
         // The rule it names is a warning: the handler says how urgent it is.
         severity: Some(Severity::Critical),
         ignore: false,

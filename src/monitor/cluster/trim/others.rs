@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count, text};
-use crate::domain::cluster::{Claim, CronJob, Event, Job, Node, Owner};
+use crate::domain::cluster::{ACT_LABEL, Claim, CronJob, Event, Job, Node, Owner};
 use crate::domain::time::Time;
 
 /// Taints by which an autoscaler, or the cloud under it, says that it is taking the node away. Not among them are a mere
@@ -61,6 +61,7 @@ impl Wire for NodeWire {
         let is_marked = taints.iter().any(|taint| REMOVAL_TAINTS.contains(&taint.key.as_str()));
         Trimmed::Node(Arc::new(Node {
             is_being_removed: is_deleted || is_marked,
+            act: self.metadata.labels.and_then(|mut labels| labels.remove(ACT_LABEL)),
             name: self.metadata.name,
             created_at: self.metadata.creation_timestamp,
             unschedulable: self.spec.unschedulable.unwrap_or_default(),
@@ -126,6 +127,7 @@ impl Wire for CronJobWire {
         Trimmed::CronJob(Arc::new(CronJob {
             namespace: self.metadata.namespace.unwrap_or_default(),
             name: self.metadata.name,
+            act: self.metadata.labels.and_then(|mut labels| labels.remove(ACT_LABEL)),
             last_success: self.status.last_successful_time,
         }))
     }

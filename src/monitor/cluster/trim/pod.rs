@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count, text};
+use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count, is_of_the_system, text};
 use crate::domain::cluster::{Container, ContainerState, Owner, Pod, RestartPolicy, Terminated};
 use crate::domain::time::Time;
 
@@ -46,6 +46,7 @@ pub(in crate::monitor::cluster) struct PodWire {
 #[serde(rename_all = "camelCase")]
 struct Spec {
     node_name: Option<String>,
+    priority_class_name: Option<String>,
     restart_policy: Option<String>,
     init_containers: Option<Vec<ContainerSpec>>,
     containers: Option<Vec<ContainerSpec>>,
@@ -164,6 +165,7 @@ impl Wire for PodWire {
             name: metadata.name,
             uid: metadata.uid.unwrap_or_default(),
             labels,
+            is_critical: is_of_the_system(spec.priority_class_name.as_deref()),
             owner,
             restart_policy: of_pod,
             is_hook,

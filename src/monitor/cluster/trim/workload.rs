@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count};
+use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count, is_of_the_system};
 use crate::domain::Labels;
-use crate::domain::cluster::{EmptySet, Owner, Workload, WorkloadKind};
+use crate::domain::cluster::{ACT_LABEL, EmptySet, Owner, Workload, WorkloadKind};
 
 /// What the API server writes where nobody has said anything (a deployment).
 const DEFAULT_PROGRESS_SECONDS: i64 = 600;
@@ -82,6 +82,14 @@ enum Share {
 struct Template {
     #[serde(default)]
     metadata: TemplateMeta,
+    #[serde(default)]
+    spec: TemplateSpec,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TemplateSpec {
+    priority_class_name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -148,8 +156,15 @@ fn trim(kind: WorkloadKind, parts: Parts) -> Trimmed {
     // What is being deleted is to have none: its pods go, and one that stays is found as stuck.
     let desired = if metadata.deletion_timestamp.is_some() { 0 } else { count(desired) };
     let mut labels = metadata.labels.unwrap_or_default();
+    let own_act = labels.get(ACT_LABEL).cloned();
+    let template = spec.template.unwrap_or_default();
     // The pods carry the template's; where both name a label, selectors mean theirs.
-    labels.extend(spec.template.and_then(|template| template.metadata.labels).unwrap_or_default());
+    labels.extend(template.metadata.labels.unwrap_or_default());
+    if let Some(act) = own_act
+        && labels.get(ACT_LABEL).is_none_or(|of_pods| of_pods != "off")
+    {
+        labels.insert(ACT_LABEL.to_owned(), act);
+    }
     let strategy = spec.strategy.or(spec.update_strategy).unwrap_or_default();
     let deadline = spec.progress_deadline_seconds.unwrap_or(DEFAULT_PROGRESS_SECONDS);
     let owner_desired =
@@ -161,6 +176,7 @@ fn trim(kind: WorkloadKind, parts: Parts) -> Trimmed {
         owner,
         created_at: metadata.creation_timestamp,
         labels,
+        is_critical: is_of_the_system(template.spec.priority_class_name.as_deref()),
         generation: metadata.generation.unwrap_or_default(),
         observed_generation: status.observed_generation.unwrap_or_default(),
         desired,

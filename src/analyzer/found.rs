@@ -1,0 +1,105 @@
+//! Findings of the cluster among the violations: opened, confirmed and cleared as the others are, by what could be read.
+//!
+//! A finding is clear when everything that would show it in its namespace was read and its owner is there without it. What
+//! could not be read is neither opened nor cleared; a finding whose owner is gone has vanished, which is no success.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::cluster::owners;
+use super::tracked::Beginning;
+use super::tracking::{Changes, Tracker};
+use crate::domain::cluster::ClusterReading;
+use crate::domain::finding::FindingKind;
+use crate::domain::time::Time;
+use crate::domain::violation::Violation;
+
+/// What one cycle found in the cluster.
+#[derive(Debug, Default)]
+pub struct Found<'a> {
+    /// [`Finding::as_violation`](crate::domain::finding::Finding::as_violation) of each.
+    pub violations: Vec<Violation>,
+    /// `None`: Kubernetes is not looked at.
+    pub reading: Option<&'a ClusterReading>,
+}
+
+impl Tracker {
+    pub(super) fn observe_found(
+        &mut self,
+        found: &Found<'_>,
+        now: Time,
+        changes: &mut Changes,
+        new_id: &mut dyn FnMut() -> Uuid,
+    ) {
+        for violation in &found.violations {
+            self.follow(violation, changes);
+            let beginning = Beginning { now, good: true, onset: false };
+            let described = || violation.clone();
+            self.broken(&violation.fingerprint, beginning, described, changes, new_id);
+        }
+        let present: BTreeSet<&str> =
+            found.violations.iter().map(|v| v.fingerprint.as_str()).collect();
+        let absent: Vec<Violation> = self
+            .active()
+            .filter(|v| v.is_finding() && !present.contains(&*v.fingerprint))
+            .cloned()
+            .collect();
+        if absent.is_empty() {
+            return;
+        }
+        let there = found.reading.map(owners).unwrap_or_default();
+        for violation in absent {
+            let fp = &violation.fingerprint;
+            match found.reading.map(|reading| absence(&violation, reading)) {
+                Some(Absence::Unread) => {}
+                Some(Absence::Seen) if there.contains(&owner(&violation)) => {
+                    self.clear(fp, now, changes);
+                }
+                Some(Absence::Seen | Absence::NotLookedFor) | None => {
+                    self.drop_violation(fp, changes);
+                }
+            }
+        }
+    }
+
+    /// An active violation follows what its finding says now. One that no longer counts has not recovered: nothing that was
+    /// done about it may be called a success.
+    fn follow(&mut self, fresh: &Violation, changes: &mut Changes) {
+        let fp = &fresh.fingerprint;
+        let Some(tracked) = self.violations.get_mut(fp).filter(|t| t.active) else { return };
+        let known = &tracked.record.violation;
+        if known.counts() && !fresh.counts() {
+            changes.vanished.push(fp.clone());
+        }
+        let is_as_stored = (known.severity, &known.cause, &known.target, &known.component)
+            == (fresh.severity, &fresh.cause, &fresh.target, &fresh.component);
+        tracked.redescribe(fresh.clone());
+        if !is_as_stored {
+            self.mark_unsaved(fp);
+        }
+    }
+}
+
+/// What it means that a finding is not there.
+enum Absence {
+    Seen,
+    Unread,
+    /// The configuration asks for it no more, or an older version knew it.
+    NotLookedFor,
+}
+
+fn absence(violation: &Violation, reading: &ClusterReading) -> Absence {
+    let namespace = violation.target.as_ref().and_then(|target| target.namespace());
+    match FindingKind::of_cluster(&violation.rule) {
+        Some(kind) if kind.is_hidden(reading, namespace) => Absence::Unread,
+        Some(kind) if kind.is_expected(reading, namespace) => Absence::Seen,
+        Some(_) | None => Absence::NotLookedFor,
+    }
+}
+
+/// As [`owners`] has it.
+fn owner(violation: &Violation) -> (&str, String) {
+    let namespace = violation.target.as_ref().and_then(|target| target.namespace());
+    (namespace.unwrap_or_default(), violation.metric.clone())
+}

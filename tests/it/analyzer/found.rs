@@ -1,0 +1,233 @@
+//! R03, R07: findings of the cluster among the violations, by what could be read.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use mape_k::analyzer::{Changes, Found, Settings, Tracker, analyze};
+use mape_k::domain::alert::AlertView;
+use mape_k::domain::analysis::{PatternKind, RootCause};
+use mape_k::domain::cluster::{Claim, ClusterReading, Kind, UnreadObject};
+use mape_k::domain::cycle::Trigger;
+use mape_k::domain::finding::{Finding, FindingKind, FindingSeverity};
+use mape_k::domain::reading::{FailureKind, ReadFailure, Snapshot};
+use mape_k::domain::time::Time;
+use mape_k::domain::violation::Violation;
+use mape_k::domain::{Cause, Labels};
+use uuid::Uuid;
+
+/// A cluster with one claim and what is found on it; nothing else is configured.
+struct World {
+    tracker: Tracker,
+    now: Time,
+    /// `None`: Kubernetes is off.
+    reading: Option<ClusterReading>,
+    found: Vec<Finding>,
+    treated: bool,
+    ids: u128,
+}
+
+fn finding(kind: FindingKind, since: Time) -> Finding {
+    Finding {
+        kind,
+        severity: FindingSeverity::High,
+        priority: None,
+        service: "shop".to_owned(),
+        namespace: Some("shop".to_owned()),
+        owner: "PersistentVolumeClaim/data".to_owned(),
+        pods: Vec::new(),
+        ready: None,
+        desired: None,
+        restarts: 0,
+        within_rollout: false,
+        data_at_risk: None,
+        reason: "The claim data is not bound.".to_owned(),
+        exit_code: None,
+        log_lines: Vec::new(),
+        since,
+        recommendation: String::new(),
+        record: None,
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Time::from_timestamp(1_700_000_000, 0).expect("a valid time");
+        let claim = Claim {
+            namespace: "shop".to_owned(),
+            name: "data".to_owned(),
+            labels: Labels::new(),
+            phase: "Pending".to_owned(),
+            storage_class: String::new(),
+            created_at: None,
+        };
+        let mut reading = ClusterReading {
+            read_at: Some(now),
+            expected: Kind::ALL.into_iter().collect(),
+            ..ClusterReading::default()
+        };
+        reading.cluster.claims.push(Arc::new(claim));
+        Self {
+            tracker: Tracker::new(Settings::default(), now, Vec::new()),
+            now,
+            reading: Some(reading),
+            found: vec![finding(FindingKind::ClaimPending, now)],
+            treated: true,
+            ids: 0,
+        }
+    }
+
+    fn reading(&mut self) -> &mut ClusterReading {
+        self.reading.as_mut().expect("it is on")
+    }
+
+    fn cycle(&mut self) -> (Changes, Vec<RootCause>) {
+        self.now += TimeDelta::seconds(30);
+        let snapshot = Snapshot {
+            at: self.now,
+            readings: Vec::new(),
+            alerts: AlertView::default(),
+            sources: Vec::new(),
+            history: Vec::new(),
+        };
+        let violations = self.found.iter().map(|finding| {
+            finding.as_violation(self.treated.then(|| Cause::new(finding.kind.as_str())))
+        });
+        let found = Found { violations: violations.collect(), reading: self.reading.as_ref() };
+        let ids = &mut self.ids;
+        let mut new_id = || {
+            *ids += 1;
+            Uuid::from_u128(*ids)
+        };
+        let changes = self.tracker.observe(&snapshot, &found, Trigger::Scheduled, &mut new_id);
+        let analysis = analyze(&self.tracker, Uuid::nil(), "cycle", self.now);
+        assert!(analysis.patterns.iter().all(|p| p.kind == PatternKind::Sustained), "{analysis:?}");
+        assert_eq!(analysis.violations, 0, "findings are counted by themselves");
+        (changes, analysis.root_causes)
+    }
+
+    fn active(&self) -> Vec<&Violation> {
+        self.tracker.active().collect()
+    }
+
+    fn restart(&mut self) {
+        let unsaved = self.tracker.unsaved();
+        let stored = unsaved.into_iter().filter_map(|(_, record)| record.cloned()).collect();
+        self.tracker = Tracker::new(Settings::default(), self.now, stored);
+    }
+}
+
+#[test]
+fn a_finding_is_evidence_only_where_it_names_a_cause() {
+    for treated in [false, true] {
+        let mut world = World::new();
+        world.treated = treated;
+        let roots: Vec<usize> = (0..4).map(|_| world.cycle().1.len()).collect();
+        let expected = if treated { [0, 0, 1, 1] } else { [0; 4] };
+        assert_eq!(roots, expected, "treated: {treated}");
+        let [violation] = &world.active()[..] else { panic!("{:?}", world.active()) };
+        assert_eq!(violation.counts(), treated);
+        let target = violation.target.as_ref().map(ToString::to_string);
+        assert_eq!(target.as_deref(), Some("kubernetes/shop/persistentvolumeclaim/data"));
+        assert!(world.tracker.fleets(world.now, std::time::Duration::from_hours(1)).is_empty());
+    }
+}
+
+#[test]
+fn what_could_not_be_read_neither_opens_nor_clears_and_what_could_clears() {
+    let failure = ReadFailure { kind: FailureKind::Server, text: "403".to_owned() };
+    let unread = |namespace: &str| UnreadObject {
+        kind: Kind::Claims,
+        namespace: namespace.to_owned(),
+        name: "other".to_owned(),
+        cause: "spec: invalid".to_owned(),
+    };
+    type Blind<'a> = (&'a str, Box<dyn Fn(&mut ClusterReading) + 'a>, bool);
+    let blind: [Blind<'_>; 6] = [
+        ("claims", Box::new(|r| _ = r.failures.insert(Kind::Claims, failure.clone())), true),
+        ("their pods", Box::new(|r| _ = r.failures.insert(Kind::Pods, failure.clone())), true),
+        ("a claim there", Box::new(|r| r.unread.push(unread("shop"))), true),
+        ("a claim of anywhere", Box::new(|r| r.unread.push(unread(""))), true),
+        ("a claim elsewhere", Box::new(|r| r.unread.push(unread("bank"))), false),
+        ("nodes", Box::new(|r| _ = r.failures.insert(Kind::Nodes, failure.clone())), false),
+    ];
+    for (what, hide, is_hidden) in blind {
+        let mut world = World::new();
+        world.cycle();
+        hide(world.reading());
+        world.found.clear();
+        let (changes, _) = world.cycle();
+        assert_eq!(changes.cleared.is_empty(), is_hidden, "{what}");
+        assert_eq!(changes.vanished, Vec::<String>::new(), "{what}");
+        assert!(world.active().iter().all(|v| !v.confirmed), "{what}");
+        assert_eq!(world.active().len(), usize::from(is_hidden), "{what}");
+        // Seen again, and well.
+        world.reading().failures.clear();
+        world.reading().unread.clear();
+        let (changes, _) = world.cycle();
+        assert_eq!(changes.cleared.len(), usize::from(is_hidden), "{what}");
+        assert!(world.active().is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn what_is_gone_or_looked_for_no_more_has_vanished_and_is_no_success() {
+    type Gone<'a> = (&'a str, Box<dyn Fn(&mut World)>);
+    let gone: [Gone<'_>; 3] = [
+        ("its owner is deleted", Box::new(|w| w.reading().cluster.claims.clear())),
+        ("its kind is not asked for", Box::new(|w| _ = w.reading().expected.remove(&Kind::Claims))),
+        ("Kubernetes is off", Box::new(|w| w.reading = None)),
+    ];
+    for (what, happens) in gone {
+        let mut world = World::new();
+        world.cycle();
+        let fp = world.active()[0].fingerprint.clone();
+        world.found.clear();
+        happens(&mut world);
+        let (changes, _) = world.cycle();
+        assert_eq!(changes.vanished, [fp], "{what}");
+        assert!(changes.cleared.is_empty() && world.active().is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn a_finding_that_no_longer_counts_has_not_recovered() {
+    let mut world = World::new();
+    world.cycle();
+    let fp = world.active()[0].fingerprint.clone();
+    world.found[0].severity = FindingSeverity::Critical;
+    assert_eq!(world.cycle().0.vanished, Vec::<String>::new());
+    // A rollout is under way, or no action of the configuration treats it any more.
+    world.found[0].severity = FindingSeverity::Info;
+    assert_eq!(world.cycle().0.vanished, [fp.clone()]);
+    assert_eq!(world.cycle().0.vanished, Vec::<String>::new(), "said once");
+    world.found[0].severity = FindingSeverity::High;
+    world.cycle();
+    world.treated = false;
+    assert_eq!(world.cycle().0.vanished, [fp]);
+    assert_eq!(world.active().len(), 1);
+}
+
+#[test]
+fn a_finding_outlives_a_restart_with_its_target_and_never_flaps() {
+    let mut world = World::new();
+    world.cycle();
+    let before = world.active()[0].clone();
+    world.restart();
+    world
+        .reading()
+        .failures
+        .insert(Kind::Claims, ReadFailure { kind: FailureKind::Server, text: "403".to_owned() });
+    world.found.clear();
+    world.cycle();
+    let after = world.active()[0].clone();
+    assert_eq!((after.id, &after.target, after.confirmed), (before.id, &before.target, false));
+    world.reading().failures.clear();
+    for _ in 0..8 {
+        world.found = vec![finding(FindingKind::ClaimPending, world.now)];
+        world.cycle();
+        assert!(!world.active()[0].flapping);
+        world.found.clear();
+        world.cycle();
+        assert!(world.active().is_empty(), "clear at once");
+    }
+}
