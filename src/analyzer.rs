@@ -10,6 +10,7 @@ mod coverage;
 mod detectors;
 mod fleet;
 mod found;
+mod owners;
 mod root_cause;
 mod series;
 pub mod settings;

@@ -32,6 +32,7 @@ mod publish;
 mod recall;
 mod recover;
 mod recurrence;
+mod run;
 mod settle;
 mod standing;
 mod temporary;
@@ -50,7 +51,7 @@ use crate::analyzer::{self, Tracker};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::cluster::ClusterReading;
-use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase, Trigger};
+use crate::domain::cycle::{CycleReport, FAILING, Phase, Trigger};
 use crate::domain::execution::ActionRecord;
 use crate::domain::view::LoopView;
 use crate::domain::violation::Violation;
@@ -69,6 +70,7 @@ use observe::{Observe, Seen};
 use publish::{Publish, Shown};
 use recall::{Recalled, recall};
 use recover::recover;
+use run::Run;
 use settle::Settle;
 use verify::{Scene, Verify};
 
@@ -395,67 +397,6 @@ impl Cycle {
         };
         self.publish.save(kit, &mut self.tracker, learned, &seen, &analysis).await?;
         Ok(())
-    }
-}
-
-/// One cycle while it runs: its report and the view that is published at its end.
-struct Run<'a> {
-    report: CycleReport,
-    view: LoopView,
-    clock: Clock,
-    entered: Option<(Phase, tokio::time::Instant)>,
-    started: tokio::time::Instant,
-    on_phase: &'a (dyn Fn(Phase) + Send + Sync),
-}
-
-impl<'a> Run<'a> {
-    fn begin(
-        report: CycleReport,
-        clock: Clock,
-        on_phase: &'a (dyn Fn(Phase) + Send + Sync),
-    ) -> Self {
-        let started = tokio::time::Instant::now();
-        Self { report, view: LoopView::default(), clock, entered: None, started, on_phase }
-    }
-
-    fn enter(&mut self, phase: Phase) {
-        self.leave();
-        (self.on_phase)(phase);
-        self.entered = Some((phase, tokio::time::Instant::now()));
-    }
-
-    fn broke_off(&mut self, kit: &Kit, failure: &Failure) {
-        self.report.status = CycleStatus::Error;
-        self.report.error = Some(failure.to_string());
-        let (operation, error) = match failure {
-            Failure::Recall(error) => (StoreOperation::Read, error),
-            Failure::Store(error) => (StoreOperation::Write, error),
-            Failure::Stopped => {
-                self.report.phase = Some(Phase::Monitor);
-                return;
-            }
-        };
-        self.report.phase = Some(Phase::Knowledge);
-        self.view.store_error = Some(failure.to_string());
-        kit.store_failed(operation, error);
-    }
-
-    fn panicked(&mut self, panic: &(dyn std::any::Any + Send)) -> String {
-        let text = panic_text(panic);
-        self.report.status = CycleStatus::Error;
-        self.report.phase = self.entered.map(|(phase, _)| phase);
-        self.report.error = Some(format!("it panicked: {text}"));
-        text
-    }
-
-    /// A phase that is entered twice is one entry of the report, with the time of both.
-    fn leave(&mut self) {
-        let Some((phase, since)) = self.entered.take() else { return };
-        let took = since.elapsed().as_secs_f64();
-        match self.report.phases.binary_search_by_key(&phase, |(entered, _)| *entered) {
-            Ok(place) => self.report.phases[place].1 += took,
-            Err(place) => self.report.phases.insert(place, (phase, took)),
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The only place that spawns tasks which outlive a call: a task that ends early or panics ends the process.
 
+mod assemble;
+
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,25 +15,19 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::actuators::Actuator;
-use crate::actuators::charter::{Call, CallObserver, CallStatus, Charter, SetupError};
+pub use assemble::{Parts, World, assemble, assemble_in};
+
+use crate::actuators::charter::SetupError;
 use crate::actuators::hook::{HookError, Hooks};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
-use crate::cycle::{Assessor, ClusterAnalyzer, Cycle, Ids, Outside, People, Stages};
+use crate::control_loop::{self, LoopHandle};
 use crate::domain::speed;
-use crate::domain::target::System;
-use crate::executor::{Actuators, Executor};
 use crate::knowledge::{Knowledge, StoreError};
-use crate::metrics::Metrics;
-use crate::monitor::cluster::{self, ClusterWatch, Patience, Watch};
-use crate::monitor::github::Github;
-use crate::monitor::{self, AlertmanagerSettings, Monitor};
-use crate::notify::{self, Notifiers};
+use crate::monitor::{self, AlertmanagerSettings};
+use crate::notify;
 use crate::server;
 use crate::server::capacity::Capacity;
-use crate::wire::Wire;
 
 /// A stopping daemon that is not done by then is ended anyway: the promise is 10 s in all.
 const STOP_WITHIN: Duration = Duration::from_millis(8_500);
@@ -67,177 +63,6 @@ pub enum Error {
     Task(&'static str, String),
     #[error("stopping took longer than {} s; what was under way is recorded as it stood", STOP_WITHIN.as_secs_f64())]
     SlowStop,
-}
-
-/// Everything of a daemon but its listeners: what `run --once` and `demo` need too.
-#[derive(Debug)]
-pub struct Parts {
-    /// Leads already where the store is this process's alone.
-    pub cycle: Cycle,
-    pub publisher: Publisher,
-    pub elector: Elector,
-    pub terms: Terms,
-    pub handle: LoopHandle,
-    pub knowledge: Knowledge,
-    pub metrics: Arc<Metrics>,
-    /// Keeps the view of Kubernetes current for as long as it is run; `None`: it is not looked at.
-    pub cluster: Option<cluster::Driver>,
-    /// Whose commands end with the process; `None`: the configuration has none.
-    pub hooks: Option<Arc<Hooks>>,
-}
-
-/// Opens the store, puts it in order and builds the loop.
-pub async fn assemble(config: &Arc<Config>, clock: Clock) -> Result<Parts, Error> {
-    let knowledge = Knowledge::open(&config.knowledge).await?;
-    Box::pin(assemble_in(World::default(), knowledge, config, clock)).await
-}
-
-/// What a loop meets; by default the world itself.
-#[derive(Debug, Default)]
-pub struct World {
-    /// Instead of the network.
-    pub wire: Option<Arc<dyn Wire>>,
-    pub ids: Ids,
-    /// Instead of the rules.
-    pub assessor: Option<Arc<dyn Assessor>>,
-}
-
-/// The same on a store that is open already.
-pub async fn assemble_in(
-    world: World,
-    knowledge: Knowledge,
-    config: &Arc<Config>,
-    clock: Clock,
-) -> Result<Parts, Error> {
-    let metrics = Metrics::of(clock.now(), config.execute.charter_url.is_some());
-    let (publisher, handle) = control_loop::channel(clock);
-    let observer = Calls { metrics: metrics.clone(), heartbeat: publisher.heartbeat.clone() };
-    let observer = Arc::new(observer);
-    let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
-    let interval = config.orchestrator.loop_interval;
-    let (watch, driver) = if config.kubernetes.enabled {
-        match ClusterWatch::new(&config.kubernetes, Patience::default()).await {
-            Ok((watch, driver)) => (Watch::On(watch), Some(driver)),
-            Err(error) => (Watch::broken(&config.kubernetes, &error), None),
-        }
-    } else {
-        (Watch::Off, None)
-    };
-    let (notifiers, github) = people_outside(world.wire.as_ref(), config, &metrics, clock)?;
-    let outside = Outside { notifiers, github, assessor: world.assessor };
-    let cluster = ClusterAnalyzer::new(config)?;
-    let people = Box::new(People::new(config, outside));
-    let hooks = hooks(config, world.wire.clone())?;
-    let (charter, mut actuators) = actuators(world.wire.as_ref(), config, observer)?;
-    actuators.extend(hooks.clone().map(|hooks| (System::Hook, hooks as Arc<dyn Actuator>)));
-    let monitor = match world.wire {
-        Some(wire) => Monitor::over(wire, monitor, alertmanager, interval, clock)?,
-        None => Monitor::new(monitor, alertmanager, interval, clock)?,
-    };
-    let executor = Executor::new(config.execute.clone(), actuators);
-    knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
-    let mut elector = Elector::new(
-        knowledge.clone(),
-        format!("{} ({})", host(), world.ids.key()),
-        config.orchestrator.leader_lease,
-        &publisher,
-        metrics.clone(),
-    );
-    elector.begin().await?;
-    let terms = elector.terms();
-    let mut cycle = Cycle::new(
-        config.clone(),
-        clock,
-        Stages { monitor: monitor.watching(watch), charter, executor, cluster, people },
-        knowledge.clone(),
-        metrics.clone(),
-        world.ids,
-    );
-    let term = terms.borrow().clone();
-    if let Some(term) = term.filter(|_| !knowledge.is_shared()) {
-        cycle.lead(term).await?;
-    }
-    let cluster = driver;
-    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster, hooks })
-}
-
-/// `None`: the configuration has no hooks.
-fn hooks(config: &Config, wire: Option<Arc<dyn Wire>>) -> Result<Option<Arc<Hooks>>, HookError> {
-    let settings = config.hooks.clone();
-    if settings.hooks.is_empty() {
-        return Ok(None);
-    }
-    let hooks = match wire {
-        Some(wire) => Hooks::over(settings, &move |_: &_, _: Option<&_>| Ok(wire.clone()))?,
-        None => Hooks::new(settings)?,
-    };
-    Ok(Some(Arc::new(hooks)))
-}
-
-/// Who changes Charter, where the configuration has it.
-fn actuators(
-    wire: Option<&Arc<dyn Wire>>,
-    config: &Config,
-    observer: Arc<dyn CallObserver>,
-) -> Result<(Option<Arc<Charter>>, Actuators), Error> {
-    let mut actuators = Actuators::new();
-    let charter = config.execute.charter().map(|settings| match wire {
-        Some(wire) => Charter::over(wire.clone(), &settings, observer),
-        None => Charter::new(&settings, observer),
-    });
-    let charter = charter.transpose()?.map(Arc::new);
-    if let Some(charter) = &charter {
-        actuators.insert(System::Charter, charter.clone());
-    }
-    Ok((charter, actuators))
-}
-
-/// Those who tell people, and where deployments are looked for.
-fn people_outside(
-    wire: Option<&Arc<dyn Wire>>,
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    clock: Clock,
-) -> Result<(Notifiers, Option<Github>), Error> {
-    let setup = notify::Setup {
-        slack: &config.slack,
-        notify: &config.notify,
-        alertmanager_url: &config.alertmanager.url,
-        interval: config.orchestrator.loop_interval,
-        reports_dir: config.escalation.reports_dir.as_deref(),
-        rehearsal: config.rehearsal,
-        metrics: metrics.clone(),
-    };
-    let settings = &config.github;
-    let (notifiers, github) = match wire {
-        Some(wire) => (
-            Notifiers::over(wire.clone(), setup)?,
-            settings.enabled.then(|| Github::over(wire.clone(), settings, clock)),
-        ),
-        None => (Notifiers::new(setup)?, settings.enabled.then(|| Github::new(settings, clock))),
-    };
-    Ok((notifiers, github.transpose()?))
-}
-
-/// The name of this machine, by which people find who leads.
-fn host() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "a host without a name".to_owned() } else { name.to_owned() }
-}
-
-/// Every call to Charter moves the heartbeat and is measured.
-#[derive(Debug)]
-struct Calls {
-    metrics: Arc<Metrics>,
-    heartbeat: Heartbeat,
-}
-
-impl CallObserver for Calls {
-    fn on_call(&self, call: Call, status: CallStatus, took: Duration) {
-        self.heartbeat.beat();
-        self.metrics.charter_call(call, status, took);
-    }
 }
 
 /// A running daemon.

@@ -97,8 +97,9 @@ const PURE: [&str; 5] = ["domain", "analyzer", "planner", "escalation", "explain
 
 /// The crates that a pure module may name: values, their names and wire form, a description of it (a derive that runs
 /// when the description is asked for and changes nothing that the value does), and a hash of it.
-const VALUES: [&str; 11] = [
+const VALUES: [&str; 12] = [
     "std",
+    "arrayvec",
     "serde",
     "serde_json",
     "sha2",

@@ -51,7 +51,7 @@ pub struct HookError {
 
 #[derive(Debug)]
 pub struct Hooks {
-    hooks: BTreeMap<HookName, Callable>,
+    named: BTreeMap<HookName, Callable>,
     settings: Settings,
     commands: Commands,
     memory: Mutex<Memory>,
@@ -115,14 +115,14 @@ impl Hooks {
                 hook: hook.clone(),
             })
         };
-        let mut hooks = BTreeMap::new();
+        let mut named = BTreeMap::new();
         for hook in &settings.hooks {
             let name = hook.name;
-            hooks.insert(name, callable(hook).map_err(|cause| HookError { name, cause })?);
+            named.insert(name, callable(hook).map_err(|cause| HookError { name, cause })?);
         }
         let commands = Commands::new(settings.kill_after);
         let memory = Memory { ends: BTreeMap::new(), epoch: (None, Instant::now()) };
-        Ok(Self { hooks, settings, commands, memory: Mutex::new(memory) })
+        Ok(Self { named, settings, commands, memory: Mutex::new(memory) })
     }
 
     /// Ends every command that still runs; none is started any more. Part of the process's stop.
@@ -134,7 +134,7 @@ impl Hooks {
         let Action::Hook { hook, .. } = action else {
             return Err(format!("{action} is not an action of a hook"));
         };
-        self.hooks.get(hook).ok_or_else(|| {
+        self.named.get(hook).ok_or_else(|| {
             format!("the configuration has no hook {hook} any more: add it to hooks again")
         })
     }

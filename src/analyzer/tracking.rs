@@ -13,6 +13,7 @@ use super::coverage::{RuleMemory, Weighed};
 use super::detectors::is_of_charter;
 use super::fleet::Components;
 use super::found::Found;
+use super::owners::Owners;
 use super::series::CausalSeries;
 use super::settings::Settings;
 use super::tracked::{Beginning, Origin, Tracked};
@@ -64,6 +65,8 @@ pub struct Tracker {
     observed_at: Option<Time>,
     pub(super) components: Components,
     trends: Trends,
+    /// Of the pods that violations are about.
+    owners: Owners,
 }
 
 /// Onsets kept at most: far above any threshold, and a bound under a storm.
@@ -99,6 +102,7 @@ impl Tracker {
             observed_at: None,
             components: Components::default(),
             trends: Trends::default(),
+            owners: Owners::default(),
         }
     }
 
@@ -133,6 +137,8 @@ impl Tracker {
         self.trends.forget(now, self.settings.interval);
         super::alerts::observe(self, snapshot, &mut changes, new_id);
         self.observe_found(found, now, &mut changes, new_id);
+        let tracked = self.violations.values_mut().map(|t| &mut t.record.violation);
+        self.owners.resolve(tracked, found.reading, now);
         self.forget(snapshot, &mut changes);
         for tracked in self.violations.values_mut() {
             tracked.mark(scheduled, now, &self.settings);

@@ -73,7 +73,7 @@ pub async fn pause(
             "  execution {id} has begun: its call under way is finished, nothing follows"
         )?;
     }
-    writeln!(out, "It observes on and sends nothing to Charter; nothing is undone.")?;
+    writeln!(out, "It observes on and sends no action; nothing is undone.")?;
     writeln!(out, "It ends by itself; `mape-k resume` ends it now.")?;
     Ok(())
 }

@@ -149,7 +149,7 @@ fn target(section: &mut Section<'_>, hook: Option<HookName>) -> Option<Target> {
         }
         (false, false) => {
             section.error_here(
-                "neither component nor target says what it changes; accepted: one of the two",
+                "neither component nor target says what it changes: give one of the two",
             );
             None
         }

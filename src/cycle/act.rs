@@ -263,7 +263,9 @@ fn judging(
         .iter()
         .filter(|v| evidence.contains(v.fingerprint.as_str()))
         .max_by(|a, b| excess(a).total_cmp(&excess(b)));
-    let size = seen.charter.state.as_ref().ok().map(|s| s.replicas);
+    // Of another system Charter's size says nothing.
+    let of_charter = target.system() == System::Charter;
+    let size = seen.charter.state.as_ref().ok().filter(|_| of_charter).map(|s| s.replicas);
     let judging = Judging {
         execution_id,
         policy_id: policy.id,

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Run;
 use super::act::Carried;
 use super::observe::Seen;
+use super::run::Run;
 use crate::analyzer::{Changes, Tracker};
 use crate::domain::alert::{Alert, AlertClass, AlertState};
 use crate::domain::analysis::{Analysis, RootCause};

@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Run;
 use super::assess::{Assessor, within};
 use super::cluster::Looked;
 use super::kit::Kit;
+use super::run::Run;
 use crate::analyzer::cluster::Onsets;
 use crate::domain::CHARTER;
 use crate::domain::catalogue::Catalogue;

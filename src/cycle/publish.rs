@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Run;
 use super::kit::Kit;
 use super::observe::Seen;
+use super::run::Run;
 use crate::analyzer::{Changes, Tracker};
 use crate::domain::alert::AlertClass;
 use crate::domain::analysis::Analysis;
@@ -87,33 +87,9 @@ impl Publish {
             id,
             number: self.number,
             trigger,
-            status: CycleStatus::Completed,
-            phase: None,
-            error: None,
             started_at: now,
-            duration_seconds: 0.0,
-            phases: Vec::new(),
-            violations: 0,
-            actionable: 0,
-            opened: 0,
-            cleared: 0,
-            opened_examples: Vec::new(),
-            cleared_examples: Vec::new(),
-            basis: None,
-            analysis_id: None,
-            candidates: Vec::new(),
-            policies_generated: 0,
-            execution_id: None,
-            outcomes: Vec::new(),
-            escalations_opened: Vec::new(),
-            escalations_closed: Vec::new(),
             failed_cycles: self.failed_cycles,
-            findings: Vec::new(),
-            unread_objects: Vec::new(),
-            escalation_decision: None,
-            notification_result: None,
-            notifications_sent: 0,
-            trend_analysis: None,
+            ..CycleReport::default()
         }
     }
 

@@ -1,7 +1,7 @@
 //! How the loop stands at the end of a cycle: for the report's basis, and for the view that everybody else sees.
 
-use super::Run;
 use super::kit::Kit;
+use super::run::Run;
 use crate::domain::cycle::basis::{Basis, StillOpen};
 use crate::domain::escalation::Escalation;
 use crate::domain::ledger::Ledger;

@@ -12,7 +12,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use strum::{Display, IntoStaticStr};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::target::{System, Target};
@@ -66,7 +66,9 @@ impl<'de> Deserialize<'de> for HookName {
 
 impl PartialSchema for HookName {
     fn schema() -> RefOr<Schema> {
-        String::schema()
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.description(Some("The name of a hook, as `hooks` of the configuration gives it."))
+            .into()
     }
 }
 
@@ -187,7 +189,11 @@ impl<'de> Deserialize<'de> for ActionKind {
 
 impl PartialSchema for ActionKind {
     fn schema() -> RefOr<Schema> {
-        String::schema()
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.description(Some(
+            "The name of an action: one of the table of actions, or `hook/<name>`.",
+        ))
+        .into()
     }
 }
 

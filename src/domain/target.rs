@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use strum::{Display, IntoStaticStr, VariantArray};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{CHARTER, Labels};
@@ -116,26 +116,37 @@ impl Target {
             (Self::Hook { component: own, .. }, Self::Hook { component: other, .. }) => {
                 own == other
             }
-            (
-                Self::Kubernetes { namespace, kind, name },
-                Self::Kubernetes { namespace: in_namespace, kind: of_kind, name: other_name },
-            ) => {
-                let same = namespace == in_namespace && kind == of_kind && name == other_name;
-                // Which pods run on a node changes from minute to minute: it counts as containing all of them.
-                let on_node = kind == NODE && of_kind != NODE;
-                let own_pod = of_kind == POD
-                    && namespace == in_namespace
-                    && other_name.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
-                same || on_node || own_pod
-            }
-            _ => false,
+            // Which pods are a workload's the watch caches say: what is broken on one is put down to its workload.
+            _ => self == other,
         }
     }
 
-    /// One contains the other: never two unverified actions on both.
+    /// One contains the other, or may: never two unverified actions on both.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
-        self.contains(other) || other.contains(self)
+        self.contains(other) || other.contains(self) || self.may_hold(other) || other.may_hold(self)
+    }
+
+    /// Which pods run on a node changes from minute to minute, so that a node counts as holding all; and a pod that has the
+    /// name of a workload before its own may be that workload's.
+    fn may_hold(&self, other: &Self) -> bool {
+        let (
+            Self::Kubernetes { namespace, kind, name },
+            Self::Kubernetes { namespace: in_namespace, kind: of_kind, name: other_name },
+        ) = (self, other)
+        else {
+            return false;
+        };
+        let on_node = kind == NODE && of_kind != NODE;
+        let own_pod = of_kind == POD
+            && namespace == in_namespace
+            && other_name.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('-'));
+        on_node || own_pod
+    }
+
+    #[must_use]
+    pub fn is_pod(&self) -> bool {
+        matches!(self, Self::Kubernetes { kind, .. } if kind == POD)
     }
 }
 
@@ -214,7 +225,8 @@ impl<'de> Deserialize<'de> for Target {
 
 impl PartialSchema for Target {
     fn schema() -> RefOr<Schema> {
-        String::schema()
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.description(Some("What an action changes: `charter`, `charter/<service>`, `kubernetes/<namespace>/<kind>/<name>`, `kubernetes/node/<name>` or `hook/<hook>/<component>`.")).into()
     }
 }
 

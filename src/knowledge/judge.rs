@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::recovery::verify;
 use super::verdict::classify;
-use crate::domain::CHARTER;
 use crate::domain::cluster::ClusterReading;
 use crate::domain::finding::FindingKind;
 use crate::domain::ledger::{End, Entry};
@@ -120,11 +119,12 @@ pub fn look(judging: &Judging, sight: &Sight<'_>) -> Look {
         }
         _ => {}
     }
-    let own_ground = |c: &&String| judging.target.covers(Some(c.as_str())) || *c == CHARTER;
-    if let Some(component) = touched(&judging, sight, judging.intent_at).iter().find(own_ground) {
-        let reason = format!("something else was done at {component} meanwhile");
+    let mut others = others(&judging, sight, judging.intent_at);
+    if let Some(other) = others.find(|e| e.target.overlaps(&judging.target)) {
+        let reason = format!("something else was done at {} meanwhile", other.target.component());
         return unknown(judging, reason);
     }
+    drop(others);
     let seen: BTreeSet<String> = counted.iter().map(|v| v.fingerprint.clone()).collect();
     let values = scored(&judging, sight);
     let Some(first) = &judging.first_look else {
@@ -182,11 +182,20 @@ fn newly_broken<'a>(
     new.map(|v| v.rule.as_str())
 }
 
-/// Where other executions have done something after `from`.
+/// What other executions have done after `from`.
+fn others<'a>(
+    judging: &Judging,
+    sight: &Sight<'a>,
+    from: Time,
+) -> impl Iterator<Item = &'a Entry> + use<'a> {
+    let own = judging.execution_id;
+    let sent = sight.sent.iter().filter(|e| e.end != End::Unsent);
+    sent.filter(move |e| e.at > from && e.execution_id != own)
+}
+
+/// The components where that was, by which a control is left out.
 fn touched(judging: &Judging, sight: &Sight<'_>, from: Time) -> BTreeSet<String> {
-    let others = sight.sent.iter().filter(|e| e.end != End::Unsent && e.at > from);
-    let others = others.filter(|e| e.execution_id != judging.execution_id);
-    others.map(|e| e.target.component().to_owned()).collect()
+    others(judging, sight, from).map(|e| e.target.component().to_owned()).collect()
 }
 
 /// A series behind the evidence that this cycle did not read: its violation may be gone, or only out of sight.

@@ -14,7 +14,7 @@ const SHIPPED: [&str; 4] =
 const OWN: &str = "[{name: own, metric: m, comparison: gt, threshold: 1}]";
 
 fn texts(warnings: &[Warning]) -> String {
-    warnings.iter().map(|warning| format!("{warning}\n")).collect()
+    warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -29,9 +29,7 @@ fn r02_an_empty_list_of_metrics_is_no_rules_and_no_list_is_the_shipped_ones() {
         ("execute: {charter_url: ~}\nmonitor: {metrics: null}", &[]),
         (&format!("execute: {{charter_url: null}}\nmonitor: {{metrics: {OWN}}}"), &["own"]),
         (
-            &format!(
-                "execute: {{charter_url: null}}\nmonitor: {{queries: [{{name: q, promql: up, present: up}}]}}"
-            ),
+            "execute: {charter_url: null}\nmonitor: {queries: [{name: q, promql: up, present: up}]}",
             &["q"],
         ),
     ] {

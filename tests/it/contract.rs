@@ -2,6 +2,7 @@
 //!
 //! A system joins by a [`Fixture`] (an actuator, and the knobs of the fake behind it) and one line of [`contract!`].
 
+mod charter;
 pub mod commands;
 mod http;
 

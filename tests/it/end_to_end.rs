@@ -10,6 +10,7 @@ mod demo;
 mod files;
 mod full_pipeline;
 mod health;
+mod hooked;
 mod hostile_text;
 mod kill_switch;
 mod killed;

@@ -4,4 +4,4 @@ mod commands;
 mod configured;
 mod ended;
 mod http;
-mod world;
+pub mod world;

@@ -20,6 +20,7 @@ mod overload;
 mod paused;
 mod postgres;
 mod resolved;
+mod systems;
 mod temporary;
 mod undone;
 mod verdicts;

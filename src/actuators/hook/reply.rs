@@ -139,13 +139,11 @@ impl Came {
 
 fn status_of_change(status: StatusCode) -> Change {
     match status.as_u16() {
-        // Accepted: somebody will do it, or not.
-        202 => Change::Unknown,
+        // Accepted, which somebody will do or not; and a server or gateway that gave up may have handed the request on.
+        202 | 408 => Change::Unknown,
         200..=299 => Change::Done,
         // It was too early or too often: both are said before anything is done.
         425 | 429 => Change::NotDone,
-        // A server or gateway that gave up may have handed the request on.
-        408 => Change::Unknown,
         401 | 403 | 407 => Change::Refused(Refusal::Passing),
         409 => Change::Refused(Refusal::Conflict),
         410 => Change::Refused(Refusal::Gone),

@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::Run;
 use super::super::cluster::Looked;
+use super::super::run::Run;
 use super::People;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::CycleReport;

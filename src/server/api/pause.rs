@@ -111,7 +111,7 @@ pub(super) async fn pause(
     let asked = Pause { by, reason, since, until };
     let (pause, replaced) = context.knowledge.pause(asked, body.replace).await?;
     context.metrics.paused(true);
-    tracing::info!(by = pause.by, reason = pause.reason, until = %pause.until, "paused: nothing more is sent to charter");
+    tracing::info!(by = pause.by, reason = pause.reason, until = %pause.until, "paused: nothing more is sent");
     let under_way = match context.knowledge.all::<Execution>(Some("in_progress")).await {
         Ok(running) => Some(running.iter().map(|execution| execution.id).collect()),
         Err(error) => {

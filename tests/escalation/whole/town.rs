@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-
 use mape_k::clock::Clock;
 use mape_k::control_loop::once;
 use mape_k::cycle::Assessor;

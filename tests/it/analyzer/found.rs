@@ -6,10 +6,14 @@ use chrono::TimeDelta;
 use mape_k::analyzer::{Changes, Found, Settings, Tracker, analyze};
 use mape_k::domain::alert::AlertView;
 use mape_k::domain::analysis::{PatternKind, RootCause};
-use mape_k::domain::cluster::{Claim, ClusterReading, Kind, UnreadObject};
+use mape_k::domain::cluster::{
+    Claim, ClusterReading, Kind, Owner, Pod, RestartPolicy, UnreadObject,
+};
 use mape_k::domain::cycle::Trigger;
 use mape_k::domain::finding::{Finding, FindingKind, FindingSeverity};
-use mape_k::domain::reading::{FailureKind, ReadFailure, Snapshot};
+use mape_k::domain::reading::{FailureKind, Point, ReadFailure, RuleReading, Snapshot};
+use mape_k::domain::rule::Rule;
+use mape_k::domain::target::{Systems, TargetLabels};
 use mape_k::domain::time::Time;
 use mape_k::domain::violation::Violation;
 use mape_k::domain::{Cause, Labels};
@@ -22,6 +26,7 @@ struct World {
     /// `None`: Kubernetes is off.
     reading: Option<ClusterReading>,
     found: Vec<Finding>,
+    readings: Vec<RuleReading>,
     treated: bool,
     ids: u128,
 }
@@ -71,6 +76,7 @@ impl World {
             now,
             reading: Some(reading),
             found: vec![finding(FindingKind::ClaimPending, now)],
+            readings: Vec::new(),
             treated: true,
             ids: 0,
         }
@@ -80,11 +86,11 @@ impl World {
         self.reading.as_mut().expect("it is on")
     }
 
-    fn cycle(&mut self) -> (Changes, Vec<RootCause>) {
+    fn observe(&mut self) -> Changes {
         self.now += TimeDelta::seconds(30);
         let snapshot = Snapshot {
             at: self.now,
-            readings: Vec::new(),
+            readings: self.readings.clone(),
             alerts: AlertView::default(),
             sources: Vec::new(),
             history: Vec::new(),
@@ -98,7 +104,11 @@ impl World {
             *ids += 1;
             Uuid::from_u128(*ids)
         };
-        let changes = self.tracker.observe(&snapshot, &found, Trigger::Scheduled, &mut new_id);
+        self.tracker.observe(&snapshot, &found, Trigger::Scheduled, &mut new_id)
+    }
+
+    fn cycle(&mut self) -> (Changes, Vec<RootCause>) {
+        let changes = self.observe();
         let analysis = analyze(&self.tracker, Uuid::nil(), "cycle", self.now);
         assert!(analysis.patterns.iter().all(|p| p.kind == PatternKind::Sustained), "{analysis:?}");
         assert_eq!(analysis.violations, 0, "findings are counted by themselves");
@@ -230,4 +240,93 @@ fn a_finding_outlives_a_restart_with_its_target_and_never_flaps() {
         world.cycle();
         assert!(world.active().is_empty(), "clear at once");
     }
+}
+
+fn pod(name: &str) -> Pod {
+    Pod {
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+        uid: name.to_owned(),
+        labels: Labels::new(),
+        owner: Some(Owner { kind: "Deployment".to_owned(), name: "cart".to_owned() }),
+        restart_policy: RestartPolicy::Always,
+        is_hook: false,
+        is_critical: false,
+        node: None,
+        phase: "Running".to_owned(),
+        reason: String::new(),
+        message: String::new(),
+        created_at: None,
+        delete_by: None,
+        conditions: Vec::new(),
+        init_containers: Vec::new(),
+        containers: Vec::new(),
+        claims: Vec::new(),
+        gates: Vec::new(),
+    }
+}
+
+/// What a rule says of a pod is put down to its workload, for an hour after the pod is gone; a pod that nobody knows stays
+/// itself, and `exported_pod` is the pod that the series is about.
+#[test]
+fn a_rule_on_a_pod_is_about_its_workload() {
+    let mut world = World::new();
+    world.found.clear();
+    let label = |name: &str| name.to_owned();
+    let rule = Rule {
+        target: Some(TargetLabels {
+            kind: "Pod".to_owned(),
+            namespace_label: Some(label("namespace")),
+            name_label: label("pod"),
+        }),
+        ..super::world::rule("slow")
+    };
+    let now = world.now;
+    let point = |pods: &[(&str, &str)]| Point {
+        labels: pods
+            .iter()
+            .chain(&[("namespace", "shop")])
+            .map(|(name, value)| (label(name), label(value)))
+            .collect(),
+        value: 2.0,
+        sampled_at: now + TimeDelta::seconds(30),
+    };
+    let points = vec![
+        point(&[("pod", "cart-1")]),
+        point(&[("pod", "kube-state-metrics-0"), ("exported_pod", "cart-2")]),
+        point(&[("pod", "cart-unknown")]),
+    ];
+    world.readings = vec![RuleReading {
+        rule: Arc::new(rule),
+        points: Ok(points),
+        empty_is_clear: false,
+        label_change: None,
+    }];
+    for name in ["cart-1", "cart-2"] {
+        world.reading().cluster.pods.push(Arc::new(pod(name)));
+    }
+    world.observe();
+    let targets = |world: &World| -> Vec<String> {
+        let mut all: Vec<String> =
+            world.active().iter().map(|v| v.target.as_ref().expect("one").to_string()).collect();
+        all.sort();
+        all
+    };
+    let workload = "kubernetes/shop/deployment/cart";
+    let expected = [workload, workload, "kubernetes/shop/pod/cart-unknown"];
+    assert_eq!(targets(&world), expected);
+    world.reading().cluster.pods.clear();
+    for value in [0.5, 2.0] {
+        let points = world.readings[0].points.as_mut().expect("read");
+        for point in points {
+            point.value = value;
+            point.sampled_at = world.now + TimeDelta::seconds(30);
+        }
+        world.observe();
+    }
+    assert_eq!(targets(&world), expected, "the pods are gone, and remembered");
+    let foreign = Systems::default();
+    let named = Labels::from([(label("cluster"), label("elsewhere"))]);
+    let rule = world.readings[0].rule.target.clone();
+    assert_eq!(foreign.target(None, &named, rule.as_ref()), None, "another cluster's is nobody's");
 }

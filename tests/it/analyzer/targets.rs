@@ -36,18 +36,20 @@ fn seen(pairs: &[(&str, &str)]) -> Vec<Series> {
     vec![Series { labels: labels(pairs), value: BROKEN, age: 5 }]
 }
 
-fn cart() -> Option<Target> {
-    Some(Target::kubernetes(Some("shop"), "Deployment", "cart"))
+fn cart() -> Target {
+    Target::kubernetes(Some("shop"), "Deployment", "cart")
 }
 
+type Labelled = Vec<(&'static str, &'static str)>;
+
 /// Labels of a series, and the target that they name where this cluster is called `eu-1`.
-fn cases() -> Vec<(Vec<(&'static str, &'static str)>, Option<Target>)> {
+fn cases() -> Vec<(Labelled, Option<Target>)> {
     let plain = [("namespace", "shop"), ("deployment", "cart")];
     let with = |more: &[(&'static str, &'static str)]| [&plain[..], more].concat();
     vec![
-        (with(&[]), cart()),
-        (with(&[("cluster", "eu-1")]), cart()),
-        (with(&[("exported_cluster", "eu-1")]), cart()),
+        (with(&[]), Some(cart())),
+        (with(&[("cluster", "eu-1")]), Some(cart())),
+        (with(&[("exported_cluster", "eu-1")]), Some(cart())),
         // Another cluster's, whichever label says so.
         (with(&[("cluster", "us-1")]), None),
         (with(&[("cluster", "eu-1"), ("exported_cluster", "us-1")]), None),
@@ -60,9 +62,9 @@ fn cases() -> Vec<(Vec<(&'static str, &'static str)>, Option<Target>)> {
                 ("deployment", "kube-state-metrics"),
                 ("exported_deployment", "cart"),
             ],
-            cart(),
+            Some(cart()),
         ),
-        (vec![("namespace", "shop"), ("exported_deployment", "cart")], cart()),
+        (vec![("namespace", "shop"), ("exported_deployment", "cart")], Some(cart())),
         // A name or a namespace that is not there names nothing.
         (vec![("namespace", "shop")], None),
         (vec![("deployment", "cart")], None),
@@ -165,7 +167,7 @@ fn a_restart_keeps_the_target_of_what_it_cannot_read_yet() {
     world.restart();
     world.outage();
     world.cycle();
-    assert_eq!(world.only().target, cart(), "unread");
+    assert_eq!(world.only().target, Some(cart()), "unread");
     world.answer("cart_slow", seen(&pairs));
     // The rule was changed meanwhile: the reading decides.
     world.replace_rule(Rule { target: None, ..rule(of_deployment()) });

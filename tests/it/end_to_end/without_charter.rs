@@ -63,9 +63,9 @@ async fn prometheus() -> Prometheus {
 }
 
 /// These keys, and where the test has its files and ports.
-fn only(keys: Value) -> Settings {
+fn only(keys: &Value) -> Settings {
     let mut settings = Settings::shipped(SPEED);
-    let shipped = std::mem::replace(&mut settings.file, keys);
+    let shipped = std::mem::replace(&mut settings.file, keys.clone());
     for (section, key) in [
         ("api", "host"),
         ("api", "port"),
@@ -81,8 +81,8 @@ fn only(keys: Value) -> Settings {
     settings
 }
 
-fn five_lines(prometheus: &Prometheus, rule: Value) -> Settings {
-    only(json!({
+fn five_lines(prometheus: &Prometheus, rule: &Value) -> Settings {
+    only(&json!({
         "execute": {"charter_url": null},
         "monitor": {"prometheus_url": prometheus.server.url(), "queries": [rule]},
         "alertmanager": {"enabled": false},
@@ -106,7 +106,7 @@ async fn r02_five_lines_with_only_prometheus_are_healthy_and_ready_and_know_no_c
     let (prometheus, counter) = (prometheus().await, Counter::start().await);
     let proxy = counter.url();
     let env = [("HTTP_PROXY", proxy.as_str()), ("NO_PROXY", "127.0.0.1")];
-    let settings = five_lines(&prometheus, fine());
+    let settings = five_lines(&prometheus, &fine());
     let file = settings.write();
     let file = file.to_str().expect("a plain path");
     let checked = run(&["check-config", "--config", file]).await;
@@ -135,7 +135,7 @@ async fn r02_five_lines_with_only_prometheus_are_healthy_and_ready_and_know_no_c
     assert_eq!(counter.calls(), 0, "nobody asked for a Charter: {said:?}");
 
     // The twin: the same lines but the one.
-    let mut settings = five_lines(&prometheus, fine());
+    let mut settings = five_lines(&prometheus, &fine());
     settings.file["execute"] = json!({});
     let daemon = Daemon::start(settings, &env).await;
     daemon.cycles(1).await;
@@ -160,7 +160,7 @@ async fn r02_a_broken_rule_without_charter_is_about_itself() {
     let prometheus = prometheus().await;
     let broken = json!({"name": "too_few_targets", "promql": "count(up)", "comparison": "lt", "threshold": 100,
                         "severity": "critical"});
-    let daemon = Daemon::start(five_lines(&prometheus, broken), &[]).await;
+    let daemon = Daemon::start(five_lines(&prometheus, &broken), &[]).await;
     let escalation = eventually(SOON, "people are told of it", async || {
         daemon.list("escalations").await?.first().cloned().ok_or("none yet".to_owned())
     })

@@ -1,0 +1,196 @@
+//! Everything of a daemon but its listeners and tasks: store, stages and loop, put together by the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Error;
+use crate::actuators::charter::{Call, CallObserver, CallStatus, Charter};
+use crate::actuators::hook::Hooks;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
+use crate::cycle::{Assessor, ClusterAnalyzer, Cycle, Ids, Outside, People, Stages};
+use crate::domain::target::System;
+use crate::executor::{Actuators, Executor};
+use crate::knowledge::Knowledge;
+use crate::metrics::Metrics;
+use crate::monitor::Monitor;
+use crate::monitor::cluster::{self, ClusterWatch, Patience, Watch};
+use crate::monitor::github::Github;
+use crate::notify::{self, Notifiers};
+use crate::wire::Wire;
+
+/// Everything of a daemon but its listeners: what `run --once` and `demo` need too.
+#[derive(Debug)]
+pub struct Parts {
+    /// Leads already where the store is this process's alone.
+    pub cycle: Cycle,
+    pub publisher: Publisher,
+    pub elector: Elector,
+    pub terms: Terms,
+    pub handle: LoopHandle,
+    pub knowledge: Knowledge,
+    pub metrics: Arc<Metrics>,
+    /// Keeps the view of Kubernetes current for as long as it is run; `None`: it is not looked at.
+    pub cluster: Option<cluster::Driver>,
+    /// Whose commands end with the process; `None`: the configuration has none.
+    pub hooks: Option<Arc<Hooks>>,
+}
+
+/// Opens the store, puts it in order and builds the loop.
+pub async fn assemble(config: &Arc<Config>, clock: Clock) -> Result<Parts, Error> {
+    let knowledge = Knowledge::open(&config.knowledge).await?;
+    Box::pin(assemble_in(World::default(), knowledge, config, clock)).await
+}
+
+/// What a loop meets; by default the world itself.
+#[derive(Debug, Default)]
+pub struct World {
+    /// Instead of the network.
+    pub wire: Option<Arc<dyn Wire>>,
+    pub ids: Ids,
+    /// Instead of the rules.
+    pub assessor: Option<Arc<dyn Assessor>>,
+}
+
+/// The same on a store that is open already.
+pub async fn assemble_in(
+    world: World,
+    knowledge: Knowledge,
+    config: &Arc<Config>,
+    clock: Clock,
+) -> Result<Parts, Error> {
+    let metrics = Metrics::of(clock.now(), config.execute.charter_url.is_some());
+    let (publisher, handle) = control_loop::channel(clock);
+    let observer = Calls { metrics: metrics.clone(), heartbeat: publisher.heartbeat.clone() };
+    let observer = Arc::new(observer);
+    let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
+    let interval = config.orchestrator.loop_interval;
+    let (watch, driver) = if config.kubernetes.enabled {
+        match ClusterWatch::new(&config.kubernetes, Patience::default()).await {
+            Ok((watch, driver)) => (Watch::On(watch), Some(driver)),
+            Err(error) => (Watch::broken(&config.kubernetes, &error), None),
+        }
+    } else {
+        (Watch::Off, None)
+    };
+    let (notifiers, github) = people_outside(world.wire.as_ref(), config, &metrics, clock)?;
+    let outside = Outside { notifiers, github, assessor: world.assessor };
+    let cluster = ClusterAnalyzer::new(config)?;
+    let people = Box::new(People::new(config, outside));
+    let Systems { actuators, charter, hooks } =
+        Systems::new(world.wire.as_ref(), config, observer)?;
+    let monitor = match world.wire {
+        Some(wire) => Monitor::over(wire, monitor, alertmanager, interval, clock)?,
+        None => Monitor::new(monitor, alertmanager, interval, clock)?,
+    };
+    let executor = Executor::new(config.execute.clone(), actuators);
+    knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
+    let mut elector = Elector::new(
+        knowledge.clone(),
+        format!("{} ({})", host(), world.ids.key()),
+        config.orchestrator.leader_lease,
+        &publisher,
+        metrics.clone(),
+    );
+    elector.begin().await?;
+    let terms = elector.terms();
+    let mut cycle = Cycle::new(
+        config.clone(),
+        clock,
+        Stages { monitor: monitor.watching(watch), charter, executor, cluster, people },
+        knowledge.clone(),
+        metrics.clone(),
+        world.ids,
+    );
+    let term = terms.borrow().clone();
+    if let Some(term) = term.filter(|_| !knowledge.is_shared()) {
+        cycle.lead(term).await?;
+    }
+    let cluster = driver;
+    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster, hooks })
+}
+
+/// Who changes each system that the configuration has, for the executor; and those whom others need by themselves.
+struct Systems {
+    actuators: Actuators,
+    charter: Option<Arc<Charter>>,
+    hooks: Option<Arc<Hooks>>,
+}
+
+impl Systems {
+    /// A new system is one more of these.
+    fn new(
+        wire: Option<&Arc<dyn Wire>>,
+        config: &Config,
+        observer: Arc<dyn CallObserver>,
+    ) -> Result<Self, Error> {
+        let charter = config.execute.charter().map(|settings| match wire {
+            Some(wire) => Charter::over(wire.clone(), &settings, observer),
+            None => Charter::new(&settings, observer),
+        });
+        let charter = charter.transpose()?.map(Arc::new);
+        let settings = Some(config.hooks.clone()).filter(|settings| !settings.hooks.is_empty());
+        let hooks = settings.map(|settings| match wire.cloned() {
+            Some(wire) => Hooks::over(settings, &move |_: &_, _: Option<&_>| Ok(wire.clone())),
+            None => Hooks::new(settings),
+        });
+        let hooks = hooks.transpose()?.map(Arc::new);
+        let mut actuators = Actuators::new();
+        if let Some(charter) = &charter {
+            actuators.insert(System::Charter, charter.clone());
+        }
+        if let Some(hooks) = &hooks {
+            actuators.insert(System::Hook, hooks.clone());
+        }
+        Ok(Self { actuators, charter, hooks })
+    }
+}
+
+/// Those who tell people, and where deployments are looked for.
+fn people_outside(
+    wire: Option<&Arc<dyn Wire>>,
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    clock: Clock,
+) -> Result<(Notifiers, Option<Github>), Error> {
+    let setup = notify::Setup {
+        slack: &config.slack,
+        notify: &config.notify,
+        alertmanager_url: &config.alertmanager.url,
+        interval: config.orchestrator.loop_interval,
+        reports_dir: config.escalation.reports_dir.as_deref(),
+        rehearsal: config.rehearsal,
+        metrics: metrics.clone(),
+    };
+    let settings = &config.github;
+    let (notifiers, github) = match wire {
+        Some(wire) => (
+            Notifiers::over(wire.clone(), setup)?,
+            settings.enabled.then(|| Github::over(wire.clone(), settings, clock)),
+        ),
+        None => (Notifiers::new(setup)?, settings.enabled.then(|| Github::new(settings, clock))),
+    };
+    Ok((notifiers, github.transpose()?))
+}
+
+/// The name of this machine, by which people find who leads.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "a host without a name".to_owned() } else { name.to_owned() }
+}
+
+/// Every call to Charter moves the heartbeat and is measured.
+#[derive(Debug)]
+struct Calls {
+    metrics: Arc<Metrics>,
+    heartbeat: Heartbeat,
+}
+
+impl CallObserver for Calls {
+    fn on_call(&self, call: Call, status: CallStatus, took: Duration) {
+        self.heartbeat.beat();
+        self.metrics.charter_call(call, status, took);
+    }
+}
