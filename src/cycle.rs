@@ -14,16 +14,16 @@
 //! A phase is one entry of the report, with all of its time. Only *execute* changes anything outside. A trigger only wakes
 //! the loop: the cycle reads everything afresh. What cannot be recalled or recorded is not done.
 
+mod act;
 mod aftermath;
 mod assess;
 mod cluster;
+mod decide;
 mod escalate;
-mod execute;
 mod guarded;
 mod ids;
-mod judge;
+mod kit;
 mod ledger;
-mod memory;
 mod narrate;
 mod natural;
 mod observe;
@@ -32,12 +32,13 @@ mod publish;
 mod recall;
 mod recover;
 mod recurrence;
-mod resolve;
+mod run;
+mod settle;
 mod standing;
 mod temporary;
+mod verify;
 mod yardstick;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -49,10 +50,9 @@ use crate::actuators::charter::Charter;
 use crate::analyzer::{self, Tracker};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::analysis::RootCause;
 use crate::domain::cluster::ClusterReading;
-use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase, Trigger};
-use crate::domain::leader::Lead;
+use crate::domain::cycle::{CycleReport, FAILING, Phase, Trigger};
+use crate::domain::execution::ActionRecord;
 use crate::domain::view::LoopView;
 use crate::domain::violation::Violation;
 use crate::executor::Executor;
@@ -60,34 +60,41 @@ use crate::knowledge::{Knowledge, StoreError, Term};
 use crate::metrics::Metrics;
 use crate::metrics::labels::StoreOperation;
 use crate::monitor::Monitor;
-use crate::planner::{self, Plan, PlanInput};
+use crate::planner::Plan;
+use act::Act;
 use cluster::Looked;
-use escalate::Left;
-use memory::Memory;
+use decide::{Case, Decide};
+use escalate::{Escalate, Left};
+use kit::{Hands, Kit, Means};
+use observe::{Observe, Seen};
+use publish::{Publish, Shown};
+use recall::{Recalled, recall};
 use recover::recover;
+use run::Run;
+use settle::Settle;
+use verify::{Scene, Verify};
 
 pub use assess::{Assessor, Rules};
 pub use cluster::ClusterAnalyzer;
 pub use ids::Ids;
 pub use people::{Outside, People};
 
-/// Everything one cycle works with.
+/// The stages, each with what it alone remembers from one cycle to the next; they hand each other values.
 #[derive(Debug)]
 pub struct Cycle {
-    config: Arc<Config>,
-    clock: Clock,
-    monitor: Monitor,
+    kit: Kit,
+    hands: Hands,
+    observe: Observe,
     cluster: ClusterAnalyzer,
     tracker: Tracker,
-    /// `None`: it is turned off.
-    charter: Option<Arc<Charter>>,
-    executor: Executor,
-    knowledge: Knowledge,
-    metrics: Arc<Metrics>,
-    memory: Memory,
-    ids: Ids,
+    verify: Verify,
+    settle: Settle,
+    decide: Decide,
+    act: Act,
+    escalate: Escalate,
     /// Boxed: a cycle is moved through the futures of a start.
     people: Box<People>,
+    publish: Publish,
 }
 
 /// What meets the world outside.
@@ -131,34 +138,33 @@ impl Cycle {
         metrics: Arc<Metrics>,
         ids: Ids,
     ) -> Self {
-        let memory = Memory::new();
-        let tracker = Tracker::new(config.analyze.clone(), clock.now(), Vec::new());
         Self {
-            config,
-            clock,
-            monitor,
+            tracker: Tracker::new(config.analyze.clone(), clock.now(), Vec::new()),
+            observe: Observe::new(monitor, charter.clone()),
+            kit: Kit { config, clock, knowledge, metrics, ids },
+            hands: Hands { charter, executor },
             cluster,
-            tracker,
-            charter,
-            executor,
-            knowledge,
-            metrics,
-            memory,
-            ids,
+            verify: Verify::default(),
+            settle: Settle::default(),
+            decide: Decide::default(),
+            act: Act::default(),
+            escalate: Escalate::default(),
             people,
+            publish: Publish::default(),
         }
     }
 
     /// Begins to lead: takes up from the store what a start takes up, since others may have led and acted meanwhile, and
     /// writes and sends under this term from now on.
     pub async fn lead(&mut self, term: Term) -> Result<(), StoreError> {
-        if self.knowledge.term().is_some_and(|led| led.epoch() == term.epoch() && led.holds()) {
+        let kit = &mut self.kit;
+        if kit.knowledge.term().is_some_and(|led| led.epoch() == term.epoch() && led.holds()) {
             // Nobody else has led since.
             return Ok(());
         }
-        let knowledge = self.knowledge.leading(term.clone());
-        let (rails, now) = (&self.config.plan.guardrails, self.clock.now());
-        let recovered = recover(&knowledge, &self.metrics, rails, &self.ids, now).await?;
+        let knowledge = kit.knowledge.leading(term.clone());
+        let (rails, now) = (&kit.config.plan.guardrails, kit.clock.now());
+        let recovered = recover(&knowledge, &kit.metrics, rails, &kit.ids, now).await?;
         let newest = match knowledge.page::<CycleReport>(None, None, 1).await {
             // It is asked for its name and a count alone.
             Err(StoreError::Corrupt { .. }) => None,
@@ -166,33 +172,26 @@ impl Cycle {
         };
         let onsets = self.people.take_up(&knowledge, now).await?;
         self.cluster.take_up(onsets);
-        self.knowledge = knowledge;
-        self.executor.speak_with(term.told());
-        self.monitor.remember_alerts(recovered.known_alerts);
-        self.tracker = Tracker::new(self.config.analyze.clone(), now, recovered.violations);
-        self.memory = self.memory.afresh(newest.as_ref());
+        kit.knowledge = knowledge;
+        self.hands.executor.speak_with(term.told());
+        self.tracker = Tracker::new(kit.config.analyze.clone(), now, recovered.violations);
+        self.observe.afresh(recovered.known_alerts);
+        self.verify = Verify::default();
+        self.settle = Settle::default();
+        self.decide = Decide::default();
+        self.act.afresh();
+        self.escalate = Escalate::default();
+        self.publish.afresh(newest.as_ref());
         Ok(())
     }
 
     /// The store could not be taken up, so many times in a row, so that no cycle runs: people are told without it.
     pub async fn not_taken_up(&mut self, in_a_row: u64, error: &StoreError) {
-        self.store_failed(StoreOperation::Read, error);
-        self.metrics.failed_in_a_row(in_a_row);
+        self.kit.store_failed(StoreOperation::Read, error);
+        self.kit.metrics.failed_in_a_row(in_a_row);
         if in_a_row == FAILING {
-            self.people.alarm("none", self.clock.now()).await;
+            self.people.alarm("none", self.kit.clock.now()).await;
         }
-    }
-
-    /// Counts it, unless the store only said that another one leads by now: then it is well.
-    fn store_failed(&self, operation: StoreOperation, error: &StoreError) {
-        if !matches!(error, StoreError::Superseded { .. }) {
-            self.metrics.store_error(operation);
-        }
-    }
-
-    /// Whether it leads, at this moment.
-    fn lead_now(&self) -> Lead {
-        self.knowledge.term().map_or_else(Lead::default, Term::lead)
     }
 
     /// Runs one cycle to its end and says what came of it. `on_phase` hears of every phase as it begins.
@@ -202,8 +201,8 @@ impl Cycle {
         stop: &CancellationToken,
         on_phase: &(dyn Fn(Phase) + Send + Sync),
     ) -> Ended {
-        let mut run =
-            Run::begin(self.memory.next_cycle(trigger, self.clock.now()), self.clock, on_phase);
+        let clock = self.kit.clock;
+        let mut run = Run::begin(self.publish.next_cycle(trigger, clock.now()), clock, on_phase);
         // A panic ends its half, and the other half goes on: people hear of the one, and what was done is reported
         // whatever becomes of the other.
         let (mut panicked, mut looked) = (None, None);
@@ -212,46 +211,69 @@ impl Cycle {
         let unread = matches!(phases, Ok(Err(Failure::Stopped)));
         match phases {
             Ok(Ok(())) => {}
-            Ok(Err(failure)) => self.broke_off(&mut run, &failure),
+            Ok(Err(failure)) => run.broke_off(&self.kit, &failure),
             Err(panic) => panicked = Some(run.panicked(&*panic)),
         }
-        let people = self.for_people(&mut run, looked, unread, stop);
-        let people = AssertUnwindSafe(people).catch_unwind().await;
-        if let Err(panic) = people {
-            let text = run.panicked(&*panic);
-            run.report.failed_cycles = self.memory.failed_cycles + 1;
-            tracing::error!(
-                cycle = run.report.id,
-                text,
-                "what is for people panicked; the loop goes on"
-            );
-            let told = self.people.alarm(&run.report.id, self.clock.now()).await;
-            run.report.notifications_sent = run.report.notifications_sent.max(u8::from(told));
+        if !unread {
+            let people = AssertUnwindSafe(self.for_people(&mut run, looked, stop));
+            if let Err(panic) = people.catch_unwind().await {
+                let text = run.panicked(&*panic);
+                run.report.failed_cycles = self.publish.failed_cycles + 1;
+                tracing::error!(
+                    cycle = run.report.id,
+                    text,
+                    "what is for people panicked; the loop goes on"
+                );
+                let told = self.people.alarm(&run.report.id, clock.now()).await;
+                run.report.notifications_sent = run.report.notifications_sent.max(u8::from(told));
+            }
         }
-        let (report, view) = self.finish(run).await;
+        self.publish.close(&self.kit, &mut run).await;
+        self.people.file(&run.report).await;
+        let shown = Shown {
+            people: self.people.shown(),
+            violations: self.tracker.active().cloned().collect(),
+            learned: self.verify.learned(&self.kit).await.ok(),
+            policies_generated: self.act.policies_generated,
+            policies_executed: self.act.policies_executed,
+        };
+        let (report, view) = self.publish.publish(&self.kit, run, shown);
         Ended { report, view, panicked }
     }
 
-    fn broke_off(&self, run: &mut Run<'_>, failure: &Failure) {
-        run.report.status = CycleStatus::Error;
-        run.report.error = Some(failure.to_string());
-        let (operation, error) = match failure {
-            Failure::Recall(error) => (StoreOperation::Read, error),
-            Failure::Store(error) => (StoreOperation::Write, error),
-            Failure::Stopped => {
-                run.report.phase = Some(Phase::Monitor);
-                return;
-            }
-        };
-        run.report.phase = Some(Phase::Knowledge);
-        run.view.store_error = Some(failure.to_string());
-        self.store_failed(operation, error);
-    }
-
+    /// What is wrong in the cluster.
     fn look(&mut self, run: &mut Run<'_>, reading: Option<ClusterReading>) -> Looked {
         run.enter(Phase::K8sAnalyzer);
-        let now = reading.as_ref().and_then(|r| r.read_at).unwrap_or_else(|| self.clock.now());
-        self.cluster.analyze(reading, now, &self.metrics)
+        let read_at = reading.as_ref().and_then(|reading| reading.read_at);
+        let now = read_at.unwrap_or_else(|| self.kit.clock.now());
+        self.cluster.analyze(reading, now, &self.kit.metrics)
+    }
+
+    async fn for_people(
+        &mut self,
+        run: &mut Run<'_>,
+        looked: Option<Looked>,
+        stop: &CancellationToken,
+    ) {
+        // What came to nothing before the cluster was looked at hides nothing of it from people.
+        let looked = match looked {
+            Some(looked) => looked,
+            None => self.look(run, self.observe.monitor.read_cluster()),
+        };
+        let around = (self.observe.monitor.cluster(), self.cluster.onsets());
+        self.people.told(&self.kit, run, looked, around, stop).await;
+    }
+
+    /// What arrived while the sources were read is taken in too.
+    async fn observe(&mut self, trigger: Trigger) -> (Seen, Result<Recalled, StoreError>) {
+        let kit = &self.kit;
+        let history_from = self.tracker.wants_history(kit.clock.now());
+        let mut read = self.observe.read(kit, history_from).await;
+        let mut recalled = match read.unread.take() {
+            Some(error) => Err(error),
+            None => recall(kit, &mut self.act, &mut self.verify, read.has_right_time()).await,
+        };
+        (self.observe.join(kit, read, recalled.as_mut().ok(), trigger), recalled)
     }
 
     /// What was seen of the cluster outlives a failure: people hear of it whatever becomes of the rest.
@@ -262,79 +284,74 @@ impl Cycle {
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
         run.enter(Phase::Monitor);
+        let trigger = run.report.trigger;
         // Reading changes nothing, so a stop need not wait for a source that hangs.
         let (mut seen, recalled) = tokio::select! {
             biased;
             () = stop.cancelled() => return Err(Failure::Stopped),
-            both = self.observe(run.report.trigger) => both,
+            both = self.observe(trigger) => both,
         };
+        let now = seen.snapshot.at;
 
         let cluster = seen.cluster.take();
         let looked = self.look(run, cluster);
         let looked = &*seen_of_cluster.insert(looked);
 
         run.enter(Phase::Analyze);
-        let ids = self.ids.clone();
-        let mut new_id = || ids.id();
-        let found = looked.found(&self.config.plan);
-        let trigger = run.report.trigger;
+        let kit = &self.kit;
+        let mut new_id = || kit.ids.id();
+        let found = looked.found(&kit.config.plan);
         let changes = self.tracker.observe(&seen.snapshot, &found, trigger, &mut new_id);
-        let now = seen.snapshot.at;
         let active: Vec<Violation> = self.tracker.active().cloned().collect();
-        let blind = seen.snapshot.is_blind();
-        let fleets = self.tracker.fleets(now, self.config.plan.guardrails.storm.within);
-        self.remember(&seen, &changes);
+        let fleets = self.tracker.fleets(now, kit.config.plan.guardrails.storm.within);
+        self.verify.remember(&changes);
+        self.decide.remember(&seen, &changes, &self.tracker);
+        let journal_failed =
+            self.act.journal_failed.as_ref().or(self.settle.journal_failed.as_ref());
+        let executor = &self.hands.executor;
+        let scene = Scene {
+            seen: &seen,
+            looked,
+            changes: &changes,
+            tracker: &self.tracker,
+            active: &active,
+            fleets: &fleets,
+            blind_since: self.escalate.blind_since,
+            journal_failed,
+            undoable: &|record: &ActionRecord| executor.undoable(record),
+        };
         let verified = match recalled {
             Ok(mut recalled) => {
-                let verified =
-                    self.verify(&mut recalled, &seen, &active, &changes, looked, &fleets).await;
-                verified.map(|rulings| (recalled, rulings)).map_err(Failure::Store)
+                let rulings = self.verify.verify(kit, &mut recalled, &scene).await;
+                rulings.map(|rulings| (recalled, rulings)).map_err(Failure::Store)
             }
             Err(error) => Err(Failure::Recall(error)),
         };
         let analysis = analyzer::analyze(&self.tracker, new_id(), &run.report.id, now);
-        run.saw(&self.tracker, &seen, &changes, &analysis, &self.memory);
-        run.show(&seen, &changes, &self.memory);
+        run.saw(&self.tracker, &seen, &changes, &analysis, &self.observe.last_read);
+        run.show(&seen, &changes, &self.observe.last_read);
         // Without the store nothing is decided: what cannot be recalled could be done twice.
         let (mut recalled, mut rulings) = verified?;
+        // The breaker knows of it.
+        (self.act.journal_failed, self.settle.journal_failed) = (None, None);
         run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
 
         run.enter(Phase::Execute);
-        let resolved = self.settle(&mut recalled, &mut seen, &mut rulings, stop).await?;
+        let means = Means { kit, hands: &self.hands, stop, number: run.report.number };
+        let resolved = self.settle.settle(&means, &mut recalled, &mut seen, &mut rulings).await?;
+        self.decide.saw_charter(&seen.charter, kit.clock.now());
 
         run.enter(Phase::Plan);
         let by_fingerprint: BTreeMap<&str, &Violation> =
             active.iter().map(|v| (v.fingerprint.as_str(), v)).collect();
-        let root_causes = visible(&analysis.root_causes, &by_fingerprint, blind);
-        let lead = self.lead_now();
-        let input = PlanInput {
-            now,
-            settings: &self.config.plan,
-            pause: recalled.pause.as_ref(),
-            lead: &lead,
-            ledger: &recalled.ledger,
+        let case = Case {
+            looked,
+            changes: &changes,
+            root_causes: &analysis.root_causes,
+            active: &by_fingerprint,
             fleets: &fleets,
-            rules: &changes.rules,
-            root_causes: &root_causes,
-            violations: &by_fingerprint,
-            statistics: &recalled.statistics,
-            incidents: &recalled.incidents,
-            policies: &recalled.policies,
-            judgings: &recalled.judgings,
-            blocked: &recalled.blocked,
-            undone: &recalled.aftermath.undone,
-            charter: &seen.charter,
-            cluster: looked.reading.as_ref(),
-            catalogue: &looked.catalogue,
-            last_resize: self.memory.last_resize.as_ref(),
-            recovering_since: self.memory.recovering_since,
-            served_rate: self.memory.served_rate(now, self.config.orchestrator.loop_interval),
-            surplus: recalled.surplus.as_ref(),
-            quiet_since: self.memory.quiet_since,
-            scoped: !self.config.monitor.scope.is_empty(),
         };
-        let mut plan = planner::plan(&input, &mut new_id);
-        let refused = planner::check(&input, &plan);
+        let (mut plan, refused) = self.decide.plan(kit, &seen, &recalled, &case, &mut new_id);
         run.planned(&plan, &recalled.policies, recalled.pause.as_ref());
         if !refused.is_empty() {
             run.refused(&refused);
@@ -343,12 +360,18 @@ impl Cycle {
         }
 
         run.enter(Phase::Execute);
-        let carried = self.carry_out(&plan, &mut recalled, &seen, &active, stop).await?;
+        let carried = self.act.carry_out(&means, &plan, &mut recalled, &seen, &self.tracker).await;
+        self.settle.after(carried.as_ref().ok());
+        self.decide.after(carried.as_ref().ok());
+        let carried = carried?;
         run.executed(&carried);
-        self.count_natural(&mut recalled, &seen, &analysis, &plan, &by_fingerprint, blind).await?;
-        self.memory.vanished.clear();
+        let resized_at = self.decide.resized_at();
+        self.verify
+            .count_natural(kit, &mut recalled, &seen, &analysis, &plan, &by_fingerprint, resized_at)
+            .await?;
 
         run.enter(Phase::Knowledge);
+        let open_ends = self.settle.open_ends();
         let left = Left {
             seen: &seen,
             fleets: &fleets,
@@ -359,77 +382,21 @@ impl Cycle {
             rulings: &rulings,
             active: &active,
             by_fingerprint: &by_fingerprint,
-            blind,
+            blind: seen.snapshot.is_blind(),
+            open_ends: &open_ends,
             refused: &refused,
         };
-        let told = self.escalate(&recalled, &left).await?;
+        let told = self.escalate.escalate(kit, &recalled, &left).await?;
         run.escalated(&told);
         self.people.heard(&told);
         run.report.escalations_closed.extend(resolved);
-        self.stands(run, &recalled.ledger, &told).await?;
-        self.save(&seen, &analysis).await?;
+        run.stands(kit, &recalled.ledger, &told).await?;
+        let learned = match self.publish.is_insight_due() {
+            true => Some(self.verify.learned(kit).await?),
+            false => None,
+        };
+        self.publish.save(kit, &mut self.tracker, learned, &seen, &analysis).await?;
         Ok(())
-    }
-}
-
-/// What may be planned for. Without the metrics alerts alone may confirm what nobody can measure any more: only what the
-/// cluster itself shows in this cycle is known then.
-fn visible<'a>(
-    root_causes: &'a [RootCause],
-    active: &BTreeMap<&str, &Violation>,
-    blind: bool,
-) -> Cow<'a, [RootCause]> {
-    if !blind {
-        return Cow::Borrowed(root_causes);
-    }
-    let is_seen =
-        |fp: &String| active.get(fp.as_str()).is_some_and(|v| v.is_finding() && v.confirmed);
-    let seen = root_causes.iter().filter(|root| root.evidence.iter().any(is_seen));
-    Cow::Owned(seen.cloned().collect())
-}
-
-/// One cycle while it runs: its report and the view that is published at its end.
-struct Run<'a> {
-    report: CycleReport,
-    view: LoopView,
-    clock: Clock,
-    entered: Option<(Phase, tokio::time::Instant)>,
-    started: tokio::time::Instant,
-    on_phase: &'a (dyn Fn(Phase) + Send + Sync),
-}
-
-impl<'a> Run<'a> {
-    fn begin(
-        report: CycleReport,
-        clock: Clock,
-        on_phase: &'a (dyn Fn(Phase) + Send + Sync),
-    ) -> Self {
-        let started = tokio::time::Instant::now();
-        Self { report, view: LoopView::default(), clock, entered: None, started, on_phase }
-    }
-
-    fn enter(&mut self, phase: Phase) {
-        self.leave();
-        (self.on_phase)(phase);
-        self.entered = Some((phase, tokio::time::Instant::now()));
-    }
-
-    fn panicked(&mut self, panic: &(dyn std::any::Any + Send)) -> String {
-        let text = panic_text(panic);
-        self.report.status = CycleStatus::Error;
-        self.report.phase = self.entered.map(|(phase, _)| phase);
-        self.report.error = Some(format!("it panicked: {text}"));
-        text
-    }
-
-    /// A phase that is entered twice is one entry of the report, with the time of both.
-    fn leave(&mut self) {
-        let Some((phase, since)) = self.entered.take() else { return };
-        let took = since.elapsed().as_secs_f64();
-        match self.report.phases.binary_search_by_key(&phase, |(entered, _)| *entered) {
-            Ok(place) => self.report.phases[place].1 += took,
-            Err(place) => self.report.phases.insert(place, (phase, took)),
-        }
     }
 }
 

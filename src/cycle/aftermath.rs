@@ -5,14 +5,14 @@
 
 use uuid::Uuid;
 
-use super::Cycle;
+use super::act::StoreJournal;
 use super::escalate::{announce, tell, unknown};
-use super::execute::StoreJournal;
-use super::judge::Ruled;
+use super::kit::{Kit, Means};
 use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS};
-use super::resolve::has_undo_failed;
+use super::settle::{Settle, barred, has_undo_failed};
 use super::temporary;
+use super::verify::Ruled;
 use crate::actuators::Undoable;
 use crate::actuators::charter::{Prior, size_of};
 use crate::domain::aftermath::{Aftermath, Owed, Undone, Watched};
@@ -32,102 +32,116 @@ pub(super) fn put(aftermath: &Aftermath, batch: &mut Batch, now: Time) {
     batch.put(&Fact { name: Aftermath::FACT.to_owned(), value, at: now });
 }
 
-impl Cycle {
-    /// Notes what a verdict leaves to be done. Returns what people are told of a degradation.
-    pub(super) fn follow_verdict(
-        &self,
-        judging: &Judging,
-        ruling: &Ruling,
-        outcomes: &[Uuid],
-        execution: Option<&Execution>,
-        aftermath: &mut Aftermath,
-        now: Time,
-    ) -> Option<String> {
-        match ruling.outcome {
-            OutcomeType::Success => {
-                // What comes back when a throttle has ended says nothing of what it did while it was in force.
-                let ends =
-                    execution.into_iter().flat_map(|e| &e.actions).filter_map(|a| a.expires_at);
-                let soon = after(now, self.config.plan.incident_gap);
-                aftermath.successes.push(Watched {
-                    execution_id: judging.execution_id,
-                    policy_id: judging.policy_id,
-                    cause: judging.cause.clone(),
-                    component: judging.component.clone(),
-                    actions: judging.actions.clone(),
-                    outcomes: outcomes.to_vec(),
-                    evidence: judging.before.iter().take(Aftermath::EVIDENCE).cloned().collect(),
-                    closed_breaker: false,
-                    expected_replicas: judging.expected_replicas,
-                    judged_at: now,
-                    until: ends.fold(soon, Time::min),
-                });
-                let over = aftermath.successes.len().saturating_sub(Aftermath::WATCHED);
-                aftermath.successes.drain(..over);
-                None
-            }
-            OutcomeType::Degradation => {
-                let why_not = match execution {
-                    None => Some("its record is gone".to_owned()),
-                    Some(execution) => self.not_undone_because(execution),
-                };
-                if let Some(why) = why_not {
-                    return Some(format!("it is not undone: {why}; look at Charter by hand"));
-                }
-                let until = after(now, self.config.knowledge.judge_limit);
-                aftermath.undoings.push(Owed { execution_id: judging.execution_id, until });
-                Some("it is being undone".to_owned())
-            }
-            OutcomeType::Partial | OutcomeType::Ineffective | OutcomeType::Unknown => None,
-        }
-    }
+/// What becomes of an action that should be undone; it asks nobody.
+pub(super) type IsUndoable<'a> = dyn Fn(&ActionRecord) -> Undoable + Send + Sync + 'a;
 
-    /// Why nothing of it may, or can, be taken back.
-    fn not_undone_because(&self, execution: &Execution) -> Option<String> {
-        if !self.config.execute.rollback_enabled {
-            return Some("execute.rollback_enabled is false".to_owned());
+/// Notes what a verdict leaves to be done. Returns what people are told of a degradation.
+pub(super) fn follow_verdict(
+    kit: &Kit,
+    undoable: &IsUndoable<'_>,
+    judging: &Judging,
+    ruling: &Ruling,
+    outcomes: &[Uuid],
+    execution: Option<&Execution>,
+    aftermath: &mut Aftermath,
+    now: Time,
+) -> Option<String> {
+    match ruling.outcome {
+        OutcomeType::Success => {
+            // What comes back when a throttle has ended says nothing of what it did while it was in force.
+            let ends = execution.into_iter().flat_map(|e| &e.actions).filter_map(|a| a.expires_at);
+            let soon = after(now, kit.config.plan.incident_gap);
+            aftermath.successes.push(Watched {
+                execution_id: judging.execution_id,
+                policy_id: judging.policy_id,
+                cause: judging.cause.clone(),
+                component: judging.component.clone(),
+                actions: judging.actions.clone(),
+                outcomes: outcomes.to_vec(),
+                evidence: judging.before.iter().take(Aftermath::EVIDENCE).cloned().collect(),
+                closed_breaker: false,
+                expected_replicas: judging.expected_replicas,
+                judged_at: now,
+                until: ends.fold(soon, Time::min),
+            });
+            let over = aftermath.successes.len().saturating_sub(Aftermath::WATCHED);
+            aftermath.successes.drain(..over);
+            None
         }
-        match self.config.plan.guardrails.mode {
-            Mode::Act => {}
-            Mode::Suggest => {
-                return Some("guardrails.mode is suggest, a person decides".to_owned());
+        OutcomeType::Degradation => {
+            let why_not = match execution {
+                None => Some("its record is gone".to_owned()),
+                Some(execution) => not_undone_because(kit, undoable, execution),
+            };
+            if let Some(why) = why_not {
+                return Some(format!("it is not undone: {why}; look at Charter by hand"));
             }
-            Mode::Observe => return Some("guardrails.mode is observe".to_owned()),
+            let until = after(now, kit.config.knowledge.judge_limit);
+            aftermath.undoings.push(Owed { execution_id: judging.execution_id, until });
+            Some("it is being undone".to_owned())
         }
-        if execution.actions.iter().any(|a| self.is_due(a)) {
-            return None;
-        }
-        let why = execution.actions.iter().filter(|a| a.in_effect()).find_map(|a| self.stays(a));
-        Some(why.unwrap_or("nothing of it is in effect any more").to_owned())
+        OutcomeType::Partial | OutcomeType::Ineffective | OutcomeType::Unknown => None,
     }
+}
 
+/// Why nothing of it may, or can, be taken back.
+fn not_undone_because(
+    kit: &Kit,
+    undoable: &IsUndoable<'_>,
+    execution: &Execution,
+) -> Option<String> {
+    if !kit.config.execute.rollback_enabled {
+        return Some("execute.rollback_enabled is false".to_owned());
+    }
+    match kit.config.plan.guardrails.mode {
+        Mode::Act => {}
+        Mode::Suggest => {
+            return Some("guardrails.mode is suggest, a person decides".to_owned());
+        }
+        Mode::Observe => return Some("guardrails.mode is observe".to_owned()),
+    }
+    if execution.actions.iter().any(|a| is_due(undoable, a)) {
+        return None;
+    }
+    let why = execution.actions.iter().filter(|a| a.in_effect()).find_map(|a| stays(undoable, a));
+    Some(why.unwrap_or("nothing of it is in effect any more").to_owned())
+}
+
+impl Settle {
     /// Takes back what did harm, or goes on where that was cut. Until it is done nothing is planned on that ground.
     pub(super) async fn undo_harm(
         &mut self,
+        means: &Means<'_>,
         recalled: &mut Recalled,
         seen: &mut Seen,
         rulings: &mut [Ruled],
-        stop: &CancellationToken,
     ) -> Result<(), StoreError> {
+        let Means { kit, hands, stop, .. } = *means;
+        let undoable = &|record: &ActionRecord| hands.executor.undoable(record);
         for owed in recalled.aftermath.undoings.clone() {
             let id = owed.execution_id;
-            let stored = self.knowledge.get::<Execution>(&id.to_string()).await?;
+            let stored = kit.knowledge.get::<Execution>(&id.to_string()).await?;
             let Some((mut execution, _)) = stored else {
-                self.settle_owed(None, &owed, String::new(), recalled, rulings).await?;
+                self.settle_owed(kit, None, &owed, String::new(), recalled, rulings).await?;
                 continue;
             };
-            let now = self.clock.now();
+            let now = kit.clock.now();
             let system = system_of(&execution);
-            let barred = self.not_undone_now(recalled, seen, system, stop);
+            let barred = not_undone_now(kit, recalled, seen, system, stop);
             let begun = execution.actions.iter().any(|a| a.state == ActionState::UndoSent);
-            let due: Vec<Uuid> =
-                execution.actions.iter().rev().filter(|a| self.is_due(a)).map(|a| a.key).collect();
+            let due: Vec<Uuid> = execution
+                .actions
+                .iter()
+                .rev()
+                .filter(|a| is_due(undoable, a))
+                .map(|a| a.key)
+                .collect();
             if barred.is_none() {
                 for key in due {
                     let (clock, journal) =
-                        (self.clock, StoreJournal::over(&self.knowledge, self.clock));
+                        (kit.clock, StoreJournal::over(&kit.knowledge, kit.clock));
                     let before = execution.clone();
-                    let ended = self
+                    let ended = hands
                         .executor
                         .end(execution, key, &journal, stop, &move || clock.now())
                         .await;
@@ -137,81 +151,57 @@ impl Cycle {
                             tracing::warn!(execution = %id, %key, %error, "harmful action not undone yet: the store was not written");
                             if journal.is_behind() {
                                 let why = "the journal of an undo could not be written";
-                                self.memory.journal_failed = Some((system, why.to_owned()));
+                                self.journal_failed = Some((system, why.to_owned()));
                             }
                             execution = before;
                             break;
                         }
                     }
                 }
-                seen.charter = self.see_charter().await;
-                self.memory.saw_charter(&seen.charter, self.clock.now());
+                seen.charter = hands.see_charter(kit).await;
             }
-            let left = execution.actions.iter().find(|a| self.is_due(a));
+            let left = execution.actions.iter().find(|a| is_due(undoable, a));
             let waits = left.map(|a| barred.or_else(|| a.error.clone()).unwrap_or_default());
             match waits {
                 Some(why) if begun || now <= owed.until || cut(&execution) => {
                     tracing::info!(execution = %id, why, "harmful action not undone yet");
                     if now > owed.until {
                         let detail = format!("its undo was begun and its end is not known: {why}");
-                        self.memory.unresolved.push(temporary::wanted(&execution, detail));
+                        self.unresolved.push(temporary::wanted(&execution, detail));
                     }
                     recalled.blocked.extend(execution.actions.iter().map(|a| a.action.target()));
                     recalled.executions.insert(id, execution);
                 }
                 Some(why) => {
                     let said = format!("it was not undone in time: {why}; look at Charter by hand");
-                    self.settle_owed(Some(execution), &owed, said, recalled, rulings).await?;
+                    self.settle_owed(kit, Some(execution), &owed, said, recalled, rulings).await?;
                 }
                 None => {
                     let said = undone(&execution);
-                    self.settle_owed(Some(execution), &owed, said, recalled, rulings).await?;
+                    self.settle_owed(kit, Some(execution), &owed, said, recalled, rulings).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Why nothing is undone at this moment; a pause is asked for again before the call itself.
-    fn not_undone_now(
-        &self,
-        recalled: &Recalled,
-        seen: &Seen,
-        system: System,
-        stop: &CancellationToken,
-    ) -> Option<String> {
-        let barred = self.barred(recalled, stop);
-        if barred.is_some() {
-            return barred;
-        }
-        if self.config.plan.guardrails.mode != Mode::Act {
-            return Some("guardrails.mode is not act".to_owned());
-        }
-        if recalled.ledger.storm(system).is_some() {
-            return Some("a storm holds".to_owned());
-        }
-        match system {
-            System::Charter => seen.charter.state.as_ref().err().cloned(),
-            System::Kubernetes | System::Hook => None,
-        }
-    }
-
     /// What is owed no more, with all that follows from it, in one batch.
     async fn settle_owed(
         &mut self,
+        kit: &Kit,
         execution: Option<Execution>,
         owed: &Owed,
         said: String,
         recalled: &mut Recalled,
         rulings: &mut [Ruled],
     ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let mut batch = self.knowledge.batch();
+        let now = kit.clock.now();
+        let mut batch = kit.knowledge.batch();
         recalled.aftermath.undoings.retain(|o| o != owed);
         recalled.aftermath.undone.retain(|u| now < u.settled_at);
         for record in execution.iter().flat_map(|e| &e.actions) {
             if record.state == ActionState::Undone {
-                let settle = self.config.execute.settle(record.action.kind());
+                let settle = kit.config.execute.settle(record.action.kind());
                 recalled.aftermath.undone.push(Undone {
                     target: record.action.target(),
                     at: now,
@@ -238,11 +228,11 @@ impl Cycle {
                 recalled.surplus = serde_json::from_value(fact.value.clone()).ok();
                 batch.put(&fact);
             }
-            self.memory.sweep_due |= has_undo_failed(&execution);
-            self.settle_ledger(&mut recalled.ledger, &execution, true, now);
-            self.put_ledger(&mut recalled.ledger, &mut batch, now);
+            self.sweep_due |= has_undo_failed(&execution);
+            kit.settle_ledger(&mut recalled.ledger, &execution, true, now);
+            kit.put_ledger(&mut recalled.ledger, &mut batch, now);
             batch.put(&execution);
-            told = tell(&self.ids, &mut recalled.escalations, unknown(&execution, &[]), now);
+            told = tell(&kit.ids, &mut recalled.escalations, unknown(&execution, &[]), now);
             for record in recalled.escalations.iter_mut().filter(|e| {
                 e.reason == EscalationReason::Degradation
                     && e.cause.as_ref() == Some(&execution.cause)
@@ -260,34 +250,58 @@ impl Cycle {
         for record in &told {
             batch.put(record);
         }
-        self.knowledge.commit(batch).await?;
+        kit.knowledge.commit(batch).await?;
         for record in &told {
-            announce(&self.metrics, record);
+            announce(&kit.metrics, record);
         }
         Ok(())
     }
+}
 
-    /// In effect, and we take it back; or its undo was begun.
-    fn is_due(&self, record: &ActionRecord) -> bool {
-        match record.state {
-            ActionState::Applied | ActionState::Judging | ActionState::Judged => {
-                self.stays(record).is_none()
-            }
-            ActionState::UndoSent => true,
-            _ => false,
-        }
+/// Why nothing is undone at this moment; a pause is asked for again before the call itself.
+fn not_undone_now(
+    kit: &Kit,
+    recalled: &Recalled,
+    seen: &Seen,
+    system: System,
+    stop: &CancellationToken,
+) -> Option<String> {
+    let barred = barred(kit, recalled, stop);
+    if barred.is_some() {
+        return barred;
     }
+    if kit.config.plan.guardrails.mode != Mode::Act {
+        return Some("guardrails.mode is not act".to_owned());
+    }
+    if recalled.ledger.storm(system).is_some() {
+        return Some("a storm holds".to_owned());
+    }
+    match system {
+        System::Charter => seen.charter.state.as_ref().err().cloned(),
+        System::Kubernetes | System::Hook => None,
+    }
+}
 
-    /// Why it is left as it is. More is broken than before, which may as well be the load: capacity is not taken away
-    /// then, and its opposite would not be planned so soon either.
-    fn stays(&self, record: &ActionRecord) -> Option<&'static str> {
-        match self.executor.undoable(record) {
-            Undoable::Yes => None,
-            Undoable::Shrinks => Some(
-                "it added capacity, and to take that away while more is broken is for a person",
-            ),
-            Undoable::No(why) => Some(why),
+/// In effect, and we take it back; or its undo was begun.
+fn is_due(undoable: &IsUndoable<'_>, record: &ActionRecord) -> bool {
+    match record.state {
+        ActionState::Applied | ActionState::Judging | ActionState::Judged => {
+            stays(undoable, record).is_none()
         }
+        ActionState::UndoSent => true,
+        _ => false,
+    }
+}
+
+/// Why it is left as it is. More is broken than before, which may as well be the load: capacity is not taken away
+/// then, and its opposite would not be planned so soon either.
+fn stays(undoable: &IsUndoable<'_>, record: &ActionRecord) -> Option<&'static str> {
+    match undoable(record) {
+        Undoable::Yes => None,
+        Undoable::Shrinks => {
+            Some("it added capacity, and to take that away while more is broken is for a person")
+        }
+        Undoable::No(why) => Some(why),
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 mod alerts;
 
-use super::Cycle;
 use super::Ids;
 use super::guarded::{INTERVALS, only_the_storm};
-use super::judge::Ruled;
+use super::kit::Kit;
 use super::observe::Seen;
 use super::recall::Recalled;
+use super::settle::give_up;
+use super::verify::Ruled;
 use crate::domain::Cause;
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::escalation::{Escalation, EscalationReason as Reason};
@@ -39,6 +40,8 @@ pub(super) struct Left<'a> {
     pub by_fingerprint: &'a BTreeMap<&'a str, &'a Violation>,
     /// The metrics could not be read.
     pub blind: bool,
+    /// What could not be brought to an end.
+    pub open_ends: &'a [Wanted],
     /// What the plan's own check found broken.
     pub refused: &'a [String],
 }
@@ -49,34 +52,46 @@ impl<'a> Left<'a> {
     }
 }
 
-impl Cycle {
-    pub(super) async fn escalate(
+/// Since when what people are told of has lasted.
+#[derive(Debug, Default)]
+pub(super) struct Escalate {
+    /// Since when the metrics cannot be read; over after a few cycles in which they could.
+    pub(super) blind_since: Option<Time>,
+    pub(super) readable_cycles: u32,
+    /// Since when a cause's remedy has been held by one reason.
+    pub(super) held_since: BTreeMap<(Cause, &'static str), Time>,
+    /// Since when nobody could confirm a critical alert, by fingerprint.
+    unconfirmed_since: BTreeMap<String, Time>,
+}
+
+impl Escalate {
+    pub async fn escalate(
         &mut self,
+        kit: &Kit,
         recalled: &Recalled,
         left: &Left<'_>,
     ) -> Result<Changes, StoreError> {
         let mut wanted: Vec<Wanted> = left.plan.concerns.iter().map(concern).collect();
-        wanted.extend(self.unknown_causes(recalled, left));
+        wanted.extend(unknown_causes(kit, recalled, left));
         wanted.extend(approvals(recalled, left.plan));
         let evidence = left.plan.chosen.as_ref().map(|p| p.evidence.as_slice()).unwrap_or_default();
         wanted.extend(left.execution.into_iter().flat_map(|e| failed(e, evidence)));
         wanted.extend(left.rulings.iter().filter_map(|r| verdict(r, left.active)));
         wanted.extend(left.active.iter().filter(|v| v.flapping && v.counts()).map(flapping));
         wanted.extend(missing(left.rules));
-        wanted.extend(self.memory.leftovers.iter().cloned());
-        wanted.append(&mut self.memory.unresolved);
+        wanted.extend(left.open_ends.iter().cloned());
         let active: BTreeSet<String> = left.active.iter().map(|v| v.fingerprint.clone()).collect();
         let confirmed: BTreeSet<String> =
             left.active.iter().filter(|v| v.confirmed).map(|v| v.fingerprint.clone()).collect();
-        let interval = self.config.orchestrator.loop_interval;
+        let interval = kit.config.orchestrator.loop_interval;
         wanted.extend(alerts::wanted(
             &left.seen.snapshot,
             &active,
-            &self.config.alertmanager,
+            &kit.config.alertmanager,
             interval,
-            &mut self.memory.unconfirmed_since,
+            &mut self.unconfirmed_since,
         ));
-        wanted.extend(self.guarded(&recalled.ledger, left));
+        wanted.extend(self.guarded(kit, &recalled.ledger, left));
         let mut sick = BTreeSet::new();
         for (system, fleet) in left.fleets {
             if recalled.ledger.storm(*system).is_some() {
@@ -96,8 +111,8 @@ impl Cycle {
             .map(|r| r.rule.clone())
             .collect();
         let lasting: BTreeSet<Reason> = [
-            (Reason::AmbiguousScope, self.config.monitor.scope.is_empty()),
-            (Reason::Blind, self.memory.readable_cycles < INTERVALS),
+            (Reason::AmbiguousScope, kit.config.monitor.scope.is_empty()),
+            (Reason::Blind, self.readable_cycles < INTERVALS),
             (Reason::Storm, !recalled.ledger.storms.is_empty()),
             (Reason::Breaker, recalled.ledger.breakers.values().any(|b| b.tripped.is_some())),
         ]
@@ -111,18 +126,18 @@ impl Cycle {
             missing: &missing,
             succeeded: &succeeded,
             lasting: &lasting,
-            quiet: self.config.plan.incident_gap,
+            quiet: kit.config.plan.incident_gap,
         };
         let mut changes =
-            reconcile(recalled.escalations.clone(), wanted, &situation, &mut || self.ids.id());
-        let mut batch = self.knowledge.batch();
+            reconcile(recalled.escalations.clone(), wanted, &situation, &mut || kit.ids.id());
+        let mut batch = kit.knowledge.batch();
         for record in changes.opened.iter().chain(&changes.refreshed).chain(&changes.closed) {
             batch.put(record);
         }
-        self.give_up(&changes.closed, &mut batch).await?;
-        self.knowledge.commit(batch).await?;
+        give_up(kit, &changes.closed, &mut batch).await?;
+        kit.knowledge.commit(batch).await?;
         for record in &changes.opened {
-            announce(&self.metrics, record);
+            announce(&kit.metrics, record);
         }
         for record in &changes.closed {
             tracing::info!(
@@ -135,50 +150,50 @@ impl Cycle {
             .flatten()
             .map(|e| e.reason)
             .collect();
-        self.metrics.escalations_open(&open);
+        kit.metrics.escalations_open(&open);
         // Opened with its verdict or result earlier in this cycle.
         let earlier = changes.refreshed.extract_if(.., |e| e.opened_at == situation.now);
         changes.opened.extend(earlier);
         Ok(changes)
     }
+}
 
-    /// Root causes without a strategy. One that names no cause is held back by a known cause on, or an action judged
-    /// for, that very component.
-    fn unknown_causes(&self, recalled: &Recalled, left: &Left<'_>) -> Vec<Wanted> {
-        let strategies = &self.config.plan.strategies;
-        let has_strategy =
-            |r: &RootCause| strategies.get(&r.cause).is_some_and(|list| !list.is_empty());
-        let roots = &left.analysis.root_causes;
-        let treated: BTreeSet<&str> =
-            roots.iter().filter(|r| has_strategy(r)).map(|r| r.component.as_str()).collect();
-        let mut wanted = Vec::new();
-        for root in roots.iter().filter(|r| !has_strategy(r)) {
-            let known = treated.contains(root.component.as_str());
-            let judging = recalled.judgings.iter().any(|j| j.component == root.component);
-            if root.cause.is_unknown() && (known || judging) {
-                continue;
-            }
-            let mut by_rule: BTreeMap<&str, Vec<&Violation>> = BTreeMap::new();
-            for violation in root.evidence.iter().filter_map(|fp| left.active_by(fp)) {
-                by_rule.entry(&violation.rule).or_default().push(violation);
-            }
-            for (subject, own) in by_rule {
-                wanted.push(Wanted {
-                    reason: Reason::UnknownCause,
-                    cause: Some(root.cause.clone()),
-                    component: Some(root.component.clone()),
-                    subject: subject.to_owned(),
-                    detail: format!(
-                        "no remedy is configured for cause {} (plan.strategies): {}",
-                        root.cause,
-                        own.first().map(|v| v.description.as_str()).unwrap_or_default()
-                    ),
-                    evidence: own.iter().map(|v| v.fingerprint.clone()).collect(),
-                });
-            }
+/// Root causes without a strategy. One that names no cause is held back by a known cause on, or an action judged
+/// for, that very component.
+fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &Left<'_>) -> Vec<Wanted> {
+    let strategies = &kit.config.plan.strategies;
+    let has_strategy =
+        |r: &RootCause| strategies.get(&r.cause).is_some_and(|list| !list.is_empty());
+    let roots = &left.analysis.root_causes;
+    let treated: BTreeSet<&str> =
+        roots.iter().filter(|r| has_strategy(r)).map(|r| r.component.as_str()).collect();
+    let mut wanted = Vec::new();
+    for root in roots.iter().filter(|r| !has_strategy(r)) {
+        let known = treated.contains(root.component.as_str());
+        let judging = recalled.judgings.iter().any(|j| j.component == root.component);
+        if root.cause.is_unknown() && (known || judging) {
+            continue;
         }
-        wanted
+        let mut by_rule: BTreeMap<&str, Vec<&Violation>> = BTreeMap::new();
+        for violation in root.evidence.iter().filter_map(|fp| left.active_by(fp)) {
+            by_rule.entry(&violation.rule).or_default().push(violation);
+        }
+        for (subject, own) in by_rule {
+            wanted.push(Wanted {
+                reason: Reason::UnknownCause,
+                cause: Some(root.cause.clone()),
+                component: Some(root.component.clone()),
+                subject: subject.to_owned(),
+                detail: format!(
+                    "no remedy is configured for cause {} (plan.strategies): {}",
+                    root.cause,
+                    own.first().map(|v| v.description.as_str()).unwrap_or_default()
+                ),
+                evidence: own.iter().map(|v| v.fingerprint.clone()).collect(),
+            });
+        }
     }
+    wanted
 }
 
 /// Opens what is not open yet and returns it, to be stored in one batch with the fact itself.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Cycle;
-use super::escalate::Left;
+use super::escalate::{Escalate, Left};
+use super::kit::Kit;
 use crate::domain::Cause;
 use crate::domain::cycle::{Hold, Ineligibility, Verdict};
 use crate::domain::escalation::{Escalation, EscalationReason as Reason};
@@ -20,17 +20,16 @@ const NAMED: usize = 20;
 /// Something that has gone on for so many intervals is no passing thing.
 pub(super) const INTERVALS: u32 = 3;
 
-impl Cycle {
-    pub(super) fn guarded(&mut self, ledger: &Ledger, left: &Left<'_>) -> Vec<Wanted> {
+impl Escalate {
+    pub(super) fn guarded(&mut self, kit: &Kit, ledger: &Ledger, left: &Left<'_>) -> Vec<Wanted> {
         let now = left.seen.snapshot.at;
-        let soon = self.config.orchestrator.loop_interval * INTERVALS;
+        let soon = kit.config.orchestrator.loop_interval * INTERVALS;
         let mut wanted = Vec::new();
-        self.memory.readable_cycles =
-            if left.blind { 0 } else { self.memory.readable_cycles.saturating_add(1) };
-        if self.memory.readable_cycles >= INTERVALS {
-            self.memory.blind_since = None;
+        self.readable_cycles = if left.blind { 0 } else { self.readable_cycles.saturating_add(1) };
+        if self.readable_cycles >= INTERVALS {
+            self.blind_since = None;
         } else if left.blind {
-            let from = *self.memory.blind_since.get_or_insert(now);
+            let from = *self.blind_since.get_or_insert(now);
             if since(now, from) >= soon {
                 wanted.push(whole(Reason::Blind, "metrics", said_blind(left, from)));
             }
@@ -44,32 +43,24 @@ impl Cycle {
         }
         for system in System::ALL {
             let storm = ledger.storm(system).map(|storm| said_storm(system, storm, left));
-            let tripped = ledger.tripped(system).map(|tripped| self.said_breaker(system, tripped));
+            let tripped = ledger.tripped(system).map(|tripped| said_breaker(kit, system, tripped));
             wanted.extend(storm);
             wanted.extend(tripped);
         }
-        wanted.extend(self.held_for_long(left, now, soon));
+        wanted.extend(self.held_for_long(kit, left, now, soon));
         wanted
     }
 
-    fn said_breaker(&self, system: System, tripped: &Tripped) -> Wanted {
-        let clock = |at: Time| at.format("%H:%M:%S").to_string();
-        let over = after(tripped.until, self.config.plan.guardrails.breaker.open_for);
-        let detail = format!(
-            "nothing was done to {} from {} UTC on: {}; from {} on one action that can be taken back is tried, and without another bad word everything goes on at {}",
-            said(system),
-            clock(tripped.at),
-            tripped.why,
-            clock(tripped.until),
-            clock(over),
-        );
-        whole(Reason::Breaker, &subject("breaker", system), detail)
-    }
-
     /// A cause whose remedy has been held by one and the same reason for long; budget at once.
-    fn held_for_long(&mut self, left: &Left<'_>, now: Time, soon: Duration) -> Vec<Wanted> {
-        let long = self.config.plan.incident_gap;
-        let interval = self.config.orchestrator.loop_interval;
+    fn held_for_long(
+        &mut self,
+        kit: &Kit,
+        left: &Left<'_>,
+        now: Time,
+        soon: Duration,
+    ) -> Vec<Wanted> {
+        let long = kit.config.plan.incident_gap;
+        let interval = kit.config.orchestrator.loop_interval;
         let mut held = BTreeSet::new();
         let mut wanted = Vec::new();
         for candidate in &left.plan.candidates {
@@ -88,7 +79,7 @@ impl Cycle {
                 | Verdict::Impossible { .. }
                 | Verdict::Ineligible { .. } => continue,
             };
-            let unread = self.config.analyze.missing_after;
+            let unread = kit.config.analyze.missing_after;
             let (escalated, patience) = match reason {
                 Hold::BudgetExhausted => (Reason::Budget, Duration::ZERO),
                 Hold::Paused | Hold::ModeObserve | Hold::NotLeading => (Reason::HandsTied, soon),
@@ -116,7 +107,7 @@ impl Cycle {
             if !held.insert(key.clone()) {
                 continue;
             }
-            let from = *self.memory.held_since.entry(key).or_insert(now);
+            let from = *self.held_since.entry(key).or_insert(now);
             if since(now, from) < patience {
                 continue;
             }
@@ -134,9 +125,23 @@ impl Cycle {
                 evidence: evidence(left, &candidate.cause),
             });
         }
-        self.memory.held_since.retain(|key, _| held.contains(key));
+        self.held_since.retain(|key, _| held.contains(key));
         wanted
     }
+}
+
+fn said_breaker(kit: &Kit, system: System, tripped: &Tripped) -> Wanted {
+    let clock = |at: Time| at.format("%H:%M:%S").to_string();
+    let over = after(tripped.until, kit.config.plan.guardrails.breaker.open_for);
+    let detail = format!(
+        "nothing was done to {} from {} UTC on: {}; from {} on one action that can be taken back is tried, and without another bad word everything goes on at {}",
+        said(system),
+        clock(tripped.at),
+        tripped.why,
+        clock(tripped.until),
+        clock(over),
+    );
+    whole(Reason::Breaker, &subject("breaker", system), detail)
 }
 
 /// In a storm every sick component has something to say: one page is opened, and nothing new of theirs beside it.

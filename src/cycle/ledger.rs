@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::Cycle;
-use super::recall::Recalled;
+use super::kit::Kit;
+use super::verify::Scene;
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::execution::{ActionState, Execution};
-use crate::domain::fleet::{ClusterHealth, Fleet};
+use crate::domain::fleet::ClusterHealth;
 use crate::domain::ledger::{End, Entry, Ledger, Storm};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Policy;
@@ -21,73 +21,10 @@ use crate::planner::guards;
 /// The name under which the ledger is kept.
 pub(super) const LEDGER: &str = "ledger";
 
-impl Cycle {
+impl Kit {
     /// Puts the ledger into the batch, without what is older than any guard asks for.
     pub(super) fn put_ledger(&self, ledger: &mut Ledger, batch: &mut Batch, now: Time) {
         put(ledger, &self.config.plan.guardrails, batch, now);
-    }
-
-    /// What happened since the last cycle without a deed: the journal failed in the middle of one; a storm came or went.
-    /// `readable`: the metrics that `fleets` stand for could be read. `health` is the cluster's, where it could be read.
-    pub(super) async fn keep_ledger(
-        &mut self,
-        recalled: &mut Recalled,
-        fleets: &BTreeMap<System, Fleet>,
-        readable: bool,
-        health: Option<&ClusterHealth>,
-        now: Time,
-    ) -> Result<(), StoreError> {
-        let before = recalled.ledger.clone();
-        let rails = &self.config.plan.guardrails;
-        let ledger = &mut recalled.ledger;
-        if let Some((system, why)) = &self.memory.journal_failed {
-            guards::trip(ledger, *system, &rails.breaker, why.clone(), now);
-        }
-        guards::relax(ledger, &rails.breaker, now);
-        for system in System::ALL {
-            let before = ledger.storms.remove(&system);
-            let storm = match system {
-                // Where nothing may act there is nothing to hold, and nobody to be told that it is held.
-                System::Kubernetes if !self.config.plan.acts_on(system) => None,
-                System::Kubernetes => match health {
-                    Some(health) => {
-                        guards::cluster_storm(before, health, &rails.kubernetes.storm, now)
-                    }
-                    None => before.map(unseen),
-                },
-                System::Charter | System::Hook if readable => {
-                    let fleet = fleets.get(&system).cloned().unwrap_or_default();
-                    guards::storm(before, &fleet, &rails.storm, now)
-                }
-                System::Charter | System::Hook => before.map(unseen),
-            };
-            ledger.storms.extend(storm.map(|storm| (system, storm)));
-        }
-        if ledger != &before {
-            let mut batch = self.knowledge.batch();
-            self.put_ledger(ledger, &mut batch, now);
-            self.knowledge.commit(batch).await?;
-        }
-        self.memory.journal_failed = None;
-        Ok(())
-    }
-
-    /// Counts every action of the policy before anything is sent.
-    pub(super) fn enter(ledger: &mut Ledger, policy: &Policy, execution_id: Uuid, now: Time) {
-        let throttles = |a: &Action| a.kind() == ActionKind::ThrottleRequests;
-        if let Some(storm) = ledger.storms.get_mut(&System::Charter)
-            && policy.actions.iter().any(throttles)
-        {
-            storm.throttled_at.get_or_insert(now);
-        }
-        ledger.entries.extend(policy.actions.iter().map(|action| Entry {
-            execution_id,
-            at: now,
-            action: action.kind(),
-            target: action.target(),
-            cause: policy.cause.clone(),
-            end: End::Open,
-        }));
     }
 
     pub(super) fn settle_ledger(
@@ -110,6 +47,65 @@ impl Cycle {
         let settings = &self.config.plan.guardrails.breaker;
         guards::judged(ledger, settings, execution_id, verdict, now);
     }
+}
+
+/// What happened since the last cycle without a deed: the journal failed in the middle of one; a storm came or went.
+/// `health` is the cluster's, where it could be read.
+pub(super) async fn keep(
+    kit: &Kit,
+    ledger: &mut Ledger,
+    scene: &Scene<'_>,
+    health: Option<&ClusterHealth>,
+) -> Result<(), StoreError> {
+    let now = scene.seen.snapshot.at;
+    let readable = !scene.seen.snapshot.is_blind();
+    let before = ledger.clone();
+    let rails = &kit.config.plan.guardrails;
+    if let Some((system, why)) = scene.journal_failed {
+        guards::trip(ledger, *system, &rails.breaker, why.clone(), now);
+    }
+    guards::relax(ledger, &rails.breaker, now);
+    for system in System::ALL {
+        let before = ledger.storms.remove(&system);
+        let storm = match system {
+            // Where nothing may act there is nothing to hold, and nobody to be told that it is held.
+            System::Kubernetes if !kit.config.plan.acts_on(system) => None,
+            System::Kubernetes => match health {
+                Some(health) => guards::cluster_storm(before, health, &rails.kubernetes.storm, now),
+                None => before.map(unseen),
+            },
+            System::Charter | System::Hook if readable => {
+                let fleet = scene.fleets.get(&system).cloned().unwrap_or_default();
+                guards::storm(before, &fleet, &rails.storm, now)
+            }
+            System::Charter | System::Hook => before.map(unseen),
+        };
+        ledger.storms.extend(storm.map(|storm| (system, storm)));
+    }
+    if *ledger != before {
+        let mut batch = kit.knowledge.batch();
+        kit.put_ledger(ledger, &mut batch, now);
+        kit.knowledge.commit(batch).await?;
+    }
+    Ok(())
+}
+
+/// Counts every action of the policy before anything is sent.
+pub(super) fn enter(ledger: &mut Ledger, policy: &Policy, execution_id: Uuid, now: Time) {
+    let throttles = |a: &Action| a.kind() == ActionKind::ThrottleRequests;
+    if let Some(storm) = ledger.storms.get_mut(&System::Charter)
+        && policy.actions.iter().any(throttles)
+    {
+        storm.throttled_at.get_or_insert(now);
+    }
+    ledger.entries.extend(policy.actions.iter().map(|action| Entry {
+        execution_id,
+        at: now,
+        action: action.kind(),
+        target: action.target(),
+        cause: policy.cause.clone(),
+        end: End::Open,
+    }));
 }
 
 pub(super) fn put(ledger: &mut Ledger, rails: &Guardrails, batch: &mut Batch, now: Time) {

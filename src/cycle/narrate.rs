@@ -1,12 +1,11 @@
 //! Fills the report of a running cycle with what each phase found.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Run;
-use super::execute::Carried;
-use super::memory::Memory;
+use super::act::Carried;
 use super::observe::Seen;
+use super::run::Run;
 use crate::analyzer::{Changes, Tracker};
 use crate::domain::alert::{Alert, AlertClass, AlertState};
 use crate::domain::analysis::{Analysis, RootCause};
@@ -17,6 +16,7 @@ use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::reading::Source;
 use crate::domain::rule::Severity;
+use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 use crate::escalation;
 use crate::planner::Plan;
@@ -31,7 +31,7 @@ impl Run<'_> {
         seen: &Seen,
         changes: &Changes,
         analysis: &Analysis,
-        memory: &Memory,
+        last_read: &BTreeMap<Source, Time>,
     ) {
         let report = &mut self.report;
         // Findings are reported by themselves.
@@ -47,7 +47,7 @@ impl Run<'_> {
         report.opened_examples = own().filter(is_new).take(EXAMPLES).map(describe).collect();
         report.cleared_examples = cleared().take(EXAMPLES).map(describe).collect();
         report.analysis_id = Some(analysis.id);
-        report.basis = Some(basis(tracker, seen, changes, analysis, memory));
+        report.basis = Some(basis(tracker, seen, changes, analysis, last_read));
         let unread = seen.snapshot.sources.iter().filter(|s| s.result.is_err());
         // A critical alert that nobody can confirm is no health either, though nothing may be done about it.
         let unconfirmed =
@@ -126,7 +126,7 @@ fn basis(
     seen: &Seen,
     changes: &Changes,
     analysis: &Analysis,
-    memory: &Memory,
+    last_read: &BTreeMap<Source, Time>,
 ) -> Basis {
     let rules = &changes.rules;
     // A finding that an action may treat is one of the reasons; the others stand in the report's findings.
@@ -144,7 +144,7 @@ fn basis(
             .map(|s| SourceRead {
                 source: s.source,
                 error: s.result.as_ref().err().map(|e| e.text.clone()),
-                last_read: memory.last_read.get(&s.source).copied().filter(|_| s.result.is_err()),
+                last_read: last_read.get(&s.source).copied().filter(|_| s.result.is_err()),
             })
             .collect(),
         rules: rules.len(),

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Cycle;
+use super::kit::Kit;
 use super::observe::Seen;
 use super::recall::Recalled;
+use super::verify::Verify;
 use crate::domain::Cause;
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::{Hold, Trigger, Verdict};
-use crate::domain::time::since;
+use crate::domain::time::{Time, since};
 use crate::domain::violation::Violation;
 use crate::knowledge::natural::{Held, Scene, observe};
 use crate::knowledge::{Fact, StoreError};
@@ -48,74 +49,77 @@ fn is_rejected(cause: &Cause, plan: &Plan) -> bool {
     plan.candidates.iter().any(|c| &c.cause == cause && rejected(&c.verdict))
 }
 
-impl Cycle {
+impl Verify {
+    /// `resized_at`: when Charter's size was last seen to change.
     pub(super) async fn count_natural(
         &mut self,
+        kit: &Kit,
         recalled: &mut Recalled,
         seen: &Seen,
         analysis: &Analysis,
         plan: &Plan,
         active: &BTreeMap<&str, &Violation>,
-        blind: bool,
+        resized_at: Option<Time>,
     ) -> Result<(), StoreError> {
         let now = seen.snapshot.at;
         let paused = recalled.pause.as_ref().is_some_and(|p| p.holds(now));
         let before = recalled.natural.clone();
         recalled.natural.open.retain(|e| !paused && !is_rejected(&e.cause, plan));
         // A size that changed may be somebody else's doing.
-        let resized = self.memory.last_resize.as_ref().map(|r| r.at);
         let undone = recalled.aftermath.undone.iter().map(|u| u.at);
-        let acted_at = recalled.ledger.sent().map(|e| e.at).chain(resized).chain(undone).max();
+        let acted_at = recalled.ledger.sent().map(|e| e.at).chain(resized_at).chain(undone).max();
         // What was done lately may be what heals it.
-        let alone = acted_at.is_none_or(|at| since(now, at) >= self.config.plan.incident_gap);
-        let held = if alone { self.held(analysis, plan, active) } else { Vec::new() };
+        let alone = acted_at.is_none_or(|at| since(now, at) >= kit.config.plan.incident_gap);
+        let held = if alone { held(kit, analysis, plan, active) } else { Vec::new() };
         let scene = Scene {
             now,
-            looked: seen.trigger == Trigger::Scheduled && !blind,
+            looked: seen.trigger == Trigger::Scheduled && !seen.snapshot.is_blind(),
             active,
-            vanished: &self.memory.vanished,
+            vanished: &self.vanished,
             acted_at,
             held,
-            patience: self.config.knowledge.judge_limit,
-            watch: self.config.plan.incident_gap,
+            patience: kit.config.knowledge.judge_limit,
+            watch: kit.config.plan.incident_gap,
         };
         observe(&mut recalled.natural, &scene);
         if recalled.natural == before {
+            self.vanished.clear();
             return Ok(());
         }
-        self.memory.learned = None;
+        self.learned = None;
         let value = serde_json::to_value(&recalled.natural).expect("counts have text keys only");
-        let mut batch = self.knowledge.batch();
+        let mut batch = kit.knowledge.batch();
         batch.put(&Fact { name: Fact::NATURAL.to_owned(), value, at: now });
-        self.knowledge.commit(batch).await.map(|_| ())
+        kit.knowledge.commit(batch).await?;
+        self.vanished.clear();
+        Ok(())
     }
+}
 
-    /// Of each cause the first remedy that was held back, if nothing has been tried in its incident.
-    fn held(
-        &self,
-        analysis: &Analysis,
-        plan: &Plan,
-        active: &BTreeMap<&str, &Violation>,
-    ) -> Vec<Held> {
-        let interval = self.config.orchestrator.loop_interval;
-        let untouched = plan.incidents.iter().filter(|i| i.attempts.is_empty());
-        let held = untouched.filter_map(|incident| {
-            let candidate = plan.candidates.iter().find(|c| {
-                let waits =
-                    matches!(&c.verdict, Verdict::Held { reason, .. } if leaves_alone(*reason));
-                c.cause == incident.cause && waits
-            })?;
-            let roots = analysis.root_causes.iter().filter(|r| r.cause == incident.cause);
-            let counts = |fp: &&String| active.get(fp.as_str()).is_some_and(|v| v.counts());
-            let evidence: BTreeSet<String> =
-                roots.flat_map(|r| &r.evidence).filter(counts).cloned().collect();
-            Some(Held {
-                cause: incident.cause.clone(),
-                incident: incident.id,
-                span: self.config.execute.settle(candidate.action) + interval * 2,
-                evidence,
-            })
-        });
-        held.collect()
-    }
+/// Of each cause the first remedy that was held back, if nothing has been tried in its incident.
+fn held(
+    kit: &Kit,
+    analysis: &Analysis,
+    plan: &Plan,
+    active: &BTreeMap<&str, &Violation>,
+) -> Vec<Held> {
+    let interval = kit.config.orchestrator.loop_interval;
+    let untouched = plan.incidents.iter().filter(|i| i.attempts.is_empty());
+    let held = untouched.filter_map(|incident| {
+        let candidate = plan.candidates.iter().find(|c| {
+            let waits = matches!(&c.verdict, Verdict::Held { reason, .. } if leaves_alone(*reason));
+            c.cause == incident.cause && waits
+        })?;
+        let roots = analysis.root_causes.iter().filter(|r| r.cause == incident.cause);
+        let counts = |fp: &&String| active.get(fp.as_str()).is_some_and(|v| v.counts());
+        let evidence: BTreeSet<String> =
+            roots.flat_map(|r| &r.evidence).filter(counts).cloned().collect();
+        Some(Held {
+            cause: incident.cause.clone(),
+            incident: incident.id,
+            span: kit.config.execute.settle(candidate.action) + interval * 2,
+            evidence,
+        })
+    });
+    held.collect()
 }

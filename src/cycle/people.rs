@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::assess::{Assessor, within};
 use super::cluster::Looked;
-use super::{Cycle, Run};
+use super::kit::Kit;
+use super::run::Run;
 use crate::analyzer::cluster::Onsets;
 use crate::domain::CHARTER;
 use crate::domain::catalogue::Catalogue;
@@ -37,7 +38,7 @@ use crate::escalation::own::{self, Failing};
 use crate::escalation::{Changes, correlation};
 use crate::knowledge::documents::{CLOSED, Fact, OPEN};
 use crate::knowledge::report_files::ReportFiles;
-use crate::knowledge::{Knowledge, StoreError};
+use crate::knowledge::{Knowledge, StoreError, Term};
 use crate::metrics::labels::StoreOperation;
 use crate::monitor::cluster::Watch;
 use crate::monitor::github::Github;
@@ -287,80 +288,74 @@ fn is_own(incident: &ServiceIncident) -> bool {
     incident.is_open() && incident.service == own::SELF && incident.record.is_none()
 }
 
-impl Cycle {
-    /// Everything from the cluster to the people. `unread`: a stop came before anything was read, so there is nothing to
-    /// tell. One that comes later cuts short what can wait, and what was heard is still told.
-    pub(super) async fn for_people(
+impl People {
+    /// Everything from the findings to the people. A stop cuts short what can wait, and what was heard is still told.
+    /// `onsets`: when each finding was first seen, to be stored with what people were told of it.
+    pub(super) async fn told(
         &mut self,
+        kit: &Kit,
         run: &mut Run<'_>,
-        looked: Option<Looked>,
-        unread: bool,
+        mut looked: Looked,
+        (watch, onsets): (&Watch, &Onsets),
         stop: &CancellationToken,
     ) {
-        let now = self.clock.now();
+        let now = kit.clock.now();
         // Of this cycle alone, also when what follows panics.
-        let heard = std::mem::take(&mut self.people.heard);
-        run.report.failed_cycles = self.memory.failed_cycles;
-        if !unread {
-            // What came to nothing before the cluster was looked at hides nothing of it from people.
-            let mut looked = match looked {
-                Some(looked) => looked,
-                None => self.look(run, self.monitor.read_cluster()),
-            };
-            run.looked_at(&looked);
-            match run.report.status {
-                CycleStatus::Failed | CycleStatus::Error => {
-                    run.report.failed_cycles += 1;
-                    self.people.failing_since.get_or_insert(run.report.started_at);
-                }
-                CycleStatus::Healthy | CycleStatus::Completed => {
-                    run.report.failed_cycles = 0;
-                    self.people.failing_since = None;
-                }
+        let heard = std::mem::take(&mut self.heard);
+        run.looked_at(&looked);
+        match run.report.status {
+            CycleStatus::Failed | CycleStatus::Error => {
+                run.report.failed_cycles += 1;
+                self.failing_since.get_or_insert(run.report.started_at);
             }
-
-            run.enter(Phase::Escalation);
-            if let Watch::On(watch) = self.monitor.cluster()
-                && self.config.kubernetes.log_lines > 0
-            {
-                stop.run_until_cancelled(looked.read_logs(watch)).await;
+            CycleStatus::Healthy | CycleStatus::Completed => {
+                run.report.failed_cycles = 0;
+                self.failing_since = None;
             }
-            let mut findings = looked.findings.clone();
-            let charter = self.config.execute.charter_url.is_some();
-            let unnamed = if charter { CHARTER } else { own::SELF };
-            let failing = self.failing(&run.report);
-            findings.extend(own::findings(&self.people.records, failing.as_ref(), unnamed));
-            self.people.observe(&findings, &looked, heard, now);
-            stop.run_until_cancelled(self.people.suspects(&looked.catalogue, now)).await;
-            let decision = self.people.decide(&findings, &looked, now, stop).await;
-            if let Some(decision) = &decision {
-                self.metrics.decided(decision);
-                say(decision);
-            }
-
-            run.enter(Phase::Notification);
-            // An incident has its name before anybody hears it: after a crash it is told again under the same.
-            self.store_people(run, now).await;
-            if self.leads_still() {
-                self.tell(run, decision.as_ref(), &looked, now, stop).await;
-                self.store_people(run, now).await;
-                // What waits from before waits on when the process stops.
-                if !stop.is_cancelled() {
-                    self.people.tell_again(&mut run.report, &looked.catalogue, now).await;
-                    self.store_people(run, now).await;
-                }
-            }
-            run.report.trend_analysis = Some(self.people.board.trend(now));
-            self.people.show(&findings, decision.clone(), &looked);
-            run.report.escalation_decision = decision;
-            run.report.unread_objects.clone_from(&looked.unread_objects);
-            run.report.findings = looked.findings;
-            run.report.findings.truncate(REPORTED);
         }
+
+        run.enter(Phase::Escalation);
+        if let Watch::On(watch) = watch
+            && kit.config.kubernetes.log_lines > 0
+        {
+            stop.run_until_cancelled(looked.read_logs(watch)).await;
+        }
+        let mut findings = looked.findings.clone();
+        let charter = kit.config.execute.charter_url.is_some();
+        let unnamed = if charter { CHARTER } else { own::SELF };
+        let failing = self.failing(&run.report);
+        findings.extend(own::findings(&self.records, failing.as_ref(), unnamed));
+        self.observe(&findings, &looked, heard, now);
+        stop.run_until_cancelled(self.suspects(&looked.catalogue, now)).await;
+        let decision = self.decide(&findings, &looked, now, stop).await;
+        if let Some(decision) = &decision {
+            kit.metrics.decided(decision);
+            say(decision);
+        }
+
+        run.enter(Phase::Notification);
+        // An incident has its name before anybody hears it: after a crash it is told again under the same.
+        self.store(kit, onsets, run, now).await;
+        // Whoever leads now tells of it: two that tell would tell twice.
+        if kit.knowledge.term().is_none_or(Term::holds) {
+            self.tell(run, decision.as_ref(), &looked, now, stop).await;
+            self.store(kit, onsets, run, now).await;
+            // What waits from before waits on when the process stops.
+            if !stop.is_cancelled() {
+                self.tell_again(&mut run.report, &looked.catalogue, now).await;
+                self.store(kit, onsets, run, now).await;
+            }
+        }
+        run.report.trend_analysis = Some(self.board.trend(now));
+        self.show(&findings, decision.clone(), &looked);
+        run.report.escalation_decision = decision;
+        run.report.unread_objects.clone_from(&looked.unread_objects);
+        run.report.findings = looked.findings;
+        run.report.findings.truncate(REPORTED);
     }
 
     fn failing(&self, report: &CycleReport) -> Option<Failing> {
-        let since = self.people.failing_since.filter(|_| report.failed_cycles >= FAILING)?;
+        let since = self.failing_since.filter(|_| report.failed_cycles >= FAILING)?;
         Some(Failing {
             since,
             phase: report.phase.map(Phase::as_str).unwrap_or_default().to_owned(),
@@ -368,14 +363,9 @@ impl Cycle {
         })
     }
 
-    /// Whoever leads now tells of it: two that tell would tell twice.
-    fn leads_still(&self) -> bool {
-        self.knowledge.term().is_none_or(crate::knowledge::Term::holds)
-    }
-
-    async fn store_people(&mut self, run: &mut Run<'_>, now: Time) {
-        if let Err(error) = self.people.keep(&self.knowledge, self.cluster.onsets(), now).await {
-            self.store_failed(StoreOperation::Write, &error);
+    async fn store(&mut self, kit: &Kit, onsets: &Onsets, run: &mut Run<'_>, now: Time) {
+        if let Err(error) = self.keep(&kit.knowledge, onsets, now).await {
+            kit.store_failed(StoreOperation::Write, &error);
             tracing::warn!(%error, "incidents are kept in memory only until the store takes them");
             run.view.store_error.get_or_insert(error.to_string());
         }

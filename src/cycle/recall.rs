@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use super::act::Act;
+use super::kit::Kit;
 use super::ledger::LEDGER;
+use super::verify::Verify;
 use crate::domain::aftermath::Aftermath;
 use crate::domain::alert::InboxAlert;
 use crate::domain::escalation::{Escalation, EscalationReason};
@@ -96,6 +99,25 @@ impl Recalled {
             escalations,
         })
     }
+}
+
+/// What the store knows, once what broke off is in order there. With a clock that is not `right` nothing is sent; and a pause
+/// is not put away, which holds by the right time.
+pub(super) async fn recall(
+    kit: &Kit,
+    act: &mut Act,
+    verify: &mut Verify,
+    right: bool,
+) -> Result<Recalled, StoreError> {
+    act.close_what_broke_off(kit).await?;
+    let now = kit.clock.now();
+    if right && let Some(over) = kit.knowledge.end_pause(now).await? {
+        tracing::info!(by = over.by, reason = over.reason, until = %over.until, "a pause is over: the loop acts again");
+    }
+    let statistics = verify.learned(kit).await?;
+    let recalled = Recalled::read(&kit.knowledge, statistics, now).await?;
+    kit.metrics.paused(recalled.pause.is_some());
+    Ok(recalled)
 }
 
 /// The clock may have been set back since it was written.

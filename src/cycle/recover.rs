@@ -1,17 +1,17 @@
 //! Puts the store in order after an execution whose end was not recorded: the process died, a panic was caught, or the
 //! store could not be written. Only the journal is believed here, since Charter may be down; what that leaves open is
-//! [`super::resolve`]'s. No plan is made before this is done.
+//! [`super::settle`]'s. No plan is made before this is done.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 use super::Ids;
+use super::act::surplus;
 use super::escalate::{announce, failed, tell};
-use super::execute::surplus;
 use super::ledger;
 use super::recall::{RECENT, SURPLUS, execution_of, recalled_ledger, took_effect};
-use super::resolve::has_undo_failed;
+use super::settle::has_undo_failed;
 use super::temporary;
 use crate::domain::alert::InboxAlert;
 use crate::domain::escalation::Escalation;

@@ -1,23 +1,26 @@
 //! A success whose violation comes back too soon was none: outcome, statistics, guards and incident are corrected, once.
 
-use super::Cycle;
 use super::aftermath::put;
 use super::escalate::{announce, tell};
+use super::kit::Kit;
 use super::observe::Seen;
 use super::recall::Recalled;
+use super::verify::Verify;
 use crate::domain::aftermath::Watched;
 use crate::domain::escalation::EscalationReason;
 use crate::domain::outcome::{Outcome, OutcomeType, Recurred};
-use crate::domain::time::{after, since};
+use crate::domain::time::{Time, after, since};
 use crate::domain::violation::Violation;
 use crate::escalation::Wanted;
 use crate::knowledge::StoreError;
 use crate::planner::guards;
 
-impl Cycle {
+impl Verify {
     /// One batch for each, the watch with it: neither a crash nor a second cycle takes the same success back twice.
     pub(super) async fn take_back_successes(
         &mut self,
+        kit: &Kit,
+        blind_since: Option<Time>,
         recalled: &mut Recalled,
         seen: &Seen,
         active: &[Violation],
@@ -29,7 +32,7 @@ impl Cycle {
             _ => false,
         };
         // Nobody could look when its watch would have ended: it ends when somebody can. Not that of a temporary action.
-        let (gap, blind_since) = (self.config.plan.incident_gap, self.memory.blind_since);
+        let gap = kit.config.plan.incident_gap;
         let unseen = |w: &Watched| {
             blind_since.is_some_and(|from| from <= w.until) && w.until == after(w.judged_at, gap)
         };
@@ -37,94 +40,94 @@ impl Cycle {
         let mut corrected = false;
         for watched in recalled.aftermath.successes.clone() {
             let Some(back) = active.iter().find(|v| is_back(v, &watched)) else { continue };
-            self.memory.learned = None;
-            self.take_back(&watched, back, recalled, seen).await?;
+            self.learned = None;
+            take_back(kit, &watched, back, recalled, seen).await?;
             corrected = true;
         }
         if corrected {
-            recalled.statistics = self.learned().await?;
+            recalled.statistics = self.learned(kit).await?;
         }
         Ok(())
     }
+}
 
-    async fn take_back(
-        &self,
-        watched: &Watched,
-        back: &Violation,
-        recalled: &mut Recalled,
-        seen: &Seen,
-    ) -> Result<(), StoreError> {
-        let now = seen.snapshot.at;
-        let reason = format!(
-            "recurred: {} was active again {} s after it was judged a success",
-            back.description,
-            since(now, watched.judged_at).as_secs()
-        );
-        let mut batch = self.knowledge.batch();
-        for id in &watched.outcomes {
-            let stored = self.knowledge.get::<Outcome>(&id.to_string()).await?;
-            let Some((mut outcome, _)) = stored.filter(|(o, _)| o.recurred.is_none()) else {
-                continue;
-            };
-            outcome.recurred = Some(Recurred {
-                at: now,
-                was: outcome.outcome_type,
-                violation: back.fingerprint.clone(),
-            });
-            outcome.outcome_type = OutcomeType::Ineffective;
-            outcome.reason.clone_from(&reason);
-            outcome.time_to_effect_seconds = None;
-            batch.put(&outcome);
-        }
-        for incident in &mut recalled.incidents {
-            let own = incident.attempts.iter_mut().filter(|a| a.policy_id == watched.policy_id);
-            let mut changed = false;
-            for attempt in own.filter(|a| a.verdict == Some(OutcomeType::Success)) {
-                attempt.verdict = Some(OutcomeType::Ineffective);
-                changed = true;
-            }
-            if changed {
-                batch.put(incident);
-            }
-        }
-        let verdict = OutcomeType::Ineffective;
-        self.judge_ledger(&mut recalled.ledger, watched.execution_id, verdict, now);
-        if watched.closed_breaker
-            && let Some(system) = recalled.ledger.system_of(watched.execution_id)
-            && recalled.ledger.tripped(system).is_none()
-        {
-            let why = "the one action tried while half-open did not help for long".to_owned();
-            let settings = &self.config.plan.guardrails.breaker;
-            guards::trip(&mut recalled.ledger, system, settings, why, now);
-        }
-        self.put_ledger(&mut recalled.ledger, &mut batch, now);
-        recalled.aftermath.successes.retain(|w| w.execution_id != watched.execution_id);
-        put(&recalled.aftermath, &mut batch, now);
-        let actions: Vec<&str> = watched.actions.iter().map(|a| a.as_str()).collect();
-        let subject = actions.join(", ");
-        let wanted = Wanted {
-            reason: EscalationReason::Ineffective,
-            cause: Some(watched.cause.clone()),
-            component: Some(watched.component.clone()),
-            detail: format!("{subject} for {}: {reason}", watched.cause),
-            subject,
-            evidence: watched.evidence.iter().cloned().collect(),
+async fn take_back(
+    kit: &Kit,
+    watched: &Watched,
+    back: &Violation,
+    recalled: &mut Recalled,
+    seen: &Seen,
+) -> Result<(), StoreError> {
+    let now = seen.snapshot.at;
+    let reason = format!(
+        "recurred: {} was active again {} s after it was judged a success",
+        back.description,
+        since(now, watched.judged_at).as_secs()
+    );
+    let mut batch = kit.knowledge.batch();
+    for id in &watched.outcomes {
+        let stored = kit.knowledge.get::<Outcome>(&id.to_string()).await?;
+        let Some((mut outcome, _)) = stored.filter(|(o, _)| o.recurred.is_none()) else {
+            continue;
         };
-        let mut told = tell(&self.ids, &mut recalled.escalations, vec![wanted], now);
-        for record in &mut told {
-            record.times_seen = 1;
-            batch.put(record);
-        }
-        self.knowledge.commit(batch).await?;
-        for record in &told {
-            announce(&self.metrics, record);
-        }
-        tracing::info!(
-            execution = %watched.execution_id, cause = %watched.cause, component = watched.component,
-            violation = back.fingerprint, reason, "success taken back"
-        );
-        Ok(())
+        outcome.recurred = Some(Recurred {
+            at: now,
+            was: outcome.outcome_type,
+            violation: back.fingerprint.clone(),
+        });
+        outcome.outcome_type = OutcomeType::Ineffective;
+        outcome.reason.clone_from(&reason);
+        outcome.time_to_effect_seconds = None;
+        batch.put(&outcome);
     }
+    for incident in &mut recalled.incidents {
+        let own = incident.attempts.iter_mut().filter(|a| a.policy_id == watched.policy_id);
+        let mut changed = false;
+        for attempt in own.filter(|a| a.verdict == Some(OutcomeType::Success)) {
+            attempt.verdict = Some(OutcomeType::Ineffective);
+            changed = true;
+        }
+        if changed {
+            batch.put(incident);
+        }
+    }
+    let verdict = OutcomeType::Ineffective;
+    kit.judge_ledger(&mut recalled.ledger, watched.execution_id, verdict, now);
+    if watched.closed_breaker
+        && let Some(system) = recalled.ledger.system_of(watched.execution_id)
+        && recalled.ledger.tripped(system).is_none()
+    {
+        let why = "the one action tried while half-open did not help for long".to_owned();
+        let settings = &kit.config.plan.guardrails.breaker;
+        guards::trip(&mut recalled.ledger, system, settings, why, now);
+    }
+    kit.put_ledger(&mut recalled.ledger, &mut batch, now);
+    recalled.aftermath.successes.retain(|w| w.execution_id != watched.execution_id);
+    put(&recalled.aftermath, &mut batch, now);
+    let actions: Vec<&str> = watched.actions.iter().map(|a| a.as_str()).collect();
+    let subject = actions.join(", ");
+    let wanted = Wanted {
+        reason: EscalationReason::Ineffective,
+        cause: Some(watched.cause.clone()),
+        component: Some(watched.component.clone()),
+        detail: format!("{subject} for {}: {reason}", watched.cause),
+        subject,
+        evidence: watched.evidence.iter().cloned().collect(),
+    };
+    let mut told = tell(&kit.ids, &mut recalled.escalations, vec![wanted], now);
+    for record in &mut told {
+        record.times_seen = 1;
+        batch.put(record);
+    }
+    kit.knowledge.commit(batch).await?;
+    for record in &told {
+        announce(&kit.metrics, record);
+    }
+    tracing::info!(
+        execution = %watched.execution_id, cause = %watched.cause, component = watched.component,
+        violation = back.fingerprint, reason, "success taken back"
+    );
+    Ok(())
 }
 
 /// Read as broken in this very cycle; at the verdict it was not. Since when is not asked: a record that was not stored any

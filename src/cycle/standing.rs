@@ -1,6 +1,7 @@
 //! How the loop stands at the end of a cycle: for the report's basis, and for the view that everybody else sees.
 
-use super::{Cycle, Run};
+use super::kit::Kit;
+use super::run::Run;
 use crate::domain::cycle::basis::{Basis, StillOpen};
 use crate::domain::escalation::Escalation;
 use crate::domain::ledger::Ledger;
@@ -9,24 +10,24 @@ use crate::domain::target::System;
 use crate::escalation::Changes;
 use crate::knowledge::StoreError;
 
-impl Cycle {
+impl Run<'_> {
     pub(super) async fn stands(
-        &self,
-        run: &mut Run<'_>,
+        &mut self,
+        kit: &Kit,
         ledger: &Ledger,
         told: &Changes,
     ) -> Result<(), StoreError> {
-        let in_force = self.knowledge.in_force().await?;
-        let plan = &self.config.plan;
-        let now = self.clock.now();
+        let in_force = kit.knowledge.in_force().await?;
+        let plan = &kit.config.plan;
+        let now = kit.clock.now();
         let systems = System::ALL.into_iter().filter(|system| plan.acts_on(*system));
         let systems = systems.map(|system| {
             SystemStanding::of(ledger, system, plan.guardrails.per_hour(system), now)
         });
         let rails = &plan.guardrails;
         let standing = Standing::new(rails.mode, plan.auto_approve, systems.collect());
-        run.view.standing = Some(standing.clone());
-        if let Some(basis) = &mut run.report.basis {
+        self.view.standing = Some(standing.clone());
+        if let Some(basis) = &mut self.report.basis {
             basis.standing = Some(standing);
             basis.in_force = in_force;
             let mut open: Vec<&Escalation> = told.refreshed.iter().chain(&told.unchanged).collect();

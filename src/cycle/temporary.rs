@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use tokio_util::sync::CancellationToken;
-
-use super::Cycle;
+use super::act::StoreJournal;
 use super::escalate::{announce, tell, unknown};
-use super::execute::StoreJournal;
 use super::guarded::INTERVALS;
+use super::kit::{Kit, Means};
 use super::observe::Seen;
 use super::recall::{RECENT, Recalled};
+use super::settle::Settle;
 use crate::actuators::charter::{InForce, Prior};
 use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{ActionRecord, ActionState, Execution};
@@ -70,27 +69,28 @@ pub(super) fn overtaken(execution: &Execution, now: Time) -> Option<Ruling> {
     })
 }
 
-impl Cycle {
+impl Settle {
     /// Ends what is over its time: closed if Charter no longer lists it, rolled back if it does. Touches only ids that our
     /// journal holds. While `barred` it only looks. Returns whether Charter was changed.
     pub(super) async fn end_temporaries(
         &mut self,
+        means: &Means<'_>,
         recalled: &mut Recalled,
         seen: &Seen,
         barred: Option<&str>,
-        stop: &CancellationToken,
     ) -> Result<bool, StoreError> {
-        let now = self.clock.now();
+        let Means { kit, hands, number, .. } = *means;
+        let now = kit.clock.now();
         let due: Vec<Temporary> =
             recalled.temporaries.iter().filter(|t| t.expires_at <= now).cloned().collect();
-        self.memory.sweep_due |= self.memory.number % LEFTOVERS_EVERY == 1;
+        self.sweep_due |= number % LEFTOVERS_EVERY == 1;
         // What is due cannot wait for a Charter that seems mute; the sweep can.
-        let sweeps = self.memory.sweep_due && seen.charter.state.is_ok();
+        let sweeps = self.sweep_due && seen.charter.state.is_ok();
         if due.is_empty() && !sweeps {
             return Ok(false);
         }
-        let Some(charter) = &self.charter else { return Ok(false) };
-        let (listed, unread) = match charter.in_force(self.memory.number).await {
+        let Some(charter) = &hands.charter else { return Ok(false) };
+        let (listed, unread) = match charter.in_force(number).await {
             Ok(listed) => (Some(listed), None),
             Err(error) => {
                 tracing::warn!(%error, due = due.len(), "charter's policies not listed; temporary actions wait for the next cycle");
@@ -99,7 +99,7 @@ impl Cycle {
         };
         // Before anything is ended here: what is still stands in the list that was just read.
         if let Some(listed) = listed.as_ref().filter(|_| sweeps) {
-            let recent = self.knowledge.page::<Execution>(None, None, RECENT).await?.items;
+            let recent = kit.knowledge.page::<Execution>(None, None, RECENT).await?.items;
             // Also those that are older, while somebody is told of them.
             let told = recalled.executions.values().filter(|e| recent.iter().all(|r| r.id != e.id));
             let all: Vec<&Execution> = recent.iter().chain(told).collect();
@@ -110,38 +110,43 @@ impl Cycle {
                 .filter(|a| a.in_effect() && !is_over(a))
                 .filter_map(|a| Prior::of(a).policy_id)
                 .collect();
-            self.memory.leftovers = all
+            self.leftovers = all
                 .iter()
                 .flat_map(|e| e.actions.iter().map(move |a| (e, a)))
                 .filter(|(_, a)| in_force(listed, a) && is_over(a))
                 .filter(|(_, a)| Prior::of(a).policy_id.is_none_or(|id| !meant.contains(&id)))
                 .map(|(execution, record)| leftover(execution, record))
                 .collect();
-            self.memory.sweep_due = false;
+            self.sweep_due = false;
         }
         let mut changed = false;
         for temporary in due {
             let kept = match (&listed, barred) {
                 (Some(listed), None) => {
-                    self.end_temporary(&temporary, listed, recalled, stop, &mut changed).await?
+                    self.end_temporary(means, &temporary, listed, recalled, &mut changed).await?
                 }
                 (_, why) => Some(why.map(str::to_owned).or(unread.clone()).unwrap_or_default()),
             };
             if let Some(why) = kept {
-                self.overdue(&temporary, &why).await?;
+                self.overdue(kit, &temporary, &why).await?;
             }
         }
         Ok(changed)
     }
 
     /// Something that should be over and is not, for longer than a passing thing takes, is told for as long.
-    async fn overdue(&mut self, temporary: &Temporary, why: &str) -> Result<(), StoreError> {
-        let soon = self.config.orchestrator.loop_interval * INTERVALS;
-        if since(self.clock.now(), temporary.expires_at) <= soon {
+    async fn overdue(
+        &mut self,
+        kit: &Kit,
+        temporary: &Temporary,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let soon = kit.config.orchestrator.loop_interval * INTERVALS;
+        if since(kit.clock.now(), temporary.expires_at) <= soon {
             return Ok(());
         }
         let id = temporary.execution_id.to_string();
-        let Some((execution, _)) = self.knowledge.get::<Execution>(&id).await? else {
+        let Some((execution, _)) = kit.knowledge.get::<Execution>(&id).await? else {
             return Ok(());
         };
         let Some(record) = execution.actions.iter().find(|a| a.key == temporary.key) else {
@@ -153,22 +158,23 @@ impl Cycle {
             Prior::of(record).policy_id.as_deref().unwrap_or("no id of it is known"),
             temporary.expires_at.format("%H:%M:%S")
         );
-        self.memory.unresolved.push(wanted(&execution, detail));
+        self.unresolved.push(wanted(&execution, detail));
         Ok(())
     }
 
     /// Says why it is still to be ended, if it is.
     async fn end_temporary(
         &mut self,
+        means: &Means<'_>,
         temporary: &Temporary,
         listed: &InForce,
         recalled: &mut Recalled,
-        stop: &CancellationToken,
         changed: &mut bool,
     ) -> Result<Option<String>, StoreError> {
+        let Means { kit, hands, stop, .. } = *means;
         let (id, key) = (temporary.execution_id, temporary.key);
-        let stored = self.knowledge.get::<Execution>(&id.to_string()).await?;
-        let mut batch = self.knowledge.batch();
+        let stored = kit.knowledge.get::<Execution>(&id.to_string()).await?;
+        let mut batch = kit.knowledge.batch();
         let mut told = Vec::new();
         if let Some((mut execution, _)) = stored {
             let state = execution.actions.iter().find(|a| a.key == key).map(|a| a.state);
@@ -188,10 +194,9 @@ impl Cycle {
             };
             if ends {
                 *changed = true;
-                let (clock, journal) =
-                    (self.clock, StoreJournal::over(&self.knowledge, self.clock));
+                let (clock, journal) = (kit.clock, StoreJournal::over(&kit.knowledge, kit.clock));
                 let now = move || clock.now();
-                match self.executor.end(execution, key, &journal, stop, &now).await {
+                match hands.executor.end(execution, key, &journal, stop, &now).await {
                     Ok(ended) => execution = ended,
                     Err(error) => {
                         tracing::warn!(%key, %error, "temporary action not ended yet: the store was not written");
@@ -212,18 +217,18 @@ impl Cycle {
                 }
                 tracing::info!(execution = %id, action = %record.action, %key, state = ?record.state, "temporary action is over");
             }
-            let now = self.clock.now();
+            let now = kit.clock.now();
             let failed = execution
                 .actions
                 .iter()
                 .find(|a| a.key == key && a.state == ActionState::UndoFailed);
             if let Some(record) = failed {
                 if in_force(listed, record) {
-                    self.memory.leftovers.push(leftover(&execution, record));
+                    self.leftovers.push(leftover(&execution, record));
                 }
-                told = tell(&self.ids, &mut recalled.escalations, unknown(&execution, &[]), now);
-                self.settle_ledger(&mut recalled.ledger, &execution, true, now);
-                self.put_ledger(&mut recalled.ledger, &mut batch, now);
+                told = tell(&kit.ids, &mut recalled.escalations, unknown(&execution, &[]), now);
+                kit.settle_ledger(&mut recalled.ledger, &execution, true, now);
+                kit.put_ledger(&mut recalled.ledger, &mut batch, now);
             }
             batch.put(&execution);
             recalled.executions.entry(id).and_modify(|e| e.clone_from(&execution));
@@ -233,9 +238,9 @@ impl Cycle {
         for record in &told {
             batch.put(record);
         }
-        self.knowledge.commit(batch).await?;
+        kit.knowledge.commit(batch).await?;
         for record in &told {
-            announce(&self.metrics, record);
+            announce(&kit.metrics, record);
         }
         Ok(None)
     }

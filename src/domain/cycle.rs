@@ -17,12 +17,13 @@ use super::trend::TrendAnalysis;
 use super::{Cause, time::Time};
 
 /// `healthy`: nothing was wrong; `completed`: what was wrong was looked at to the end; `failed`: something could not be read or done; `error`: it broke off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[derive(IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum CycleStatus {
     Healthy,
+    #[default]
     Completed,
     Failed,
     Error,
@@ -69,9 +70,10 @@ impl Phase {
 }
 
 /// Why a cycle runs. A woken cycle carries no data and counts as no occurrence of what was already active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
+    #[default]
     Scheduled,
     Woken,
 }
@@ -223,7 +225,7 @@ pub struct CandidateReport {
 }
 
 /// One cycle: what was seen, concluded, weighed and done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CycleReport {
     /// `YYYYMMDD_HHMMSS` UTC, unique by suffix.
     pub id: String,

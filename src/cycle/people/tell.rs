@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::cluster::Looked;
-use super::super::{Cycle, Run};
+use super::super::run::Run;
 use super::People;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::CycleReport;
@@ -29,7 +29,7 @@ const STOPPING_WITHIN: Duration = Duration::from_secs(1);
 /// Of a defect in this very half people are told no more often.
 const ALARM_EVERY: TimeDelta = TimeDelta::minutes(30);
 
-impl Cycle {
+impl People {
     pub(super) async fn tell(
         &mut self,
         run: &mut Run<'_>,
@@ -39,16 +39,15 @@ impl Cycle {
         stop: &CancellationToken,
     ) {
         let within = if stop.is_cancelled() { STOPPING_WITHIN } else { TELL_WITHIN };
-        let people = &mut self.people;
         let is_partial = looked.is_partial();
         let catalogue = &looked.catalogue;
         let about = About { cycle_id: &run.report.id, catalogue, is_partial, now };
-        let messages = compose::messages(&people.board, decision, &about);
+        let messages = compose::messages(&self.board, decision, &about);
         let began = Instant::now();
-        let deliveries = people.notifiers.deliver(&messages, began + within).await;
+        let deliveries = self.notifiers.deliver(&messages, began + within).await;
         for (message, deliveries) in messages.iter().zip(&deliveries) {
-            say(message, deliveries, people.notifiers.is_empty());
-            people.board.told(message, deliveries, now);
+            say(message, deliveries, self.notifiers.is_empty());
+            self.board.told(message, deliveries, now);
         }
         let results: Vec<(&Message, &Delivery)> = messages
             .iter()
@@ -58,12 +57,10 @@ impl Cycle {
             .collect();
         let result = result(&results, began.elapsed());
         run.report.notifications_sent = u8::from(results.iter().any(|(_, one)| one.result.is_ok()));
-        people.count(result.as_ref(), run.report.notifications_sent);
+        self.count(result.as_ref(), run.report.notifications_sent);
         run.report.notification_result = result;
     }
-}
 
-impl People {
     /// What waits in files from earlier cycles; and what stands, for an Alertmanager forgets what it is not told again.
     pub(super) async fn tell_again(
         &mut self,

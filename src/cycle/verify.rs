@@ -1,0 +1,285 @@
+//! Judges what has settled, before anything new is planned: the verdict is stored once, with everything it changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::aftermath::{IsUndoable, follow_verdict, put};
+use super::cluster::Looked;
+use super::escalate::{announce, tell, verdict};
+use super::kit::Kit;
+use super::ledger;
+use super::observe::Seen;
+use super::recall::Recalled;
+use super::temporary::overtaken;
+use crate::analyzer::{Changes, Tracker};
+use crate::domain::cycle::Trigger;
+use crate::domain::execution::{ActionState, Execution};
+use crate::domain::fleet::Fleet;
+use crate::domain::outcome::{ActionStatistics, Judging, Outcome, OutcomeType};
+use crate::domain::target::System;
+use crate::domain::time::{Time, since};
+use crate::domain::verification::Yardstick;
+use crate::domain::violation::Violation;
+use crate::knowledge::judge::{Look, Ruling, Sight, look};
+use crate::knowledge::{Batch, StoreError};
+
+/// A verdict of this cycle.
+#[derive(Debug)]
+pub(super) struct Ruled {
+    pub judging: Judging,
+    pub ruling: Ruling,
+    pub outcome_ids: Vec<Uuid>,
+    /// What becomes of an action that did harm.
+    pub left: Option<String>,
+}
+
+/// What verifying remembers.
+#[derive(Debug, Default)]
+pub(super) struct Verify {
+    /// Violations that vanished and that judging, or the count of natural recoveries, has not durably heard of.
+    pub(super) vanished: Vec<String>,
+    /// What outcomes and natural recoveries teach, until one of them is written: while this process leads nobody else
+    /// writes them, and whoever leads anew begins afresh.
+    pub(super) learned: Option<Vec<ActionStatistics>>,
+}
+
+/// What this cycle saw, as far as verifying needs it.
+pub(super) struct Scene<'a> {
+    pub seen: &'a Seen,
+    pub looked: &'a Looked,
+    pub changes: &'a Changes,
+    pub tracker: &'a Tracker,
+    pub active: &'a [Violation],
+    pub fleets: &'a BTreeMap<System, Fleet>,
+    /// Since when the metrics cannot be read.
+    pub blind_since: Option<Time>,
+    /// Why the journal of the last execution cannot be relied on; opens the breaker.
+    pub journal_failed: Option<&'a (System, String)>,
+    pub undoable: &'a IsUndoable<'a>,
+}
+
+impl Verify {
+    /// What the records teach. They are many and seldom change, so that they are read only after one was written.
+    pub async fn learned(&mut self, kit: &Kit) -> Result<Vec<ActionStatistics>, StoreError> {
+        if let Some(known) = &self.learned {
+            return Ok(known.clone());
+        }
+        let learned = kit.knowledge.statistics().await?;
+        Ok(self.learned.insert(learned).clone())
+    }
+
+    pub fn remember(&mut self, changes: &Changes) {
+        self.vanished.extend(changes.vanished.iter().cloned());
+    }
+
+    /// What is known by now of what was done before: successes that did not last, and verdicts on what has settled. Changes
+    /// nothing outside.
+    pub async fn verify(
+        &mut self,
+        kit: &Kit,
+        recalled: &mut Recalled,
+        scene: &Scene<'_>,
+    ) -> Result<Vec<Ruled>, StoreError> {
+        let Scene { seen, active, blind_since, .. } = *scene;
+        let health = scene.looked.health(&kit.config.plan);
+        ledger::keep(kit, &mut recalled.ledger, scene, health.as_ref()).await?;
+        self.take_back_successes(kit, blind_since, recalled, seen, active).await?;
+        self.judge(kit, recalled, scene).await
+    }
+
+    async fn judge(
+        &mut self,
+        kit: &Kit,
+        recalled: &mut Recalled,
+        scene: &Scene<'_>,
+    ) -> Result<Vec<Ruled>, StoreError> {
+        let Scene { seen, active, .. } = *scene;
+        if recalled.judgings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let counters: BTreeSet<String> = kit
+            .config
+            .monitor
+            .rules
+            .iter()
+            .filter(|r| r.increase_over().is_some())
+            .map(|r| r.name.clone())
+            .collect();
+        let values = values_for(scene.tracker, &recalled.judgings);
+        let sent = recalled.ledger.entries.clone();
+        let sight = Sight {
+            now: seen.snapshot.at,
+            scheduled: seen.trigger == Trigger::Scheduled,
+            active,
+            rules: &scene.changes.rules,
+            counters: &counters,
+            vanished: &self.vanished,
+            alerts_read: seen.snapshot.alerts.failure.is_none(),
+            cluster: scene.looked.reading.as_ref(),
+            replicas: seen.charter.state.as_ref().ok().map(|s| s.replicas),
+            poll_interval: kit.config.monitor.poll_interval,
+            values: &values,
+            sent: &sent,
+        };
+        let mut batch = kit.knowledge.batch();
+        let aftermath_before = recalled.aftermath.clone();
+        let mut ruled = Vec::new();
+        let mut kept = Vec::new();
+        for judging in std::mem::take(&mut recalled.judgings) {
+            let execution = recalled.executions.get(&judging.execution_id);
+            if execution.is_some_and(Execution::is_open) {
+                // What is in effect of it is known only when it has been brought to its end.
+                kept.push(judging);
+                continue;
+            }
+            if let Some(ruling) = execution.and_then(|e| overtaken(e, sight.now)) {
+                ruled.push(rule(kit, scene, judging, ruling, recalled, &mut batch).await?);
+                continue;
+            }
+            match look(&judging, &sight) {
+                Look::Waiting(updated) => {
+                    if updated != judging {
+                        batch.put(&updated);
+                    }
+                    kept.push(updated);
+                }
+                Look::Ruled(updated, ruling) => {
+                    ruled.push(rule(kit, scene, updated, ruling, recalled, &mut batch).await?);
+                }
+            }
+        }
+        // With the verdict: a crash on the next line must not leave a failure that nobody was told of.
+        if !ruled.is_empty() {
+            kit.put_ledger(&mut recalled.ledger, &mut batch, seen.snapshot.at);
+        }
+        if recalled.aftermath != aftermath_before {
+            put(&recalled.aftermath, &mut batch, seen.snapshot.at);
+        }
+        let wanted = ruled.iter().filter_map(|r| verdict(r, active)).collect();
+        let told = tell(&kit.ids, &mut recalled.escalations, wanted, seen.snapshot.at);
+        for record in &told {
+            batch.put(record);
+        }
+        if !ruled.is_empty() {
+            self.learned = None;
+        }
+        kit.knowledge.commit(batch).await?;
+        for record in &told {
+            announce(&kit.metrics, record);
+        }
+        recalled.judgings = kept;
+        if !ruled.is_empty() {
+            recalled.statistics = self.learned(kit).await?;
+        }
+        Ok(ruled)
+    }
+}
+
+/// What this cycle read well of the series that the judgings ask for.
+fn values_for(tracker: &Tracker, judgings: &[Judging]) -> BTreeMap<String, f64> {
+    let asked = judgings.iter().flat_map(|judging| {
+        let score = match &judging.yardstick {
+            Some(Yardstick::Scored(score)) => Some(score),
+            Some(Yardstick::Unscored(_)) | None => None,
+        };
+        let scored = score
+            .into_iter()
+            .flat_map(|s| std::iter::once(&s.series).chain(s.control.iter().map(|c| &c.series)));
+        judging.measured.iter().chain(scored)
+    });
+    asked.filter_map(|fp| Some((fp.clone(), tracker.read_now(fp)?))).collect()
+}
+
+/// Everything that one verdict changes, in one batch.
+async fn rule(
+    kit: &Kit,
+    scene: &Scene<'_>,
+    judging: Judging,
+    ruling: Ruling,
+    recalled: &mut Recalled,
+    batch: &mut Batch,
+) -> Result<Ruled, StoreError> {
+    let success = ruling.outcome == OutcomeType::Success;
+    let (id, now) = (judging.execution_id, scene.seen.snapshot.at);
+    let system = judging.target.system();
+    let tripped = recalled.ledger.tripped(system).is_some();
+    kit.judge_ledger(&mut recalled.ledger, id, ruling.outcome, now);
+    let effect = judging.clear_at.filter(|_| success);
+    let mut outcome_ids = Vec::new();
+    for action in &judging.actions {
+        let outcome = Outcome {
+            id: kit.ids.id(),
+            policy_id: judging.policy_id,
+            execution_id: judging.execution_id,
+            cause: judging.cause.clone(),
+            component: judging.component.clone(),
+            action_type: *action,
+            outcome_type: ruling.outcome,
+            metric_before: judging.metric_before,
+            metric_after: judging.witness.as_deref().and_then(|fp| scene.tracker.value(fp)),
+            violations_before: judging.before.len(),
+            violations_after: ruling.violations_after,
+            judged_at: now,
+            target: judging.target.clone(),
+            settled_at: judging.settled_at,
+            reason: ruling.reason.clone(),
+            time_to_effect_seconds: effect.map(|at| since(at, judging.applied_at).as_secs_f64()),
+            verification: ruling.verification.clone(),
+            recurred: None,
+        };
+        tracing::info!(
+            action = action.as_str(), cause = %judging.cause, component = judging.component,
+            outcome = ruling.outcome.as_str(), reason = ruling.reason, "outcome judged"
+        );
+        kit.metrics.outcome(&outcome);
+        outcome_ids.push(outcome.id);
+        batch.put(&outcome);
+    }
+    batch.delete::<Judging>(judging.execution_id.to_string());
+    let stored = kit.knowledge.get::<Execution>(&judging.execution_id.to_string()).await?;
+    let left = follow_verdict(
+        kit,
+        scene.undoable,
+        &judging,
+        &ruling,
+        &outcome_ids,
+        stored.as_ref().map(|(execution, _)| execution),
+        &mut recalled.aftermath,
+        now,
+    );
+    let closed_breaker = tripped && recalled.ledger.tripped(system).is_none();
+    for watched in recalled.aftermath.successes.iter_mut().filter(|w| w.execution_id == id) {
+        watched.closed_breaker = closed_breaker;
+    }
+    let owed = recalled.aftermath.undoings.iter().any(|o| o.execution_id == id);
+    if let Some((mut execution, _)) = stored {
+        for record in &mut execution.actions {
+            // A temporary action is closed when it is over.
+            let lasts = recalled.temporaries.iter().any(|t| t.key == record.key);
+            // Applied is what a process that stopped right after the call left behind.
+            for state in [ActionState::Judging, ActionState::Judged, ActionState::Closed] {
+                let closes = state == ActionState::Closed && (lasts || owed);
+                if record.state.may_become(state) && record.state != ActionState::Unknown && !closes
+                {
+                    record.advance(state).expect("just asked");
+                }
+            }
+        }
+        batch.put(&execution);
+        recalled.executions.insert(execution.id, execution);
+    }
+    for incident in recalled.incidents.iter_mut().filter(|i| i.cause == judging.cause) {
+        let mut changed = false;
+        for attempt in &mut incident.attempts {
+            if attempt.policy_id == judging.policy_id && attempt.verdict.is_none() {
+                attempt.verdict = Some(ruling.outcome);
+                changed = true;
+            }
+        }
+        if changed {
+            batch.put(incident);
+        }
+    }
+    Ok(Ruled { judging, ruling, outcome_ids, left })
+}
