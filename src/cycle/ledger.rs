@@ -48,7 +48,7 @@ impl Cycle {
             let before = ledger.storms.remove(&system);
             let storm = match system {
                 // Where nothing may act there is nothing to hold, and nobody to be told that it is held.
-                System::Kubernetes if !self.config.plan.acts_on(system) => None,
+                system if !self.acts_on(system) => None,
                 System::Kubernetes => match health {
                     Some(health) => {
                         guards::cluster_storm(before, health, &rails.kubernetes.storm, now)
@@ -70,6 +70,17 @@ impl Cycle {
         }
         self.memory.journal_failed = None;
         Ok(())
+    }
+
+    /// May anything be done to this system at all?
+    pub(super) fn acts_on(&self, system: System) -> bool {
+        match system {
+            System::Charter => self.config.analyze.systems.charter,
+            System::Kubernetes | System::Hook => {
+                let mut hooks = self.config.plan.hooks.values();
+                hooks.any(|hook| hook.target.system() == system)
+            }
+        }
     }
 
     /// Counts every action of the policy before anything is sent.

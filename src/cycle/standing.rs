@@ -19,7 +19,7 @@ impl Cycle {
         let in_force = self.knowledge.in_force().await?;
         let plan = &self.config.plan;
         let now = self.clock.now();
-        let systems = System::ALL.into_iter().filter(|system| plan.acts_on(*system));
+        let systems = System::ALL.into_iter().filter(|system| self.acts_on(*system));
         let systems = systems.map(|system| {
             SystemStanding::of(ledger, system, plan.guardrails.per_hour(system), now)
         });
