@@ -18,6 +18,7 @@ mod memory;
 mod narrate;
 mod natural;
 mod observe;
+mod open_work;
 mod people;
 mod publish;
 mod recall;
@@ -55,6 +56,7 @@ use recover::recover;
 
 pub use assess::{Assessor, Rules};
 pub use ids::Ids;
+pub use open_work::check_open_work;
 pub use people::{Outside, People, Watch};
 
 /// Everything one cycle works with.

@@ -18,7 +18,7 @@ use crate::actuators::hook::{HookError, Hooks};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
-use crate::cycle::{Assessor, Cycle, Ids, Outside, People, Stages, Watch};
+use crate::cycle::{Assessor, Cycle, Ids, Outside, People, Stages, Watch, check_open_work};
 use crate::domain::speed;
 use crate::domain::target::System;
 use crate::executor::{Actuators, Executor};
@@ -130,6 +130,7 @@ pub async fn assemble_in(
     };
     let executor = Executor::new(config.execute.clone(), actuators);
     knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
+    check_open_work(&knowledge, clock.now()).await?;
     let mut elector = Elector::new(
         knowledge.clone(),
         format!("{} ({})", host(), world.ids.key()),

@@ -25,4 +25,4 @@ mod undone;
 mod verdicts;
 mod verified;
 mod waking;
-mod world;
+pub mod world;
