@@ -61,7 +61,9 @@ impl Knowledge {
         let mut list: String =
             shown.map(|u| format!("\n  {} {}: {}", u.collection, u.key, u.cause)).collect();
         if let Some(more) = unread.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            list.push_str(&format!("\n  and {more} more"));
+            list.push_str("\n  and ");
+            list.push_str(&more.to_string());
+            list.push_str(" more");
         }
         let count = match unread.len() {
             1 => "1 record".to_owned(),
