@@ -27,6 +27,7 @@ mod ledger;
 mod narrate;
 mod natural;
 mod observe;
+mod open_work;
 mod people;
 mod publish;
 mod recall;
@@ -77,6 +78,7 @@ use verify::{Scene, Verify};
 pub use assess::{Assessor, Rules};
 pub use cluster::ClusterAnalyzer;
 pub use ids::Ids;
+pub use open_work::check_open_work;
 pub use people::{Outside, People};
 
 /// The stages, each with what it alone remembers from one cycle to the next; they hand each other values.

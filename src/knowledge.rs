@@ -33,6 +33,7 @@ mod inbox;
 mod pause;
 mod purpose;
 mod retention;
+mod survey;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -52,6 +53,7 @@ pub use lease::{Lease, Term};
 pub use retention::Pruned;
 pub use settings::{Database, Settings};
 pub use store::{StoreError, When, Written};
+pub use survey::Unread;
 
 use store::{Query, Record, Store};
 
@@ -235,11 +237,12 @@ impl Knowledge {
             return Ok(Vec::new());
         }
         // The limit holds here too: between two prunes there may be more, and a restart must not change a number.
-        let outcomes =
-            self.page::<Outcome>(None, None, self.settings.outcome_history_limit).await?;
+        let limit = self.settings.outcome_history_limit;
+        // What was learned is history: an outcome that cannot be read teaches nothing.
+        let (outcomes, _) = self.survey::<Outcome>(None, limit).await?;
         let natural = self.natural().await?;
         let saturation = self.settings.confidence_saturation_point;
-        Ok(learning::statistics(&outcomes.items, &natural.counts, saturation))
+        Ok(learning::statistics(&outcomes, &natural.counts, saturation))
     }
 
     /// What cleared by itself, as counted.

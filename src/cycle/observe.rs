@@ -171,8 +171,8 @@ async fn baselines(kit: &Kit, now: Time) -> Result<Vec<CounterBaseline>, StoreEr
         .filter(|j| j.settled_at <= now)
         .map(|j| CounterBaseline { target: j.target.clone(), settled_at: j.settled_at })
         .collect();
-    let judged = kit.knowledge.page::<Outcome>(None, None, RECENT_OUTCOMES).await?;
-    for outcome in judged.items {
+    let (judged, _) = kit.knowledge.survey::<Outcome>(None, RECENT_OUTCOMES).await?;
+    for outcome in judged {
         if since(now, outcome.settled_at) < longest {
             baselines.push(CounterBaseline {
                 target: outcome.target.clone(),

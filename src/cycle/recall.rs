@@ -1,6 +1,7 @@
 //! What the store knows, read afresh in every cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -27,6 +28,10 @@ use crate::planner::Surplus;
 /// The newest so many incidents and rejections are looked at; open ones are always among them, since there is one
 /// open incident a cause and a rejection holds for an hour.
 pub(super) const RECENT: usize = 200;
+
+/// What mattered last so long ago decides nothing any more: a rejection holds for an hour, and an incident ends ten minutes
+/// after its last evidence.
+pub(super) const HISTORY: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) const SURPLUS: &str = "surplus";
 
@@ -62,9 +67,8 @@ impl Recalled {
     ) -> Result<Self, StoreError> {
         let mut policies = knowledge.all::<Policy>(Some(Approval::Pending.as_str())).await?;
         policies.extend(knowledge.all::<Policy>(Some(Approval::Approved.as_str())).await?);
-        let rejected =
-            knowledge.page::<Policy>(Some(Approval::Rejected.as_str()), None, RECENT).await?;
-        policies.extend(rejected.items);
+        let (rejected, since) = (Some(Approval::Rejected.as_str()), now - HISTORY);
+        policies.extend(knowledge.lately::<Policy>(rejected, RECENT, since).await?);
         let escalations = knowledge.all::<Escalation>(Some("open")).await?;
         let receivers = knowledge.get::<Fact>(Fact::RECEIVERS).await?;
         let surplus = knowledge.get::<Fact>(SURPLUS).await?;
@@ -131,7 +135,7 @@ pub(super) async fn recalled_ledger(
 }
 
 async fn incidents(knowledge: &Knowledge, now: Time) -> Result<Vec<Incident>, StoreError> {
-    let mut incidents = knowledge.page::<Incident>(None, None, RECENT).await?.items;
+    let mut incidents = knowledge.lately::<Incident>(None, RECENT, now - HISTORY).await?;
     for incident in &mut incidents {
         incident.last_evidence_at = incident.last_evidence_at.min(now);
     }

@@ -10,7 +10,7 @@ use super::Ids;
 use super::act::surplus;
 use super::escalate::{announce, failed, tell};
 use super::ledger;
-use super::recall::{RECENT, SURPLUS, execution_of, recalled_ledger, took_effect};
+use super::recall::{HISTORY, RECENT, SURPLUS, execution_of, recalled_ledger, took_effect};
 use super::settle::has_undo_failed;
 use super::temporary;
 use crate::domain::alert::InboxAlert;
@@ -22,11 +22,14 @@ use crate::domain::outcome::Judging;
 use crate::domain::time::Time;
 use crate::domain::violation::TrackedViolation;
 use crate::executor::settle_interrupted;
-use crate::knowledge::documents::OPEN;
+use crate::knowledge::documents::{ACTIVE, CLEARED, OPEN};
 use crate::knowledge::{Batch, Knowledge, StoreError};
 use crate::metrics::Metrics;
 use crate::planner::Surplus;
 use crate::planner::guardrails::Guardrails;
+
+/// Cleared violations that are known again when they come back; the store is bounded by time, this by number.
+const KNOWN_AGAIN: usize = 100_000;
 
 /// What a start, or a change of leader, takes up from the store.
 #[derive(Debug)]
@@ -45,7 +48,10 @@ pub(super) async fn recover(
 ) -> Result<Recovered, StoreError> {
     settle(knowledge, metrics, rails, ids, now).await?;
     let known_alerts = knowledge.inbox().await?.iter().map(InboxAlert::key).collect();
-    Ok(Recovered { violations: knowledge.all::<TrackedViolation>(None).await?, known_alerts })
+    let mut violations = knowledge.all::<TrackedViolation>(Some(ACTIVE)).await?;
+    // One that cleared is kept to know it again: one that cannot be read comes back as a new one.
+    violations.extend(knowledge.survey::<TrackedViolation>(Some(CLEARED), KNOWN_AGAIN).await?.0);
+    Ok(Recovered { violations, known_alerts })
 }
 
 /// Ends every execution that the store still calls running by what its journal proves. A judging is kept only if
@@ -77,7 +83,7 @@ pub(super) async fn settle(
         }
     }
     let mut open = knowledge.all::<Escalation>(Some(OPEN)).await?;
-    let mut incidents = knowledge.page::<Incident>(None, None, RECENT).await?.items;
+    let mut incidents = knowledge.lately::<Incident>(None, RECENT, now - HISTORY).await?;
     let mut told = Vec::new();
     for judging in knowledge.all::<Judging>(None).await? {
         let mut execution = settled.remove(&judging.execution_id);

@@ -99,7 +99,8 @@ impl Settle {
         };
         // Before anything is ended here: what is still stands in the list that was just read.
         if let Some(listed) = listed.as_ref().filter(|_| sweeps) {
-            let recent = kit.knowledge.page::<Execution>(None, None, RECENT).await?.items;
+            // It only tells people: what cannot be read of the past must not keep the loop from its work.
+            let (recent, _) = kit.knowledge.survey::<Execution>(None, RECENT).await?;
             // Also those that are older, while somebody is told of them.
             let told = recalled.executions.values().filter(|e| recent.iter().all(|r| r.id != e.id));
             let all: Vec<&Execution> = recent.iter().chain(told).collect();

@@ -9,7 +9,9 @@ use crate::actuators::hook::Hooks;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
-use crate::cycle::{Assessor, ClusterAnalyzer, Cycle, Ids, Outside, People, Stages};
+use crate::cycle::{
+    Assessor, ClusterAnalyzer, Cycle, Ids, Outside, People, Stages, check_open_work,
+};
 use crate::domain::target::System;
 use crate::executor::{Actuators, Executor};
 use crate::knowledge::Knowledge;
@@ -86,6 +88,7 @@ pub async fn assemble_in(
     };
     let executor = Executor::new(config.execute.clone(), actuators);
     knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
+    check_open_work(&knowledge, clock.now()).await?;
     let mut elector = Elector::new(
         knowledge.clone(),
         format!("{} ({})", host(), world.ids.key()),

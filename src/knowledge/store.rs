@@ -128,6 +128,10 @@ pub enum StoreError {
     )]
     Corrupt { store: String, collection: &'static str, key: String, cause: String },
     #[error(
+        "knowledge store {store} holds {count} of open work that this version of mape-k cannot read, so it does not start: it would forget what they have in effect. Nothing in the store was changed. Start the version that wrote them and let it finish its work, or restore a backup; docs/OPERATIONS.md, \"Upgrade\", says how to give up a record:{list}"
+    )]
+    Unreadable { store: String, count: String, list: String },
+    #[error(
         "knowledge store {store} is in use by another mape-k: two of them on one store would act twice. Stop the other one, or give this one {own}"
     )]
     InUse { store: String, own: &'static str },

@@ -41,5 +41,6 @@ mod store_bad_days;
 mod store_contract;
 mod store_lease;
 mod stores_agree;
+mod stores_of_before;
 mod support;
 mod the_loop;

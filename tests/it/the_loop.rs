@@ -26,4 +26,4 @@ mod undone;
 mod verdicts;
 mod verified;
 mod waking;
-mod world;
+pub mod world;
