@@ -58,13 +58,12 @@ impl Knowledge {
     #[must_use]
     pub fn unreadable(&self, unread: &[Unread]) -> StoreError {
         let shown = unread.iter().take(SHOWN);
-        let mut list: String =
-            shown.map(|u| format!("\n  {} {}: {}", u.collection, u.key, u.cause)).collect();
+        let mut lines: Vec<String> =
+            shown.map(|u| format!("{} {}: {}", u.collection, u.key, u.cause)).collect();
         if let Some(more) = unread.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            list.push_str("\n  and ");
-            list.push_str(&more.to_string());
-            list.push_str(" more");
+            lines.push(format!("and {more} more"));
         }
+        let list = format!("\n  {}", lines.join("\n  "));
         let count = match unread.len() {
             1 => "1 record".to_owned(),
             n => format!("{n} records"),

@@ -19,7 +19,7 @@ fn unreadable(collection: Collection, key: &str, tag: &str) -> Stored {
     Stored { collection, key: key.into(), tag: tag.into(), at: Utc::now(), body }
 }
 
-fn fact(name: &str, value: Value) -> Stored {
+fn fact(name: &str, value: &Value) -> Stored {
     let body = json!({"name": name, "value": value, "at": Utc::now()});
     Stored { body, ..unreadable(Collection::Facts, name, "") }
 }
@@ -38,9 +38,9 @@ fn open() -> Vec<Stored> {
         unreadable(C::Incidents, "i-1", ""),
         unreadable(C::Violations, "v-1", "active"),
         unreadable(C::Escalations, "n-1", "open"),
-        fact("ledger", json!({"entries": [{"target": 7}]})),
-        fact("aftermath", json!({"successes": "none"})),
-        fact("pause", json!({"by": 7})),
+        fact("ledger", &json!({"entries": [{"target": 7}]})),
+        fact("aftermath", &json!({"successes": "none"})),
+        fact("pause", &json!({"by": 7})),
     ]
 }
 
