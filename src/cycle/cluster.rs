@@ -16,7 +16,6 @@ use crate::domain::cluster::{ClusterReading, UnknownWord, UnreadObject};
 use crate::domain::finding::Finding;
 use crate::domain::fleet::ClusterHealth;
 use crate::domain::reading::Source;
-use crate::domain::target::System;
 use crate::domain::time::Time;
 use crate::metrics::Metrics;
 use crate::monitor::cluster::ClusterWatch;
@@ -62,9 +61,9 @@ impl Looked {
         Found { violations: violations.collect(), reading: self.reading.as_ref() }
     }
 
-    /// How much of the cluster is sick; nothing where no action could be about it.
+    /// How much of the cluster is sick, where it could be read.
     pub fn health(&self, plan: &planner::Settings) -> Option<ClusterHealth> {
-        let reading = self.reading.as_ref().filter(|_| plan.acts_on(System::Kubernetes))?;
+        let reading = self.reading.as_ref()?;
         let within = plan.guardrails.kubernetes.storm.within;
         cluster::health(reading, &self.findings, within, reading.read_at?)
     }

@@ -27,6 +27,17 @@ impl Kit {
         put(ledger, &self.config.plan.guardrails, batch, now);
     }
 
+    /// May anything be done to this system at all?
+    pub(super) fn acts_on(&self, system: System) -> bool {
+        match system {
+            System::Charter => self.config.analyze.systems.charter,
+            System::Kubernetes | System::Hook => {
+                let mut hooks = self.config.plan.hooks.values();
+                hooks.any(|hook| hook.target.system() == system)
+            }
+        }
+    }
+
     pub(super) fn settle_ledger(
         &self,
         ledger: &mut Ledger,
@@ -69,7 +80,8 @@ pub(super) async fn keep(
         let before = ledger.storms.remove(&system);
         let storm = match system {
             // Where nothing may act there is nothing to hold, and nobody to be told that it is held.
-            System::Kubernetes if !kit.config.plan.acts_on(system) => None,
+            // Where nothing may act there is nothing to hold, and nobody to be told that it is held.
+            system if !kit.acts_on(system) => None,
             System::Kubernetes => match health {
                 Some(health) => guards::cluster_storm(before, health, &rails.kubernetes.storm, now),
                 None => before.map(unseen),

@@ -20,7 +20,7 @@ impl Run<'_> {
         let in_force = kit.knowledge.in_force().await?;
         let plan = &kit.config.plan;
         let now = kit.clock.now();
-        let systems = System::ALL.into_iter().filter(|system| plan.acts_on(*system));
+        let systems = System::ALL.into_iter().filter(|system| kit.acts_on(*system));
         let systems = systems.map(|system| {
             SystemStanding::of(ledger, system, plan.guardrails.per_hour(system), now)
         });

@@ -27,4 +27,6 @@ pub struct ClusterHealth {
     pub workloads: usize,
     /// Workloads that became sick within the storm's window.
     pub sick_lately: usize,
+    /// Every kind behind these numbers could be read.
+    pub is_whole: bool,
 }

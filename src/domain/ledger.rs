@@ -114,12 +114,13 @@ pub struct Tripped {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Storm {
     pub since: Time,
-    /// The most components, of Kubernetes workloads, that were known in it; with far fewer nobody can say that it is over.
+    /// The most components that were known in it: with far fewer nobody can say that it is over. Of Kubernetes the
+    /// workloads that there are.
     pub components: usize,
     pub sick: usize,
     /// Those that began to be sick just now.
     pub firing: usize,
-    /// Of Kubernetes: the most nodes that were known in it, and those that are not ready.
+    /// Of Kubernetes: its nodes, and those that are not ready.
     #[serde(default)]
     pub nodes: usize,
     #[serde(default)]

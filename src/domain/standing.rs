@@ -123,11 +123,12 @@ impl Standing {
             actions_per_hour: self.actions_per_hour,
         };
         let auto = if self.auto_approve { "on" } else { "off" };
-        let mut line = format!("mode {}, auto_approve {auto}; ", self.mode.as_str());
-        line.push_str(&charter.said(at));
-        for other in &self.others {
-            line.push_str(&format!("; {}: {}", other.system, other.said(at)));
+        let mut parts = vec![format!("mode {}, auto_approve {auto}", self.mode.as_str())];
+        // Without Charter it has no budget.
+        if self.actions_per_hour > 0 || self.others.is_empty() {
+            parts.push(charter.said(at));
         }
-        line
+        parts.extend(self.others.iter().map(|s| format!("{}: {}", s.system, s.said(at))));
+        parts.join("; ")
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::action::{Action, ActionKind, RebalanceStrategy, Risk};
 use crate::domain::hook::HookSpec;
 use crate::domain::policy::Policy;
 use crate::domain::speed::{Divide, divided};
-use crate::domain::target::{System, Target};
+use crate::domain::target::Target;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -92,12 +92,6 @@ impl Settings {
     pub fn treats(&self, cause: &Cause, target: &Target) -> bool {
         let strategies = self.strategies.get(cause).into_iter().flatten();
         strategies.into_iter().any(|strategy| self.may_change(strategy.action, target))
-    }
-
-    /// May anything be done to this system at all? What Charter can do is always to be had.
-    #[must_use]
-    pub fn acts_on(&self, system: System) -> bool {
-        system == System::Charter || self.hooks.values().any(|h| h.target.system() == system)
     }
 
     /// Can what this action does be undone?

@@ -8,6 +8,7 @@ mod document;
 mod failed;
 mod fixtures;
 mod found;
+mod health;
 mod made;
 mod maintenance;
 mod measured;

@@ -182,7 +182,7 @@ impl<F: Future> Io<'_, F> {
             self.both.as_mut().await;
             self.is_done = true;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -195,7 +195,7 @@ async fn exit<F: Future>(child: &mut Child, io: &mut Io<'_, F>) -> io::Result<Ex
 
 async fn keep(stream: Option<impl AsyncRead + Unpin>, output: &Mutex<Output>, is_stderr: bool) {
     let Some(mut stream) = stream else { return };
-    let mut chunk = [0; 8 << 10];
+    let mut chunk = vec![0; 8 << 10];
     // Ends with the stream, which ends with the group.
     while let Ok(read @ 1..) = stream.read(&mut chunk).await {
         locked(output).keep(&chunk[..read], is_stderr);

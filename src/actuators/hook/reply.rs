@@ -98,16 +98,17 @@ impl Reply {
 impl Came {
     fn change(&self) -> Change {
         match self {
-            Self::Command(End::NotStarted(_)) => Change::NotDone,
             Self::Command(End::Exited(status)) => match status.code() {
                 Some(DONE) => Change::Done,
                 Some(REFUSED) => Change::Refused(Refusal::Other),
                 Some(NOT_DONE) => Change::NotDone,
                 _ => Change::Unknown,
             },
-            Self::Command(End::Lost(_) | End::TimedOut | End::Stopped) => Change::Unknown,
-            Self::NoAnswer(wire::Failure::NotSent(_)) => Change::NotDone,
-            Self::NoAnswer(wire::Failure::TimedOut | wire::Failure::Broken(_)) => Change::Unknown,
+            Self::Command(End::NotStarted(_)) | Self::NoAnswer(wire::Failure::NotSent(_)) => {
+                Change::NotDone
+            }
+            Self::Command(End::Lost(_) | End::TimedOut | End::Stopped)
+            | Self::NoAnswer(wire::Failure::TimedOut | wire::Failure::Broken(_)) => Change::Unknown,
             Self::Http(status, _) => status_of_change(*status),
         }
     }

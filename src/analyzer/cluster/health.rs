@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::nodes;
 use super::sets::{answering, who_of};
-use crate::domain::cluster::ClusterReading;
+use crate::domain::cluster::{ClusterReading, Kind};
 use crate::domain::finding::{Finding, FindingSeverity};
 use crate::domain::fleet::ClusterHealth;
 use crate::domain::time::{Time, since};
 
 /// `within`: how lately a workload that became sick did so just now. `None`: nobody can say anything of the cluster.
 ///
-/// What cannot be read is not counted as well: with far less of the cluster in sight no storm ends.
+/// What cannot be read is not counted: a storm may begin by what can, and does not end.
 #[must_use]
 pub fn health(
     reading: &ClusterReading,
@@ -40,11 +40,13 @@ pub fn health(
         let known = sick.entry(owner).or_insert((finding.since, is_sick));
         *known = (known.0.min(finding.since), known.1 || is_sick);
     }
+    let mut behind = [Kind::Nodes, Kind::Pods].into_iter().chain(Kind::WORKLOADS);
     let lately = sick.values().filter(|(from, is_sick)| *is_sick && since(now, *from) <= within);
     Some(ClusterHealth {
         nodes: ready.len(),
         not_ready: ready.iter().filter(|is_ready| !**is_ready).count(),
         workloads: workloads.len(),
         sick_lately: lately.count(),
+        is_whole: behind.all(|kind| !reading.is_hidden(kind, None)),
     })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::neighbours::overlap;
 use super::{Held, Subject};
+use crate::domain::action::ActionKind;
 use crate::domain::aftermath::Undone;
 use crate::domain::charter::CommitteeStatus;
 use crate::domain::cycle::Hold;
@@ -27,7 +28,7 @@ pub(in crate::planner) fn settling(input: &PlanInput<'_>, target: &Target) -> Op
     let found = input.judgings.iter().find_map(|j| Some((j, where_to(&j.target)?)));
     if let Some((judging, place)) = found {
         let left = since(judging.settled_at, input.now).as_secs();
-        let actions: Vec<&str> = judging.actions.iter().map(|a| a.as_str()).collect();
+        let actions: Vec<&str> = judging.actions.iter().map(ActionKind::as_str).collect();
         let actions = actions.join(", ");
         return Some((
             Hold::Judging,

@@ -110,7 +110,7 @@ pub(super) fn opt_in(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReadi
     let held = |hold, detail| GuardReading::held(Guard::OptIn, hold, detail);
     let object = match found(input, subject) {
         None => return passed("not asked of Kubernetes"),
-        Some(Err((hold, _))) => return held(hold, "its label cannot be read".to_owned()),
+        Some(Err((why, _))) => return held(why, "its label cannot be read".to_owned()),
         Some(Ok(object)) => object,
     };
     match object.act {
@@ -153,8 +153,8 @@ pub(super) fn protected(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardRe
             held(format!("the kubelet makes {target} from a file of its node"))
         }
         Ok(_) => passed("it is not protected"),
-        Err((hold, _)) => {
-            GuardReading::held(Guard::Protected, hold, "nobody can say whether it is protected")
+        Err((why, _)) => {
+            GuardReading::held(Guard::Protected, why, "nobody can say whether it is protected")
         }
     }
 }

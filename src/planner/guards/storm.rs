@@ -40,7 +40,9 @@ pub fn step(
     storm.components = storm.components.max(fleet.components);
     (storm.sick, storm.firing) = (sick, firing);
     let calm = share(firing) < settings.firing / 2.0 && share(sick) < settings.unhealthy / 2.0;
-    let calm = calm && is_seen(fleet.components, storm.components);
+    // What has vanished has not recovered.
+    let seen = fleet.components as f64 >= storm.components as f64 * SEEN_AGAIN;
+    let calm = calm && seen;
     goes_on(storm, calm, settings.leave_after, now)
 }
 
@@ -62,16 +64,13 @@ pub fn step_cluster(
         None => return None,
         Some(storm) => storm,
     };
-    storm.components = storm.components.max(health.workloads);
-    storm.nodes = storm.nodes.max(health.nodes);
+    // The watch caches say what there is: what is gone is gone.
+    (storm.components, storm.nodes) = (health.workloads, health.nodes);
     (storm.sick, storm.firing) = (health.sick_lately, health.sick_lately);
     storm.not_ready = health.not_ready;
     // Fewer nodes than make a storm are calm whatever their share: of three nodes one is a third.
     let nodes_calm = health.not_ready < settings.min_nodes || not_ready < most_nodes / 2.0;
-    let calm = nodes_calm
-        && sick < least / 2.0
-        && is_seen(health.workloads, storm.components)
-        && is_seen(health.nodes, storm.nodes);
+    let calm = nodes_calm && sick < least / 2.0 && health.is_whole;
     goes_on(storm, calm, settings.leave_after, now)
 }
 
@@ -86,11 +85,6 @@ fn begun(now: Time) -> Storm {
         calm_since: None,
         throttled_at: None,
     }
-}
-
-/// What has vanished has not recovered.
-fn is_seen(known: usize, in_the_storm: usize) -> bool {
-    known as f64 >= in_the_storm as f64 * SEEN_AGAIN
 }
 
 /// It is over once it has been calm for so long.

@@ -241,3 +241,26 @@ fn a_workload_says_how_many_replicas_its_rollout_is_for() {
     assert_eq!(to_update(partition(7)), 0, "held back as a whole");
     assert_eq!(to_update(json!({ "type": "OnDelete" })), 0);
 }
+
+/// `off` on the object or on its pods' template is kept, whichever way the other says; selectors still mean the pods'.
+#[test]
+fn r03_the_label_by_which_an_owner_says_no_is_kept_from_object_and_template() {
+    let of = |own: Value, template: Value| {
+        let mut object = json!({ "metadata": { "name": "w", "namespace": "shop" } });
+        object["metadata"]["labels"] = own;
+        object["spec"] = json!({ "template": { "metadata": { "labels": template } } });
+        match trim_json(Kind::StatefulSets, object).expect("a workload") {
+            Trimmed::Workload(workload) => workload.labels.clone(),
+            other => panic!("not a workload: {other:?}"),
+        }
+    };
+    let act = |value: &str| json!({ "mape-k.io/act": value, "app": value });
+    for (own, template, kept) in
+        [("off", "auto", "off"), ("auto", "off", "off"), ("suggest", "auto", "suggest")]
+    {
+        let labels = of(act(own), act(template));
+        assert_eq!(labels["mape-k.io/act"], kept, "{own}, {template}");
+        assert_eq!(labels["app"], template);
+    }
+    assert_eq!(of(json!({}), act("off"))["mape-k.io/act"], "off");
+}
