@@ -339,8 +339,8 @@ impl Cycle {
         run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
 
         run.enter(Phase::Execute);
-        let means = Means { kit, hands: &self.hands, stop, number: run.report.number };
-        let resolved = self.settle.settle(&means, &mut recalled, &mut seen, &mut rulings).await?;
+        let how = Means { kit, hands: &self.hands, stop, number: run.report.number };
+        let resolved = self.settle.settle(&how, &mut recalled, &mut seen, &mut rulings).await?;
         self.decide.saw_charter(&seen.charter, kit.clock.now());
 
         run.enter(Phase::Plan);
@@ -362,7 +362,7 @@ impl Cycle {
         }
 
         run.enter(Phase::Execute);
-        let carried = self.act.carry_out(&means, &plan, &mut recalled, &seen, &self.tracker).await;
+        let carried = self.act.carry_out(&how, &plan, &mut recalled, &seen, &self.tracker).await;
         self.settle.after(carried.as_ref().ok());
         self.decide.after(carried.as_ref().ok());
         let carried = carried?;

@@ -293,6 +293,21 @@ fn the_executor_and_the_decisions_know_no_system() {
     }
 }
 
+/// Planning and verifying change nothing outside, because they have nothing to do it with.
+#[test]
+fn only_the_stages_that_act_are_given_the_hands() {
+    // The last two are parts of `Settle`.
+    let homes = ["cycle.rs", "cycle/kit.rs", "cycle/act.rs", "cycle/settle.rs"];
+    let homes = homes.into_iter().chain(["cycle/temporary.rs", "cycle/aftermath.rs"]);
+    let homes: BTreeSet<String> = homes.map(|home| format!("src/{home}")).collect();
+    for file in sources().iter().filter(|file| file.module == "cycle") {
+        for word in ["Hands", "Means", "Executor"] {
+            let named = file.names(word);
+            assert!(!named || homes.contains(&file.path), "{} names {word}", file.path);
+        }
+    }
+}
+
 #[test]
 fn the_server_reads_the_loop_and_never_runs_it() {
     for file in sources().iter().filter(|file| file.module == "server") {

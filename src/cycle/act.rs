@@ -133,13 +133,13 @@ impl Act {
     /// it came: the next cycle settles that before it plans.
     pub async fn carry_out(
         &mut self,
-        means: &Means<'_>,
+        how: &Means<'_>,
         plan: &Plan,
         recalled: &mut Recalled,
         seen: &Seen,
         tracker: &Tracker,
     ) -> Result<Carried, StoreError> {
-        let Means { kit, hands, stop, .. } = *means;
+        let Means { kit, hands, stop, .. } = *how;
         if stop.is_cancelled() {
             // A policy that is not carried out must not be called executed: it stays as it was decided.
             return Ok(Carried::Left(Hold::NotBegun, "the daemon was stopping".to_owned()));

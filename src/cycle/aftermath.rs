@@ -111,12 +111,12 @@ impl Settle {
     /// Takes back what did harm, or goes on where that was cut. Until it is done nothing is planned on that ground.
     pub(super) async fn undo_harm(
         &mut self,
-        means: &Means<'_>,
+        how: &Means<'_>,
         recalled: &mut Recalled,
         seen: &mut Seen,
         rulings: &mut [Ruled],
     ) -> Result<(), StoreError> {
-        let Means { kit, hands, stop, .. } = *means;
+        let Means { kit, hands, stop, .. } = *how;
         let undoable = &|record: &ActionRecord| hands.executor.undoable(record);
         for owed in recalled.aftermath.undoings.clone() {
             let id = owed.execution_id;

@@ -60,13 +60,13 @@ impl Settle {
     /// did harm. A part of *execute*, under what holds back everything that is sent. Returns the escalations that it closed.
     pub async fn settle(
         &mut self,
-        means: &Means<'_>,
+        how: &Means<'_>,
         recalled: &mut Recalled,
         seen: &mut Seen,
         rulings: &mut [Ruled],
     ) -> Result<Vec<Uuid>, StoreError> {
-        let closed = self.resolve(means, recalled, seen).await?;
-        self.undo_harm(means, recalled, seen, rulings).await?;
+        let closed = self.resolve(how, recalled, seen).await?;
+        self.undo_harm(how, recalled, seen, rulings).await?;
         Ok(closed)
     }
 
@@ -74,11 +74,11 @@ impl Settle {
     /// change Charter.
     async fn resolve(
         &mut self,
-        means: &Means<'_>,
+        how: &Means<'_>,
         recalled: &mut Recalled,
         seen: &mut Seen,
     ) -> Result<Vec<Uuid>, StoreError> {
-        let Means { kit, hands, stop, .. } = *means;
+        let Means { kit, hands, stop, .. } = *how;
         self.unresolved.clear();
         if stop.is_cancelled() {
             return Ok(Vec::new());
@@ -110,7 +110,7 @@ impl Settle {
         };
         let waiting = recalled.executions.values().filter(stays);
         self.unresolved.extend(waiting.flat_map(|e| unknown(e, &[])));
-        changed |= self.end_temporaries(means, recalled, seen, barred.as_deref()).await?;
+        changed |= self.end_temporaries(how, recalled, seen, barred.as_deref()).await?;
         if changed {
             // What is planned next rests on what is true now.
             seen.charter = hands.see_charter(kit).await;

@@ -74,12 +74,12 @@ impl Settle {
     /// journal holds. While `barred` it only looks. Returns whether Charter was changed.
     pub(super) async fn end_temporaries(
         &mut self,
-        means: &Means<'_>,
+        how: &Means<'_>,
         recalled: &mut Recalled,
         seen: &Seen,
         barred: Option<&str>,
     ) -> Result<bool, StoreError> {
-        let Means { kit, hands, number, .. } = *means;
+        let Means { kit, hands, number, .. } = *how;
         let now = kit.clock.now();
         let due: Vec<Temporary> =
             recalled.temporaries.iter().filter(|t| t.expires_at <= now).cloned().collect();
@@ -124,7 +124,7 @@ impl Settle {
         for temporary in due {
             let kept = match (&listed, barred) {
                 (Some(listed), None) => {
-                    self.end_temporary(means, &temporary, listed, recalled, &mut changed).await?
+                    self.end_temporary(how, &temporary, listed, recalled, &mut changed).await?
                 }
                 (_, why) => Some(why.map(str::to_owned).or(unread.clone()).unwrap_or_default()),
             };
@@ -166,13 +166,13 @@ impl Settle {
     /// Says why it is still to be ended, if it is.
     async fn end_temporary(
         &mut self,
-        means: &Means<'_>,
+        how: &Means<'_>,
         temporary: &Temporary,
         listed: &InForce,
         recalled: &mut Recalled,
         changed: &mut bool,
     ) -> Result<Option<String>, StoreError> {
-        let Means { kit, hands, stop, .. } = *means;
+        let Means { kit, hands, stop, .. } = *how;
         let (id, key) = (temporary.execution_id, temporary.key);
         let stored = kit.knowledge.get::<Execution>(&id.to_string()).await?;
         let mut batch = kit.knowledge.batch();

@@ -114,6 +114,8 @@ async fn r03_r11_charters_breaker_of_the_version_before_holds_charter_and_no_hoo
     world.latency(1.5);
     world.set("cart_errors", &json!({ "component": "cart" }), 1.0);
     world.until("the hook is called", async || calls(&folder) == 1).await;
+    // The report of the cycle that called it comes after the call.
+    world.cycles(1).await;
     let (subject, detail) = page(&world).await;
     assert!(subject == "breaker" && detail.contains("nothing was done to Charter"), "{detail}");
     assert_eq!(world.verdict_on("scale_up").await["reason"], "breaker_open");
