@@ -32,7 +32,7 @@ pub(in crate::planner) fn settling(input: &PlanInput<'_>, target: &Target) -> Op
         let actions = actions.join(", ");
         return Some((
             Hold::Judging,
-            format!("{actions} {place} is being judged, {left} s of its settle time left"),
+            format!("{actions}{place} is being judged, {left} s of its settle time left"),
         ));
     }
     let unsettled = |u: &&Undone| input.now < u.settled_at && where_to(&u.target).is_some();

@@ -9,24 +9,25 @@ use crate::domain::cluster::ClusterReading;
 use crate::domain::target::Target;
 use crate::planner::PlanInput;
 
-/// May an action on `target` not go beside an unverified one on `other`? In words, why.
+/// May an action on `target` not go beside an unverified one on `other`? In words, where that is; empty: right there.
 pub(super) fn overlap(
     input: &PlanInput<'_>,
     other: &Target,
     target: &Target,
 ) -> Option<Cow<'static, str>> {
     if other.overlaps(target) {
-        return Some("on the same ground".into());
+        return Some("".into());
     }
     let (ours, theirs) = (service(input, target)?, service(input, other)?);
     if ours.name == theirs.name {
         // What two systems know by one name is one service.
         let twice = target.system() != other.system();
-        return twice.then(|| format!("on {other}, which is the same service").into());
+        return twice.then(|| format!(" on {other}, which is the same service").into());
     }
     let neighbours = [(ours, theirs), (theirs, ours)];
     let needs = neighbours.into_iter().find(|(one, other)| one.depends_on.contains(&other.name));
-    needs.map(|(one, needed)| format!("on {other}: {} depends on {}", one.name, needed.name).into())
+    needs
+        .map(|(one, needed)| format!(" on {other}: {} depends on {}", one.name, needed.name).into())
 }
 
 fn service<'a>(input: &PlanInput<'a>, target: &Target) -> Option<&'a Service> {
