@@ -2,8 +2,8 @@
 //!
 //! A system joins by a [`Fixture`] (an actuator, and the knobs of the fake behind it) and one line of [`contract!`].
 
-pub mod commands;
 mod charter;
+pub mod commands;
 mod http;
 
 use async_trait::async_trait;
