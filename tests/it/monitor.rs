@@ -2,9 +2,11 @@
 
 mod alertmanager;
 mod alerts;
+mod answers;
 mod bad_days;
 mod exposition;
 pub mod fake;
+mod label_change;
 mod promql;
 mod reading;
 mod scrape;
