@@ -145,17 +145,17 @@ impl Metrics {
 
     /// What verdicts have taught. Causes that only the configuration names share a series, by the weight of their runs.
     fn learned(&self, statistics: &[ActionStatistics]) {
-        for cause in CauseLabel::ALL {
-            for action in ActionLabel::ALL {
+        for cause in CauseLabel::all() {
+            for action in ActionLabel::all() {
                 let of_both = statistics.iter().filter(|s| {
-                    CauseLabel::from(&s.cause) == *cause && ActionLabel::from(s.action) == *action
+                    CauseLabel::from(&s.cause) == cause && ActionLabel::from(s.action) == action
                 });
                 let (runs, believed) = of_both.fold((0.0, 0.0), |(runs, believed), s| {
                     (runs + f64::from(s.runs), believed + f64::from(s.runs) * s.effectiveness)
                 });
                 let effectiveness = if runs > 0.0 { believed / runs } else { 1.0 };
-                self.action.remedy_runs.set(*cause, *action, runs);
-                self.action.remedy_effectiveness.set(*cause, *action, effectiveness);
+                self.action.remedy_runs.set(cause, action, runs);
+                self.action.remedy_effectiveness.set(cause, action, effectiveness);
             }
         }
     }

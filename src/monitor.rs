@@ -16,7 +16,7 @@ pub mod alerts;
 pub mod cluster;
 pub mod github;
 mod http;
-mod label_change;
+pub mod label_change;
 pub mod prometheus;
 pub mod promql;
 pub mod scrape;

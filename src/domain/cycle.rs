@@ -94,6 +94,20 @@ pub enum Verdict {
     Ineligible { reason: Ineligibility, detail: String },
 }
 
+impl Verdict {
+    /// In one word of the API: itself, or the reason.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Chosen => "chosen",
+            Self::Outranked { .. } => "outranked",
+            Self::Held { reason, .. } => reason.as_str(),
+            Self::Impossible { reason, .. } => reason.as_str(),
+            Self::Ineligible { reason, .. } => reason.as_str(),
+        }
+    }
+}
+
 /// What held a remedy back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

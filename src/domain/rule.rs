@@ -93,9 +93,10 @@ impl Aggregate {
 
 /// Where a violation's component comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
 pub enum ComponentFrom {
+    #[serde(rename = "component")]
     Fixed(String),
+    #[serde(rename = "component_label")]
     Label(String),
 }
 
@@ -113,13 +114,19 @@ impl ComponentFrom {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MetricRule {
     pub metric: String,
+    #[serde(skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub aggregate: Option<Aggregate>,
     /// Labels kept by the aggregate. `cluster`, `charter` and `job` are always kept beside them, so that two
     /// systems behind one reading are seen (`ambiguous_scope`) and never merged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
     /// With this the value is the counter's increase over the window, not the sample itself.
-    #[serde(serialize_with = "super::time::optional_seconds")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "super::time::optional_seconds"
+    )]
     pub increase_over: Option<Duration>,
     pub comparison: Comparison,
     pub threshold: f64,
@@ -144,6 +151,7 @@ pub enum Measure {
     /// without `present` an empty answer clears nothing and judges nothing.
     Condition {
         promql: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
         present: Option<String>,
     },
 }
@@ -159,15 +167,19 @@ impl Divide for Measure {
     }
 }
 
+/// Serialized as the configuration has it, with the keys that it uses.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rule {
     pub name: String,
     #[serde(flatten)]
     pub measure: Measure,
     pub severity: Severity,
+    #[serde(flatten)]
     pub component: ComponentFrom,
     /// Which labels name the Kubernetes object that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetLabels>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
 }
 

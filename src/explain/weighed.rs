@@ -72,7 +72,7 @@ fn fate(candidate: &CandidateReport) -> Vec<String> {
     let CandidateReport { cause, component, action, guards, score, .. } = candidate;
     let nameless = |text: String| text.replace(component.as_str(), "…");
     let mut fate = vec![action.to_string(), cause.to_string(), format!("{score:.2}")];
-    fate.extend([word(&candidate.verdict).to_owned(), nameless(detail(candidate))]);
+    fate.extend([candidate.verdict.word().to_owned(), nameless(detail(candidate))]);
     fate.extend(guards.iter().map(|guard| nameless(reading(guard))));
     fate
 }
@@ -85,13 +85,13 @@ pub(super) fn tell(
     told: Option<&Verdict>,
 ) {
     let groups = Group::all(candidates);
-    let mut explained: BTreeSet<&str> = told.map(word).into_iter().collect();
+    let mut explained: BTreeSet<&str> = told.map(Verdict::word).into_iter().collect();
     let mut passed_told = false;
     for (position, group) in groups.iter().enumerate() {
         let candidate = group.0[0];
         if position < IN_FULL {
             page.item(&format!("{}: {}.", group.name(), numbers(candidate)));
-            let first = explained.insert(word(&candidate.verdict));
+            let first = explained.insert(candidate.verdict.word());
             let mut verdict = verdict(candidate, first);
             let policy = policy_of(candidate, policies);
             if let Some(policy) = policy.filter(|p| !verdict.contains(&p.id.to_string())) {
@@ -115,7 +115,7 @@ pub(super) fn tell(
                 candidate.benefit,
                 candidate.cost,
                 candidate.score,
-                word(&candidate.verdict)
+                candidate.verdict.word()
             ));
         }
     }
@@ -149,17 +149,6 @@ pub(super) fn policy_of<'a>(
     })
 }
 
-/// A verdict in one word of the API.
-fn word(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Chosen => "chosen",
-        Verdict::Outranked { .. } => "outranked",
-        Verdict::Held { reason, .. } => reason.as_str(),
-        Verdict::Impossible { reason, .. } => reason.as_str(),
-        Verdict::Ineligible { reason, .. } => reason.as_str(),
-    }
-}
-
 /// What became of it, with its detail; with `first` also what that means and what would change it.
 fn verdict(candidate: &CandidateReport, first: bool) -> String {
     let (lead, detail) = match &candidate.verdict {
@@ -168,7 +157,7 @@ fn verdict(candidate: &CandidateReport, first: bool) -> String {
         Verdict::Impossible { .. } => ("Impossible", detail(candidate)),
         Verdict::Ineligible { .. } => ("Not now", detail(candidate)),
     };
-    let plain = format!("{lead} ({}): {detail}.", word(&candidate.verdict));
+    let plain = format!("{lead} ({}): {detail}.", candidate.verdict.word());
     if first || detail.is_empty() { sentence(candidate) } else { plain }
 }
 

@@ -26,7 +26,9 @@ pub trait Document: Serialize + DeserializeOwned {
     fn key(&self) -> String;
 
     /// What lists filter and bounds select by; empty where nobody filters.
-    fn tag(&self) -> &'static str;
+    fn tag(&self) -> &'static str {
+        ""
+    }
 
     /// The time from which its age counts: the last one at which it still mattered.
     fn at(&self) -> Time;
@@ -113,10 +115,6 @@ impl Document for Analysis {
         self.id.to_string()
     }
 
-    fn tag(&self) -> &'static str {
-        ""
-    }
-
     fn at(&self) -> Time {
         self.at
     }
@@ -161,10 +159,6 @@ impl Document for Judging {
         self.execution_id.to_string()
     }
 
-    fn tag(&self) -> &'static str {
-        ""
-    }
-
     fn at(&self) -> Time {
         self.intent_at
     }
@@ -175,10 +169,6 @@ impl Document for Temporary {
 
     fn key(&self) -> String {
         self.key.to_string()
-    }
-
-    fn tag(&self) -> &'static str {
-        ""
     }
 
     fn at(&self) -> Time {
@@ -209,10 +199,6 @@ impl Document for Insight {
         self.key.clone()
     }
 
-    fn tag(&self) -> &'static str {
-        ""
-    }
-
     fn at(&self) -> Time {
         self.updated_at
     }
@@ -223,10 +209,6 @@ impl Document for Incident {
 
     fn key(&self) -> String {
         self.id.to_string()
-    }
-
-    fn tag(&self) -> &'static str {
-        ""
     }
 
     // An incident that still has evidence never grows old.
@@ -291,10 +273,6 @@ impl Document for Fact {
 
     fn key(&self) -> String {
         self.name.clone()
-    }
-
-    fn tag(&self) -> &'static str {
-        ""
     }
 
     fn at(&self) -> Time {

@@ -4,17 +4,31 @@ use std::marker::PhantomData;
 
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
-    Registry, core::Collector,
+    Registry,
+    core::{Collector, MetricVec, MetricVecBuilder},
 };
 
 use super::labels::Label;
 
-/// Counters with one label.
+/// The series of one metric with one label.
 #[derive(Debug)]
-pub struct Counters<A> {
-    vec: IntCounterVec,
-    labels: PhantomData<A>,
+pub struct Family<V, A> {
+    vec: V,
+    label: PhantomData<A>,
 }
+
+/// With two labels.
+#[derive(Debug)]
+pub struct Table<V, A, B> {
+    vec: V,
+    labels: PhantomData<(A, B)>,
+}
+
+pub type Counters<A> = Family<IntCounterVec, A>;
+pub type CounterTable<A, B> = Table<IntCounterVec, A, B>;
+pub type Gauges<A> = Family<GaugeVec, A>;
+pub type GaugeTable<A, B> = Table<GaugeVec, A, B>;
+pub type Histograms<A> = Family<HistogramVec, A>;
 
 impl<A: Label> Counters<A> {
     pub fn add(&self, label: A, by: u64) {
@@ -27,24 +41,10 @@ impl<A: Label> Counters<A> {
     }
 }
 
-/// Counters with two labels.
-#[derive(Debug)]
-pub struct CounterTable<A, B> {
-    vec: IntCounterVec,
-    labels: PhantomData<(A, B)>,
-}
-
 impl<A: Label, B: Label> CounterTable<A, B> {
     pub fn add(&self, first: A, second: B, by: u64) {
         self.vec.with_label_values(&[first.text(), second.text()]).inc_by(by);
     }
-}
-
-/// Gauges with one label.
-#[derive(Debug)]
-pub struct Gauges<A> {
-    vec: GaugeVec,
-    labels: PhantomData<A>,
 }
 
 impl<A: Label> Gauges<A> {
@@ -53,24 +53,10 @@ impl<A: Label> Gauges<A> {
     }
 }
 
-/// Gauges with two labels.
-#[derive(Debug)]
-pub struct GaugeTable<A, B> {
-    vec: GaugeVec,
-    labels: PhantomData<(A, B)>,
-}
-
 impl<A: Label, B: Label> GaugeTable<A, B> {
     pub fn set(&self, first: A, second: B, value: f64) {
         self.vec.with_label_values(&[first.text(), second.text()]).set(value);
     }
-}
-
-/// Histograms with one label.
-#[derive(Debug)]
-pub struct Histograms<A> {
-    vec: HistogramVec,
-    labels: PhantomData<A>,
 }
 
 impl<A: Label> Histograms<A> {
@@ -102,12 +88,23 @@ impl Families<'_> {
         self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
     }
 
-    pub fn counters<A: Label>(&self, name: &str, help: &str, label: &str) -> Counters<A> {
-        let vec = self.add(IntCounterVec::new(Opts::new(name, help), &[label]));
-        for a in A::ALL {
+    /// A family whose series all exist from the start.
+    fn family<M: MetricVecBuilder + Clone + 'static, A: Label>(
+        &self,
+        made: prometheus::Result<MetricVec<M>>,
+    ) -> Family<MetricVec<M>, A>
+    where
+        MetricVec<M>: Collector,
+    {
+        let vec = self.add(made);
+        for a in A::all() {
             vec.with_label_values(&[a.text()]);
         }
-        Counters { vec, labels: PhantomData }
+        Family { vec, label: PhantomData }
+    }
+
+    pub fn counters<A: Label>(&self, name: &str, help: &str, label: &str) -> Counters<A> {
+        self.family(IntCounterVec::new(Opts::new(name, help), &[label]))
     }
 
     pub fn table<A: Label, B: Label>(
@@ -117,20 +114,16 @@ impl Families<'_> {
         labels: [&str; 2],
     ) -> CounterTable<A, B> {
         let vec = self.add(IntCounterVec::new(Opts::new(name, help), &labels));
-        for a in A::ALL {
-            for b in B::ALL {
+        for a in A::all() {
+            for b in B::all() {
                 vec.with_label_values(&[a.text(), b.text()]);
             }
         }
-        CounterTable { vec, labels: PhantomData }
+        Table { vec, labels: PhantomData }
     }
 
     pub fn gauges<A: Label>(&self, name: &str, help: &str, label: &str) -> Gauges<A> {
-        let vec = self.add(GaugeVec::new(Opts::new(name, help), &[label]));
-        for a in A::ALL {
-            vec.with_label_values(&[a.text()]);
-        }
-        Gauges { vec, labels: PhantomData }
+        self.family(GaugeVec::new(Opts::new(name, help), &[label]))
     }
 
     /// Every series begins at `at_first`.
@@ -142,12 +135,12 @@ impl Families<'_> {
         at_first: f64,
     ) -> GaugeTable<A, B> {
         let vec = self.add(GaugeVec::new(Opts::new(name, help), &labels));
-        for a in A::ALL {
-            for b in B::ALL {
+        for a in A::all() {
+            for b in B::all() {
                 vec.with_label_values(&[a.text(), b.text()]).set(at_first);
             }
         }
-        GaugeTable { vec, labels: PhantomData }
+        Table { vec, labels: PhantomData }
     }
 
     pub fn histograms<A: Label>(
@@ -158,11 +151,7 @@ impl Families<'_> {
         buckets: &[f64],
     ) -> Histograms<A> {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        let vec = self.add(HistogramVec::new(options, &[label]));
-        for a in A::ALL {
-            vec.with_label_values(&[a.text()]);
-        }
-        Histograms { vec, labels: PhantomData }
+        self.family(HistogramVec::new(options, &[label]))
     }
 
     /// `build_info`: constant 1, the facts are its labels.

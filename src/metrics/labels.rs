@@ -10,15 +10,21 @@ use crate::domain::action::ActionKind;
 use crate::domain::cycle::{Hold, Impossibility, Ineligibility, Verdict};
 
 /// A label whose values are all known when the process starts.
-pub trait Label: Copy + VariantArray + Into<&'static str> {
-    const ALL: &'static [Self] = Self::VARIANTS;
+pub trait Label: Copy {
+    fn all() -> Vec<Self>;
+
+    fn text(self) -> &'static str;
+}
+
+impl<T: Copy + VariantArray + Into<&'static str>> Label for T {
+    fn all() -> Vec<Self> {
+        Self::VARIANTS.to_vec()
+    }
 
     fn text(self) -> &'static str {
         self.into()
     }
 }
-
-impl<T: Copy + VariantArray + Into<&'static str>> Label for T {}
 
 /// How a policy's execution ended; failed includes rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
@@ -172,103 +178,31 @@ impl From<ActionKind> for ActionLabel {
     }
 }
 
-/// What became of a candidate and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
-pub enum CandidateVerdict {
-    Chosen,
-    Outranked,
-    Paused,
-    ModeObserve,
-    NotLeading,
-    StaleData,
-    Storm,
-    BreakerOpen,
-    Cooldown,
-    OppositeDirection,
-    BudgetExhausted,
-    FleetLimit,
-    Judging,
-    InFlight,
-    ApprovalPending,
-    NotBegun,
-    Rejected,
-    OutcomeUnknown,
-    CharterUnreachable,
-    ClusterUnreadable,
-    TargetMissing,
-    OptedOut,
-    Protected,
-    AtLimit,
-    SizeUnknown,
-    ParameterMissing,
-    Invalid,
-    NotConfined,
-    Forbidden,
-    LowConfidence,
-    LowScore,
-    TooFewOccurrences,
-    NotItsTurn,
-    TriedOut,
-    AmbiguousScope,
-    Unconfirmed,
-    OverTheLimit,
-    RemediesExhausted,
-}
-
 impl From<&Cause> for CauseLabel {
     fn from(cause: &Cause) -> Self {
         cause.0.parse().unwrap_or(Self::Other)
     }
 }
 
+/// What became of a candidate and why: [`Verdict::word`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CandidateVerdict(&'static str);
+
+impl Label for CandidateVerdict {
+    fn all() -> Vec<Self> {
+        let names = ["chosen", "outranked"].into_iter();
+        let names = names.chain(Hold::VARIANTS.iter().map(Into::into));
+        let names = names.chain(Impossibility::VARIANTS.iter().map(Into::into));
+        names.chain(Ineligibility::VARIANTS.iter().map(Into::into)).map(Self).collect()
+    }
+
+    fn text(self) -> &'static str {
+        self.0
+    }
+}
+
 impl From<&Verdict> for CandidateVerdict {
     fn from(verdict: &Verdict) -> Self {
-        match verdict {
-            Verdict::Chosen => Self::Chosen,
-            Verdict::Outranked { .. } => Self::Outranked,
-            Verdict::Held { reason, .. } => match reason {
-                Hold::Paused => Self::Paused,
-                Hold::ModeObserve => Self::ModeObserve,
-                Hold::NotLeading => Self::NotLeading,
-                Hold::StaleData => Self::StaleData,
-                Hold::Storm => Self::Storm,
-                Hold::BreakerOpen => Self::BreakerOpen,
-                Hold::Cooldown => Self::Cooldown,
-                Hold::OppositeDirection => Self::OppositeDirection,
-                Hold::BudgetExhausted => Self::BudgetExhausted,
-                Hold::FleetLimit => Self::FleetLimit,
-                Hold::Judging => Self::Judging,
-                Hold::InFlight => Self::InFlight,
-                Hold::ApprovalPending => Self::ApprovalPending,
-                Hold::NotBegun => Self::NotBegun,
-                Hold::Rejected => Self::Rejected,
-                Hold::OutcomeUnknown => Self::OutcomeUnknown,
-                Hold::CharterUnreachable => Self::CharterUnreachable,
-                Hold::ClusterUnreadable => Self::ClusterUnreadable,
-                Hold::TargetMissing => Self::TargetMissing,
-                Hold::OptedOut => Self::OptedOut,
-                Hold::Protected => Self::Protected,
-            },
-            Verdict::Impossible { reason, .. } => match reason {
-                Impossibility::AtLimit => Self::AtLimit,
-                Impossibility::SizeUnknown => Self::SizeUnknown,
-                Impossibility::ParameterMissing => Self::ParameterMissing,
-                Impossibility::Invalid => Self::Invalid,
-                Impossibility::NotConfined => Self::NotConfined,
-                Impossibility::Forbidden => Self::Forbidden,
-            },
-            Verdict::Ineligible { reason, .. } => match reason {
-                Ineligibility::LowConfidence => Self::LowConfidence,
-                Ineligibility::LowScore => Self::LowScore,
-                Ineligibility::TooFewOccurrences => Self::TooFewOccurrences,
-                Ineligibility::NotItsTurn => Self::NotItsTurn,
-                Ineligibility::TriedOut => Self::TriedOut,
-                Ineligibility::AmbiguousScope => Self::AmbiguousScope,
-                Ineligibility::Unconfirmed => Self::Unconfirmed,
-                Ineligibility::OverTheLimit => Self::OverTheLimit,
-                Ineligibility::RemediesExhausted => Self::RemediesExhausted,
-            },
-        }
+        Self(verdict.word())
     }
 }

@@ -6,8 +6,6 @@
 
 mod known;
 mod routing;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

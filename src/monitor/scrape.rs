@@ -6,8 +6,6 @@
 mod evaluate;
 pub mod exposition;
 mod ring;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

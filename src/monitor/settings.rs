@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use url::Url;
 
 use super::severities::Severities;
@@ -42,6 +42,7 @@ pub struct Settings {
     pub scope: Labels,
     pub min_coverage: f64,
     /// `monitor.metrics` and then `monitor.queries`, in the order of the configuration.
+    #[serde(flatten, serialize_with = "apart")]
     pub rules: Vec<Arc<Rule>>,
     /// Largest accepted difference between a source's clock and ours (loop.md; not a key).
     #[serde(skip)]
@@ -53,6 +54,18 @@ divided!(Settings { poll_interval, rules } unchanged {
     // The time-out of a call, and how far apart two clocks may be: neither network nor clocks become faster.
     query_timeout, max_skew,
 });
+
+/// The rules as the configuration has them.
+fn apart<S: Serializer>(rules: &[Arc<Rule>], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Sections<'a> {
+        metrics: Vec<&'a Rule>,
+        queries: Vec<&'a Rule>,
+    }
+    let rules = rules.iter().map(Arc::as_ref);
+    let (metrics, queries) = rules.partition(|rule| matches!(rule.measure, Measure::Metric(_)));
+    Sections { metrics, queries }.serialize(serializer)
+}
 
 impl Settings {
     /// How its server is asked.

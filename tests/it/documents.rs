@@ -285,7 +285,7 @@ fn operations_says_what_to_do_for_every_reason() {
         let row = format!("| `{}` |", reason.as_str());
         assert!(text.contains(&row), "docs/OPERATIONS.md has no row for {}", reason.as_str());
     }
-    for verdict in CandidateVerdict::ALL {
+    for verdict in CandidateVerdict::all() {
         assert!(
             first_cells.contains(verdict.text()),
             "docs/OPERATIONS.md has no row for {}",

@@ -22,7 +22,7 @@ use mape_k::domain::rule::{Aggregate, Severity};
 use mape_k::domain::standing::Mode;
 use mape_k::explain::{Meaning, hold, impossibility, ineligibility};
 use mape_k::knowledge::store::Collection;
-use mape_k::metrics::labels::{ActionLabel, CandidateVerdict, Label as _};
+use mape_k::metrics::labels::{ActionLabel, CandidateVerdict, Label};
 use serde::Serialize;
 use strum::VariantArray as _;
 
@@ -56,8 +56,7 @@ fn every_reason_says_what_it_means_and_what_would_change_it() {
 fn the_reasons_are_those_that_the_metrics_count() {
     let mut explained: BTreeSet<&str> = all().into_iter().map(|(name, _)| name).collect();
     explained.extend(["chosen", "outranked"]);
-    let counted: BTreeSet<&str> =
-        CandidateVerdict::ALL.iter().map(|verdict| verdict.text()).collect();
+    let counted: BTreeSet<&str> = CandidateVerdict::all().into_iter().map(Label::text).collect();
     assert_eq!(explained, counted);
 }
 

@@ -1,10 +1,18 @@
 //! The monitor against servers on free ports: what is read, and what becomes of every kind of bad answer.
 
 mod alertmanager;
+mod alerts;
+mod answers;
 mod bad_days;
+mod exposition;
 pub mod fake;
+mod label_change;
+mod promql;
 mod reading;
 mod scrape;
+mod scraped_rules;
+mod webhook;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;

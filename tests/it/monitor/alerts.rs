@@ -4,14 +4,23 @@ mod evidence;
 
 use std::time::Duration;
 
-use super::*;
-use crate::domain::Cause;
-use crate::domain::reading::FailureKind;
-use crate::domain::rule::{Rule, Severity};
-use crate::domain::target::TargetLabels;
-use crate::domain::time::after;
-use crate::monitor::settings::shipped_rules;
-use crate::monitor::{AlertmanagerSettings, Handler};
+use std::collections::{BTreeMap, BTreeSet};
+
+use mape_k::domain::Cause;
+use mape_k::domain::Labels;
+use mape_k::domain::alert::{
+    Alert, AlertClass, AlertListing, AlertRoute, AlertState, AlertStatus, InboxAlert, ListedAlert,
+    NoEvidence,
+};
+use mape_k::domain::reading::FailureKind;
+use mape_k::domain::reading::ReadFailure;
+use mape_k::domain::rule::{Rule, Severity};
+use mape_k::domain::target::TargetLabels;
+use mape_k::domain::time::Time;
+use mape_k::domain::time::after;
+use mape_k::monitor::alerts::{KnownAlerts, Meaning, Routing, ViewInput, view, wakes};
+use mape_k::monitor::settings::shipped_rules;
+use mape_k::monitor::{AlertmanagerSettings, Handler};
 
 const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -85,7 +94,7 @@ struct World {
     scope: Labels,
     known: KnownAlerts,
     learnt: BTreeSet<String>,
-    rules: Vec<std::sync::Arc<crate::domain::rule::Rule>>,
+    rules: Vec<std::sync::Arc<mape_k::domain::rule::Rule>>,
 }
 
 impl World {

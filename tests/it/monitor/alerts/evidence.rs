@@ -1,7 +1,7 @@
 //! Which alerts are evidence for an action, and what their severity words mean.
 
 use super::*;
-use crate::domain::secret::Secret;
+use mape_k::domain::secret::Secret;
 
 /// W01: silenced, inhibited, or muted on every way to us: no evidence, with the reason; free again: evidence, and no onset.
 #[test]
