@@ -202,8 +202,8 @@ impl Config {
     }
 
     fn read(mut root: Section<'_>, env: &Environment<'_>) -> Self {
-        let (hooks, actions) = hooks::read(&mut root, env);
         let orchestrator = orchestrator::read(root.section("orchestrator"));
+        let (hooks, actions) = hooks::read(&mut root, env, orchestrator.auto_approve);
         let interval = orchestrator.loop_interval;
         let execute = execute::read(root.section("execute"), &actions);
         let charter = execute.charter_url.is_some();

@@ -57,7 +57,11 @@ impl Actions {
 }
 
 /// A hook that is wrong in itself is refused, and still lends its name: what names it is not wrong for that.
-pub(super) fn read(root: &mut Section<'_>, env: &Environment<'_>) -> (Settings, Actions) {
+pub(super) fn read(
+    root: &mut Section<'_>,
+    env: &Environment<'_>,
+    auto_approve: bool,
+) -> (Settings, Actions) {
     let items = root.list("hooks").unwrap_or_default();
     if items.len() > MOST {
         root.error("hooks", format!("{} given; accepted: up to {MOST}", items.len()));
@@ -72,14 +76,19 @@ pub(super) fn read(root: &mut Section<'_>, env: &Environment<'_>) -> (Settings, 
         {
             section.error("name", format!("{name} given twice; each hook needs its own name"));
         }
-        settings.hooks.extend(hook(section, name, env));
+        settings.hooks.extend(hook(section, name, env, auto_approve));
     }
     let given = INHERITED.map(|name| Some((name, environment::get(env, name)?)));
     settings.inherited = given.into_iter().flatten().collect();
     (settings, actions)
 }
 
-fn hook(mut section: Section<'_>, name: Option<HookName>, env: &Environment<'_>) -> Option<Hook> {
+fn hook(
+    mut section: Section<'_>,
+    name: Option<HookName>,
+    env: &Environment<'_>,
+    auto_approve: bool,
+) -> Option<Hook> {
     let target = target(&mut section, name);
     let apply = if section.is_given("apply") {
         verb(&mut section, "apply")
@@ -123,9 +132,9 @@ fn hook(mut section: Section<'_>, name: Option<HookName>, env: &Environment<'_>)
     if hook.http.is_some() && url.is_none() {
         section.warn("http", "not used: no verb of this hook has a url");
     }
-    if name.is_some() && hook.spec().asks() {
+    if auto_approve && name.is_some() && hook.spec().asks() {
         section.warn_here(
-            "every call of this hook waits for `mape-k approve`: only one of a component, with probe and undo, is ever called without a person",
+            "auto_approve is on, and every call of this hook waits for `mape-k approve` all the same: only one of a component, with probe and undo, is ever called without a person",
         );
     }
     (name.is_some() && target.is_some() && apply.is_some()).then_some(hook)

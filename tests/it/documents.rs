@@ -257,7 +257,7 @@ fn the_configurations_in_the_readme_are_accepted_as_they_stand() {
         assert!(warnings.is_empty(), "warned of:\n{block}\n{warnings:?}");
         tried += 1;
     }
-    assert_eq!(tried, 3);
+    assert_eq!(tried, 4);
 }
 
 #[test]

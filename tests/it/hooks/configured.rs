@@ -9,6 +9,7 @@ use mape_k::domain::target::Target;
 use crate::config::{accepted, parse, printed};
 
 const CART: &str = r"
+orchestrator: {auto_approve: true}
 hooks:
   - name: cart-read-only
     component: cart
@@ -73,6 +74,10 @@ fn r12_a_hook_is_an_action_with_cost_risk_settle_and_target() {
     let told: Vec<&str> = warnings.iter().map(|warning| warning.text.as_str()).collect();
     assert!(told.iter().any(|text| text.contains("NOT_SET is not set")), "{told:?}");
     assert!(told.iter().any(|text| text.contains("waits for `mape-k approve`")), "{told:?}");
+    let (_, warnings) =
+        with_environment(&CART.replace("auto_approve: true", "auto_approve: false"));
+    let is_told = warnings.iter().any(|warning| warning.text.contains("mape-k approve"));
+    assert!(!is_told, "where a person approves everything there is nothing to warn of");
 }
 
 /// Its settle time is divided with those of all actions; what it calls becomes no faster.
