@@ -216,7 +216,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
         }
         Command::CheckConfig { output } => Ok(check_config::run(common.config.as_deref(), output)),
-        Command::Observe { output } => observe::run(common.load()?, common.logs(), output).await,
+        Command::Observe { output } => {
+            Box::pin(observe::run(common.load()?, common.logs(), output)).await
+        }
         Command::Demo { duration, seed, output } => {
             demo::run(Duration::from_secs(duration), seed, output).await
         }

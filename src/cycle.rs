@@ -279,6 +279,7 @@ impl Cycle {
     }
 
     /// What was seen of the cluster outlives a failure: people hear of it whatever becomes of the rest.
+    #[expect(clippy::too_many_lines, reason = "the whole flow on one screen")]
     async fn phases(
         &mut self,
         run: &mut Run<'_>,
@@ -369,7 +370,14 @@ impl Cycle {
         run.executed(&carried);
         let resized_at = self.decide.resized_at();
         self.verify
-            .count_natural(kit, &mut recalled, &seen, &analysis, &plan, &by_fingerprint, resized_at)
+            .count_natural(
+                kit,
+                &mut recalled,
+                &seen,
+                (&analysis, &plan),
+                &by_fingerprint,
+                resized_at,
+            )
             .await?;
 
         run.enter(Phase::Knowledge);
@@ -393,9 +401,10 @@ impl Cycle {
         self.people.heard(&told);
         run.report.escalations_closed.extend(resolved);
         run.stands(kit, &recalled.ledger, &told).await?;
-        let learned = match self.publish.is_insight_due() {
-            true => Some(self.verify.learned(kit).await?),
-            false => None,
+        let learned = if self.publish.is_insight_due() {
+            Some(self.verify.learned(kit).await?)
+        } else {
+            None
         };
         self.publish.save(kit, &mut self.tracker, learned, &seen, &analysis).await?;
         Ok(())

@@ -11,14 +11,16 @@ use crate::domain::rule::Severity;
 use crate::domain::target::Target;
 use crate::domain::time::{Time, since};
 
+/// What ails, and what: cause, component and target.
+type Place = (Cause, String, Option<Target>);
+
 /// Patterns of one cause and component together are one root cause. A pattern counts with the share of its evidence
 /// that names no cause: evidence that names one works through `sustained` alone. The causal pattern keeps its full
 /// confidence: it compares two named series.
 pub(super) fn root_causes(tracker: &Tracker, patterns: &[Pattern], now: Time) -> Vec<RootCause> {
     let onsets: HashMap<&str, bool> =
         tracker.onsets.iter().map(|o| (o.fingerprint.as_str(), o.names_cause)).collect();
-    let mut groups: BTreeMap<(Cause, String, Option<Target>), Vec<(&Pattern, f64)>> =
-        BTreeMap::new();
+    let mut groups: BTreeMap<Place, Vec<(&Pattern, f64)>> = BTreeMap::new();
     for pattern in patterns {
         let confidence = pattern.confidence * weight(tracker, &onsets, pattern);
         if confidence > 0.0 {

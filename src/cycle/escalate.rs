@@ -12,6 +12,7 @@ use super::recall::Recalled;
 use super::settle::give_up;
 use super::verify::Ruled;
 use crate::domain::Cause;
+use crate::domain::action::ActionKind;
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::execution::{Execution, ExecutionStatus};
@@ -351,7 +352,7 @@ pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {
         OutcomeType::Unknown if judging.cause.0 == Cause::GIVE_BACK => return None,
         OutcomeType::Unknown => Reason::OutcomeUnknown,
     };
-    let actions: Vec<&str> = judging.actions.iter().map(|a| a.as_str()).collect();
+    let actions: Vec<&str> = judging.actions.iter().map(ActionKind::as_str).collect();
     let actions = actions.join(", ");
     let left = ruled.left.as_ref().map(|left| format!("; {left}")).unwrap_or_default();
     let mut evidence: BTreeSet<String> = judging.before.clone();

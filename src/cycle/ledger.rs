@@ -164,6 +164,7 @@ pub(super) fn settle(
 }
 
 /// What nobody could look at was not calm.
-fn unseen(storm: Storm) -> Storm {
-    Storm { calm_since: None, ..storm }
+fn unseen(mut storm: Storm) -> Storm {
+    storm.calm_since = None;
+    storm
 }

@@ -56,8 +56,7 @@ impl Verify {
         kit: &Kit,
         recalled: &mut Recalled,
         seen: &Seen,
-        analysis: &Analysis,
-        plan: &Plan,
+        (analysis, plan): (&Analysis, &Plan),
         active: &BTreeMap<&str, &Violation>,
         resized_at: Option<Time>,
     ) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use super::kit::Kit;
 use super::observe::Seen;
 use super::recall::Recalled;
 use super::verify::Verify;
+use crate::domain::action::ActionKind;
 use crate::domain::aftermath::Watched;
 use crate::domain::escalation::EscalationReason;
 use crate::domain::outcome::{Outcome, OutcomeType, Recurred};
@@ -104,7 +105,7 @@ async fn take_back(
     kit.put_ledger(&mut recalled.ledger, &mut batch, now);
     recalled.aftermath.successes.retain(|w| w.execution_id != watched.execution_id);
     put(&recalled.aftermath, &mut batch, now);
-    let actions: Vec<&str> = watched.actions.iter().map(|a| a.as_str()).collect();
+    let actions: Vec<&str> = watched.actions.iter().map(ActionKind::as_str).collect();
     let subject = actions.join(", ");
     let wanted = Wanted {
         reason: EscalationReason::Ineffective,

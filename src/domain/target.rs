@@ -192,9 +192,8 @@ impl FromStr for Target {
                 None => Self::Hook { hook: None, component: rest.to_owned() },
             },
             Some((CHARTER, service)) => Self::Charter(own(service)),
-            Some(_) => Self::service(text),
             None if text == CHARTER => Self::Charter(None),
-            None => Self::service(text),
+            Some(_) | None => Self::service(text),
         })
     }
 }

@@ -121,10 +121,10 @@ impl Transaction<'_> {
             last = failure.text;
             let is_final = failure.refusal.is_some();
             if doubt > Doubt::None {
-                let seen = self.probe(index, step, key, at).await;
+                let probed = self.probe(index, step, key, at).await;
                 let action = &self.execution.actions[index].action;
                 let by_key = actuator.honours_keys(action) && !is_final;
-                if let Some(delivery) = settled(seen, &last, by_key) {
+                if let Some(delivery) = settled(probed, &last, by_key) {
                     return Ok(delivery);
                 }
                 let repeatable = by_key || actuator.is_repeatable(step, action);
@@ -140,8 +140,8 @@ impl Transaction<'_> {
             }
             // What is undone may have been changed by somebody else during the pause.
             if step == Step::Undo {
-                let seen = self.probe(index, step, key, at).await;
-                if let Some(delivery) = settled(seen, &last, false) {
+                let probed = self.probe(index, step, key, at).await;
+                if let Some(delivery) = settled(probed, &last, false) {
                     return Ok(delivery);
                 }
             }
