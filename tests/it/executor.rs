@@ -76,7 +76,7 @@ pub fn undecided(actions: Vec<Action>) -> Policy {
         approval: Approval::Approved,
         priority: Priority::High,
         evidence: vec![],
-        labels: Default::default(),
+        labels: std::collections::BTreeMap::default(),
         created_at: at,
         updated_at: at,
         decided_at: None,

@@ -56,7 +56,7 @@ fn policy(number: u128, approval: Approval) -> Policy {
         approval,
         priority: Priority::High,
         evidence: vec!["f".into()],
-        labels: Default::default(),
+        labels: std::collections::BTreeMap::default(),
         created_at: time(0),
         updated_at: time(0),
         decided_at: None,

@@ -12,6 +12,7 @@ mod exhaustion;
 mod guards;
 mod high_risk;
 mod holds;
+mod neighbours;
 mod parameters;
 mod systems;
 pub mod world;

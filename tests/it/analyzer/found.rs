@@ -144,6 +144,7 @@ fn a_finding_is_evidence_only_where_it_names_a_cause() {
 
 #[test]
 fn what_could_not_be_read_neither_opens_nor_clears_and_what_could_clears() {
+    type Blind<'a> = (&'a str, Box<dyn Fn(&mut ClusterReading) + 'a>, bool);
     let failure = ReadFailure { kind: FailureKind::Server, text: "403".to_owned() };
     let unread = |namespace: &str| UnreadObject {
         kind: Kind::Claims,
@@ -151,7 +152,6 @@ fn what_could_not_be_read_neither_opens_nor_clears_and_what_could_clears() {
         name: "other".to_owned(),
         cause: "spec: invalid".to_owned(),
     };
-    type Blind<'a> = (&'a str, Box<dyn Fn(&mut ClusterReading) + 'a>, bool);
     let blind: [Blind<'_>; 6] = [
         ("claims", Box::new(|r| _ = r.failures.insert(Kind::Claims, failure.clone())), true),
         ("their pods", Box::new(|r| _ = r.failures.insert(Kind::Pods, failure.clone())), true),
@@ -208,7 +208,7 @@ fn a_finding_that_no_longer_counts_has_not_recovered() {
     assert_eq!(world.cycle().0.vanished, Vec::<String>::new());
     // A rollout is under way, or no action of the configuration treats it any more.
     world.found[0].severity = FindingSeverity::Info;
-    assert_eq!(world.cycle().0.vanished, [fp.clone()]);
+    assert_eq!(world.cycle().0.vanished, std::slice::from_ref(&fp));
     assert_eq!(world.cycle().0.vanished, Vec::<String>::new(), "said once");
     world.found[0].severity = FindingSeverity::High;
     world.cycle();

@@ -22,7 +22,7 @@ fn left(mode: ExecutionMode, actions: Vec<(Action, ActionState)>) -> Execution {
         record.absent_since = (state == S::Unknown).then(|| now() - TimeDelta::minutes(4));
         crate::fake_charter::kept(record, |prior| prior.replicas = Some(3));
         crate::fake_charter::kept(record, |prior| {
-            prior.listed = (state == S::Unknown).then(|| ["old".to_owned()].into())
+            prior.listed = (state == S::Unknown).then(|| ["old".to_owned()].into());
         });
     }
     execution.status = ExecutionStatus::Failed;
@@ -82,7 +82,7 @@ async fn what_cannot_be_told_stays_unknown_and_nothing_is_written_or_undone() {
     let unlisted =
         |record: &mut ActionRecord| crate::fake_charter::kept(record, |prior| prior.listed = None);
     let sizeless = |record: &mut ActionRecord| {
-        crate::fake_charter::kept(record, |prior| prior.replicas = None)
+        crate::fake_charter::kept(record, |prior| prior.replicas = None);
     };
     let nothing = |_: &mut ActionRecord| {};
     let cases: [(&str, Action, Change, u32); 6] = [
@@ -115,7 +115,7 @@ async fn an_undo_that_was_cut_goes_on_under_the_same_key() {
     let half = vec![(scale_up(5), S::Applied), (throttle(), S::UndoSent), (baseline(), S::Refused)];
     let mut execution = left(ExecutionMode::Transactional, half);
     crate::fake_charter::kept(&mut execution.actions[1], |prior| {
-        prior.policy_id = Some("p-1".into())
+        prior.policy_id = Some("p-1".into());
     });
     let (after, _) = resumed(&fake, execution.clone()).await;
     assert_eq!(states(&after), [S::Undone, S::Undone, S::Refused]);
@@ -134,7 +134,7 @@ async fn what_somebody_else_has_changed_since_is_not_touched() {
     let half = vec![(scale_up(5), S::UndoSent), (throttle(), S::Applied), (baseline(), S::Refused)];
     let mut execution = left(ExecutionMode::Transactional, half);
     crate::fake_charter::kept(&mut execution.actions[1], |prior| {
-        prior.policy_id = Some("ours".into())
+        prior.policy_id = Some("ours".into());
     });
     let (after, _) = resumed(&fake, execution).await;
     assert_eq!(states(&after), [S::UndoFailed, S::Undone, S::Refused]);
@@ -210,7 +210,7 @@ async fn s09_a_passing_failure_ends_no_undo() {
         let half = vec![(throttle(), S::Applied), (baseline(), S::Refused)];
         let mut execution = left(ExecutionMode::Transactional, half);
         crate::fake_charter::kept(&mut execution.actions[0], |prior| {
-            prior.policy_id = Some("p-1".into())
+            prior.policy_id = Some("p-1".into());
         });
         fake.script(call, [turn]);
         let put_off = resumed_under(&fake, execution, None).await;
@@ -263,7 +263,7 @@ async fn s01_an_id_that_names_another_policy_by_now_is_not_rolled_back() {
         let half = vec![(throttle(), state), (baseline(), S::Refused)];
         let mut execution = left(ExecutionMode::Transactional, half);
         crate::fake_charter::kept(&mut execution.actions[0], |prior| {
-            prior.policy_id = Some("p-1".into())
+            prior.policy_id = Some("p-1".into());
         });
         let (after, _) = resumed(&fake, execution).await;
         assert_eq!(states(&after), [S::Undone, S::Refused], "ours is gone");
@@ -280,7 +280,7 @@ async fn s09_a_stop_while_an_undo_hangs_ends_no_undo() {
     let half = vec![(throttle(), S::Applied), (baseline(), S::Refused)];
     let mut execution = left(ExecutionMode::Transactional, half);
     crate::fake_charter::kept(&mut execution.actions[0], |prior| {
-        prior.policy_id = Some("p-1".into())
+        prior.policy_id = Some("p-1".into());
     });
     let stop = CancellationToken::new();
     let patient = Settings {

@@ -86,7 +86,8 @@ impl Scraped {
 
     async fn read(&mut self) -> Vec<Point> {
         let deadline = Instant::now() + Duration::from_secs(10);
-        let (mut readings, _) = self.source.read(&[self.rule.clone()], &[], deadline).await;
+        let (mut readings, _) =
+            self.source.read(std::slice::from_ref(&self.rule), &[], deadline).await;
         readings.remove(0).points.expect("a good exposition")
     }
 

@@ -2,8 +2,8 @@
 //! and storm of Kubernetes. In each test the twin acts in the same world without the reason that holds.
 
 use chrono::TimeDelta;
+use mape_k::domain::Cause;
 use mape_k::domain::action::{ActionKind, HookName, Risk};
-use mape_k::domain::catalogue::{Service, Tier};
 use mape_k::domain::cluster::{Cluster, ClusterReading, Kind};
 use mape_k::domain::cycle::{Hold, Verdict};
 use mape_k::domain::fleet::ClusterHealth;
@@ -12,12 +12,11 @@ use mape_k::domain::ledger::{End, Storm};
 use mape_k::domain::outcome::OutcomeType::Success;
 use mape_k::domain::policy::Approval;
 use mape_k::domain::reading::{FailureKind, ReadFailure};
-use mape_k::domain::target::{System, Target};
-use mape_k::domain::{Cause, Labels};
+use mape_k::domain::target::System;
 use mape_k::monitor::cluster::trim::trim_json;
+use mape_k::planner::check;
 use mape_k::planner::guardrails::{ClusterStorm, Mode};
 use mape_k::planner::guards::cluster_storm;
-use mape_k::planner::{Strategy, check};
 use serde_json::{Value, json};
 
 use super::guards::did;
@@ -31,7 +30,7 @@ fn labelled(act: Option<&str>) -> Value {
 }
 
 /// Its own label, that of its pod template, and its pods' priority class.
-fn deployment(own: Option<&str>, template: Option<&str>, class: Option<&str>) -> (Kind, Value) {
+pub fn deployment(own: Option<&str>, template: Option<&str>, class: Option<&str>) -> (Kind, Value) {
     let object = json!({
         "metadata": { "name": "cart", "namespace": "shop", "labels": labelled(own) },
         "spec": { "replicas": 3, "template": {
@@ -52,7 +51,7 @@ fn pod(name: &str, own: Option<&str>, owner: (&str, &str)) -> (Kind, Value) {
     (Kind::Pods, object)
 }
 
-fn reading(objects: impl IntoIterator<Item = (Kind, Value)>) -> ClusterReading {
+pub fn reading(objects: impl IntoIterator<Item = (Kind, Value)>) -> ClusterReading {
     let mut cluster = Cluster::default();
     for (kind, object) in objects {
         trim_json(kind, object).expect("an object of Kubernetes").add_to(&mut cluster);
@@ -82,7 +81,7 @@ fn held(world: &World, kind: ActionKind) -> Option<(Hold, String)> {
 }
 
 #[track_caller]
-fn is_held(world: &World, kind: ActionKind, hold: Hold, says: &str) {
+pub fn is_held(world: &World, kind: ActionKind, hold: Hold, says: &str) {
     let (reason, detail) = held(world, kind).expect("it is held");
     assert!(reason == hold && detail.contains(says), "{reason:?}: {detail}");
 }
@@ -379,112 +378,4 @@ fn r03_a_storm_of_the_cluster_ends_when_it_was_calm_in_sight_for_five_minutes() 
         let shrunk = ClusterHealth { nodes: calm.nodes - calm.nodes / 10, workloads: 90, ..calm };
         assert!(later(&first, shrunk, 330).is_none(), "{shrunk:?}");
     }
-}
-
-fn service(name: &str, depends_on: &[&str]) -> Service {
-    Service {
-        name: name.to_owned(),
-        namespace: "shop".to_owned(),
-        selector: Labels::new(),
-        tier: Tier::P1,
-        max_downtime: None,
-        depends_on: depends_on.iter().map(|&name| name.to_owned()).collect(),
-        data_layer: false,
-        ingress: false,
-        known_issues: Vec::new(),
-        runbook_url: None,
-        gitops_paths: Vec::new(),
-    }
-}
-
-/// Neighbours of the catalogue are not worked on at once, across systems; what lies further is.
-#[test]
-fn r03_direct_neighbours_of_the_catalogue_overlap_and_no_further() {
-    let (mut world, kind) = with_hook("restart-cart", "hook/restart-cart/cart", "cart");
-    world.fleets.values_mut().for_each(|fleet| fleet.components = 100);
-    world.cluster = Some(reading([deployment(None, None, None)]));
-    let policy = world.plan().chosen.expect("chosen");
-    assert_eq!(action(&world.plan()), Some(kind));
-    let catalogue = vec![
-        service("cart", &["stock"]),
-        service("stock", &["db"]),
-        service("db", &[]),
-        service("front", &["cart"]),
-    ];
-    let beside = |other: &str, services: &[Service], unknown: bool| {
-        let mut world = world.clone();
-        world.catalogue.services = services.to_vec();
-        let mut busy = judging(&policy, world.now);
-        busy.cause = Cause::new("elsewhere");
-        busy.target = other.parse().expect("a target");
-        if unknown {
-            world.blocked.push(busy.target);
-        } else {
-            world.judgings.push(busy);
-        }
-        let plan = world.plan();
-        match &report(&plan, kind).verdict {
-            Verdict::Held { reason, detail } => {
-                let alone = world_without_neighbours(&world).plan();
-                let refused = world.ask(|input| check(input, &alone));
-                assert!(!refused.is_empty(), "{other}: the linter lets it pass");
-                Some((*reason, detail.clone()))
-            }
-            _ => None,
-        }
-    };
-    let neighbours = [
-        "hook/restart-stock/stock",
-        "charter/stock",
-        "kubernetes/shop/deployment/stock",
-        "hook/restart-front/front",
-        "charter/front",
-        // One service that two systems know by its name.
-        "charter/cart",
-        "kubernetes/shop/deployment/cart",
-    ];
-    for other in neighbours {
-        let (hold, detail) = beside(other, &catalogue, false).expect(other);
-        assert_eq!(hold, Hold::Judging, "{other}: {detail}");
-        assert_eq!(beside(other, &catalogue, true).expect(other).0, Hold::OutcomeUnknown);
-        assert_eq!(
-            beside(other, &[], false),
-            None,
-            "{other}: nobody says that they are neighbours"
-        );
-    }
-    let (_, detail) = beside("charter/stock", &catalogue, false).expect("held");
-    assert!(detail.contains("cart depends on stock"), "{detail}");
-    let further = [
-        "hook/restart-db/db",
-        "charter/db",
-        "kubernetes/dev/deployment/stock",
-        "hook/restart-else/elsewhere",
-    ];
-    for other in further {
-        assert_eq!(beside(other, &catalogue, false), None, "{other}");
-    }
-}
-
-fn world_without_neighbours(world: &World) -> World {
-    let mut alone = world.clone();
-    alone.catalogue.services.clear();
-    alone
-}
-
-/// Two services of Charter go side by side as before, in the catalogue or not, unless it says that one needs the other.
-#[test]
-fn r03_services_of_charter_go_side_by_side_unless_the_catalogue_makes_them_neighbours() {
-    let mut world = World::with("other", "validator");
-    world.strategy("other", vec![Strategy::new(ActionKind::RestartService)]);
-    let policy = world.plan().chosen.expect("chosen");
-    let mut busy = judging(&policy, world.now);
-    busy.cause = Cause::new("elsewhere");
-    busy.target = Target::service("ingest");
-    world.judgings.push(busy);
-    assert_eq!(action(&world.plan()), Some(ActionKind::RestartService));
-    world.catalogue.services = vec![service("validator", &[]), service("ingest", &[])];
-    assert_eq!(action(&world.plan()), Some(ActionKind::RestartService));
-    world.catalogue.services = vec![service("validator", &[]), service("ingest", &["validator"])];
-    is_held(&world, ActionKind::RestartService, Hold::Judging, "ingest depends on validator");
 }

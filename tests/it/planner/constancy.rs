@@ -86,7 +86,7 @@ fn any_world() -> impl Strategy<Value = World> {
                     CharterView { at: start(), is_on: true, state: Err("refused".to_owned()) };
             }
             world.served = served;
-            world.blocked = blocked.into_iter().map(|s| Target::service(s)).collect();
+            world.blocked = blocked.into_iter().map(Target::service).collect();
             world.settings.auto_approve = auto;
             if learned {
                 world.learned(LATENCY, ActionKind::ScaleUp, 20, 1);

@@ -238,7 +238,7 @@ pub(super) fn policy(number: u128, approval: Approval) -> Policy {
         approval,
         priority: Priority::High,
         evidence: vec!["f1".to_owned()],
-        labels: Default::default(),
+        labels: std::collections::BTreeMap::default(),
         created_at: noon(),
         updated_at: noon(),
         decided_at: None,

@@ -239,7 +239,7 @@ async fn recovered(world: &World, crash: Crash) -> (Execution, Vec<Escalation>, 
 
 /// Done, undone, or a person's; and Charter is as the journal says.
 async fn ends_well(world: &World, setting: Setting, crash: Crash) {
-    let (execution, told, parts) = recovered(world, crash).await;
+    let (execution, told, parts) = Box::pin(recovered(world, crash)).await;
     intents_come_first(world, &execution, crash);
     let what = format!("{setting:?} {crash:?}: {execution:#?}");
     let charter = world.charter.policies();

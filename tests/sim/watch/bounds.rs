@@ -38,9 +38,10 @@ struct Sent {
 /// One contains the other: Charter its services; hooks of one component change the same.
 fn collide(a: &Action, b: &Action) -> bool {
     match (a.target(), b.target()) {
-        (Target::Charter(Some(a)), Target::Charter(Some(b))) => a == b,
-        (Target::Charter(_), Target::Charter(_)) => true,
-        (Target::Hook { component: a, .. }, Target::Hook { component: b, .. }) => a == b,
+        (Target::Charter(None), Target::Charter(_))
+        | (Target::Charter(_), Target::Charter(None)) => true,
+        (Target::Charter(Some(a)), Target::Charter(Some(b)))
+        | (Target::Hook { component: a, .. }, Target::Hook { component: b, .. }) => a == b,
         (a, b) => a.system() == b.system() && a.overlaps(&b),
     }
 }

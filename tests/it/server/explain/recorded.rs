@@ -205,7 +205,7 @@ pub fn policy(approval: Approval) -> Policy {
         approval,
         priority: Priority::High,
         evidence: vec![LATENCY.to_owned()],
-        labels: Default::default(),
+        labels: std::collections::BTreeMap::default(),
         created_at: noon(),
         updated_at: noon(),
         decided_at: None,
