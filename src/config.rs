@@ -268,14 +268,16 @@ impl Config {
         self.plan.saturation = self.knowledge.confidence_saturation_point;
         self.plan.learning = self.knowledge.pattern_learning_enabled;
         self.knowledge.approval_ttl = self.plan.approval_ttl;
+        self.plan.hooks = self.hooks.specs();
+        let asking = self.plan.hooks.iter().filter(|(_, hook)| hook.asks());
         let rails = &self.plan.guardrails;
         self.execute.rails = Rails {
+            asks: asking.map(|(kind, _)| *kind).collect(),
             observe: rails.mode == Mode::Observe,
             suggest: rails.mode == Mode::Suggest,
             auto_approve_high_risk: rails.auto_approve_high_risk,
             forbidden: rails.forbidden_actions.clone(),
         };
-        self.plan.hooks = self.hooks.specs();
         for (kind, hook) in &self.plan.hooks {
             // `execute.settle` stands over the hook's own, as it does over the table's.
             self.execute.settle.entry(*kind).or_insert(hook.settle);

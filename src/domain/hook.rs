@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::action::{ActionKind, HookName, Risk};
+use super::action::{HookName, Risk};
 use super::target::{System, Target};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,11 +22,6 @@ pub struct HookSpec {
 }
 
 impl HookSpec {
-    #[must_use]
-    pub fn kind(&self) -> ActionKind {
-        ActionKind::Hook(self.name)
-    }
-
     /// Does every call of it wait for a person? In Kubernetes too, as long as nobody reads the label there that allows
     /// actions without one.
     #[must_use]

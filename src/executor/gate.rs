@@ -22,6 +22,8 @@ pub struct Rails {
     /// High risk may go out without a person.
     pub auto_approve_high_risk: bool,
     pub forbidden: BTreeSet<ActionKind>,
+    /// Hooks that go out only when a person has approved them.
+    pub asks: BTreeSet<ActionKind>,
 }
 
 /// Why it may not be sent; `None`: it may.
@@ -36,6 +38,9 @@ fn refusal(rails: &Rails, policy: &Policy, action: &Action, now: Time) -> Option
     let risky = policy.highest_risk() == Risk::High;
     if grant.is_auto() && rails.suggest {
         return Some("guardrails.mode is suggest, and no person has approved it".to_owned());
+    }
+    if grant.is_auto() && rails.asks.contains(&action.kind()) {
+        return Some(format!("{} waits for a person each time, and none has approved it", action.kind()));
     }
     if grant.is_auto() && risky && !rails.auto_approve_high_risk {
         return Some(

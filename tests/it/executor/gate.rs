@@ -181,7 +181,9 @@ async fn high_risk_is_not_sent_on_the_loops_own_approval() {
 #[tokio::test]
 async fn what_the_guardrails_forbid_is_not_sent_though_it_is_approved() {
     let forbidden = [ActionKind::ScaleUp].into();
+    let asks = [ActionKind::ScaleUp].into();
     let cases = [
+        (Rails { asks, ..Rails::default() }, "auto", "waits for a person each time"),
         (Rails { observe: true, ..Rails::default() }, "ada", "guardrails.mode is observe"),
         (Rails { forbidden, ..Rails::default() }, "ada", "guardrails.forbidden_actions"),
         (Rails { suggest: true, ..Rails::default() }, "auto", "guardrails.mode is suggest"),

@@ -48,7 +48,7 @@ pub fn add_hook(
         has_probe: true,
         has_undo: true,
     };
-    let kind = spec.kind();
+    let kind = ActionKind::Hook(spec.name);
     let target = spec.target.clone();
     world.settings.hooks.insert(kind, spec);
     world.strategy(cause, vec![Strategy::new(kind)]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use mape_k::actuators::hook::{Hook, Verb};
-use mape_k::domain::action::HookName;
+use mape_k::domain::action::{ActionKind, HookName};
 use mape_k::domain::cycle::{Hold, Verdict};
 use mape_k::domain::ledger::{Breaker, Ledger, Tripped};
 use mape_k::domain::rule::{Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity};
@@ -34,8 +34,8 @@ async fn with_cart() -> (World, tempfile::TempDir) {
     hook.undo = Some(verb("echo undone >> calls"));
     let config = &mut world.config;
     let spec = hook.spec();
-    let strategy = Strategy::new(spec.kind());
-    config.plan.hooks.insert(spec.kind(), spec);
+    let strategy = Strategy::new(ActionKind::Hook(spec.name));
+    config.plan.hooks.insert(ActionKind::Hook(spec.name), spec);
     config.plan.strategies.insert(Cause::new("cart_errors"), vec![strategy]);
     config.hooks.hooks.push(hook);
     config.hooks.inherited = [("PATH", std::env::var("PATH").expect("a PATH"))].into();
