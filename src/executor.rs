@@ -5,8 +5,9 @@
 //!              │ a failure, mode transactional: undo the earlier ones in reverse
 //!              └─────────────────────────────────────────────────────────────────▶ Execution
 //! ```
-//! What to do was decided by the planner; whether it may still be sent is asked again before every call (`gate`). Whether it helped is judged later, from [`crate::domain::execution`]'s
-//! records. The store is reached only through [`Journal`], metrics and heartbeat only through [`CallObserver`].
+//! What to do was decided by the planner; whether it may still be sent is asked again before every call (`gate`). Whether
+//! it helped is judged later, from [`crate::domain::execution`]'s records. The store is reached only through [`Journal`],
+//! systems only through [`Actuator`].
 
 pub mod settings;
 

@@ -104,7 +104,11 @@ fn unread(health: &Value, state: &Value) -> Option<String> {
     }
     let is_bad = |name: &&str| health["components"][*name]["status"] == "degraded";
     let sources = Source::ALL.map(Source::as_str);
-    let unread: Vec<&str> = sources.iter().copied().filter(is_bad).collect();
+    let mut unread: Vec<&str> = sources.iter().copied().filter(is_bad).collect();
+    if unread.is_empty() {
+        // The source answers, and lacks what a rule asks for.
+        unread.extend(Some("rules").filter(is_bad));
+    }
     (!unread.is_empty()).then(|| format!("{} could not be read whole", unread.join(", ")))
 }
 

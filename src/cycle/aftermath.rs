@@ -73,7 +73,8 @@ pub(super) fn follow_verdict(
                 Some(execution) => not_undone_because(kit, undoable, execution),
             };
             if let Some(why) = why_not {
-                return Some(format!("it is not undone: {why}; look at Charter by hand"));
+                let place = execution.map_or_else(|| judging.target.place(), place);
+                return Some(format!("it is not undone: {why}; look at {place} by hand"));
             }
             let until = after(now, kit.config.knowledge.judge_limit);
             aftermath.undoings.push(Owed { execution_id: judging.execution_id, until });
@@ -172,11 +173,14 @@ impl Settle {
                     recalled.executions.insert(id, execution);
                 }
                 Some(why) => {
-                    let said = format!("it was not undone in time: {why}; look at Charter by hand");
+                    let said = format!(
+                        "it was not undone in time: {why}; look at {} by hand",
+                        place(&execution)
+                    );
                     self.settle_owed(kit, Some(execution), &owed, said, recalled, rulings).await?;
                 }
                 None => {
-                    let said = undone(&execution);
+                    let said = undone(undoable, &execution);
                     self.settle_owed(kit, Some(execution), &owed, said, recalled, rulings).await?;
                 }
             }
@@ -295,6 +299,10 @@ fn is_due(undoable: &IsUndoable<'_>, record: &ActionRecord) -> bool {
 /// Why it is left as it is. More is broken than before, which may as well be the load: capacity is not taken away
 /// then, and its opposite would not be planned so soon either.
 fn stays(undoable: &IsUndoable<'_>, record: &ActionRecord) -> Option<&'static str> {
+    if record.action.target().system() == System::Kubernetes {
+        // Its owner may have said no meanwhile; nothing is changed there without a person.
+        return Some("undoing something in Kubernetes is for a person");
+    }
     match undoable(record) {
         Undoable::Yes => None,
         Undoable::Shrinks => {
@@ -313,14 +321,27 @@ fn cut(execution: &Execution) -> bool {
     execution.actions.iter().any(|a| a.state == ActionState::UndoSent)
 }
 
-fn undone(execution: &Execution) -> String {
+fn undone(undoable: &IsUndoable<'_>, execution: &Execution) -> String {
+    let place = place(execution);
     if has_undo_failed(execution) {
-        return "its undo failed; look at Charter by hand".to_owned();
+        return format!("its undo failed; look at {place} by hand");
     }
     if execution.actions.iter().any(|a| a.state == ActionState::Undone) {
         return "it was undone".to_owned();
     }
-    "it was over before it could be undone".to_owned()
+    // The configuration may have lost what would undo it.
+    let in_effect = execution.actions.iter().filter(|a| {
+        matches!(a.state, ActionState::Applied | ActionState::Judging | ActionState::Judged)
+    });
+    match in_effect.filter_map(|a| stays(undoable, a)).next() {
+        Some(why) => format!("it is in effect and not undone: {why}; look at {place} by hand"),
+        None => "it was over before it could be undone".to_owned(),
+    }
+}
+
+/// Where a person looks.
+fn place(execution: &Execution) -> String {
+    execution.actions.first().map_or_else(String::new, |a| a.action.target().place())
 }
 
 /// The detail without what it promised before.

@@ -159,12 +159,12 @@ impl Escalate {
     }
 }
 
-/// Root causes without a strategy. One that names no cause is held back by a known cause on, or an action judged
+/// Root causes that no strategy treats where they are. One that names no cause is held back by a known cause on, or an action judged
 /// for, that very component.
 fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &Left<'_>) -> Vec<Wanted> {
-    let strategies = &kit.config.plan.strategies;
+    let plan = &kit.config.plan;
     let has_strategy =
-        |r: &RootCause| strategies.get(&r.cause).is_some_and(|list| !list.is_empty());
+        |r: &RootCause| r.target.as_ref().is_some_and(|target| plan.treats(&r.cause, target));
     let roots = &left.analysis.root_causes;
     let treated: BTreeSet<&str> =
         roots.iter().filter(|r| has_strategy(r)).map(|r| r.component.as_str()).collect();

@@ -3,6 +3,7 @@
 //! [`super::recover`] believes the journal alone, since Charter may be down when a process starts; this looks at Charter
 //! in every cycle in which it answers. What even that cannot tell is a person's until its escalation closes.
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use super::recall::{Recalled, blocked, execution_of, took_effect};
 use super::temporary;
 use super::verify::Ruled;
 use crate::domain::escalation::{Escalation, EscalationReason as Reason};
-use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
+use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionStatus};
 use crate::domain::ledger::End;
 use crate::domain::outcome::Judging;
 use crate::domain::target::System;
@@ -92,7 +93,12 @@ impl Settle {
             |e: &Execution| barred.is_none() && (is_there || system_of(e) != System::Charter);
         let open: Vec<Execution> =
             recalled.executions.values().filter(|e| e.is_open() && looks(e)).cloned().collect();
+        let began = Instant::now();
         for before in &open {
+            // One that hangs must not keep the loop from all others: what is left is looked for in the next cycle.
+            if began.elapsed() > kit.config.orchestrator.loop_interval {
+                break;
+            }
             let (clock, journal) = (kit.clock, StoreJournal::over(&kit.knowledge, kit.clock));
             let after =
                 hands.executor.resume(before.clone(), &journal, stop, &move || clock.now()).await;
@@ -103,10 +109,15 @@ impl Settle {
                 closed.extend(resolved(kit, before, after, recalled).await?);
             }
         }
-        // Time runs for the rest only while it is looked for: nobody has given up what nobody could look at. And an
-        // undo that was begun is never given up.
+        // Time runs for the rest only while it is looked for: nobody has given up what nobody could look at, nor what a
+        // hook's probe has not told yet. And an undo that was begun is never given up.
+        let untold = |a: &ActionRecord| {
+            let hook = kit.config.plan.hooks.get(&a.action.kind());
+            a.state == ActionState::Unknown && hook.is_some_and(|hook| hook.has_probe)
+        };
         let stays = |e: &&Execution| {
-            e.is_open() && (!looks(e) || e.actions.iter().any(|a| a.state == ActionState::UndoSent))
+            let pending = |a: &ActionRecord| a.state == ActionState::UndoSent || untold(a);
+            e.is_open() && (!looks(e) || e.actions.iter().any(pending))
         };
         let waiting = recalled.executions.values().filter(stays);
         self.unresolved.extend(waiting.flat_map(|e| unknown(e, &[])));

@@ -89,8 +89,12 @@ impl Settle {
         if due.is_empty() && !sweeps {
             return Ok(false);
         }
-        let Some(charter) = &hands.charter else { return Ok(false) };
-        let (listed, unread) = match charter.in_force(number).await {
+        let reading = match &hands.charter {
+            Some(charter) => charter.in_force(number).await,
+            // What is in force stays so, and people are told for as long as that is meant to be over.
+            None => Err("Charter is turned off (execute.charter_url is null)".to_owned()),
+        };
+        let (listed, unread) = match reading {
             Ok(listed) => (Some(listed), None),
             Err(error) => {
                 tracing::warn!(%error, due = due.len(), "charter's policies not listed; temporary actions wait for the next cycle");

@@ -80,8 +80,7 @@ pub async fn assemble_in(
     let outside = Outside { notifiers, github, assessor: world.assessor };
     let cluster = ClusterAnalyzer::new(config)?;
     let people = Box::new(People::new(config, outside));
-    let Systems { actuators, charter, hooks } =
-        Systems::new(world.wire.as_ref(), config, observer)?;
+    let Acting { actuators, charter, hooks } = Acting::new(world.wire.as_ref(), config, observer)?;
     let monitor = match world.wire {
         Some(wire) => Monitor::over(wire, monitor, alertmanager, interval, clock)?,
         None => Monitor::new(monitor, alertmanager, interval, clock)?,
@@ -115,13 +114,13 @@ pub async fn assemble_in(
 }
 
 /// Who changes each system that the configuration has, for the executor; and those whom others need by themselves.
-struct Systems {
+struct Acting {
     actuators: Actuators,
     charter: Option<Arc<Charter>>,
     hooks: Option<Arc<Hooks>>,
 }
 
-impl Systems {
+impl Acting {
     /// A new system is one more of these.
     fn new(
         wire: Option<&Arc<dyn Wire>>,

@@ -16,7 +16,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::target::{System, Target};
-use spec::{ActionSpec, Undo};
+use spec::ActionSpec;
 
 /// The name of a hook with what marks it as one: `hook/restart-cart`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -126,7 +126,7 @@ impl ActionKind {
     /// Can what it did be undone?
     #[must_use]
     pub fn is_reversible(self) -> bool {
-        self.spec().undo != Undo::Never
+        self.spec().reversible
     }
 
     /// It ends by itself, and widens what Charter lets pass meanwhile.

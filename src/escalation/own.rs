@@ -92,7 +92,7 @@ fn recommendation(reason: Reason) -> &'static str {
         Reason::Ineffective | Reason::Degradation | Reason::RemediesExhausted => {
             "take over: what the loop can do did not help (`mape-k explain`)"
         }
-        Reason::OutcomeUnknown => "look at Charter's state and decide whether it took effect",
+        Reason::OutcomeUnknown => "look at its target and decide whether it took effect",
         Reason::Flapping => "find out why it comes and goes; nothing is planned for it meanwhile",
         Reason::AmbiguousScope => "set monitor.scope to the labels of what this loop heals",
         Reason::DataMissing => "find out why the metric is not there any more",

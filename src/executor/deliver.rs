@@ -140,9 +140,13 @@ impl Transaction<'_> {
             }
             // What is undone may have been changed by somebody else during the pause.
             if step == Step::Undo {
-                let probed = self.probe(index, step, key, at).await;
-                if let Some(delivery) = settled(probed, &last, false) {
-                    return Ok(delivery);
+                match self.probe(index, step, key, at).await {
+                    Probe::CannotTell(why) => return Ok(end(doubt, not_again(&last, &why), None)),
+                    probed => {
+                        if let Some(delivery) = settled(probed, &last, false) {
+                            return Ok(delivery);
+                        }
+                    }
                 }
             }
         }

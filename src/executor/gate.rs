@@ -40,7 +40,10 @@ fn refusal(rails: &Rails, policy: &Policy, action: &Action, now: Time) -> Option
         return Some("guardrails.mode is suggest, and no person has approved it".to_owned());
     }
     if grant.is_auto() && rails.asks.contains(&action.kind()) {
-        return Some(format!("{} waits for a person each time, and none has approved it", action.kind()));
+        return Some(format!(
+            "{} waits for a person each time, and none has approved it",
+            action.kind()
+        ));
     }
     if grant.is_auto() && risky && !rails.auto_approve_high_risk {
         return Some(

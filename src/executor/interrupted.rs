@@ -24,7 +24,7 @@ pub fn settle_interrupted(mut execution: Execution, now: Time) -> Execution {
             }
             ActionState::Sent => (
                 ActionState::Unknown,
-                "the process stopped while it was being sent; Charter's state is looked at whether it took effect",
+                "the process stopped while it was being sent; its system is asked whether it took effect",
             ),
             ActionState::UndoSent => {
                 record.error = Some(

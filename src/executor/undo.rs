@@ -70,6 +70,14 @@ impl Transaction<'_> {
             self.put_off(index, &cut.to_string());
             return Ok(());
         }
+        let record = &self.execution.actions[index];
+        let (actuator, _) = self.at_hand(index);
+        let repeatable = actuator.honours_keys(&record.action)
+            || actuator.is_repeatable(Step::Undo, &record.action);
+        if record.state == ActionState::UndoSent && !repeatable {
+            self.put_off(index, "its undo was sent and may still be under way");
+            return Ok(());
+        }
         self.begin_undo(index)?;
         match self.deliver(index, Step::Undo, key, at).await? {
             Delivery::Done { .. } => self.undone(index, "undone").await,

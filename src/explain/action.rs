@@ -104,16 +104,15 @@ fn journal(page: &mut Page, record: &ActionRecord, now: Time) {
         page.under(&format!("The call was {}.", times(started, record.ended_at, now)));
     }
     let prior = record.prior.as_ref().and_then(|prior| prior.as_object());
-    for (name, value) in prior.into_iter().flatten().filter(|(name, _)| *name != "version") {
-        if let Some(value) = scalar(value) {
-            page.under(&format!(
-                "Kept from before it, for an undo: {} {value}.",
-                name.replace('_', " ")
-            ));
+    for (name, value) in prior.into_iter().flatten() {
+        if !matches!(name.as_str(), "version" | "key")
+            && let Some(value) = scalar(value)
+        {
+            page.under(&format!("Kept with it, for an undo: {} {value}.", name.replace('_', " ")));
         }
     }
     if record.invalid {
-        page.under("Charter refused it as it stands; it would be refused again.");
+        page.under("It was refused as it stands; it would be refused again.");
     }
 }
 

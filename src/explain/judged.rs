@@ -22,7 +22,7 @@ pub(super) fn status(status: ExecutionStatus) -> &'static str {
 pub(super) fn state(state: ActionState) -> &'static str {
     match state {
         ActionState::Intent => "intended: written down, nothing sent",
-        ActionState::Validated => "validated: Charter would take it, nothing changed",
+        ActionState::Validated => "validated: its system would take it, nothing changed",
         ActionState::Sent => "sent: its effect is not known yet",
         ActionState::Applied => "applied: it is in effect",
         ActionState::Refused => "refused: it did not take effect",
@@ -54,7 +54,7 @@ pub(super) fn record(record: &ActionRecord) -> String {
         0 => String::new(),
         tries => format!(", {}", words::count(tries as usize, "try").replace("trys", "tries")),
     };
-    let error = record.error.as_deref().map(|e| format!(" Charter or the way there said: {e}"));
+    let error = record.error.as_deref().map(|e| format!(" Its system or the way there said: {e}"));
     format!(
         "{}: {}{}{tries}.{}",
         record.action,

@@ -76,12 +76,12 @@ pub fn hold(reason: Hold) -> Meaning {
             "It is weighed again after that verdict, which comes in the second good cycle after settling.",
         ),
         Hold::InFlight => meaning(
-            "a change of Charter's size or a recovery is still under way",
-            "It is weighed again when Charter has settled, or after its settle time at the latest.",
+            "a change of size, a recovery or an undo there is still under way",
+            "It is weighed again when that has settled, or after its settle time at the latest.",
         ),
         Hold::OutcomeUnknown => meaning(
             "nobody knows whether an earlier action on this ground took effect",
-            "A person has to look at Charter; it goes on when the escalation outcome_unknown has closed.",
+            "A person has to look at it; it goes on when the escalation outcome_unknown has closed.",
         ),
         Hold::Rejected => meaning(
             "a person has rejected the remedy",
@@ -115,7 +115,7 @@ pub fn impossibility(reason: Impossibility) -> Meaning {
             "Name the parameter in plan.strategies, or wait until it can be computed.",
         ),
         Impossibility::Invalid => meaning(
-            "Charter would refuse the remedy as it stands",
+            "the remedy would be refused as it stands",
             "Correct its parameters in plan.strategies; the next incident tries it afresh.",
         ),
         Impossibility::NotConfined => meaning(

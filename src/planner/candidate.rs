@@ -162,10 +162,12 @@ fn stand(
         return Standing::Out(ineligible(Ineligibility::TriedOut, detail.clone()));
     }
     let rails = &input.settings.guardrails;
-    if incident.attempts.len() >= rails.actions_per_incident as usize {
+    // What was tried on another system uses up none of this one's.
+    let of_system = |a: &&Attempt| a.action.system() == weighed.kind.system();
+    let attempts = incident.attempts.iter().filter(of_system).count();
+    if attempts >= rails.actions_per_incident as usize {
         let detail = format!(
-            "{} actions in this incident, at most {}: a person has it",
-            incident.attempts.len(),
+            "{attempts} actions in this incident, at most {}: a person has it",
             rails.actions_per_incident
         );
         return Standing::Out(ineligible(Ineligibility::TriedOut, detail));
@@ -178,7 +180,7 @@ fn stand(
         return Standing::Out(Verdict::Impossible { reason: Impossibility::Forbidden, detail });
     }
     if incident.impossible.contains(&weighed.kind) {
-        let detail = "Charter refused it as invalid in this incident".to_owned();
+        let detail = "it was refused as invalid in this incident".to_owned();
         return Standing::Out(Verdict::Impossible { reason: Impossibility::Invalid, detail });
     }
     if let Err((reason, detail)) = &weighed.computed

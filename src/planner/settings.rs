@@ -98,7 +98,9 @@ impl Settings {
     #[must_use]
     pub fn is_reversible(&self, kind: ActionKind) -> bool {
         match kind {
-            ActionKind::Hook(_) => self.hooks.get(&kind).is_some_and(|hook| hook.has_undo),
+            ActionKind::Hook(_) => {
+                self.hooks.get(&kind).is_some_and(|hook| hook.has_undo && hook.has_probe)
+            }
             kind => kind.is_reversible(),
         }
     }

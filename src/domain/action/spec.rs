@@ -5,18 +5,6 @@ use std::time::Duration;
 use super::{ActionKind, Risk};
 use crate::domain::target::System;
 
-/// What takes an action back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undo {
-    /// The value before is set again, only while the value is still ours.
-    Restore,
-    /// Charter rolls it back by the id that it gave.
-    RollBack,
-    /// The hook's own `undo`, where it has one.
-    Own,
-    Never,
-}
-
 #[derive(Debug)]
 pub struct ActionSpec {
     /// Every hook has its own, `hook/…`.
@@ -29,7 +17,8 @@ pub struct ActionSpec {
     pub risk: Risk,
     pub cost: f64,
     pub settle: Duration,
-    pub undo: Undo,
+    /// What it did can be undone; of a hook its configuration says.
+    pub reversible: bool,
     pub opposite: Option<ActionKind>,
     /// It changes its system as a whole, however many components show the cause.
     pub whole: bool,
@@ -48,7 +37,7 @@ const CHARTER: ActionSpec = ActionSpec {
     risk: Risk::Medium,
     cost: 0.0,
     settle: Duration::from_secs(60),
-    undo: Undo::RollBack,
+    reversible: true,
     opposite: None,
     whole: false,
     shrinks: false,
@@ -61,7 +50,6 @@ const SCALE_UP: ActionSpec = ActionSpec {
     risk: Risk::Low,
     cost: 0.15,
     settle: Duration::from_secs(180),
-    undo: Undo::Restore,
     opposite: Some(ActionKind::ScaleDown),
     whole: true,
     ..CHARTER
@@ -73,7 +61,6 @@ const SCALE_DOWN: ActionSpec = ActionSpec {
     risk: Risk::Low,
     cost: 0.05,
     settle: Duration::from_secs(300),
-    undo: Undo::Restore,
     opposite: Some(ActionKind::ScaleUp),
     whole: true,
     shrinks: true,
@@ -86,7 +73,7 @@ const RESTART_SERVICE: ActionSpec = ActionSpec {
     parameters: &["service", "graceful"],
     cost: 0.20,
     settle: Duration::from_secs(120),
-    undo: Undo::Never,
+    reversible: false,
     ..CHARTER
 };
 
@@ -153,7 +140,6 @@ const HOOK: ActionSpec = ActionSpec {
     system: System::Hook,
     cost: 0.30,
     settle: Duration::from_secs(120),
-    undo: Undo::Own,
     ..CHARTER
 };
 

@@ -103,7 +103,7 @@ fn history(input: &PlanInput<'_>, policy: &Policy, incident: &Incident, broken: 
     for kind in policy.actions.iter().map(crate::domain::action::Action::kind) {
         let entries = || strategies.iter().filter(|s| s.action == kind);
         broken.unless(entries().count() > 0, "its cause has no such remedy");
-        broken.unless(!incident.impossible.contains(&kind), "Charter has refused it before");
+        broken.unless(!incident.impossible.contains(&kind), "it was refused as invalid before");
         let tries: Vec<_> = incident.attempts.iter().filter(|a| a.action == kind).collect();
         let count = |verdict| tries.iter().filter(|a| a.verdict == Some(verdict)).count();
         let ineffective = count(OutcomeType::Ineffective);

@@ -36,7 +36,9 @@ pub(super) fn check(
         broken.unless(input.now >= tripped.until, "the breaker is open");
         let reversible = match action {
             Action::RestartService { .. } => false,
-            Action::Hook { .. } => input.settings.hooks.get(&kind).is_some_and(|h| h.has_undo),
+            Action::Hook { .. } => {
+                input.settings.hooks.get(&kind).is_some_and(|h| h.has_undo && h.has_probe)
+            }
             _ => true,
         };
         broken.unless(reversible, "half-open, it could not be taken back");

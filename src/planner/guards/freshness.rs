@@ -8,6 +8,12 @@ use crate::domain::violation::Violation;
 use crate::planner::PlanInput;
 
 pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
+    if subject.action.kind().spec().shrinks {
+        let whole = nothing_behind(input);
+        if whole.held.is_some() {
+            return whole;
+        }
+    }
     let behind = || {
         let found = subject.evidence.iter().filter_map(|fp| input.violations.get(fp.as_str()));
         found.copied().filter(|v| v.counts() && !v.flapping)
@@ -34,7 +40,7 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
     reading.with(share, input.settings.min_coverage)
 }
 
-/// A reason that is the absence of violations needs every rule to have been read: missing data never shrinks anything.
+/// A reason that is the absence of violations, and an action that takes capacity away, need every rule to have been read.
 fn nothing_behind(input: &PlanInput<'_>) -> GuardReading {
     // A bare condition that answers nothing has no reading that could be good, and none that is missing.
     match input.rules.iter().find(|rule| !rule.good && rule.problem.is_some()) {

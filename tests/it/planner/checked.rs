@@ -208,7 +208,7 @@ fn a_policy_whose_incident_has_had_enough_is_refused() {
     refuses(&world, &plan, "its incident has no remedy left");
     plan.incidents[0].exhausted = false;
     plan.incidents[0].impossible.insert(kind);
-    refuses(&world, &plan, "Charter has refused it before");
+    refuses(&world, &plan, "it was refused as invalid before");
     plan.incidents.clear();
     refuses(&world, &plan, "it belongs to no incident");
     // Throttling although scaling up has not failed.

@@ -87,7 +87,7 @@ async fn a_cycle_that_acts_and_the_next_that_is_held_say_why() {
     for name in [key, &execution.to_string()] {
         says(
             &page(&world, &format!("/actions/{name}")).await,
-            &["scale_up to 5 replicas", key, "Kept from before it, for an undo: replicas 3"],
+            &["scale_up to 5 replicas", key, "Kept with it, for an undo: replicas 3"],
         );
     }
 

@@ -162,7 +162,7 @@ async fn charter_refused_it() {
         actions in the last hour), conflict, approval.
 
     Done
-      - scale_up to 6 replicas: refused: it did not take effect, 2 tries. Charter or the way there
+      - scale_up to 6 replicas: refused: it did not take effect, 2 tries. Its system or the way there
         said: 400 out_of_range: at most 5
       More: mape-k explain action 00000000-0000-0000-0000-00000000000e
     ");

@@ -172,7 +172,9 @@ async fn the_store_failed_while_acting() {
         status: CycleStatus::Error,
         phase: Some(Phase::Knowledge),
         error: Some("/data/knowledge.db cannot be written: database or disk is full".to_owned()),
-        phases: Phase::ALL[..4].iter().map(|phase| (*phase, 0.1)).collect(),
+        phases: [Phase::Monitor, Phase::Analyze, Phase::Plan, Phase::Execute]
+            .map(|phase| (phase, 0.1))
+            .into(),
         ..weighed(vec![scale_up(Verdict::Chosen, &[])])
     };
     let page = latest(|batch| batch.put(&report)).await;

@@ -330,7 +330,7 @@ async fn an_action_with_its_journal_key_and_verdict() {
       - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
         Idempotency key 00000000-0000-0000-0000-000000000004, the same for every try.
         The call was begun 2026-11-18 11:06:40 UTC (3 min ago), ended after 0.35 s.
-        Kept from before it, for an undo: replicas 4.
+        Kept with it, for an undo: replicas 4.
 
     Why
       For validation_latency at charter: score 0.60, decided by nobody. More: mape-k explain policy
