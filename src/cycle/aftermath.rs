@@ -330,10 +330,10 @@ fn undone(undoable: &IsUndoable<'_>, execution: &Execution) -> String {
         return "it was undone".to_owned();
     }
     // The configuration may have lost what would undo it.
-    let in_effect = execution.actions.iter().filter(|a| {
+    let mut in_effect = execution.actions.iter().filter(|a| {
         matches!(a.state, ActionState::Applied | ActionState::Judging | ActionState::Judged)
     });
-    match in_effect.filter_map(|a| stays(undoable, a)).next() {
+    match in_effect.find_map(|a| stays(undoable, a)) {
         Some(why) => format!("it is in effect and not undone: {why}; look at {place} by hand"),
         None => "it was over before it could be undone".to_owned(),
     }

@@ -6,6 +6,7 @@ use super::{ActionKind, Risk};
 use crate::domain::target::System;
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of a table")]
 pub struct ActionSpec {
     /// Every hook has its own, `hook/…`.
     pub name: &'static str,
