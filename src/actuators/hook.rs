@@ -171,9 +171,8 @@ impl Hooks {
     /// Calls a verb that changes something, and remembers when that call ends.
     async fn change(
         &self,
-        callable: &Callable,
-        way: &Way,
         verb: Name,
+        (callable, way): (&Callable, &Way),
         request: &Request<'_>,
         prior: &Prior,
     ) -> Result<(), Failure> {
@@ -322,7 +321,7 @@ impl Actuator for Hooks {
     async fn apply(&self, request: &Request<'_>, prior: &Value) -> Result<Value, Failure> {
         let callable = self.of(request.action).map_err(unsent)?;
         let read = Prior::read(prior, request).map_err(unsent)?;
-        self.change(callable, &callable.apply, Name::Apply, request, &read).await?;
+        self.change(Name::Apply, (callable, &callable.apply), request, &read).await?;
         Ok(prior.clone())
     }
 
@@ -354,6 +353,6 @@ impl Actuator for Hooks {
         let prior = Prior::read(prior, request).map_err(unsent)?;
         let way = callable.undo.as_ref();
         let way = way.ok_or_else(|| unsent(format!("hook {} has no undo", callable.hook.name)))?;
-        self.change(callable, way, Name::Undo, request, &prior).await
+        self.change(Name::Undo, (callable, way), request, &prior).await
     }
 }

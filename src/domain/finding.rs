@@ -90,16 +90,16 @@ impl FindingKind {
                 &[Kind::Pods, Kind::Jobs, Kind::ReplicaSets, Kind::ReplicationControllers],
             ),
             Self::NodeNotReady | Self::NodePressure => (&[Kind::Nodes], &[]),
-            Self::CrashLoop
-            | Self::ImagePull
-            | Self::OomKilled
-            | Self::Pending
-            | Self::InitFailed
-            | Self::ConfigError
-            | Self::ProbeFailing
-            | Self::Evicted
+            Self::StuckTerminating
             | Self::PodFailed
-            | Self::StuckTerminating => (&[Kind::Pods], &Kind::OWNERS_OF_PODS),
+            | Self::Evicted
+            | Self::ProbeFailing
+            | Self::ConfigError
+            | Self::InitFailed
+            | Self::Pending
+            | Self::OomKilled
+            | Self::ImagePull
+            | Self::CrashLoop => (&[Kind::Pods], &Kind::OWNERS_OF_PODS),
             // The loop's own records have their own beginning.
             Self::Loop(_) => (&[], &[]),
         }

@@ -156,25 +156,23 @@ pub enum CauseLabel {
     Other,
 }
 
-/// An action's name; hooks share one, since the configuration names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
-pub enum ActionLabel {
-    ScaleUp,
-    ScaleDown,
-    RestartService,
-    ApplyPolicy,
-    BypassValidation,
-    ThrottleRequests,
-    ActivateEmergencyOverride,
-    RebalanceLoad,
-    UpdateConfiguration,
-    Hook,
-}
+/// An action's name by the table; hooks share one, since the configuration names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActionLabel(&'static str);
 
 impl From<ActionKind> for ActionLabel {
     fn from(kind: ActionKind) -> Self {
-        kind.as_str().parse().unwrap_or(Self::Hook)
+        Self(kind.spec().name)
+    }
+}
+
+impl Label for ActionLabel {
+    fn all() -> Vec<Self> {
+        ActionKind::ALL.into_iter().map(Self::from).chain([Self("hook")]).collect()
+    }
+
+    fn text(self) -> &'static str {
+        self.0
     }
 }
 

@@ -71,7 +71,7 @@ fn an_enum_has_one_name_in_json_labels_and_texts() {
     }
     for kind in ActionKind::ALL {
         assert_eq!(serde_json::json!(kind), kind.as_str());
-        assert_eq!(<&str>::from(ActionLabel::from(kind)), kind.as_str());
+        assert_eq!(ActionLabel::from(kind).text(), kind.as_str());
     }
     agree(ActionState::VARIANTS);
     agree(&[Aggregate::Max, Aggregate::Sum, Aggregate::Avg, Aggregate::Min]);
