@@ -179,6 +179,17 @@ fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &Left<'_>) -> Vec<Wanted
         for violation in root.evidence.iter().filter_map(|fp| left.active_by(fp)) {
             by_rule.entry(&violation.rule).or_default().push(violation);
         }
+        let elsewhere = plan.strategies.get(&root.cause).is_some_and(|list| !list.is_empty());
+        let why = if elsewhere {
+            let place = &root.component;
+            format!(
+                "the actions of plan.strategies for cause {} treat another target than {place} (a hook treats its own \
+                 component or target alone)",
+                root.cause
+            )
+        } else {
+            format!("no remedy is configured for cause {} (plan.strategies)", root.cause)
+        };
         for (subject, own) in by_rule {
             wanted.push(Wanted {
                 reason: Reason::UnknownCause,
@@ -186,8 +197,7 @@ fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &Left<'_>) -> Vec<Wanted
                 component: Some(root.component.clone()),
                 subject: subject.to_owned(),
                 detail: format!(
-                    "no remedy is configured for cause {} (plan.strategies): {}",
-                    root.cause,
+                    "{why}: {}",
                     own.first().map(|v| v.description.as_str()).unwrap_or_default()
                 ),
                 evidence: own.iter().map(|v| v.fingerprint.clone()).collect(),

@@ -169,3 +169,20 @@ async fn r03_the_breaker_of_hooks_holds_hooks_and_not_charter() {
         .await;
     world.stop().await;
 }
+
+/// A cause whose only action treats another component reaches a person, who reads why; on its own component it is called.
+#[tokio::test]
+async fn r03_a_cause_that_no_action_treats_where_it_is_reaches_a_person() {
+    let (mut world, folder) = with_cart().await;
+    world.start().await;
+    world.set("cart_errors", &json!({ "component": "checkout" }), 1.0);
+    world.until("a person is told", async || world.is_open("unknown_cause").await).await;
+    let open = world.items("escalations?open=true").await;
+    let told = open.iter().find(|e| e["reason"] == "unknown_cause").expect("there");
+    let detail = told["detail"].as_str().expect("text");
+    assert!(detail.contains("treat another target than checkout"), "{detail}");
+    assert_eq!(calls(&folder), 0, "nothing is done to cart for it");
+    world.set("cart_errors", &json!({ "component": "cart" }), 1.0);
+    world.until("cart is restarted", async || calls(&folder) == 1).await;
+    world.stop().await;
+}
