@@ -146,8 +146,7 @@ pub(super) fn settle(
     in_effect: bool,
     now: Time,
 ) {
-    // A conflict changed nothing and says nothing of the action.
-    let unsent = execution.actions.iter().all(|a| a.tries == 0 || a.conflict);
+    let unsent = execution.actions.iter().all(|a| a.tries == 0);
     if unsent || !in_effect {
         let end = if unsent { End::Unsent } else { End::Failed };
         let own = ledger.entries.iter_mut().filter(|e| e.execution_id == execution.id);
