@@ -135,7 +135,7 @@ pub enum Undoable {
 
 #[async_trait]
 pub trait Actuator: Debug + Send + Sync {
-    /// The longest that one call is waited for: what is not there well after that never arrived.
+    /// The time-out of one call. A change that is still absent that long after a first look never arrived.
     fn timeout(&self, action: &Action) -> Duration;
 
     /// Is a repeated key known to be given the first answer again?

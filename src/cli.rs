@@ -74,7 +74,7 @@ enum Command {
         /// Run one cycle, print its report and leave
         #[arg(long)]
         once: bool,
-        /// Read, conclude, plan and report, and send nothing that changes Charter (guardrails.mode: observe)
+        /// Read, conclude, plan and report, and send nothing that changes any system (guardrails.mode: observe)
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
@@ -137,7 +137,7 @@ enum Command {
     Approve(Decide),
     /// Reject a pending policy of a running daemon
     Reject(Decide),
-    /// Kill switch: a running daemon sends nothing more to Charter and undoes nothing; it observes on
+    /// Kill switch: a running daemon carries out no action on any system and undoes nothing; it observes on
     Pause {
         /// Why: everybody who wonders reads it
         #[arg(long, value_name = "TEXT")]

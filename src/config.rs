@@ -205,7 +205,7 @@ impl Config {
         let orchestrator = orchestrator::read(root.section("orchestrator"));
         let (hooks, actions) = hooks::read(&mut root, env, orchestrator.auto_approve);
         let interval = orchestrator.loop_interval;
-        let execute = execute::read(root.section("execute"), &actions);
+        let execute = execute::read(root.section("execute"), &actions, &hooks);
         let charter = execute.charter_url.is_some();
         let monitor = monitor::read(root.section("monitor"), interval, charter);
         let analyze = analyze::read(root.section("analyze"), &monitor.rules, interval, charter);

@@ -102,7 +102,7 @@ impl Charter {
         Self { client, timeout: settings.timeout, tries: settings.tries }
     }
 
-    /// The client itself, for whoever only reads.
+    /// For those who only read.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
@@ -229,7 +229,7 @@ impl Actuator for Charter {
                 Some(_) => Undoable::Yes,
                 None => Undoable::No("the size before it is not known"),
             },
-            Action::RestartService { .. } => Undoable::No("a restart cannot be taken back"),
+            Action::RestartService { .. } => Undoable::No("a restart cannot be undone"),
             _ if prior.policy_id.is_some() => Undoable::Yes,
             _ => Undoable::No("Charter's id of it is not known"),
         }

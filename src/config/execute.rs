@@ -4,10 +4,15 @@ use super::hooks::Actions;
 use super::reader::Section;
 use super::tree::Value;
 use super::values::{base_url, boolean, count, duration_or_zero, one_of, positive};
+use crate::actuators::hook;
 use crate::domain::execution::ExecutionMode;
 use crate::executor::settings::{Idempotency, Settings};
 
-pub(super) fn read(mut section: Section<'_>, actions: &Actions) -> Settings {
+pub(super) fn read(
+    mut section: Section<'_>,
+    actions: &Actions,
+    hooks: &hook::Settings,
+) -> Settings {
     let mut settings = Settings::default();
     section.optional("charter_url", &mut settings.charter_url, base_url);
     section.secret("charter_api_key", "charter_api_key_file", &mut settings.charter_api_key);
@@ -20,6 +25,15 @@ pub(super) fn read(mut section: Section<'_>, actions: &Actions) -> Settings {
             "policy_timeout",
             "shorter than timeout_seconds: a policy ends before one of its calls may time out",
         );
+    }
+    let cut = settings.policy_timeout * 9 / 10;
+    for hook in hooks.hooks.iter().filter(|hook| hook.timeout > cut) {
+        section.warn_here(format!(
+            "hook {} has a timeout of {} s, and its calls are cut after {} s, nine tenths of policy_timeout: their end is then not known. Raise policy_timeout",
+            hook.name,
+            hook.timeout.as_secs_f64(),
+            cut.as_secs_f64(),
+        ));
     }
     section.read("max_retries", &mut settings.max_retries, count(1..=10));
     section.read("rollback_enabled", &mut settings.rollback_enabled, boolean);

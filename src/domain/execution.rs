@@ -93,6 +93,9 @@ pub struct ActionRecord {
     /// What proves its effect and undoes it. Its actuator writes and reads it, nobody else.
     #[schema(value_type = Option<Object>)]
     pub prior: Option<Value>,
+    /// A try of its undo may still arrive or be worked on: written before the try, taken away when it surely came to nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub undo_under_way: bool,
     /// When a temporary action that took effect has to be over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -114,6 +117,7 @@ impl ActionRecord {
             sent_at: None,
             absent_since: None,
             prior: None,
+            undo_under_way: false,
             expires_at: None,
         }
     }

@@ -16,7 +16,7 @@ use super::time::{Time, since};
 #[derive(IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Mode {
-    /// Reads, concludes, plans and reports; nothing that changes Charter is ever sent.
+    /// Reads, concludes, plans and reports; no system is ever changed.
     Observe,
     /// Every action waits for a person, whatever `orchestrator.auto_approve` says.
     Suggest,

@@ -167,6 +167,8 @@ impl Transaction<'_> {
         if record.state == ActionState::Sent {
             record.tries += 1;
             record.sent_at = Some((self.now)());
+        } else {
+            record.undo_under_way = true;
         }
         self.write().await
     }

@@ -15,7 +15,7 @@ use crate::domain::time::Time;
 /// What the `guardrails` section forbids whoever approved it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rails {
-    /// Mode observe: nothing that changes Charter is ever sent.
+    /// Mode observe: no system is ever changed.
     pub observe: bool,
     /// Mode suggest: nothing goes out without a person.
     pub suggest: bool,

@@ -74,12 +74,16 @@ impl Transaction<'_> {
         let (actuator, _) = self.at_hand(index);
         let repeatable = actuator.honours_keys(&record.action)
             || actuator.is_repeatable(Step::Undo, &record.action);
-        if record.state == ActionState::UndoSent && !repeatable {
+        if record.undo_under_way && !repeatable {
             self.put_off(index, "its undo was sent and may still be under way");
             return Ok(());
         }
         self.begin_undo(index)?;
-        match self.deliver(index, Step::Undo, key, at).await? {
+        let delivery = self.deliver(index, Step::Undo, key, at).await?;
+        if let Delivery::Done { .. } | Delivery::Refused { .. } = delivery {
+            self.execution.actions[index].undo_under_way = false;
+        }
+        match delivery {
             Delivery::Done { .. } => self.undone(index, "undone").await,
             Delivery::Refused { refusal: Some(Refusal::Gone), .. } => {
                 self.undone(index, "undone: it was not in force any more").await
@@ -115,7 +119,9 @@ impl Transaction<'_> {
         self.unfinished = true;
         let record = &mut self.execution.actions[index];
         let how = match record.state {
-            ActionState::UndoSent => "not known whether it was undone, and gone on with",
+            ActionState::UndoSent if record.undo_under_way => {
+                "not known whether it was undone, and gone on with"
+            }
             _ => "in effect, not undone yet",
         };
         record.error = Some(format!("{how}: {why}"));

@@ -4,4 +4,5 @@ mod commands;
 mod configured;
 mod ended;
 mod http;
+mod undone;
 pub mod world;

@@ -24,6 +24,8 @@ pub(super) struct Record {
     sent_at: Option<Time>,
     absent_since: Option<Time>,
     prior: Option<Value>,
+    #[serde(default)]
+    undo_under_way: bool,
     expires_at: Option<Time>,
     // The first version knew Charter alone, and kept what is in `prior` beside it.
     prior_replicas: Option<u32>,
@@ -58,6 +60,7 @@ impl From<Record> for ActionRecord {
             sent_at: record.sent_at,
             absent_since: record.absent_since,
             prior: record.prior.or(has_prior.then_some(prior)),
+            undo_under_way: record.undo_under_way,
             expires_at: record.expires_at,
         }
     }

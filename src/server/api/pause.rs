@@ -82,7 +82,7 @@ pub(super) struct Resumed {
     resumed: Option<Pause>,
 }
 
-/// Pauses the loop: it observes, judges and plans on, and sends nothing that changes Charter.
+/// Pauses the loop: it observes, judges and plans on, and changes no system.
 ///
 /// A pause that ends later keeps its end, unless `replace` is true. It survives a restart and ends by itself.
 #[utoipa::path(

@@ -199,7 +199,7 @@ pub fn values_of_bad_days(description: &Value) {
         value::<Action>(description, "Action", &action);
         let record = json!({"action": action, "key": id, "state": "undo_failed", "error": "x", "invalid": true,
             "started_at": at, "ended_at": null, "tries": 3, "sent_at": at, "absent_since": at, "conflict": false,
-            "prior": {"version": 1, "replicas": 3}, "expires_at": at});
+            "prior": {"version": 1, "replicas": 3}, "undo_under_way": true, "expires_at": at});
         value::<ActionRecord>(description, "ActionRecord", &record);
     }
     for verdict in [

@@ -36,10 +36,11 @@ fn turn(fate: Fate) -> Turn {
     }
 }
 
-struct Sized(FakeCharter, Charter);
+/// Over a change of size, or over a policy.
+struct OverCharter<const LISTED: bool>(FakeCharter, Charter);
 
 #[async_trait]
-impl Fixture for Sized {
+impl<const LISTED: bool> Fixture for OverCharter<LISTED> {
     const TELLS_CONFLICTS: bool = true;
 
     async fn start() -> Self {
@@ -52,11 +53,16 @@ impl Fixture for Sized {
     }
 
     fn action(&self) -> Action {
-        Action::ScaleUp { replicas: 5 }
+        if LISTED {
+            Action::ApplyPolicy { policy_set: "baseline".to_owned() }
+        } else {
+            Action::ScaleUp { replicas: 5 }
+        }
     }
 
     fn next(&self, fate: Fate) {
-        self.0.script(Call::Scale, [turn(fate)]);
+        let call = if LISTED { Call::Apply } else { Call::Scale };
+        self.0.script(call, [turn(fate)]);
     }
 
     fn changes(&self) -> usize {
@@ -64,73 +70,42 @@ impl Fixture for Sized {
     }
 
     fn is_in_effect(&self) -> bool {
-        self.0.replicas() == 5
+        if LISTED {
+            self.0.policies().iter().any(|policy| policy["status"] == "active")
+        } else {
+            self.0.replicas() == 5
+        }
     }
 
-    fn change_by_others(&self) {
-        self.0.world().replicas = 9;
-    }
-
-    fn end_by_itself(&self) {
-        self.0.world().replicas = 3;
-    }
-}
-
-struct Listed(FakeCharter, Charter);
-
-#[async_trait]
-impl Fixture for Listed {
-    const TELLS_CONFLICTS: bool = true;
-
-    async fn start() -> Self {
-        let (fake, charter) = charter().await;
-        Self(fake, charter)
-    }
-
-    fn actuator(&self) -> &dyn Actuator {
-        &self.1
-    }
-
-    fn action(&self) -> Action {
-        Action::ApplyPolicy { policy_set: "baseline".to_owned() }
-    }
-
-    fn next(&self, fate: Fate) {
-        self.0.script(Call::Apply, [turn(fate)]);
-        self.0.script(Call::Rollback, [turn(fate)]);
-    }
-
-    fn changes(&self) -> usize {
-        self.0.world().effects.len()
-    }
-
-    fn is_in_effect(&self) -> bool {
-        self.0.policies().iter().any(|policy| policy["status"] == "active")
-    }
-
-    /// Another one like it: which of them is ours nobody can tell.
+    /// Another policy like ours: which of them is ours nobody can tell.
     fn change_by_others(&self) {
         let mut world = self.0.world();
-        let mut other = world.policies.last().expect("ours").clone();
-        other["policy_id"] = json!("of-somebody-else");
-        world.policies.push(other);
+        if LISTED {
+            let mut other = world.policies.last().expect("ours").clone();
+            other["policy_id"] = json!("of-somebody-else");
+            world.policies.push(other);
+        } else {
+            world.replicas = 9;
+        }
     }
 
     fn end_by_itself(&self) {
-        for policy in &mut self.0.world().policies {
+        let mut world = self.0.world();
+        world.replicas = 3;
+        for policy in &mut world.policies {
             policy["status"] = json!("rolled_back");
         }
     }
 }
 
 mod size {
-    super::super::contract!(super::Sized);
+    super::super::contract!(super::OverCharter<false>);
 }
 
 mod policy {
     // A policy of somebody else's leaves ours as it is: there is no undo that it forbids. `undo_lost` scripts one call.
     super::super::contract!(
-        super::Listed: lost_then_found, lost_then_absent, repeated_key, refused, not_now, conflict, foreign_change,
+        super::OverCharter<true>: lost_then_found, lost_then_absent, repeated_key, refused, not_now, conflict, foreign_change,
         undo_ours, undo_already_gone,
     );
 }

@@ -39,8 +39,8 @@ async fn a15_each_of_the_nine_actions_parses_prints_executes_and_undoes_where_it
                 fake.replicas() == 3
             }
             Action::RestartService { .. } => {
-                assert_eq!(first.state, ActionState::Applied, "a restart cannot be taken back");
-                assert!(first.error.as_ref().is_some_and(|e| e.contains("cannot be taken back")));
+                assert_eq!(first.state, ActionState::Applied, "a restart cannot be undone");
+                assert!(first.error.as_ref().is_some_and(|e| e.contains("cannot be undone")));
                 assert_eq!(execution.status, ExecutionStatus::Failed);
                 assert_eq!(fake.restarts(), ["validator"]);
                 continue;

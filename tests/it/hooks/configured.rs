@@ -214,3 +214,14 @@ fn r12_a_strategy_without_hooks_is_told_of_the_section() {
         assert!(report.contains("hook/<name of one of hooks>"), "{report}");
     }
 }
+
+#[test]
+fn r12_a_time_out_that_the_policys_time_cuts_is_warned_of() {
+    let with = |timeout: &str, rest: &str| {
+        let hook = "{name: drain, component: cart, apply: [drain], timeout: ";
+        let (_, warnings) = with_environment(&format!("hooks: [{hook}{timeout}}}]\n{rest}"));
+        warnings.iter().any(|w| w.to_string().contains("hook drain has a timeout of"))
+    };
+    assert!(with("60", "") && with("55", "execute: {max_retries: 1}"));
+    assert!(!with("54", "") && !with("60", "execute: {policy_timeout: 120}"));
+}
