@@ -1,4 +1,4 @@
-//! Escalation: what the loop cannot or may not fix itself, one record per (reason, cause, component, subject).
+//! Need: what the loop cannot or may not fix itself, one record per (reason, cause, component, subject).
 //!
 //! Pure: opens what is wanted and not open, refreshes what is open, closes what its reason says is over.
 //! What people are told of a cycle's findings, these records among them, is decided in the modules below, in this order:
@@ -30,12 +30,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::domain::Cause;
-use crate::domain::escalation::{Escalation, EscalationReason as Reason};
+use crate::domain::need::{Need, NeedReason as Reason};
 use crate::domain::time::{Time, since};
 
 /// Something that people must be told, as one cycle sees it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub struct NeedRequest {
     pub reason: Reason,
     pub cause: Option<Cause>,
     pub component: Option<String>,
@@ -64,20 +64,20 @@ pub struct Situation<'a> {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
-    pub opened: Vec<Escalation>,
+    pub opened: Vec<Need>,
     /// Open as before; what is known of them has changed.
-    pub refreshed: Vec<Escalation>,
+    pub refreshed: Vec<Need>,
     /// Open as before, with nothing new to store.
-    pub unchanged: Vec<Escalation>,
-    pub closed: Vec<Escalation>,
+    pub unchanged: Vec<Need>,
+    pub closed: Vec<Need>,
 }
 
 type Key = (Reason, Option<Cause>, Option<String>, String);
 
 #[must_use]
 pub fn reconcile(
-    open: Vec<Escalation>,
-    wanted: Vec<Wanted>,
+    open: Vec<Need>,
+    wanted: Vec<NeedRequest>,
     situation: &Situation<'_>,
     new_id: &mut dyn FnMut() -> Uuid,
 ) -> Changes {
@@ -108,7 +108,7 @@ pub fn reconcile(
         }
     }
     for want in wanted.into_values() {
-        changes.opened.push(Escalation {
+        changes.opened.push(Need {
             id: new_id(),
             reason: want.reason,
             cause: want.cause,
@@ -126,8 +126,8 @@ pub fn reconcile(
 }
 
 /// What is wanted more than once in a cycle is one thing with all the evidence, in the last one's words.
-fn grouped(wanted: Vec<Wanted>) -> BTreeMap<Key, Wanted> {
-    let mut by_key: BTreeMap<Key, Wanted> = BTreeMap::new();
+fn grouped(wanted: Vec<NeedRequest>) -> BTreeMap<Key, NeedRequest> {
+    let mut by_key: BTreeMap<Key, NeedRequest> = BTreeMap::new();
     for mut want in wanted {
         let key = (want.reason, want.cause.clone(), want.component.clone(), want.subject.clone());
         if let Some(held) = by_key.get_mut(&key) {
@@ -154,7 +154,7 @@ fn bounded(evidence: BTreeSet<String>, active: &BTreeSet<String>) -> Vec<String>
 
 /// The table's last column. Clear: none of the violations of its evidence is active.
 fn is_over(
-    record: &Escalation,
+    record: &Need,
     active: bool,
     told_now: bool,
     known_now: &BTreeSet<Key>,

@@ -18,10 +18,10 @@ use crate::domain::analysis::Analysis;
 use crate::domain::cluster::{Kind, UnreadObject, WordKind};
 use crate::domain::cycle::{CycleReport, Trigger, Verdict};
 use crate::domain::decision::{Decision, Sev};
-use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::finding::IncidentClass;
 use crate::domain::message::NotifierName;
+use crate::domain::need::NeedReason;
 use crate::domain::outcome::{ActionStatistics, Outcome};
 use crate::domain::reading::{FailureKind, Source};
 use crate::domain::rule::Severity;
@@ -232,13 +232,13 @@ impl Metrics {
         self.action.outcomes.add(outcome.outcome_type, 1);
     }
 
-    pub fn escalation_opened(&self, reason: EscalationReason) {
+    pub fn escalation_opened(&self, reason: NeedReason) {
         self.action.escalations.add(reason, 1);
     }
 
     /// The reasons of all open escalations, one each.
-    pub fn escalations_open(&self, open: &[EscalationReason]) {
-        for reason in EscalationReason::ALL {
+    pub fn escalations_open(&self, open: &[NeedReason]) {
+        for reason in NeedReason::ALL {
             self.action
                 .escalations_open
                 .set(reason, open.iter().filter(|r| **r == reason).count() as f64);

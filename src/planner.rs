@@ -13,11 +13,11 @@ mod cost_benefit;
 mod give_back;
 pub mod guardrails;
 pub mod guards;
-mod incident;
 mod parameters;
 mod policy;
 mod rank;
 pub mod settings;
+mod treatment;
 mod turn;
 mod weigh;
 
@@ -38,7 +38,6 @@ use crate::domain::charter::CharterView;
 use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::CandidateReport;
 use crate::domain::fleet::Fleet;
-use crate::domain::incident::Incident;
 use crate::domain::leader::Lead;
 use crate::domain::ledger::Ledger;
 use crate::domain::outcome::{ActionStatistics, Judging};
@@ -47,6 +46,7 @@ use crate::domain::policy::Policy;
 use crate::domain::reading::RuleStatus;
 use crate::domain::target::{System, Target};
 use crate::domain::time::Time;
+use crate::domain::treatment::Treatment;
 use crate::domain::violation::Violation;
 
 /// A change of Charter's size that was seen, ours or another's.
@@ -86,7 +86,7 @@ pub struct PlanInput<'a> {
     /// Active violations by fingerprint.
     pub violations: &'a BTreeMap<&'a str, &'a Violation>,
     pub statistics: &'a [ActionStatistics],
-    pub incidents: &'a [Incident],
+    pub incidents: &'a [Treatment],
     /// Open policies, and rejected ones of the last hour.
     pub policies: &'a [Policy],
     pub judgings: &'a [Judging],
@@ -133,7 +133,7 @@ pub struct Plan {
     /// How many of them are new.
     pub generated: usize,
     /// Incidents that are new or changed.
-    pub incidents: Vec<Incident>,
+    pub incidents: Vec<Treatment>,
     pub candidates: Vec<CandidateReport>,
     pub concerns: Vec<Concern>,
 }
@@ -141,7 +141,7 @@ pub struct Plan {
 /// Decides. `new_id` names new policies and incidents.
 pub fn plan(input: &PlanInput<'_>, new_id: &mut dyn FnMut() -> Uuid) -> Plan {
     let mut plan = Plan::default();
-    let incidents = incident::update(input, &mut plan, new_id);
+    let incidents = treatment::update(input, &mut plan, new_id);
     let mut contenders = Vec::new();
     for (cause, incident) in &incidents {
         contenders.extend(candidate::weigh_cause(input, cause, incident, &mut plan));

@@ -25,8 +25,8 @@ use crate::daemon::Daemon;
 use crate::domain::action::ActionKind;
 use crate::domain::aftermath::Aftermath;
 use crate::domain::cycle::CycleReport;
-use crate::domain::incident::Incident;
 use crate::domain::outcome::Judging;
+use crate::domain::treatment::Treatment;
 use crate::domain::violation::Violation;
 use crate::knowledge::Database;
 use crate::monitor::MetricsSource;
@@ -141,7 +141,7 @@ impl Stage<'_> {
     async fn wait_for_a_fresh_incident(&mut self, fault: &Fault) -> anyhow::Result<()> {
         loop {
             let now = self.daemon.handle.now();
-            let incidents = self.daemon.knowledge.page::<Incident>(None, None, 100).await?.items;
+            let incidents = self.daemon.knowledge.page::<Treatment>(None, None, 100).await?.items;
             let open = incidents.iter().any(|i| {
                 i.cause.0 == fault.cause
                     && !i.attempts.is_empty()

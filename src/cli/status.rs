@@ -9,12 +9,12 @@ use super::Output;
 use super::client::{Client, ClientError};
 use super::decide::shown;
 use super::terminal::Terminal;
-use crate::domain::escalation::Escalation;
+use crate::domain::incident::Incident;
 use crate::domain::legible::name;
+use crate::domain::need::Need;
 use crate::domain::pause::Pause;
 use crate::domain::policy::Policy;
 use crate::domain::reading::Source;
-use crate::domain::service_incident::ServiceIncident;
 use crate::domain::speed;
 use crate::domain::standing::Standing;
 use crate::domain::temporary::InForce;
@@ -27,10 +27,8 @@ pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Resul
     let state: Value = client.get("api/v1/state").await?;
     let status: Value = client.get("api/v1/status").await?;
     let statistics: Value = client.get("api/v1/statistics").await?;
-    let escalations: Page<Escalation> =
-        client.get("api/v1/escalations?open=true&limit=500").await?;
-    let incidents: Page<ServiceIncident> =
-        client.get("api/v1/incidents?open=true&limit=500").await?;
+    let escalations: Page<Need> = client.get("api/v1/escalations?open=true&limit=500").await?;
+    let incidents: Page<Incident> = client.get("api/v1/incidents?open=true&limit=500").await?;
     let pending: Page<Policy> = client.get("api/v1/policies?approval=pending&limit=500").await?;
     match format {
         Output::Json => {
@@ -194,10 +192,7 @@ fn print_status(status: &Value, out: &mut Terminal<impl Write>) -> std::io::Resu
     Ok(())
 }
 
-fn print_incidents(
-    open: &Page<ServiceIncident>,
-    out: &mut Terminal<impl Write>,
-) -> std::io::Result<()> {
+fn print_incidents(open: &Page<Incident>, out: &mut Terminal<impl Write>) -> std::io::Result<()> {
     writeln!(out, "open incidents: {}", open.count())?;
     for incident in &open.items {
         let told = match incident.told_at {
@@ -221,10 +216,7 @@ fn print_incidents(
     Ok(())
 }
 
-fn print_escalations(
-    open: &Page<Escalation>,
-    out: &mut Terminal<impl Write>,
-) -> std::io::Result<()> {
+fn print_escalations(open: &Page<Need>, out: &mut Terminal<impl Write>) -> std::io::Result<()> {
     writeln!(out, "open escalations: {}", open.count())?;
     for escalation in &open.items {
         writeln!(

@@ -21,13 +21,13 @@ use crate::clock::Clock;
 use crate::domain::action::Action;
 use crate::domain::cycle::Hold;
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
-use crate::domain::incident::{Attempt, Incident};
 use crate::domain::ledger::Ledger;
 use crate::domain::outcome::Judging;
 use crate::domain::policy::Policy;
 use crate::domain::target::{System, Target};
 use crate::domain::temporary::Temporary;
 use crate::domain::time::{Time, after, since};
+use crate::domain::treatment::{Attempt, Treatment};
 use crate::domain::violation::Violation;
 use crate::executor::{Journal, JournalError};
 use crate::knowledge::{Fact, Knowledge, StoreError, Term, When, Written};
@@ -400,7 +400,7 @@ fn excess(violation: &Violation) -> f64 {
     }
 }
 
-fn with_attempts(incident: &Incident, policy: Option<&Policy>, at: Time) -> Incident {
+fn with_attempts(incident: &Treatment, policy: Option<&Policy>, at: Time) -> Treatment {
     let mut incident = incident.clone();
     if let Some(policy) = policy {
         incident.attempts.extend(policy.actions.iter().map(|action| Attempt {

@@ -16,8 +16,8 @@ use super::verify::Ruled;
 use crate::actuators::Undoable;
 use crate::actuators::charter::{Prior, size_of};
 use crate::domain::aftermath::{Aftermath, Owed, Undone, Watched};
-use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{ActionRecord, ActionState, Execution};
+use crate::domain::need::NeedReason;
 use crate::domain::outcome::{Judging, OutcomeType};
 use crate::domain::target::System;
 use crate::domain::time::{Time, after};
@@ -237,7 +237,7 @@ impl Settle {
             batch.put(&execution);
             told = tell(&kit.ids, &mut recalled.escalations, unknown(&execution, &[]), now);
             for record in recalled.escalations.iter_mut().filter(|e| {
-                e.reason == EscalationReason::Degradation
+                e.reason == NeedReason::Degradation
                     && e.cause.as_ref() == Some(&execution.cause)
                     && e.component.as_ref() == Some(&execution.component)
             }) {

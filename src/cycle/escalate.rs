@@ -14,16 +14,16 @@ use super::verify::Ruled;
 use crate::domain::Cause;
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::{Analysis, RootCause};
-use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::fleet::Fleet;
+use crate::domain::need::{Need, NeedReason as Reason};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Approval;
 use crate::domain::reading::RuleStatus;
 use crate::domain::target::System;
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
-use crate::escalation::{Changes, Situation, Wanted, reconcile};
+use crate::escalation::{Changes, NeedRequest, Situation, reconcile};
 use crate::knowledge::StoreError;
 use crate::metrics::Metrics;
 use crate::planner::{Concern, Plan};
@@ -42,7 +42,7 @@ pub(super) struct Left<'a> {
     /// The metrics could not be read.
     pub blind: bool,
     /// What could not be brought to an end.
-    pub open_ends: &'a [Wanted],
+    pub open_ends: &'a [NeedRequest],
     /// What the plan's own check found broken.
     pub refused: &'a [String],
 }
@@ -72,7 +72,7 @@ impl Escalate {
         recalled: &Recalled,
         left: &Left<'_>,
     ) -> Result<Changes, StoreError> {
-        let mut wanted: Vec<Wanted> = left.plan.concerns.iter().map(concern).collect();
+        let mut wanted: Vec<NeedRequest> = left.plan.concerns.iter().map(concern).collect();
         wanted.extend(unknown_causes(kit, recalled, left));
         wanted.extend(approvals(recalled, left.plan));
         let evidence = left.plan.chosen.as_ref().map(|p| p.evidence.as_slice()).unwrap_or_default();
@@ -161,7 +161,7 @@ impl Escalate {
 
 /// Root causes that no strategy treats where they are. One that names no cause is held back by a known cause on, or an action judged
 /// for, that very component.
-fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &Left<'_>) -> Vec<Wanted> {
+fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &Left<'_>) -> Vec<NeedRequest> {
     let plan = &kit.config.plan;
     let has_strategy =
         |r: &RootCause| r.target.as_ref().is_some_and(|target| plan.treats(&r.cause, target));
@@ -191,7 +191,7 @@ fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &Left<'_>) -> Vec<Wanted
             format!("no remedy is configured for cause {} (plan.strategies)", root.cause)
         };
         for (subject, own) in by_rule {
-            wanted.push(Wanted {
+            wanted.push(NeedRequest {
                 reason: Reason::UnknownCause,
                 cause: Some(root.cause.clone()),
                 component: Some(root.component.clone()),
@@ -210,13 +210,13 @@ fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &Left<'_>) -> Vec<Wanted
 /// Opens what is not open yet and returns it, to be stored in one batch with the fact itself.
 pub(super) fn tell(
     ids: &Ids,
-    open: &mut Vec<Escalation>,
-    wanted: Vec<Wanted>,
+    open: &mut Vec<Need>,
+    wanted: Vec<NeedRequest>,
     now: Time,
-) -> Vec<Escalation> {
+) -> Vec<Need> {
     let mut told = Vec::new();
     for want in wanted {
-        let record = Escalation {
+        let record = Need {
             id: ids.id(),
             reason: want.reason,
             cause: want.cause,
@@ -239,7 +239,7 @@ pub(super) fn tell(
 }
 
 /// Once for each record, when it is durable.
-pub(super) fn announce(metrics: &Metrics, record: &Escalation) {
+pub(super) fn announce(metrics: &Metrics, record: &Need) {
     metrics.escalation_opened(record.reason);
     tracing::error!(
         escalation = %record.id, reason = record.reason.as_str(), cause = record.cause.as_ref().map(|c| c.0.as_str()),
@@ -248,10 +248,10 @@ pub(super) fn announce(metrics: &Metrics, record: &Escalation) {
     );
 }
 
-fn missing(rules: &[RuleStatus]) -> Vec<Wanted> {
+fn missing(rules: &[RuleStatus]) -> Vec<NeedRequest> {
     let too_long = rules.iter().filter(|r| r.missing_too_long);
     too_long
-        .map(|status| Wanted {
+        .map(|status| NeedRequest {
             reason: Reason::DataMissing,
             cause: None,
             component: None,
@@ -265,7 +265,7 @@ fn missing(rules: &[RuleStatus]) -> Vec<Wanted> {
         .collect()
 }
 
-fn concern(concern: &Concern) -> Wanted {
+fn concern(concern: &Concern) -> NeedRequest {
     let (reason, cause, component, evidence, detail) = match concern {
         Concern::CapacityExhausted { cause, component, evidence, detail } => {
             (Reason::CapacityExhausted, cause, component, evidence, detail)
@@ -277,7 +277,7 @@ fn concern(concern: &Concern) -> Wanted {
             (Reason::AmbiguousScope, cause, component, evidence, detail)
         }
     };
-    Wanted {
+    NeedRequest {
         reason,
         cause: Some(cause.clone()),
         component: Some(component.clone()),
@@ -288,7 +288,7 @@ fn concern(concern: &Concern) -> Wanted {
 }
 
 /// Policies that wait for a person after this cycle's plan.
-fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<Wanted> {
+fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<NeedRequest> {
     let planned = |id| plan.policies.iter().find(|p| p.id == id);
     let before = recalled.policies.iter().filter(|p| planned(p.id).is_none());
     before
@@ -296,7 +296,7 @@ fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<Wanted> {
         .filter(|p| p.approval == Approval::Pending)
         .map(|policy| {
             let actions: Vec<String> = policy.actions.iter().map(ToString::to_string).collect();
-            Wanted {
+            NeedRequest {
                 reason: Reason::ApprovalNeeded,
                 cause: Some(policy.cause.clone()),
                 component: Some(policy.component.clone()),
@@ -313,12 +313,12 @@ fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<Wanted> {
         .collect()
 }
 
-pub(super) fn failed(execution: &Execution, evidence: &[String]) -> Vec<Wanted> {
+pub(super) fn failed(execution: &Execution, evidence: &[String]) -> Vec<NeedRequest> {
     let mut wanted = Vec::new();
     match execution.status {
         ExecutionStatus::Failed | ExecutionStatus::RolledBack => {
             let error = execution.error.clone();
-            wanted.push(Wanted {
+            wanted.push(NeedRequest {
                 reason: Reason::ActionFailed,
                 cause: Some(execution.cause.clone()),
                 component: Some(execution.component.clone()),
@@ -334,7 +334,7 @@ pub(super) fn failed(execution: &Execution, evidence: &[String]) -> Vec<Wanted> 
 }
 
 /// What only Charter can tell of this execution.
-pub(super) fn unknown(execution: &Execution, evidence: &[String]) -> Vec<Wanted> {
+pub(super) fn unknown(execution: &Execution, evidence: &[String]) -> Vec<NeedRequest> {
     let unknown: Vec<String> = execution
         .unknown_actions()
         .map(|a| format!("{}: {}", a.action, a.error.as_deref().unwrap_or("its end is not known")))
@@ -342,7 +342,7 @@ pub(super) fn unknown(execution: &Execution, evidence: &[String]) -> Vec<Wanted>
     if unknown.is_empty() {
         return Vec::new();
     }
-    vec![Wanted {
+    vec![NeedRequest {
         reason: Reason::OutcomeUnknown,
         cause: Some(execution.cause.clone()),
         component: Some(execution.component.clone()),
@@ -352,7 +352,7 @@ pub(super) fn unknown(execution: &Execution, evidence: &[String]) -> Vec<Wanted>
     }]
 }
 
-pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {
+pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<NeedRequest> {
     let judging = &ruled.judging;
     let reason = match ruled.ruling.outcome {
         OutcomeType::Success | OutcomeType::Partial => return None,
@@ -372,7 +372,7 @@ pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {
             .filter(|v| v.counts() && v.lies_on(&judging.target))
             .map(|v| v.fingerprint.clone()),
     );
-    Some(Wanted {
+    Some(NeedRequest {
         reason,
         cause: Some(judging.cause.clone()),
         component: Some(judging.component.clone()),
@@ -382,8 +382,8 @@ pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<Wanted> {
     })
 }
 
-fn flapping(violation: &Violation) -> Wanted {
-    Wanted {
+fn flapping(violation: &Violation) -> NeedRequest {
+    NeedRequest {
         reason: Reason::Flapping,
         cause: violation.cause.clone(),
         component: violation.component.clone(),

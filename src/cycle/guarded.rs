@@ -7,12 +7,12 @@ use super::escalate::{Escalate, Left};
 use super::kit::Kit;
 use crate::domain::Cause;
 use crate::domain::cycle::{Hold, Ineligibility, Verdict};
-use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::ledger::{Ledger, Storm, Tripped};
+use crate::domain::need::{Need, NeedReason as Reason};
 use crate::domain::target::System;
 use crate::domain::time::{Time, after, since};
 use crate::domain::violation::Violation;
-use crate::escalation::Wanted;
+use crate::escalation::NeedRequest;
 
 /// Components named in one page.
 const NAMED: usize = 20;
@@ -21,7 +21,12 @@ const NAMED: usize = 20;
 pub(super) const INTERVALS: u32 = 3;
 
 impl Escalate {
-    pub(super) fn guarded(&mut self, kit: &Kit, ledger: &Ledger, left: &Left<'_>) -> Vec<Wanted> {
+    pub(super) fn guarded(
+        &mut self,
+        kit: &Kit,
+        ledger: &Ledger,
+        left: &Left<'_>,
+    ) -> Vec<NeedRequest> {
         let now = left.seen.snapshot.at;
         let soon = kit.config.orchestrator.loop_interval * INTERVALS;
         let mut wanted = Vec::new();
@@ -58,7 +63,7 @@ impl Escalate {
         left: &Left<'_>,
         now: Time,
         soon: Duration,
-    ) -> Vec<Wanted> {
+    ) -> Vec<NeedRequest> {
         let long = kit.config.plan.incident_gap;
         let interval = kit.config.orchestrator.loop_interval;
         let mut held = BTreeSet::new();
@@ -115,7 +120,7 @@ impl Escalate {
                 .planned
                 .as_ref()
                 .map_or_else(|| candidate.action.to_string(), ToString::to_string);
-            wanted.push(Wanted {
+            wanted.push(NeedRequest {
                 reason: escalated,
                 cause: Some(candidate.cause.clone()),
                 // One record for a cause, whichever of its components comes first.
@@ -130,7 +135,7 @@ impl Escalate {
     }
 }
 
-fn said_breaker(kit: &Kit, system: System, tripped: &Tripped) -> Wanted {
+fn said_breaker(kit: &Kit, system: System, tripped: &Tripped) -> NeedRequest {
     let clock = |at: Time| at.format("%H:%M:%S").to_string();
     let over = after(tripped.until, kit.config.plan.guardrails.breaker.open_for);
     let detail = format!(
@@ -146,11 +151,11 @@ fn said_breaker(kit: &Kit, system: System, tripped: &Tripped) -> Wanted {
 
 /// In a storm every sick component has something to say: one page is opened, and nothing new of theirs beside it.
 pub(super) fn only_the_storm(
-    wanted: &mut Vec<Wanted>,
+    wanted: &mut Vec<NeedRequest>,
     sick: &BTreeSet<String>,
-    open: &[Escalation],
+    open: &[Need],
 ) {
-    let known: BTreeSet<_> = open.iter().map(Escalation::key).collect();
+    let known: BTreeSet<_> = open.iter().map(Need::key).collect();
     wanted.retain(|w| match w.reason {
         Reason::UnknownCause
         | Reason::UnknownAlert
@@ -185,7 +190,7 @@ fn subject(what: &str, system: System) -> String {
     }
 }
 
-fn said_storm(system: System, storm: &Storm, left: &Left<'_>) -> Wanted {
+fn said_storm(system: System, storm: &Storm, left: &Left<'_>) -> NeedRequest {
     let since = storm.since.format("%H:%M:%S");
     let detail = match system {
         System::Kubernetes => format!(
@@ -216,7 +221,7 @@ fn said_storm(system: System, storm: &Storm, left: &Left<'_>) -> Wanted {
     let is_own = |v: &Violation| v.target.as_ref().is_some_and(|t| t.system() == system);
     let counted = left.active.iter().filter(|v| v.counts());
     let evidence = counted.filter(|v| is_own(v)).map(|v| v.fingerprint.clone()).collect();
-    Wanted { evidence, ..whole(Reason::Storm, &subject("storm", system), detail) }
+    NeedRequest { evidence, ..whole(Reason::Storm, &subject("storm", system), detail) }
 }
 
 fn said_blind(left: &Left<'_>, from: Time) -> String {
@@ -228,8 +233,8 @@ fn said_blind(left: &Left<'_>, from: Time) -> String {
     )
 }
 
-fn whole(reason: Reason, subject: &str, detail: String) -> Wanted {
-    Wanted {
+fn whole(reason: Reason, subject: &str, detail: String) -> NeedRequest {
+    NeedRequest {
         reason,
         cause: None,
         component: None,

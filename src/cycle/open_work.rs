@@ -11,16 +11,16 @@ use uuid::Uuid;
 use super::ledger::LEDGER;
 use super::recall::{HISTORY, RECENT, SURPLUS, execution_of};
 use crate::domain::aftermath::Aftermath;
-use crate::domain::escalation::Escalation;
 use crate::domain::execution::Execution;
-use crate::domain::incident::Incident;
 use crate::domain::ledger::Ledger;
 use crate::domain::natural::Natural;
+use crate::domain::need::Need;
 use crate::domain::outcome::{Judging, Outcome};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::temporary::Temporary;
 use crate::domain::time::Time;
+use crate::domain::treatment::Treatment;
 use crate::domain::violation::TrackedViolation;
 use crate::knowledge::documents::{ACTIVE, CLEARED, OPEN};
 use crate::knowledge::{Document, Fact, Knowledge, StoreError, Unread};
@@ -41,13 +41,13 @@ pub async fn check_open_work(knowledge: &Knowledge, now: Time) -> Result<(), Sto
     }
     let judgings = survey.open::<Judging>(None).await?;
     let temporaries = survey.open::<Temporary>(None).await?;
-    let escalations = survey.open::<Escalation>(Some(OPEN)).await?;
+    let escalations = survey.open::<Need>(Some(OPEN)).await?;
     let aftermath = survey.fact::<Aftermath>(Aftermath::FACT).await?.unwrap_or_default();
     survey.fact::<Ledger>(LEDGER).await?;
     survey.fact::<Option<Pause>>(Fact::PAUSE).await?;
     survey.fact::<Surplus>(SURPLUS).await?;
     survey.fact::<Natural>(Fact::NATURAL).await?;
-    survey.mixed::<Incident>(None, now - HISTORY).await?;
+    survey.mixed::<Treatment>(None, now - HISTORY).await?;
     survey.open::<TrackedViolation>(Some(ACTIVE)).await?;
     // Ended ones of which something is still to be verified, ended, found out or undone.
     let named: BTreeSet<Uuid> = judgings

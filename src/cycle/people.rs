@@ -28,9 +28,9 @@ use crate::domain::CHARTER;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase};
 use crate::domain::decision::Decision;
-use crate::domain::escalation::Escalation;
 use crate::domain::finding::{Finding, IncidentClass};
-use crate::domain::service_incident::ServiceIncident;
+use crate::domain::incident::Incident;
+use crate::domain::need::Need;
 use crate::domain::time::Time;
 use crate::domain::view;
 use crate::escalation::board::{self, BoardState, IncidentBoard, Observation};
@@ -70,12 +70,12 @@ pub struct People {
     settings: crate::escalation::settings::Settings,
     board: IncidentBoard,
     /// The loop's own records that are open, as last heard of, and whether that was in this cycle.
-    records: Vec<Escalation>,
+    records: Vec<Need>,
     heard: bool,
     /// Since when cycle after cycle fails.
     failing_since: Option<Time>,
     /// Could not be written yet.
-    unsaved: BTreeMap<String, ServiceIncident>,
+    unsaved: BTreeMap<String, Incident>,
     saved: Option<Remembered>,
     shown: view::People,
     files_problem: Option<String>,
@@ -113,7 +113,7 @@ impl People {
             }
             stored => stored?,
         };
-        self.records = knowledge.all::<Escalation>(Some(OPEN)).await?;
+        self.records = knowledge.all::<Need>(Some(OPEN)).await?;
         self.failing_since = incidents.iter().find(|one| is_own(one)).map(|one| one.since);
         self.board = IncidentBoard::restore(&self.settings, incidents, remembered.board.clone());
         let onsets = remembered.onsets.clone();
@@ -274,17 +274,17 @@ impl People {
 async fn stored(
     knowledge: &Knowledge,
     now: Time,
-) -> Result<(Vec<ServiceIncident>, Remembered), StoreError> {
-    let mut incidents = knowledge.all::<ServiceIncident>(Some(OPEN)).await?;
-    let ended = knowledge.page::<ServiceIncident>(Some(CLOSED), None, ENDED).await?.items;
-    let lately = |one: &ServiceIncident| one.ended_at.is_some_and(|at| now - at < ENDED_WITHIN);
+) -> Result<(Vec<Incident>, Remembered), StoreError> {
+    let mut incidents = knowledge.all::<Incident>(Some(OPEN)).await?;
+    let ended = knowledge.page::<Incident>(Some(CLOSED), None, ENDED).await?.items;
+    let lately = |one: &Incident| one.ended_at.is_some_and(|at| now - at < ENDED_WITHIN);
     incidents.extend(ended.into_iter().filter(lately));
     let remembered = knowledge.fact::<Remembered>(Fact::PEOPLE).await?.unwrap_or_default();
     Ok((incidents, remembered))
 }
 
 /// The daemon's own failing, cycle after cycle.
-fn is_own(incident: &ServiceIncident) -> bool {
+fn is_own(incident: &Incident) -> bool {
     incident.is_open() && incident.service == own::SELF && incident.record.is_none()
 }
 

@@ -11,17 +11,17 @@ use super::ledger::LEDGER;
 use super::verify::Verify;
 use crate::domain::aftermath::Aftermath;
 use crate::domain::alert::InboxAlert;
-use crate::domain::escalation::{Escalation, EscalationReason};
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
-use crate::domain::incident::Incident;
 use crate::domain::ledger::Ledger;
 use crate::domain::natural::Natural;
+use crate::domain::need::{Need, NeedReason};
 use crate::domain::outcome::{ActionStatistics, Judging};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::target::Target;
 use crate::domain::temporary::Temporary;
 use crate::domain::time::Time;
+use crate::domain::treatment::Treatment;
 use crate::knowledge::{Fact, Knowledge, StoreError};
 use crate::planner::Surplus;
 
@@ -41,7 +41,7 @@ pub(super) struct Recalled {
     pub inbox: Vec<InboxAlert>,
     pub receivers: BTreeSet<String>,
     pub policies: Vec<Policy>,
-    pub incidents: Vec<Incident>,
+    pub incidents: Vec<Treatment>,
     pub judgings: Vec<Judging>,
     /// Of executions that may or may not have taken effect: not judged before that is known.
     pub suspended: Vec<Judging>,
@@ -49,7 +49,7 @@ pub(super) struct Recalled {
     pub executions: BTreeMap<Uuid, Execution>,
     pub temporaries: Vec<Temporary>,
     pub statistics: Vec<ActionStatistics>,
-    pub escalations: Vec<Escalation>,
+    pub escalations: Vec<Need>,
     /// Ground on which an execution ended without a known result.
     pub blocked: Vec<Target>,
     pub surplus: Option<Surplus>,
@@ -69,7 +69,7 @@ impl Recalled {
         policies.extend(knowledge.all::<Policy>(Some(Approval::Approved.as_str())).await?);
         let (rejected, since) = (Some(Approval::Rejected.as_str()), now - HISTORY);
         policies.extend(knowledge.lately::<Policy>(rejected, RECENT, since).await?);
-        let escalations = knowledge.all::<Escalation>(Some("open")).await?;
+        let escalations = knowledge.all::<Need>(Some("open")).await?;
         let receivers = knowledge.get::<Fact>(Fact::RECEIVERS).await?;
         let surplus = knowledge.get::<Fact>(SURPLUS).await?;
         let named = escalations.iter().filter_map(execution_of);
@@ -134,8 +134,8 @@ pub(super) async fn recalled_ledger(
     Ok(ledger)
 }
 
-async fn incidents(knowledge: &Knowledge, now: Time) -> Result<Vec<Incident>, StoreError> {
-    let mut incidents = knowledge.lately::<Incident>(None, RECENT, now - HISTORY).await?;
+async fn incidents(knowledge: &Knowledge, now: Time) -> Result<Vec<Treatment>, StoreError> {
+    let mut incidents = knowledge.lately::<Treatment>(None, RECENT, now - HISTORY).await?;
     for incident in &mut incidents {
         incident.last_evidence_at = incident.last_evidence_at.min(now);
     }
@@ -148,13 +148,13 @@ fn strings(fact: &Fact) -> BTreeSet<String> {
 }
 
 /// The execution that an `outcome_unknown` is about; one about a verdict names none.
-pub(super) fn execution_of(record: &Escalation) -> Option<Uuid> {
-    let unknown = record.reason == EscalationReason::OutcomeUnknown;
+pub(super) fn execution_of(record: &Need) -> Option<Uuid> {
+    let unknown = record.reason == NeedReason::OutcomeUnknown;
     record.subject.parse().ok().filter(|_| unknown)
 }
 
 /// The ground of every open `outcome_unknown` that names an execution.
-pub(super) fn blocked(executions: &BTreeMap<Uuid, Execution>, open: &[Escalation]) -> Vec<Target> {
+pub(super) fn blocked(executions: &BTreeMap<Uuid, Execution>, open: &[Need]) -> Vec<Target> {
     let named: BTreeSet<Uuid> = open.iter().filter_map(execution_of).collect();
     let executions = named.iter().filter_map(|id| executions.get(id));
     executions.flat_map(Execution::unknown_actions).map(|a| a.action.target()).collect()

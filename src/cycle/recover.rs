@@ -14,12 +14,12 @@ use super::recall::{HISTORY, RECENT, SURPLUS, execution_of, recalled_ledger, too
 use super::settle::has_undo_failed;
 use super::temporary;
 use crate::domain::alert::InboxAlert;
-use crate::domain::escalation::Escalation;
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
-use crate::domain::incident::Incident;
 use crate::domain::ledger::{End, Ledger};
+use crate::domain::need::Need;
 use crate::domain::outcome::Judging;
 use crate::domain::time::Time;
+use crate::domain::treatment::Treatment;
 use crate::domain::violation::TrackedViolation;
 use crate::executor::settle_interrupted;
 use crate::knowledge::documents::{ACTIVE, CLEARED, OPEN};
@@ -82,8 +82,8 @@ pub(super) async fn settle(
             settled.insert(execution.id, execution);
         }
     }
-    let mut open = knowledge.all::<Escalation>(Some(OPEN)).await?;
-    let mut incidents = knowledge.lately::<Incident>(None, RECENT, now - HISTORY).await?;
+    let mut open = knowledge.all::<Need>(Some(OPEN)).await?;
+    let mut incidents = knowledge.lately::<Treatment>(None, RECENT, now - HISTORY).await?;
     let mut told = Vec::new();
     for judging in knowledge.all::<Judging>(None).await? {
         let mut execution = settled.remove(&judging.execution_id);
@@ -141,7 +141,7 @@ pub(super) async fn settle(
 }
 
 /// Was what its end means for the guards stored with it? Entries of one that is in effect stay open until its verdict.
-fn followed_up(execution: &Execution, ledger: &Ledger, open: &[Escalation]) -> bool {
+fn followed_up(execution: &Execution, ledger: &Ledger, open: &[Need]) -> bool {
     if has_undo_failed(execution) {
         return open.iter().any(|e| execution_of(e) == Some(execution.id));
     }
@@ -152,7 +152,7 @@ fn followed_up(execution: &Execution, ledger: &Ledger, open: &[Escalation]) -> b
 }
 
 fn fail_attempts(
-    incidents: &mut [Incident],
+    incidents: &mut [Treatment],
     judging: &Judging,
     execution: Option<&Execution>,
     batch: &mut Batch,

@@ -8,11 +8,11 @@ use super::recall::Recalled;
 use super::verify::Verify;
 use crate::domain::action::ActionKind;
 use crate::domain::aftermath::Watched;
-use crate::domain::escalation::EscalationReason;
+use crate::domain::need::NeedReason;
 use crate::domain::outcome::{Outcome, OutcomeType, Recurred};
 use crate::domain::time::{Time, after, since};
 use crate::domain::violation::Violation;
-use crate::escalation::Wanted;
+use crate::escalation::NeedRequest;
 use crate::knowledge::StoreError;
 use crate::planner::guards;
 
@@ -107,8 +107,8 @@ async fn take_back(
     put(&recalled.aftermath, &mut batch, now);
     let actions: Vec<&str> = watched.actions.iter().map(ActionKind::as_str).collect();
     let subject = actions.join(", ");
-    let wanted = Wanted {
-        reason: EscalationReason::Ineffective,
+    let wanted = NeedRequest {
+        reason: NeedReason::Ineffective,
         cause: Some(watched.cause.clone()),
         component: Some(watched.component.clone()),
         detail: format!("{subject} for {}: {reason}", watched.cause),

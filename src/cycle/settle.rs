@@ -15,13 +15,13 @@ use super::observe::Seen;
 use super::recall::{Recalled, blocked, execution_of, took_effect};
 use super::temporary;
 use super::verify::Ruled;
-use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionStatus};
 use crate::domain::ledger::End;
+use crate::domain::need::{Need, NeedReason as Reason};
 use crate::domain::outcome::Judging;
 use crate::domain::target::System;
 use crate::domain::time::Time;
-use crate::escalation::Wanted;
+use crate::escalation::NeedRequest;
 use crate::knowledge::{Batch, StoreError};
 use crate::planner::guardrails::Mode;
 
@@ -29,11 +29,11 @@ use crate::planner::guardrails::Mode;
 #[derive(Debug)]
 pub(super) struct Settle {
     /// What Charter has in force against our journal, as last seen.
-    pub(super) leftovers: Vec<Wanted>,
+    pub(super) leftovers: Vec<NeedRequest>,
     /// Charter's list is still to be held against the journal.
     pub(super) sweep_due: bool,
     /// What this cycle could not find out or end, so that people must go on being told of it.
-    pub(super) unresolved: Vec<Wanted>,
+    pub(super) unresolved: Vec<NeedRequest>,
     /// Why the journal of an undo cannot be relied on.
     pub(super) journal_failed: Option<(System, String)>,
 }
@@ -47,7 +47,7 @@ impl Default for Settle {
 
 impl Settle {
     /// What people must go on being told of.
-    pub fn open_ends(&self) -> Vec<Wanted> {
+    pub fn open_ends(&self) -> Vec<NeedRequest> {
         self.leftovers.iter().chain(&self.unresolved).cloned().collect()
     }
 
@@ -260,7 +260,7 @@ fn judged_from(
 /// verdict on what is known to be in effect is that nobody can tell.
 pub(super) async fn give_up(
     kit: &Kit,
-    closed: &[Escalation],
+    closed: &[Need],
     batch: &mut Batch,
 ) -> Result<(), StoreError> {
     let now = kit.clock.now();
@@ -296,13 +296,9 @@ pub(super) fn has_undo_failed(execution: &Execution) -> bool {
 
 /// Brings what people were told of an execution in line with what is known by now: the closed records, and those that
 /// say something else.
-fn retell(
-    open: &mut Vec<Escalation>,
-    execution: &Execution,
-    now: Time,
-) -> (Vec<Escalation>, Vec<Escalation>) {
+fn retell(open: &mut Vec<Need>, execution: &Execution, now: Time) -> (Vec<Need>, Vec<Need>) {
     let wanted = failed(execution, &[]);
-    let about = |e: &Escalation| {
+    let about = |e: &Need| {
         let failure = e.reason == Reason::ActionFailed
             && e.cause.as_ref() == Some(&execution.cause)
             && e.component.as_ref() == Some(&execution.component);

@@ -3,8 +3,8 @@
 use super::kit::Kit;
 use super::run::Run;
 use crate::domain::cycle::basis::{Basis, StillOpen};
-use crate::domain::escalation::Escalation;
 use crate::domain::ledger::Ledger;
+use crate::domain::need::Need;
 use crate::domain::standing::{Standing, SystemStanding};
 use crate::domain::target::System;
 use crate::escalation::Changes;
@@ -30,7 +30,7 @@ impl Run<'_> {
         if let Some(basis) = &mut self.report.basis {
             basis.standing = Some(standing);
             basis.in_force = in_force;
-            let mut open: Vec<&Escalation> = told.refreshed.iter().chain(&told.unchanged).collect();
+            let mut open: Vec<&Need> = told.refreshed.iter().chain(&told.unchanged).collect();
             open.sort_by_key(|record| record.opened_at);
             basis.open_total = open.len();
             basis.open = open.into_iter().take(Basis::OPEN).map(still_open).collect();
@@ -39,7 +39,7 @@ impl Run<'_> {
     }
 }
 
-fn still_open(record: &Escalation) -> StillOpen {
+fn still_open(record: &Need) -> StillOpen {
     StillOpen {
         reason: record.reason,
         subject: record.subject.chars().take(Basis::NAME).collect(),

@@ -10,12 +10,12 @@ use super::observe::Seen;
 use super::recall::{RECENT, Recalled};
 use super::settle::Settle;
 use crate::actuators::charter::{InForce, Prior};
-use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::{ActionRecord, ActionState, Execution};
+use crate::domain::need::NeedReason;
 use crate::domain::outcome::OutcomeType;
 use crate::domain::temporary::Temporary;
 use crate::domain::time::{Time, after, since};
-use crate::escalation::Wanted;
+use crate::escalation::NeedRequest;
 use crate::knowledge::judge::Ruling;
 use crate::knowledge::{Batch, StoreError};
 
@@ -265,7 +265,7 @@ fn is_over(record: &ActionRecord) -> bool {
 }
 
 /// A second call under the undo's key would change nothing, and one under another would be nobody's decision.
-fn leftover(execution: &Execution, record: &ActionRecord) -> Wanted {
+fn leftover(execution: &Execution, record: &ActionRecord) -> NeedRequest {
     let said = match (record.state, &record.error) {
         (ActionState::UndoFailed, Some(error)) => error.as_str(),
         _ => "the journal says that it is over",
@@ -278,9 +278,9 @@ fn leftover(execution: &Execution, record: &ActionRecord) -> Wanted {
     wanted(execution, detail)
 }
 
-pub(super) fn wanted(execution: &Execution, detail: String) -> Wanted {
-    Wanted {
-        reason: EscalationReason::OutcomeUnknown,
+pub(super) fn wanted(execution: &Execution, detail: String) -> NeedRequest {
+    NeedRequest {
+        reason: NeedReason::OutcomeUnknown,
         cause: Some(execution.cause.clone()),
         component: Some(execution.component.clone()),
         subject: execution.id.to_string(),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::catalogue::Tier;
 use super::cluster::{ClusterReading, Kind};
-use super::escalation::EscalationReason;
+use super::need::NeedReason;
 use super::reading::Source;
 use super::rule::{Comparison, Severity};
 use super::target::Target;
@@ -44,7 +44,7 @@ pub enum FindingKind {
     NodePressure,
     /// A record of the loop's own escalations.
     #[strum(transparent)]
-    Loop(EscalationReason),
+    Loop(NeedReason),
 }
 
 impl FindingKind {

@@ -10,11 +10,11 @@ use super::charter::CharterView;
 use super::cycle::CycleStatus;
 use super::decision::Decision;
 use super::finding::Finding;
+use super::incident::Incident;
 use super::message::NotificationResult;
 use super::outcome::ActionStatistics;
 use super::reading::Source;
 use super::rule::Severity;
-use super::service_incident::ServiceIncident;
 use super::standing::Standing;
 use super::time::Time;
 use super::violation::Violation;
@@ -61,7 +61,7 @@ pub struct People {
     /// Of the last cycle, the loop's own among them.
     pub findings: Vec<Finding>,
     /// Incidents that last.
-    pub incidents: Vec<ServiceIncident>,
+    pub incidents: Vec<Incident>,
     pub last_decision: Option<Decision>,
     pub last_notification: Option<NotificationResult>,
     /// Cycles since the start in which people were told, and in which that failed.

@@ -32,7 +32,7 @@ use crate::domain::catalogue::{Catalogue, Service};
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::deployment::Suspect;
 use crate::domain::finding::Finding;
-use crate::domain::service_incident::ServiceIncident;
+use crate::domain::incident::Incident;
 use crate::domain::time::{Time, since};
 
 pub use observe::{Hidden, Observation, Observed, hidden, readable};
@@ -84,7 +84,7 @@ pub struct IncidentBoard {
     interval: Duration,
     repeat_after: Duration,
     hours: BusinessHours,
-    incidents: Vec<ServiceIncident>,
+    incidents: Vec<Incident>,
     changed: BTreeSet<String>,
     state: BoardState,
     observed_at: Option<Time>,
@@ -95,11 +95,7 @@ pub struct IncidentBoard {
 impl IncidentBoard {
     /// `incidents`: all that are open, and those that ended within the last 24 hours or whose end was not told.
     #[must_use]
-    pub fn restore(
-        settings: &Settings,
-        mut incidents: Vec<ServiceIncident>,
-        state: BoardState,
-    ) -> Self {
+    pub fn restore(settings: &Settings, mut incidents: Vec<Incident>, state: BoardState) -> Self {
         // In the order in which they began, as without a restart: it is the order in which they are told.
         incidents.sort_by(|a, b| (a.opened_at, &a.id).cmp(&(b.opened_at, &b.id)));
         Self {
@@ -116,7 +112,7 @@ impl IncidentBoard {
 
     /// Open ones, and ended ones that are kept.
     #[must_use]
-    pub fn incidents(&self) -> &[ServiceIncident] {
+    pub fn incidents(&self) -> &[Incident] {
         &self.incidents
     }
 
@@ -125,13 +121,13 @@ impl IncidentBoard {
     }
 
     #[must_use]
-    pub fn incident(&self, id: &str) -> Option<&ServiceIncident> {
+    pub fn incident(&self, id: &str) -> Option<&Incident> {
         self.incidents.iter().find(|incident| incident.id == id)
     }
 
     /// Those that must be stored since this was last asked.
     #[must_use]
-    pub fn take_changed(&mut self) -> Vec<ServiceIncident> {
+    pub fn take_changed(&mut self) -> Vec<Incident> {
         let changed = std::mem::take(&mut self.changed);
         self.incidents.iter().filter(|incident| changed.contains(&incident.id)).cloned().collect()
     }
@@ -150,11 +146,11 @@ impl IncidentBoard {
     /// New incidents of services whose part of the repository is known, and behind which no deployment was found yet.
     #[must_use]
     pub fn wanting_suspects(&self, catalogue: &Catalogue, now: Time) -> Vec<Onset> {
-        let wants = |incident: &&ServiceIncident| {
+        let wants = |incident: &&Incident| {
             let is_new = since(now, incident.opened_at) <= SUSPECT_WITHIN;
             incident.is_open() && incident.suspect.is_none() && is_new
         };
-        let onset = |incident: &ServiceIncident| {
+        let onset = |incident: &Incident| {
             let service = catalogued_as(incident, catalogue)?;
             (!service.gitops_paths.is_empty()).then(|| Onset {
                 incident: incident.id.clone(),
@@ -184,7 +180,7 @@ impl IncidentBoard {
 
     pub(super) fn case_of<'a>(
         &self,
-        incidents: impl Iterator<Item = (&'a ServiceIncident, Why)>,
+        incidents: impl Iterator<Item = (&'a Incident, Why)>,
         catalogue: &Catalogue,
         is_partial: bool,
         at: Time,
@@ -208,7 +204,7 @@ impl IncidentBoard {
         Case { at, is_partial, incidents }
     }
 
-    fn why(&self, incident: &ServiceIncident, now: Time) -> Option<Why> {
+    fn why(&self, incident: &Incident, now: Time) -> Option<Why> {
         if !incident.is_open() {
             return None;
         }
@@ -235,7 +231,7 @@ impl IncidentBoard {
     }
 
     /// Than people last heard; at most once an interval, as the trend looks at it.
-    fn has_worse_numbers(&self, incident: &ServiceIncident, now: Time) -> bool {
+    fn has_worse_numbers(&self, incident: &Incident, now: Time) -> bool {
         let last_heard = incident.told_at.max(incident.updated_at);
         let told = incident.course.told_numbers.as_ref();
         !incident.course.is_excused
@@ -310,7 +306,7 @@ impl IncidentBoard {
 }
 
 pub(super) fn catalogued_as<'a>(
-    incident: &ServiceIncident,
+    incident: &Incident,
     catalogue: &'a Catalogue,
 ) -> Option<&'a Service> {
     let is_stranger = is_by_labels(incident.class)
@@ -322,7 +318,7 @@ pub(super) fn catalogued_as<'a>(
 }
 
 /// By the table, with the deployment behind it, and one more than when it was told while a number is worse than then.
-fn set_severity(incident: &mut ServiceIncident, interval: Duration, now: Time) {
+fn set_severity(incident: &mut Incident, interval: Duration, now: Time) {
     let course = &mut incident.course;
     let base = course.base.unwrap_or(incident.severity);
     if course.is_excused {
@@ -345,7 +341,7 @@ fn set_severity(incident: &mut ServiceIncident, interval: Duration, now: Time) {
 }
 
 /// The number that became worse, while its severity is raised for it.
-pub(super) fn raised_by(incident: &ServiceIncident, interval: Duration) -> Option<String> {
+pub(super) fn raised_by(incident: &Incident, interval: Duration) -> Option<String> {
     let (before, _) = incident.course.baseline.as_ref()?;
     incident.course.is_raised.then(|| worse(&incident.numbers, before, window_hours(interval)))?
 }

@@ -11,9 +11,9 @@ use super::words::{lasting, listed};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::finding::{FindingKind, IncidentClass};
+use crate::domain::incident::Incident;
 use crate::domain::legible::name;
 use crate::domain::message::{Entry, Form, Message, Thread};
-use crate::domain::service_incident::ServiceIncident;
 use crate::domain::time::{Time, since};
 
 /// Lines and recommendations of one incident, and names in a title: what is read at a glance.
@@ -77,7 +77,7 @@ pub fn messages(
 pub fn standing(board: &IncidentBoard, catalogue: &Catalogue, now: Time) -> Vec<Entry> {
     let about = About { cycle_id: "", catalogue, is_partial: false, now };
     let composer = Composer { board, about: &about };
-    let lasts = |one: &&ServiceIncident| {
+    let lasts = |one: &&Incident| {
         one.told_at.is_some() && one.ended_at.is_none_or(|at| since(now, at) < ENDS_TOLD_FOR)
     };
     board.incidents().iter().filter(lasts).map(|one| composer.entry(one)).collect()
@@ -91,7 +91,7 @@ struct Composer<'a> {
 impl Composer<'_> {
     fn alert(&self, decision: &Decision) -> Message {
         // What is decided never to be told is in the log; what was not assessed is all told.
-        let mut listed: Vec<&ServiceIncident> = decision
+        let mut listed: Vec<&Incident> = decision
             .incidents
             .iter()
             .filter_map(|id| self.board.incident(id))
@@ -122,9 +122,8 @@ impl Composer<'_> {
     }
 
     /// The first message as it would be written now.
-    fn edit(&self, thread: Thread, shown: &[&ServiceIncident]) -> Message {
-        let open: Vec<&ServiceIncident> =
-            shown.iter().copied().filter(|one| one.is_open()).collect();
+    fn edit(&self, thread: Thread, shown: &[&Incident]) -> Message {
+        let open: Vec<&Incident> = shown.iter().copied().filter(|one| one.is_open()).collect();
         if open.is_empty() {
             let title = format!("Over: {}", names(shown));
             return self.told(Form::Edit(thread), title, shown);
@@ -135,7 +134,7 @@ impl Composer<'_> {
     }
 
     /// With what the rules say of those that are still open.
-    fn told(&self, form: Form, title: String, incidents: &[&ServiceIncident]) -> Message {
+    fn told(&self, form: Form, title: String, incidents: &[&Incident]) -> Message {
         let bare = Message { title, ..self.bare(form, incidents) };
         let open = incidents.iter().copied().filter(|one| one.is_open());
         let case = self.board.case_of(
@@ -157,9 +156,9 @@ impl Composer<'_> {
         }
     }
 
-    fn bare(&self, form: Form, incidents: &[&ServiceIncident]) -> Message {
+    fn bare(&self, form: Form, incidents: &[&Incident]) -> Message {
         // An end is told as what people had been told it was.
-        let known_as = |one: &&ServiceIncident| {
+        let known_as = |one: &&Incident| {
             if one.is_open() { one.severity } else { one.told_severity.unwrap_or(one.severity) }
         };
         let severity = incidents.iter().map(known_as).max().unwrap_or(Sev::Sev4);
@@ -180,7 +179,7 @@ impl Composer<'_> {
         }
     }
 
-    fn entry(&self, incident: &ServiceIncident) -> Entry {
+    fn entry(&self, incident: &Incident) -> Entry {
         let service = catalogued_as(incident, self.about.catalogue);
         let runbook = service.and_then(|service| service.runbook_url.clone());
         let page = || {
@@ -216,7 +215,7 @@ impl Composer<'_> {
         }
     }
 
-    fn lines(&self, incident: &ServiceIncident) -> Vec<String> {
+    fn lines(&self, incident: &Incident) -> Vec<String> {
         let mut lines: Vec<String> = incident.lines.iter().take(MAX_LINES).cloned().collect();
         if incident.lines.len() > MAX_LINES {
             lines.push(format!("… and {} more", incident.lines.len() - MAX_LINES));
@@ -238,7 +237,7 @@ impl Composer<'_> {
 /// An end after so long without a look is a guess, and said to be.
 const UNSEEN: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
-fn title(severity: Sev, incidents: &[&ServiceIncident]) -> String {
+fn title(severity: Sev, incidents: &[&Incident]) -> String {
     match incidents {
         [one] => {
             let again = match (one.course.end_told_at, one.told_at) {
@@ -253,11 +252,11 @@ fn title(severity: Sev, incidents: &[&ServiceIncident]) -> String {
 }
 
 /// Down, degraded, or what was found.
-fn state(incident: &ServiceIncident) -> String {
+fn state(incident: &Incident) -> String {
     let Some(finding) = incident.findings.first() else {
         return incident.class.as_str().to_owned();
     };
-    let of = |incident: &ServiceIncident| {
+    let of = |incident: &Incident| {
         let numbers = &incident.numbers;
         Some(format!("{} of {} ready", numbers.ready?, numbers.desired?))
     };
@@ -271,7 +270,7 @@ fn state(incident: &ServiceIncident) -> String {
     }
 }
 
-fn names(incidents: &[&ServiceIncident]) -> String {
+fn names(incidents: &[&Incident]) -> String {
     let mut names = Vec::new();
     for incident in incidents {
         let name = name(&incident.service);
@@ -282,7 +281,7 @@ fn names(incidents: &[&ServiceIncident]) -> String {
     listed(names.iter().map(AsRef::as_ref), MAX_NAMES)
 }
 
-fn names_with_state(incidents: &[&ServiceIncident]) -> String {
+fn names_with_state(incidents: &[&Incident]) -> String {
     let names: Vec<String> =
         incidents.iter().map(|one| format!("{} ({})", name(&one.service), state(one))).collect();
     listed(names.iter().map(String::as_str), MAX_NAMES)

@@ -12,7 +12,7 @@ use super::words::{clause, of_owner};
 use crate::domain::catalogue::Tier;
 use crate::domain::decision::Sev;
 use crate::domain::finding::{Finding, IncidentClass};
-use crate::domain::service_incident::{Numbers, ServiceIncident};
+use crate::domain::incident::{Incident, Numbers};
 use crate::domain::time::Time;
 
 /// Findings kept with an incident, the worst first: workloads of one service times kinds, more than a message shows.
@@ -45,7 +45,7 @@ impl Key {
         }
     }
 
-    pub(super) fn of_incident(incident: &ServiceIncident) -> Self {
+    pub(super) fn of_incident(incident: &Incident) -> Self {
         let named = incident.record.is_none();
         Self {
             class: incident.class,
@@ -57,9 +57,9 @@ impl Key {
 }
 
 /// A new one, empty: [`refresh`] fills it.
-pub(super) fn opened(id: String, finding: &Finding, now: Time) -> ServiceIncident {
+pub(super) fn opened(id: String, finding: &Finding, now: Time) -> Incident {
     let key = Key::of_finding(finding);
-    ServiceIncident {
+    Incident {
         id,
         service: finding.service.clone(),
         namespace: finding.namespace.clone(),
@@ -81,14 +81,14 @@ pub(super) fn opened(id: String, finding: &Finding, now: Time) -> ServiceInciden
         is_queued: false,
         end_is_due: false,
         suspect: None,
-        course: crate::domain::service_incident::Course::default(),
+        course: crate::domain::incident::Course::default(),
     }
 }
 
 /// Takes over what this cycle found of it. Its severity is set by the board. `is_whole`: all that it is found by was
 /// read; otherwise replicas that nobody could count are as they were.
 pub(super) fn refresh(
-    incident: &mut ServiceIncident,
+    incident: &mut Incident,
     mut weighed: Vec<&Weighed>,
     is_whole: bool,
     now: Time,
@@ -183,7 +183,7 @@ pub(super) fn worse(now: &Numbers, before: &Numbers, window_hours: f64) -> Optio
 }
 
 /// A hash of all that a message shows of it and that is no time: when it differs, something changed.
-pub(super) fn gist(incident: &ServiceIncident) -> String {
+pub(super) fn gist(incident: &Incident) -> String {
     let mut text = format!("{} {}", incident.severity, incident.ended_at.is_some());
     for finding in &incident.findings {
         let Finding { kind, severity, owner, pods, ready, desired, exit_code, .. } = finding;
@@ -205,6 +205,6 @@ pub(super) fn gist(incident: &ServiceIncident) -> String {
     gist
 }
 
-pub(super) fn tier(incident: &ServiceIncident) -> Tier {
+pub(super) fn tier(incident: &Incident) -> Tier {
     incident.numbers.tier.unwrap_or(Tier::P3)
 }

@@ -1,7 +1,7 @@
 //! The loop's own escalations as findings: what it cannot or may not fix enters the phase that decides whom to tell.
 
-use crate::domain::escalation::{Escalation, EscalationReason as Reason};
 use crate::domain::finding::{Finding, FindingKind, FindingSeverity};
+use crate::domain::need::{Need, NeedReason as Reason};
 use crate::domain::time::Time;
 
 /// The service under which the daemon speaks of itself.
@@ -10,7 +10,7 @@ pub const SELF: &str = "mape-k";
 /// Findings of the records that are open, and of the daemon itself when `failing` says why cycle after cycle fails.
 /// `unnamed`: the service that a record without a component is about.
 #[must_use]
-pub fn findings(open: &[Escalation], failing: Option<&Failing>, unnamed: &str) -> Vec<Finding> {
+pub fn findings(open: &[Need], failing: Option<&Failing>, unnamed: &str) -> Vec<Finding> {
     // Blind is one thing, whatever makes it so: the record of the metrics and the failed cycles are told as one.
     let blind = open.iter().find(|record| record.reason == Reason::Blind);
     let own = match (blind, failing) {
@@ -45,7 +45,7 @@ fn blind_finding(detail: &str, since: Time) -> Finding {
     about(Reason::Blind, SELF.to_owned(), detail.to_owned(), since)
 }
 
-fn finding(record: &Escalation, unnamed: &str) -> Finding {
+fn finding(record: &Need, unnamed: &str) -> Finding {
     let service = record.component.clone().unwrap_or_else(|| unnamed.to_owned());
     let cause = record.cause.as_ref().map(|cause| format!(" [{cause}]")).unwrap_or_default();
     let reason = format!("{}{cause}: {}", record.subject, record.detail);

@@ -13,7 +13,7 @@ use crate::domain::catalogue::{Service, Tier};
 use crate::domain::decision::{Channel, Decision, Sev};
 use crate::domain::deployment::Correlation;
 use crate::domain::finding::{Finding, IncidentClass};
-use crate::domain::service_incident::ServiceIncident;
+use crate::domain::incident::Incident;
 use crate::domain::time::Time;
 
 /// What an assessor is given: owned, so that it may take its time elsewhere.
@@ -29,7 +29,7 @@ pub struct Case {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CaseIncident {
     /// With findings, severity, numbers and suspect.
-    pub incident: ServiceIncident,
+    pub incident: Incident,
     pub why: Why,
     pub tier: Tier,
     /// `None`: in no catalogue.
@@ -112,7 +112,7 @@ fn root_cause(case: &Case) -> String {
 }
 
 /// What was found, of its worst finding.
-fn headline(incident: &ServiceIncident) -> String {
+fn headline(incident: &Incident) -> String {
     incident.findings.first().map_or_else(
         || format!("{} of {}", incident.class.as_str(), incident.service),
         |finding| match clause(&finding.reason) {

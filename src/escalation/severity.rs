@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::words::{clause, lasting, listed};
 use crate::domain::catalogue::{Catalogue, KnownIssue, Service, Tier};
 use crate::domain::decision::Sev;
-use crate::domain::escalation::EscalationReason as Reason;
 use crate::domain::finding::{Finding, FindingKind, FindingSeverity, IncidentClass};
-use crate::domain::service_incident::ServiceIncident;
+use crate::domain::incident::Incident;
+use crate::domain::need::NeedReason as Reason;
 use crate::domain::time::{Time, since};
 use standing::{Standing, Standings};
 
@@ -27,7 +27,7 @@ pub struct Situation<'a> {
     pub now: Time,
     pub catalogue: &'a Catalogue,
     /// Stored ones: what they first saw counts for durations, how often they came back for flapping.
-    pub incidents: &'a [ServiceIncident],
+    pub incidents: &'a [Incident],
     /// In the last good cycle: the loop's being blind, or its hands tied, is then as bad as can be.
     pub p0_was_down: bool,
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::incidents::{Key, worse};
 use crate::domain::finding::IncidentClass;
-use crate::domain::service_incident::{Numbers, ServiceIncident};
+use crate::domain::incident::{Incident, Numbers};
 use crate::domain::time::{Time, since};
 pub use crate::domain::trend::{Heading, TrendAnalysis, TrendOf};
 
@@ -61,7 +61,7 @@ impl Trend {
     /// Takes this cycle for the assessment of its interval, instead of an earlier cycle of the same that had other numbers.
     pub(super) fn note<'a>(
         &mut self,
-        open: impl Iterator<Item = &'a ServiceIncident>,
+        open: impl Iterator<Item = &'a Incident>,
         interval: Duration,
         now: Time,
     ) {
@@ -71,7 +71,7 @@ impl Trend {
         }
         let excess = self.slots.len().saturating_sub(ASSESSMENTS);
         self.slots.drain(..excess);
-        let open: Vec<(Key, &ServiceIncident)> =
+        let open: Vec<(Key, &Incident)> =
             open.map(|incident| (Key::of_incident(incident), incident)).collect();
         let is_open: BTreeSet<&Key> = open.iter().map(|(key, _)| key).collect();
         for history in &mut self.histories {

@@ -7,9 +7,9 @@ use super::violation::left_out;
 use super::{Explanation, Kind, Page, judged, weighed, why, words};
 use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded, StillOpen};
 use crate::domain::cycle::{CycleReport, Trigger};
-use crate::domain::escalation::Escalation;
 use crate::domain::execution::Execution;
 use crate::domain::legible;
+use crate::domain::need::Need;
 use crate::domain::outcome::{Judging, Outcome};
 use crate::domain::rule::Severity;
 use crate::domain::time::{Time, since};
@@ -27,7 +27,7 @@ pub struct CycleFacts<'a> {
     /// Verdicts that this cycle gave on earlier ones.
     pub judged: &'a [Outcome],
     /// What people were told in this cycle.
-    pub told: &'a [Escalation],
+    pub told: &'a [Need],
 }
 
 #[must_use]
@@ -337,7 +337,7 @@ fn still_open(record: &StillOpen) -> String {
     format!("{} ({}{place}) since {since}", record.reason.as_str(), legible::name(&record.subject))
 }
 
-pub(super) fn escalation(record: &Escalation) -> String {
+pub(super) fn escalation(record: &Need) -> String {
     let place =
         record.component.as_ref().map(|c| format!(" at {}", legible::name(c))).unwrap_or_default();
     format!(

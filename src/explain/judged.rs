@@ -2,10 +2,10 @@
 
 use super::{measured, words};
 use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionStatus};
-use crate::domain::incident::Attempt;
 use crate::domain::legible;
 use crate::domain::outcome::{ActionStatistics, Judging, Outcome, OutcomeType};
 use crate::domain::time::{Time, since};
+use crate::domain::treatment::Attempt;
 
 /// What a status means.
 pub(super) fn status(status: ExecutionStatus) -> &'static str {

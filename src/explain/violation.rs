@@ -8,12 +8,12 @@ use super::weighed::{as_well, by_nearness, name, sentence};
 use super::{Explanation, Kind, Page, judged, weighed, words};
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::cycle::{CandidateReport, CycleReport, Verdict};
-use crate::domain::escalation::Escalation;
-use crate::domain::incident::Incident;
 use crate::domain::legible;
+use crate::domain::need::Need;
 use crate::domain::outcome::Judging;
 use crate::domain::rule::Severity;
 use crate::domain::time::{Time, since};
+use crate::domain::treatment::Treatment;
 use crate::domain::violation::Violation;
 use crate::domain::{CHARTER, Cause};
 
@@ -29,10 +29,10 @@ pub struct ViolationFacts<'a> {
     pub report: Option<&'a CycleReport>,
     pub analysis: Option<&'a Analysis>,
     /// The newest first.
-    pub incidents: &'a [Incident],
+    pub incidents: &'a [Treatment],
     pub judgings: &'a [Judging],
     /// Open ones whose evidence it is.
-    pub escalations: &'a [Escalation],
+    pub escalations: &'a [Need],
 }
 
 /// Why an active violation is no evidence for anything; `None` when it is. `unread`: why it could not be read.
@@ -131,7 +131,7 @@ fn candidates(facts: &ViolationFacts<'_>, roots: &[&RootCause]) -> Vec<Candidate
 }
 
 /// The newest of each of its causes.
-fn incidents<'a>(facts: &ViolationFacts<'a>, roots: &[&RootCause]) -> Vec<&'a Incident> {
+fn incidents<'a>(facts: &ViolationFacts<'a>, roots: &[&RootCause]) -> Vec<&'a Treatment> {
     let mut causes: Vec<&Cause> = roots.iter().map(|r| &r.cause).collect();
     causes.extend(facts.violation.cause.as_ref());
     causes.sort_unstable();
@@ -250,10 +250,10 @@ fn conclusion(page: &mut Page, root: &RootCause, analysis: Option<&Analysis>) {
     }
 }
 
-fn attempts(page: &mut Page, incident: &Incident, facts: &ViolationFacts<'_>) {
+fn attempts(page: &mut Page, incident: &Treatment, facts: &ViolationFacts<'_>) {
     let exhausted = if incident.exhausted { "; no remedy is left, a person has it" } else { "" };
     page.say(&format!(
-        "Incident {} began {}{exhausted}.",
+        "Treatment {} began {}{exhausted}.",
         incident.cause,
         words::at(incident.opened_at, facts.now)
     ));

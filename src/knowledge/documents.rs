@@ -9,14 +9,14 @@ use super::store::Collection;
 use crate::domain::alert::{AlertStatus, InboxAlert};
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::CycleReport;
-use crate::domain::escalation::Escalation;
 use crate::domain::execution::Execution;
 use crate::domain::incident::Incident;
+use crate::domain::need::Need;
 use crate::domain::outcome::{Insight, Judging, Outcome};
 use crate::domain::policy::Policy;
-use crate::domain::service_incident::ServiceIncident;
 use crate::domain::temporary::Temporary;
 use crate::domain::time::Time;
+use crate::domain::treatment::Treatment;
 use crate::domain::violation::TrackedViolation;
 
 /// A value that has a collection of its own.
@@ -204,8 +204,8 @@ impl Document for Insight {
     }
 }
 
-impl Document for Incident {
-    const COLLECTION: Collection = Collection::Incidents;
+impl Document for Treatment {
+    const COLLECTION: Collection = Collection::Treatments;
 
     fn key(&self) -> String {
         self.id.to_string()
@@ -217,8 +217,8 @@ impl Document for Incident {
     }
 }
 
-impl Document for Escalation {
-    const COLLECTION: Collection = Collection::Escalations;
+impl Document for Need {
+    const COLLECTION: Collection = Collection::Needs;
 
     fn key(&self) -> String {
         self.id.to_string()
@@ -233,8 +233,8 @@ impl Document for Escalation {
     }
 }
 
-impl Document for ServiceIncident {
-    const COLLECTION: Collection = Collection::ServiceIncidents;
+impl Document for Incident {
+    const COLLECTION: Collection = Collection::Incidents;
 
     fn key(&self) -> String {
         self.id.clone()

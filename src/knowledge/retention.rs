@@ -121,11 +121,11 @@ fn bounds(settings: &Settings, now: Time, pattern_history_limit: usize) -> Vec<B
             // lost one would be an action that is neither judged nor waited for, or one that nobody ends.
             Collection::Judgings | Collection::Temporaries => vec![],
             // Open ones are one for each (reason, cause, component, subject).
-            Collection::Escalations => vec![history(collection, Some(CLOSED))],
+            Collection::Needs => vec![history(collection, Some(CLOSED))],
             // Insights are one for each (cause, action), facts one for each name in the code: the count only guards.
             Collection::Insights
+            | Collection::Treatments
             | Collection::Incidents
-            | Collection::ServiceIncidents
             | Collection::Cycles => vec![history(collection, None)],
             Collection::Facts => {
                 vec![Bound { collection, tag: None, newest: HISTORY, not_before: None }]

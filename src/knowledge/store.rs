@@ -25,10 +25,13 @@ pub enum Collection {
     Temporaries,
     Outcomes,
     Insights,
+    /// Stored under the name that the first version gave it.
+    #[strum(serialize = "incidents")]
+    Treatments,
+    #[strum(serialize = "escalations")]
+    Needs,
+    #[strum(serialize = "service_incidents")]
     Incidents,
-    Escalations,
-    /// What people are told of, by service.
-    ServiceIncidents,
     Cycles,
     /// Single facts by name: learnt receivers, last change of size.
     Facts,

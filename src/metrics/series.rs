@@ -10,9 +10,9 @@ use super::labels::{
 use crate::domain::analysis::PatternKind;
 use crate::domain::cluster::Kind;
 use crate::domain::cycle::{CycleStatus, Hold, Phase};
-use crate::domain::escalation::EscalationReason;
 use crate::domain::execution::ActionState;
 use crate::domain::message::NotifierName;
+use crate::domain::need::NeedReason;
 use crate::domain::outcome::OutcomeType;
 use crate::domain::reading::{FailureKind, Source};
 use crate::domain::rule::Severity;
@@ -115,8 +115,8 @@ pub(super) struct ActionSeries {
     pub outcomes: Counters<OutcomeType>,
     pub remedy_runs: GaugeTable<CauseLabel, ActionLabel>,
     pub remedy_effectiveness: GaugeTable<CauseLabel, ActionLabel>,
-    pub escalations: Counters<EscalationReason>,
-    pub escalations_open: Gauges<EscalationReason>,
+    pub escalations: Counters<NeedReason>,
+    pub escalations_open: Gauges<NeedReason>,
     pub charter_duration: Histogram,
     pub charter_calls: CounterTable<Call, CallStatus>,
     pub charter_up: Gauge,

@@ -14,9 +14,9 @@ use crate::domain::action::{Action, ActionKind};
 use crate::domain::analysis::RootCause;
 use crate::domain::cycle::{CandidateReport, Hold, Impossibility, Ineligibility, Verdict};
 use crate::domain::guard::GuardReading;
-use crate::domain::incident::{Attempt, Incident};
 use crate::domain::policy::Policy;
 use crate::domain::target::{System, Target};
+use crate::domain::treatment::{Attempt, Treatment};
 use crate::domain::{CHARTER, Cause};
 
 /// A candidate that may be executed, or that is held back for a while.
@@ -51,7 +51,7 @@ pub(super) fn precedence(input: &PlanInput<'_>, a: &Contender<'_>, b: &Contender
 pub(super) fn weigh_cause<'a>(
     input: &PlanInput<'a>,
     cause: &Cause,
-    incident: &Incident,
+    incident: &Treatment,
     plan: &mut Plan,
 ) -> Vec<Contender<'a>> {
     let roots: Vec<&RootCause> = input.root_causes.iter().filter(|r| &r.cause == cause).collect();
@@ -97,7 +97,7 @@ pub(super) fn weigh_cause<'a>(
 /// Actions that cannot be had in this incident, wherever the cause shows: their successors' turn has come.
 fn impossible(
     input: &PlanInput<'_>,
-    incident: &Incident,
+    incident: &Treatment,
     weighed: &[(&Strategy, Weighed<'_>)],
 ) -> BTreeSet<ActionKind> {
     let mut impossible = incident.impossible.clone();
@@ -149,7 +149,7 @@ enum Standing {
 
 fn stand(
     input: &PlanInput<'_>,
-    incident: &Incident,
+    incident: &Treatment,
     weighed: &Weighed<'_>,
     turn: &Turn,
 ) -> Standing {
@@ -271,7 +271,7 @@ fn history(attempt: &Attempt) -> String {
     format!("{} at {} UTC: {end}", attempt.action, attempt.at.format("%H:%M"))
 }
 
-fn exhaust(cause: &Cause, incident: &Incident, roots: &[&RootCause], plan: &mut Plan) {
+fn exhaust(cause: &Cause, incident: &Treatment, roots: &[&RootCause], plan: &mut Plan) {
     if let Some(stored) = plan.incidents.iter_mut().find(|i| i.id == incident.id) {
         stored.exhausted = true;
     }

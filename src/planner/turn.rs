@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::settings::Strategy;
 use crate::domain::action::ActionKind;
-use crate::domain::incident::{Attempt, Incident};
 use crate::domain::outcome::{Judging, OutcomeType};
+use crate::domain::treatment::{Attempt, Treatment};
 
 /// An action that nothing follows is tried at most so often in an incident; every other one at most so often without
 /// a clear verdict, so that failing and half-working remedies end too.
@@ -21,7 +21,7 @@ pub(super) enum Turn {
 pub(super) fn turn(
     strategy: &Strategy,
     all: &[Strategy],
-    incident: &Incident,
+    incident: &Treatment,
     judgings: &[Judging],
     impossible: &BTreeSet<ActionKind>,
 ) -> Turn {
@@ -70,7 +70,7 @@ struct Tried {
 }
 
 impl Tried {
-    fn of(incident: &Incident, judgings: &[Judging], kind: ActionKind) -> Self {
+    fn of(incident: &Treatment, judgings: &[Judging], kind: ActionKind) -> Self {
         let own = || incident.attempts.iter().filter(|a| a.action == kind);
         let judged = |verdict| own().any(|a| a.verdict == Some(verdict));
         let degraded = judged(OutcomeType::Degradation);

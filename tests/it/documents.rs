@@ -9,7 +9,7 @@ use clap::CommandFactory as _;
 use mape_k::cli::Cli;
 use mape_k::clock::Clock;
 use mape_k::config::Config;
-use mape_k::domain::escalation::EscalationReason;
+use mape_k::domain::need::NeedReason;
 use mape_k::metrics::Metrics;
 use mape_k::metrics::labels::{CandidateVerdict, Label as _};
 
@@ -281,7 +281,7 @@ fn operations_says_what_to_do_for_every_reason() {
         .filter_map(|line| line.split('|').nth(1))
         .flat_map(|cell| cell.split('`').skip(1).step_by(2))
         .collect();
-    for reason in EscalationReason::ALL {
+    for reason in NeedReason::ALL {
         let row = format!("| `{}` |", reason.as_str());
         assert!(text.contains(&row), "docs/OPERATIONS.md has no row for {}", reason.as_str());
     }

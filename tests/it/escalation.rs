@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use mape_k::domain::Cause;
-use mape_k::domain::escalation::Escalation;
-use mape_k::domain::escalation::EscalationReason::{
+use mape_k::domain::need::Need;
+use mape_k::domain::need::NeedReason::{
     self, ActionFailed, AmbiguousScope, ApprovalNeeded, Blind, Breaker, Budget, CapacityExhausted,
     DataMissing, Degradation, Flapping, HandsTied, Ineffective, OutcomeUnknown, RemediesExhausted,
     Storm, UnconfirmedAlert, UnknownAlert, UnknownCause,
 };
 use mape_k::domain::time::Time;
-use mape_k::escalation::{Changes, Situation, Wanted, reconcile};
+use mape_k::escalation::{Changes, NeedRequest, Situation, reconcile};
 use uuid::Uuid;
 
-fn wanted(reason: EscalationReason) -> Wanted {
-    Wanted {
+fn wanted(reason: NeedReason) -> NeedRequest {
+    NeedRequest {
         reason,
         cause: Some(Cause::new("x")),
         component: Some("a".to_owned()),
@@ -29,13 +29,13 @@ fn wanted(reason: EscalationReason) -> Wanted {
 
 /// The open records and what the next cycle sees.
 struct Desk {
-    open: Vec<Escalation>,
+    open: Vec<Need>,
     now: Time,
     active: BTreeSet<String>,
     confirmed: BTreeSet<String>,
     missing: BTreeSet<String>,
     succeeded: Vec<(Cause, String)>,
-    lasting: BTreeSet<EscalationReason>,
+    lasting: BTreeSet<NeedReason>,
     ids: u128,
 }
 
@@ -54,17 +54,17 @@ impl Desk {
     }
 
     /// One record of this reason is open, told in a cycle that is over.
-    fn with(reason: EscalationReason) -> Self {
+    fn with(reason: NeedReason) -> Self {
         let mut desk = Self::new();
         assert_eq!(desk.cycle(vec![wanted(reason)]).opened.len(), 1);
         desk
     }
 
-    fn cycle(&mut self, wanted: Vec<Wanted>) -> Changes {
+    fn cycle(&mut self, wanted: Vec<NeedRequest>) -> Changes {
         self.cycle_after(30, wanted)
     }
 
-    fn cycle_after(&mut self, seconds: i64, wanted: Vec<Wanted>) -> Changes {
+    fn cycle_after(&mut self, seconds: i64, wanted: Vec<NeedRequest>) -> Changes {
         self.now += TimeDelta::seconds(seconds);
         let situation = Situation {
             now: self.now,
@@ -111,7 +111,7 @@ fn an_unconfirmed_alert_is_over_when_it_is_confirmed_and_others_are_not() {
 
 #[test]
 fn every_reason_opens_once_and_is_counted_while_it_is_told() {
-    for reason in EscalationReason::ALL {
+    for reason in NeedReason::ALL {
         let mut desk = Desk::new();
         let changes = desk.cycle(vec![wanted(reason)]);
         assert_eq!(changes.opened.len(), 1, "{reason:?}");
@@ -129,9 +129,9 @@ fn what_differs_in_reason_cause_component_or_subject_is_another() {
     let base = wanted(UnknownCause);
     let others = [
         wanted(Ineffective),
-        Wanted { cause: None, ..base.clone() },
-        Wanted { component: Some("b".to_owned()), ..base.clone() },
-        Wanted { subject: "s".to_owned(), ..base.clone() },
+        NeedRequest { cause: None, ..base.clone() },
+        NeedRequest { component: Some("b".to_owned()), ..base.clone() },
+        NeedRequest { subject: "s".to_owned(), ..base.clone() },
     ];
     let mut desk = Desk::new();
     let changes = desk.cycle([vec![base.clone()], others.to_vec()].concat());
@@ -143,11 +143,11 @@ fn what_differs_in_reason_cause_component_or_subject_is_another() {
 #[test]
 fn the_same_told_twice_in_a_cycle_is_one_with_all_the_evidence() {
     let mut desk = Desk::new();
-    let more = Wanted { evidence: vec!["v3".to_owned()], ..wanted(Flapping) };
+    let more = NeedRequest { evidence: vec!["v3".to_owned()], ..wanted(Flapping) };
     let changes = desk.cycle(vec![wanted(Flapping), more]);
     assert_eq!(changes.opened.len(), 1);
     assert_eq!((changes.opened[0].evidence.len(), changes.opened[0].times_seen), (3, 1));
-    let later = Wanted {
+    let later = NeedRequest {
         detail: "in other words".to_owned(),
         evidence: vec!["v4".to_owned()],
         ..wanted(Flapping)
@@ -160,7 +160,7 @@ fn the_same_told_twice_in_a_cycle_is_one_with_all_the_evidence() {
 
 #[test]
 fn what_is_told_no_more_but_still_active_stays_open() {
-    for reason in EscalationReason::ALL {
+    for reason in NeedReason::ALL {
         let mut desk = Desk::with(reason);
         let stays = !matches!(reason, ApprovalNeeded | DataMissing);
         desk.cycle(Vec::new());
@@ -258,7 +258,7 @@ fn these_close_after_ten_minutes_of_clear_and_not_before() {
 fn an_unknown_outcome_closes_when_the_same_is_judged_after_all() {
     for verdict in [Ineffective, Degradation] {
         let mut desk = Desk::with(OutcomeUnknown);
-        let elsewhere = Wanted { component: Some("b".to_owned()), ..wanted(verdict) };
+        let elsewhere = NeedRequest { component: Some("b".to_owned()), ..wanted(verdict) };
         desk.cycle(vec![elsewhere]);
         assert_eq!(desk.open.iter().filter(|e| e.reason == OutcomeUnknown).count(), 1);
         let changes = desk.cycle(vec![wanted(verdict)]);
@@ -293,7 +293,7 @@ fn evidence_is_bounded_and_what_is_active_stays_in_it() {
     let names = |from: usize, n: usize| (from..from + n).map(|i| format!("v{i:05}"));
     let mut desk = Desk::new();
     desk.active = names(0, 900).collect();
-    let want = |evidence: Vec<String>| Wanted { evidence, ..wanted(UnknownCause) };
+    let want = |evidence: Vec<String>| NeedRequest { evidence, ..wanted(UnknownCause) };
     desk.cycle(vec![want(names(0, 900).collect())]);
     desk.active = names(50_000, 500).collect();
     desk.cycle(vec![want(names(50_000, 500).collect())]);
@@ -308,8 +308,8 @@ fn evidence_is_bounded_and_what_is_active_stays_in_it() {
 fn ten_thousand_wanted_of_one_and_of_many_keys_are_reconciled_in_a_breath() {
     let begin = std::time::Instant::now();
     let mut desk = Desk::new();
-    let one = |i: usize| Wanted { evidence: vec![format!("v{i}")], ..wanted(Flapping) };
-    let many = |i: usize| Wanted { subject: format!("r{i}"), ..wanted(UnknownCause) };
+    let one = |i: usize| NeedRequest { evidence: vec![format!("v{i}")], ..wanted(Flapping) };
+    let many = |i: usize| NeedRequest { subject: format!("r{i}"), ..wanted(UnknownCause) };
     for _ in 0..2 {
         desk.cycle((0..10_000).map(one).chain((0..10_000).map(many)).collect());
     }

@@ -10,11 +10,11 @@ use mape_k::domain::catalogue::Tier;
 use mape_k::domain::cluster::Kind;
 use mape_k::domain::cycle::{CycleStatus, Hold, Impossibility, Ineligibility, Phase};
 use mape_k::domain::decision::Sev;
-use mape_k::domain::escalation::EscalationReason;
 use mape_k::domain::execution::{ActionState, ExecutionStatus};
 use mape_k::domain::finding::{FindingKind, FindingSeverity, IncidentClass};
 use mape_k::domain::guard::Guard;
 use mape_k::domain::message::NotifierName;
+use mape_k::domain::need::NeedReason;
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::{Approval, Priority};
 use mape_k::domain::reading::{FailureKind, Source};
@@ -77,7 +77,7 @@ fn an_enum_has_one_name_in_json_labels_and_texts() {
     agree(&[Aggregate::Max, Aggregate::Sum, Aggregate::Avg, Aggregate::Min]);
     agree(&Approval::ALL);
     agree(CycleStatus::VARIANTS);
-    agree(&EscalationReason::ALL);
+    agree(&NeedReason::ALL);
     agree(&[
         ExecutionStatus::Pending,
         ExecutionStatus::InProgress,
@@ -128,7 +128,7 @@ fn collections_keep_their_names() {
         "insights",
         "incidents",
         "escalations",
-        "service_incidents",
+        "incidents",
         "cycles",
         "facts",
     ];

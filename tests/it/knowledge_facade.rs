@@ -5,7 +5,7 @@ use std::path::Path;
 use mape_k::domain::Cause;
 use mape_k::domain::action::{Action, ActionKind, Risk};
 use mape_k::domain::alert::AlertStatus;
-use mape_k::domain::escalation::{Escalation, EscalationReason};
+use mape_k::domain::need::{Need, NeedReason};
 use mape_k::domain::outcome::{Insight, Outcome, OutcomeType};
 use mape_k::domain::policy::{Approval, Policy, Priority};
 use mape_k::domain::time::Time;
@@ -66,10 +66,10 @@ fn policy(number: u128, approval: Approval) -> Policy {
     }
 }
 
-fn escalation(number: u128, closed_at: Option<Time>) -> Escalation {
-    Escalation {
+fn escalation(number: u128, closed_at: Option<Time>) -> Need {
+    Need {
         id: Uuid::from_u128(number),
-        reason: EscalationReason::UnknownCause,
+        reason: NeedReason::UnknownCause,
         cause: None,
         component: None,
         subject: "a rule".into(),
@@ -220,7 +220,7 @@ async fn what_is_open_outlives_the_retention_and_what_is_over_does_not() {
         let open: Vec<_> =
             knowledge.all::<Policy>(None).await.unwrap().into_iter().map(|p| p.approval).collect();
         assert_eq!(open, [Approval::Approved, Approval::Pending]);
-        assert_eq!(knowledge.all::<Escalation>(None).await.unwrap(), [escalation(1, None)]);
+        assert_eq!(knowledge.all::<Need>(None).await.unwrap(), [escalation(1, None)]);
         assert_eq!(
             knowledge.all::<Outcome>(None).await.unwrap().len(),
             1,

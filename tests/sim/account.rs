@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use mape_k::charter_sandbox::service::Request;
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::escalation::{Escalation, EscalationReason};
 use mape_k::domain::execution::Execution;
+use mape_k::domain::need::{Need, NeedReason};
 use mape_k::domain::outcome::{Outcome, OutcomeType};
 use mape_k::knowledge::Knowledge;
 
@@ -24,8 +24,8 @@ pub struct Account {
     /// In the order of judging.
     pub verdicts: Vec<(ActionKind, OutcomeType)>,
     /// Escalations opened, and those of them that are open at the end.
-    pub told: BTreeMap<EscalationReason, u32>,
-    pub open: BTreeMap<EscalationReason, u32>,
+    pub told: BTreeMap<NeedReason, u32>,
+    pub open: BTreeMap<NeedReason, u32>,
     /// Changing calls of the loop that Charter worked on, and those that changed something.
     pub calls: u32,
     pub effects: u32,
@@ -55,7 +55,7 @@ impl Account {
         let mut outcomes = knowledge.all::<Outcome>(None).await.expect("outcomes");
         outcomes.sort_by_key(|outcome| outcome.judged_at);
         account.verdicts = outcomes.iter().map(|o| (o.action_type, o.outcome_type)).collect();
-        for escalation in knowledge.all::<Escalation>(None).await.expect("escalations") {
+        for escalation in knowledge.all::<Need>(None).await.expect("escalations") {
             *account.told.entry(escalation.reason).or_default() += 1;
             if escalation.closed_at.is_none() {
                 *account.open.entry(escalation.reason).or_default() += 1;

@@ -38,13 +38,13 @@ impl Outside {
                 | Collection::Judgings
                 | Collection::Temporaries
                 | Collection::Outcomes
-                | Collection::Escalations => true,
+                | Collection::Needs => true,
                 Collection::Alerts
                 | Collection::Violations
                 | Collection::Analyses
                 | Collection::Insights
+                | Collection::Treatments
                 | Collection::Incidents
-                | Collection::ServiceIncidents
                 | Collection::Cycles
                 | Collection::Facts => false,
             }

@@ -28,7 +28,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::escalation::EscalationReason;
+use mape_k::domain::need::NeedReason;
 use mape_k::domain::outcome::OutcomeType;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
@@ -49,8 +49,8 @@ struct Expect {
     actions: Option<BTreeMap<ActionKind, Range>>,
     order: Option<Vec<ActionKind>>,
     verdicts: Option<BTreeMap<Verdict, Range>>,
-    told: Option<BTreeMap<EscalationReason, Range>>,
-    open: Option<BTreeMap<EscalationReason, Range>>,
+    told: Option<BTreeMap<NeedReason, Range>>,
+    open: Option<BTreeMap<NeedReason, Range>>,
     calls: Option<Range>,
     effects: Option<Range>,
     bad_minutes: Option<Range>,

@@ -11,9 +11,9 @@ mod truth;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mape_k::domain::cycle::CycleReport;
-use mape_k::domain::escalation::Escalation;
 use mape_k::domain::execution::Execution;
 use mape_k::domain::ledger::Ledger;
+use mape_k::domain::need::Need;
 use mape_k::domain::outcome::{Judging, Outcome};
 use mape_k::domain::pause::Pause;
 use mape_k::domain::policy::Policy;
@@ -59,7 +59,7 @@ pub struct Watch {
     executions: BTreeMap<String, Execution>,
     judgings: BTreeMap<String, Judging>,
     temporaries: BTreeMap<String, Temporary>,
-    escalations: BTreeMap<String, Escalation>,
+    escalations: BTreeMap<String, Need>,
     policies: BTreeMap<String, Policy>,
     violations: BTreeMap<String, TrackedViolation>,
     outcomes: BTreeMap<String, Outcome>,
@@ -124,7 +124,7 @@ impl Watch {
         self.truth.frozen += seconds;
     }
 
-    fn open(&self) -> impl Iterator<Item = &Escalation> {
+    fn open(&self) -> impl Iterator<Item = &Need> {
         self.escalations.values().filter(|e| e.closed_at.is_none())
     }
 }
@@ -190,13 +190,13 @@ impl Outside {
                 self.watch.violations.insert(key, read(body));
             }
             Collection::Outcomes => self.judged(now, key, read(body)),
-            Collection::Escalations => self.told(now, key, read(body)),
+            Collection::Needs => self.told(now, key, read(body)),
             Collection::Facts => self.fact(&read(body)),
             Collection::Alerts
             | Collection::Analyses
             | Collection::Insights
+            | Collection::Treatments
             | Collection::Incidents
-            | Collection::ServiceIncidents
             | Collection::Cycles => {}
         }
     }
@@ -217,13 +217,13 @@ impl Outside {
             }
             Collection::Policies
             | Collection::Outcomes
-            | Collection::Escalations
+            | Collection::Needs
             | Collection::Facts
             | Collection::Alerts
             | Collection::Analyses
             | Collection::Insights
+            | Collection::Treatments
             | Collection::Incidents
-            | Collection::ServiceIncidents
             | Collection::Cycles => {}
         }
     }
@@ -259,7 +259,7 @@ impl Outside {
         self.recorded(before.as_ref(), execution);
     }
 
-    fn told(&mut self, now: f64, key: String, record: Escalation) {
+    fn told(&mut self, now: f64, key: String, record: Need) {
         self.watch.reach(format!("escalation {}", record.reason.as_str()));
         let known = self.watch.escalations.get(&key);
         if known.is_none_or(|before| before.closed_at != record.closed_at) {

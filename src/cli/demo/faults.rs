@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::table::Row;
 use crate::domain::action::ActionKind;
 use crate::domain::cycle::CycleReport;
-use crate::domain::escalation::{Escalation, EscalationReason};
 use crate::domain::execution::{Execution, ExecutionStatus};
+use crate::domain::need::{Need, NeedReason};
 use crate::domain::outcome::{Judging, Outcome, OutcomeType};
 use crate::domain::time::{Time, since};
 use crate::domain::view::LoopView;
@@ -164,10 +164,11 @@ impl<'a> Episode<'a> {
             executions.into_iter().filter(|e| e.started_at >= self.began).rev().collect();
         let outcomes = knowledge.page::<Outcome>(None, None, 50).await?.items;
         self.outcomes = outcomes.into_iter().filter(|o| o.judged_at >= self.began).collect();
-        self.exhausted =
-            knowledge.all::<Escalation>(Some("open")).await?.iter().any(|e| {
-                e.reason == EscalationReason::RemediesExhausted && e.opened_at >= self.began
-            });
+        self.exhausted = knowledge
+            .all::<Need>(Some("open"))
+            .await?
+            .iter()
+            .any(|e| e.reason == NeedReason::RemediesExhausted && e.opened_at >= self.began);
         Ok(())
     }
 
@@ -282,7 +283,7 @@ pub(super) async fn done(
         }
     }
     for id in &report.escalations_opened {
-        if let Some((record, _)) = knowledge.get::<Escalation>(&id.to_string()).await? {
+        if let Some((record, _)) = knowledge.get::<Need>(&id.to_string()).await? {
             lines.push(format!("told     a person: {}: {}", record.reason.as_str(), record.detail));
         }
     }

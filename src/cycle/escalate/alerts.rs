@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::analyzer::alert_fingerprint;
 use crate::domain::alert::{Alert, AlertClass, AlertState, NoEvidence};
-use crate::domain::escalation::EscalationReason as Reason;
+use crate::domain::need::NeedReason as Reason;
 use crate::domain::reading::Snapshot;
 use crate::domain::rule::Severity;
 use crate::domain::time::{Time, since};
-use crate::escalation::Wanted;
+use crate::escalation::NeedRequest;
 use crate::monitor::AlertmanagerSettings;
 
 /// One record stands for all that Grafana misses: a data source that is away is one trouble of many rules.
@@ -31,7 +31,7 @@ pub(super) fn wanted(
     settings: &AlertmanagerSettings,
     interval: Duration,
     unconfirmed_since: &mut BTreeMap<String, Time>,
-) -> Vec<Wanted> {
+) -> Vec<NeedRequest> {
     let alerts = &snapshot.alerts.alerts;
     let age = |alert: &Alert| since(snapshot.at, alert.received_at);
     let is_active = |alert: &Alert| active.contains(&alert_fingerprint(&alert.fingerprint));
@@ -125,8 +125,8 @@ fn is_told(alert: &Alert) -> bool {
     }
 }
 
-fn one(reason: Reason, alert: &Alert, why: &str) -> Wanted {
-    Wanted {
+fn one(reason: Reason, alert: &Alert, why: &str) -> NeedRequest {
+    NeedRequest {
         reason,
         cause: None,
         component: alert.component.clone(),
@@ -136,7 +136,7 @@ fn one(reason: Reason, alert: &Alert, why: &str) -> Wanted {
     }
 }
 
-fn missing_data(alerts: &[Alert]) -> Option<Wanted> {
+fn missing_data(alerts: &[Alert]) -> Option<NeedRequest> {
     let missing: Vec<&Alert> = alerts
         .iter()
         .filter(|alert| alert.class == AlertClass::MissingData && is_told(alert))
@@ -148,7 +148,7 @@ fn missing_data(alerts: &[Alert]) -> Option<Wanted> {
     let named: Vec<&str> = rules.iter().take(NAMED).copied().collect();
     let rest = rules.len() - named.len();
     let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    (!missing.is_empty()).then(|| Wanted {
+    (!missing.is_empty()).then(|| NeedRequest {
         reason: Reason::DataMissing,
         cause: None,
         component: None,

@@ -9,7 +9,7 @@ use crate::domain::Cause;
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::PatternKind;
 use crate::domain::charter::CommitteeState;
-use crate::domain::escalation::EscalationReason;
+use crate::domain::need::NeedReason;
 use crate::domain::pause::Pause;
 use crate::domain::policy::Approval;
 use crate::domain::reading::Source;
@@ -130,7 +130,7 @@ pub struct Proposed {
 /// A record for people that an earlier cycle opened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StillOpen {
-    pub reason: EscalationReason,
+    pub reason: NeedReason,
     pub subject: String,
     pub component: Option<String>,
     pub opened_at: Time,

@@ -8,7 +8,7 @@ use crate::domain::catalogue::{Catalogue, Tier};
 use crate::domain::cluster::{ClusterReading, Kind, UnreadObject};
 use crate::domain::decision::Sev;
 use crate::domain::finding::{Finding, IncidentClass};
-use crate::domain::service_incident::ServiceIncident;
+use crate::domain::incident::Incident;
 use crate::domain::time::{Time, since};
 use crate::escalation::incidents::{Key, opened, refresh};
 use crate::escalation::severity::{FLAP, HOUR, Situation, Weighed, weigh};
@@ -91,7 +91,7 @@ pub fn hidden(reading: &ClusterReading) -> Hidden {
 }
 
 /// But for what moves with time alone: when it was seen, how long it has lasted in words, its rate, its last log lines.
-fn is_as_before(mut before: ServiceIncident, now: &ServiceIncident) -> bool {
+fn is_as_before(mut before: Incident, now: &Incident) -> bool {
     before.last_seen_at = now.last_seen_at;
     before.lines.clone_from(&now.lines);
     before.numbers.restart_rate = now.numbers.restart_rate;
@@ -246,7 +246,7 @@ impl IncidentBoard {
     ) {
         let now = seen.now;
         let absent =
-            |incident: &&mut ServiceIncident| incident.is_open() && !present.contains(&incident.id);
+            |incident: &&mut Incident| incident.is_open() && !present.contains(&incident.id);
         for incident in self.incidents.iter_mut().filter(absent) {
             let is_lost = since(now, incident.last_seen_at) >= KEPT;
             if !seen.is_whole(incident.class, incident.namespace.as_deref()) && !is_lost {

@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use super::{FallbackTold, IncidentBoard};
 use crate::domain::decision::Sev;
+use crate::domain::incident::Incident;
 use crate::domain::message::{Delivery, Form, Message, Thread};
-use crate::domain::service_incident::ServiceIncident;
 use crate::domain::time::{Time, since};
 use crate::escalation::incidents::gist;
 use crate::escalation::severity::{FLAP, HOUR};
 
 const BRIEF_EVERY: Duration = Duration::from_secs(30 * 60);
 
-type ByThread<'a> = BTreeMap<Option<Thread>, Vec<&'a ServiceIncident>>;
+type ByThread<'a> = BTreeMap<Option<Thread>, Vec<&'a Incident>>;
 
 impl IncidentBoard {
     /// Ends that people have not heard, by the thread in which they are told. One that keeps coming back is over when it
     /// has stayed away for a while.
     pub(in crate::escalation) fn ends(&self, now: Time) -> ByThread<'_> {
-        let is_over = |incident: &&ServiceIncident| {
+        let is_over = |incident: &&Incident| {
             let comes_back = incident.course.returns.iter().any(|at| since(now, *at) <= HOUR);
             incident.end_is_due
                 && incident.ended_at.is_some_and(|at| !comes_back || since(now, at) > FLAP)
@@ -28,8 +28,8 @@ impl IncidentBoard {
     }
 
     /// What came and went while nobody was told.
-    pub(in crate::escalation) fn missed(&self, now: Time) -> Vec<&ServiceIncident> {
-        let missed = |incident: &&ServiceIncident| {
+    pub(in crate::escalation) fn missed(&self, now: Time) -> Vec<&Incident> {
+        let missed = |incident: &&Incident| {
             // What is queued was a SEV-3 at least, however mild it was in the end.
             let worst = incident.severity.max(Sev::Sev3);
             !incident.is_open() && incident.is_queued && self.may_tell(worst, now)
@@ -39,7 +39,7 @@ impl IncidentBoard {
 
     /// Told ones that changed since people last heard of them, once in half an hour; `alerted` are told in full now.
     pub(in crate::escalation) fn updates(&self, alerted: &[String], now: Time) -> ByThread<'_> {
-        let is_due = |incident: &&ServiceIncident| {
+        let is_due = |incident: &&Incident| {
             let last_heard = incident.told_at.max(incident.updated_at);
             incident.is_open()
                 && incident.told_at.is_some()
@@ -52,8 +52,8 @@ impl IncidentBoard {
     }
 
     /// Messages that no longer show what is: each with all the incidents in it, at most once an interval.
-    pub(in crate::escalation) fn edits(&self, now: Time) -> Vec<(Thread, Vec<&ServiceIncident>)> {
-        let is_stale = |incidents: &[&ServiceIncident]| {
+    pub(in crate::escalation) fn edits(&self, now: Time) -> Vec<(Thread, Vec<&Incident>)> {
+        let is_stale = |incidents: &[&Incident]| {
             let last = incidents.iter().filter_map(|one| one.edited_at.max(one.told_at)).max();
             last.is_none_or(|at| since(now, at) >= self.interval)
                 && incidents.iter().any(|one| gist(one) != one.course.shown_gist)
@@ -164,7 +164,7 @@ impl IncidentBoard {
     /// After a start or a take-over: whoever was told by a backup that no longer waits here has not been told, and is due
     /// again. Answers their ids.
     pub fn missing_backups(&mut self, is_waiting: &dyn Fn(&str) -> bool) -> Vec<String> {
-        let is_missing = |one: &&mut ServiceIncident| one.course.in_backup && !is_waiting(&one.id);
+        let is_missing = |one: &&mut Incident| one.course.in_backup && !is_waiting(&one.id);
         let mut missing = Vec::new();
         for incident in self.incidents.iter_mut().filter(is_missing) {
             incident.course.in_backup = false;
@@ -183,7 +183,7 @@ impl IncidentBoard {
     }
 }
 
-fn alerted(incident: &mut ServiceIncident, severity: Sev, thread: Option<&Thread>, now: Time) {
+fn alerted(incident: &mut Incident, severity: Sev, thread: Option<&Thread>, now: Time) {
     // Each keeps the thread in which it was first announced; that message is what its edits bring up to date.
     if incident.thread.is_none() {
         incident.thread = thread.cloned();
@@ -199,13 +199,13 @@ fn alerted(incident: &mut ServiceIncident, severity: Sev, thread: Option<&Thread
     heard(incident, severity);
 }
 
-fn heard(incident: &mut ServiceIncident, severity: Sev) {
+fn heard(incident: &mut Incident, severity: Sev) {
     incident.told_severity = Some(severity);
     incident.course.told_numbers = Some(incident.numbers);
     incident.course.told_gist = gist(incident);
 }
 
-fn by_thread<'a>(incidents: impl Iterator<Item = &'a ServiceIncident>) -> ByThread<'a> {
+fn by_thread<'a>(incidents: impl Iterator<Item = &'a Incident>) -> ByThread<'a> {
     let mut groups = ByThread::new();
     for incident in incidents {
         groups.entry(incident.thread.clone()).or_default().push(incident);

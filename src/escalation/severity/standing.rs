@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Situation, service_of};
 use crate::domain::catalogue::{Service, Tier};
 use crate::domain::finding::{Finding, FindingKind, IncidentClass};
-use crate::domain::service_incident::ServiceIncident;
+use crate::domain::incident::Incident;
 use crate::domain::time::{Time, since};
 
 /// What returns within so long of its end has not ended.
@@ -16,7 +16,7 @@ pub(in crate::escalation) const HOUR: Duration = Duration::from_secs(3600);
 /// Returns within an hour that make it flap.
 const FLAPPING: usize = 3;
 
-fn is_flapping(incident: &ServiceIncident, now: Time) -> bool {
+fn is_flapping(incident: &Incident, now: Time) -> bool {
     incident.course.returns.iter().filter(|at| since(now, **at) <= HOUR).count() >= FLAPPING
 }
 
@@ -29,13 +29,13 @@ fn key(finding: &Finding) -> Key<'_> {
 /// The stored incidents by their service.
 pub(super) struct Stored<'a> {
     /// By namespace and name.
-    by_service: BTreeMap<&'a str, BTreeMap<&'a str, Vec<&'a ServiceIncident>>>,
+    by_service: BTreeMap<&'a str, BTreeMap<&'a str, Vec<&'a Incident>>>,
     now: Time,
 }
 
 impl<'a> Stored<'a> {
-    pub(super) fn of(incidents: &'a [ServiceIncident], now: Time) -> Self {
-        let mut by_service: BTreeMap<&str, BTreeMap<&str, Vec<&ServiceIncident>>> = BTreeMap::new();
+    pub(super) fn of(incidents: &'a [Incident], now: Time) -> Self {
+        let mut by_service: BTreeMap<&str, BTreeMap<&str, Vec<&Incident>>> = BTreeMap::new();
         for incident in incidents {
             let namespace = incident.namespace.as_deref().unwrap_or_default();
             let of_namespace = by_service.entry(namespace).or_default();
@@ -44,13 +44,13 @@ impl<'a> Stored<'a> {
         Self { by_service, now }
     }
 
-    fn of_service(&self, key: Key<'_>) -> &[&'a ServiceIncident] {
+    fn of_service(&self, key: Key<'_>) -> &[&'a Incident] {
         self.by_service.get(key.0).and_then(|of| of.get(key.1)).map_or(&[], Vec::as_slice)
     }
 
     /// The finding with the earliest time that is known of it: an object's own time may move with every restart.
     pub(super) fn settled(&self, finding: &Finding) -> Finding {
-        let lasting = |incident: &&&ServiceIncident| {
+        let lasting = |incident: &&&Incident| {
             incident.ended_at.is_none_or(|ended| since(self.now, ended) <= FLAP)
         };
         let same = |held: &&Finding| {
@@ -67,7 +67,7 @@ impl<'a> Stored<'a> {
 
     /// When it was last seen with a ready replica, or whole.
     fn last_up(&self, key: Key<'_>) -> Option<Time> {
-        let up = |incident: &&ServiceIncident| match incident.ended_at {
+        let up = |incident: &&Incident| match incident.ended_at {
             Some(ended) => (incident.class == IncidentClass::Availability).then_some(ended),
             None if incident.numbers.ready.is_some_and(|ready| ready > 0) => {
                 Some(incident.last_seen_at)
@@ -83,7 +83,7 @@ impl<'a> Stored<'a> {
         availability.filter_map(|incident| incident.ended_at).max()
     }
 
-    fn open(&self, key: Key<'_>) -> impl Iterator<Item = &&'a ServiceIncident> {
+    fn open(&self, key: Key<'_>) -> impl Iterator<Item = &&'a Incident> {
         self.of_service(key).iter().filter(|incident| incident.is_open())
     }
 }

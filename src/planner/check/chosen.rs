@@ -6,9 +6,9 @@ use super::super::{Plan, PlanInput};
 use super::Broken;
 use crate::domain::Cause;
 use crate::domain::cycle::Verdict;
-use crate::domain::incident::Incident;
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::{Approval, Policy};
+use crate::domain::treatment::Treatment;
 
 pub(super) fn check(input: &PlanInput<'_>, plan: &Plan, policy: &Policy, broken: &mut Broken) {
     broken.unless(!policy.actions.is_empty(), "it has no action");
@@ -96,7 +96,7 @@ fn evidence(input: &PlanInput<'_>, policy: &Policy, broken: &mut Broken) {
     broken.unless(occurrences >= u64::from(needed), "too few occurrences are behind it");
 }
 
-fn history(input: &PlanInput<'_>, policy: &Policy, incident: &Incident, broken: &mut Broken) {
+fn history(input: &PlanInput<'_>, policy: &Policy, incident: &Treatment, broken: &mut Broken) {
     broken.unless(!incident.exhausted, "its incident has no remedy left");
     let none = Vec::new();
     let strategies = input.settings.strategies.get(&policy.cause).unwrap_or(&none);

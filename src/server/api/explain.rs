@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::CycleReport;
-use crate::domain::escalation::Escalation;
 use crate::domain::execution::Execution;
-use crate::domain::incident::Incident;
+use crate::domain::need::Need;
 use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
 use crate::domain::policy::Policy;
+use crate::domain::treatment::Treatment;
 use crate::domain::violation::{TrackedViolation, Violation};
 use crate::explain::{self, ActionFacts, CycleFacts, Explanation, PolicyFacts, ViolationFacts};
 use crate::knowledge::{Document, Knowledge, StoreError, documents};
@@ -85,7 +85,7 @@ async fn explain_cycle(context: &Context, id: &str) -> Answer {
         verdicts = verdicts_on(knowledge, id).await?;
     }
     let judged: Vec<Outcome> = get_all(knowledge, &report.outcomes).await?;
-    let told: Vec<Escalation> = get_all(knowledge, &report.escalations_opened).await?;
+    let told: Vec<Need> = get_all(knowledge, &report.escalations_opened).await?;
     Ok(Json(explain::cycle(&CycleFacts {
         now: context.handle.now(),
         report: &report,
@@ -116,9 +116,9 @@ pub(super) async fn violation(State(context): State<Context>, Id(id): Id) -> Ans
         Some(id) => get::<Analysis>(knowledge, &id.to_string()).await?,
         None => None,
     };
-    let incidents = knowledge.page::<Incident>(None, None, INCIDENTS).await?.items;
+    let incidents = knowledge.page::<Treatment>(None, None, INCIDENTS).await?.items;
     let judgings = knowledge.all::<Judging>(None).await?;
-    let mut escalations = knowledge.all::<Escalation>(Some(documents::OPEN)).await?;
+    let mut escalations = knowledge.all::<Need>(Some(documents::OPEN)).await?;
     escalations.retain(|e| e.evidence.contains(&violation.fingerprint));
     Ok(Json(explain::violation(&ViolationFacts {
         now: context.handle.now(),

@@ -8,10 +8,10 @@ use utoipa::IntoParams;
 use super::{Limit, List};
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::CycleReport;
-use crate::domain::escalation::Escalation;
 use crate::domain::execution::Execution;
+use crate::domain::incident::Incident;
+use crate::domain::need::Need;
 use crate::domain::outcome::{Insight, Outcome};
-use crate::domain::service_incident::ServiceIncident;
 use crate::knowledge::{Document, documents};
 use crate::server::Context;
 use crate::server::reply::{ApiError, Id, Params, Problem};
@@ -132,12 +132,12 @@ pub(super) async fn cycles(
     path = "/api/v1/escalations",
     tag = "History",
     params(EscalationParams),
-    responses((status = 200, description = "A page, newest first.", body = List<Escalation>))
+    responses((status = 200, description = "A page, newest first.", body = List<Need>))
 )]
 pub(super) async fn escalations(
     State(context): State<Context>,
     Params(params): Params<EscalationParams>,
-) -> Answer<Escalation> {
+) -> Answer<Need> {
     let tag = params.open.map(|open| if open { documents::OPEN } else { documents::CLOSED });
     Ok(Json(context.knowledge.page(tag, params.after, params.limit.get()).await?.into()))
 }
@@ -148,15 +148,15 @@ pub(super) async fn escalations(
     path = "/api/v1/incidents",
     tag = "History",
     params(EscalationParams),
-    responses((status = 200, description = "A page, newest first.", body = List<ServiceIncident>))
+    responses((status = 200, description = "A page, newest first.", body = List<Incident>))
 )]
 pub(super) async fn incidents(
     State(context): State<Context>,
     Params(params): Params<EscalationParams>,
-) -> Answer<ServiceIncident> {
+) -> Answer<Incident> {
     let tag = params.open.map(|open| if open { documents::OPEN } else { documents::CLOSED });
     let mut page =
-        context.knowledge.page::<ServiceIncident>(tag, params.after, params.limit.get()).await?;
+        context.knowledge.page::<Incident>(tag, params.after, params.limit.get()).await?;
     // Some have ended, and their end is still to be told.
     page.items.retain(|incident| params.open != Some(true) || incident.is_open());
     Ok(Json(page.into()))

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::domain::Cause;
 use crate::domain::cycle::CycleStatus;
-use crate::domain::escalation::Escalation;
+use crate::domain::need::Need;
 use crate::domain::outcome::ActionStatistics;
 use crate::domain::pause::Pause;
 use crate::domain::reading::Source;
@@ -192,7 +192,7 @@ pub(super) async fn statistics(
         context.knowledge.statistics().await?
     };
     let violations = super::violations::present(&context).await?;
-    let open = context.knowledge.all::<Escalation>(Some(documents::OPEN)).await?;
+    let open = context.knowledge.all::<Need>(Some(documents::OPEN)).await?;
     let natural = context.knowledge.natural().await?;
     let alerts = context.metrics.alert_totals();
     Ok(Json(Statistics {

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 
 use crate::domain::cycle::{CycleStatus, FAILING};
 use crate::domain::decision::{Decision, Sev};
+use crate::domain::incident::Incident;
 use crate::domain::message::NotificationResult;
-use crate::domain::service_incident::ServiceIncident;
 use crate::domain::time::Time;
 use crate::domain::view::People;
 use crate::knowledge::documents;
@@ -60,7 +60,7 @@ pub(super) struct Status {
 )]
 pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status>, ApiError> {
     let view = context.handle.view();
-    let open = context.knowledge.all::<ServiceIncident>(Some(documents::OPEN)).await?;
+    let open = context.knowledge.all::<Incident>(Some(documents::OPEN)).await?;
     let mut incidents: BTreeMap<_, _> = Sev::ALL.map(|sev| (sev.as_str(), 0)).into();
     for incident in open.iter().filter(|incident| incident.ended_at.is_none()) {
         *incidents.entry(incident.severity.as_str()).or_default() += 1;

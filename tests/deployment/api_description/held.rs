@@ -7,8 +7,8 @@ use mape_k::domain::action::Action;
 use mape_k::domain::cycle::{CandidateReport, Verdict};
 use mape_k::domain::execution::ActionRecord;
 use mape_k::domain::finding::Finding;
+use mape_k::domain::incident::Incident;
 use mape_k::domain::outcome::Outcome;
-use mape_k::domain::service_incident::ServiceIncident;
 use reqwest::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -236,7 +236,7 @@ pub fn values_of_bad_days(description: &Value) {
         "thread": {"channel": "C1", "ts": "1.2"}, "told_at": at, "told_severity": "SEV-1", "updated_at": null,
         "edited_at": null, "is_queued": true, "end_is_due": true,
         "suspect": {"correlation": "high", "commit": commit}, "course": course});
-    value::<ServiceIncident>(description, "ServiceIncident", &incident);
+    value::<Incident>(description, "Incident", &incident);
     for (scope, lowered) in
         [(json!("charter"), json!("worse")), (json!({"service": "x"}), json!({"guard": "r"}))]
     {

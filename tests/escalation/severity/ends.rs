@@ -219,9 +219,7 @@ fn b03_while_nobody_can_count_replicas_a_p0_stays_as_down_as_it_was() {
     assert_eq!(held.course.down_since, Some(night()));
     let mut blind = super::world::finding(
         "loop",
-        mape_k::domain::finding::FindingKind::Loop(
-            mape_k::domain::escalation::EscalationReason::Blind,
-        ),
+        mape_k::domain::finding::FindingKind::Loop(mape_k::domain::need::NeedReason::Blind),
         world.now,
     );
     blind.namespace = None;

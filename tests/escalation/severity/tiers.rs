@@ -2,8 +2,8 @@
 
 use mape_k::domain::catalogue::Tier;
 use mape_k::domain::decision::Sev;
-use mape_k::domain::escalation::EscalationReason as Reason;
 use mape_k::domain::finding::{Finding, FindingKind};
+use mape_k::domain::need::NeedReason as Reason;
 use uuid::Uuid;
 
 use super::world::{World, finding, minutes, night, noon, replicas, service, with};

@@ -131,7 +131,7 @@ fn check(
             assert!(alerted.contains(&incident.id), "{when}: nobody knows of {}", incident.id);
         }
         for service in world.board.incidents().iter().filter(|one| one.is_open()) {
-            let same = |other: &&mape_k::domain::service_incident::ServiceIncident| {
+            let same = |other: &&mape_k::domain::incident::Incident| {
                 other.is_open() && other.service == service.service && other.class == service.class
             };
             assert_eq!(world.board.incidents().iter().filter(same).count(), 1, "{when}");

@@ -8,8 +8,8 @@ use mape_k::domain::Labels;
 use mape_k::domain::catalogue::{Catalogue, KnownIssue, Service, Tier};
 use mape_k::domain::decision::{Decision, Sev};
 use mape_k::domain::finding::{Finding, FindingKind, FindingSeverity, IncidentClass};
+use mape_k::domain::incident::Incident;
 use mape_k::domain::message::{Delivery, Form, Message, NotifierName, Thread};
-use mape_k::domain::service_incident::ServiceIncident;
 use mape_k::escalation::board::{BoardState, IncidentBoard, Observation, Observed};
 use mape_k::escalation::compose::{About, messages};
 use mape_k::escalation::rules::assess;
@@ -137,7 +137,7 @@ pub struct World {
     pub readable: BTreeSet<IncidentClass>,
     pub hidden: mape_k::escalation::board::Hidden,
     /// What was stored of it so far, as text.
-    pub stored: Vec<ServiceIncident>,
+    pub stored: Vec<Incident>,
     pub state: String,
     sent: usize,
 }
@@ -243,7 +243,7 @@ impl World {
     fn store(&mut self) {
         for incident in self.board.take_changed() {
             let text = serde_json::to_string(&incident).expect("an incident is JSON");
-            let read: ServiceIncident = serde_json::from_str(&text).expect("and back");
+            let read: Incident = serde_json::from_str(&text).expect("and back");
             self.stored.retain(|held| held.id != read.id);
             self.stored.push(read);
         }

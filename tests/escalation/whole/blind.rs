@@ -2,8 +2,8 @@
 
 use mape_k::domain::cycle::{CycleReport, CycleStatus};
 use mape_k::domain::decision::Sev;
-use mape_k::domain::escalation::EscalationReason;
 use mape_k::domain::finding::{FindingKind, IncidentClass};
+use mape_k::domain::need::NeedReason;
 use serde_json::json;
 
 use super::loops::World;
@@ -16,7 +16,7 @@ fn own(running: &Running) -> Vec<FindingKind> {
     kinds.filter(|kind| kind.class() == IncidentClass::Loop).collect()
 }
 
-const BLIND: FindingKind = FindingKind::Loop(EscalationReason::Blind);
+const BLIND: FindingKind = FindingKind::Loop(NeedReason::Blind);
 
 #[tokio::test]
 async fn b37_three_failed_cycles_in_a_row_are_told_once_and_so_is_their_end() {

@@ -6,10 +6,10 @@ use mape_k::domain::action::{Action, ActionKind, RebalanceStrategy, Risk};
 use mape_k::domain::aftermath::Undone;
 use mape_k::domain::charter::CommitteeStatus;
 use mape_k::domain::cycle::Verdict;
-use mape_k::domain::incident::Attempt;
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::{Approval, Policy};
 use mape_k::domain::target::Target;
+use mape_k::domain::treatment::Attempt;
 use mape_k::planner::{Plan, Resize, check};
 use uuid::Uuid;
 

@@ -3,17 +3,17 @@
 use mape_k::domain::CHARTER;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::charter::{CharterView, CommitteeStatus};
-use mape_k::domain::incident::Incident;
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::Approval;
 use mape_k::domain::target::Target;
+use mape_k::domain::treatment::Treatment;
 use mape_k::planner::Plan;
 use proptest::prelude::*;
 
 use super::world::{CASCADE, LATENCY, MISCONFIGURED, OVERLOAD, World, committee, start};
 
 /// Without what moves in every cycle by itself.
-fn still(plan: &Plan) -> Vec<Incident> {
+fn still(plan: &Plan) -> Vec<Treatment> {
     let mut incidents = plan.incidents.clone();
     for incident in &mut incidents {
         incident.last_evidence_at = start();

@@ -14,7 +14,6 @@ use mape_k::domain::cluster::ClusterReading;
 use mape_k::domain::cycle::{CandidateReport, Verdict};
 use mape_k::domain::fleet::Fleet;
 use mape_k::domain::grant::Grant;
-use mape_k::domain::incident::{Attempt, Incident};
 use mape_k::domain::leader::Lead;
 use mape_k::domain::ledger::Ledger;
 use mape_k::domain::outcome::{ActionStatistics, Judging, OutcomeType};
@@ -24,6 +23,7 @@ use mape_k::domain::reading::{RuleStatus, Source};
 use mape_k::domain::rule::{Comparison, Severity};
 use mape_k::domain::target::{System, Target};
 use mape_k::domain::time::Time;
+use mape_k::domain::treatment::{Attempt, Treatment};
 use mape_k::domain::violation::Violation;
 use mape_k::planner::{self, Plan, PlanInput, Resize, Settings, Strategy, Surplus};
 use uuid::Uuid;
@@ -45,7 +45,7 @@ pub struct World {
     pub roots: Vec<RootCause>,
     pub violations: BTreeMap<String, Violation>,
     pub statistics: Vec<ActionStatistics>,
-    pub incidents: Vec<Incident>,
+    pub incidents: Vec<Treatment>,
     pub policies: Vec<Policy>,
     pub judgings: Vec<Judging>,
     pub blocked: Vec<Target>,

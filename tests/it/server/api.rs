@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use mape_k::domain::action::{Action, ActionKind};
 use mape_k::domain::analysis::{Analysis, Pattern, PatternKind, RootCause};
 use mape_k::domain::cycle::{CycleReport, CycleStatus, Trigger};
-use mape_k::domain::escalation::{Escalation, EscalationReason};
 use mape_k::domain::execution::{ActionRecord, Execution, ExecutionMode, ExecutionStatus};
+use mape_k::domain::need::{Need, NeedReason};
 use mape_k::domain::outcome::{ActionStatistics, Insight, Outcome, OutcomeType};
 use mape_k::domain::reading::Source;
 use mape_k::domain::rule::Severity;
@@ -333,10 +333,10 @@ pub(super) fn cycle(number: u64) -> CycleReport {
     }
 }
 
-pub(super) fn escalation(number: u64, open: bool) -> Escalation {
-    Escalation {
+pub(super) fn escalation(number: u64, open: bool) -> Need {
+    Need {
         id: Uuid::from_u128(100 + u128::from(number)),
-        reason: EscalationReason::UnknownCause,
+        reason: NeedReason::UnknownCause,
         cause: None,
         component: Some("ledger".to_owned()),
         subject: format!("backlog-{number}"),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use mape_k::clock::Clock;
 use mape_k::domain::cycle::{Phase, Trigger};
-use mape_k::domain::escalation::EscalationReason;
 use mape_k::domain::execution::{Execution, ExecutionStatus};
+use mape_k::domain::need::NeedReason;
 use mape_k::domain::reading::Source;
 use mape_k::domain::rule::Severity;
 use mape_k::metrics::Metrics;
@@ -67,11 +67,8 @@ async fn reported_values_move_their_series() {
     report.phases = vec![(Phase::Monitor, 0.01)];
     metrics.cycle(&report);
     metrics.charter_call(Call::Validate, CallStatus::Timeout, Duration::from_secs(30));
-    metrics.escalation_opened(EscalationReason::RemediesExhausted);
-    metrics.escalations_open(&[
-        EscalationReason::RemediesExhausted,
-        EscalationReason::RemediesExhausted,
-    ]);
+    metrics.escalation_opened(NeedReason::RemediesExhausted);
+    metrics.escalations_open(&[NeedReason::RemediesExhausted, NeedReason::RemediesExhausted]);
     metrics.view(&healthy_view(surface.handle.now()));
     metrics.alerts_accepted(3);
     metrics.alerts_processed(2);
@@ -110,7 +107,7 @@ fn a_daemon_that_follows_shows_what_one_shows_that_never_led() {
     view.failed_cycles = 2;
     view.violations.push(violation(1, Severity::Critical, Source::Prometheus, None));
     metrics.view(&view);
-    metrics.escalations_open(&[EscalationReason::Blind]);
+    metrics.escalations_open(&[NeedReason::Blind]);
     metrics.inbox_depth(1);
     metrics.paused(true);
     metrics.catalogue(false);

@@ -37,7 +37,7 @@ fn open() -> Vec<Stored> {
         unreadable(C::Temporaries, "t-1", ""),
         unreadable(C::Incidents, "i-1", ""),
         unreadable(C::Violations, "v-1", "active"),
-        unreadable(C::Escalations, "n-1", "open"),
+        unreadable(C::Needs, "n-1", "open"),
         fact("ledger", &json!({"entries": [{"target": 7}]})),
         fact("aftermath", &json!({"successes": "none"})),
         fact("pause", &json!({"by": 7})),
@@ -107,7 +107,7 @@ async fn r11_history_that_cannot_be_read_does_not_refuse_the_start() {
             Stored { at: old, ..unreadable(C::Incidents, "i-1", "") },
             unreadable(C::Violations, "v-1", "cleared"),
             unreadable(C::Outcomes, "o-1", "success"),
-            unreadable(C::Escalations, "n-1", "closed"),
+            unreadable(C::Needs, "n-1", "closed"),
             unreadable(C::Analyses, "a-1", ""),
         ];
         fill(&world, history.to_vec()).await;

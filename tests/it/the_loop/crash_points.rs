@@ -17,10 +17,10 @@ use mape_k::control_loop::once;
 use mape_k::daemon::{Parts, assemble};
 use mape_k::domain::action::Action;
 use mape_k::domain::cycle::Trigger;
-use mape_k::domain::escalation::Escalation;
 use mape_k::domain::execution::ActionState as S;
 use mape_k::domain::execution::{ActionRecord, Execution, ExecutionMode, ExecutionStatus};
 use mape_k::domain::ledger::{End, Entry, Ledger};
+use mape_k::domain::need::Need;
 use mape_k::domain::outcome::Judging;
 use mape_k::domain::policy::Policy;
 use mape_k::domain::target::{System, Target};
@@ -221,7 +221,7 @@ fn intents_come_first(world: &World, execution: &Execution, crash: Crash) {
 }
 
 /// Starts as a process does and runs cycles until nothing is open.
-async fn recovered(world: &World, crash: Crash) -> (Execution, Vec<Escalation>, Parts) {
+async fn recovered(world: &World, crash: Crash) -> (Execution, Vec<Need>, Parts) {
     let config = Arc::new(world.config.clone());
     let mut parts = assemble(&config, Clock::start()).await.expect("the parts");
     let stop = CancellationToken::new();
@@ -229,7 +229,7 @@ async fn recovered(world: &World, crash: Crash) -> (Execution, Vec<Escalation>, 
         once(&mut parts.cycle, &parts.publisher, Trigger::Scheduled, &stop).await.expect("a cycle");
         let execution = stored(&parts.knowledge).await;
         if !execution.is_open() {
-            let told = parts.knowledge.all::<Escalation>(Some("open")).await.expect("the store");
+            let told = parts.knowledge.all::<Need>(Some("open")).await.expect("the store");
             return (execution, told, parts);
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

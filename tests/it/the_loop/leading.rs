@@ -145,7 +145,7 @@ async fn s03_a_leader_that_charter_does_not_take_for_one_acts_no_more_and_says_s
     let verdict = verdict_on(&report, "scale_up");
     assert_eq!(verdict["reason"], "not_leading", "{verdict}");
     assert!(verdict.to_string().contains("9 has been seen"), "{verdict}");
-    let told = parts.knowledge.all::<mape_k::domain::escalation::Escalation>(None).await;
+    let told = parts.knowledge.all::<mape_k::domain::need::Need>(None).await;
     let told = format!("{told:?}");
     assert!(told.contains("ActionFailed") && told.contains("9 has been seen"), "{told}");
 }

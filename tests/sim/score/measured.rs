@@ -7,8 +7,8 @@ use std::time::Duration;
 use mape_k::charter_sandbox::service::Request;
 use mape_k::config::Config;
 use mape_k::domain::Cause;
-use mape_k::domain::escalation::Escalation;
 use mape_k::domain::execution::Execution;
+use mape_k::domain::need::Need;
 use mape_k::domain::outcome::{Outcome, OutcomeType};
 use mape_k::domain::violation::TrackedViolation;
 use mape_k::knowledge::documents::ACTIVE;
@@ -204,7 +204,7 @@ impl<'a> Measuring<'a> {
         let executions = knowledge.all::<Execution>(None).await.expect(said);
         let acted = executions.iter().filter(|execution| execution.started_at >= since);
         let acted = acted.min_by_key(|execution| execution.started_at);
-        let told = knowledge.all::<Escalation>(None).await.expect(said);
+        let told = knowledge.all::<Need>(None).await.expect(said);
         let paged = told.iter().filter(|page| page.opened_at >= since && page.cause.is_some());
         let paged = paged.min_by_key(|page| page.opened_at);
         self.record.cause = acted

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use mape_k::domain::action::{Action, ActionKind};
-use mape_k::domain::escalation::EscalationReason;
 use mape_k::domain::execution::{ActionState, Execution};
+use mape_k::domain::need::NeedReason;
 use mape_k::domain::target::{System, Target};
 use mape_k::domain::time::{Time, since};
 
@@ -102,7 +102,7 @@ impl Outside {
 
     /// Invariant 8: a storm is one page; each system has its own.
     pub(super) fn one_page(&mut self, now: f64) {
-        let pages = self.watch.open().filter(|e| e.reason == EscalationReason::Storm);
+        let pages = self.watch.open().filter(|e| e.reason == NeedReason::Storm);
         let mut subjects: Vec<String> = pages.map(|e| e.subject.clone()).collect();
         let pages = subjects.len();
         subjects.sort();

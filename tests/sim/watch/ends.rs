@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mape_k::domain::Cause;
 use mape_k::domain::cycle::{CycleReport, CycleStatus};
-use mape_k::domain::escalation::EscalationReason as Reason;
 use mape_k::domain::execution::{ActionState, Execution, ExecutionStatus};
 use mape_k::domain::natural::NaturalCount;
+use mape_k::domain::need::NeedReason as Reason;
 use mape_k::domain::outcome::{ActionStatistics, Outcome, OutcomeType};
 use mape_k::domain::time::since;
 use mape_k::knowledge::learning;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use mape_k::charter_sandbox::faults::Fault;
 use mape_k::domain::cycle::{CycleReport, Hold, Impossibility, Ineligibility, Verdict};
-use mape_k::domain::escalation::EscalationReason;
 use mape_k::domain::execution::ActionState;
 use mape_k::domain::guard::Guard;
+use mape_k::domain::need::NeedReason;
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::Approval;
 
@@ -59,7 +59,7 @@ pub fn expected() -> BTreeSet<String> {
     all.extend(Hold::ALL.map(|hold| format!("hold {}", hold.as_str())));
     all.extend(Impossibility::ALL.map(|reason| format!("impossible {}", reason.as_str())));
     all.extend(Ineligibility::ALL.map(|reason| format!("ineligible {}", reason.as_str())));
-    all.extend(EscalationReason::ALL.map(|reason| format!("escalation {}", reason.as_str())));
+    all.extend(NeedReason::ALL.map(|reason| format!("escalation {}", reason.as_str())));
     all.extend(OutcomeType::ALL.map(|verdict| format!("verdict {}", verdict.as_str())));
     all.extend(Approval::ALL.map(|approval| format!("approval {}", approval.as_str())));
     all.extend(STATES.map(|state| format!("state {state:?}")));

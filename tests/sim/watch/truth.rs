@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mape_k::domain::Cause;
 use mape_k::domain::cycle::{CycleReport, Trigger, Verdict};
-use mape_k::domain::escalation::EscalationReason as Reason;
 use mape_k::domain::execution::Execution;
+use mape_k::domain::need::NeedReason as Reason;
 use mape_k::domain::policy::Approval;
 use mape_k::domain::reading::Source as Read;
 use mape_k::domain::time::since;

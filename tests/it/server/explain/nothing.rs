@@ -2,7 +2,7 @@
 
 use mape_k::domain::Cause;
 use mape_k::domain::cycle::{CandidateReport, CycleReport, Hold, Ineligibility, Verdict};
-use mape_k::domain::escalation::{Escalation, EscalationReason};
+use mape_k::domain::need::{Need, NeedReason};
 use mape_k::domain::rule::Severity;
 use uuid::Uuid;
 
@@ -150,9 +150,9 @@ async fn no_remedy_is_configured() {
     let basis = report.basis.as_mut().expect("a basis");
     basis.violations = vec![failing("ledger", 0.4)];
     basis.causes = vec![concluded(Cause::UNKNOWN, "ledger", 5)];
-    let escalation = Escalation {
+    let escalation = Need {
         id: Uuid::from_u128(9),
-        reason: EscalationReason::UnknownCause,
+        reason: NeedReason::UnknownCause,
         cause: Some(Cause::unknown()),
         component: Some("ledger".to_owned()),
         subject: "failure_rate".to_owned(),

@@ -5,9 +5,9 @@ use mape_k::cli::client::Client;
 use mape_k::cli::{Output, explain::About, status};
 use mape_k::domain::action::Action;
 use mape_k::domain::cycle::basis::{Basis, StillOpen};
-use mape_k::domain::escalation::EscalationReason;
 use mape_k::domain::execution::{ActionState, Execution};
 use mape_k::domain::ledger::{Breaker, Ledger, Tripped};
+use mape_k::domain::need::NeedReason;
 use mape_k::domain::standing::{Mode, Standing, SystemStanding};
 use mape_k::domain::target::System;
 use mape_k::domain::temporary::{InForce, Temporary};
@@ -53,7 +53,7 @@ async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is
         vec![InForce { execution_id: EXECUTION, action: throttle(), until: ends(), certain: true }];
     basis.standing = Some(standing(&Ledger::default()));
     let open = |n: i64| StillOpen {
-        reason: EscalationReason::HandsTied,
+        reason: NeedReason::HandsTied,
         subject: format!("cooldown {n}"),
         component: Some("charter".to_owned()),
         opened_at: noon() - TimeDelta::minutes(n),

@@ -7,13 +7,13 @@ use mape_k::cli::explain::{self, About};
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::analysis::{Analysis, Pattern, PatternKind, RootCause};
 use mape_k::domain::cycle::{CycleReport, CycleStatus, Hold, Verdict};
-use mape_k::domain::escalation::{Escalation, EscalationReason};
 use mape_k::domain::guard::{Guard, GuardReading};
-use mape_k::domain::incident::{Attempt, Incident};
+use mape_k::domain::need::{Need, NeedReason};
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::{Approval, Policy};
 use mape_k::domain::reading::Source;
 use mape_k::domain::rule::Severity;
+use mape_k::domain::treatment::{Attempt, Treatment};
 use mape_k::domain::violation::{TrackedViolation, Violation};
 use mape_k::domain::{CHARTER, Cause};
 use reqwest::StatusCode;
@@ -73,7 +73,7 @@ fn analysis() -> Analysis {
     }
 }
 
-fn incident() -> Incident {
+fn incident() -> Treatment {
     let attempt = |minutes, verdict| Attempt {
         action: ActionKind::ScaleUp,
         policy_id: POLICY,
@@ -81,7 +81,7 @@ fn incident() -> Incident {
         verdict,
         failed: false,
     };
-    Incident {
+    Treatment {
         id: Uuid::from_u128(6),
         cause: Cause::new(Cause::VALIDATION_LATENCY),
         opened_at: noon() - TimeDelta::minutes(9),
@@ -92,10 +92,10 @@ fn incident() -> Incident {
     }
 }
 
-fn told() -> Escalation {
-    Escalation {
+fn told() -> Need {
+    Need {
         id: Uuid::from_u128(9),
-        reason: EscalationReason::CapacityExhausted,
+        reason: NeedReason::CapacityExhausted,
         cause: Some(Cause::new(Cause::VALIDATION_LATENCY)),
         component: Some(CHARTER.to_owned()),
         subject: "validation_latency".to_owned(),
@@ -168,7 +168,7 @@ async fn a_violation_with_what_was_weighed_tried_and_told() {
         hour), conflict, approval.
 
     Done before in this incident
-      Incident validation_latency began 2026-11-18 10:57:40 UTC (12 min ago).
+      Treatment validation_latency began 2026-11-18 10:57:40 UTC (12 min ago).
       - scale_up 2026-11-18 10:58:40 UTC (11 min ago): partial: at least half was gone. Policy
         00000000-0000-0000-0000-00000000000b.
 

@@ -6,15 +6,15 @@ use uuid::Uuid;
 
 use super::{Plan, PlanInput};
 use crate::domain::Cause;
-use crate::domain::incident::Incident;
 use crate::domain::time::since;
+use crate::domain::treatment::Treatment;
 
 /// The incident of every cause that has evidence now. New and refreshed ones are put into the plan to be stored.
 pub(super) fn update(
     input: &PlanInput<'_>,
     plan: &mut Plan,
     new_id: &mut dyn FnMut() -> Uuid,
-) -> BTreeMap<Cause, Incident> {
+) -> BTreeMap<Cause, Treatment> {
     let causes: BTreeSet<&Cause> = input.root_causes.iter().map(|r| &r.cause).collect();
     for incident in input.incidents.iter().filter(|i| is_open(input, i)) {
         if !causes.contains(&incident.cause) && is_hidden(input, &incident.cause) {
@@ -28,7 +28,7 @@ pub(super) fn update(
         .map(|cause| {
             let open =
                 input.incidents.iter().find(|i| &i.cause == cause && is_open(input, i)).cloned();
-            let mut incident = open.unwrap_or_else(|| Incident {
+            let mut incident = open.unwrap_or_else(|| Treatment {
                 id: new_id(),
                 cause: cause.clone(),
                 opened_at: input.now,
@@ -53,6 +53,6 @@ fn is_hidden(input: &PlanInput<'_>, cause: &Cause) -> bool {
         .any(|v| v.counts() && !v.confirmed && v.cause.as_ref().is_none_or(|named| named == cause))
 }
 
-pub(super) fn is_open(input: &PlanInput<'_>, incident: &Incident) -> bool {
+pub(super) fn is_open(input: &PlanInput<'_>, incident: &Treatment) -> bool {
     since(input.now, incident.last_evidence_at) < input.settings.incident_gap
 }

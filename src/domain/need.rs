@@ -14,7 +14,7 @@ use super::{Cause, time::Time};
 #[serde(rename_all = "snake_case")]
 #[derive(IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
-pub enum EscalationReason {
+pub enum NeedReason {
     UnknownCause,
     UnknownAlert,
     /// Critical, brought by a webhook, and not in Alertmanager's list.
@@ -38,7 +38,7 @@ pub enum EscalationReason {
     Budget,
 }
 
-impl EscalationReason {
+impl NeedReason {
     pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
     #[must_use]
@@ -49,9 +49,9 @@ impl EscalationReason {
 
 /// A record for people: what the loop cannot or may not fix itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Escalation {
+pub struct Need {
     pub id: Uuid,
-    pub reason: EscalationReason,
+    pub reason: NeedReason,
     pub cause: Option<Cause>,
     pub component: Option<String>,
     /// Rule or alert name.
@@ -67,10 +67,10 @@ pub struct Escalation {
     pub last_active_at: Time,
 }
 
-impl Escalation {
+impl Need {
     /// The identity under which at most one record is open.
     #[must_use]
-    pub fn key(&self) -> (EscalationReason, Option<Cause>, Option<String>, String) {
+    pub fn key(&self) -> (NeedReason, Option<Cause>, Option<String>, String) {
         (self.reason, self.cause.clone(), self.component.clone(), self.subject.clone())
     }
 }
