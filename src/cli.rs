@@ -17,6 +17,7 @@ mod trust;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -206,13 +207,22 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run { once, dry_run, rehearsal, output } => {
             let (mut config, warnings) = rehearsal::prepare(common.read()?, &rehearsal).await?;
-            if dry_run {
-                config.only_observe();
-            }
+            let narrowed = move |config: &mut Config| {
+                if dry_run {
+                    config.only_observe();
+                }
+            };
+            narrowed(&mut config);
             if once {
                 Box::pin(run::once((config, warnings), common.logs(), output)).await
             } else {
-                Box::pin(run::daemon((config, warnings), common.logs())).await
+                let (format, path) = (common.logs(), common.config);
+                let source = Arc::new(move || {
+                    let (mut config, warnings) = Config::load(path.as_deref(), &environment)?;
+                    narrowed(&mut config);
+                    Ok((config, warnings))
+                });
+                Box::pin(run::daemon((config, warnings), format, source)).await
             }
         }
         Command::CheckConfig { output } => Ok(check_config::run(common.config.as_deref(), output)),
@@ -330,8 +340,7 @@ impl Common {
     }
 
     fn read(&self) -> anyhow::Result<(Config, Vec<Warning>)> {
-        let env = |name: &str| std::env::var(name).ok();
-        Ok(Config::load(self.config.as_deref(), &env)?)
+        Ok(Config::load(self.config.as_deref(), &environment)?)
     }
 
     /// For commands that speak to a person.
@@ -349,6 +358,11 @@ impl Common {
             Format::Text => LogFormat::Text,
         })
     }
+}
+
+/// Of this process.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Starts logging as configured; keep the guard until the end, it flushes.

@@ -15,6 +15,7 @@ mod alertmanager;
 mod analyze;
 mod api;
 mod catalogue_file;
+mod compare;
 mod duration;
 mod environment;
 mod escalation;

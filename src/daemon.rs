@@ -3,19 +3,20 @@
 //! The only place that spawns tasks which outlive a call: a task that ends early or panics ends the process.
 
 mod assemble;
+mod reload;
 
 use std::net::{IpAddr, SocketAddr};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-pub use assemble::{Parts, World, assemble, assemble_in};
+pub use assemble::{Builder, Parts, World, assemble, assemble_in};
+pub use reload::Source;
 
 use crate::actuators::charter::SetupError;
 use crate::actuators::hook::{HookError, Hooks};
@@ -28,6 +29,7 @@ use crate::monitor::{self, AlertmanagerSettings};
 use crate::notify;
 use crate::server;
 use crate::server::capacity::Capacity;
+use reload::{Cluster, Reloader, shown};
 
 /// A stopping daemon that is not done by then is ended anyway: the promise is 10 s in all.
 const STOP_WITHIN: Duration = Duration::from_millis(8_500);
@@ -73,13 +75,21 @@ pub struct Daemon {
     pub webhook: Option<SocketAddr>,
     pub handle: LoopHandle,
     pub knowledge: Knowledge,
-    hooks: Option<Arc<Hooks>>,
+    hooks: Arc<Hooks>,
+    reloads: server::Reloads,
     stop: CancellationToken,
     tasks: JoinSet<(&'static str, Result<(), Error>)>,
 }
 
 impl Daemon {
+    /// One whose configuration is the same whenever it is read again.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, Error> {
+        let again = config.clone();
+        Self::start_from(config, clock, Arc::new(move || Ok((again.clone(), Vec::new())))).await
+    }
+
+    /// `source`: what a reload reads.
+    pub async fn start_from(config: Config, clock: Clock, source: Source) -> Result<Self, Error> {
         let config = Arc::new(config);
         let most = connections(&config);
         let tls = config.api.tls.as_ref().map(server::tls::Tls::load).transpose()?;
@@ -99,6 +109,8 @@ impl Daemon {
         };
         let parts = Box::pin(assemble(&config, clock)).await?;
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let (reloads, asked) = server::reloads();
+        let (running, runs) = watch::channel(Arc::new(shown(&config)));
         let context = server::Context {
             handle: parts.handle.clone(),
             knowledge: parts.knowledge.clone(),
@@ -106,12 +118,13 @@ impl Daemon {
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
             rehearsal: config.rehearsal,
-            charter: config.execute.charter_url.is_some(),
-            kubernetes: config.kubernetes.enabled,
+            running: runs,
+            reloads: reloads.clone(),
         };
         if let Some(address) = webhook_address {
             warn_of_the_webhook(address, &config);
         }
+        let mut sorts = None;
         let router = if config.alertmanager.enabled {
             let (intake, writer) = server::Intake::new(
                 &config.alertmanager,
@@ -125,6 +138,7 @@ impl Daemon {
                 writer.run().await;
                 ("intake writer", Ok(()))
             });
+            sorts = Some(intake.clone());
             match webhook {
                 Some(listener) => {
                     let router = server::webhook_router(intake);
@@ -140,19 +154,23 @@ impl Daemon {
         spawn_server(&mut tasks, "api", (most, api, router, tls), &stop);
         let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
         let (stopped, cycle, publisher) = (stop.clone(), parts.cycle, parts.publisher);
-        if let Some(cluster) = parts.cluster {
-            let stopped = stop.clone();
-            tasks.spawn(async move {
-                // A defect there must not end the healing: the caches grow old, which every cycle says.
-                if AssertUnwindSafe(cluster.run(stopped.clone())).catch_unwind().await.is_err() {
-                    tracing::error!(
-                        "watching the cluster panicked: it is blind there until it is restarted"
-                    );
-                    stopped.cancelled().await;
-                }
-                ("cluster", Ok(()))
-            });
-        }
+        let reloader = Reloader {
+            source,
+            newest: config.clone(),
+            builder: parts.builder,
+            knowledge: parts.knowledge.clone(),
+            clock,
+            metrics: parts.metrics,
+            renewals: publisher.renewals.clone(),
+            intake: sorts,
+            running,
+            cluster: Cluster::new(parts.watch, parts.cluster, &stop),
+        };
+        let until = stop.clone();
+        tasks.spawn(async move {
+            Box::pin(reloader.run(asked, until)).await;
+            ("reload", Ok(()))
+        });
         // Not before the cycle in hand has ended: until then it needs its lease.
         let done = CancellationToken::new();
         let (ended_loop, mut elector, terms) = (done.clone(), parts.elector, parts.terms);
@@ -168,7 +186,7 @@ impl Daemon {
         });
         tracing::info!(
             api = %api_address, tls = config.api.tls.is_some(), webhook = webhook_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"),
-            interval_seconds = interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"
+            config_hash = config.hash(), interval_seconds = interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"
         );
         Ok(Self {
             api: api_address,
@@ -176,9 +194,16 @@ impl Daemon {
             handle: parts.handle,
             knowledge: parts.knowledge,
             hooks: parts.hooks,
+            reloads,
             stop,
             tasks,
         })
+    }
+
+    /// Asks it to read its configuration again.
+    #[must_use]
+    pub fn reloads(&self) -> server::Reloads {
+        self.reloads.clone()
     }
 
     /// Cancel it and [`Daemon::wait`] ends in order.
@@ -214,14 +239,9 @@ impl Daemon {
             result = Err(Error::SlowStop);
         }
         // What a hook's command still does is recorded as unknown; it must not go on without us.
-        let hooks = async {
-            if let Some(hooks) = &self.hooks {
-                hooks.stop().await;
-            }
-        };
         let (closed, _) = tokio::join!(
             tokio::time::timeout(CLOSE_WITHIN, self.knowledge.close()),
-            tokio::time::timeout(CLOSE_WITHIN, hooks),
+            tokio::time::timeout(CLOSE_WITHIN, self.hooks.stop()),
         );
         if closed.is_err() {
             tracing::warn!("the store was still busy and was not closed; nothing of it is lost");
