@@ -19,6 +19,7 @@ mod leaders;
 mod load;
 mod outage;
 mod rehearsal;
+mod reload;
 mod stack;
 mod starts;
 mod stopping;

@@ -15,8 +15,7 @@ const FALLBACK: &str = "Unable to assess escalation, conservative default";
 async fn status(running: &Running) -> serde_json::Value {
     use axum::body::Body;
     use tower::ServiceExt;
-    let shown =
-        mape_k::server::Running { charter: true, kubernetes: true, ..Default::default() };
+    let shown = mape_k::server::Running { charter: true, kubernetes: true, ..Default::default() };
     let context = mape_k::server::Context {
         handle: running.parts.handle.clone(),
         knowledge: running.parts.knowledge.clone(),
