@@ -42,7 +42,11 @@ fn add_rule(file: &mut Value, name: &str) {
         "name": name, "metric": "westworld_charter_throughput_ops_per_sec", "comparison": "gt", "threshold": 1,
         "component": "shop",
     });
-    file["monitor"]["metrics"].as_array_mut().expect("a list").push(rule);
+    let rules = &mut file["monitor"]["metrics"];
+    if rules.is_null() {
+        *rules = json!([]);
+    }
+    rules.as_array_mut().expect("a list").push(rule);
 }
 
 async fn hash(daemon: &Daemon) -> String {
