@@ -5,6 +5,7 @@
 
 mod charter;
 mod commands;
+mod config_diff;
 mod daemon;
 mod demo;
 mod files;
