@@ -22,7 +22,8 @@ use crate::actuators::charter::SetupError;
 use crate::actuators::hook::{HookError, Hooks};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::control_loop::{self, LoopHandle};
+use crate::control_loop::{self, Elector, LoopHandle, Publisher, Terms};
+use crate::cycle::Cycle;
 use crate::domain::speed;
 use crate::knowledge::{Knowledge, StoreError};
 use crate::monitor::{self, AlertmanagerSettings};
@@ -78,7 +79,7 @@ pub struct Daemon {
     hooks: Arc<Hooks>,
     reloads: server::Reloads,
     stop: CancellationToken,
-    tasks: JoinSet<(&'static str, Result<(), Error>)>,
+    tasks: Tasks,
 }
 
 impl Daemon {
@@ -152,8 +153,6 @@ impl Daemon {
             server::api_router(context)
         };
         spawn_server(&mut tasks, "api", (most, api, router, tls), &stop);
-        let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
-        let (stopped, cycle, publisher) = (stop.clone(), parts.cycle, parts.publisher);
         let reloader = Reloader {
             source,
             newest: config.clone(),
@@ -161,7 +160,7 @@ impl Daemon {
             knowledge: parts.knowledge.clone(),
             clock,
             metrics: parts.metrics,
-            renewals: publisher.renewals.clone(),
+            renewals: parts.publisher.renewals.clone(),
             intake: sorts,
             running,
             cluster: Cluster::new(parts.watch, parts.cluster, &stop),
@@ -171,22 +170,11 @@ impl Daemon {
             Box::pin(reloader.run(asked, until)).await;
             ("reload", Ok(()))
         });
-        // Not before the cycle in hand has ended: until then it needs its lease.
-        let done = CancellationToken::new();
-        let (ended_loop, mut elector, terms) = (done.clone(), parts.elector, parts.terms);
-        tasks.spawn(async move {
-            elector.run(done).await;
-            ("elector", Ok(()))
-        });
-        let span = rehearsing(config.rehearsal);
-        tasks.spawn(async move {
-            let _ends_the_election = ended_loop.drop_guard();
-            let run = control_loop::run(cycle, publisher, terms, interval, gap, stopped);
-            ("loop", Box::pin(run).instrument(span).await.map_err(Error::from))
-        });
+        let led = (parts.elector, parts.terms);
+        spawn_loop(&mut tasks, &config, led, (parts.cycle, parts.publisher), stop.clone());
         tracing::info!(
             api = %api_address, tls = config.api.tls.is_some(), webhook = webhook_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"),
-            config_hash = config.hash(), interval_seconds = interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"
+            config_hash = config.hash(), interval_seconds = config.orchestrator.loop_interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"
         );
         Ok(Self {
             api: api_address,
@@ -281,8 +269,33 @@ fn warn_of_the_webhook(address: SocketAddr, config: &Config) {
     }
 }
 
+type Tasks = JoinSet<(&'static str, Result<(), Error>)>;
+
+/// The election goes on until the cycle in hand has ended: until then it needs its lease.
+fn spawn_loop(
+    tasks: &mut Tasks,
+    config: &Config,
+    (mut elector, terms): (Elector, Terms),
+    (cycle, publisher): (Cycle, Publisher),
+    stop: CancellationToken,
+) {
+    let done = CancellationToken::new();
+    let ended = done.clone();
+    tasks.spawn(async move {
+        elector.run(done).await;
+        ("elector", Ok(()))
+    });
+    let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
+    let span = rehearsing(config.rehearsal);
+    tasks.spawn(async move {
+        let _ends_the_election = ended.drop_guard();
+        let run = control_loop::run(cycle, publisher, terms, interval, gap, stop);
+        ("loop", Box::pin(run).instrument(span).await.map_err(Error::from))
+    });
+}
+
 fn spawn_server(
-    tasks: &mut JoinSet<(&'static str, Result<(), Error>)>,
+    tasks: &mut Tasks,
     name: &'static str,
     (most, listener, router, tls): (usize, TcpListener, axum::Router, Option<server::tls::Tls>),
     stop: &CancellationToken,

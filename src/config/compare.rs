@@ -1,5 +1,7 @@
 //! The configuration as one value: what it is printed as, its hash, and where it differs from another one.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -20,9 +22,12 @@ impl Config {
     /// The beginning of the SHA-256 of what is in effect, secrets left out.
     #[must_use]
     pub fn hash(&self) -> String {
-        let digest = Sha256::digest(self.to_json().to_string());
-        let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        hash.chars().take(SHOWN).collect()
+        let mut hash = String::with_capacity(SHOWN);
+        for byte in &Sha256::digest(self.to_json().to_string())[..SHOWN / 2] {
+            // A string takes everything.
+            let _ = write!(hash, "{byte:02x}");
+        }
+        hash
     }
 
     /// What differs in `other`. A secret that differs is named by its section, where nothing else of it does.
