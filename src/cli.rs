@@ -3,6 +3,7 @@
 pub mod charter;
 pub mod check_config;
 pub mod client;
+pub mod config_diff;
 pub mod decide;
 pub mod demo;
 pub mod explain;
@@ -15,8 +16,9 @@ pub mod status;
 pub mod terminal;
 mod trust;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,7 +26,7 @@ use url::Url;
 
 use self::client::{Client, ReadsWithToken};
 use self::terminal::complain;
-use crate::config::{Config, Warning};
+use crate::config::{Config, Errors, Warning};
 use crate::domain::secret::Secret;
 use crate::knowledge::Decision;
 use crate::server;
@@ -84,6 +86,11 @@ enum Command {
     },
     /// Check the configuration; print every error at once, or the effective configuration
     CheckConfig {
+        /// Print only what differs from the defaults, and from the daemon that runs, if one answers
+        #[arg(long)]
+        diff: bool,
+        #[command(flatten)]
+        api: Api,
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
@@ -205,17 +212,36 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let common = cli.common;
     match cli.command {
         Command::Run { once, dry_run, rehearsal, output } => {
-            let (mut config, warnings) = rehearsal::prepare(common.read()?, &rehearsal).await?;
-            if dry_run {
-                config.only_observe();
-            }
+            let (mut config, warnings) =
+                rehearsal::prepare(Common::advised(common.config.as_deref())?, &rehearsal).await?;
+            let narrowed = move |config: &mut Config| {
+                if dry_run {
+                    config.only_observe();
+                }
+            };
+            narrowed(&mut config);
             if once {
                 Box::pin(run::once((config, warnings), common.logs(), output)).await
             } else {
-                Box::pin(run::daemon((config, warnings), common.logs())).await
+                let (format, path) = (common.logs(), common.config);
+                let source = Arc::new(move || {
+                    let (mut config, warnings) = Common::advised(path.as_deref())?;
+                    narrowed(&mut config);
+                    Ok((config, warnings))
+                });
+                Box::pin(run::daemon((config, warnings), format, source)).await
             }
         }
-        Command::CheckConfig { output } => Ok(check_config::run(common.config.as_deref(), output)),
+        Command::CheckConfig { diff: false, output, .. } => {
+            Ok(check_config::run(common.config.as_deref(), output))
+        }
+        Command::CheckConfig { diff: true, api, output } => {
+            let read = Common::advised(common.config.as_deref())?;
+            let is_named = api.url.is_some();
+            let client = common.client(api)?;
+            config_diff::run(read, &client, is_named, output, &mut std::io::stdout()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Observe { output } => {
             Box::pin(observe::run(common.load()?, common.logs(), output)).await
         }
@@ -330,8 +356,14 @@ impl Common {
     }
 
     fn read(&self) -> anyhow::Result<(Config, Vec<Warning>)> {
-        let env = |name: &str| std::env::var(name).ok();
-        Ok(Config::load(self.config.as_deref(), &env)?)
+        Ok(Config::load(self.config.as_deref(), &environment)?)
+    }
+
+    /// For the daemon, and for whoever asks what its configuration is worth.
+    fn advised(path: Option<&Path>) -> Result<(Config, Vec<Warning>), Errors> {
+        let (config, mut warnings) = Config::load(path, &environment)?;
+        warnings.extend(config.advice());
+        Ok((config, warnings))
     }
 
     /// For commands that speak to a person.
@@ -349,6 +381,11 @@ impl Common {
             Format::Text => LogFormat::Text,
         })
     }
+}
+
+/// Of this process.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Starts logging as configured; keep the guard until the end, it flushes.

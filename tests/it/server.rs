@@ -39,6 +39,7 @@ use mape_k::server::{self, Context, Intake, Settings};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -86,6 +87,7 @@ impl Setup {
         let (publisher, handle) = handle::channel(self.clock);
         let metrics = Metrics::new(self.clock.now());
         let rate_limit = self.api.rate_limit;
+        let running = server::Running { charter: true, kubernetes: true, ..Default::default() };
         let context = Context {
             handle: handle.clone(),
             knowledge: self.knowledge.clone(),
@@ -93,8 +95,8 @@ impl Setup {
             settings: Arc::new(self.api),
             started_at: self.clock.now(),
             rehearsal: None,
-            charter: true,
-            kubernetes: true,
+            running: watch::channel(Arc::new(running)).1,
+            reloads: server::reloads().0,
         };
         let (intake, writer) = Intake::new(
             &self.alertmanager,

@@ -38,6 +38,8 @@ pub(super) struct Status {
     last_cycle_status: Option<CycleStatus>,
     last_error: Option<String>,
     health: Health,
+    /// The beginning of the SHA-256 of the configuration that is in effect, secrets left out.
+    config_hash: String,
     /// `mape-k run --speed`: how many times faster than life the loop runs. Absent in the world's own time.
     #[serde(skip_serializing_if = "Option::is_none")]
     rehearsal_speed: Option<f64>,
@@ -73,6 +75,7 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         last_cycle_status: view.last_status,
         last_error: view.last_error.clone(),
         health: if view.failed_cycles < FAILING { Health::Healthy } else { Health::Degraded },
+        config_hash: context.running.borrow().hash.clone(),
         rehearsal_speed: context.rehearsal,
         incidents,
         last_decision,
