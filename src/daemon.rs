@@ -108,6 +108,7 @@ impl Daemon {
             rehearsal: config.rehearsal,
             charter: config.execute.charter_url.is_some(),
             kubernetes: config.kubernetes.enabled,
+            notifiers: config.notifiers(),
         };
         if let Some(address) = webhook_address {
             warn_of_the_webhook(address, &config);

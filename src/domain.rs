@@ -39,6 +39,7 @@ pub mod temporary;
 pub mod time;
 pub mod treatment;
 pub mod trend;
+pub mod under_way;
 pub mod verification;
 pub mod view;
 pub mod violation;

@@ -31,6 +31,7 @@ use std::time::Duration;
 use axum::Router;
 
 use crate::control_loop::handle::LoopHandle;
+use crate::domain::message::NotifierName;
 use crate::domain::time::{Time, since};
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
@@ -54,6 +55,8 @@ pub struct Context {
     pub charter: bool,
     /// The cluster is watched (`kubernetes.enabled`).
     pub kubernetes: bool,
+    /// Who is notified of incidents. None: nobody is.
+    pub notifiers: Vec<NotifierName>,
 }
 
 impl Context {

@@ -302,10 +302,9 @@ fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<NeedRequest> {
                 component: Some(policy.component.clone()),
                 subject: policy.cause.0.clone(),
                 detail: format!(
-                    "{} waits for approval: mape-k approve {} --revision {}",
+                    "{} waits for approval: mape-k approve {1}, or mape-k reject {1} --reason TEXT",
                     actions.join(", "),
-                    policy.id,
-                    policy.revision
+                    policy.short_hash()
                 ),
                 evidence: policy.evidence.clone(),
             }

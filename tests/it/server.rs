@@ -27,6 +27,7 @@ use mape_k::control_loop::handle::{self, LoopHandle, Publisher};
 use mape_k::domain::Labels;
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::CycleStatus;
+use mape_k::domain::message::NotifierName;
 use mape_k::domain::reading::Source;
 use mape_k::domain::rule::{Comparison, Severity};
 use mape_k::domain::time::Time;
@@ -66,6 +67,7 @@ struct Setup {
     clock: Clock,
     /// Where requests seem to come from, when not from this machine.
     peer: Option<SocketAddr>,
+    notifiers: Vec<NotifierName>,
 }
 
 impl Default for Setup {
@@ -77,6 +79,7 @@ impl Default for Setup {
             knowledge: Knowledge::in_memory(),
             clock: Clock::start(),
             peer: None,
+            notifiers: vec![NotifierName::Slack],
         }
     }
 }
@@ -95,6 +98,7 @@ impl Setup {
             rehearsal: None,
             charter: true,
             kubernetes: true,
+            notifiers: self.notifiers,
         };
         let (intake, writer) = Intake::new(
             &self.alertmanager,

@@ -24,6 +24,7 @@ async fn status(running: &Running) -> serde_json::Value {
         rehearsal: None,
         charter: true,
         kubernetes: true,
+        notifiers: Vec::new(),
     };
     let request = axum::http::Request::get("/api/v1/status").header("host", "localhost");
     let mut request = request.body(Body::empty()).expect("a request");

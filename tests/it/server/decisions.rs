@@ -243,6 +243,8 @@ pub(super) fn policy(number: u128, approval: Approval) -> Policy {
         updated_at: noon(),
         decided_at: None,
         decided_by: None,
+        decision_reason: None,
+        earlier: Vec::new(),
         plan_hash: String::new(),
         grant: None,
     }
