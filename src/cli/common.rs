@@ -23,7 +23,11 @@ impl Common {
         let settings = self.settings(without)?;
         let mut flags = Vec::new();
         flags.extend(self.config.as_ref().map(|file| ("--config", file.display().to_string())));
-        flags.extend(api.url.as_ref().map(|url| ("--url", address::redacted(url))));
+        flags.extend(
+            api.url
+                .as_ref()
+                .map(|url| ("--url", address::redacted(url).trim_end_matches('/').to_owned())),
+        );
         flags.extend(api.ca.as_ref().map(|file| ("--ca", file.display().to_string())));
         Ok(Self::client_by(settings, api)?.named_by(&flags))
     }

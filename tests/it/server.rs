@@ -14,6 +14,7 @@ mod names;
 mod overload;
 mod pausing;
 mod senders;
+mod ten_states;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -68,6 +69,7 @@ struct Setup {
     /// Where requests seem to come from, when not from this machine.
     peer: Option<SocketAddr>,
     notifiers: Vec<NotifierName>,
+    charter: bool,
 }
 
 impl Default for Setup {
@@ -80,6 +82,7 @@ impl Default for Setup {
             clock: Clock::start(),
             peer: None,
             notifiers: vec![NotifierName::Slack],
+            charter: true,
         }
     }
 }
@@ -96,7 +99,7 @@ impl Setup {
             settings: Arc::new(self.api),
             started_at: self.clock.now(),
             rehearsal: None,
-            charter: true,
+            charter: self.charter,
             kubernetes: true,
             notifiers: self.notifiers,
         };
