@@ -143,8 +143,8 @@ impl Client {
     /// A command that is printed for this daemon repeats these flags.
     #[must_use]
     pub fn named_by(self, flags: &[(&str, String)]) -> Self {
-        let flags =
-            flags.iter().map(|(flag, value)| format!(" {flag} {}", quoted(value))).collect();
+        let words = flags.iter().map(|(flag, value)| format!(" {flag} {}", quoted(value)));
+        let flags = words.collect::<Vec<_>>().concat();
         Self { flags, ..self }
     }
 

@@ -65,9 +65,11 @@ impl Check {
         Self { fix: Some(fix.into()), ..Self::new(State::Fix, subject, found) }
     }
 
-    /// The texts of our own errors say what to do at their end.
+    /// The texts of our own errors say what to do at their end, and many begin with where.
     fn told(subject: impl Into<String>, error: impl Into<String>) -> Self {
-        Self::new(State::Fix, subject, error)
+        let (subject, error): (String, String) = (subject.into(), error.into());
+        let said = error.strip_prefix(&format!("{subject}, ")).map(str::to_owned);
+        Self::new(State::Fix, subject, said.unwrap_or(error))
     }
 
     fn took(self, took: Duration) -> Self {

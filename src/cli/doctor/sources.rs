@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{ANSWER, Check, State};
 use crate::analyzer::{Found, Tracker};
 use crate::cli::observe;
+use crate::cli::words::counted;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::CHARTER;
@@ -43,12 +44,12 @@ pub(super) async fn metrics(config: &Config, clock: Clock) -> Vec<Check> {
                 Check::ok(subject, "its alerts can be read")
             }
             Ok(()) => {
-                let rules = seen.readings.len();
+                let rules = counted(seen.readings.len(), "rule");
                 let skew = source.skew.map(|skew| {
                     let way = if skew < 0.0 { "behind" } else { "ahead of" };
                     format!("; its clock is {:.1} s {way} ours", skew.abs())
                 });
-                Check::ok(subject, format!("{rules} rules were asked{}", skew.unwrap_or_default()))
+                Check::ok(subject, format!("{rules} asked{}", skew.unwrap_or_default()))
             }
         };
         checks.push(check.took(source.took));

@@ -76,7 +76,7 @@ fn print_state(client: &Client, seen: &Seen, out: &mut Terminal<impl Write>) -> 
             stamp(at),
             said(&status["failed_cycles"])
         )?,
-        None => writeln!(out, "loop {running}: no cycle has ended yet")?,
+        None => writeln!(out, "loop {running}: {}", without_cycle(state))?,
     }
     if let Some(error) = status["last_error"].as_str() {
         writeln!(out, "  last error: {error}")?;
@@ -84,14 +84,27 @@ fn print_state(client: &Client, seen: &Seen, out: &mut Terminal<impl Write>) -> 
     if let Some(pause) = part::<Pause>(&state["paused"]) {
         writeln!(out, "{pause}; `{}` ends it", client.command("resume"))?;
     }
-    if let (Some(standing), Some(last)) = (part::<Standing>(&state["standing"]), last) {
-        writeln!(out, "{}", standing.said(last))?;
+    match (part::<Standing>(&state["standing"]), last) {
+        (Some(standing), Some(last)) => writeln!(out, "{}", standing.said(last))?,
+        (_, None) => {}
+        (None, Some(_)) => writeln!(out, "mode and guards: not known, the last cycle broke off")?,
     }
     for temporary in part::<Vec<InForce>>(&state["in_force"]).unwrap_or_default() {
         let explain = client.command(&format!("explain action {}", temporary.execution_id));
         writeln!(out, "in force: {temporary}; `{explain}`")?;
     }
     Ok(())
+}
+
+/// Why nothing is known that only a cycle knows.
+fn without_cycle(state: &Value) -> String {
+    match state["leader"]["holder"].as_str().filter(|_| state["leading"] == false) {
+        Some(holder) => format!("this replica follows; ask the one that leads, {holder}"),
+        None if state["leading"] == false => {
+            "this replica follows, and no leader is known".to_owned()
+        }
+        None => "no cycle has ended yet".to_owned(),
+    }
 }
 
 fn print_notifiers(status: &Value, out: &mut Terminal<impl Write>) -> Printed {
@@ -118,7 +131,7 @@ fn print_notifiers(status: &Value, out: &mut Terminal<impl Write>) -> Printed {
 /// What keeps anybody from knowing what is wrong.
 fn unread(health: &Value, state: &Value) -> Option<String> {
     if state["last_update"].is_null() {
-        return Some("no cycle has ended yet".to_owned());
+        return Some(without_cycle(state));
     }
     let is_bad = |name: &&str| health["components"][*name]["status"] == "degraded";
     let sources = Source::ALL.map(Source::as_str);

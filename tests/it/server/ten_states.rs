@@ -7,7 +7,7 @@ use mape_k::clock::Clock;
 use mape_k::domain::action::Action;
 use mape_k::domain::charter::CharterView;
 use mape_k::domain::cycle::CycleStatus;
-use mape_k::domain::execution::{ActionState, ExecutionStatus};
+use mape_k::domain::execution::{ActionState, Execution, ExecutionStatus};
 use mape_k::domain::incident::Incident;
 use mape_k::domain::message::NotifierName;
 use mape_k::domain::need::{Need, NeedReason};
@@ -288,23 +288,28 @@ async fn r10_04_what_names_two_proposals_is_refused_and_lists_both() {
     surface.stop().await;
 }
 
-/// The proposal that was read has changed: both are shown, and without a word on the new one nothing is decided.
-#[tokio::test]
-async fn r10_04_a_stale_approval_shows_both_and_asks_again() {
-    let old = format!("{:0<64}", "01d01d01d0");
-    let state = State {
+const EARLIER: &str = "01d01d01d0000000000000000000000000000000000000000000000000000000";
+
+/// A proposal of four replicas that became one of six.
+fn changed() -> State {
+    State {
         fill: |batch| {
             let earlier = EarlierRevision {
                 revision: 1,
-                plan_hash: format!("{:0<64}", "01d01d01d0"),
+                plan_hash: EARLIER.to_owned(),
                 actions: vec![Action::ScaleUp { replicas: 4 }],
             };
             batch.put(&Policy { revision: 2, earlier: vec![earlier], ..policy(Approval::Pending) });
         },
         ..State::HEALTHY
-    };
-    let surface = state.start().await;
-    let stale = run(&["approve", &old[..8]], &surface.url("")).await;
+    }
+}
+
+/// The proposal that was read has changed: both are shown, and without a word on the new one nothing is decided.
+#[tokio::test]
+async fn r10_04_a_stale_approval_shows_both_and_asks_again() {
+    let surface = changed().start().await;
+    let stale = run(&["approve", &EARLIER[..8]], &surface.url("")).await;
     assert_eq!(stale.status.code(), Some(1));
     assert!(stale.stdout.contains("read: scale_up to 4 replicas revision 1 hash 01d01d01"));
     assert!(stale.stdout.contains("now:  scale_up to 6 replicas"), "{stale:?}");
@@ -316,7 +321,7 @@ async fn r10_04_a_stale_approval_shows_both_and_asks_again() {
     assert!(by_flag.stdout.contains("read: scale_up to 4 replicas"), "{by_flag:?}");
     assert_eq!(kept(&surface.knowledge, POLICY).await.approval, Approval::Pending);
     // The twin: with a word on it.
-    let meant = run(&["approve", &old[..8], "--yes"], &surface.url("")).await;
+    let meant = run(&["approve", &EARLIER[..8], "--yes"], &surface.url("")).await;
     assert!(meant.status.success(), "{meant:?}");
     let decided = kept(&surface.knowledge, POLICY).await;
     assert_eq!((decided.approval, decided.revision), (Approval::Approved, 2));
@@ -442,6 +447,52 @@ async fn r10_10_two_incidents_and_an_action_that_failed() {
     state.says(&["status"], &says, &["open incidents: 0"]).await;
     let says = ["scale_up to 6 replicas [charter]", "result: failed: Charter answered 422"];
     state.says(HISTORY, &says, &["success", "not known yet"]).await;
+}
+
+/// What is left out is said to be.
+#[tokio::test]
+async fn r10_history_says_when_it_is_cut() {
+    for (count, is_cut) in [(2_000, false), (2_001, true)] {
+        let surface = State::HEALTHY.start().await;
+        let mut batch = surface.knowledge.batch();
+        for number in 0..count {
+            batch.put(&Execution { id: Uuid::from_u128(1_000 + number), ..execution() });
+        }
+        surface.knowledge.commit(batch).await.expect("stored");
+        let data = run(&[HISTORY, &["-o", "json"]].concat(), &surface.url("")).await.stdout;
+        let data: Value = serde_json::from_str(&data).expect("JSON and nothing else");
+        assert_eq!(data["cut"], is_cut, "{count}");
+        assert_eq!(data["entries"].as_array().map(Vec::len), Some(2_000), "{count}");
+        let text = run(HISTORY, &surface.url("")).await.stdout;
+        assert_eq!(text.starts_with("That is not all"), is_cut, "{count}");
+        surface.stop().await;
+    }
+}
+
+/// At a terminal a person is asked about a proposal that has changed, and only a yes decides.
+#[tokio::test]
+async fn r10_04_at_a_terminal_a_changed_proposal_is_asked_about() {
+    for (answer, approval) in
+        [("n", Approval::Pending), ("", Approval::Pending), ("y", Approval::Approved)]
+    {
+        let surface = changed().start().await;
+        let typed = format!(
+            "{} approve {} --by ada --url {}",
+            env!("CARGO_BIN_EXE_mape-k"),
+            &EARLIER[..8],
+            surface.url("")
+        );
+        // What is typed waits in the terminal until it is asked for.
+        let shell = format!("(echo '{answer}'; sleep 5) | script -qec '{typed}' /dev/null");
+        let mut command = std::process::Command::new("sh");
+        let mut process = Process::start("a terminal", command.args(["-c", &shell]));
+        let finished = process.finished(SOON).await;
+        println!("{typed}\n{}", finished.stdout);
+        assert!(finished.stdout.contains("approve what is proposed now? [y/N]"), "{finished:?}");
+        assert!(finished.stdout.contains("read: scale_up to 4 replicas"), "{finished:?}");
+        assert_eq!(kept(&surface.knowledge, POLICY).await.approval, approval, "{answer:?}");
+        surface.stop().await;
+    }
 }
 
 /// `--watch` shows the page again until Ctrl-C, which ends it well; where it is no terminal, one page after the other.
