@@ -13,6 +13,9 @@ const SOON: Duration = Duration::from_mins(1);
 
 const NOBODY: &str = "http://127.0.0.1:9";
 
+/// Breaks one thing of a configuration.
+type Break<'a> = &'a dyn Fn(&mut Value);
+
 async fn doctor(everything: &Everything, config: &Value, flags: &[&str]) -> Finished {
     let file = everything.write(config);
     let file = file.to_str().expect("a plain path");
@@ -70,7 +73,6 @@ async fn r10_doctor_names_what_to_fix_and_how() {
     let everything = Everything::start().await;
     let config = config(&everything);
     let file = everything.folder.path().join("knowledge.db");
-    type Break<'a> = &'a dyn Fn(&mut Value);
     let cases: [(&str, &[&str], Break<'_>); 7] = [
         ("FIX   prometheus at", &["monitor.prometheus_url"], &|config| {
             config["monitor"]["prometheus_url"] = json!(NOBODY);
