@@ -263,7 +263,8 @@ impl Cycle {
             None => self.look(run, self.observe.monitor.read_cluster()),
         };
         let around = (self.observe.monitor.cluster(), self.cluster.onsets());
-        self.people.told(&self.kit, run, looked, around, stop).await;
+        let active: Vec<Violation> = self.tracker.active().cloned().collect();
+        self.people.told(&self.kit, run, looked, &active, around, stop).await;
     }
 
     /// What arrived while the sources were read is taken in too.

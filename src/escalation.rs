@@ -31,6 +31,7 @@ use uuid::Uuid;
 
 use crate::domain::Cause;
 use crate::domain::need::{Need, NeedReason as Reason};
+use crate::domain::target::Target;
 use crate::domain::time::{Time, since};
 
 /// Something that people must be told, as one cycle sees it.
@@ -42,6 +43,8 @@ pub struct NeedRequest {
     pub subject: String,
     pub detail: String,
     pub evidence: Vec<String>,
+    /// What it is about, where its evidence does not say so.
+    pub target: Option<Target>,
 }
 
 /// What decides whether an open record is over.
@@ -120,6 +123,8 @@ pub fn reconcile(
             closed_at: None,
             times_seen: 1,
             last_active_at: now,
+            target: want.target,
+            incident: None,
         });
     }
     changes

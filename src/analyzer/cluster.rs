@@ -157,6 +157,8 @@ fn finding<'a>(
         since: symptoms.iter().filter_map(|s| s.since).min().unwrap_or(index.now),
         recommendation: advice::recommendation(who, kind, symptoms, may_undo, kubelet),
         record: None,
+        fingerprint: None,
+        anchor: None,
     };
     finding.severity = severity(&finding, index.is_on_purpose(who, kind));
     if is_aside && kubelet.is_none() && kind != FindingKind::ClaimLost {
@@ -244,6 +246,7 @@ fn severity(finding: &Finding, is_on_purpose: bool) -> FindingSeverity {
         | Kind::ClaimPending
         | Kind::ClaimLost
         | Kind::NodePressure
+        | Kind::Violation
         | Kind::Loop(_) => FindingSeverity::Warning,
     }
 }

@@ -12,7 +12,7 @@ use super::recall::Recalled;
 use super::settle::give_up;
 use super::verify::Ruled;
 use crate::domain::Cause;
-use crate::domain::action::ActionKind;
+use crate::domain::action::{Action, ActionKind};
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::fleet::Fleet;
@@ -20,7 +20,7 @@ use crate::domain::need::{Need, NeedReason as Reason};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Approval;
 use crate::domain::reading::RuleStatus;
-use crate::domain::target::System;
+use crate::domain::target::{System, Target};
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 use crate::escalation::{Changes, NeedRequest, Situation, reconcile};
@@ -192,6 +192,7 @@ fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &Left<'_>) -> Vec<NeedRe
         };
         for (subject, own) in by_rule {
             wanted.push(NeedRequest {
+                target: None,
                 reason: Reason::UnknownCause,
                 cause: Some(root.cause.clone()),
                 component: Some(root.component.clone()),
@@ -229,6 +230,8 @@ pub(super) fn tell(
             // The reconciliation at the end of the cycle is the first to see it.
             times_seen: 0,
             last_active_at: now,
+            target: want.target,
+            incident: None,
         };
         if open.iter().all(|e| e.key() != record.key()) {
             open.push(record.clone());
@@ -252,6 +255,7 @@ fn missing(rules: &[RuleStatus]) -> Vec<NeedRequest> {
     let too_long = rules.iter().filter(|r| r.missing_too_long);
     too_long
         .map(|status| NeedRequest {
+            target: None,
             reason: Reason::DataMissing,
             cause: None,
             component: None,
@@ -278,6 +282,7 @@ fn concern(concern: &Concern) -> NeedRequest {
         }
     };
     NeedRequest {
+        target: None,
         reason,
         cause: Some(cause.clone()),
         component: Some(component.clone()),
@@ -298,6 +303,7 @@ fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<NeedRequest> {
             let actions: Vec<String> = policy.actions.iter().map(ToString::to_string).collect();
             let hash = policy.short_hash();
             NeedRequest {
+                target: policy.actions.first().map(Action::target),
                 reason: Reason::ApprovalNeeded,
                 cause: Some(policy.cause.clone()),
                 component: Some(policy.component.clone()),
@@ -313,12 +319,18 @@ fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<NeedRequest> {
         .collect()
 }
 
+/// What the execution changes.
+pub(super) fn target(execution: &Execution) -> Option<Target> {
+    execution.actions.first().map(|record| record.action.target())
+}
+
 pub(super) fn failed(execution: &Execution, evidence: &[String]) -> Vec<NeedRequest> {
     let mut wanted = Vec::new();
     match execution.status {
         ExecutionStatus::Failed | ExecutionStatus::RolledBack => {
             let error = execution.error.clone();
             wanted.push(NeedRequest {
+                target: target(execution),
                 reason: Reason::ActionFailed,
                 cause: Some(execution.cause.clone()),
                 component: Some(execution.component.clone()),
@@ -343,6 +355,7 @@ pub(super) fn unknown(execution: &Execution, evidence: &[String]) -> Vec<NeedReq
         return Vec::new();
     }
     vec![NeedRequest {
+        target: target(execution),
         reason: Reason::OutcomeUnknown,
         cause: Some(execution.cause.clone()),
         component: Some(execution.component.clone()),
@@ -373,6 +386,7 @@ pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<NeedRequest
             .map(|v| v.fingerprint.clone()),
     );
     Some(NeedRequest {
+        target: Some(judging.target.clone()),
         reason,
         cause: Some(judging.cause.clone()),
         component: Some(judging.component.clone()),
@@ -384,6 +398,7 @@ pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<NeedRequest
 
 fn flapping(violation: &Violation) -> NeedRequest {
     NeedRequest {
+        target: None,
         reason: Reason::Flapping,
         cause: violation.cause.clone(),
         component: violation.component.clone(),

@@ -121,6 +121,7 @@ impl Escalate {
                 .as_ref()
                 .map_or_else(|| candidate.action.to_string(), ToString::to_string);
             wanted.push(NeedRequest {
+                target: None,
                 reason: escalated,
                 cause: Some(candidate.cause.clone()),
                 // One record for a cause, whichever of its components comes first.
@@ -235,6 +236,7 @@ fn said_blind(left: &Left<'_>, from: Time) -> String {
 
 fn whole(reason: Reason, subject: &str, detail: String) -> NeedRequest {
     NeedRequest {
+        target: None,
         reason,
         cause: None,
         component: None,

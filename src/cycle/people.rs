@@ -18,6 +18,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::assess::{Assessor, within};
 use super::cluster::Looked;
@@ -28,13 +29,14 @@ use crate::domain::CHARTER;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase};
 use crate::domain::decision::Decision;
-use crate::domain::finding::{Finding, IncidentClass};
-use crate::domain::incident::Incident;
-use crate::domain::need::Need;
+use crate::domain::finding::{Finding, FindingKind, IncidentClass};
+use crate::domain::incident::{Anchor, Incident};
+use crate::domain::need::{Need, NeedReason};
 use crate::domain::time::Time;
 use crate::domain::view;
+use crate::domain::violation::Violation;
 use crate::escalation::board::{self, BoardState, IncidentBoard, Observation};
-use crate::escalation::own::{self, Failing};
+use crate::escalation::own::{self, Anchors, Failing};
 use crate::escalation::{Changes, correlation};
 use crate::knowledge::documents::{CLOSED, Fact, OPEN};
 use crate::knowledge::report_files::ReportFiles;
@@ -76,6 +78,8 @@ pub struct People {
     failing_since: Option<Time>,
     /// Could not be written yet.
     unsaved: BTreeMap<String, Incident>,
+    /// Needs whose incident is not stored with them yet.
+    unlinked: Vec<Need>,
     saved: Option<Remembered>,
     shown: view::People,
     files_problem: Option<String>,
@@ -114,7 +118,12 @@ impl People {
             stored => stored?,
         };
         self.records = knowledge.all::<Need>(Some(OPEN)).await?;
-        self.failing_since = incidents.iter().find(|one| is_own(one)).map(|one| one.since);
+        let blind = |one: &Incident| {
+            let kind = FindingKind::Loop(NeedReason::Blind);
+            let blind = one.findings.iter().find(|f| f.kind == kind && f.record.is_none());
+            blind.map(|finding| finding.since)
+        };
+        self.failing_since = incidents.iter().filter(|one| one.is_open()).find_map(blind);
         self.board = IncidentBoard::restore(&self.settings, incidents, remembered.board.clone());
         let onsets = remembered.onsets.clone();
         // Files are of one machine; what the store says is of all.
@@ -194,6 +203,21 @@ impl People {
         }
     }
 
+    /// Each need stays with the incident that it was first seen in.
+    fn link(&mut self, findings: &[Finding]) {
+        let anchors: BTreeMap<Uuid, Anchor> =
+            findings.iter().filter_map(|f| Some((f.record?, f.anchor()))).collect();
+        for need in &mut self.records {
+            let anchor = anchors.get(&need.id);
+            let incident = anchor.and_then(|anchor| self.board.open_at(anchor));
+            let incident = incident.map(|one| one.id.clone());
+            if incident.is_some() && need.incident != incident {
+                need.incident = incident;
+                self.unlinked.push(need.clone());
+            }
+        }
+    }
+
     /// The deployments that may be behind what is new. GitHub down only means that none is named.
     async fn suspects(&mut self, catalogue: &Catalogue, now: Time) {
         let Some((github, window)) = &self.github else { return };
@@ -259,12 +283,16 @@ impl People {
         for incident in self.unsaved.values() {
             batch.put(incident);
         }
+        for need in &self.unlinked {
+            batch.put(need);
+        }
         if self.saved.as_ref() != Some(&remembered) {
             let value = serde_json::to_value(&remembered).unwrap_or_default();
             batch.put(&Fact { name: Fact::PEOPLE.to_owned(), value, at: now });
         }
         knowledge.commit(batch).await?;
         self.unsaved.clear();
+        self.unlinked.clear();
         self.saved = Some(remembered);
         Ok(())
     }
@@ -283,11 +311,6 @@ async fn stored(
     Ok((incidents, remembered))
 }
 
-/// The daemon's own failing, cycle after cycle.
-fn is_own(incident: &Incident) -> bool {
-    incident.is_open() && incident.service == own::SELF && incident.record.is_none()
-}
-
 impl People {
     /// Everything from the findings to the people. A stop cuts short what can wait, and what was heard is still told.
     /// `onsets`: when each finding was first seen, to be stored with what people were told of it.
@@ -296,6 +319,7 @@ impl People {
         kit: &Kit,
         run: &mut Run<'_>,
         mut looked: Looked,
+        active: &[Violation],
         (watch, onsets): (&Watch, &Onsets),
         stop: &CancellationToken,
     ) {
@@ -324,8 +348,11 @@ impl People {
         let charter = kit.config.execute.charter_url.is_some();
         let unnamed = if charter { CHARTER } else { own::SELF };
         let failing = self.failing(&run.report);
-        findings.extend(own::findings(&self.records, failing.as_ref(), unnamed));
+        let anchors = Anchors::of(self.board.incidents(), &findings, active.iter());
+        findings.extend(own::violations(active.iter()));
+        findings.extend(own::findings(&self.records, failing.as_ref(), unnamed, &anchors));
         self.observe(&findings, &looked, heard, now);
+        self.link(&findings);
         stop.run_until_cancelled(self.suspects(&looked.catalogue, now)).await;
         let decision = self.decide(&findings, &looked, now, stop).await;
         if let Some(decision) = &decision {

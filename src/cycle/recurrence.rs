@@ -108,6 +108,7 @@ async fn take_back(
     let actions: Vec<&str> = watched.actions.iter().map(ActionKind::as_str).collect();
     let subject = actions.join(", ");
     let wanted = NeedRequest {
+        target: None,
         reason: NeedReason::Ineffective,
         cause: Some(watched.cause.clone()),
         component: Some(watched.component.clone()),

@@ -280,6 +280,7 @@ fn leftover(execution: &Execution, record: &ActionRecord) -> NeedRequest {
 
 pub(super) fn wanted(execution: &Execution, detail: String) -> NeedRequest {
     NeedRequest {
+        target: super::escalate::target(execution),
         reason: NeedReason::OutcomeUnknown,
         cause: Some(execution.cause.clone()),
         component: Some(execution.component.clone()),

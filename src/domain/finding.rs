@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::catalogue::Tier;
 use super::cluster::{ClusterReading, Kind};
+use super::incident::Anchor;
 use super::need::NeedReason;
 use super::reading::Source;
 use super::rule::{Comparison, Severity};
@@ -42,7 +43,9 @@ pub enum FindingKind {
     ClaimLost,
     NodeNotReady,
     NodePressure,
-    /// A record of the loop's own escalations.
+    /// A broken rule or an alert, as the tracker has it.
+    Violation,
+    /// A need: what a person is asked for.
     #[strum(transparent)]
     Loop(NeedReason),
 }
@@ -100,8 +103,8 @@ impl FindingKind {
             | Self::OomKilled
             | Self::ImagePull
             | Self::CrashLoop => (&[Kind::Pods], &Kind::OWNERS_OF_PODS),
-            // The loop's own records have their own beginning.
-            Self::Loop(_) => (&[], &[]),
+            // The cluster does not show them.
+            Self::Violation | Self::Loop(_) => (&[], &[]),
         }
     }
 
@@ -142,6 +145,7 @@ impl FindingKind {
             Self::JobFailed => IncidentClass::Job,
             Self::ClaimPending | Self::ClaimLost => IncidentClass::Volume,
             Self::NodeNotReady | Self::NodePressure => IncidentClass::Node,
+            Self::Violation => IncidentClass::Violation,
             Self::Loop(_) => IncidentClass::Loop,
         }
     }
@@ -160,6 +164,9 @@ pub enum IncidentClass {
     Job,
     Volume,
     Node,
+    /// Broken rules and alerts.
+    Violation,
+    /// Nothing but needs.
     Loop,
 }
 
@@ -224,8 +231,14 @@ pub struct Finding {
     /// By the object itself, where it says so; else when it was first seen.
     pub since: Time,
     pub recommendation: String,
-    /// Of the loop's own record.
+    /// Of the need that it stands for.
     pub record: Option<Uuid>,
+    /// Of the violation that it stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// What it is about, where the owner does not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Anchor>,
 }
 
 impl Finding {
@@ -241,6 +254,25 @@ impl Finding {
         matches!((self.ready, self.desired), (Some(ready), Some(desired)) if ready > 0 && ready < desired)
     }
 
+    /// By which needs name it as their evidence: as the tracker calls what it stands for.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let own = || fingerprint(self.kind.as_str(), &self.labels());
+        self.fingerprint.clone().unwrap_or_else(own)
+    }
+
+    fn labels(&self) -> Labels {
+        let mut labels = Labels::from([("owner".to_owned(), self.owner.clone())]);
+        labels.extend(self.namespace.clone().map(|name| ("namespace".to_owned(), name)));
+        labels
+    }
+
+    /// The incident that it belongs to.
+    #[must_use]
+    pub fn anchor(&self) -> Anchor {
+        self.anchor.clone().unwrap_or_else(|| Anchor::of(&self.target()))
+    }
+
     /// The owner: what an action would have to change.
     #[must_use]
     pub fn target(&self) -> Target {
@@ -251,8 +283,7 @@ impl Finding {
     /// As the tracker takes it in. Without a cause it is shown, and is evidence for no detector.
     #[must_use]
     pub fn as_violation(&self, cause: Option<Cause>) -> Violation {
-        let mut labels = Labels::from([("owner".to_owned(), self.owner.clone())]);
-        labels.extend(self.namespace.clone().map(|name| ("namespace".to_owned(), name)));
+        let labels = self.labels();
         Violation {
             // Whoever tracks it names it.
             id: Uuid::nil(),

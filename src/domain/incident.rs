@@ -1,15 +1,202 @@
-//! An incident of a service, as people are told of it: one for each (service, class), of the loop's own one a record.
+//! An incident: what is wrong with one target, from its first evidence until that is clear, whoever or whatever treats it.
+//!
+//! Evidence (findings of the cluster, violations) opens and resolves it. What a person is asked for is a [`Need`] of it,
+//! with a begin and an end of its own: an answered need resolves nothing.
+//!
+//! [`Need`]: super::need::Need
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
+use super::Cause;
 use super::catalogue::Tier;
 use super::decision::Sev;
 use super::deployment::Suspect;
 use super::finding::{Finding, IncidentClass};
 use super::message::Thread;
+use super::target::Target;
 use super::time::Time;
+use super::violation::Violation;
+
+/// What an incident is about, in text: a target (`kubernetes/shop/deployment/cart`, `charter/enforcer`), a component that
+/// no target of ours holds (`component/db1`), or the daemon itself (`mape-k`).
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(transparent)]
+pub struct Anchor(String);
+
+impl Anchor {
+    /// The daemon's own conditions: they are their own evidence.
+    pub const DAEMON: &str = "mape-k";
+    const COMPONENT: &str = "component/";
+
+    #[must_use]
+    pub fn daemon() -> Self {
+        Self(Self::DAEMON.to_owned())
+    }
+
+    #[must_use]
+    pub fn component(name: &str) -> Self {
+        Self(format!("{}{name}", Self::COMPONENT))
+    }
+
+    #[must_use]
+    pub fn of(target: &Target) -> Self {
+        Self(match target {
+            // All hooks of one component change the same thing.
+            Target::Hook { component, .. } => {
+                Target::Hook { hook: None, component: component.clone() }.to_string()
+            }
+            other => other.to_string(),
+        })
+    }
+
+    /// Where a violation is; one that nothing of ours can change is known by its component, else by its rule.
+    #[must_use]
+    pub fn of_violation(violation: &Violation) -> Self {
+        match (&violation.target, &violation.component) {
+            (Some(target), _) => Self::of(target),
+            (None, Some(component)) => Self::component(component),
+            (None, None) => Self::component(&violation.rule),
+        }
+    }
+
+    /// `None`: nothing that an action changes.
+    #[must_use]
+    pub fn target(&self) -> Option<Target> {
+        let is_none = self.0 == Self::DAEMON || self.0.starts_with(Self::COMPONENT);
+        (!is_none && !self.0.is_empty()).then(|| self.0.parse().unwrap_or_else(|e| match e {}))
+    }
+
+    #[must_use]
+    pub fn is_daemon(&self) -> bool {
+        self.0 == Self::DAEMON
+    }
+
+    /// A record of an earlier version has none yet.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum IncidentStatus {
+    #[default]
+    Open,
+    /// An action on its target is under way.
+    Acting,
+    /// An action on its target waits for its result.
+    Verifying,
+    /// A person is asked for something.
+    NeedsAttention,
+    Resolved,
+}
+
+impl IncidentStatus {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// How it came to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// All of its evidence was read as clear.
+    Clear,
+    /// Its evidence is there no more: the object was deleted, or the rule removed. No success.
+    Vanished,
+    /// Another incident goes on with it, by id.
+    MergedInto(String),
+}
+
+/// A cause of its evidence, the likeliest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RankedCause {
+    pub cause: Cause,
+    /// 0 to 1.
+    pub confidence: f64,
+    pub since: Time,
+}
+
+/// What happened in an incident.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Happening {
+    Seen,
+    Worsened,
+    /// A person is asked for something.
+    Needed,
+    /// That need ended.
+    Answered,
+    Proposed,
+    /// A guard holds the proposal, with its numbers.
+    Held,
+    Approved,
+    Rejected,
+    Applied,
+    Failed,
+    Undone,
+    /// What an action came to.
+    Result,
+    Recurred,
+    Notified,
+    Merged,
+    Resolved,
+}
+
+impl Happening {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// One line of an incident's timeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TimelineEntry {
+    pub at: Time,
+    pub what: Happening,
+    /// With who, where and the numbers.
+    pub text: String,
+}
 
 /// The numbers by which an incident becomes worse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -57,30 +244,46 @@ pub struct Course {
     pub in_backup: bool,
 }
 
-/// What people are told of one service, from its onset to its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Incident {
     /// `INC-YYYYMMDD_HHMMSS-NNN`, by its first decision.
     pub id: String,
+    /// At most one incident of an anchor is open.
+    #[serde(default)]
+    pub anchor: Anchor,
+    /// The trouble and its target, in one line.
+    #[serde(default)]
+    pub title: String,
+    #[serde(default)]
+    pub status: IncidentStatus,
+    /// By the catalogue, else the bare name of the anchor.
     pub service: String,
     /// Services of one name in two namespaces are two.
     #[serde(default)]
     pub namespace: Option<String>,
+    /// Of the evidence that opened it.
     pub class: IncidentClass,
-    /// The loop's own record that it is about.
-    pub record: Option<Uuid>,
     /// The onset: when it was first observed, or the object's own time if that is earlier.
     pub since: Time,
     pub opened_at: Time,
     pub last_seen_at: Time,
+    #[serde(rename = "resolved_at", alias = "ended_at")]
     pub ended_at: Option<Time>,
+    #[serde(default)]
+    pub resolution: Option<Resolution>,
     pub severity: Sev,
+    #[serde(default)]
+    pub causes: Vec<RankedCause>,
     pub numbers: Numbers,
-    /// What was found the last time it was seen; bounded.
+    /// Its evidence and needs as they were last seen, the worst first; bounded.
+    #[serde(rename = "evidence", alias = "findings")]
     pub findings: Vec<Finding>,
     /// A line for each of them: why it is as severe as it is, and what was found.
     #[serde(default)]
     pub lines: Vec<String>,
+    /// The oldest first; bounded.
+    #[serde(default)]
+    pub timeline: Vec<TimelineEntry>,
     /// Where it was first announced.
     pub thread: Option<Thread>,
     /// The last full alert that was delivered, or is in a backup; `None`: nobody has been told yet.
@@ -102,8 +305,24 @@ pub struct Incident {
 }
 
 impl Incident {
+    /// Lines kept of a timeline: the first ones say how it began, the newest how it goes.
+    const TIMELINE: usize = 100;
+    const TIMELINE_BEGIN: usize = 20;
+
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.ended_at.is_none()
+    }
+
+    /// Adds a line to the timeline; one that only says again what the last of its kind said is left out.
+    pub fn note(&mut self, what: Happening, text: String, at: Time) {
+        let last = self.timeline.iter().rev().find(|entry| entry.what == what);
+        if last.is_some_and(|last| last.text == text) {
+            return;
+        }
+        self.timeline.push(TimelineEntry { at, what, text });
+        if self.timeline.len() > Self::TIMELINE {
+            self.timeline.remove(Self::TIMELINE_BEGIN);
+        }
     }
 }

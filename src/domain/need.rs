@@ -1,10 +1,11 @@
-//! What the loop cannot or may not fix itself: one record per (reason, cause, component, subject) until it closes.
+//! What a person is asked for: one record per (reason, cause, component, subject), with a begin and an end of its own.
 
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::target::Target;
 use super::{Cause, time::Time};
 
 /// Why a person is needed.
@@ -41,13 +42,27 @@ pub enum NeedReason {
 impl NeedReason {
     pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.as_array().unwrap();
 
+    /// A condition of the daemon itself, whatever component it speaks of.
+    #[must_use]
+    pub fn is_the_daemons(self) -> bool {
+        matches!(
+            self,
+            Self::Blind
+                | Self::Breaker
+                | Self::Storm
+                | Self::Budget
+                | Self::DataMissing
+                | Self::AmbiguousScope
+        )
+    }
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// A record for people: what the loop cannot or may not fix itself.
+/// What a person is asked for: the loop cannot or may not do it itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Need {
     pub id: Uuid,
@@ -65,6 +80,12 @@ pub struct Need {
     pub times_seen: u64,
     /// When its evidence was last active: some records close only after a while of clear.
     pub last_active_at: Time,
+    /// What it is about, where its evidence does not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// The incident that it belongs to; it stays there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
 }
 
 impl Need {

@@ -32,7 +32,7 @@ use crate::domain::catalogue::{Catalogue, Service};
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::deployment::Suspect;
 use crate::domain::finding::Finding;
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Anchor, Incident};
 use crate::domain::time::{Time, since};
 
 pub use observe::{Hidden, Observation, Observed, hidden, readable};
@@ -123,6 +123,12 @@ impl IncidentBoard {
     #[must_use]
     pub fn incident(&self, id: &str) -> Option<&Incident> {
         self.incidents.iter().find(|incident| incident.id == id)
+    }
+
+    /// The open one about this.
+    #[must_use]
+    pub fn open_at(&self, anchor: &Anchor) -> Option<&Incident> {
+        self.incidents.iter().find(|incident| incident.is_open() && incident.anchor == *anchor)
     }
 
     /// Those that must be stored since this was last asked.

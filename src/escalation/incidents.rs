@@ -4,16 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
-
 use super::severity::Weighed;
 use super::words::{clause, of_owner};
 use crate::domain::catalogue::Tier;
 use crate::domain::decision::Sev;
-use crate::domain::finding::{Finding, IncidentClass};
-use crate::domain::incident::{Incident, Numbers};
+use crate::domain::finding::Finding;
+use crate::domain::incident::{Incident, IncidentStatus, Numbers};
 use crate::domain::time::Time;
+use sha2::{Digest, Sha256};
 
 /// Findings kept with an incident, the worst first: workloads of one service times kinds, more than a message shows.
 const MAX_FINDINGS: usize = 20;
@@ -22,57 +20,27 @@ const MAX_FINDINGS: usize = 20;
 const RESTARTS_NOISE: f64 = 3.0;
 const RATE_UP: f64 = 1.5;
 
-/// One incident for each (service, class); of the loop's own, one for each record.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Key {
-    pub(super) class: IncidentClass,
-    pub(super) service: String,
-    pub(super) namespace: Option<String>,
-    pub(super) record: Option<Uuid>,
-}
-
-impl Key {
-    pub(super) fn of_finding(finding: &Finding) -> Self {
-        let class = finding.kind.class();
-        let is_the_loops = class == IncidentClass::Loop;
-        // What is said of a record, the component included, may change while it is open.
-        let named = !(is_the_loops && finding.record.is_some());
-        Self {
-            class,
-            service: if named { finding.service.clone() } else { String::new() },
-            namespace: finding.namespace.clone().filter(|_| named),
-            record: finding.record.filter(|_| is_the_loops),
-        }
-    }
-
-    pub(super) fn of_incident(incident: &Incident) -> Self {
-        let named = incident.record.is_none();
-        Self {
-            class: incident.class,
-            service: if named { incident.service.clone() } else { String::new() },
-            namespace: incident.namespace.clone().filter(|_| named),
-            record: incident.record,
-        }
-    }
-}
-
 /// A new one, empty: [`refresh`] fills it.
 pub(super) fn opened(id: String, finding: &Finding, now: Time) -> Incident {
-    let key = Key::of_finding(finding);
     Incident {
         id,
+        anchor: finding.anchor(),
+        title: String::new(),
+        status: IncidentStatus::Open,
         service: finding.service.clone(),
         namespace: finding.namespace.clone(),
-        class: key.class,
-        record: key.record,
+        class: finding.kind.class(),
         since: finding.since,
         opened_at: now,
         last_seen_at: now,
         ended_at: None,
+        resolution: None,
         severity: Sev::Sev4,
+        causes: Vec::new(),
         numbers: Numbers::default(),
         findings: Vec::new(),
         lines: Vec::new(),
+        timeline: Vec::new(),
         thread: None,
         told_at: None,
         told_severity: None,

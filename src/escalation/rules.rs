@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::board::Why;
 use super::correlation;
+use super::severity::is_by_labels;
 use super::trend::Heading;
 use super::words::{clause, listed, of_owner};
 use crate::domain::catalogue::{Service, Tier};
@@ -65,9 +66,7 @@ pub fn assess(case: &Case) -> Assessment {
 
 /// 90 for what the objects themselves say; less for each thing that is not known.
 fn confidence(case: &Case) -> u8 {
-    let is_of_the_cluster = |one: &&CaseIncident| {
-        !matches!(one.incident.class, IncidentClass::Loop | IncidentClass::Node)
-    };
+    let is_of_the_cluster = |one: &&CaseIncident| is_by_labels(one.incident.class);
     let uncatalogued =
         case.incidents.iter().filter(is_of_the_cluster).any(|one| one.service.is_none());
     let uncounted = case
@@ -130,6 +129,7 @@ fn impact(case: &Case) -> String {
             _ if incident.course.down_since.is_some() => "down",
             IncidentClass::Availability if is_short => "degraded",
             IncidentClass::Loop => "not healed by the loop",
+            IncidentClass::Violation => "treated by the loop",
             IncidentClass::Availability => "impaired",
             IncidentClass::Memory => "killed for its memory",
             IncidentClass::Job => "job failed",
@@ -138,8 +138,8 @@ fn impact(case: &Case) -> String {
         };
         let tier = if one.service.is_some() { one.tier.as_str() } else { "in no catalogue" };
         match incident.class {
-            IncidentClass::Loop | IncidentClass::Node => format!("{} ({state})", incident.service),
-            _ => format!("{} ({tier}, {state})", incident.service),
+            class if is_by_labels(class) => format!("{} ({tier}, {state})", incident.service),
+            _ => format!("{} ({state})", incident.service),
         }
     };
     let parts: Vec<String> = case.incidents.iter().map(of).collect();

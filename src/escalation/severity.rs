@@ -111,7 +111,7 @@ pub(super) fn service_of<'a>(finding: &Finding, catalogue: &'a Catalogue) -> Opt
 
 /// The analyzer, who sees labels, has said whether it is of a service.
 pub(super) fn is_by_labels(class: IncidentClass) -> bool {
-    !matches!(class, IncidentClass::Node | IncidentClass::Loop)
+    !matches!(class, IncidentClass::Node | IncidentClass::Loop | IncidentClass::Violation)
 }
 
 pub(super) fn catalogued<'a>(
@@ -165,6 +165,10 @@ impl Table<'_> {
         if let FindingKind::Loop(reason) = finding.kind {
             let (severity, reason) = self.of_the_loop(&name, reason);
             return (severity, reason, None);
+        }
+        // The loop treats it; what it cannot treat becomes a need.
+        if finding.kind == FindingKind::Violation {
+            return (Sev::Sev4, format!("{name}: {}", finding.owner), None);
         }
         if let Some(risk) = &finding.data_at_risk {
             let reason = format!("data of {name} is at risk: {}", clause(risk));

@@ -7,11 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::incidents::{Key, worse};
+use super::incidents::worse;
 use crate::domain::finding::IncidentClass;
-use crate::domain::incident::{Incident, Numbers};
+use crate::domain::incident::{Anchor, Incident, Numbers};
 use crate::domain::time::{Time, since};
 pub use crate::domain::trend::{Heading, TrendAnalysis, TrendOf};
 
@@ -30,11 +29,11 @@ pub struct Trend {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct History {
+    #[serde(default)]
+    anchor: Anchor,
     incident: String,
     service: String,
-    namespace: Option<String>,
     class: IncidentClass,
-    record: Option<Uuid>,
     points: Vec<Point>,
 }
 
@@ -43,18 +42,6 @@ struct Point {
     slot: i64,
     at: Time,
     numbers: Numbers,
-}
-
-impl History {
-    fn key(&self) -> Key {
-        let named = self.record.is_none();
-        Key {
-            class: self.class,
-            service: if named { self.service.clone() } else { String::new() },
-            namespace: self.namespace.clone().filter(|_| named),
-            record: self.record,
-        }
-    }
 }
 
 impl Trend {
@@ -66,30 +53,31 @@ impl Trend {
         now: Time,
     ) {
         let slot = slot(now, interval);
+        // An earlier version kept them by service and class.
+        self.histories.retain(|history| !history.anchor.is_unknown());
         if self.slots.last() != Some(&slot) {
             self.slots.push(slot);
         }
         let excess = self.slots.len().saturating_sub(ASSESSMENTS);
         self.slots.drain(..excess);
-        let open: Vec<(Key, &Incident)> =
-            open.map(|incident| (Key::of_incident(incident), incident)).collect();
-        let is_open: BTreeSet<&Key> = open.iter().map(|(key, _)| key).collect();
+        let open: Vec<(Anchor, &Incident)> =
+            open.map(|incident| (incident.anchor.clone(), incident)).collect();
+        let is_open: BTreeSet<&Anchor> = open.iter().map(|(key, _)| key).collect();
         for history in &mut self.histories {
-            let is_open = is_open.contains(&history.key());
+            let is_open = is_open.contains(&history.anchor);
             history
                 .points
                 .retain(|point| (is_open || point.slot != slot) && since(now, point.at) < KEPT);
         }
-        let mut by_key: BTreeMap<Key, usize> =
-            self.histories.iter().enumerate().map(|(i, h)| (h.key(), i)).collect();
+        let mut by_key: BTreeMap<Anchor, usize> =
+            self.histories.iter().enumerate().map(|(i, h)| (h.anchor.clone(), i)).collect();
         for (key, incident) in open {
             let index = *by_key.entry(key).or_insert_with(|| {
                 self.histories.push(History {
                     incident: String::new(),
+                    anchor: incident.anchor.clone(),
                     service: incident.service.clone(),
-                    namespace: incident.namespace.clone(),
                     class: incident.class,
-                    record: incident.record,
                     points: Vec::new(),
                 });
                 self.histories.len() - 1
@@ -114,7 +102,7 @@ impl Trend {
         &self,
         interval: Duration,
         now: Time,
-    ) -> BTreeMap<Key, Vec<(Time, u32)>> {
+    ) -> BTreeMap<Anchor, Vec<(Time, u32)>> {
         let this = slot(now, interval);
         let first = self.slots.first().copied().unwrap_or(this);
         let restarts = |history: &History| {
@@ -122,7 +110,7 @@ impl Trend {
             let lately = points.filter(|point| point.slot >= first && point.slot != this);
             lately.map(|point| (point.at, point.numbers.restarts)).collect()
         };
-        self.histories.iter().map(|history| (history.key(), restarts(history))).collect()
+        self.histories.iter().map(|history| (history.anchor.clone(), restarts(history))).collect()
     }
 
     /// What is open now, and what was lately.

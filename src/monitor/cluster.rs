@@ -233,7 +233,7 @@ impl ClusterWatch {
         container: &str,
         previous: bool,
     ) -> Option<Vec<String>> {
-        let wanted = logs::NeedRequest { namespace, pod, container, previous };
+        let wanted = logs::LogRequest { namespace, pod, container, previous };
         logs::last_lines(&self.client, &wanted, self.settings.log_lines).await
     }
 }

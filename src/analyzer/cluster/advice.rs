@@ -99,7 +99,7 @@ pub(super) fn recommendation(
             who.name
         ),
         // The loop words its own.
-        FindingKind::Loop(_) => String::new(),
+        FindingKind::Violation | FindingKind::Loop(_) => String::new(),
     }
 }
 

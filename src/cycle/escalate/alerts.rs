@@ -127,6 +127,7 @@ fn is_told(alert: &Alert) -> bool {
 
 fn one(reason: Reason, alert: &Alert, why: &str) -> NeedRequest {
     NeedRequest {
+        target: None,
         reason,
         cause: None,
         component: alert.component.clone(),
@@ -149,6 +150,7 @@ fn missing_data(alerts: &[Alert]) -> Option<NeedRequest> {
     let rest = rules.len() - named.len();
     let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
     (!missing.is_empty()).then(|| NeedRequest {
+        target: None,
         reason: Reason::DataMissing,
         cause: None,
         component: None,

@@ -43,6 +43,7 @@ impl People {
             heard: false,
             failing_since: None,
             unsaved: BTreeMap::new(),
+            unlinked: Vec::new(),
             saved: None,
             shown: view::People::default(),
             files_problem: None,

@@ -8,9 +8,9 @@ use crate::domain::catalogue::{Catalogue, Tier};
 use crate::domain::cluster::{ClusterReading, Kind, UnreadObject};
 use crate::domain::decision::Sev;
 use crate::domain::finding::{Finding, IncidentClass};
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Anchor, Incident, Resolution};
 use crate::domain::time::{Time, since};
-use crate::escalation::incidents::{Key, opened, refresh};
+use crate::escalation::incidents::{opened, refresh};
 use crate::escalation::severity::{FLAP, HOUR, Situation, Weighed, weigh};
 use crate::escalation::trend::{restart_rate, slot};
 
@@ -35,10 +35,19 @@ pub struct Observation<'a> {
 pub type Hidden = BTreeSet<(IncidentClass, String)>;
 
 impl Observation<'_> {
-    /// All was read by which incidents of this class and namespace are found.
-    fn is_whole(&self, class: IncidentClass, namespace: Option<&str>) -> bool {
+    /// All was read by which this evidence would be found.
+    fn could_see(&self, finding: &Finding) -> bool {
+        let class = finding.kind.class();
+        let namespace = finding.namespace.as_deref();
         let is_hidden = |namespace: &str| self.hidden.contains(&(class, namespace.to_owned()));
-        self.readable.contains(&class) && !is_hidden("") && !namespace.is_some_and(is_hidden)
+        // What is broken or not the tracker says in every cycle: it keeps what it cannot read.
+        class == IncidentClass::Violation
+            || self.readable.contains(&class) && !is_hidden("") && !namespace.is_some_and(is_hidden)
+    }
+
+    /// All was read by which the evidence of this incident would be found.
+    fn is_whole(&self, incident: &Incident) -> bool {
+        incident.findings.iter().all(|finding| self.could_see(finding))
     }
 }
 
@@ -114,9 +123,9 @@ impl IncidentBoard {
         let mut observed =
             Observed { weighed: weigh(seen.findings, &situation), ..Observed::default() };
         let weighed = std::mem::take(&mut observed.weighed);
-        let mut groups: BTreeMap<Key, Vec<&Weighed>> = BTreeMap::new();
+        let mut groups: BTreeMap<Anchor, Vec<&Weighed>> = BTreeMap::new();
         for one in &weighed {
-            groups.entry(Key::of_finding(&one.finding)).or_default().push(one);
+            groups.entry(one.finding.anchor()).or_default().push(one);
         }
         let (open, ended) = self.by_key();
         let restarts = self.state.trend.restarts(self.interval, now);
@@ -128,7 +137,7 @@ impl IncidentBoard {
                 (None, before) => self.begin(before.copied(), group[0], now, &mut observed),
             };
             present.insert(self.incidents[index].id.clone());
-            let is_whole = seen.is_whole(key.class, key.namespace.as_deref());
+            let is_whole = seen.is_whole(&self.incidents[index]);
             self.take_over(index, group, is_whole, past, now);
         }
         self.end_absent(&present, seen, &mut observed);
@@ -146,10 +155,10 @@ impl IncidentBoard {
     }
 
     /// Where the open one of each key stands, and the one that ended last.
-    fn by_key(&self) -> (BTreeMap<Key, usize>, BTreeMap<Key, usize>) {
+    fn by_key(&self) -> (BTreeMap<Anchor, usize>, BTreeMap<Anchor, usize>) {
         let (mut open, mut ended) = (BTreeMap::new(), BTreeMap::new());
         for (index, incident) in self.incidents.iter().enumerate() {
-            let key = Key::of_incident(incident);
+            let key = incident.anchor.clone();
             match incident.ended_at {
                 None => _ = open.insert(key, index),
                 Some(at) => {
@@ -183,6 +192,7 @@ impl IncidentBoard {
             if ended_for <= FLAP {
                 let incident = &mut self.incidents[index];
                 incident.ended_at = None;
+                incident.resolution = None;
                 incident.end_is_due = false;
                 incident.course.returns = returns;
                 if incident.course.end_told_at.is_some() {
@@ -249,10 +259,11 @@ impl IncidentBoard {
             |incident: &&mut Incident| incident.is_open() && !present.contains(&incident.id);
         for incident in self.incidents.iter_mut().filter(absent) {
             let is_lost = since(now, incident.last_seen_at) >= KEPT;
-            if !seen.is_whole(incident.class, incident.namespace.as_deref()) && !is_lost {
+            if !seen.is_whole(incident) && !is_lost {
                 continue;
             }
             incident.ended_at = Some(now);
+            incident.resolution = Some(Resolution::Clear);
             // Of one that came back unheard people know already that it is over.
             incident.end_is_due =
                 incident.told_at.is_some() && incident.course.end_told_at.is_none();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Situation, service_of};
+use super::{Situation, is_by_labels, service_of};
 use crate::domain::catalogue::{Service, Tier};
 use crate::domain::finding::{Finding, FindingKind, IncidentClass};
 use crate::domain::incident::Incident;
@@ -56,6 +56,7 @@ impl<'a> Stored<'a> {
         let same = |held: &&Finding| {
             held.kind == finding.kind
                 && held.owner == finding.owner
+                && held.fingerprint == finding.fingerprint
                 && held.record == finding.record
         };
         let incidents = self.of_service(key(finding)).iter().filter(lasting);
@@ -68,7 +69,7 @@ impl<'a> Stored<'a> {
     /// When it was last seen with a ready replica, or whole.
     fn last_up(&self, key: Key<'_>) -> Option<Time> {
         let up = |incident: &&Incident| match incident.ended_at {
-            Some(ended) => (incident.class == IncidentClass::Availability).then_some(ended),
+            Some(ended) => shows_replicas(incident).then_some(ended),
             None if incident.numbers.ready.is_some_and(|ready| ready > 0) => {
                 Some(incident.last_seen_at)
             }
@@ -79,13 +80,17 @@ impl<'a> Stored<'a> {
 
     fn last_whole(&self, key: Key<'_>) -> Option<Time> {
         let ended = self.of_service(key).iter();
-        let availability = ended.filter(|i| i.class == IncidentClass::Availability);
+        let availability = ended.filter(|incident| shows_replicas(incident));
         availability.filter_map(|incident| incident.ended_at).max()
     }
 
     fn open(&self, key: Key<'_>) -> impl Iterator<Item = &&'a Incident> {
         self.of_service(key).iter().filter(|incident| incident.is_open())
     }
+}
+
+fn shows_replicas(incident: &Incident) -> bool {
+    incident.class == IncidentClass::Availability || incident.numbers.ready.is_some()
 }
 
 pub(super) struct Standing<'a> {
@@ -110,7 +115,9 @@ impl<'a> Standings<'a> {
         situation: &Situation<'a>,
     ) -> Self {
         let mut groups: BTreeMap<Key<'f>, Vec<&'f Finding>> = BTreeMap::new();
-        for finding in findings.filter(|f| f.kind.class() != IncidentClass::Loop) {
+        for finding in findings
+            .filter(|f| is_by_labels(f.kind.class()) || f.kind.class() == IncidentClass::Node)
+        {
             groups.entry(key(finding)).or_default().push(finding);
         }
         let standing = |(key, findings): (Key<'f>, Vec<&'f Finding>)| {
@@ -140,12 +147,17 @@ impl<'a> Standings<'a> {
         let (namespace, name) = key(finding);
         let bare = bare(finding, situation);
         match self.by_service.get(&(namespace.to_owned(), name.to_owned())) {
-            Some(held) if finding.kind.class() != IncidentClass::Loop => Standing {
-                down_since: held.down_since,
-                short_since: held.short_since,
-                is_flapping: held.is_flapping,
-                ..bare
-            },
+            Some(held)
+                if finding.kind.class() != IncidentClass::Loop
+                    && finding.kind != FindingKind::Violation =>
+            {
+                Standing {
+                    down_since: held.down_since,
+                    short_since: held.short_since,
+                    is_flapping: held.is_flapping,
+                    ..bare
+                }
+            }
             _ => bare,
         }
     }

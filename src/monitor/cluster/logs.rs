@@ -20,7 +20,7 @@ const READ_BYTES: u32 = 256 * 1024;
 /// What is kept of them, the newest: a message of Slack takes less.
 const KEPT_BYTES: usize = 16 * 1024;
 
-pub(super) struct NeedRequest<'a> {
+pub(super) struct LogRequest<'a> {
     pub namespace: &'a str,
     pub pod: &'a str,
     pub container: &'a str,
@@ -29,7 +29,7 @@ pub(super) struct NeedRequest<'a> {
 
 pub(super) async fn last_lines(
     client: &Client,
-    wanted: &NeedRequest<'_>,
+    wanted: &LogRequest<'_>,
     lines: u32,
 ) -> Option<Vec<String>> {
     if lines == 0 {
@@ -57,7 +57,7 @@ pub(super) async fn last_lines(
             .map_err(|error| error.to_string())?;
         Ok::<_, String>(bytes)
     };
-    let NeedRequest { namespace, pod, container, .. } = *wanted;
+    let LogRequest { namespace, pod, container, .. } = *wanted;
     match timeout(ANSWER, quietly(read)).await {
         Ok(Ok(bytes)) => Some(newest(&bytes, lines)),
         Ok(Err(cause)) => {

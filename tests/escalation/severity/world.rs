@@ -115,6 +115,8 @@ pub fn finding(service: &str, kind: FindingKind, since: Time) -> Finding {
         since,
         recommendation: format!("look at {service}"),
         record: None,
+        fingerprint: None,
+        anchor: None,
     }
 }
 

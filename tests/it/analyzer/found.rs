@@ -51,6 +51,8 @@ fn finding(kind: FindingKind, since: Time) -> Finding {
         since,
         recommendation: String::new(),
         record: None,
+        fingerprint: None,
+        anchor: None,
     }
 }
 

@@ -335,6 +335,8 @@ pub(super) fn cycle(number: u64) -> CycleReport {
 
 pub(super) fn escalation(number: u64, open: bool) -> Need {
     Need {
+        target: None,
+        incident: None,
         id: Uuid::from_u128(100 + u128::from(number)),
         reason: NeedReason::UnknownCause,
         cause: None,

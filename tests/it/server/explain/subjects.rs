@@ -94,6 +94,8 @@ fn incident() -> Treatment {
 
 fn told() -> Need {
     Need {
+        target: None,
+        incident: None,
         id: Uuid::from_u128(9),
         reason: NeedReason::CapacityExhausted,
         cause: Some(Cause::new(Cause::VALIDATION_LATENCY)),
