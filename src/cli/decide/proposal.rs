@@ -130,12 +130,8 @@ async fn by_incident(
     let incident = incidents.items.into_iter().find(|incident| incident.id == id);
     let incident = incident.ok_or_else(|| ClientError::NoIncident(id.to_owned()))?;
     let needs: Page<Need> = client.get("api/v1/escalations?open=true&limit=500").await?;
-    let asked: Vec<&Need> = needs
-        .items
-        .iter()
-        .filter(|need| need.reason == NeedReason::ApprovalNeeded)
-        .filter(|need| incident.record == Some(need.id))
-        .collect();
+    let asked: Vec<&Need> =
+        needs.items.iter().filter(|need| need.incident.as_ref() == Some(&incident.id)).collect();
     let of_it: Vec<&Policy> =
         pending.iter().filter(|policy| asked.iter().any(|need| is_of(need, policy))).collect();
     match of_it[..] {

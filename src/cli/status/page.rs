@@ -294,11 +294,11 @@ fn print_incidents(seen: &Seen, now: Time, out: &mut Terminal<impl Write>) -> Pr
     for incident in &seen.incidents.items {
         writeln!(
             out,
-            "  {} {} {} of {} since {}; {}",
+            "  {} {} {} ({}) since {}; {}",
             incident.id,
             incident.severity,
-            incident.class.as_str(),
-            name(&incident.service),
+            title(incident),
+            incident.status.as_str(),
             lasting(incident.since, now),
             notified(incident, has_notifier)
         )?;
@@ -307,6 +307,15 @@ fn print_incidents(seen: &Seen, now: Time, out: &mut Terminal<impl Write>) -> Pr
         }
     }
     Ok(())
+}
+
+/// A record of an earlier version has none.
+fn title(incident: &Incident) -> String {
+    if incident.title.is_empty() {
+        format!("{} of {}", incident.class.as_str(), name(&incident.service))
+    } else {
+        incident.title.clone()
+    }
 }
 
 fn notified(incident: &Incident, has_notifier: bool) -> String {

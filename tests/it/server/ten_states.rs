@@ -105,6 +105,8 @@ fn approval_needed() -> Need {
         closed_at: None,
         times_seen: 2,
         last_active_at: noon(),
+        target: None,
+        incident: Some(incident(1, None).id),
     }
 }
 
@@ -117,11 +119,12 @@ fn rejected() -> Policy {
     }
 }
 
-fn incident(number: u32, record: Option<Uuid>, told_at: Option<Time>) -> Incident {
+fn incident(number: u32, told_at: Option<Time>) -> Incident {
     serde_json::from_value(json!({
-        "id": format!("INC-20261118_120000-00{number}"), "service": format!("cart-{number}"), "namespace": "shop",
-        "class": "availability", "record": record, "since": noon(), "opened_at": noon(), "last_seen_at": noon(),
-        "ended_at": null, "severity": "SEV-1", "findings": [], "told_at": told_at,
+        "id": format!("INC-20261118_120000-00{number}"), "anchor": format!("kubernetes/shop/deployment/cart-{number}"),
+        "title": format!("cart-{number} has no ready replica"), "service": format!("cart-{number}"),
+        "namespace": "shop", "class": "availability", "since": noon(), "opened_at": noon(), "last_seen_at": noon(),
+        "resolved_at": null, "severity": "SEV-1", "evidence": [], "told_at": told_at,
         "numbers": {"ready": 0, "desired": 2, "pods": 2, "tier": "P0", "restarts": 0},
     }))
     .expect("an incident")
@@ -220,7 +223,7 @@ fn waiting() -> State {
         fill: |batch| {
             batch.put(&policy(Approval::Pending));
             batch.put(&approval_needed());
-            batch.put(&incident(1, Some(approval_needed().id), None));
+            batch.put(&incident(1, None));
         },
         ..State::HEALTHY
     }
@@ -237,8 +240,7 @@ async fn r10_04_a_need_is_printed_with_the_command_that_answers_it() {
     waiting().says(&["status"], &says, &["open needs: 0"]).await;
 
     // The very command works: by the hash, by the policy's id and by the incident's.
-    for named in [hash.clone(), hash.to_uppercase(), POLICY.to_string(), incident(1, None, None).id]
-    {
+    for named in [hash.clone(), hash.to_uppercase(), POLICY.to_string(), incident(1, None).id] {
         let surface = waiting().start().await;
         let approved = run(&["approve", &named], &surface.url("")).await;
         assert!(approved.status.success(), "{named}: {approved:?}");
@@ -274,12 +276,12 @@ async fn r10_04_what_names_two_proposals_is_refused_and_lists_both() {
             batch.put(&Policy { id: Uuid::from_u128(99), ..policy(Approval::Pending) });
             // One need of one cause and component, as two strategies of it would share.
             batch.put(&approval_needed());
-            batch.put(&incident(1, Some(approval_needed().id), None));
+            batch.put(&incident(1, None));
         },
         ..State::HEALTHY
     };
     let surface = state.start().await;
-    let refused = run(&["approve", &incident(1, None, None).id], &surface.url("")).await;
+    let refused = run(&["approve", &incident(1, None).id], &surface.url("")).await;
     assert_eq!(refused.status.code(), Some(1));
     for id in [POLICY, Uuid::from_u128(99)] {
         assert!(refused.stderr.contains(&id.to_string()), "{}", refused.stderr);
@@ -407,17 +409,17 @@ async fn r10_08_charter_turned_off_is_not_spoken_of() {
 #[tokio::test]
 async fn r10_09_without_a_notifier_nobody_is_said_to_be_notified() {
     let silent = State {
-        fill: |batch| batch.put(&incident(1, None, None)),
+        fill: |batch| batch.put(&incident(1, None)),
         setup: |setup| Setup { notifiers: Vec::new(), ..setup },
         ..State::HEALTHY
     };
     let says = [
         "nobody is notified: no notifier is configured (slack.enabled, notify.alertmanager.enabled)",
-        "INC-20261118_120000-001 SEV-1 availability of cart-1",
+        "INC-20261118_120000-001 SEV-1 cart-1 has no ready replica (open) since 2026-11-18T",
     ];
     silent.says(&["status"], &says, &["\nnotified: ", "notified 20"]).await;
     let loud = State {
-        fill: |batch| batch.put(&incident(1, None, Some(noon()))),
+        fill: |batch| batch.put(&incident(1, Some(noon()))),
         setup: |setup| {
             let notifiers = vec![NotifierName::Slack, NotifierName::Alertmanager];
             Setup { notifiers, ..setup }
@@ -432,8 +434,8 @@ async fn r10_09_without_a_notifier_nobody_is_said_to_be_notified() {
 async fn r10_10_two_incidents_and_an_action_that_failed() {
     let state = State {
         fill: |batch| {
-            batch.put(&incident(1, None, Some(noon())));
-            batch.put(&incident(2, None, None));
+            batch.put(&incident(1, Some(noon())));
+            batch.put(&incident(2, None));
             let mut failed = execution();
             failed.status = ExecutionStatus::Failed;
             failed.actions[0].state = ActionState::Refused;
@@ -443,7 +445,7 @@ async fn r10_10_two_incidents_and_an_action_that_failed() {
         ..State::HEALTHY
     };
     let says =
-        ["open incidents: 2", "of cart-1 since", "of cart-2 since", "; nobody is notified yet"];
+        ["open incidents: 2", "SEV-1 cart-1 has", "SEV-1 cart-2 has", "; nobody is notified yet"];
     state.says(&["status"], &says, &["open incidents: 0"]).await;
     let says = ["scale_up to 6 replicas [charter]", "result: failed: Charter answered 422"];
     state.says(HISTORY, &says, &["success", "not known yet"]).await;
