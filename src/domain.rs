@@ -40,6 +40,7 @@ pub mod temporary;
 pub mod time;
 pub mod treatment;
 pub mod trend;
+pub mod under_way;
 pub mod verification;
 pub mod view;
 pub mod violation;

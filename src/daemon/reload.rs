@@ -223,6 +223,7 @@ pub fn shown(config: &Config) -> Running {
         config: config.to_json(),
         charter: config.execute.charter_url.is_some(),
         kubernetes: config.kubernetes.enabled,
+        notifiers: config.notifiers(),
     }
 }
 

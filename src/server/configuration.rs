@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use super::Context;
 use super::reply::ApiError;
 use crate::domain::difference::Difference;
+use crate::domain::message::NotifierName;
 
 /// Requests that may wait: all of them are answered by one reload.
 const WAITING: usize = 64;
@@ -31,6 +32,8 @@ pub struct Running {
     pub charter: bool,
     /// The cluster is watched (`kubernetes.enabled`).
     pub kubernetes: bool,
+    /// Who is notified of incidents. None: nobody is.
+    pub notifiers: Vec<NotifierName>,
 }
 
 /// What is in effect at any moment. The daemon writes it.
