@@ -153,16 +153,22 @@ impl Daemon {
                 ("cluster", Ok(()))
             });
         }
-        // Not before the cycle in hand has ended: until then it needs its lease.
-        let done = CancellationToken::new();
-        let (ended_loop, mut elector, terms) = (done.clone(), parts.elector, parts.terms);
+        // Not before the cycle in hand has ended and what it says was sent: until then they need their lease.
+        let (done, ended) = (CancellationToken::new(), CancellationToken::new());
+        let (ended_loop, mut elector, terms) = (ended.clone(), parts.elector, parts.terms);
+        let (background, stopping, sent) = (parts.background, stop.clone(), done.clone());
+        tasks.spawn(async move {
+            let _ends_the_election = sent.drop_guard();
+            background.run(stopping, ended).await;
+            ("background", Ok(()))
+        });
         tasks.spawn(async move {
             elector.run(done).await;
             ("elector", Ok(()))
         });
         let span = rehearsing(config.rehearsal);
         tasks.spawn(async move {
-            let _ends_the_election = ended_loop.drop_guard();
+            let _ends_the_background = ended_loop.drop_guard();
             let run = control_loop::run(cycle, publisher, terms, interval, gap, stopped);
             ("loop", Box::pin(run).instrument(span).await.map_err(Error::from))
         });

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
 use crate::cycle::{
-    Assessor, ClusterAnalyzer, Cycle, Ids, Outside, People, Stages, check_open_work,
+    Assessor, Background, ClusterAnalyzer, Cycle, Ids, Outside, People, Stages, check_open_work,
 };
 use crate::domain::target::System;
 use crate::executor::{Actuators, Executor};
@@ -35,6 +35,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Keeps the view of Kubernetes current for as long as it is run; `None`: it is not looked at.
     pub cluster: Option<cluster::Driver>,
+    /// Sends messages, and does what else no cycle waits for, for as long as it is run.
+    pub background: Arc<Background>,
     /// Whose commands end with the process; `None`: the configuration has none.
     pub hooks: Option<Arc<Hooks>>,
 }
@@ -79,7 +81,8 @@ pub async fn assemble_in(
     let (notifiers, github) = people_outside(world.wire.as_ref(), config, &metrics, clock)?;
     let outside = Outside { notifiers, github, assessor: world.assessor };
     let cluster = ClusterAnalyzer::new(config)?;
-    let people = Box::new(People::new(config, outside));
+    let (people, background) = People::new(config, outside, clock, metrics.clone());
+    let people = Box::new(people);
     let Acting { actuators, charter, hooks } = Acting::new(world.wire.as_ref(), config, observer)?;
     let monitor = match world.wire {
         Some(wire) => Monitor::over(wire, monitor, alertmanager, interval, clock)?,
@@ -109,8 +112,18 @@ pub async fn assemble_in(
     if let Some(term) = term.filter(|_| !knowledge.is_shared()) {
         cycle.lead(term).await?;
     }
-    let cluster = driver;
-    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster, hooks })
+    Ok(Parts {
+        cycle,
+        publisher,
+        elector,
+        terms,
+        handle,
+        knowledge,
+        metrics,
+        cluster: driver,
+        background: Arc::new(background),
+        hooks,
+    })
 }
 
 /// Who changes each system that the configuration has, for the executor; and those whom others need by themselves.

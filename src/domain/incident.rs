@@ -1,5 +1,7 @@
 //! An incident of a service, as people are told of it: one for each (service, class), of the loop's own one a record.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -8,7 +10,7 @@ use super::catalogue::Tier;
 use super::decision::Sev;
 use super::deployment::Suspect;
 use super::finding::{Finding, IncidentClass};
-use super::message::Thread;
+use super::message::{Notified, NotifierName, Thread};
 use super::time::Time;
 
 /// The numbers by which an incident becomes worse.
@@ -52,8 +54,8 @@ pub struct Course {
     pub shown_gist: String,
     /// When people were told that it was over.
     pub end_told_at: Option<Time>,
-    /// What was told of it last is in a backup only, which is a file of one machine.
-    #[serde(default)]
+    /// Written by the version before: what was told of it last is in a backup only, a file of one machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_backup: bool,
 }
 
@@ -83,9 +85,12 @@ pub struct Incident {
     pub lines: Vec<String>,
     /// Where it was first announced.
     pub thread: Option<Thread>,
-    /// The last full alert that was delivered, or is in a backup; `None`: nobody has been told yet.
+    /// When the last full alert went into the outbox; `None`: nobody is notified yet.
     pub told_at: Option<Time>,
     pub told_severity: Option<Sev>,
+    /// What became of that at each notifier; empty: none is configured. Only `delivered` says that people were notified.
+    #[serde(default)]
+    pub notified: BTreeMap<NotifierName, Notified>,
     /// The last brief update, and the last edit of its message.
     pub updated_at: Option<Time>,
     pub edited_at: Option<Time>,
