@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::explain::Questions;
 use self::files::Files;
 use crate::clock::Clock;
+use crate::domain::time::Time;
 use crate::knowledge::report_files::ReportFiles;
 use crate::knowledge::{Knowledge, Term};
 use crate::metrics::Metrics;
@@ -115,6 +116,25 @@ impl Background {
         Self { desk, clock, metrics, interval, github, files }
     }
 
+    /// Beside no cycle: what is put into its outbox is sent under the term of this store.
+    #[must_use]
+    pub fn alone(
+        notifiers: Notifiers,
+        knowledge: Knowledge,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        interval: Duration,
+    ) -> Self {
+        let desk = Desk::new(notifiers, false);
+        desk.lead(knowledge);
+        Self::new(Arc::new(desk), clock, metrics, interval, None, None)
+    }
+
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.desk.outbox
+    }
+
     #[must_use]
     pub fn notifiers(&self) -> NotifierSlot {
         NotifierSlot(self.desk.clone())
@@ -124,7 +144,7 @@ impl Background {
     pub async fn run(&self, stop: CancellationToken, ended: CancellationToken) {
         let over = CancellationToken::new();
         let delivered = async {
-            self.deliver(&ended).await;
+            self.deliver(&ended, &|| self.clock.now()).await;
             over.cancel();
         };
         let all = async { tokio::join!(delivered, self.explain(&over), self.write(&over)) };
@@ -147,6 +167,13 @@ impl Background {
         if last.await.is_err() {
             tracing::warn!("stopping: not every message that waits could be kept in a file");
         }
+    }
+
+    /// Sends all that is due at this moment, until nothing of it is left or under way.
+    pub async fn work_off(&self, now: Time) {
+        let ended = CancellationToken::new();
+        ended.cancel();
+        self.deliver(&ended, &|| now).await;
     }
 
     /// Nothing is under way, and nothing of what is due was left undone.

@@ -141,13 +141,13 @@ impl People {
             Vec::new()
         });
         if !knowledge.is_durable() {
-            return Ok(files.into_iter().map(|file| waiting(file, true)).collect());
+            return Ok(files.into_iter().map(|file| file.into_entry(true)).collect());
         }
         // A file with an entry is a copy of what the store has.
         let files: Vec<Backup> = files.into_iter().filter(|file| file.entry.is_none()).collect();
         let mut batch = knowledge.batch();
         for file in &files {
-            batch.put_if(&waiting(file.clone(), false), When::Absent);
+            batch.put_if(&file.clone().into_entry(false), When::Absent);
         }
         knowledge.commit(batch).await?;
         for file in files {
@@ -298,19 +298,6 @@ impl People {
         self.reports.clear();
         self.saved = Some(remembered);
         Ok(())
-    }
-}
-
-/// As an entry of the outbox. It was tried, and its cycle's report says so.
-fn waiting(backup: Backup, is_of_file: bool) -> Outgoing {
-    let Backup { file, notifier, error, message, .. } = backup;
-    Outgoing {
-        attempts: 1,
-        taken_in: 1,
-        is_reported: true,
-        error: Some(error),
-        backup: is_of_file.then(|| file.clone()),
-        ..Outgoing::new(file, notifier, message)
     }
 }
 

@@ -73,6 +73,23 @@ pub struct Backup {
     pub message: Message,
 }
 
+impl Backup {
+    /// As an entry of the outbox, which keeps its file until it is delivered or does not need it. It was tried before, and
+    /// the report of its cycle says so.
+    #[must_use]
+    pub fn into_entry(self, keeps_file: bool) -> Outgoing {
+        let Self { file, notifier, error, message, .. } = self;
+        Outgoing {
+            attempts: 1,
+            taken_in: 1,
+            is_reported: true,
+            error: Some(error),
+            backup: keeps_file.then(|| file.clone()),
+            ..Outgoing::new(file, notifier, message)
+        }
+    }
+}
+
 /// How a file ends that no longer waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]

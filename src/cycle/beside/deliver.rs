@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Background, leads};
 use crate::domain::decision::Sev;
-use crate::domain::message::Entry;
+use crate::domain::message::{Entry, Form, Thread};
 use crate::domain::outbox::Outgoing;
+use crate::domain::time::Time;
 use crate::knowledge::{Knowledge, StoreError, Term};
 use crate::notify::outbox::{Job, Worker};
 use crate::notify::spool::Done;
@@ -39,11 +40,14 @@ enum Ended {
     Filed,
 }
 
+/// The time, which a test may set.
+type Now<'a> = &'a (dyn Fn() -> Time + Sync);
+
 type UnderWay<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send + 'a>>>;
 
 impl Background {
     /// Until the loop has ended and nothing is due any more.
-    pub(super) async fn deliver(&self, ended: &CancellationToken) {
+    pub(super) async fn deliver(&self, ended: &CancellationToken, clock: Now<'_>) {
         let outbox = &self.desk.outbox;
         let mut under_way = UnderWay::new();
         // At most two a notifier and channel, one refresh, one file.
@@ -51,7 +55,7 @@ impl Background {
         let (mut is_refreshing, mut is_filing) = (false, false);
         let mut refreshed_at = Instant::now();
         loop {
-            let now = self.clock.now();
+            let now = clock();
             let notifiers = self.desk.notifiers();
             let leads = leads(self.desk.knowledge().as_ref());
             if leads {
@@ -59,7 +63,7 @@ impl Background {
             }
             while let Some(job) = outbox.next(&notifiers, &busy, leads, now) {
                 busy.insert(job.worker.clone());
-                under_way.push(Box::pin(self.carry(notifiers.clone(), job)));
+                under_way.push(Box::pin(self.carry(notifiers.clone(), job, clock)));
             }
             if !is_filing && let Some(entry) = outbox.given_up() {
                 is_filing = true;
@@ -72,7 +76,7 @@ impl Background {
                 && let Some(standing) = outbox.take_standing(is_due)
             {
                 (is_refreshing, refreshed_at) = (true, Instant::now());
-                under_way.push(Box::pin(self.refresh(notifiers.clone(), standing)));
+                under_way.push(Box::pin(self.refresh(notifiers.clone(), standing, now)));
             }
             let waiting = if leads { outbox.waiting() } else { 0 };
             self.metrics.notifications_backed_up(waiting);
@@ -101,14 +105,13 @@ impl Background {
     }
 
     /// One attempt with one message, from the claim to the record of its result.
-    async fn carry(&self, notifiers: Arc<Notifiers>, job: Job) -> Ended {
-        if self.claim_and_send(&notifiers, &job).await {
-            self.desk.outbox.release(&job);
-        }
+    async fn carry(&self, notifiers: Arc<Notifiers>, job: Job, clock: Now<'_>) -> Ended {
+        self.claim_and_send(&notifiers, &job, clock).await;
+        self.desk.outbox.release(&job);
         Ended::Sent(job.worker)
     }
 
-    async fn claim_and_send(&self, notifiers: &Notifiers, job: &Job) -> bool {
+    async fn claim_and_send(&self, notifiers: &Notifiers, job: &Job, clock: Now<'_>) {
         let outbox = &self.desk.outbox;
         let knowledge = self.desk.knowledge();
         let epoch = knowledge.as_ref().and_then(Knowledge::term).map_or(0, Term::epoch);
@@ -128,8 +131,8 @@ impl Background {
                     );
                 }
                 Some(Unwritten::Failed(error) | Unwritten::Superseded(error)) => {
-                    outbox.unclaim(job, &format!("it was not sent: {error}"), self.clock.now());
-                    return true;
+                    outbox.unclaim(job, &format!("it was not sent: {error}"), clock());
+                    return;
                 }
             }
         }
@@ -139,7 +142,7 @@ impl Background {
             Err(error) => self.back_up(notifiers, job, &claimed.all, error).await,
         };
         say(job, &result, &backups);
-        let changed = outbox.done(job, &result, &backups, notifiers, self.clock.now());
+        let changed = outbox.done(job, &result, &backups, notifiers, clock());
         match write(knowledge.as_ref(), &changed).await {
             Ok(()) => outbox.saved(&changed),
             // The next cycle writes it; not, if another one leads by now.
@@ -155,7 +158,6 @@ impl Background {
                 notifiers.finish(file, Done::Sent).await;
             }
         }
-        true
     }
 
     /// A file for each entry that has none yet; edits, which call nobody, get none.
@@ -206,9 +208,9 @@ impl Background {
         Ended::Filed
     }
 
-    async fn refresh(&self, notifiers: Arc<Notifiers>, standing: Vec<Entry>) -> Ended {
+    async fn refresh(&self, notifiers: Arc<Notifiers>, standing: Vec<Entry>, now: Time) -> Ended {
         let deadline = Instant::now() + REFRESH_WITHIN;
-        let told = notifiers.refresh(&standing, self.clock.now(), deadline).await;
+        let told = notifiers.refresh(&standing, now, deadline).await;
         let problem = told.and_then(Result::err);
         if let Some(error) = &problem {
             tracing::warn!(
@@ -275,12 +277,12 @@ async fn after(wait: Option<Duration>) {
 
 fn say(
     job: &Job,
-    result: &Result<Option<crate::domain::message::Thread>, NotifyError>,
+    result: &Result<Option<Thread>, NotifyError>,
     backups: &BTreeMap<String, String>,
 ) {
     let (title, severity) = (&job.message.title, job.message.severity.as_str());
     let notifier = job.worker.notifier.as_str();
-    let is_edit = matches!(job.message.form, crate::domain::message::Form::Edit(_));
+    let is_edit = matches!(job.message.form, Form::Edit(_));
     match result {
         Ok(_) if is_edit => {}
         Ok(_) => tracing::info!(title, severity, notifier, "people were notified"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mape_k::clock::Clock;
-use mape_k::control_loop::once;
+use mape_k::control_loop::{once, take_in};
 use mape_k::cycle::Assessor;
 use mape_k::daemon::{self, Parts, assemble_in};
 use mape_k::domain::cycle::{CycleReport, Trigger};
@@ -27,6 +27,9 @@ use crate::notify::fake_slack::{Asked, FakeSlack};
 /// Cycles by hand take milliseconds; what comes by a watch is there after a few of them.
 const CYCLES: usize = 400;
 const BETWEEN: Duration = Duration::from_millis(50);
+
+/// Looks at what runs beside the cycle, five milliseconds apart: a minute.
+const SETTLED: usize = 12_000;
 
 pub const TOKEN: &str = "xoxb-of-the-test";
 
@@ -119,6 +122,8 @@ impl Town {
         if let Some(cluster) = parts.cluster.take() {
             tokio::spawn(cluster.run(stop.clone()));
         }
+        let (background, stopping) = (parts.background.clone(), stop.clone());
+        tokio::spawn(async move { background.run(stopping.clone(), stopping).await });
         Running { parts, _watching: stop.drop_guard() }
     }
 
@@ -153,9 +158,27 @@ impl Running {
     pub async fn cycle(&mut self) -> CycleReport {
         let stop = CancellationToken::new();
         let (cycle, publisher) = (&mut self.parts.cycle, &self.parts.publisher);
-        once(cycle, publisher, Trigger::Scheduled, &stop)
+        let report = once(cycle, publisher, Trigger::Scheduled, &stop)
             .await
-            .expect("a cycle that does not panic")
+            .expect("a cycle that does not panic");
+        self.settle().await;
+        // As it is now that what it says was sent.
+        let stored = self.parts.knowledge.get::<CycleReport>(&report.id).await.expect("a store");
+        stored.map_or(report, |(stored, _)| stored)
+    }
+
+    /// Until nothing is under way beside the cycle, and what became of it is taken in.
+    pub async fn settle(&mut self) {
+        for _ in 0..SETTLED {
+            if self.parts.background.is_idle() {
+                take_in(&mut self.parts.cycle, &self.parts.publisher).await;
+                if self.parts.background.is_idle() {
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the background did not come to rest: {:?}", self.parts.background);
     }
 
     /// Until what a watch brings is seen.
