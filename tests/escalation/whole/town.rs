@@ -1,10 +1,12 @@
 //! One daemon whose cycles a test runs by hand, a cluster that it looks at and a Slack that it tells.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use mape_k::clock::Clock;
 use mape_k::control_loop::{once, take_in};
 use mape_k::cycle::Assessor;
@@ -49,6 +51,23 @@ pub enum Bad {
     Fails,
     Hangs,
     Panics,
+}
+
+/// One with a defect that no edge of its own catches.
+#[derive(Debug)]
+pub struct Broken;
+
+impl Assessor for Broken {
+    fn assess<'a, 'b, 'c>(
+        &'a self,
+        _: &'b Case,
+    ) -> Pin<Box<dyn Future<Output = Result<Assessment, String>> + Send + 'c>>
+    where
+        'a: 'c,
+        'b: 'c,
+    {
+        panic!("a defect")
+    }
 }
 
 #[async_trait]
@@ -165,6 +184,13 @@ impl Running {
         // As it is now that what it says was sent.
         let stored = self.parts.knowledge.get::<CycleReport>(&report.id).await.expect("a store");
         stored.map_or(report, |(stored, _)| stored)
+    }
+
+    /// What failed is due again: so much later is it for whoever sends.
+    pub async fn later(&mut self, seconds: i64) {
+        let now = self.parts.handle.now() + TimeDelta::seconds(seconds);
+        self.parts.background.work_off(now).await;
+        self.settle().await;
     }
 
     /// Until nothing is under way beside the cycle, and what became of it is taken in.
