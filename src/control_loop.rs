@@ -78,6 +78,10 @@ pub async fn run(
             }
             () = changed(&mut terms) => None,
             _ = ticker.tick() => Some(Trigger::Scheduled),
+            () = cycle.has_answers(), if leads => {
+                take_in(&mut cycle, &publisher).await;
+                continue;
+            }
             () = woken(&publisher, last_start, wake_gap), if leads => Some(Trigger::Woken),
         };
         let term = terms.borrow().clone().filter(Term::holds);
@@ -97,7 +101,7 @@ pub async fn run(
             leads = false;
             publisher.heartbeat.beat();
             not_taken_up += 1;
-            cycle.not_taken_up(not_taken_up, &error).await;
+            cycle.not_taken_up(not_taken_up, &error);
             let mut view = following(loop_interval);
             view.store_error = Some(error.to_string());
             view.last_status = Some(CycleStatus::Error);
@@ -167,6 +171,15 @@ pub async fn once(
     match ended.panicked {
         None => Ok(ended.report),
         Some(text) => Err(text),
+    }
+}
+
+/// Between two cycles: what became of messages is in their incidents, and to be seen.
+pub async fn take_in(cycle: &mut Cycle, publisher: &Publisher) {
+    if let Some(people) = cycle.take_in().await {
+        publisher
+            .view
+            .send_modify(|view| *view = Arc::new(LoopView { people, ..(**view).clone() }));
     }
 }
 

@@ -17,6 +17,7 @@
 mod act;
 mod aftermath;
 mod assess;
+mod beside;
 mod cluster;
 mod decide;
 mod escalate;
@@ -55,7 +56,7 @@ use crate::config::Config;
 use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::{CycleReport, FAILING, Phase, Trigger};
 use crate::domain::execution::ActionRecord;
-use crate::domain::view::LoopView;
+use crate::domain::view::{self, LoopView};
 use crate::domain::violation::Violation;
 use crate::executor::Executor;
 use crate::knowledge::{Knowledge, StoreError, Term};
@@ -77,6 +78,7 @@ use settle::Settle;
 use verify::{Scene, Verify};
 
 pub use assess::{Assessor, Rules};
+pub use beside::Background;
 pub use cluster::ClusterAnalyzer;
 pub use ids::Ids;
 pub use open_work::check_open_work;
@@ -190,11 +192,11 @@ impl Cycle {
     }
 
     /// The store could not be taken up, so many times in a row, so that no cycle runs: people are told without it.
-    pub async fn not_taken_up(&mut self, in_a_row: u64, error: &StoreError) {
+    pub fn not_taken_up(&mut self, in_a_row: u64, error: &StoreError) {
         self.kit.store_failed(StoreOperation::Read, error);
         self.kit.metrics.failed_in_a_row(in_a_row);
         if in_a_row == FAILING {
-            self.people.alarm("none", self.kit.clock.now()).await;
+            self.people.alarm(None, &self.kit);
         }
     }
 
@@ -228,12 +230,11 @@ impl Cycle {
                     text,
                     "what is for people panicked; the loop goes on"
                 );
-                let told = self.people.alarm(&run.report.id, clock.now()).await;
-                run.report.notifications_sent = run.report.notifications_sent.max(u8::from(told));
+                self.people.alarm(Some(&mut run.report), &self.kit);
             }
         }
         self.publish.close(&self.kit, &mut run).await;
-        self.people.file(&run.report).await;
+        self.people.file(run.report.clone());
         let shown = Shown {
             people: self.people.shown(),
             violations: self.tracker.active().cloned().collect(),
@@ -243,6 +244,27 @@ impl Cycle {
         };
         let (report, view) = self.publish.publish(&self.kit, run, shown);
         Ended { report, view, panicked }
+    }
+
+    /// Something became of messages that were sent beside the cycles.
+    pub async fn has_answers(&self) {
+        self.people.has_answers().await;
+    }
+
+    /// Takes it in between two cycles, and answers what is to be seen of it; `None`: nothing, or it panicked.
+    pub async fn take_in(&mut self) -> Option<view::People> {
+        let taken = self.people.take_in(&self.kit, self.cluster.onsets());
+        match AssertUnwindSafe(taken).catch_unwind().await {
+            Ok(is_news) => is_news.then(|| self.people.shown()),
+            Err(panic) => {
+                let text = panic_text(&*panic);
+                tracing::error!(
+                    text,
+                    "taking in what became of messages panicked; the loop goes on"
+                );
+                None
+            }
+        }
     }
 
     /// What is wrong in the cluster.

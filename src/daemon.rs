@@ -23,6 +23,7 @@ use crate::actuators::hook::{HookError, Hooks};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control_loop::{self, Elector, LoopHandle, Publisher, Terms};
+use crate::cycle::Background;
 use crate::cycle::Cycle;
 use crate::domain::speed;
 use crate::knowledge::{Knowledge, StoreError};
@@ -171,7 +172,13 @@ impl Daemon {
             ("reload", Ok(()))
         });
         let led = (parts.elector, parts.terms);
-        spawn_loop(&mut tasks, &config, led, (parts.cycle, parts.publisher), stop.clone());
+        spawn_loop(
+            &mut tasks,
+            &config,
+            led,
+            (parts.cycle, parts.publisher, parts.background),
+            stop.clone(),
+        );
         tracing::info!(
             api = %api_address, tls = config.api.tls.is_some(), webhook = webhook_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"),
             config_hash = config.hash(), interval_seconds = config.orchestrator.loop_interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"
@@ -276,11 +283,17 @@ fn spawn_loop(
     tasks: &mut Tasks,
     config: &Config,
     (mut elector, terms): (Elector, Terms),
-    (cycle, publisher): (Cycle, Publisher),
+    (cycle, publisher, background): (Cycle, Publisher, Arc<Background>),
     stop: CancellationToken,
 ) {
-    let done = CancellationToken::new();
-    let ended = done.clone();
+    // Not before the cycle in hand has ended and what it says was sent: until then they need their lease.
+    let (done, ended) = (CancellationToken::new(), CancellationToken::new());
+    let (ended_loop, stopping, sent) = (ended.clone(), stop.clone(), done.clone());
+    tasks.spawn(async move {
+        let _ends_the_election = sent.drop_guard();
+        background.run(stopping, ended).await;
+        ("background", Ok(()))
+    });
     tasks.spawn(async move {
         elector.run(done).await;
         ("elector", Ok(()))
@@ -288,7 +301,7 @@ fn spawn_loop(
     let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
     let span = rehearsing(config.rehearsal);
     tasks.spawn(async move {
-        let _ends_the_election = ended.drop_guard();
+        let _ends_the_background = ended_loop.drop_guard();
         let run = control_loop::run(cycle, publisher, terms, interval, gap, stop);
         ("loop", Box::pin(run).instrument(span).await.map_err(Error::from))
     });

@@ -27,6 +27,7 @@ pub mod legible;
 pub mod message;
 pub mod natural;
 pub mod need;
+pub mod outbox;
 pub mod outcome;
 pub mod pause;
 pub mod policy;

@@ -30,6 +30,7 @@ mod approval;
 mod batch;
 mod in_force;
 mod inbox;
+mod outbox;
 mod pause;
 mod probe;
 mod purpose;
@@ -132,6 +133,12 @@ impl Knowledge {
     #[must_use]
     pub fn term(&self) -> Option<&Term> {
         self.term.as_ref()
+    }
+
+    /// Does what it holds outlive the process?
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.settings.database != Database::Memory
     }
 
     /// May other processes have the store open at the same time?

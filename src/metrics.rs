@@ -365,7 +365,12 @@ impl Metrics {
         self.notify.notifications.add(notifier, result, 1);
     }
 
-    /// Messages that wait in files.
+    /// A message is not sent any more although nobody confirmed it.
+    pub fn notification_given_up(&self, notifier: NotifierName) {
+        self.notify.notifications.add(notifier, NotificationResult::GivenUp, 1);
+    }
+
+    /// Messages that wait in the outbox.
     pub fn notifications_backed_up(&self, count: usize) {
         self.notify.backed_up.set(count as f64);
     }

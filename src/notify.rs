@@ -1,17 +1,18 @@
-//! Telling people: Slack, an Alertmanager, and files for what could not be delivered.
+//! Notifying people: Slack, an Alertmanager, and files for what could not be delivered.
 //!
 //! ```text
-//! messages ─▶ Notifiers ─┬─ Slack ─────────┐ confirmed ─▶ Delivery with its thread
-//!                 ▲      └─ Alertmanager ──┴ not ───────▶ Spool (a file each)
-//!                 └──────────── resend: by severity, then oldest ◀─┘
+//! messages ─▶ Outbox ─ the next one ─▶ Notifiers ─┬─ Slack ─────────┐ confirmed ─▶ its thread
+//!               ▲                                 └─ Alertmanager ──┴ not ───────▶ Spool (a file each)
+//!               └──────────────── due again: by severity, then oldest ◀─────────────┘
 //! ```
 //!
-//! It decides nothing of whom to tell what: `escalation` makes the messages, `cycle` hands them over.
+//! It decides nothing of whom to tell what: `escalation` makes the messages, `cycle` puts them into the outbox, claims
+//! them in the store and has them sent.
 
 pub mod alertmanager;
 mod call;
-mod pauses;
-mod resend;
+mod late;
+pub mod outbox;
 mod set;
 pub mod settings;
 pub mod slack;
@@ -26,7 +27,7 @@ use crate::domain::message::{Form, Message, NotifierName, Thread};
 use crate::metrics::labels::NotificationResult;
 use crate::wire;
 
-pub use resend::Resent;
+pub use outbox::{Known, Outbox};
 pub use set::{Notifiers, Setup};
 
 /// Carries messages to people.

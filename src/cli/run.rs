@@ -96,13 +96,21 @@ async fn lead_once(parts: &mut Parts, stop: &CancellationToken) -> anyhow::Resul
             ),
         }
     };
-    let done = CancellationToken::new();
+    let (done, ended) = (CancellationToken::new(), CancellationToken::new());
+    let background = parts.background.clone();
     let cycle = async {
-        let _guard = done.clone().drop_guard();
-        parts.cycle.lead(term).await?;
-        control_loop::once(&mut parts.cycle, &parts.publisher, Trigger::Scheduled, stop)
-            .await
-            .map_err(|text| anyhow::anyhow!("the cycle panicked: {text}"))
+        let guard = done.clone().drop_guard();
+        let cycle = async {
+            let _ends_the_background = ended.clone().drop_guard();
+            parts.cycle.lead(term).await?;
+            control_loop::once(&mut parts.cycle, &parts.publisher, Trigger::Scheduled, stop)
+                .await
+                .map_err(|text| anyhow::anyhow!("the cycle panicked: {text}"))
+        };
+        let (report, ()) = tokio::join!(cycle, background.run(stop.clone(), ended.clone()));
+        control_loop::take_in(&mut parts.cycle, &parts.publisher).await;
+        drop(guard);
+        report
     };
     let cluster = parts.cluster.take();
     let watched = async {
@@ -111,7 +119,10 @@ async fn lead_once(parts: &mut Parts, stop: &CancellationToken) -> anyhow::Resul
         }
     };
     let (report, (), ()) = tokio::join!(cycle, parts.elector.run(done.clone()), watched);
-    report
+    let report = report?;
+    // The store has it as it is now that people were notified; without a store the first one stands.
+    let stored = parts.knowledge.get::<CycleReport>(&report.id).await.ok().flatten();
+    Ok(stored.map_or(report, |(stored, _)| stored))
 }
 
 /// In the log and its format: what reads the log's lines would stumble over any other.

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! findings of the cluster ──┐
-//! the loop's own records ───┴▶ board ─▶ assessor ─▶ decision ─▶ stored ─▶ messages ─▶ notifiers | backups ─▶ stored
+//! the loop's own records ───┴▶ board ─▶ assessor ─▶ decision ─▶ messages ─▶ stored with the incidents ─▶ outbox
 //! ```
 //! It runs in every cycle, whatever became of the first half, and a failure here stops nothing there. What cannot be
-//! stored is told all the same: a store that is down is one more thing people must hear of.
+//! stored is sent all the same: a store that is down is one more thing people must hear of.
 
 mod build;
 mod tell;
@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::assess::{Assessor, within};
+use super::beside::Desk;
 use super::cluster::Looked;
 use super::kit::Kit;
 use super::run::Run;
@@ -32,19 +32,18 @@ use crate::domain::decision::Decision;
 use crate::domain::finding::{Finding, FindingKind, IncidentClass};
 use crate::domain::incident::{Anchor, Incident};
 use crate::domain::need::{Need, NeedReason};
+use crate::domain::outbox::Outgoing;
 use crate::domain::time::Time;
 use crate::domain::view;
 use crate::domain::violation::Violation;
+use crate::escalation::Changes;
 use crate::escalation::board::{self, BoardState, IncidentBoard, Observation};
 use crate::escalation::own::{self, Anchors, Failing};
-use crate::escalation::{Changes, correlation};
 use crate::knowledge::documents::{CLOSED, Fact, OPEN};
-use crate::knowledge::report_files::ReportFiles;
-use crate::knowledge::{Knowledge, StoreError, Term};
+use crate::knowledge::{Knowledge, StoreError, Term, When};
 use crate::metrics::labels::StoreOperation;
 use crate::monitor::cluster::Watch;
-use crate::monitor::github::Github;
-use crate::notify::Notifiers;
+use crate::notify::spool::{Backup, Done};
 
 pub use build::Outside;
 
@@ -55,20 +54,14 @@ const ENDED_WITHIN: TimeDelta = TimeDelta::hours(24);
 /// Findings in a report: what a person reads; the incidents have theirs.
 const REPORTED: usize = 200;
 
-/// For all commits of all services that broke in one cycle: an alert does not wait longer for its explanation.
-const COMMITS_WITHIN: Duration = Duration::from_secs(5);
-
-/// A disk that hangs holds no healing up for longer.
-const FILE_WITHIN: Duration = Duration::from_secs(2);
-
 /// What it works with, and what it remembers.
 #[derive(Debug)]
 pub struct People {
     assessor: Arc<dyn Assessor>,
     timeout: Duration,
-    notifiers: Notifiers,
-    github: Option<(Github, Duration)>,
-    files: Option<ReportFiles>,
+    desk: Arc<Desk>,
+    /// Reports are written to files too.
+    has_files: bool,
     settings: crate::escalation::settings::Settings,
     board: IncidentBoard,
     /// The loop's own records that are open, as last heard of, and whether that was in this cycle.
@@ -80,10 +73,14 @@ pub struct People {
     unsaved: BTreeMap<String, Incident>,
     /// Needs whose incident is not stored with them yet.
     unlinked: Vec<Need>,
+    /// Entries of the outbox that the store need not keep any more.
+    settled: BTreeSet<String>,
+    /// Reports that say by now what became of their messages, to be stored.
+    reports: Vec<CycleReport>,
     saved: Option<Remembered>,
     shown: view::People,
-    files_problem: Option<String>,
-    /// When people were last told of a defect in this half.
+    catalogue: Arc<Catalogue>,
+    /// When people were last notified of a defect in this half.
     alarmed_at: Option<Time>,
 }
 
@@ -126,42 +123,73 @@ impl People {
         self.failing_since = incidents.iter().filter(|one| one.is_open()).find_map(blind);
         self.board = IncidentBoard::restore(&self.settings, incidents, remembered.board.clone());
         let onsets = remembered.onsets.clone();
-        // Files are of one machine; what the store says is of all.
-        let waiting = self.notifiers.waiting_incidents();
-        let lost = self.board.missing_backups(&|incident| waiting.contains(incident));
+        let outbox = &self.desk.outbox;
+        // After a reload nobody else has led: what is under way stays so.
+        if !self.desk.leads_under(knowledge.term()) {
+            outbox.load(self.messages(knowledge).await?);
+        }
+        self.desk.lead(knowledge.clone());
+        let lost = self.board.missing(&outbox.waiting_incidents());
         if !lost.is_empty() {
             tracing::warn!(
                 incidents = lost.join(", "),
-                "nobody was told of these, and what waited for it is not on this machine: they are due again"
+                "nobody was notified of these, and no message about them waits: they are due again"
             );
         }
+        self.settled.clear();
+        self.reports.clear();
+        self.hand_over(&self.catalogue, now);
         self.saved = Some(remembered);
         self.unsaved.clear();
         Ok(onsets)
     }
 
-    /// Writes the report's file.
-    pub(super) async fn file(&mut self, report: &CycleReport) {
-        let Some(files) = &mut self.files else { return };
-        let written = timeout(FILE_WITHIN, files.write(report)).await;
-        let problem = match written {
-            Ok(written) => written.err().map(|error| error.to_string()),
-            Err(_) => Some(format!(
-                "the folder of reports did not take one within {} s (escalation.reports_dir)",
-                FILE_WITHIN.as_secs()
-            )),
-        };
-        if let Some(problem) =
-            problem.as_ref().filter(|now| self.files_problem.as_ref() != Some(now))
-        {
-            tracing::warn!(problem, "the report is in the store, and not in a file");
+    /// The outbox as the store has it, and what waits in files: of the version before, or of a process whose store was in
+    /// memory.
+    async fn messages(&self, knowledge: &Knowledge) -> Result<Vec<Outgoing>, StoreError> {
+        let notifiers = self.desk.notifiers();
+        let files = notifiers.waiting_files().await.unwrap_or_else(|error| {
+            tracing::error!(error, "what waits in files cannot be read and is not sent");
+            Vec::new()
+        });
+        if !knowledge.is_durable() {
+            return Ok(files.into_iter().map(|file| file.into_entry(true)).collect());
         }
-        self.files_problem = problem;
+        // A file with an entry is a copy of what the store has.
+        let files: Vec<Backup> = files.into_iter().filter(|file| file.entry.is_none()).collect();
+        let mut batch = knowledge.batch();
+        for file in &files {
+            batch.put_if(&file.clone().into_entry(false), When::Absent);
+        }
+        knowledge.commit(batch).await?;
+        for file in files {
+            tracing::info!(
+                file = file.file,
+                "a message that waited in a file is in the outbox now"
+            );
+            notifiers.finish(&file.file, Done::Queued).await;
+        }
+        let (entries, unread) = knowledge.outbox().await?;
+        for one in unread {
+            tracing::error!(
+                entry = one.key,
+                cause = one.cause,
+                "a message of the outbox cannot be read and is not sent"
+            );
+        }
+        Ok(entries)
     }
 
-    pub(super) fn shown(&self) -> view::People {
-        let problem = self.shown.problem.clone().or_else(|| self.files_problem.clone());
-        view::People { problem, ..self.shown.clone() }
+    /// Has the report's file written.
+    pub(super) fn file(&mut self, report: CycleReport) {
+        if self.has_files {
+            self.desk.files.put(report);
+        }
+    }
+
+    /// Something became of messages.
+    pub(super) async fn has_answers(&self) {
+        self.desk.outbox.has_answers().await;
     }
 
     /// What was found, by what is known of its past.
@@ -218,27 +246,14 @@ impl People {
         }
     }
 
-    /// The deployments that may be behind what is new. GitHub down only means that none is named.
+    /// The deployments that may be behind what is new, as far as they are known by now.
     async fn suspects(&mut self, catalogue: &Catalogue, now: Time) {
-        let Some((github, window)) = &self.github else { return };
-        let deadline = Instant::now() + COMMITS_WITHIN;
-        let mut failed = None;
-        for onset in self.board.wanting_suspects(catalogue, now) {
-            let since = onset.since - TimeDelta::from_std(*window).unwrap_or(TimeDelta::MAX);
-            let mut commits = Vec::new();
-            for path in &onset.service.gitops_paths {
-                match github.commits(path, since, deadline).await {
-                    Ok(found) => commits.extend(found),
-                    Err(error) => failed = Some(error.text),
-                }
-            }
-            if let Some(suspect) = correlation::best_suspect(&onset.service, onset.since, &commits)
-            {
-                self.board.suspect(&onset.incident, suspect, now);
-            }
+        let wanted = self.board.wanting_suspects(catalogue, now);
+        if self.desk.gear().github.is_some() && !wanted.is_empty() {
+            self.desk.questions.ask(wanted).await;
         }
-        if let Some(error) = failed {
-            tracing::warn!(error, "deployments could not be looked for; people are told without");
+        for (incident, suspect) in self.desk.questions.take() {
+            self.board.suspect(&incident, suspect, now);
         }
     }
 
@@ -268,7 +283,7 @@ impl People {
         })
     }
 
-    /// Stores what changed; what could not be stored is tried again with the next.
+    /// Stores what changed, messages with their incidents; what could not be stored is tried again with the next.
     async fn keep(
         &mut self,
         knowledge: &Knowledge,
@@ -286,13 +301,32 @@ impl People {
         for need in &self.unlinked {
             batch.put(need);
         }
+        let outbox = &self.desk.outbox;
+        let messages = outbox.unsaved();
+        for (_, entry) in &messages {
+            batch.put(entry);
+        }
+        for id in &self.settled {
+            batch.delete::<Outgoing>(id);
+        }
+        for report in &self.reports {
+            batch.put(report);
+        }
         if self.saved.as_ref() != Some(&remembered) {
             let value = serde_json::to_value(&remembered).unwrap_or_default();
             batch.put(&Fact { name: Fact::PEOPLE.to_owned(), value, at: now });
         }
-        knowledge.commit(batch).await?;
+        let committed = knowledge.commit(batch).await;
+        if committed.is_ok() {
+            outbox.saved(&messages);
+        }
+        // What the store does not take is sent all the same.
+        outbox.ready();
+        committed?;
         self.unsaved.clear();
         self.unlinked.clear();
+        self.settled.clear();
+        self.reports.clear();
         self.saved = Some(remembered);
         Ok(())
     }
@@ -339,6 +373,7 @@ impl People {
         }
 
         run.enter(Phase::Escalation);
+        self.take_in(kit, onsets).await;
         if let Watch::On(watch) = watch
             && kit.config.kubernetes.log_lines > 0
         {
@@ -361,20 +396,16 @@ impl People {
         }
 
         run.enter(Phase::Notification);
-        // An incident has its name before anybody hears it: after a crash it is told again under the same.
-        self.store(kit, onsets, run, now).await;
         // Whoever leads now tells of it: two that tell would tell twice.
         if kit.knowledge.term().is_none_or(Term::holds) {
-            self.tell(run, decision.as_ref(), &looked, now, stop).await;
-            self.store(kit, onsets, run, now).await;
-            // What waits from before waits on when the process stops.
-            if !stop.is_cancelled() {
-                self.tell_again(&mut run.report, &looked.catalogue, now).await;
-                self.store(kit, onsets, run, now).await;
-            }
+            self.tell(run, kit, decision.as_ref(), &looked, now);
         }
+        self.catalogue = looked.catalogue.clone();
+        self.hand_over(&looked.catalogue, now);
+        // An incident has its name, and its message is kept, before anybody hears it.
+        self.store(kit, onsets, run, now).await;
         run.report.trend_analysis = Some(self.board.trend(now));
-        self.show(&findings, decision.clone(), &looked);
+        self.show(&findings, decision.clone(), &looked, now);
         run.report.escalation_decision = decision;
         run.report.unread_objects.clone_from(&looked.unread_objects);
         run.report.findings = looked.findings;

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
 use crate::cycle::{
-    Assessor, ClusterAnalyzer, Cycle, Ids, Outside, People, Stages, check_open_work,
+    Assessor, Background, ClusterAnalyzer, Cycle, Ids, Outside, People, Stages, check_open_work,
 };
 use crate::domain::target::System;
 use crate::executor::{Actuators, Executor};
@@ -35,6 +35,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Keeps the view of Kubernetes current for as long as it is run; `None`: it is not looked at.
     pub cluster: Option<cluster::Driver>,
+    /// Sends messages, and does what else no cycle waits for, for as long as it is run.
+    pub background: Arc<Background>,
     /// Whose commands end with the process.
     pub hooks: Arc<Hooks>,
     /// Makes the stages of another configuration.
@@ -74,7 +76,7 @@ pub async fn assemble_in(
     let mut builder =
         Builder { wire, assessor, clock, metrics: metrics.clone(), observer, hooks: None };
     let (watch, driver) = watching(&config.kubernetes).await;
-    let (stages, hooks) = builder.stages(config, watch.clone())?;
+    let (stages, hooks, background) = builder.stages(config, watch.clone())?;
     builder.hooks = Some(hooks.clone());
     knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
     check_open_work(&knowledge, clock.now()).await?;
@@ -103,6 +105,7 @@ pub async fn assemble_in(
         knowledge,
         metrics,
         cluster,
+        background: Arc::new(background),
         hooks,
         builder,
         watch,
@@ -127,12 +130,13 @@ impl Builder {
         &self,
         config: &Arc<Config>,
         watch: Watch,
-    ) -> Result<(Stages, Arc<Hooks>), Error> {
+    ) -> Result<(Stages, Arc<Hooks>, Background), Error> {
         let Self { wire, clock, metrics, .. } = self;
         let (notifiers, github) = people_outside(wire.as_ref(), config, metrics, *clock)?;
         let outside = Outside { notifiers, github, assessor: self.assessor.clone() };
         let cluster = ClusterAnalyzer::new(config)?;
-        let people = Box::new(People::new(config, outside));
+        let (people, background) = People::new(config, outside, *clock, metrics.clone());
+        let people = Box::new(people);
         let Acting { actuators, charter, hooks } = Acting::new(self, config)?;
         let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
         let interval = config.orchestrator.loop_interval;
@@ -142,7 +146,7 @@ impl Builder {
         };
         let executor = Executor::new(config.execute.clone(), actuators);
         let monitor = monitor.watching(watch);
-        Ok((Stages { monitor, charter, executor, cluster, people }, hooks))
+        Ok((Stages { monitor, charter, executor, cluster, people }, hooks, background))
     }
 }
 

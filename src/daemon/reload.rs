@@ -197,7 +197,8 @@ impl Reloader {
         } else {
             watching(&config.kubernetes).await
         };
-        let (stages, _) = self.builder.stages(config, watch.clone())?;
+        // What runs beside the cycles runs on, with what the new stages bring for it.
+        let (stages, _, _) = self.builder.stages(config, watch.clone())?;
         // Kept until the loop looks elsewhere; a list of 5,000 pods is not asked for because a threshold changed.
         let before =
             if is_watched { None } else { Some(self.cluster.change(watch, driver).drop_guard()) };

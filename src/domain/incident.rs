@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
@@ -16,7 +18,7 @@ use super::catalogue::Tier;
 use super::decision::Sev;
 use super::deployment::Suspect;
 use super::finding::{Finding, IncidentClass};
-use super::message::Thread;
+use super::message::{Notified, NotifierName, Thread};
 use super::target::Target;
 use super::time::Time;
 use super::violation::Violation;
@@ -239,8 +241,8 @@ pub struct Course {
     pub shown_gist: String,
     /// When people were told that it was over.
     pub end_told_at: Option<Time>,
-    /// What was told of it last is in a backup only, which is a file of one machine.
-    #[serde(default)]
+    /// Written by the version before: what was told of it last is in a backup only, a file of one machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_backup: bool,
 }
 
@@ -286,9 +288,12 @@ pub struct Incident {
     pub timeline: Vec<TimelineEntry>,
     /// Where it was first announced.
     pub thread: Option<Thread>,
-    /// The last full alert that was delivered, or is in a backup; `None`: nobody has been told yet.
+    /// When the last full alert went into the outbox; `None`: nobody is notified yet.
     pub told_at: Option<Time>,
     pub told_severity: Option<Sev>,
+    /// What became of that at each notifier; empty: none is configured. Only `delivered` says that people were notified.
+    #[serde(default)]
+    pub notified: BTreeMap<NotifierName, Notified>,
     /// The last brief update, and the last edit of its message.
     pub updated_at: Option<Time>,
     pub edited_at: Option<Time>,

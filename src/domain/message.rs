@@ -1,7 +1,5 @@
 //! What people are told: one message, whoever carries it, and what became of it.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
@@ -86,7 +84,9 @@ pub struct Message {
 }
 
 /// Who carries messages; a closed set for labels and reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[derive(IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -104,20 +104,24 @@ impl NotifierName {
     }
 }
 
-/// What became of one message at one notifier.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Delivery {
-    pub notifier: NotifierName,
-    /// Confirmed by the server. The thread is where it can be answered, where there is such a thing.
-    pub result: Result<Option<Thread>, String>,
-    pub took: Duration,
-    /// It waits in a file to be sent again.
-    pub backed_up: bool,
+/// What became of the last alert, end or summary about an incident at one notifier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Notified {
+    /// The notifier's server confirmed it.
+    Delivered { at: Time },
+    /// It is in the outbox and was not sent yet.
+    Pending { since: Time },
+    /// Nobody confirmed it. It is sent again, unless the error says otherwise.
+    Failed { error: String, attempts: u32 },
 }
 
-/// What became of a cycle's message, as its report tells it.
+/// What became of a cycle's messages, as its report tells it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NotificationResult {
+    /// Not every message has been tried yet; the other fields count once this is false.
+    #[serde(default)]
+    pub pending: bool,
     /// Everybody who carries messages has confirmed it.
     pub success: bool,
     pub error: Option<String>,

@@ -44,6 +44,7 @@ pub(super) fn opened(id: String, finding: &Finding, now: Time) -> Incident {
         thread: None,
         told_at: None,
         told_severity: None,
+        notified: BTreeMap::new(),
         updated_at: None,
         edited_at: None,
         is_queued: false,

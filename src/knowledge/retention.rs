@@ -17,6 +17,9 @@ use crate::domain::time::Time;
 /// and at some 10 kB each they stay near 100 MB.
 const HISTORY: usize = 10_000;
 
+/// Four times what may wait in the outbox.
+const OUTBOX: usize = 2_000;
+
 /// Records deleted in one transaction: some ten milliseconds of the one writer, and then deliveries get in between.
 const DROPPED_AT_ONCE: usize = 500;
 
@@ -122,6 +125,10 @@ fn bounds(settings: &Settings, now: Time, pattern_history_limit: usize) -> Vec<B
             Collection::Judgings | Collection::Temporaries => vec![],
             // Open ones are one for each (reason, cause, component, subject).
             Collection::Needs => vec![history(collection, Some(CLOSED))],
+            // What waits is never dropped for its age. The outbox bounds itself; this guards against what nobody takes in.
+            Collection::Outbox => {
+                vec![Bound { collection, tag: None, newest: OUTBOX, not_before: None }]
+            }
             // Insights are one for each (cause, action), facts one for each name in the code: the count only guards.
             Collection::Insights
             | Collection::Treatments

@@ -32,6 +32,8 @@ pub enum Collection {
     Needs,
     #[strum(serialize = "service_incidents")]
     Incidents,
+    /// Messages on their way to people.
+    Outbox,
     Cycles,
     /// Single facts by name: learnt receivers, last change of size.
     Facts,

@@ -141,6 +141,8 @@ pub enum NotificationResult {
     RateLimited,
     Refused,
     Panicked,
+    /// Not sent any more: too many waited, or its notifier is gone.
+    GivenUp,
 }
 
 /// What a remedy is for: a shipped cause, or any that the configuration names.

@@ -311,7 +311,7 @@ impl NotifySeries {
         Self {
             notifications: f.table(
                 "mape_k_notifications_total",
-                "Messages by notifier and how they ended; resent ones count again.",
+                "Attempts to send a message by notifier and how they ended; those given up without an attempt count once.",
                 ["notifier", "result"],
             ),
             notification_duration: f.histograms(
@@ -322,7 +322,7 @@ impl NotifySeries {
             ),
             backed_up: f.gauge(
                 "mape_k_notifications_backed_up",
-                "Messages that wait in files to be sent again.",
+                "Messages in the outbox that no notifier has confirmed yet.",
             ),
             unknown_slack_errors: f.counter(
                 "mape_k_slack_unknown_errors_total",

@@ -1,31 +1,36 @@
-//! All notifiers together: messages by severity, lanes beside each other, a panic caught, what failed kept in a file.
+//! All notifiers together: one attempt with one message, a panic caught, what failed kept in a file.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::join_all;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use super::alertmanager::Alertmanager;
 use super::call::hide;
-use super::pauses::Pauses;
 use super::settings::{Settings, Slack as SlackSettings};
 use super::slack::Slack;
-use super::spool::Spool;
+use super::spool::{Backup, Done, Spool};
 use super::{Notifier, NotifyError, SetupError};
-use crate::domain::message::{Delivery, Entry, Form, Message, NotifierName, Thread};
+use crate::domain::message::{Entry, Form, Message, NotifierName, Thread};
+use crate::domain::outbox::Outgoing;
 use crate::domain::secret::Secret;
 use crate::domain::speed;
 use crate::domain::time::Time;
 use crate::metrics::Metrics;
 use crate::metrics::labels::NotificationResult;
 use crate::wire::{HttpSettings, Reach, Wire, network};
+
+/// For one attempt with all its second ways, of which each is a call of five seconds at most.
+const ATTEMPT_WITHIN: Duration = Duration::from_secs(15);
+
+/// For a backup: a disk that hangs holds no message up for longer, and is left alone for a while.
+const BACKUP_WITHIN: Duration = Duration::from_secs(2);
+const HUNG_FOR: Duration = Duration::from_secs(60);
 
 /// What the notifiers are made of.
 #[derive(Clone, Debug)]
@@ -53,10 +58,11 @@ impl Setup<'_> {
 
 #[derive(Debug)]
 pub struct Notifiers {
-    pub(super) all: Vec<Arc<dyn Notifier>>,
+    all: Vec<Arc<dyn Notifier>>,
     alertmanager: Option<Arc<Alertmanager>>,
-    pub(super) spool: Option<Spool>,
-    pub(super) pauses: Pauses,
+    spool: Option<Spool>,
+    /// The disk hung, and is not asked before then.
+    hung_until: Mutex<Option<Instant>>,
     /// Stands before every title.
     mark: String,
     secrets: Vec<Secret>,
@@ -97,70 +103,73 @@ impl Notifiers {
         let is_rehearsal = setup.rehearsal.is_some();
         let spool = folder.map(|folder| Spool::new(folder, secrets.clone(), is_rehearsal));
         let mark = setup.rehearsal.map(speed::mark).unwrap_or_default();
-        let metrics = setup.metrics;
-        let pauses = Pauses::default();
-        let set = Self { all, alertmanager, spool, pauses, mark, secrets, metrics };
-        set.count_backups();
-        Ok(set)
+        let (metrics, hung_until) = (setup.metrics, Mutex::default());
+        Ok(Self { all, alertmanager, spool, hung_until, mark, secrets, metrics })
     }
 
-    /// Nobody can be told anything: no notifier is enabled.
+    /// Nobody can be notified: no notifier is enabled.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Tells the messages, each by every notifier, and keeps in a file what was not confirmed by the deadline. Answers
-    /// for each message what became of it at each notifier that sends its like, in the order of the messages.
-    pub async fn deliver(&self, messages: &[Message], deadline: Instant) -> Vec<Vec<Delivery>> {
-        let messages: Vec<Message> = messages.iter().map(|message| self.marked(message)).collect();
-        let messages = messages.as_slice();
-        let by_notifier =
-            self.all.iter().map(|notifier| self.carry(&**notifier, messages, deadline));
-        let mut results: Vec<_> =
-            join_all(by_notifier).await.into_iter().map(Vec::into_iter).collect();
-        let mut deliveries = Vec::with_capacity(messages.len());
-        for message in messages {
-            let attempts = results.iter_mut().filter_map(Iterator::next).flatten();
-            deliveries.push(attempts.map(|attempt| self.kept(message, attempt)).collect());
-        }
-        if !messages.is_empty() {
-            self.count_backups();
-        }
-        deliveries
+    pub fn names(&self) -> impl Iterator<Item = NotifierName> {
+        self.all.iter().map(|one| one.name())
+    }
+
+    #[must_use]
+    pub fn has(&self, name: NotifierName) -> bool {
+        self.of(name).is_some()
+    }
+
+    #[must_use]
+    pub fn has_alertmanager(&self) -> bool {
+        self.alertmanager.is_some()
+    }
+
+    /// Those that send messages of this form.
+    #[must_use]
+    pub fn that_send(&self, form: &Form) -> Vec<NotifierName> {
+        self.all.iter().filter(|one| one.sends(form)).map(|one| one.name()).collect()
+    }
+
+    fn of(&self, name: NotifierName) -> Option<&dyn Notifier> {
+        self.all.iter().find(|one| one.name() == name).map(|one| &**one)
+    }
+
+    /// Messages of one lane go one after the other; `None`: the notifier is not configured.
+    pub(super) fn lane(&self, name: NotifierName, message: &Message) -> Option<String> {
+        Some(self.of(name)?.lane(message))
     }
 
     /// The message as people are sent it, and as its backup keeps it.
-    pub(super) fn marked(&self, message: &Message) -> Message {
-        let mut message = message.clone();
+    #[must_use]
+    pub fn marked(&self, mut message: Message) -> Message {
         if !speed::is_marked(&message.title) {
             message.title.insert_str(0, &self.mark);
         }
         message
     }
 
-    /// The incidents, by their ids, that people will hear of when what waits is told.
-    #[must_use]
-    pub fn waiting_incidents(&self) -> BTreeSet<String> {
-        let Some(spool) = &self.spool else { return BTreeSet::new() };
-        let waiting = spool.waiting().unwrap_or_else(|error| {
-            tracing::error!(%error, "nobody knows who was not told yet");
-            Vec::new()
-        });
-        // Of one that is turned off nobody hears.
-        let is_on = |name| self.all.iter().any(|notifier| notifier.name() == name);
-        let waiting = waiting.into_iter().filter(|backup| is_on(backup.notifier));
-        waiting.flat_map(|backup| backup.message.entries).map(|entry| entry.incident).collect()
+    /// One attempt. A panic of a notifier is a failed delivery, and so is one that does not end.
+    pub async fn attempt(
+        &self,
+        name: NotifierName,
+        message: &Message,
+    ) -> Result<Option<Thread>, NotifyError> {
+        let Some(notifier) = self.of(name) else {
+            let text = format!("the notifier {} is not configured", name.as_str());
+            return Err(NotifyError::Unreachable(text));
+        };
+        let began = Instant::now();
+        let deadline = began + ATTEMPT_WITHIN;
+        let result = self.caught(notifier.deliver(message, deadline), deadline).await;
+        self.count(name, &result, began.elapsed());
+        result
     }
 
-    /// How many messages wait in files. What cannot be counted is an error of [`Self::resend`].
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.spool.as_ref().and_then(|spool| spool.count().ok()).unwrap_or_default()
-    }
-
-    /// Tells an Alertmanager what stands, and the end of what has ended (`ended_at`). Needed in every cycle: what is not
-    /// told again ends there by itself. `None` without one.
+    /// Tells an Alertmanager what stands, and the end of what has ended (`ended_at`). What is not told again ends there by
+    /// itself. `None` without one.
     pub async fn refresh(
         &self,
         standing: &[Entry],
@@ -178,57 +187,6 @@ impl Notifiers {
         Some(result.map_err(|error| error.to_string()))
     }
 
-    /// All messages by one notifier: its lanes beside each other, in each lane the worst first and edits, which call
-    /// nobody, last. Answers in the order of the messages, `None` for what it does not send.
-    async fn carry(
-        &self,
-        notifier: &dyn Notifier,
-        messages: &[Message],
-        deadline: Instant,
-    ) -> Vec<Option<Attempt>> {
-        let mut lanes: BTreeMap<String, Vec<(usize, &Message)>> = BTreeMap::new();
-        for (index, message) in messages.iter().enumerate() {
-            lanes.entry(notifier.lane(message)).or_default().push((index, message));
-        }
-        let lanes = lanes.into_values().map(|mut lane| async move {
-            lane.sort_by_key(|(index, message)| {
-                let is_edit = matches!(message.form, Form::Edit(_));
-                (is_edit, std::cmp::Reverse(message.severity), *index)
-            });
-            let mut attempts = Vec::with_capacity(lane.len());
-            for (index, message) in lane {
-                attempts.push((index, self.attempt(notifier, message, deadline).await));
-            }
-            attempts
-        });
-        let mut attempts: Vec<(usize, Option<Attempt>)> =
-            join_all(lanes).await.into_iter().flatten().collect();
-        attempts.sort_by_key(|(index, _)| *index);
-        attempts.into_iter().map(|(_, attempt)| attempt).collect()
-    }
-
-    pub(super) async fn attempt(
-        &self,
-        notifier: &dyn Notifier,
-        message: &Message,
-        deadline: Instant,
-    ) -> Option<Attempt> {
-        if !notifier.sends(&message.form) {
-            return None;
-        }
-        let name = notifier.name();
-        let began = Instant::now();
-        let result = self.caught(notifier.deliver(message, deadline), deadline).await;
-        let took = began.elapsed();
-        self.count(name, &result, took);
-        // An edit may be repeated, and what was begun too late was not sent.
-        if !matches!(message.form, Form::Edit(_)) && began < deadline {
-            self.pauses.note(name, notifier.lane(message), &result);
-        }
-        Some(Attempt { notifier: name, result, took })
-    }
-
-    /// A panic of a notifier is a failed delivery, and so is one that does not end.
     async fn caught<T>(
         &self,
         work: impl Future<Output = Result<T, NotifyError>>,
@@ -249,60 +207,48 @@ impl Notifiers {
         self.metrics.notified(name, label, took);
     }
 
-    /// What failed gets a file, unless it is an edit: its next one says more.
-    fn kept(&self, message: &Message, attempt: Attempt) -> Delivery {
-        let Attempt { notifier, result, took } = attempt;
-        let (name, severity) = (notifier.as_str(), message.severity.as_str());
-        let error = match result {
-            Ok(thread) => {
-                return Delivery { notifier, result: Ok(thread), took, backed_up: false };
-            }
-            Err(error) => error.to_string(),
-        };
-        let failed =
-            |error: String, backed_up| Delivery { notifier, result: Err(error), took, backed_up };
-        if matches!(message.form, Form::Edit(_)) {
-            tracing::warn!(notifier = name, severity, error, "a message was not edited");
-            return failed(error, false);
-        }
+    /// Writes the file of an entry whose delivery failed and answers its name, or why there is none.
+    pub async fn keep(&self, entry: &Outgoing, error: &str) -> Result<String, String> {
         let Some(spool) = &self.spool else {
-            tracing::error!(notifier = name, severity, error, "people were not told, no backup");
-            let error = format!("{error}; no backup: escalation.reports_dir is not set");
-            return failed(error, false);
+            return Err("escalation.reports_dir is not set".to_owned());
         };
-        match spool.keep(notifier, message, &error) {
-            Ok(file) => {
-                tracing::warn!(notifier = name, severity, error, file, "people are told later");
-                failed(error, true)
-            }
-            Err(disk) => {
-                tracing::error!(
-                    notifier = name,
-                    severity,
-                    error,
-                    %disk,
-                    "people were not told, no backup"
-                );
-                failed(format!("{error}; no backup: {disk}"), false)
-            }
-        }
+        self.on_disk(async { spool.keep(entry, error).await.map_err(|e| e.to_string()) }).await
     }
 
-    /// Shows how many wait.
-    pub(super) fn count_backups(&self) {
+    /// The file of an entry does not wait any more.
+    pub async fn finish(&self, file: &str, done: Done) {
         let Some(spool) = &self.spool else { return };
-        match spool.count() {
-            Ok(count) => self.metrics.notifications_backed_up(count),
-            Err(error) => tracing::error!(%error, "the backups cannot be counted"),
+        let finish = async { spool.finish(file, done).await.map_err(|error| error.to_string()) };
+        if let Err(error) = self.on_disk(finish).await {
+            tracing::warn!(error, "a backup that was handled stays where it is");
         }
     }
-}
 
-/// One message at one notifier, before what failed is kept.
-pub(super) struct Attempt {
-    pub notifier: NotifierName,
-    pub result: Result<Option<Thread>, NotifyError>,
-    pub took: Duration,
+    /// The files that wait from before this process.
+    pub async fn waiting_files(&self) -> Result<Vec<Backup>, String> {
+        let Some(spool) = &self.spool else { return Ok(Vec::new()) };
+        self.on_disk(async { spool.waiting().await.map_err(|error| error.to_string()) }).await
+    }
+
+    /// Something with files, unless the disk hangs.
+    async fn on_disk<T>(&self, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+        let late = || {
+            format!(
+                "the folder of backups did not answer within {} s (escalation.reports_dir)",
+                BACKUP_WITHIN.as_secs()
+            )
+        };
+        let hung_until = *self.hung_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if hung_until.is_some_and(|until| Instant::now() < until) {
+            return Err(late());
+        }
+        if let Ok(result) = timeout(BACKUP_WITHIN, work).await {
+            return result;
+        }
+        let until = Instant::now() + HUNG_FOR;
+        *self.hung_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        Err(late())
+    }
 }
 
 fn text(panic: &(dyn Any + Send)) -> String {

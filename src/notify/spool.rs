@@ -1,26 +1,27 @@
-//! Messages that could not be delivered, a file each, until they are told.
+//! A file for each message whose delivery failed: what people find on the machine, and what a store that does not outlive
+//! the process needs to send it after a restart.
 //!
-//! `backup_<YYYYMMDD_HHMMSS>_<SEV-n>.json` waits; `….sent.json` was told, `….broken.json` could not be read,
-//! `….dropped.json` had to make room. A file is whole or not there. When one is sent again is decided in
-//! `resend`. Small files and few: they are written where they are needed, without a task of their own.
+//! `backup_<YYYYMMDD_HHMMSS>_<SEV-n>.json` waits; `….sent.json` was delivered, `….queued.json` is in the outbox of the store
+//! by now, `….broken.json` could not be read, `….dropped.json` had to make room. A file is whole or not there.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
+use tokio::fs::{self, File};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use uuid::Uuid;
 
 use super::call::hide;
 use crate::domain::decision::Sev;
 use crate::domain::message::{Message, NotifierName};
+use crate::domain::outbox::Outgoing;
 use crate::domain::secret::Secret;
 use crate::domain::speed;
 
-/// Files that wait, of some 10 KB each: with Slack away for days, more than anybody reads. Each cycle reads them.
+/// Files that wait, of some 10 KB each: as many messages as may wait in the outbox.
 const MAX_WAITING: usize = 500;
 
 /// Files that are done with; the newest are kept.
@@ -39,9 +40,7 @@ pub enum SpoolError {
     Write { path: PathBuf, source: io::Error },
     #[error("the backups in {path} cannot be read: {source}. Check who may read there")]
     Read { path: PathBuf, source: io::Error },
-    #[error(
-        "the backup {path} cannot be renamed: {source}. Check who may write there; it is not sent twice by this process"
-    )]
+    #[error("the backup {path} cannot be renamed: {source}. Check who may write there")]
     Rename { path: PathBuf, source: io::Error },
 }
 
@@ -49,10 +48,18 @@ pub enum SpoolError {
 pub struct Spool {
     folder: PathBuf,
     secrets: Vec<Secret>,
-    /// A rehearsal and a normal run may have one folder. Neither tells what the other could not.
+    /// A rehearsal and a normal run may have one folder. Neither sends what the other could not.
     is_rehearsal: bool,
-    /// Told, and not renamed because the disk would not have it; at most as many as wait. Not told again by this process.
-    told: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Content {
+    notifier: NotifierName,
+    error: String,
+    /// Its entry in the outbox; the version before had none, and its files are the only trace of what waits.
+    #[serde(default)]
+    entry: Option<String>,
+    message: Message,
 }
 
 /// A file that waits.
@@ -62,21 +69,33 @@ pub struct Backup {
     pub notifier: NotifierName,
     /// Why it was not delivered.
     pub error: String,
+    pub entry: Option<String>,
     pub message: Message,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Content {
-    notifier: NotifierName,
-    error: String,
-    message: Message,
+impl Backup {
+    /// As an entry of the outbox, which keeps its file until it is delivered or does not need it. It was tried before, and
+    /// the report of its cycle says so.
+    #[must_use]
+    pub fn into_entry(self, keeps_file: bool) -> Outgoing {
+        let Self { file, notifier, error, message, .. } = self;
+        Outgoing {
+            attempts: 1,
+            taken_in: 1,
+            is_reported: true,
+            error: Some(error),
+            backup: keeps_file.then(|| file.clone()),
+            ..Outgoing::new(file, notifier, message)
+        }
+    }
 }
 
 /// How a file ends that no longer waits.
-#[derive(Clone, Copy, IntoStaticStr, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
-enum Done {
+pub enum Done {
     Sent,
+    Queued,
     Broken,
     Dropped,
 }
@@ -125,67 +144,66 @@ impl Name {
 }
 
 impl Spool {
-    /// Backups in this folder, which is made when there is something to keep. What an earlier process left half written
-    /// is removed.
+    /// Backups in this folder, which is made when there is something to keep.
     #[must_use]
     pub fn new(folder: PathBuf, secrets: Vec<Secret>, is_rehearsal: bool) -> Self {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-        Self { folder, secrets, is_rehearsal, told: Mutex::default() }
+        Self { folder, secrets, is_rehearsal }
     }
 
-    /// Writes a message that could not be delivered and answers its file's name. It is on the disk when this returns.
-    pub fn keep(
-        &self,
-        notifier: NotifierName,
-        message: &Message,
-        error: &str,
-    ) -> Result<String, SpoolError> {
+    /// Writes the message of an entry that could not be delivered and answers its file's name. It is on the disk when this
+    /// returns.
+    pub async fn keep(&self, entry: &Outgoing, error: &str) -> Result<String, SpoolError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| SpoolError::Write { path, source }
         };
-        // Readable by its owner alone, as the files are.
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        // Readable by its owner alone, as the files are: it tells what is wrong inside.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).await;
         made.map_err(failed(&self.folder))?;
-        self.make_room()?;
-        let error = hide(&self.secrets, error.to_owned());
-        let text = written(Content { notifier, error, message: self.without_secrets(message) })
-            .map_err(failed(&self.folder))?;
-        // Readable by its owner alone: it tells what is wrong inside.
-        let mut file = tempfile::Builder::new()
-            .prefix(TEMPORARY)
-            .tempfile_in(&self.folder)
-            .map_err(failed(&self.folder))?;
-        file.write_all(text.as_bytes()).map_err(failed(file.path()))?;
-        file.as_file().sync_all().map_err(failed(file.path()))?;
+        self.make_room().await?;
+        let content = Content {
+            notifier: entry.notifier,
+            error: hide(&self.secrets, error.to_owned()),
+            entry: Some(entry.id.clone()),
+            message: self.without_secrets(&entry.message),
+        };
+        let text = written(content).map_err(failed(&self.folder))?;
+        let temporary = self.folder.join(format!("{TEMPORARY}{}", Uuid::new_v4()));
+        let kept = self.publish(&temporary, &text, &entry.message).await;
+        let _ = fs::remove_file(&temporary).await;
+        kept.map_err(failed(&self.folder))
+    }
+
+    async fn publish(&self, temporary: &Path, text: &str, message: &Message) -> io::Result<String> {
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(temporary).await?;
+        file.write_all(text.as_bytes()).await?;
+        file.sync_all().await?;
         // All files of a second have distinct numbers; there are never more than fit the two bounds.
         for number in 1..=MAX_WAITING + MAX_DONE + 1 {
             let stem = Name::of(message, number).stem();
-            if Done::ALL.iter().any(|done| self.done(&stem, *done).exists()) {
+            let mut is_taken = false;
+            for done in Done::ALL {
+                is_taken |= fs::try_exists(self.done(&stem, done)).await.unwrap_or(false);
+            }
+            if is_taken {
                 continue;
             }
-            let path = self.folder.join(format!("{stem}.json"));
-            match file.persist_noclobber(&path) {
-                Ok(_) => {
-                    // The name is durable with the folder. Without that it is there all the same: one more file would
-                    // tell it twice.
-                    if let Err(error) = File::open(&self.folder).and_then(|f| f.sync_all()) {
-                        tracing::warn!(%error, path = %path.display(), "a backup may not survive a power cut");
+            // A link does not replace what another process has put there.
+            match fs::hard_link(temporary, self.folder.join(format!("{stem}.json"))).await {
+                Ok(()) => {
+                    // The name is durable with the folder. Without that it is there all the same.
+                    let folder = async { File::open(&self.folder).await?.sync_all().await };
+                    if let Err(error) = folder.await {
+                        tracing::warn!(%error, stem, "a backup may not survive a power cut");
                     }
                     return Ok(format!("{stem}.json"));
                 }
-                Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => {
-                    file = taken.file;
-                }
-                Err(other) => return Err(failed(&path)(other.error)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
             }
         }
-        let source = io::Error::other("every name of this second is taken");
-        Err(SpoolError::Write { path: self.folder.clone(), source })
+        Err(io::Error::other("every name of this second is taken"))
     }
 
     /// A server's answer may stand in any text; names and ids stay what they are.
@@ -203,34 +221,32 @@ impl Spool {
         message
     }
 
-    /// How many wait.
-    pub fn count(&self) -> Result<usize, SpoolError> {
-        self.names().map(|names| names.len())
-    }
-
     /// All that waits: the worst first, then the oldest. A file that cannot be read as a message is set aside and said
-    /// once.
-    pub fn waiting(&self) -> Result<Vec<Backup>, SpoolError> {
+    /// once; what an earlier process left half written is removed.
+    pub async fn waiting(&self) -> Result<Vec<Backup>, SpoolError> {
+        for file in self.files().await?.iter().filter(|file| file.starts_with(TEMPORARY)) {
+            let _ = fs::remove_file(self.folder.join(file)).await;
+        }
         let mut waiting = Vec::new();
-        for name in self.names()?.into_iter().take(MAX_WAITING) {
+        for name in self.names().await?.into_iter().take(MAX_WAITING) {
             let file = format!("{}.json", name.stem());
-            match read(&self.folder.join(&file)) {
+            match read(&self.folder.join(&file)).await {
                 Ok(Content { message, .. })
                     if speed::is_marked(&message.title) != self.is_rehearsal =>
                 {
-                    // What a rehearsal leaves is of no use to anybody; what production could not tell waits for production.
+                    // What a rehearsal leaves is of no use to anybody; what production could not send waits for production.
                     if !self.is_rehearsal
-                        && let Err(error) = self.finish(&file, Done::Dropped)
+                        && let Err(error) = self.finish(&file, Done::Dropped).await
                     {
                         tracing::error!(%error, "a backup of a rehearsal stays where it is");
                     }
                 }
-                Ok(Content { notifier, error, message }) => {
-                    waiting.push(Backup { file, notifier, error, message });
+                Ok(Content { notifier, error, entry, message }) => {
+                    waiting.push(Backup { file, notifier, error, entry, message });
                 }
                 Err(why) => {
                     tracing::error!(file, why, "a backup cannot be read, it is set aside");
-                    if let Err(error) = self.finish(&file, Done::Broken) {
+                    if let Err(error) = self.finish(&file, Done::Broken).await {
                         tracing::error!(%error, "a broken backup stays where it is");
                     }
                 }
@@ -239,19 +255,13 @@ impl Spool {
         Ok(waiting)
     }
 
-    /// It was told: it does not wait any more, whatever the disk says.
-    pub fn sent(&self, backup: &Backup) -> Result<(), SpoolError> {
-        self.finish(&backup.file, Done::Sent)
-    }
-
-    fn finish(&self, file: &str, done: Done) -> Result<(), SpoolError> {
+    /// It does not wait any more.
+    pub async fn finish(&self, file: &str, done: Done) -> Result<(), SpoolError> {
         let from = self.folder.join(file);
         let stem = file.strip_suffix(".json").unwrap_or(file);
-        if let Err(source) = fs::rename(&from, self.done(stem, done)) {
-            self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned());
-            return Err(SpoolError::Rename { path: from, source });
-        }
-        self.prune();
+        let renamed = fs::rename(&from, self.done(stem, done)).await;
+        renamed.map_err(|source| SpoolError::Rename { path: from, source })?;
+        self.prune().await;
         Ok(())
     }
 
@@ -260,8 +270,8 @@ impl Spool {
     }
 
     /// At the bound the least severe, then oldest, is set aside for the new one.
-    fn make_room(&self) -> Result<(), SpoolError> {
-        let names = self.names()?;
+    async fn make_room(&self) -> Result<(), SpoolError> {
+        let names = self.names().await?;
         if names.len() < MAX_WAITING {
             return Ok(());
         }
@@ -269,42 +279,41 @@ impl Spool {
         if let Some(name) = least {
             let file = format!("{}.json", name.stem());
             tracing::error!(file, waiting = names.len(), "too many backups wait, one is given up");
-            self.finish(&file, Done::Dropped)?;
+            self.finish(&file, Done::Dropped).await?;
         }
         Ok(())
     }
 
-    fn names(&self) -> Result<BTreeSet<Name>, SpoolError> {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let files = self.files()?;
-        Ok(files.iter().filter(|f| !told.contains(*f)).filter_map(|f| Name::read(f)).collect())
+    async fn names(&self) -> Result<BTreeSet<Name>, SpoolError> {
+        Ok(self.files().await?.iter().filter_map(|file| Name::read(file)).collect())
     }
 
-    fn files(&self) -> Result<Vec<String>, SpoolError> {
+    async fn files(&self) -> Result<Vec<String>, SpoolError> {
         let failed = |source| SpoolError::Read { path: self.folder.clone(), source };
-        let entries = match fs::read_dir(&self.folder) {
+        let mut entries = match fs::read_dir(&self.folder).await {
             // Nothing was ever kept.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(failed)?,
         };
-        entries
-            .map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned()))
-            .collect::<Result<_, _>>()
-            .map_err(failed)
+        let mut files = Vec::new();
+        while let Some(entry) = entries.next_entry().await.map_err(failed)? {
+            files.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        Ok(files)
     }
 
     /// Removes what is done with, beyond the newest. What cannot be removed is tried again with the next one.
-    fn prune(&self) {
+    async fn prune(&self) {
         let is_done = |file: &String| {
             file.starts_with("backup_")
                 && Done::ALL.iter().any(|done| file.ends_with(&format!(".{}.json", done.suffix())))
         };
         let mut done: Vec<String> =
-            self.files().unwrap_or_default().into_iter().filter(is_done).collect();
+            self.files().await.unwrap_or_default().into_iter().filter(is_done).collect();
         // Their names begin with their time.
         done.sort_unstable();
         for file in done.iter().rev().skip(MAX_DONE) {
-            let _ = fs::remove_file(self.folder.join(file));
+            let _ = fs::remove_file(self.folder.join(file)).await;
         }
     }
 }
@@ -329,10 +338,10 @@ fn written(mut content: Content) -> io::Result<String> {
     }
 }
 
-fn read(path: &Path) -> Result<Content, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
+async fn read(path: &Path) -> Result<Content, String> {
+    let file = File::open(path).await.map_err(|error| error.to_string())?;
     let mut text = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut text).await.map_err(|error| error.to_string())?;
     if text.len() as u64 > MAX_BYTES {
         return Err(format!("it is larger than {} MiB", MAX_BYTES >> 20));
     }

@@ -7,7 +7,8 @@ mod github;
 mod hostile;
 mod lanes;
 mod layout;
-mod messages;
+pub mod messages;
+pub mod post;
 mod rehearsal;
 mod resending;
 mod second_way;
@@ -18,23 +19,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mape_k::clock::Clock;
-use mape_k::domain::message::{Delivery, Message};
+use mape_k::domain::message::Message;
 use mape_k::domain::secret::Secret;
 use mape_k::metrics::Metrics;
+use mape_k::notify::Setup;
 use mape_k::notify::settings::{Settings, Slack};
-use mape_k::notify::{Notifiers, Setup};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use url::Url;
 
 use self::fake_slack::FakeSlack;
+use self::post::{Delivery, Post};
 
 pub const TOKEN: &str = "xoxb-1234-not-for-anybody";
 
 /// Slack as a fake, the notifiers before it, a folder for what fails.
 pub struct Scene {
     pub slack: FakeSlack,
-    pub notifiers: Notifiers,
+    pub notifiers: Post,
     pub metrics: Arc<Metrics>,
     pub folder: TempDir,
 }
@@ -65,8 +67,7 @@ impl Scene {
         change(&mut settings, &fake.url);
         let folder = tempfile::tempdir().expect("a folder for backups");
         let metrics = Metrics::new(Clock::start().now());
-        let notifiers = Notifiers::new(setup(&settings, &metrics, Some(folder.path())))
-            .expect("settings that can notify");
+        let notifiers = Post::new(&setup(&settings, &metrics, Some(folder.path())));
         Self { slack: fake, notifiers, metrics, folder }
     }
 
@@ -121,7 +122,7 @@ pub async fn both_at(rehearsal: Option<f64>) -> (Scene, FakeSlack) {
     };
     let setup = setup(&settings, &scene.metrics, Some(scene.folder.path()));
     let setup = Setup { notify: &notify, rehearsal, ..setup };
-    scene.notifiers = Notifiers::new(setup).expect("settings that can notify");
+    scene.notifiers = Post::new(&setup);
     (scene, alertmanager)
 }
 

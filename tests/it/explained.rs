@@ -128,7 +128,8 @@ fn collections_keep_their_names() {
         "insights",
         "incidents",
         "escalations",
-        "incidents",
+        "service_incidents",
+        "outbox",
         "cycles",
         "facts",
     ];

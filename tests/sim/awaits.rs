@@ -45,6 +45,7 @@ impl Outside {
                 | Collection::Insights
                 | Collection::Treatments
                 | Collection::Incidents
+                | Collection::Outbox
                 | Collection::Cycles
                 | Collection::Facts => false,
             }

@@ -99,11 +99,17 @@ impl Daemon {
         let run =
             Box::pin(control_loop::run(parts.cycle, publisher, terms, interval, gap, stop.clone()));
         let outside = site.outside.clone();
-        let done = CancellationToken::new();
+        let (done, loop_ended) = (CancellationToken::new(), CancellationToken::new());
         let election = done.clone();
+        let (background, stopping, ended_loop) =
+            (parts.background, stop.clone(), loop_ended.clone());
+        let background = async move {
+            background.run(stopping, ended_loop).await;
+            done.cancel();
+        };
         let run = async move {
             let ended = run.await;
-            done.cancel();
+            loop_ended.cancel();
             let mut outside = outside.lock();
             outside.say(&format!("daemon {number} ended: {ended:?}"));
             outside.dies(number);
@@ -121,6 +127,11 @@ impl Daemon {
             }),
             tokio::spawn(Freezable {
                 inner: Box::pin(async move { elector.run(election).await }),
+                ice: frozen.clone(),
+                watched: None,
+            }),
+            tokio::spawn(Freezable {
+                inner: Box::pin(background),
                 ice: frozen.clone(),
                 watched: None,
             }),

@@ -197,6 +197,7 @@ impl Outside {
             | Collection::Insights
             | Collection::Treatments
             | Collection::Incidents
+            | Collection::Outbox
             | Collection::Cycles => {}
         }
     }
@@ -224,6 +225,7 @@ impl Outside {
             | Collection::Insights
             | Collection::Treatments
             | Collection::Incidents
+            | Collection::Outbox
             | Collection::Cycles => {}
         }
     }

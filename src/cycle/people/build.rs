@@ -1,14 +1,17 @@
 //! Puts the second half together: what the configuration says, and what the composition root hands in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::People;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::cycle::assess::{Assessor, Rules};
+use crate::cycle::beside::{Background, Desk, Gear};
 use crate::domain::view;
 use crate::escalation::board::{BoardState, IncidentBoard};
 use crate::knowledge::report_files::ReportFiles;
+use crate::metrics::Metrics;
 use crate::monitor::github::Github;
 use crate::notify::Notifiers;
 
@@ -23,20 +26,32 @@ pub struct Outside {
 }
 
 impl People {
+    /// The stage, and what has to run beside it.
     #[must_use]
-    pub fn new(config: &Config, outside: Outside) -> Self {
+    pub fn new(
+        config: &Config,
+        outside: Outside,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> (Self, Background) {
         let Outside { notifiers, github, assessor } = outside;
         let settings = config.escalation.clone();
         let files = settings
             .reports_dir
             .clone()
             .map(|folder| ReportFiles::new(folder, settings.reports_max_files));
-        Self {
+        let has_files = files.is_some();
+        let desk = Arc::new(Desk::new(Gear {
+            notifiers: Arc::new(notifiers),
+            github: github.map(|github| (github, config.github.window)),
+            files: files.map(tokio::sync::Mutex::new),
+            interval: config.orchestrator.loop_interval,
+        }));
+        let people = Self {
             assessor: assessor.unwrap_or_else(|| Arc::new(Rules)),
             timeout: settings.timeout,
-            notifiers,
-            github: github.map(|github| (github, config.github.window)),
-            files,
+            desk: desk.clone(),
+            has_files,
             board: IncidentBoard::restore(&settings, Vec::new(), BoardState::default()),
             settings,
             records: Vec::new(),
@@ -44,21 +59,29 @@ impl People {
             failing_since: None,
             unsaved: BTreeMap::new(),
             unlinked: Vec::new(),
+            settled: BTreeSet::new(),
+            reports: Vec::new(),
             saved: None,
             shown: view::People::default(),
-            files_problem: None,
+            catalogue: Arc::default(),
             alarmed_at: None,
-        }
+        };
+        (people, Background::new(desk, clock, metrics))
     }
 
     /// Takes the place of `before`, which another configuration made: what was counted goes on.
     pub(in crate::cycle) fn succeed(&mut self, before: &mut Self) {
+        // What runs beside the cycles knows the desk of before: it gets what this configuration brings.
+        before.desk.replace(self.desk.gear());
+        self.desk = before.desk.clone();
+        self.settled = std::mem::take(&mut before.settled);
+        self.reports = std::mem::take(&mut before.reports);
         self.shown = std::mem::take(&mut before.shown);
         self.alarmed_at = before.alarmed_at;
     }
 
     /// The store has every incident as it is.
     pub(in crate::cycle) fn is_saved(&self) -> bool {
-        self.unsaved.is_empty()
+        self.unsaved.is_empty() && self.unlinked.is_empty()
     }
 }

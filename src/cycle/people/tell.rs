@@ -1,133 +1,160 @@
-//! The last of it: people are told, what could not be told is kept, and what was kept is told again.
-
-use std::time::Duration;
+//! The last of it: messages go into the outbox, and what became of earlier ones is taken in.
 
 use chrono::TimeDelta;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::super::cluster::Looked;
+use super::super::kit::Kit;
 use super::super::run::Run;
 use super::People;
+use crate::analyzer::cluster::Onsets;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::CycleReport;
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::finding::Finding;
-use crate::domain::message::{Delivery, Form, Message, NotificationResult};
-use crate::domain::time::Time;
+use crate::domain::message::{Form, Message, NotificationResult};
+use crate::domain::outbox::Outgoing;
+use crate::domain::time::{Time, since};
+use crate::domain::view;
 use crate::escalation::compose::{self, About};
 use crate::escalation::rules;
+use crate::metrics::labels::StoreOperation;
+use crate::notify::Known;
 
-/// For all messages of a cycle, and again for what waits from before: healing is held up no longer, and a stop in between
-/// stays within its promise.
-const TELL_WITHIN: Duration = Duration::from_secs(5);
-const TELL_AGAIN_WITHIN: Duration = Duration::from_secs(3);
-
-/// When the process is stopping already: the action in hand has had most of its ten seconds, and a backup takes the rest.
-const STOPPING_WITHIN: Duration = Duration::from_secs(1);
-
-/// Of a defect in this very half people are told no more often.
+/// Of a defect in this very half people are notified no more often.
 const ALARM_EVERY: TimeDelta = TimeDelta::minutes(30);
 
 impl People {
-    pub(super) async fn tell(
+    /// Puts the messages of this cycle into the outbox, one entry for each notifier that sends its like.
+    pub(super) fn tell(
         &mut self,
         run: &mut Run<'_>,
+        kit: &Kit,
         decision: Option<&Decision>,
         looked: &Looked,
         now: Time,
-        stop: &CancellationToken,
     ) {
-        let within = if stop.is_cancelled() { STOPPING_WITHIN } else { TELL_WITHIN };
         let is_partial = looked.is_partial();
         let catalogue = &looked.catalogue;
         let about = About { cycle_id: &run.report.id, catalogue, is_partial, now };
-        let messages = compose::messages(&self.board, decision, &about);
-        let began = Instant::now();
-        let deliveries = self.notifiers.deliver(&messages, began + within).await;
-        for (message, deliveries) in messages.iter().zip(&deliveries) {
-            say(message, deliveries, self.notifiers.is_empty());
-            self.board.told(message, deliveries, now);
+        let notifiers = self.desk.notifiers();
+        let mut entries = Vec::new();
+        for message in compose::messages(&self.board, decision, &about) {
+            let to = notifiers.that_send(&message.form);
+            if notifiers.is_empty() {
+                nobody_is_there(&message);
+            }
+            self.board.queued(&message, &to, now);
+            let message = notifiers.marked(message);
+            let id = || kit.ids.id().to_string();
+            entries.extend(to.into_iter().map(|to| Outgoing::new(id(), to, message.clone())));
         }
-        let results: Vec<(&Message, &Delivery)> = messages
-            .iter()
-            .zip(&deliveries)
-            .filter(|(message, _)| !matches!(message.form, Form::Edit(_)))
-            .flat_map(|(message, deliveries)| deliveries.iter().map(move |one| (message, one)))
-            .collect();
-        let result = result(&results, began.elapsed());
-        run.report.notifications_sent = u8::from(results.iter().any(|(_, one)| one.result.is_ok()));
-        self.count(result.as_ref(), run.report.notifications_sent);
-        run.report.notification_result = result;
+        let severities = entries.iter().filter(|e| !e.is_edit()).map(|e| e.message.severity);
+        self.await_result(&mut run.report, severities.max());
+        self.desk.outbox.put(entries, now);
     }
 
-    /// What waits in files from earlier cycles; and what stands, for an Alertmanager forgets what it is not told again.
-    pub(super) async fn tell_again(
-        &mut self,
-        report: &mut CycleReport,
-        catalogue: &Catalogue,
-        now: Time,
-    ) {
-        let board = &self.board;
-        let is_open = |id: &str| board.incident(id).is_some_and(|one| one.ended_at.is_none());
-        let standing = compose::standing(board, catalogue, now);
-        let began = Instant::now();
-        let deadline = began + TELL_AGAIN_WITHIN;
-        let (resent, refreshed) = tokio::join!(
-            self.notifiers.resend(&is_open, now, deadline),
-            self.notifiers.refresh(&standing, now, deadline)
-        );
-        for (message, delivery) in &resent.deliveries {
-            if let Ok(thread) = &delivery.result {
-                self.board.resent(message, thread.as_ref());
+    fn await_result(&mut self, report: &mut CycleReport, severity: Option<Sev>) {
+        report.notification_result = severity.map(|severity| NotificationResult {
+            pending: true,
+            success: false,
+            error: None,
+            backed_up: false,
+            severity,
+            seconds: 0.0,
+        });
+        if report.notification_result.is_some() {
+            self.shown.last_notification.clone_from(&report.notification_result);
+        }
+    }
+
+    /// The background hears which incidents last, where they are followed, and what an Alertmanager is told of.
+    pub(super) fn hand_over(&self, catalogue: &Catalogue, now: Time) {
+        let incidents = self.board.incidents();
+        let open = incidents.iter().filter(|one| one.is_open()).map(|one| one.id.clone());
+        let threads =
+            incidents.iter().filter_map(|one| Some((one.id.clone(), one.thread.clone()?)));
+        self.desk.outbox.know(Known {
+            open: Some(open.collect()),
+            threads: threads.collect(),
+            standing: compose::standing(&self.board, catalogue, now),
+        });
+    }
+
+    /// Takes in what became of messages: the incidents know it, and so does the report of each cycle whose messages were
+    /// all tried. Answers whether anything did.
+    pub(in crate::cycle) async fn take_in(&mut self, kit: &Kit, onsets: &Onsets) -> bool {
+        let now = kit.clock.now();
+        let outbox = self.desk.outbox.clone();
+        let answered = outbox.answered();
+        for (_, entry) in &answered {
+            self.board.told(entry);
+        }
+        outbox.taken_in(&answered);
+        let mut cycles: Vec<&str> =
+            answered.iter().map(|(_, entry)| entry.message.cycle_id.as_str()).collect();
+        cycles.dedup();
+        for cycle in cycles {
+            if let Some(entries) = outbox.tried(cycle) {
+                self.report(kit, cycle, &entries).await;
             }
         }
-        let confirmed = resent.deliveries.iter().filter(|(_, one)| one.result.is_ok());
-        if let Some(severity) = confirmed.map(|(message, _)| message.severity).max() {
-            self.shown.sent += u64::from(report.notifications_sent == 0);
-            report.notifications_sent = 1;
-            self.shown.last_notification = Some(NotificationResult {
-                success: true,
-                error: None,
-                backed_up: false,
-                severity,
-                seconds: began.elapsed().as_secs_f64(),
-            });
+        for (_, entry) in answered.iter().filter(|(_, entry)| entry.is_reported) {
+            // Later than its cycle's report says.
+            if entry.is_delivered() {
+                self.shown.sent += 1;
+                self.shown.last_notification = result(std::slice::from_ref(entry));
+            }
         }
-        let mut problems = resent.errors;
-        // What no file keeps stays due, and is told nowhere else.
-        if let Some(last) = self.shown.last_notification.as_ref().filter(|last| !last.backed_up) {
-            problems.extend(last.error.clone());
+        self.settled.extend(outbox.forget_settled());
+        if !answered.is_empty() {
+            self.hand_over(&self.catalogue, now);
+            if let Err(error) = self.keep(&kit.knowledge, onsets, now).await {
+                kit.store_failed(StoreOperation::Write, &error);
+                tracing::warn!(%error, "what became of messages is kept in memory until the store takes it");
+            }
         }
-        if let Some(Err(error)) = refreshed {
-            tracing::warn!(
-                error,
-                "the Alertmanager was not told what stands; it is again in the next cycle"
-            );
-            problems.push(error);
-        }
-        let waiting = self.notifiers.waiting();
-        if waiting > 0 {
-            let error = resent.deliveries.iter().find_map(|(_, one)| one.result.as_ref().err());
-            let last = self.shown.last_notification.as_ref().and_then(|last| last.error.as_ref());
-            let error = error.or(last).map(|error| format!(": {error}")).unwrap_or_default();
-            problems.push(format!("{waiting} messages wait in files to be sent again{error}"));
-        }
-        self.shown.not_told = (!problems.is_empty()).then(|| problems.join("; "));
+        self.show_outbox(now);
+        !answered.is_empty()
     }
 
-    /// The conservative decision without anything of what has just panicked; whether somebody was told.
-    pub(in crate::cycle) async fn alarm(&mut self, cycle_id: &str, now: Time) -> bool {
-        if self.alarmed_at.is_some_and(|at| now - at < ALARM_EVERY) {
-            return false;
+    /// Rewrites the report of a cycle, once.
+    async fn report(&mut self, kit: &Kit, cycle: &str, entries: &[Outgoing]) {
+        let Some(result) = result(entries) else { return };
+        let sent = u8::from(entries.iter().any(Outgoing::is_delivered));
+        self.shown.sent += u64::from(sent);
+        self.shown.failed += u64::from(!result.success);
+        self.shown.last_notification = Some(result.clone());
+        // A report that the store cannot give stays `pending` there; the incidents and the log say what became of it.
+        match kit.knowledge.get::<CycleReport>(cycle).await {
+            Ok(Some((mut report, _))) => {
+                report.notification_result = Some(result);
+                report.notifications_sent = sent;
+                self.reports.push(report.clone());
+                self.file(report);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                kit.store_failed(StoreOperation::Read, &error);
+                tracing::warn!(%error, cycle, "the report does not say what became of its messages");
+            }
         }
+        self.desk.outbox.reported(cycle);
+    }
+
+    /// The conservative decision without anything of what has just panicked, and without the store.
+    pub(in crate::cycle) fn alarm(&mut self, report: Option<&mut CycleReport>, kit: &Kit) {
+        let now = kit.clock.now();
+        if self.alarmed_at.is_some_and(|at| now - at < ALARM_EVERY) {
+            return;
+        }
+        self.alarmed_at = Some(now);
         let decision = rules::fallback(&[]);
         let message = Message {
             form: Form::Alert,
             severity: decision.severity,
             channel: decision.channel,
             at: now,
-            cycle_id: cycle_id.to_owned(),
+            cycle_id: report.as_ref().map_or("none", |report| &report.id).to_owned(),
             title: format!("{}: mape-k cannot say what is wrong", decision.severity),
             root_cause: decision.root_cause,
             impact: decision.impact,
@@ -136,23 +163,25 @@ impl People {
             is_partial: true,
             entries: Vec::new(),
         };
-        let deliveries = self.notifiers.deliver(&[message], Instant::now() + TELL_WITHIN).await;
-        let was_told = deliveries.iter().flatten().any(|one| one.result.is_ok());
-        let is_kept = deliveries.iter().flatten().any(|one| one.backed_up);
-        // Nobody has heard of one that was neither; it is tried again with the next.
-        if was_told || is_kept || self.notifiers.is_empty() {
-            self.alarmed_at = Some(now);
+        let notifiers = self.desk.notifiers();
+        if notifiers.is_empty() {
+            nobody_is_there(&message);
         }
-        self.shown.sent += u64::from(was_told);
-        was_told
+        let message = notifiers.marked(message);
+        let to = notifiers.that_send(&message.form);
+        let id = || kit.ids.id().to_string();
+        let entries = to.into_iter().map(|to| Outgoing::new(id(), to, message.clone())).collect();
+        let entries: Vec<Outgoing> = entries;
+        if let Some(report) = report {
+            self.await_result(report, entries.first().map(|entry| entry.message.severity));
+        }
+        self.desk.outbox.put_unstored(entries);
     }
 
-    fn count(&mut self, result: Option<&NotificationResult>, sent: u8) {
-        self.shown.sent += u64::from(sent);
-        if let Some(result) = result {
-            self.shown.failed += u64::from(!result.success);
-            self.shown.last_notification = Some(result.clone());
-        }
+    fn show_outbox(&mut self, now: Time) {
+        self.shown.not_told = self.desk.outbox.problem(now);
+        let open = self.board.incidents().iter().filter(|one| one.is_open());
+        self.shown.incidents = open.cloned().collect();
     }
 
     /// What everybody else sees of it.
@@ -161,9 +190,9 @@ impl People {
         findings: &[Finding],
         decision: Option<Decision>,
         looked: &Looked,
+        now: Time,
     ) {
-        let open = self.board.incidents().iter().filter(|one| one.ended_at.is_none());
-        self.shown.incidents = open.cloned().collect();
+        self.show_outbox(now);
         self.shown.findings = findings.to_vec();
         self.shown.cluster_problem = looked.problem();
         self.shown.problem.clone_from(&looked.complaint);
@@ -171,55 +200,51 @@ impl People {
             self.shown.last_decision = decision;
         }
     }
+
+    pub(in crate::cycle) fn shown(&self) -> view::People {
+        let problem = self.shown.problem.clone().or_else(|| self.desk.files.problem());
+        view::People { problem, ..self.shown.clone() }
+    }
 }
 
-/// `None`: nobody had to be told of anything, or nobody can be.
-fn result(results: &[(&Message, &Delivery)], took: Duration) -> Option<NotificationResult> {
-    let severity = results.iter().map(|(message, _)| message.severity).max()?;
-    let errors: Vec<String> = results
-        .iter()
-        .filter_map(|(_, one)| {
-            let error = one.result.as_ref().err()?;
-            Some(format!("{}: {error}", one.notifier.as_str()))
+/// `None`: there was nothing to send.
+fn result(entries: &[Outgoing]) -> Option<NotificationResult> {
+    let severity = entries.iter().map(|entry| entry.message.severity).max()?;
+    let failed = entries.iter().filter(|entry| !entry.is_delivered());
+    let errors: Vec<String> = failed
+        .map(|entry| {
+            let error = entry.error.as_deref().unwrap_or("it was given up");
+            format!("{}: {error}", entry.notifier.as_str())
         })
         .collect();
+    let took = entries.iter().filter_map(|entry| Some(since(entry.answered_at?, entry.message.at)));
     Some(NotificationResult {
+        pending: false,
         success: errors.is_empty(),
         error: (!errors.is_empty()).then(|| errors.join("; ")),
-        backed_up: results.iter().any(|(_, one)| one.backed_up),
+        backed_up: entries.iter().any(|entry| !entry.is_delivered() && entry.backup.is_some()),
         severity,
-        seconds: took.as_secs_f64(),
+        seconds: took.max().unwrap_or_default().as_secs_f64(),
     })
 }
 
-fn say(message: &Message, deliveries: &[Delivery], nobody_is_there: bool) {
-    if matches!(message.form, Form::Edit(_)) {
-        return;
-    }
+fn nobody_is_there(message: &Message) {
     let (title, severity) = (&message.title, message.severity.as_str());
-    if nobody_is_there {
-        match message.severity {
-            Sev::Sev1 | Sev::Sev2 => tracing::error!(
+    match (&message.form, message.severity) {
+        (Form::Edit(_), _) => {}
+        (_, Sev::Sev1 | Sev::Sev2) => {
+            tracing::error!(
                 title,
                 severity,
-                "people should hear this, and no notifier is enabled"
-            ),
-            Sev::Sev3 | Sev::Sev4 => tracing::warn!(
-                title,
-                severity,
-                "people should hear this, and no notifier is enabled"
-            ),
+                "people should be notified, and no notifier is enabled"
+            );
         }
-    }
-    for one in deliveries {
-        let notifier = one.notifier.as_str();
-        match &one.result {
-            Ok(_) => tracing::info!(title, severity, notifier, "people were told"),
-            // The notifiers have said in which file it waits.
-            Err(_) if one.backed_up => {}
-            Err(error) => {
-                tracing::error!(title, severity, notifier, error, "people could not be told");
-            }
+        (_, Sev::Sev3 | Sev::Sev4) => {
+            tracing::warn!(
+                title,
+                severity,
+                "people should be notified, and no notifier is enabled"
+            );
         }
     }
 }

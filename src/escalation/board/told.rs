@@ -1,19 +1,20 @@
-//! What is due to be told beside alerts, and what became of it once it was delivered.
+//! What is due to be told beside alerts, and what became of messages: put into the outbox, delivered, failed, given up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{FallbackTold, IncidentBoard};
 use crate::domain::decision::Sev;
 use crate::domain::incident::Incident;
-use crate::domain::message::{Delivery, Form, Message, Thread};
+use crate::domain::message::{Form, Message, Notified, NotifierName, Thread};
+use crate::domain::outbox::{GivenUp, Outgoing, State};
 use crate::domain::time::{Time, since};
 use crate::escalation::incidents::gist;
 use crate::escalation::severity::{FLAP, HOUR};
 
 const BRIEF_EVERY: Duration = Duration::from_secs(30 * 60);
 
-type ByThread<'a> = BTreeMap<Option<Thread>, Vec<&'a Incident>>;
+type ByThread<'a> = Vec<(Option<Thread>, Vec<&'a Incident>)>;
 
 impl IncidentBoard {
     /// Ends that people have not heard, by the thread in which they are told. One that keeps coming back is over when it
@@ -65,50 +66,31 @@ impl IncidentBoard {
             .collect()
     }
 
-    /// After the delivery of a message to every notifier. It is told when one of them confirmed it or keeps it to be sent
-    /// again; with nobody who carries its like (`deliveries` empty) the log is who was told. Otherwise it stays due.
-    pub fn told(&mut self, message: &Message, deliveries: &[Delivery], now: Time) {
-        let is_told = deliveries.is_empty()
-            || deliveries.iter().any(|delivery| delivery.result.is_ok() || delivery.backed_up);
-        let is_confirmed = deliveries.iter().any(|delivery| delivery.result.is_ok());
-        let is_edit = matches!(message.form, Form::Edit(_));
-        if !is_told && !is_edit {
-            return;
-        }
+    /// A message goes into the outbox, for these notifiers; with nobody who carries its like (`to` empty) the log is who
+    /// hears it. From here on it is not composed again.
+    pub fn queued(&mut self, message: &Message, to: &[NotifierName], now: Time) {
         if message.form == Form::Alert
             && let Some(services) = self.blind_decision.take()
         {
             self.state.fallbacks.push(FallbackTold { services, at: now });
         }
-        let thread = deliveries.iter().find_map(|delivery| delivery.result.clone().ok().flatten());
-        let has_moved = self.follow(message, thread.as_ref());
         for entry in &message.entries {
             let Some(incident) = self.incidents.iter_mut().find(|one| one.id == entry.incident)
             else {
                 continue;
             };
-            if has_moved {
-                incident.course.shown_gist = gist(incident);
-            }
             match &message.form {
                 Form::Alert => {
                     // A message that calls it milder than it is (nothing was assessed) has told only that.
-                    let severity = entry.severity.min(message.severity);
-                    alerted(incident, severity, thread.as_ref(), now);
+                    alerted(incident, entry.severity.min(message.severity), now);
                 }
                 Form::Update(_) => {
                     incident.updated_at = Some(now);
                     heard(incident, entry.severity);
                 }
                 Form::Edit(_) => {
-                    // Tried is enough for the limit: a message that was deleted is not edited in every cycle.
                     incident.edited_at = Some(now);
-                    if is_told {
-                        // What now reads milder is told as worse when it is bad again.
-                        incident.told_severity =
-                            incident.told_severity.map(|told| told.min(entry.severity));
-                        incident.course.shown_gist = gist(incident);
-                    }
+                    incident.course.shown_gist = gist(incident);
                 }
                 Form::Ended(_) => {
                     incident.end_is_due = false;
@@ -116,30 +98,73 @@ impl IncidentBoard {
                 }
                 Form::Summary => incident.is_queued = false,
             }
-            match &message.form {
-                Form::Edit(_) => {}
-                _ if is_confirmed => incident.course.in_backup = false,
-                // An update that is lost is no reason for an alert.
-                Form::Update(_) => {}
-                Form::Alert | Form::Ended(_) | Form::Summary => {
-                    incident.course.in_backup = !deliveries.is_empty();
-                }
+            if matters(&message.form) {
+                let pending = to.iter().map(|name| (*name, Notified::Pending { since: now }));
+                incident.notified.extend(pending);
             }
             self.changed.insert(incident.id.clone());
         }
     }
 
-    /// A message that had waited in a backup has been confirmed. What was alerted by it can be answered there.
-    pub fn resent(&mut self, message: &Message, thread: Option<&Thread>) {
-        self.follow(message, thread);
+    /// What became of an entry of the outbox. What was alerted by it can be answered in its thread.
+    pub fn told(&mut self, entry: &Outgoing) {
+        let message = &entry.message;
+        let (outcome, thread) = match (&entry.state, &entry.error) {
+            (State::Delivered { at, thread }, _) => {
+                (Notified::Delivered { at: *at }, thread.as_ref())
+            }
+            (State::GivenUp { why, .. }, error) => {
+                let why = match why {
+                    GivenUp::Edit => "the message was not edited",
+                    GivenUp::TooMany => "given up: too many messages waited",
+                    GivenUp::NotifierRemoved => "given up: the notifier is not configured any more",
+                };
+                let error = error.iter().map(String::as_str).chain([why]);
+                let error = error.collect::<Vec<_>>().join("; ");
+                (Notified::Failed { error, attempts: entry.attempts }, None)
+            }
+            (State::Pending | State::Claimed { .. }, Some(error)) => {
+                let (error, attempts) = (error.clone(), entry.attempts);
+                (Notified::Failed { error, attempts }, None)
+            }
+            (State::Pending | State::Claimed { .. }, None) => return,
+        };
+        let is_delivered = matches!(outcome, Notified::Delivered { .. });
+        let is_removed =
+            matches!(entry.state, State::GivenUp { why: GivenUp::NotifierRemoved, .. });
+        let has_moved = self.follow(message, thread);
         let is_followed = matches!(message.form, Form::Alert | Form::Update(_));
-        let thread = thread.filter(|_| is_followed);
-        for entry in &message.entries {
-            let held = self.incidents.iter_mut().find(|one| one.id == entry.incident);
-            let Some(incident) = held else { continue };
-            incident.course.in_backup = false;
-            if incident.thread.is_none() {
+        for shown in &message.entries {
+            let Some(incident) = self.incidents.iter_mut().find(|one| one.id == shown.incident)
+            else {
+                continue;
+            };
+            if has_moved {
+                incident.course.shown_gist = gist(incident);
+            }
+            if is_followed && incident.thread.is_none() {
                 incident.thread = thread.cloned();
+            }
+            let was_delivered =
+                matches!(incident.notified.get(&entry.notifier), Some(Notified::Delivered { .. }));
+            match &message.form {
+                // What now reads milder is told as worse when it is bad again.
+                Form::Edit(_) if is_delivered => {
+                    incident.told_severity =
+                        incident.told_severity.map(|told| told.min(shown.severity));
+                }
+                Form::Edit(_) => incident.course.shown_gist.clear(),
+                // An update that is lost takes nothing back, and one that arrives says all.
+                Form::Update(_) if is_delivered && !was_delivered => {
+                    incident.notified.insert(entry.notifier, outcome.clone());
+                }
+                Form::Update(_) => {}
+                Form::Alert | Form::Ended(_) | Form::Summary => {
+                    incident.notified.insert(entry.notifier, outcome.clone());
+                }
+            }
+            if is_removed && matters(&message.form) && !is_notified(incident) {
+                is_due_again(incident);
             }
             self.changed.insert(incident.id.clone());
         }
@@ -161,21 +186,19 @@ impl IncidentBoard {
         true
     }
 
-    /// After a start or a take-over: whoever was told by a backup that no longer waits here has not been told, and is due
+    /// After a start or a take-over: an incident of which nobody confirmed a message, and of which none waits, is due
     /// again. Answers their ids.
-    pub fn missing_backups(&mut self, is_waiting: &dyn Fn(&str) -> bool) -> Vec<String> {
-        let is_missing = |one: &&mut Incident| one.course.in_backup && !is_waiting(&one.id);
+    pub fn missing(&mut self, waiting: &BTreeSet<String>) -> Vec<String> {
+        let is_missing = |one: &&mut Incident| {
+            let is_confirmed =
+                one.notified.values().any(|of| matches!(of, Notified::Delivered { .. }));
+            let is_lost = one.course.in_backup || (!one.notified.is_empty() && !is_confirmed);
+            is_lost && !waiting.contains(&one.id)
+        };
         let mut missing = Vec::new();
         for incident in self.incidents.iter_mut().filter(is_missing) {
             incident.course.in_backup = false;
-            if incident.is_open() {
-                incident.told_at = None;
-            } else if incident.told_at.is_some() {
-                incident.end_is_due = true;
-                incident.course.end_told_at = None;
-            } else {
-                incident.is_queued = true;
-            }
+            is_due_again(incident);
             self.changed.insert(incident.id.clone());
             missing.push(incident.id.clone());
         }
@@ -183,10 +206,35 @@ impl IncidentBoard {
     }
 }
 
-fn alerted(incident: &mut Incident, severity: Sev, thread: Option<&Thread>, now: Time) {
+/// Does people's knowledge of an incident rest on messages of this form?
+fn matters(form: &Form) -> bool {
+    match form {
+        Form::Alert | Form::Ended(_) | Form::Summary => true,
+        Form::Edit(_) | Form::Update(_) => false,
+    }
+}
+
+/// The last message that matters was confirmed, or still may be.
+fn is_notified(incident: &Incident) -> bool {
+    let mut notified = incident.notified.values();
+    notified.any(|one| matches!(one, Notified::Delivered { .. } | Notified::Pending { .. }))
+}
+
+fn is_due_again(incident: &mut Incident) {
+    incident.notified.clear();
+    if incident.is_open() {
+        incident.told_at = None;
+    } else if incident.told_at.is_some() {
+        incident.end_is_due = true;
+        incident.course.end_told_at = None;
+    } else {
+        incident.is_queued = true;
+    }
+}
+
+fn alerted(incident: &mut Incident, severity: Sev, now: Time) {
     // Each keeps the thread in which it was first announced; that message is what its edits bring up to date.
     if incident.thread.is_none() {
-        incident.thread = thread.cloned();
         incident.course.shown_gist = gist(incident);
     }
     if incident.told_at.is_none() && !incident.course.is_raised && !incident.course.is_excused {
@@ -205,10 +253,14 @@ fn heard(incident: &mut Incident, severity: Sev) {
     incident.course.told_gist = gist(incident);
 }
 
+/// Those whose alert is still under way have no thread yet, and those of one alert will have the same.
 fn by_thread<'a>(incidents: impl Iterator<Item = &'a Incident>) -> ByThread<'a> {
-    let mut groups = ByThread::new();
+    let mut groups: BTreeMap<(Option<Thread>, Option<Time>), Vec<&Incident>> = BTreeMap::new();
     for incident in incidents {
-        groups.entry(incident.thread.clone()).or_default().push(incident);
+        let is_under_way =
+            incident.notified.values().any(|one| !matches!(one, Notified::Delivered { .. }));
+        let alert = incident.told_at.filter(|_| incident.thread.is_none() && is_under_way);
+        groups.entry((incident.thread.clone(), alert)).or_default().push(incident);
     }
-    groups
+    groups.into_iter().map(|((thread, _), incidents)| (thread, incidents)).collect()
 }

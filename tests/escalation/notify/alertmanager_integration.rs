@@ -8,20 +8,21 @@ use mape_k::domain::decision::Sev;
 use mape_k::domain::message::{Form, Message};
 use mape_k::domain::time::Time;
 use mape_k::metrics::Metrics;
+use mape_k::notify::Setup;
 use mape_k::notify::settings::{Alertmanager as Settings, Settings as Notify, Slack};
-use mape_k::notify::{Notifiers, Setup};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
 use super::messages::{alert, with_form};
+use super::post::Post;
 use super::{files, soon};
 use crate::support::alertmanager::Alertmanager;
 use crate::support::eventually::eventually;
 
 const WITHIN: Duration = Duration::from_secs(30);
 
-fn notifiers(url: &str) -> (Notifiers, TempDir) {
+fn notifiers(url: &str) -> (Post, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = Url::parse(url).expect("a URL");
     let notify = Notify { alertmanager: Settings { enabled: true, url: None, http: None } };
@@ -34,7 +35,7 @@ fn notifiers(url: &str) -> (Notifiers, TempDir) {
         rehearsal: None,
         metrics: Metrics::new(Clock::start().now()),
     };
-    (Notifiers::new(setup).expect("settings that can notify"), folder)
+    (Post::new(&setup), folder)
 }
 
 /// An alert as of now.
@@ -145,8 +146,8 @@ async fn b38_an_alertmanager_that_is_away_leaves_a_backup_and_is_told_when_it_is
     assert!(refreshed.expect("there is one").is_err());
     server.server.start().await;
     // Over by now: told in a summary that ends by itself.
-    let resent = notifiers.resend(&|_| false, now(), soon()).await;
-    assert_eq!(resent.deliveries[0].0.form, Form::Summary);
+    let resent = notifiers.resend(&|_| false, now() + TimeDelta::seconds(60), soon()).await;
+    assert_eq!(resent[0].1.result, Ok(None));
     let alerts = listed(&server, 1).await;
     assert_eq!(alerts[0]["labels"]["class"], "summary");
     assert_eq!(alerts[0]["labels"]["severity"], "warning", "what is late calls nobody out of bed");

@@ -58,7 +58,7 @@ async fn s14_everything_that_people_are_sent_begins_with_the_speed() {
         scene.tell(&alert_at(Sev::Sev2, "web", 90, 4)).await;
         scene.slack.always(Reply::Fine);
         scene.slack.asked();
-        scene.notifiers.resend(&|_| false, at(120), soon()).await;
+        scene.notifiers.resend(&|_| false, at(150), soon()).await;
         let summary = scene.slack.asked_once();
         assert!(summary.text().starts_with(&format!("{mark}SEV-2: 1 message")), "{summary:?}");
     }
@@ -83,6 +83,7 @@ async fn s14_neither_tells_what_the_other_could_not() {
         let name = name.expect("a backup");
         std::fs::create_dir_all(to.file("")).expect("made");
         std::fs::copy(from.file(&name), to.file(&name)).expect("copied");
+        to.notifiers.begin().await;
         to.notifiers.resend(&|_| true, at(60), soon()).await;
         assert!(to.slack.asked().is_empty());
         from.notifiers.resend(&|_| true, at(60), soon()).await;

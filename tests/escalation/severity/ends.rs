@@ -1,9 +1,11 @@
 //! How incidents end, come back, and wait for business hours.
 
+use std::collections::BTreeSet;
+
 use mape_k::domain::cluster::{ClusterReading, Kind, UnreadObject};
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::IncidentClass;
-use mape_k::domain::message::{Form, Message};
+use mape_k::domain::message::{Form, Notified, NotifierName};
 use mape_k::domain::reading::{FailureKind, ReadFailure};
 use mape_k::escalation::board::{hidden, readable};
 
@@ -292,14 +294,15 @@ fn w05_where_an_object_cannot_be_read_nothing_of_its_namespace_ends() {
 }
 
 #[test]
-fn b07_what_waited_in_a_backup_is_answered_where_it_was_delivered_at_last() {
+fn b07_what_waited_is_answered_where_it_was_delivered_at_last() {
     let mut world = World::new(night());
     world.slack = super::world::Slack::BackedUp;
-    let told = world.cycle(&[replicas("payments", 0, 2, night())]);
-    let thread = mape_k::domain::message::Thread { channel: "C1".to_owned(), ts: "1.2".to_owned() };
-    world.board.resent(told.alert(), Some(&thread));
+    world.cycle(&[replicas("payments", 0, 2, night())]);
     world.slack = super::world::Slack::Works;
-    assert_eq!(world.cycles(1, &[])[0].form, Form::Ended(Some(thread)));
+    world.work_off();
+    let thread = world.board.incidents()[0].thread.clone();
+    assert!(thread.is_some());
+    assert_eq!(world.cycles(1, &[])[0].form, Form::Ended(thread));
 }
 
 /// Case 29: all that was told in one message goes on in the one that took its place, in another process too, and the old
@@ -338,48 +341,53 @@ fn w07_incidents_of_a_deleted_message_go_on_in_the_new_one() {
 fn b07_the_thread_of_a_summary_is_no_place_to_follow_an_incident() {
     let mut world = World::new(night());
     world.slack = super::world::Slack::BackedUp;
-    let told = world.cycle(&[replicas("payments", 0, 2, night())]);
-    assert!(world.board.incidents()[0].course.in_backup);
+    world.cycle(&[replicas("payments", 0, 2, night())]);
+    let mut entry = world.outbox.remove(0);
+    entry.message.form = Form::Summary;
     let thread = mape_k::domain::message::Thread { channel: "C1".to_owned(), ts: "1.2".to_owned() };
-    let summary = Message { form: Form::Summary, ..told.alert().clone() };
-    world.board.resent(&summary, Some(&thread));
-    assert_eq!(world.board.incidents()[0].thread, None);
-    assert!(!world.board.incidents()[0].course.in_backup, "and people have heard of it");
+    entry.delivered(Some(thread), world.now);
+    world.board.told(&entry);
+    let incident = &world.board.incidents()[0];
+    assert_eq!(incident.thread, None);
+    assert!(matches!(incident.notified[&NotifierName::Slack], Notified::Delivered { .. }));
 }
 
 #[test]
-fn b07_whose_backup_is_lost_is_told_again_and_whose_waits_is_not() {
+fn b07_whose_message_is_lost_is_notified_again_and_whose_waits_is_not() {
     let mut world = World::new(night());
     world.slack = super::world::Slack::BackedUp;
     let down = [replicas("payments", 0, 2, night())];
     world.cycle(&down);
     world.restart();
+    let waiting = world.waiting();
+    assert!(world.board.missing(&waiting).is_empty());
+    assert!(world.cycles(2, &down).is_empty(), "its message waits");
     world.slack = super::world::Slack::Works;
-    assert!(world.board.missing_backups(&|_| true).is_empty());
-    assert!(world.cycles(2, &down).is_empty(), "its backup is told");
+    world.outbox.clear();
     world.restart();
-    let missing = world.board.missing_backups(&|_| false);
+    let missing = world.board.missing(&BTreeSet::new());
     assert_eq!(missing, [world.board.incidents()[0].id.clone()]);
     let told = world.cycles(1, &down);
     assert_eq!((told.len(), &told[0].form), (1, &Form::Alert));
     world.restart();
-    assert!(world.board.missing_backups(&|_| false).is_empty(), "it was confirmed");
+    assert!(world.board.missing(&BTreeSet::new()).is_empty(), "it was confirmed");
 }
 
 #[test]
-fn b07_an_end_whose_backup_is_lost_is_told_again() {
+fn b07_an_end_whose_message_is_lost_is_told_again() {
     let mut world = World::new(night());
     world.cycle(&[replicas("payments", 0, 2, night())]);
     world.slack = super::world::Slack::BackedUp;
     assert!(matches!(world.cycles(1, &[])[0].form, Form::Ended(Some(_))));
     world.restart();
+    world.outbox.clear();
     world.slack = super::world::Slack::Works;
-    assert_eq!(world.board.missing_backups(&|_| false).len(), 1);
+    assert_eq!(world.board.missing(&BTreeSet::new()).len(), 1);
     assert!(matches!(world.cycles(1, &[])[0].form, Form::Ended(Some(_))));
 }
 
 #[test]
-fn b20_a_mornings_summary_whose_backup_is_lost_is_told_again() {
+fn b20_a_mornings_summary_whose_message_is_lost_is_told_again() {
     let mut world = World::new(night());
     world.cycle(&[replicas("search", 2, 3, world.now)]);
     world.cycles(1, &[]);
@@ -387,7 +395,8 @@ fn b20_a_mornings_summary_whose_backup_is_lost_is_told_again() {
     world.slack = super::world::Slack::BackedUp;
     assert_eq!(world.cycle(&[]).messages[0].form, Form::Summary);
     world.restart();
+    world.outbox.clear();
     world.slack = super::world::Slack::Works;
-    assert_eq!(world.board.missing_backups(&|_| false).len(), 1);
+    assert_eq!(world.board.missing(&BTreeSet::new()).len(), 1);
     assert_eq!(world.cycles(1, &[])[0].form, Form::Summary);
 }

@@ -2,7 +2,7 @@
 
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::{Finding, FindingKind};
-use mape_k::domain::message::{Form, Message};
+use mape_k::domain::message::{Form, Message, Notified, NotifierName};
 
 use super::world::{Slack, World, finding, minutes, night, noon, replicas};
 
@@ -156,18 +156,26 @@ fn b28_what_is_known_is_not_raised() {
     assert_eq!(world.severity_of("payments"), Sev::Sev4);
 }
 
+/// R08: an incident whose alert waits in the outbox is not alerted again, and is not said to be notified either.
 #[test]
-fn b27_what_nobody_was_told_stays_due_and_a_backup_counts_as_told() {
+fn b27_r08_what_waits_is_not_sent_twice_and_nobody_counts_as_notified_by_it() {
     let mut world = World::new(night());
     let down = [replicas("payments", 0, 2, night())];
-    world.slack = Slack::Lost;
-    assert_eq!(forms(&world.cycle(&down).messages), ["alert"]);
-    assert_eq!(forms(&world.cycles(2, &down)), ["alert", "alert"]);
     world.slack = Slack::BackedUp;
-    assert_eq!(forms(&world.cycles(1, &down)), ["alert"]);
+    assert_eq!(forms(&world.cycle(&down).messages), ["alert"]);
     assert!(world.cycles(3, &down).is_empty());
-    assert_eq!(world.board.incidents().len(), 1);
-    assert!(world.board.incidents()[0].thread.is_none());
+    let incident = &world.board.incidents()[0];
+    assert!(incident.thread.is_none());
+    let failed = Notified::Failed { error: "500".to_owned(), attempts: 4 };
+    assert_eq!(incident.notified.get(&NotifierName::Slack), Some(&failed));
+    // The twin: Slack takes it, and that is said.
+    world.slack = Slack::Works;
+    world.work_off();
+    let incident = &world.board.incidents()[0];
+    assert!(incident.thread.is_some());
+    let delivered = Notified::Delivered { at: world.now };
+    assert_eq!(incident.notified.get(&NotifierName::Slack), Some(&delivered));
+    assert!(world.cycles(3, &down).is_empty());
 }
 
 #[test]

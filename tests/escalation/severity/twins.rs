@@ -67,8 +67,9 @@ fn b28_a_daemon_that_is_restarted_in_every_cycle_tells_the_same() {
                 0 => BTreeSet::from([IncidentClass::Loop]),
                 _ => ALL_CLASSES.into(),
             };
-            let slack = [Slack::Works, Slack::Works, Slack::Works, Slack::BackedUp, Slack::Lost]
-                [usize::try_from(days.dice.below(5)).expect("small")];
+            let slack =
+                [Slack::Works, Slack::Works, Slack::Works, Slack::BackedUp, Slack::BackedUp]
+                    [usize::try_from(days.dice.below(5)).expect("small")];
             for world in [&mut steady, &mut restarted] {
                 world.slack = slack;
                 world.readable.clone_from(&readable);
@@ -85,8 +86,7 @@ fn b28_a_daemon_that_is_restarted_in_every_cycle_tells_the_same() {
                     told_again.len()
                 );
             }
-            alerts +=
-                check(&steady, &told, slack, &mut alerted, &format!("seed {seed}, cycle {cycle}"));
+            alerts += check(&steady, &told, &mut alerted, &format!("seed {seed}, cycle {cycle}"));
             steady.pass(Duration::from_secs(30));
             restarted.pass(Duration::from_secs(30));
         }
@@ -95,29 +95,23 @@ fn b28_a_daemon_that_is_restarted_in_every_cycle_tells_the_same() {
 }
 
 /// Alerts of this cycle; `alerted` are the incidents of which people know that they are there.
-fn check(
-    world: &World,
-    told: &[Message],
-    slack: Slack,
-    alerted: &mut BTreeSet<String>,
-    when: &str,
-) -> usize {
+fn check(world: &World, told: &[Message], alerted: &mut BTreeSet<String>, when: &str) -> usize {
     let alerts = told.iter().filter(|message| message.form == Form::Alert).count();
     assert!(alerts <= 1, "{when}: one message");
     for message in told {
         for entry in &message.entries {
             match message.form {
-                Form::Alert if slack != Slack::Lost => _ = alerted.insert(entry.incident.clone()),
-                Form::Ended(_) if slack != Slack::Lost => {
+                Form::Alert => _ = alerted.insert(entry.incident.clone()),
+                Form::Ended(_) => {
                     assert!(
                         alerted.remove(&entry.incident),
                         "{when}: an end, once, of what was told"
                     );
                 }
-                Form::Update(_) | Form::Ended(_) => {
+                Form::Update(_) => {
                     assert!(alerted.contains(&entry.incident), "{when}: of what was told");
                 }
-                Form::Alert | Form::Edit(_) | Form::Summary => {}
+                Form::Edit(_) | Form::Summary => {}
             }
             assert!(
                 entry.severity > Sev::Sev4 || message.form != Form::Alert,
@@ -125,17 +119,15 @@ fn check(
             );
         }
     }
-    if slack != Slack::Lost {
-        let open = world.board.incidents().iter().filter(|one| one.is_open());
-        for incident in open.filter(|one| one.severity >= Sev::Sev2) {
-            assert!(alerted.contains(&incident.id), "{when}: nobody knows of {}", incident.id);
-        }
-        for service in world.board.incidents().iter().filter(|one| one.is_open()) {
-            let same = |other: &&mape_k::domain::incident::Incident| {
-                other.is_open() && other.service == service.service && other.class == service.class
-            };
-            assert_eq!(world.board.incidents().iter().filter(same).count(), 1, "{when}");
-        }
+    let open = world.board.incidents().iter().filter(|one| one.is_open());
+    for incident in open.filter(|one| one.severity >= Sev::Sev2) {
+        assert!(alerted.contains(&incident.id), "{when}: nobody knows of {}", incident.id);
+    }
+    for service in world.board.incidents().iter().filter(|one| one.is_open()) {
+        let same = |other: &&mape_k::domain::incident::Incident| {
+            other.is_open() && other.service == service.service && other.class == service.class
+        };
+        assert_eq!(world.board.incidents().iter().filter(same).count(), 1, "{when}");
     }
     alerts
 }

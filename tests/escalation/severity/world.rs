@@ -9,7 +9,8 @@ use mape_k::domain::catalogue::{Catalogue, KnownIssue, Service, Tier};
 use mape_k::domain::decision::{Decision, Sev};
 use mape_k::domain::finding::{Finding, FindingKind, FindingSeverity, IncidentClass};
 use mape_k::domain::incident::Incident;
-use mape_k::domain::message::{Delivery, Form, Message, NotifierName, Thread};
+use mape_k::domain::message::{Form, Message, NotifierName, Thread};
+use mape_k::domain::outbox::{GivenUp, Outgoing};
 use mape_k::escalation::board::{BoardState, IncidentBoard, Observation, Observed};
 use mape_k::escalation::compose::{About, messages};
 use mape_k::escalation::rules::assess;
@@ -124,8 +125,8 @@ pub fn finding(service: &str, kind: FindingKind, since: Time) -> Finding {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Slack {
     Works,
+    /// Nothing arrives; it waits in the outbox.
     BackedUp,
-    Lost,
     /// Every message that is edited or answered was deleted: each is told in a new one.
     Deleted,
 }
@@ -142,6 +143,7 @@ pub struct World {
     pub stored: Vec<Incident>,
     pub state: String,
     sent: usize,
+    pub outbox: Vec<Outgoing>,
 }
 
 /// What one cycle made of its findings.
@@ -168,6 +170,7 @@ impl World {
             stored: Vec::new(),
             state: String::new(),
             sent: 0,
+            outbox: Vec::new(),
         }
     }
 
@@ -211,34 +214,61 @@ impl World {
         };
         let messages = messages(&self.board, decision, &about);
         for message in &messages {
-            let delivery = self.delivery(message);
-            self.board.told(message, &[delivery], self.now);
+            self.board.queued(message, &[NotifierName::Slack], self.now);
+            self.outbox.push(Outgoing::new(
+                self.sent.to_string(),
+                NotifierName::Slack,
+                message.clone(),
+            ));
+            self.sent += 1;
         }
+        self.work_off();
         self.store();
         messages
     }
 
-    fn delivery(&mut self, message: &Message) -> Delivery {
-        self.sent += 1;
-        let ts = format!("1700000000.{:06}", self.sent);
-        let thread = match &message.form {
+    /// Slack is asked to take all that waits, and the incidents hear what became of it.
+    pub fn work_off(&mut self) {
+        let waiting = std::mem::take(&mut self.outbox);
+        for (place, mut entry) in waiting.into_iter().enumerate() {
+            entry.claim(1);
+            match self.slack {
+                Slack::Works | Slack::Deleted => {
+                    let thread = self.thread(&entry.message, place);
+                    entry.delivered(Some(thread), self.now);
+                }
+                Slack::BackedUp => {
+                    entry.failed("500".to_owned(), Duration::ZERO, self.now);
+                    if entry.is_edit() {
+                        entry.give_up(GivenUp::Edit, self.now);
+                    }
+                }
+            }
+            self.board.told(&entry);
+            if entry.waits() {
+                self.outbox.push(entry);
+            }
+        }
+    }
+
+    fn thread(&self, message: &Message, place: usize) -> Thread {
+        match &message.form {
             Form::Edit(thread) | Form::Update(Some(thread)) | Form::Ended(Some(thread))
                 if self.slack != Slack::Deleted =>
             {
                 thread.clone()
             }
-            _ => Thread { channel: format!("{:?}", message.channel), ts },
-        };
-        let result = match self.slack {
-            Slack::Works | Slack::Deleted => Ok(Some(thread)),
-            Slack::BackedUp | Slack::Lost => Err("500".to_owned()),
-        };
-        Delivery {
-            notifier: NotifierName::Slack,
-            result,
-            took: Duration::ZERO,
-            backed_up: self.slack == Slack::BackedUp,
+            _ => {
+                let ts = format!("1700000000.{:04}{place:02}", self.sent);
+                Thread { channel: format!("{:?}", message.channel), ts }
+            }
         }
+    }
+
+    /// The incidents that people will hear of when Slack is back.
+    pub fn waiting(&self) -> BTreeSet<String> {
+        let incidents = self.outbox.iter().flat_map(Outgoing::incidents);
+        incidents.map(str::to_owned).collect()
     }
 
     /// As the store holds it: changed incidents by their id, the rest as one value, both as text in between.

@@ -108,6 +108,7 @@ async fn b10_a_folder_that_cannot_be_written_fails_no_cycle_and_is_said() {
     let mut running = town.start().await;
     let report = running.cycle().await;
     assert_eq!(report.status, CycleStatus::Healthy);
+    running.cycle().await;
     let problem = running.view().people.problem.clone().expect("health says so");
     assert!(problem.contains("reports_dir"), "{problem}");
     assert!(report.duration_seconds < Duration::from_mins(1).as_secs_f64());

@@ -168,7 +168,7 @@ async fn b05_08_what_slack_does_not_take_is_backed_up_and_told_once_it_does() {
     );
     town.posted();
     town.slack.always(Reply::Fine);
-    running.cycle().await;
+    running.later(61).await;
     let told = town.posted();
     assert_eq!(told.len(), 1, "told once");
     assert!(told[0].shown().contains("payments"));

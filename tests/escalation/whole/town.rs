@@ -1,12 +1,14 @@
 //! One daemon whose cycles a test runs by hand, a cluster that it looks at and a Slack that it tells.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use mape_k::clock::Clock;
-use mape_k::control_loop::once;
+use mape_k::control_loop::{once, take_in};
 use mape_k::cycle::Assessor;
 use mape_k::daemon::{self, Parts, assemble_in};
 use mape_k::domain::cycle::{CycleReport, Trigger};
@@ -28,6 +30,9 @@ use crate::notify::fake_slack::{Asked, FakeSlack};
 const CYCLES: usize = 400;
 const BETWEEN: Duration = Duration::from_millis(50);
 
+/// Looks at what runs beside the cycle, five milliseconds apart: a minute.
+const SETTLED: usize = 12_000;
+
 pub const TOKEN: &str = "xoxb-of-the-test";
 
 pub struct Town {
@@ -46,6 +51,23 @@ pub enum Bad {
     Fails,
     Hangs,
     Panics,
+}
+
+/// One with a defect that no edge of its own catches.
+#[derive(Debug)]
+pub struct Broken;
+
+impl Assessor for Broken {
+    fn assess<'a, 'b, 'c>(
+        &'a self,
+        _: &'b Case,
+    ) -> Pin<Box<dyn Future<Output = Result<Assessment, String>> + Send + 'c>>
+    where
+        'a: 'c,
+        'b: 'c,
+    {
+        panic!("a defect")
+    }
 }
 
 #[async_trait]
@@ -119,6 +141,8 @@ impl Town {
         if let Some(cluster) = parts.cluster.take() {
             tokio::spawn(cluster.run(stop.clone()));
         }
+        let (background, stopping) = (parts.background.clone(), stop.clone());
+        tokio::spawn(async move { background.run(stopping.clone(), stopping).await });
         Running { parts, _watching: stop.drop_guard() }
     }
 
@@ -153,9 +177,34 @@ impl Running {
     pub async fn cycle(&mut self) -> CycleReport {
         let stop = CancellationToken::new();
         let (cycle, publisher) = (&mut self.parts.cycle, &self.parts.publisher);
-        once(cycle, publisher, Trigger::Scheduled, &stop)
+        let report = once(cycle, publisher, Trigger::Scheduled, &stop)
             .await
-            .expect("a cycle that does not panic")
+            .expect("a cycle that does not panic");
+        self.settle().await;
+        // As it is now that what it says was sent.
+        let stored = self.parts.knowledge.get::<CycleReport>(&report.id).await.expect("a store");
+        stored.map_or(report, |(stored, _)| stored)
+    }
+
+    /// What failed is due again: so much later is it for whoever sends.
+    pub async fn later(&mut self, seconds: i64) {
+        let now = self.parts.handle.now() + TimeDelta::seconds(seconds);
+        self.parts.background.work_off(now).await;
+        self.settle().await;
+    }
+
+    /// Until nothing is under way beside the cycle, and what became of it is taken in.
+    pub async fn settle(&mut self) {
+        for _ in 0..SETTLED {
+            if self.parts.background.is_idle() {
+                take_in(&mut self.parts.cycle, &self.parts.publisher).await;
+                if self.parts.background.is_idle() {
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the background did not come to rest: {:?}", self.parts.background);
     }
 
     /// Until what a watch brings is seen.

@@ -56,8 +56,12 @@ async fn notify(config: &Config) -> Vec<Result<(), String>> {
         metrics: Metrics::new(Clock::start().now()),
     })
     .expect("notifiers");
-    let delivered = notifiers.deliver(&[message()], soon()).await.remove(0);
-    delivered.into_iter().map(|delivery| delivery.result.map(|_| ())).collect()
+    let mut answers = Vec::new();
+    for name in notifiers.names() {
+        let answer = notifiers.attempt(name, &message()).await;
+        answers.push(answer.map(|_| ()).map_err(|error| error.to_string()));
+    }
+    answers
 }
 
 async fn commits(config: &Config) -> Result<(), String> {

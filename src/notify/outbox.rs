@@ -1,0 +1,514 @@
+//! The outbox as this process works on it, and which of its messages goes next.
+//!
+//! ```text
+//! cycle ─ put, saved ─▶ entries ─ next ─▶ a worker of (notifier, urgency, lane) ─ done ─▶ entries ─ answered ─▶ cycle
+//! ```
+//! In order for one notifier and one incident: a message waits for earlier ones about an incident that they share. An alert
+//! of SEV-1 or SEV-2 says all by itself and waits for none of SEV-3 or SEV-4; the two have workers of their own.
+//! Decides order and time; the store, and the sending, are the caller's.
+
+mod turns;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::set::Notifiers;
+use super::{NotifyError, Refusal, late};
+use crate::domain::decision::Sev;
+use crate::domain::message::{Entry, Form, Message, NotifierName, Thread};
+use crate::domain::outbox::{GivenUp, LONGEST_WAIT, Outgoing, State};
+use crate::domain::time::{Time, since};
+
+/// Messages that may wait: with Slack away for days, more than anybody reads.
+const MAX_WAITING: usize = 500;
+
+/// After a failure. A message that timed out may have arrived, and every further attempt may repeat it.
+const AFTER_TIMEOUT: Duration = Duration::from_secs(60);
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
+const LONGEST_AFTER_FAILURE: Duration = Duration::from_secs(5 * 60);
+
+/// Until the store is asked again to take a claim.
+const AFTER_STORE: Duration = Duration::from_secs(5);
+
+/// A message that waits for so long is a problem although no attempt has failed.
+const TOO_LONG: Duration = Duration::from_secs(60);
+
+/// What the cycle knows that the order goes by.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The incidents that last; `None`: no cycle of this process has looked yet.
+    pub open: Option<BTreeSet<String>>,
+    /// Where each incident is followed.
+    pub threads: BTreeMap<String, Thread>,
+    /// What an Alertmanager is told again and again.
+    pub standing: Vec<Entry>,
+}
+
+impl Known {
+    pub(super) fn is_open(&self, incident: &str) -> bool {
+        self.open.as_ref().is_none_or(|open| open.contains(incident))
+    }
+}
+
+/// Who sends: messages of one worker go one after the other, the workers beside each other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Worker {
+    pub notifier: NotifierName,
+    pub is_urgent: bool,
+    pub lane: String,
+}
+
+/// One message to be sent now, and the entries that it settles: one, or those of a summary.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub worker: Worker,
+    pub message: Message,
+    pub ids: Vec<String>,
+    /// It may be sent although the store cannot be written.
+    pub is_direct: bool,
+}
+
+/// The entries of a job as they were claimed.
+#[derive(Clone, Debug, Default)]
+pub struct Claimed {
+    pub all: Vec<Outgoing>,
+    pub stored: Vec<(u64, Outgoing)>,
+}
+
+/// Cheap to clone; all clones share one outbox.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    inner: Mutex<Inner>,
+    changed: Notify,
+    answered: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: Vec<Held>,
+    known: Known,
+    /// The cycle has handed over what stands since it was last told.
+    is_standing_new: bool,
+    refresh_problem: Option<String>,
+}
+
+#[derive(Debug)]
+struct Held {
+    entry: Outgoing,
+    /// Not before its first write was tried.
+    is_ready: bool,
+    in_hand: bool,
+    /// Never stored: the daemon's own alarm, which must not depend on the store.
+    is_unstored: bool,
+    /// Rises with every change; what the store has of it.
+    revision: u64,
+    saved: Option<u64>,
+    /// Its incidents do not know yet what became of it.
+    is_news: bool,
+    /// Given up, and its file is not written yet.
+    wants_backup: bool,
+}
+
+impl Held {
+    fn new(entry: Outgoing) -> Self {
+        Self {
+            entry,
+            is_ready: false,
+            in_hand: false,
+            is_unstored: false,
+            revision: 1,
+            saved: None,
+            is_news: false,
+            wants_backup: false,
+        }
+    }
+
+    fn stored(entry: Outgoing) -> Self {
+        let is_news = !entry.waits() || entry.attempts > entry.taken_in;
+        let wants_backup = matches!(&entry.state, State::GivenUp { why, .. } if *why != GivenUp::Edit)
+            && entry.backup.is_none();
+        Self { is_ready: true, saved: Some(1), is_news, wants_backup, ..Self::new(entry) }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Outgoing)) {
+        change(&mut self.entry);
+        self.revision += 1;
+    }
+
+    fn give_up(&mut self, why: GivenUp, now: Time) {
+        self.change(|entry| entry.give_up(why, now));
+        self.is_news = true;
+        self.wants_backup = why != GivenUp::Edit;
+    }
+}
+
+impl Outbox {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is to be done.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    /// Something became of messages, of which their incidents do not know yet.
+    pub async fn has_answers(&self) {
+        self.0.answered.notified().await;
+    }
+}
+
+/// The cycle's side.
+impl Outbox {
+    /// What the store holds, in its order, takes the place of all that this process had of it.
+    pub fn load(&self, entries: Vec<Outgoing>) {
+        let mut inner = self.inner();
+        inner.entries.retain(|held| held.is_unstored);
+        inner.entries.splice(0..0, entries.into_iter().map(Held::stored));
+        drop(inner);
+        self.0.changed.notify_one();
+        self.0.answered.notify_one();
+    }
+
+    /// Puts in messages that are sent once [`Outbox::ready`] is called. Beyond the bound the least severe and oldest is
+    /// given up.
+    pub fn put(&self, entries: Vec<Outgoing>, now: Time) {
+        let mut inner = self.inner();
+        inner.entries.extend(entries.into_iter().map(Held::new));
+        inner.keep_the_bound(now);
+    }
+
+    /// One that no store keeps, to be sent at once.
+    pub fn put_unstored(&self, entries: Vec<Outgoing>) {
+        let held = |entry| Held { is_unstored: true, is_ready: true, ..Held::new(entry) };
+        self.inner().entries.extend(entries.into_iter().map(held));
+        self.0.changed.notify_one();
+    }
+
+    /// Entries that the store does not have as they are, with the revision to name in [`Outbox::saved`].
+    #[must_use]
+    pub fn unsaved(&self) -> Vec<(u64, Outgoing)> {
+        let inner = self.inner();
+        let unsaved = inner
+            .entries
+            .iter()
+            .filter(|held| !held.is_unstored && held.saved != Some(held.revision));
+        unsaved.map(|held| (held.revision, held.entry.clone())).collect()
+    }
+
+    pub fn saved(&self, entries: &[(u64, Outgoing)]) {
+        let mut inner = self.inner();
+        for (revision, entry) in entries {
+            if let Some(held) = inner.of(&entry.id) {
+                held.saved = held.saved.max(Some(*revision));
+            }
+        }
+    }
+
+    /// The store was asked to take what was put in, and whatever it answered, it is sent now.
+    pub fn ready(&self) {
+        for held in &mut self.inner().entries {
+            held.is_ready = true;
+        }
+        self.0.changed.notify_one();
+    }
+
+    /// Of which entries the incidents must hear.
+    #[must_use]
+    pub fn answered(&self) -> Vec<(u64, Outgoing)> {
+        let inner = self.inner();
+        let news = inner.entries.iter().filter(|held| held.is_news && !held.in_hand);
+        news.map(|held| (held.revision, held.entry.clone())).collect()
+    }
+
+    /// The incidents have heard of it.
+    pub fn taken_in(&self, entries: &[(u64, Outgoing)]) {
+        let mut inner = self.inner();
+        for (revision, entry) in entries {
+            let held = inner.of(&entry.id).filter(|held| held.revision == *revision);
+            if let Some(held) = held {
+                held.is_news = false;
+                held.change(|entry| entry.taken_in = entry.attempts);
+            }
+        }
+    }
+
+    /// All messages of a cycle that are not in its report yet, edits aside, if each of them was tried: one that waits
+    /// behind another that failed counts as tried. `None`: some were not.
+    #[must_use]
+    pub fn tried(&self, cycle: &str) -> Option<Vec<Outgoing>> {
+        let inner = self.inner();
+        let own = inner.entries.iter().filter(|held| {
+            held.entry.message.cycle_id == cycle && !held.entry.is_edit() && !held.entry.is_reported
+        });
+        let own = own.map(|held| {
+            let entry = &held.entry;
+            let is_tried = !held.in_hand && (!entry.waits() || entry.error.is_some());
+            is_tried.then(|| entry.clone())
+        });
+        own.collect::<Option<Vec<_>>>().filter(|own| !own.is_empty())
+    }
+
+    pub fn reported(&self, cycle: &str) {
+        for held in &mut self.inner().entries {
+            if held.entry.message.cycle_id == cycle && !held.entry.is_reported {
+                held.change(|entry| entry.is_reported = true);
+            }
+        }
+    }
+
+    /// Forgets what is settled and known everywhere, and answers the ids that the store may forget too.
+    #[must_use]
+    pub fn forget_settled(&self) -> Vec<String> {
+        let is_over = |held: &mut Held| {
+            let entry = &held.entry;
+            let is_told = entry.is_reported || entry.is_edit();
+            !entry.waits() && is_told && !held.is_news && !held.wants_backup
+        };
+        let gone = self.inner().entries.extract_if(.., is_over).collect::<Vec<_>>();
+        gone.into_iter().filter(|held| !held.is_unstored).map(|held| held.entry.id).collect()
+    }
+
+    pub fn know(&self, known: Known) {
+        let mut inner = self.inner();
+        inner.known = known;
+        inner.is_standing_new = true;
+        drop(inner);
+        self.0.changed.notify_one();
+    }
+
+    /// The incidents that people will hear of when what waits is sent.
+    #[must_use]
+    pub fn waiting_incidents(&self) -> BTreeSet<String> {
+        let inner = self.inner();
+        let waiting = inner.entries.iter().filter(|held| held.entry.waits());
+        waiting.flat_map(|held| held.entry.incidents().map(str::to_owned)).collect()
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.inner().entries.iter().filter(|held| held.entry.waits()).count()
+    }
+
+    /// What stands in the way of notifying people; `None`: nothing does.
+    #[must_use]
+    pub fn problem(&self, now: Time) -> Option<String> {
+        let inner = self.inner();
+        let stuck: Vec<&Outgoing> = inner
+            .entries
+            .iter()
+            .map(|held| &held.entry)
+            .filter(|entry| entry.waits() && !entry.is_edit())
+            .filter(|entry| entry.error.is_some() || since(now, entry.message.at) > TOO_LONG)
+            .collect();
+        let error = stuck.iter().find(|entry| entry.attempts > 0).and_then(|e| e.error.as_ref());
+        let error = error.map(|error| format!(": {error}")).unwrap_or_default();
+        let waiting = (!stuck.is_empty()).then(|| {
+            format!("{} messages wait in the outbox to be sent again{error}", stuck.len())
+        });
+        let problems: Vec<String> =
+            waiting.into_iter().chain(inner.refresh_problem.clone()).collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
+    }
+}
+
+/// The side of whoever sends.
+impl Outbox {
+    /// The next message for a worker that is free, which is in hand from now on. While this process does not lead, only
+    /// what no store keeps is sent.
+    pub fn next(
+        &self,
+        notifiers: &Notifiers,
+        busy: &BTreeSet<Worker>,
+        leads: bool,
+        now: Time,
+    ) -> Option<Job> {
+        let mut inner = self.inner();
+        let turns = inner.turns(now);
+        let job = inner
+            .summary(&turns, notifiers, busy, leads, now)
+            .or_else(|| inner.single(&turns, notifiers, busy, leads, now))?;
+        for id in &job.ids {
+            if let Some(held) = inner.of(id) {
+                held.in_hand = true;
+            }
+        }
+        Some(job)
+    }
+
+    /// When something will be due that is not now.
+    #[must_use]
+    pub fn next_due(&self, now: Time) -> Option<Duration> {
+        let inner = self.inner();
+        let waits = inner.entries.iter().filter(|held| held.entry.waits() && !held.in_hand);
+        let later = waits.filter_map(|held| held.entry.next_at).filter(|at| *at > now);
+        later.map(|at| since(at, now)).min()
+    }
+
+    /// Nothing is under way, and nothing can be begun now.
+    #[must_use]
+    pub fn is_idle(&self, notifiers: &Notifiers, leads: bool, now: Time) -> bool {
+        let mut inner = self.inner();
+        let turns = inner.turns(now);
+        let busy = BTreeSet::new();
+        let is_busy = inner.entries.iter().any(|held| held.in_hand || held.wants_backup);
+        !is_busy
+            && !(inner.is_standing_new && leads && notifiers.has_alertmanager())
+            && inner.summary(&turns, notifiers, &busy, leads, now).is_none()
+            && inner.single(&turns, notifiers, &busy, leads, now).is_none()
+    }
+
+    /// Claims the entries of a job; `stored` are those that the store must have so before anything is sent.
+    pub fn claim(&self, job: &Job, epoch: u64) -> Claimed {
+        let mut inner = self.inner();
+        let mut claimed = Claimed::default();
+        for id in &job.ids {
+            let Some(held) = inner.of(id) else { continue };
+            held.change(|entry| entry.claim(epoch));
+            claimed.all.push(held.entry.clone());
+            if !held.is_unstored {
+                claimed.stored.push((held.revision, held.entry.clone()));
+            }
+        }
+        claimed
+    }
+
+    /// Nothing was sent: the store did not take the claim, or this process does not lead any more.
+    pub fn unclaim(&self, job: &Job, error: &str, now: Time) {
+        let mut inner = self.inner();
+        for id in &job.ids {
+            let Some(held) = inner.of(id) else { continue };
+            held.change(|entry| {
+                let answered_at = entry.answered_at;
+                entry.failed(error.to_owned(), AFTER_STORE, now);
+                entry.attempts -= 1;
+                entry.answered_at = answered_at;
+            });
+        }
+    }
+
+    /// What became of a job; the entries as the store must have them. They stay in hand until [`Outbox::release`].
+    pub fn done(
+        &self,
+        job: &Job,
+        result: &Result<Option<Thread>, NotifyError>,
+        backups: &BTreeMap<String, String>,
+        notifiers: &Notifiers,
+        now: Time,
+    ) -> Vec<(u64, Outgoing)> {
+        let mut inner = self.inner();
+        for id in &job.ids {
+            let Some(held) = inner.of(id) else { continue };
+            held.is_news = true;
+            match result {
+                Ok(thread) => {
+                    let thread = thread.clone().filter(|_| job.message.form != Form::Summary);
+                    held.change(|entry| entry.delivered(thread, now));
+                }
+                Err(error) if held.entry.is_edit() => {
+                    held.change(|entry| entry.failed(error.to_string(), Duration::ZERO, now));
+                    held.give_up(GivenUp::Edit, now);
+                }
+                Err(error) => {
+                    let wait = wait(error, held.entry.attempts);
+                    held.change(|entry| {
+                        entry.failed(error.to_string(), wait, now);
+                        entry.backup = entry.backup.take().or(backups.get(id).cloned());
+                    });
+                }
+            }
+        }
+        match result {
+            Ok(_) => inner.cover(job, now),
+            Err(NotifyError::Refused { about: Refusal::Message | Refusal::Thread, .. }) => {}
+            Err(_) => inner.postpone(job, notifiers),
+        }
+        // What waits behind one that failed is known to wait.
+        let _ = inner.turns(now);
+        let changed = inner
+            .entries
+            .iter()
+            .filter(|held| !held.is_unstored && held.saved != Some(held.revision) && held.is_news);
+        changed.map(|held| (held.revision, held.entry.clone())).collect()
+    }
+
+    /// The entries of a job are in nobody's hand any more.
+    pub fn release(&self, job: &Job) {
+        let mut inner = self.inner();
+        for id in &job.ids {
+            if let Some(held) = inner.of(id) {
+                held.in_hand = false;
+            }
+        }
+        drop(inner);
+        self.0.answered.notify_one();
+    }
+
+    /// An entry that was given up and has no file yet.
+    #[must_use]
+    pub fn given_up(&self) -> Option<Outgoing> {
+        let inner = self.inner();
+        inner.entries.iter().find(|held| held.wants_backup).map(|held| held.entry.clone())
+    }
+
+    pub fn backed_up(&self, id: &str, file: Option<String>) {
+        if let Some(held) = self.inner().of(id) {
+            held.wants_backup = false;
+            held.change(|entry| entry.backup = file.or(entry.backup.take()));
+        }
+        self.0.answered.notify_one();
+    }
+
+    /// Gives up what no configured notifier sends.
+    pub fn give_up_orphans(&self, notifiers: &Notifiers, now: Time) {
+        for held in &mut self.inner().entries {
+            let is_orphan =
+                held.entry.waits() && !held.in_hand && !notifiers.has(held.entry.notifier);
+            if is_orphan {
+                held.give_up(GivenUp::NotifierRemoved, now);
+            }
+        }
+    }
+
+    /// All that waits and has no file: what a store that does not outlive the process would lose.
+    #[must_use]
+    pub fn without_file(&self) -> Vec<Outgoing> {
+        let inner = self.inner();
+        let wanting = inner.entries.iter().map(|held| &held.entry);
+        wanting.filter(|e| e.waits() && !e.is_edit() && e.backup.is_none()).cloned().collect()
+    }
+
+    /// What an Alertmanager must be told that stands; `None`: it was told since the cycle last said so.
+    #[must_use]
+    pub fn take_standing(&self, is_due: bool) -> Option<Vec<Entry>> {
+        let mut inner = self.inner();
+        let is_new = std::mem::take(&mut inner.is_standing_new);
+        (is_new || is_due).then(|| inner.known.standing.clone())
+    }
+
+    pub fn refreshed(&self, problem: Option<String>) {
+        self.inner().refresh_problem = problem;
+    }
+}
+
+fn wait(error: &NotifyError, attempts: u32) -> Duration {
+    let doubled = |first: Duration| first.saturating_mul(1 << attempts.saturating_sub(1).min(8));
+    match error {
+        NotifyError::RateLimited { retry_after, .. } => *retry_after,
+        NotifyError::Timeout(_) => doubled(AFTER_TIMEOUT).min(LONGEST_WAIT),
+        NotifyError::Unreachable(_) | NotifyError::Refused { .. } | NotifyError::Panicked(_) => {
+            doubled(AFTER_FAILURE).min(LONGEST_AFTER_FAILURE)
+        }
+    }
+}
+
+pub(super) fn is_urgent(severity: Sev) -> bool {
+    severity >= Sev::Sev2
+}
