@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! monitor       observe (Prometheus, Alertmanager, Charter, the cluster's watch caches; one deadline) ─▶ recall the store
-//! k8s-analyzer  what was read of the cluster ─▶ findings
+//! k8s-analyzer  what was read of the cluster ─▶ findings; SEV-1 and SEV-2 go into the outbox, before anything is done
 //! analyze       track violations and findings ─▶ verify what was done ─▶ detectors, root causes
 //! execute       settle what earlier cycles left open: resolve, expire, undo harm
 //! plan          plan ─▶ check the plan
@@ -288,16 +288,39 @@ impl Cycle {
         self.people.told(&self.kit, run, looked, around, stop).await;
     }
 
-    /// What arrived while the sources were read is taken in too.
-    async fn observe(&mut self, trigger: Trigger) -> (Seen, Result<Recalled, StoreError>) {
+    /// What arrived while the sources were read is taken in too. Charter is asked beside them, and what is urgent in the
+    /// cluster waits for no answer of Charter's.
+    async fn observe(
+        &mut self,
+        run: &mut Run<'_>,
+        stop: &CancellationToken,
+    ) -> (Seen, Result<Recalled, StoreError>, Looked) {
+        let (trigger, asked_at) = (run.report.trigger, self.kit.clock.now());
+        let history_from = self.tracker.wants_history(asked_at);
+        let charter = self.observe.charter.clone();
+        let sources = async {
+            let mut read = self.observe.read(&self.kit, history_from).await;
+            let mut looked = self.look(run, read.observation.cluster.take());
+            let around = (self.observe.monitor.cluster(), self.cluster.onsets());
+            let told = self.people.tell_urgent(&self.kit, run, &mut looked, around, stop);
+            if let Err(panic) = AssertUnwindSafe(told).catch_unwind().await {
+                let text = panic_text(&*panic);
+                tracing::error!(
+                    text,
+                    "what is urgent could not be decided early; it is at the end of the cycle"
+                );
+            }
+            (read, looked)
+        };
+        let asked = observe::look_at(charter.as_deref(), asked_at);
+        let ((mut read, looked), charter) = tokio::join!(sources, asked);
+        read.charter = charter;
         let kit = &self.kit;
-        let history_from = self.tracker.wants_history(kit.clock.now());
-        let mut read = self.observe.read(kit, history_from).await;
         let mut recalled = match read.unread.take() {
             Some(error) => Err(error),
             None => recall(kit, &mut self.act, &mut self.verify, read.has_right_time()).await,
         };
-        (self.observe.join(kit, read, recalled.as_mut().ok(), trigger), recalled)
+        (self.observe.join(kit, read, recalled.as_mut().ok(), trigger), recalled, looked)
     }
 
     /// What was seen of the cluster outlives a failure: people hear of it whatever becomes of the rest.
@@ -311,15 +334,12 @@ impl Cycle {
         run.enter(Phase::Monitor);
         let trigger = run.report.trigger;
         // Reading changes nothing, so a stop need not wait for a source that hangs.
-        let (mut seen, recalled) = tokio::select! {
+        let (mut seen, recalled, looked) = tokio::select! {
             biased;
             () = stop.cancelled() => return Err(Failure::Stopped),
-            both = self.observe(trigger) => both,
+            all = self.observe(run, stop) => all,
         };
         let now = seen.snapshot.at;
-
-        let cluster = seen.cluster.take();
-        let looked = self.look(run, cluster);
         let looked = &*seen_of_cluster.insert(looked);
 
         run.enter(Phase::Analyze);

@@ -22,6 +22,7 @@ use crate::actuators::hook::{HookError, Hooks};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control_loop::{self, LoopHandle};
+use crate::cycle::Background;
 use crate::domain::speed;
 use crate::knowledge::{Knowledge, StoreError};
 use crate::monitor::{self, AlertmanagerSettings};
@@ -154,14 +155,9 @@ impl Daemon {
             });
         }
         // Not before the cycle in hand has ended and what it says was sent: until then they need their lease.
-        let (done, ended) = (CancellationToken::new(), CancellationToken::new());
-        let (ended_loop, mut elector, terms) = (ended.clone(), parts.elector, parts.terms);
-        let (background, stopping, sent) = (parts.background, stop.clone(), done.clone());
-        tasks.spawn(async move {
-            let _ends_the_election = sent.drop_guard();
-            background.run(stopping, ended).await;
-            ("background", Ok(()))
-        });
+        let (done, ended_loop) = (CancellationToken::new(), CancellationToken::new());
+        let (mut elector, terms) = (parts.elector, parts.terms);
+        spawn_background(&mut tasks, parts.background, &stop, &ended_loop, &done);
         tasks.spawn(async move {
             elector.run(done).await;
             ("elector", Ok(()))
@@ -265,6 +261,22 @@ fn warn_of_the_webhook(address: SocketAddr, config: &Config) {
             %address, "the webhook is open to other machines and has no token: whoever reaches it can deliver alerts. Set alertmanager.webhook_token, or alertmanager.webhook_host to 127.0.0.1"
         );
     }
+}
+
+/// It ends after the loop, and the election after it.
+fn spawn_background(
+    tasks: &mut JoinSet<(&'static str, Result<(), Error>)>,
+    background: Arc<Background>,
+    stop: &CancellationToken,
+    ended_loop: &CancellationToken,
+    done: &CancellationToken,
+) {
+    let (stop, ended_loop, done) = (stop.clone(), ended_loop.clone(), done.clone());
+    tasks.spawn(async move {
+        let _ends_the_election = done.drop_guard();
+        background.run(stop, ended_loop).await;
+        ("background", Ok(()))
+    });
 }
 
 fn spawn_server(

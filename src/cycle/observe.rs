@@ -8,7 +8,6 @@ use super::recall::Recalled;
 use crate::actuators::charter::Charter;
 use crate::domain::alert::{Alert, AlertState, AlertStatus, AlertView, InboxAlert};
 use crate::domain::charter::CharterView;
-use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::Trigger;
 use crate::domain::outcome::{Judging, Outcome};
 use crate::domain::reading::{CounterBaseline, FailureKind, Snapshot, Source, SourceReading};
@@ -22,8 +21,8 @@ const SAID_SEVERITIES: usize = 100;
 /// What was read of the sources, before the store's inbox is joined to it.
 #[derive(Debug)]
 pub(super) struct Read {
-    observation: Observation,
-    charter: CharterView,
+    pub observation: Observation,
+    pub charter: CharterView,
     /// The store could not say what counters are to be counted from: nothing of it may be recalled in this cycle.
     pub unread: Option<StoreError>,
 }
@@ -43,8 +42,6 @@ pub(super) struct Seen {
     pub trigger: Trigger,
     pub snapshot: Snapshot,
     pub charter: CharterView,
-    /// `None`: Kubernetes is not looked at.
-    pub cluster: Option<ClusterReading>,
     /// The inbox as it was read: after the cycle these are taken in.
     pub inbox: Vec<InboxAlert>,
     /// Those taken in by an earlier cycle that Alertmanager's list has for the first time.
@@ -83,7 +80,7 @@ impl Observe {
         self.last_read.clear();
     }
 
-    /// Reads the sources and Charter at once. `history_from`: since when the past is wanted too.
+    /// Reads the sources; Charter is asked beside it. `history_from`: since when the past is wanted too.
     pub async fn read(&mut self, kit: &Kit, history_from: Option<Time>) -> Read {
         let now = kit.clock.now();
         // A counter read over its full window would show an increase that is over as one that goes on.
@@ -96,11 +93,8 @@ impl Observe {
             rules: vec![causal.latency.clone(), causal.failure.clone()],
             from,
         });
-        let (observation, charter) = tokio::join!(
-            self.monitor.observe(&baselines, history.as_ref()),
-            look_at(self.charter.as_deref(), now)
-        );
-        Read { observation, charter, unread }
+        let observation = self.monitor.observe(&baselines, history.as_ref()).await;
+        Read { observation, charter: CharterView::turned_off(now), unread }
     }
 
     /// Joins to it what arrived while it was read.
@@ -111,14 +105,13 @@ impl Observe {
         recalled: Option<&mut Recalled>,
         trigger: Trigger,
     ) -> Seen {
-        let Read { mut observation, charter, unread: _ } = read;
+        let Read { observation, charter, unread: _ } = read;
         let (mut inbox, receivers) = match recalled {
             Some(recalled) => {
                 (std::mem::take(&mut recalled.inbox), std::mem::take(&mut recalled.receivers))
             }
             None => Default::default(),
         };
-        let cluster = observation.cluster.take();
         let snapshot = self.monitor.snapshot(observation, &inbox, &receivers);
         let newly_listed = newly_listed(&mut inbox, &snapshot.alerts);
         for reading in &snapshot.sources {
@@ -135,7 +128,7 @@ impl Observe {
             .filter(|a| !a.processed && self.monitor.wakes(a))
             .map(|a| a.received_at)
             .min();
-        Seen { trigger, snapshot, charter, cluster, inbox, newly_listed, woken_by }
+        Seen { trigger, snapshot, charter, inbox, newly_listed, woken_by }
     }
 
     /// Severity words that nobody knows, and an Alertmanager that does not tell what is muted: each said once.

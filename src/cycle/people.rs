@@ -27,7 +27,7 @@ use crate::analyzer::cluster::Onsets;
 use crate::domain::CHARTER;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase};
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, Sev};
 use crate::domain::finding::{Finding, IncidentClass};
 use crate::domain::incident::Incident;
 use crate::domain::need::Need;
@@ -75,6 +75,8 @@ pub struct People {
     reports: Vec<CycleReport>,
     saved: Option<Remembered>,
     shown: view::People,
+    /// By which what is urgent was put into the outbox at the beginning of this cycle.
+    decided: Option<Decision>,
     catalogue: Arc<Catalogue>,
     /// When people were last notified of a defect in this half.
     alarmed_at: Option<Time>,
@@ -347,10 +349,9 @@ impl People {
 
         run.enter(Phase::Escalation);
         self.take_in(kit, onsets).await;
-        if let Watch::On(watch) = watch
-            && kit.config.kubernetes.log_lines > 0
-        {
-            stop.run_until_cancelled(looked.read_logs(watch)).await;
+        let early = self.decided.take();
+        if early.is_none() {
+            self.read_logs(kit, &mut looked, watch, stop).await;
         }
         let mut findings = looked.findings.clone();
         let charter = kit.config.execute.charter_url.is_some();
@@ -358,16 +359,16 @@ impl People {
         let failing = self.failing(&run.report);
         findings.extend(own::findings(&self.records, failing.as_ref(), unnamed));
         self.observe(&findings, &looked, heard, now);
-        stop.run_until_cancelled(self.suspects(&looked.catalogue, now)).await;
-        let decision = self.decide(&findings, &looked, now, stop).await;
-        if let Some(decision) = &decision {
-            kit.metrics.decided(decision);
-            say(decision);
-        }
+        // One decision a cycle: what came up since waits for the next.
+        let is_early = early.is_some();
+        let decision = match early {
+            Some(decision) => Some(decision),
+            None => self.assessed(kit, &findings, &looked, now, stop).await,
+        };
 
         run.enter(Phase::Notification);
         // Whoever leads now tells of it: two that tell would tell twice.
-        if kit.knowledge.term().is_none_or(Term::holds) {
+        if !is_early && kit.knowledge.term().is_none_or(Term::holds) {
             self.tell(run, kit, decision.as_ref(), &looked, now);
         }
         self.catalogue = looked.catalogue.clone();
@@ -380,6 +381,71 @@ impl People {
         run.report.unread_objects.clone_from(&looked.unread_objects);
         run.report.findings = looked.findings;
         run.report.findings.truncate(REPORTED);
+    }
+
+    /// What is urgent in the cluster goes into the outbox before anything is done about anything, so that no system that
+    /// hangs holds it up. The rest waits for the end of the cycle, where it is decided together.
+    pub(super) async fn tell_urgent(
+        &mut self,
+        kit: &Kit,
+        run: &mut Run<'_>,
+        looked: &mut Looked,
+        (watch, onsets): (&Watch, &Onsets),
+        stop: &CancellationToken,
+    ) {
+        self.decided = None;
+        if looked.findings.is_empty() || !kit.knowledge.term().is_none_or(Term::holds) {
+            return;
+        }
+        let now = kit.clock.now();
+        self.take_in(kit, onsets).await;
+        self.observe(&looked.findings, looked, false, now);
+        let case = self.board.case(&looked.catalogue, looked.is_partial(), now);
+        let is_urgent =
+            |one: &Incident| one.class != IncidentClass::Loop && one.severity >= Sev::Sev2;
+        if !case.is_some_and(|case| case.incidents.iter().any(|one| is_urgent(&one.incident))) {
+            return;
+        }
+        self.read_logs(kit, looked, watch, stop).await;
+        let findings = looked.findings.clone();
+        self.observe(&findings, looked, false, now);
+        self.decided = self.assessed(kit, &findings, looked, now, stop).await;
+        self.tell(run, kit, self.decided.clone().as_ref(), looked, now);
+        self.catalogue = looked.catalogue.clone();
+        self.hand_over(&looked.catalogue, now);
+        self.store(kit, onsets, run, now).await;
+    }
+
+    async fn read_logs(
+        &self,
+        kit: &Kit,
+        looked: &mut Looked,
+        watch: &Watch,
+        stop: &CancellationToken,
+    ) {
+        if let Watch::On(watch) = watch
+            && kit.config.kubernetes.log_lines > 0
+        {
+            stop.run_until_cancelled(looked.read_logs(watch)).await;
+        }
+    }
+
+    /// The decision, with what may explain it, counted and logged.
+    async fn assessed(
+        &mut self,
+        kit: &Kit,
+        findings: &[Finding],
+        looked: &Looked,
+        now: Time,
+        stop: &CancellationToken,
+    ) -> Option<Decision> {
+        stop.run_until_cancelled(self.suspects(&looked.catalogue, now)).await;
+        let decision = self.decide(findings, looked, now, stop).await;
+        if let Some(decision) = &decision {
+            kit.metrics.decided(decision);
+            say(decision);
+        }
+        decision
     }
 
     fn failing(&self, report: &CycleReport) -> Option<Failing> {

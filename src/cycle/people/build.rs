@@ -56,6 +56,7 @@ impl People {
             reports: Vec::new(),
             saved: None,
             shown: view::People::default(),
+            decided: None,
             catalogue: Arc::default(),
             alarmed_at: None,
         };
