@@ -72,7 +72,7 @@ pub async fn once(
     log(&warnings);
     let mut parts = assemble(&Arc::new(config), Clock::start()).await?;
     let stop = CancellationToken::new();
-    let report = lead_once(&mut parts, &stop).await?;
+    let report = Box::pin(lead_once(&mut parts, &stop)).await?;
     parts.knowledge.close().await;
     match output {
         Output::Json => Terminal::stdout().pretty_json(&report).map_err(ClientError::Print)?,

@@ -96,7 +96,7 @@ impl Inner {
         now: Time,
     ) -> Option<Job> {
         for notifier in notifiers.names() {
-            let late: Vec<&Held> = self
+            let overdue: Vec<&Held> = self
                 .entries
                 .iter()
                 .zip(turns)
@@ -104,16 +104,16 @@ impl Inner {
                 .map(|(held, _)| held)
                 .filter(|held| leads || held.is_unstored)
                 .collect();
-            if !late.iter().any(|held| held.entry.is_due(now)) {
+            if !overdue.iter().any(|held| held.entry.is_due(now)) {
                 continue;
             }
-            let messages: Vec<&Message> = late.iter().map(|held| &held.entry.message).collect();
+            let messages: Vec<&Message> = overdue.iter().map(|held| &held.entry.message).collect();
             let Some(summary) = late::summary(&messages, &self.known, now) else { continue };
             let message = notifiers.marked(summary);
             let lane = notifiers.lane(notifier, &message)?;
             let worker = Worker { notifier, is_urgent: false, lane };
             if !busy.contains(&worker) {
-                let ids = late.iter().map(|held| held.entry.id.clone()).collect();
+                let ids = overdue.iter().map(|held| held.entry.id.clone()).collect();
                 return Some(Job { worker, message, ids, is_direct: false });
             }
         }
