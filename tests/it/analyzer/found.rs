@@ -52,6 +52,7 @@ fn finding(kind: FindingKind, since: Time) -> Finding {
         recommendation: String::new(),
         record: None,
         fingerprint: None,
+        headline: String::new(),
         anchor: None,
     }
 }
