@@ -32,7 +32,14 @@ pub(super) fn observe(
     let is_whole = !is_listening || snapshot.alerts.absence_proves_clear;
     let held_back = &mut tracker.held_back;
     held_back.is_known = is_whole;
-    held_back.alerts.retain(|fp| !is_whole && !alerts.contains_key(fp));
+    let before = std::mem::take(&mut held_back.alerts);
+    held_back.over.clear();
+    let absent = before.into_iter().filter(|fp| !alerts.contains_key(fp));
+    if !is_whole {
+        held_back.alerts.extend(absent);
+    } else if is_listening {
+        held_back.over.extend(absent);
+    }
     for (fp, alert) in &alerts {
         if let Some(rule) = alert.rule.as_deref().and_then(|name| rules.get(name)) {
             let told: Vec<&String> = rule.agreeing(&alert.labels).collect();
@@ -217,6 +224,8 @@ fn agrees(a: &Labels, b: &Labels) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct HeldBack {
     alerts: BTreeSet<String>,
+    /// Those that it no longer had in the last cycle.
+    over: BTreeSet<String>,
     /// All that Alertmanager has was read in the last cycle, or nobody listens to it.
     is_known: bool,
 }
@@ -254,6 +263,7 @@ impl Tracker {
         match self.violations.get(fp) {
             Some(tracked) if !tracked.active => Absence::Clear,
             Some(tracked) if tracked.record.violation.counts() => Absence::Unread,
+            _ if self.held_back.over.contains(fp) => Absence::Clear,
             _ if fp.starts_with(ALERT) && !self.held_back.is_known => Absence::Unread,
             Some(_) | None => Absence::Vanished,
         }

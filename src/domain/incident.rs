@@ -17,6 +17,7 @@ use super::decision::Sev;
 use super::deployment::Suspect;
 use super::finding::{Finding, IncidentClass};
 use super::message::Thread;
+use super::reading::Source;
 use super::target::Target;
 use super::time::Time;
 use super::violation::Violation;
@@ -55,14 +56,25 @@ impl Anchor {
         })
     }
 
-    /// Where a violation is; one that nothing of ours can change is known by its component, else by its rule.
+    /// Where a violation is; one that nothing of ours can change is known by its component, else by what its labels name.
     #[must_use]
     pub fn of_violation(violation: &Violation) -> Self {
+        // An alert without a component and a known cause says nothing of Charter.
+        let is_charters = violation.cause.is_some() || violation.source != Source::Alertmanager;
         match (&violation.target, &violation.component) {
+            (Some(Target::Charter(None)), None) if !is_charters => Self::named(violation),
             (Some(target), _) => Self::of(target),
             (None, Some(component)) => Self::component(component),
-            (None, None) => Self::component(&violation.rule),
+            (None, None) => Self::named(violation),
         }
+    }
+
+    /// The host, without its port, or service that the labels name; else the rule or alert.
+    fn named(violation: &Violation) -> Self {
+        let labels = ["service", "node", "host", "instance"];
+        let named = labels.into_iter().find_map(|label| violation.labels.get(label));
+        let host = named.map(|name| name.rsplit_once(':').map_or(name.as_str(), |(host, _)| host));
+        Self::component(host.filter(|host| !host.is_empty()).unwrap_or(&violation.rule))
     }
 
     /// `None`: nothing that an action changes.

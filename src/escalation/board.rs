@@ -24,7 +24,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::correlation;
-use super::incidents::{tier, worse};
+use super::incidents::{self, tier, worse};
 use super::rules::{self, Assessment, Case, CaseIncident};
 use super::settings::{BusinessHours, Settings};
 use super::severity::catalogued;
@@ -135,6 +135,12 @@ impl IncidentBoard {
     #[must_use]
     pub fn incident(&self, id: &str) -> Option<&Incident> {
         self.incidents.iter().find(|incident| incident.id == id)
+    }
+
+    /// The open one in which it goes on: itself, or what it was merged into. Whatever is stored under its id belongs there.
+    #[must_use]
+    pub fn going_on(&self, id: &str) -> Option<&Incident> {
+        incidents::going_on(&self.incidents, id)
     }
 
     /// The open one about this, or that has taken it in.

@@ -11,7 +11,9 @@ use crate::domain::analysis::RootCause;
 use crate::domain::catalogue::Tier;
 use crate::domain::decision::Sev;
 use crate::domain::finding::{Finding, FindingKind};
-use crate::domain::incident::{Absorbed, Anchor, Incident, IncidentStatus, Numbers, RankedCause};
+use crate::domain::incident::{
+    Absorbed, Anchor, Incident, IncidentStatus, Numbers, RankedCause, Resolution,
+};
 use crate::domain::time::Time;
 use sha2::{Digest, Sha256};
 
@@ -58,6 +60,17 @@ pub(super) fn opened(id: String, anchor: &Anchor, finding: &Finding, now: Time) 
         suspect: None,
         course: crate::domain::incident::Course::default(),
     }
+}
+
+/// The open incident in which this one goes on: itself, or the one that it was merged into.
+pub(super) fn going_on<'a>(incidents: &'a [Incident], id: &str) -> Option<&'a Incident> {
+    let by_id = |id: &str| incidents.iter().find(|one| one.id == id);
+    let mut incident = by_id(id)?;
+    // Each was merged into an older one, so that this ends.
+    while let Some(Resolution::MergedInto(older)) = &incident.resolution {
+        incident = by_id(older)?;
+    }
+    incident.is_open().then_some(incident)
 }
 
 /// Takes over what this cycle found of it. Its severity is set by the board.

@@ -10,6 +10,7 @@ use crate::domain::rule::Severity;
 use crate::domain::target::{Systems, Target};
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
+use crate::escalation::incidents::going_on;
 
 /// The service under which the daemon speaks of itself.
 pub const SELF: &str = Anchor::DAEMON;
@@ -41,10 +42,11 @@ fn shown(value: f64) -> String {
 }
 
 fn of_violation(violation: &Violation) -> Finding {
-    let service = violation.component.clone().or_else(|| {
-        let target = violation.target.as_ref()?;
-        Some(target.component().to_owned())
-    });
+    let anchor = Anchor::of_violation(violation);
+    let service = || match anchor.target() {
+        Some(target) => target.component().to_owned(),
+        None => anchor.name(),
+    };
     Finding {
         kind: FindingKind::Violation,
         severity: match violation.severity {
@@ -53,13 +55,13 @@ fn of_violation(violation: &Violation) -> Finding {
             Severity::Info => FindingSeverity::Info,
         },
         owner: violation.rule.clone(),
-        service: service.unwrap_or_else(|| violation.rule.clone()),
+        service: violation.component.clone().unwrap_or_else(service),
         namespace: violation.target.as_ref().and_then(|t| t.namespace()).map(str::to_owned),
         reason: violation.description.clone(),
         since: violation.active_since,
         fingerprint: Some(violation.fingerprint.clone()),
         headline: headline(violation),
-        anchor: Some(Anchor::of_violation(violation)),
+        anchor: Some(anchor),
         ..bare(FindingKind::Violation)
     }
 }
@@ -90,13 +92,15 @@ impl<'a> Anchors<'a> {
     ) -> Self {
         let mut anchors =
             Self { by_evidence: BTreeMap::new(), by_incident: BTreeMap::new(), systems };
-        for incident in incidents.iter().filter(|one| one.is_open() && !one.anchor.is_unknown()) {
+        for known in incidents {
+            // What was asked of one that was merged is asked of the other.
+            let Some(incident) = going_on(incidents, &known.id) else { continue };
             let place = Place {
                 anchor: incident.anchor.clone(),
                 service: incident.service.clone(),
                 namespace: incident.namespace.clone(),
             };
-            anchors.by_incident.insert(incident.id.clone(), place);
+            anchors.by_incident.insert(known.id.clone(), place);
         }
         let violations = active.map(of_violation);
         for finding in violations.chain(findings.iter().cloned()) {

@@ -27,7 +27,10 @@ pub(super) fn title(incident: &Incident) -> String {
         1 => format!(" (and {})", name(&incident.absorbed[0].anchor.name())),
         more => format!(" (and {more} workloads)"),
     };
-    format!("{}: {}{beside}", name(&subject), of(finding))
+    let trouble = of(finding);
+    // An alert that names nothing is about what it says.
+    let subject = if subject == trouble { String::new() } else { format!("{}: ", name(&subject)) };
+    format!("{subject}{trouble}{beside}")
 }
 
 fn of(finding: &Finding) -> String {

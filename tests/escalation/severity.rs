@@ -4,6 +4,7 @@ mod assessment;
 mod deployments;
 mod ends;
 mod hours;
+mod named;
 mod one;
 mod repetition;
 mod restart;

@@ -1,7 +1,5 @@
 //! R05: one incident for each anchor: what it holds, what joins it, what it becomes one with, and what leaves it open.
 
-use std::time::{Duration, Instant};
-
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::{Finding, FindingKind};
@@ -13,7 +11,7 @@ use mape_k::domain::need::NeedReason as Reason;
 use mape_k::domain::target::Target;
 use uuid::Uuid;
 
-use super::world::{Time, World, finding, minutes, night, noon, replicas};
+use super::world::{Time, World, finding, minutes, night, replicas};
 
 /// A broken rule of Charter's.
 fn latency(since: Time) -> Finding {
@@ -42,7 +40,7 @@ fn of_charter(kind: FindingKind, since: Time) -> Finding {
     }
 }
 
-fn need(reason: Reason, record: u128, detail: &str, since: Time) -> Finding {
+pub fn need(reason: Reason, record: u128, detail: &str, since: Time) -> Finding {
     Finding {
         record: Some(Uuid::from_u128(record)),
         reason: format!("validation_latency [validation_latency]: {detail}"),
@@ -59,7 +57,7 @@ fn node(name: &str, since: Time) -> Finding {
     }
 }
 
-fn anchor(target: &str) -> Anchor {
+pub fn anchor(target: &str) -> Anchor {
     Anchor::of(&target.parse().expect("a target"))
 }
 
@@ -68,7 +66,7 @@ fn cart_on(world: &mut World, node: &str) {
     world.confined = [(cart, anchor(&format!("kubernetes/node/{node}")))].into();
 }
 
-fn open(world: &World) -> Vec<&Incident> {
+pub fn open(world: &World) -> Vec<&Incident> {
     world.board.incidents().iter().filter(|one| one.is_open()).collect()
 }
 
@@ -340,53 +338,4 @@ fn r05_a_cause_that_two_targets_share_makes_them_no_one_incident() {
     let both = [replicas("payments", 0, 2, night()), replicas("search", 0, 2, night())];
     world.cycles(3, &both);
     assert_eq!(open(&world).len(), 2);
-}
-
-/// The first user: a cluster, a Slack token, no catalogue.
-#[test]
-fn r05_without_a_catalogue_what_is_down_for_ten_minutes_is_sev_3_and_all_else_is_kept() {
-    let mut world = World::new(noon());
-    world.catalogue = mape_k::domain::catalogue::Catalogue::default();
-    let findings = [
-        replicas("cart", 0, 3, noon()),
-        replicas("shop", 1, 3, noon()),
-        finding("api", FindingKind::CrashLoop, noon()),
-    ];
-    assert!(world.cycles(19, &findings).is_empty(), "not yet");
-    let told = world.cycles(2, &findings);
-    let [message] = &told[..] else { panic!("{told:#?}") };
-    assert_eq!(message.title, "SEV-3: cart: 0 of 3 pods ready; no action is configured");
-    assert!(world.cycles(40, &findings[1..]).iter().all(|m| m.entries[0].service == "cart"));
-    assert_eq!((world.severity_of("shop"), world.severity_of("api")), (Sev::Sev4, Sev::Sev4));
-    // A need of one of them is at least SEV-2.
-    let asked = Finding {
-        anchor: Some(anchor("kubernetes/shop/deployment/api")),
-        ..need(Reason::ApprovalNeeded, 9, "evict_pod waits for approval: mape-k approve 9", noon())
-    };
-    let told = world.cycle(&[findings[2].clone(), asked]);
-    assert_eq!(told.alert().severity, Sev::Sev2);
-}
-
-/// A storm is one message, and the work grows with what is found.
-#[test]
-fn r05_a_storm_of_500_is_one_message_and_5000_are_bounded_work() {
-    for count in [500_usize, 5_000] {
-        let mut world = World::new(night());
-        world.catalogue.default_tier = Some(mape_k::domain::catalogue::Tier::P0);
-        let findings: Vec<Finding> =
-            (0..count).map(|n| replicas(&format!("service-{n}"), 0, 2, night())).collect();
-        let told = world.cycle(&findings);
-        assert_eq!(told.alert().entries.len(), count);
-        world.pass(Duration::from_secs(30));
-        let began = Instant::now();
-        world.observe(&findings);
-        let took = began.elapsed();
-        println!("observe of {count} findings in as many incidents: {took:?}");
-        assert!(took < Duration::from_mins(2), "the work is bounded");
-        let began = Instant::now();
-        world.absence = Box::new(|_| Absence::Unread);
-        world.observe(&[]);
-        println!("observe of {count} incidents that cannot be read: {:?}", began.elapsed());
-        assert_eq!(open(&world).len(), count);
-    }
 }
