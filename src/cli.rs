@@ -3,10 +3,14 @@
 pub mod charter;
 pub mod check_config;
 pub mod client;
+mod common;
+pub mod config_diff;
 pub mod decide;
 pub mod demo;
+pub mod doctor;
 pub mod explain;
 pub mod health;
+pub mod history;
 pub mod observe;
 pub mod pause;
 pub mod rehearsal;
@@ -14,26 +18,25 @@ pub mod run;
 pub mod status;
 pub mod terminal;
 mod trust;
+pub mod words;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use url::Url;
 
-use self::client::{Client, ReadsWithToken};
-use self::terminal::complain;
-use crate::config::{Config, Warning};
-use crate::domain::secret::Secret;
+use crate::config::Config;
 use crate::knowledge::Decision;
-use crate::server;
 use crate::telemetry::{self, LogFormat};
 
 /// Keeps a distributed system healthy by itself, and says why.
 ///
-/// Reads Prometheus and Alertmanager, finds what is wrong, chooses the best remedy and applies it through Charter's
-/// control API. What it cannot or may not fix it escalates.
+/// Reads Prometheus, Alertmanager and Kubernetes, finds what is wrong, chooses the best action and executes it through
+/// Charter's control API or hooks. It notifies people of what it cannot or may not fix.
 #[derive(Debug, Parser)]
 #[command(name = "mape-k", version, propagate_version = true)]
 pub struct Cli {
@@ -84,11 +87,16 @@ enum Command {
     },
     /// Check the configuration; print every error at once, or the effective configuration
     CheckConfig {
+        /// Print only what differs from the defaults, and from the daemon that runs, if one answers
+        #[arg(long)]
+        diff: bool,
+        #[command(flatten)]
+        api: Api,
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Read every source once, print what is wrong and leave; nothing is stored or changed. Exit code 0: all was read;
-    /// 2: a source could not be read, and is named
+    /// Read every source once, print every rule with its value, threshold and verdict, and leave; nothing is stored or
+    /// changed. Exit code 0: all was read and nothing is wrong; 1: something is wrong; 2: something could not be read
     Observe {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
@@ -106,8 +114,33 @@ enum Command {
     },
     /// Serve the reference Charter: a queueing system that really degrades, for demo, staging and tests
     Charter(charter::Arguments),
+    /// Check every connection and permission that the configuration needs, without a running daemon, and say what to fix.
+    /// Exit code 0: all is well; 1: there is something to fix
+    Doctor {
+        /// Send a test message through every notifier
+        #[arg(long)]
+        notify: bool,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
     /// Show what a running daemon sees, does and waits for
     Status {
+        /// Show it again every 2 seconds until Ctrl-C
+        #[arg(short, long)]
+        watch: bool,
+        #[command(flatten)]
+        api: Api,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Show what a running daemon did and what people decided: when, what, why, by whom, and did it help
+    History {
+        /// How far back: 90s, 30m, 12h, 1h30m, 7d
+        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = pause::duration)]
+        since: Duration,
+        /// Only what was done to this target or component, such as kubernetes/shop/deployment/cart
+        #[arg(long, value_name = "TARGET")]
+        target: Option<String>,
         #[command(flatten)]
         api: Api,
         #[arg(short, long, value_enum, default_value_t)]
@@ -133,19 +166,25 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Approve a pending policy of a running daemon
+    /// Approve what a running daemon proposes: the next cycle executes exactly that, if its guards still let it
     Approve(Decide),
-    /// Reject a pending policy of a running daemon
-    Reject(Decide),
-    /// Kill switch: a running daemon carries out no action on any system and undoes nothing; it observes on
+    /// Reject what a running daemon proposes
+    Reject {
+        #[command(flatten)]
+        decide: Decide,
+        /// Why; kept with the proposal, shown by explain and history
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Pause a running daemon: it sends no action to any system and undoes none; it goes on observing and notifying
     Pause {
-        /// Why: everybody who wonders reads it
+        /// Why; shown to everybody who asks why nothing is done
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// It ends by itself after this time: 90s, 30m, 1h, up to 7d
-        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = pause::duration)]
+        /// The pause ends by itself after this time: 90s, 30m, 1h30m, up to 7d
+        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = pause::lasting)]
         lasts: Duration,
-        /// End a longer pause that holds at the time asked here; without it the later end stands
+        /// End a longer pause that is in effect at the time asked for; without it the later end applies
         #[arg(long)]
         replace: bool,
         #[command(flatten)]
@@ -153,6 +192,19 @@ enum Command {
     },
     /// End the pause of a running daemon
     Resume(Person),
+    /// Print a script that completes commands and flags in a shell
+    Completions {
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+/// Shells that a script is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 /// Who says it, and to which daemon.
@@ -183,14 +235,18 @@ struct Api {
 
 #[derive(Debug, Args)]
 struct Decide {
-    /// The policy's id, as `mape-k status` shows it
-    policy: String,
-    /// The revision that was read [default: the present one]
+    /// An incident's id, a policy's id, or at least the first 8 characters of a plan hash, as `mape-k status` shows them
+    #[arg(value_name = "INCIDENT|POLICY|HASH")]
+    proposal: String,
+    /// The revision that was read; has it changed since, you are asked
     #[arg(long)]
     revision: Option<u32>,
-    /// The plan hash that was read, or at least its first 12 characters [default: the present one]
+    /// The plan hash that was read, or at least its first 8 characters; has it changed since, you are asked
     #[arg(long, value_name = "HASH")]
     plan_hash: Option<String>,
+    /// Decide on what is proposed now, even if it has changed since it was read
+    #[arg(short, long)]
+    yes: bool,
     /// Who decides [default: $USER]
     #[arg(long)]
     by: Option<String>,
@@ -205,17 +261,36 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let common = cli.common;
     match cli.command {
         Command::Run { once, dry_run, rehearsal, output } => {
-            let (mut config, warnings) = rehearsal::prepare(common.read()?, &rehearsal).await?;
-            if dry_run {
-                config.only_observe();
-            }
+            let (mut config, warnings) =
+                rehearsal::prepare(Common::advised(common.config.as_deref())?, &rehearsal).await?;
+            let narrowed = move |config: &mut Config| {
+                if dry_run {
+                    config.only_observe();
+                }
+            };
+            narrowed(&mut config);
             if once {
                 Box::pin(run::once((config, warnings), common.logs(), output)).await
             } else {
-                Box::pin(run::daemon((config, warnings), common.logs())).await
+                let (format, path) = (common.logs(), common.config);
+                let source = Arc::new(move || {
+                    let (mut config, warnings) = Common::advised(path.as_deref())?;
+                    narrowed(&mut config);
+                    Ok((config, warnings))
+                });
+                Box::pin(run::daemon((config, warnings), format, source)).await
             }
         }
-        Command::CheckConfig { output } => Ok(check_config::run(common.config.as_deref(), output)),
+        Command::CheckConfig { diff: false, output, .. } => {
+            Ok(check_config::run(common.config.as_deref(), output))
+        }
+        Command::CheckConfig { diff: true, api, output } => {
+            let read = Common::advised(common.config.as_deref())?;
+            let is_named = api.url.is_some();
+            let client = common.client(api)?;
+            config_diff::run(read, &client, is_named, output, &mut std::io::stdout()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Observe { output } => {
             Box::pin(observe::run(common.load()?, common.logs(), output)).await
         }
@@ -223,9 +298,24 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             demo::run(Duration::from_secs(duration), seed, output).await
         }
         Command::Charter(arguments) => charter::run(arguments, common.logs()).await,
-        Command::Status { api, output } => {
+        Command::Doctor { notify, output } => {
+            Box::pin(doctor::run(common.read()?, common.logs(), notify, output)).await
+        }
+        Command::Status { watch, api, output } => {
             let client = common.client(api)?;
-            status::run(&client, output, &mut std::io::stdout()).await?;
+            let mut out = std::io::stdout();
+            if watch {
+                let is_terminal = out.is_terminal();
+                status::watch(&client, output, is_terminal, &mut out).await?;
+            } else {
+                status::run(&client, output, &mut out).await?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::History { since, target, api, output } => {
+            let client = common.client(api)?;
+            let out = &mut std::io::stdout();
+            history::run(&client, since, target.as_deref(), output, out).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Health { url, ca } => {
@@ -237,8 +327,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             explain::run(&client, about, id.as_deref(), output, &mut std::io::stdout()).await?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Approve(arguments) => common.decide(arguments, Decision::Approve).await,
-        Command::Reject(arguments) => common.decide(arguments, Decision::Reject).await,
+        Command::Approve(arguments) => common.decide(arguments, Decision::Approve, None).await,
+        Command::Reject { decide, reason } => common.decide(decide, Decision::Reject, reason).await,
         Command::Pause { reason, lasts, replace, person: Person { by, api, output } } => {
             let by = decide::decider(by)?;
             let (client, out) = (common.client(api)?, &mut std::io::stdout());
@@ -251,103 +341,16 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             pause::resume(&client, &by, output, &mut std::io::stdout()).await?;
             Ok(ExitCode::SUCCESS)
         }
-    }
-}
-
-impl Common {
-    /// The daemon that the configuration would start, unless the command names another; its token and certificate in
-    /// either case. Of the configuration nothing else is read: whatever is wrong in it, a person can stop the daemon.
-    fn client(&self, api: Api) -> anyhow::Result<Client> {
-        let without = api.url.as_ref().map(|_| "the command line");
-        let settings = self.settings(without)?;
-        Self::client_by(settings, api)
-    }
-
-    /// `without`: what there is to go by where the configuration cannot be read.
-    fn settings(&self, without: Option<&str>) -> anyhow::Result<server::Settings> {
-        let env = |name: &str| std::env::var(name).ok();
-        let read = Config::load_client(self.config.as_deref(), &env);
-        let (settings, warnings) = match (read, without) {
-            (Ok(read), _) => read,
-            (Err(errors), Some(without)) => {
-                complain(&format!("warning: going by {without} alone: {errors}"));
-                Config::parse_client("", &env)?
-            }
-            (Err(errors), None) => return Err(errors.into()),
-        };
-        for warning in warnings {
-            complain(&format!("warning: {warning}"));
+        Command::Completions { shell } => {
+            let shell = match shell {
+                Shell::Bash => clap_complete::Shell::Bash,
+                Shell::Zsh => clap_complete::Shell::Zsh,
+                Shell::Fish => clap_complete::Shell::Fish,
+            };
+            let out = &mut std::io::stdout();
+            clap_complete::generate(shell, &mut Cli::command(), "mape-k", out);
+            Ok(ExitCode::SUCCESS)
         }
-        Ok(settings)
-    }
-
-    fn client_by(settings: server::Settings, api: Api) -> anyhow::Result<Client> {
-        let own = client::local_url(&settings);
-        let is_own =
-            api.url.as_ref().is_none_or(|url| Url::parse(&own).is_ok_and(|own| own == *url));
-        let url = api.url.map_or(own, |url| url.to_string());
-        // Compose files pass on variables that are set but empty.
-        let token = api.token.filter(|token| !token.is_empty()).map(Secret::new);
-        let client = if let Some(token) = token {
-            // One that was given for this call is meant for all of it; the variable stands over api.token, as in the daemon.
-            let is_configured = settings.token.as_ref() == Some(&token);
-            let read_token = settings.read_token.filter(|_| is_configured);
-            Client::new(&url, Some(token)).reading_with(read_token)
-        } else {
-            let reads = if is_own { ReadsWithToken::WhenRefused } else { ReadsWithToken::Never };
-            Client::new(&url, settings.token).reading(reads).reading_with(settings.read_token)
-        };
-        let own = settings.tls.map(|tls| tls.cert).filter(|_| url.starts_with("https:"));
-        Ok(match api.ca.or(own) {
-            Some(ca) => client.trusting(&ca)?,
-            None => client,
-        })
-    }
-
-    /// /health needs no token and is sent none, for what answers may be Charter; a plain address needs no configuration.
-    /// A file that was spoiled after the daemon's start gets no healthy daemon restarted.
-    fn prober(&self, url: Option<Url>, ca: Option<PathBuf>) -> anyhow::Result<Client> {
-        match url {
-            Some(url) if url.scheme() == "http" => Ok(Client::new(url.as_str(), None)),
-            url => {
-                let settings = self.settings(Some("the command line and the defaults"))?;
-                Ok(Self::client_by(settings, Api { url, token: None, ca })?.without_tokens())
-            }
-        }
-    }
-
-    async fn decide(&self, arguments: Decide, decision: Decision) -> anyhow::Result<ExitCode> {
-        let by = decide::decider(arguments.by)?;
-        let client = self.client(arguments.api)?;
-        let read = decide::Read {
-            id: arguments.policy,
-            revision: arguments.revision,
-            plan_hash: arguments.plan_hash,
-        };
-        let out = &mut std::io::stdout();
-        decide::run(&client, decision, read, &by, arguments.output, out).await?;
-        Ok(ExitCode::SUCCESS)
-    }
-
-    fn read(&self) -> anyhow::Result<(Config, Vec<Warning>)> {
-        let env = |name: &str| std::env::var(name).ok();
-        Ok(Config::load(self.config.as_deref(), &env)?)
-    }
-
-    /// For commands that speak to a person.
-    fn load(&self) -> anyhow::Result<Config> {
-        let (config, warnings) = self.read()?;
-        for warning in warnings {
-            complain(&format!("warning: {warning}"));
-        }
-        Ok(config)
-    }
-
-    fn logs(&self) -> Option<LogFormat> {
-        self.log_format.map(|format| match format {
-            Format::Json => LogFormat::Json,
-            Format::Text => LogFormat::Text,
-        })
     }
 }
 

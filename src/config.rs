@@ -11,10 +11,12 @@
 //! reads no more than [`Config::load_client`]. Each section's
 //! settings and defaults live beside the stage that reads them; here is only what is accepted for them.
 
+mod advice;
 mod alertmanager;
 mod analyze;
 mod api;
 mod catalogue_file;
+mod compare;
 mod duration;
 mod environment;
 mod escalation;
@@ -52,6 +54,7 @@ pub use orchestrator::SHORTEST_INTERVAL;
 pub use problem::{Errors, Origin, Problem, Subject, Warning};
 
 use crate::domain::action::ActionKind;
+use crate::domain::message::NotifierName;
 use crate::domain::speed::{Divide, divided};
 use crate::domain::target::Target;
 use crate::executor::Rails;
@@ -201,6 +204,16 @@ impl Config {
         self.execute.rails.observe = true;
     }
 
+    /// Who is notified of incidents. None: nobody is.
+    #[must_use]
+    pub fn notifiers(&self) -> Vec<NotifierName> {
+        let is_on = |name: &NotifierName| match name {
+            NotifierName::Slack => self.slack.enabled,
+            NotifierName::Alertmanager => self.notify.alertmanager.enabled,
+        };
+        NotifierName::ALL.into_iter().filter(is_on).collect()
+    }
+
     fn read(mut root: Section<'_>, env: &Environment<'_>) -> Self {
         let orchestrator = orchestrator::read(root.section("orchestrator"));
         let (hooks, actions) = hooks::read(&mut root, env, orchestrator.auto_approve);
@@ -224,8 +237,7 @@ impl Config {
         let escalation = escalation::read(root.section("escalation"));
         let slack = slack::read(root.section("slack"));
         let notify = notify::read(root.section("notify"));
-        let has_notifier = slack.enabled || notify.alertmanager.enabled;
-        let kubernetes = kubernetes::read(kubernetes_section, has_notifier);
+        let kubernetes = kubernetes::read(kubernetes_section);
         if monitor.server().is_none() && !alertmanager.enabled && !kubernetes.enabled {
             root.error_here(
                 "nothing to watch: monitor.prometheus_url is null, alertmanager.enabled and kubernetes.enabled are false; accepted: \

@@ -13,6 +13,7 @@ pub mod settings;
 mod access;
 mod api;
 pub mod capacity;
+pub mod configuration;
 pub mod description;
 mod health;
 mod host;
@@ -36,6 +37,7 @@ use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 use reply::ApiError;
 
+pub use configuration::{Reloads, Running, RunningNow, reloads};
 pub use intake::{Intake, Writer};
 pub use listen::{serve, serve_tls, serve_within};
 pub use settings::Settings;
@@ -50,10 +52,8 @@ pub struct Context {
     pub started_at: Time,
     /// How many times faster than life the loop runs; `None`: in the world's own time.
     pub rehearsal: Option<f64>,
-    /// Charter is driven (`execute.charter_url`). Without it nobody is told of it.
-    pub charter: bool,
-    /// The cluster is watched (`kubernetes.enabled`).
-    pub kubernetes: bool,
+    pub running: RunningNow,
+    pub reloads: Reloads,
 }
 
 impl Context {

@@ -1,6 +1,6 @@
 //! Speaks to a running daemon's API for the commands that only ask or decide.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,8 +43,26 @@ pub enum ClientError {
     Certificates { path: PathBuf, cause: String },
     #[error("{url} answers and is not healthy: {unwell}")]
     Unwell { url: String, unwell: String },
-    #[error("no policy {0} is kept; `mape-k status` lists those that wait for a decision")]
+    #[error("no proposal {0} is kept; `mape-k status` lists those that wait for a decision")]
     NoSuchPolicy(String),
+    #[error(
+        "{0:?} names no proposal: give an incident's id (INC-…), a policy's id, or at least 8 characters of a plan hash; `mape-k status` lists them"
+    )]
+    NoSubject(String),
+    #[error("no incident {0} is open; `mape-k status` lists those that are")]
+    NoIncident(String),
+    #[error(
+        "incident {0} asks for no approval now; `mape-k status` lists what waits for a decision"
+    )]
+    NothingAsked(String),
+    #[error("{named} names several proposals; decide on one of them by its hash:\n{proposals}")]
+    Ambiguous { named: String, proposals: String },
+    #[error("it no longer waits for a decision, and nothing was changed: {0}")]
+    NotPending(String),
+    #[error(
+        "the proposal has changed since it was read, and nothing was decided. Proposed now: {now}. To decide on that: `mape-k {verb} {hash}`, or the same command with --yes"
+    )]
+    Stale { verb: &'static str, now: String, hash: String },
     #[error("who decides must be named: pass --by, or set USER")]
     Nameless,
     #[error("the answer could not be printed: {0}")]
@@ -60,6 +78,8 @@ pub struct Client {
     read_token: Option<Secret>,
     reads: ReadsWithToken,
     http: reqwest::Client,
+    /// The flags by which the caller named this daemon, as a shell takes them.
+    flags: String,
 }
 
 /// When the operate token goes with a GET of a client without a read token.
@@ -84,7 +104,14 @@ impl Client {
     pub fn new(base: &str, token: Option<Secret>) -> Self {
         let base = base.trim_end_matches('/').to_owned();
         let http = builder(&base).build().unwrap_or_default();
-        Self { base, token, read_token: None, reads: ReadsWithToken::Always, http }
+        Self {
+            base,
+            token,
+            read_token: None,
+            reads: ReadsWithToken::Always,
+            http,
+            flags: String::new(),
+        }
     }
 
     #[must_use]
@@ -111,6 +138,20 @@ impl Client {
             .build()
             .map_err(|error| failed(root_cause(&error)))?;
         Ok(Self { http, ..self })
+    }
+
+    /// A command that is printed for this daemon repeats these flags.
+    #[must_use]
+    pub fn named_by(self, flags: &[(&str, String)]) -> Self {
+        let words = flags.iter().map(|(flag, value)| format!(" {flag} {}", quoted(value)));
+        let flags = words.collect::<Vec<_>>().concat();
+        Self { flags, ..self }
+    }
+
+    /// A command of ours as a person types it to reach this very daemon.
+    #[must_use]
+    pub fn command(&self, words: &str) -> String {
+        format!("mape-k {words}{}", self.flags)
     }
 
     /// Its address without a password.
@@ -233,7 +274,10 @@ pub fn local_url(settings: &server::Settings) -> String {
     let port = settings.port;
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     match settings.host.parse::<IpAddr>() {
-        Ok(ip) if ip.is_unspecified() => format!("{scheme}://localhost:{port}"),
+        // By the name that certificates have.
+        Ok(ip) if ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST => {
+            format!("{scheme}://localhost:{port}")
+        }
         Ok(ip) => format!("{scheme}://{}", SocketAddr::new(ip, port)),
         Err(_) => format!("{scheme}://{}:{port}", settings.host),
     }
@@ -251,6 +295,15 @@ fn builder(base: &str) -> reqwest::ClientBuilder {
     // A redirect would carry the token to a host that nobody named.
     let builder = reqwest::Client::builder().redirect(redirect::Policy::none());
     if is_local { builder.no_proxy() } else { builder }
+}
+
+/// As a shell takes it as one word.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// reqwest's own text names the URL again; what went wrong is at the end of its chain of causes.

@@ -1,26 +1,23 @@
-//! `mape-k approve` and `mape-k reject`: a person's word on a pending policy of a running daemon.
+//! `mape-k approve` and `mape-k reject`: a person's word on a proposal of a running daemon.
 
-use std::io::Write;
+mod proposal;
 
-use serde::Deserialize;
+use std::io::{IsTerminal as _, Write};
+
 use serde_json::json;
 
+use self::proposal::{Changed, Found};
 use super::Output;
 use super::client::{Client, ClientError};
 use super::terminal::Terminal;
-use crate::domain::grant::Grant;
+use super::words::stamp;
+use crate::domain::action::Action;
 use crate::domain::legible::name;
 use crate::domain::policy::Policy;
 use crate::knowledge::Decision;
 
-/// Pages of 500 policies looked through for the one that is decided on; the daemon keeps fewer.
-const MAX_PAGES: usize = 40;
-
-#[derive(Debug, Deserialize)]
-struct Page {
-    items: Vec<Policy>,
-    next: Option<String>,
-}
+pub use self::proposal::Named;
+pub(super) use self::proposal::is_of;
 
 /// Who decides: the one named, else the user who runs the command.
 pub fn decider(named: Option<String>) -> Result<String, ClientError> {
@@ -30,95 +27,156 @@ pub fn decider(named: Option<String>) -> Result<String, ClientError> {
         .ok_or(ClientError::Nameless)
 }
 
-/// The policy that a person has read, as far as they say how it stood.
-#[derive(Clone, Debug, Default)]
-pub struct Read {
-    pub id: String,
-    pub revision: Option<u32>,
-    pub plan_hash: Option<String>,
+/// What becomes of a decision on a proposal that has changed since it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// `--yes`: what is proposed now is meant.
+    Given,
+    /// A person at a terminal is asked.
+    Asked,
+    /// Nobody can be asked: nothing is decided.
+    Impossible,
 }
 
-/// Decides on the policy as it was read, where nothing is said of that as it stands now, and prints what was decided.
+impl Consent {
+    #[must_use]
+    pub fn of(is_given: bool) -> Self {
+        match (is_given, std::io::stdin().is_terminal()) {
+            (true, _) => Self::Given,
+            (false, true) => Self::Asked,
+            (false, false) => Self::Impossible,
+        }
+    }
+
+    fn obtain(self, out: &mut Terminal<impl Write>, verb: &str) -> Result<bool, ClientError> {
+        match self {
+            Self::Given => return Ok(true),
+            Self::Impossible => return Ok(false),
+            Self::Asked => {}
+        }
+        writeln!(out, "{verb} what is proposed now? [y/N]")?;
+        out.flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+}
+
+/// A person's word.
+#[derive(Clone, Debug)]
+pub struct Word {
+    pub decision: Decision,
+    pub named: Named,
+    pub by: String,
+    pub reason: Option<String>,
+    pub consent: Consent,
+}
+
+/// Decides on the proposal as it was read and prints what was decided. Has it changed since, both are shown and the person
+/// is asked.
 pub async fn run(
     client: &Client,
-    decision: Decision,
-    read: Read,
-    by: &str,
+    word: Word,
     format: Output,
     out: &mut impl Write,
 ) -> Result<(), ClientError> {
-    let Read { id, revision, plan_hash } = read;
-    let (revision, plan_hash) = match (revision, plan_hash) {
-        (Some(revision), hash) => (revision, hash),
-        (None, hash) => {
-            let present = find(client, &id).await?;
-            (present.revision, hash.or(Some(present.plan_hash)))
-        }
-    };
-    // A record of an earlier version has none yet.
-    let plan_hash = plan_hash.filter(|hash| !hash.is_empty());
+    let Word { decision, named, by, reason, consent } = word;
+    let out = &mut Terminal::new(out);
+    let Found { present, changed } = proposal::find(client, &named).await?;
     let verb = match decision {
         Decision::Approve => "approve",
         Decision::Reject => "reject",
     };
-    let path = format!("api/v1/policies/{id}/{verb}");
-    let body = json!({"revision": revision, "plan_hash": plan_hash, "by": by});
-    let policy: Policy = client.post(&path, body).await?;
-    let out = &mut Terminal::new(out);
-    match format {
-        Output::Json => out.json(&policy)?,
-        Output::Text => {
-            writeln!(
-                out,
-                "{} by {}: policy {} revision {} hash {}",
-                policy.approval.as_str(),
-                name(by),
-                policy.id,
-                policy.revision,
-                shown(&policy.plan_hash)
-            )?;
-            writeln!(out, "  for {} on {}", policy.cause, name(&policy.component))?;
-            for action in &policy.actions {
-                writeln!(out, "  {action}")?;
-            }
-            match (decision, &policy.grant) {
-                (Decision::Approve, Some(grant)) => writeln!(
-                    out,
-                    "The next cycle executes exactly this first, if its preconditions still hold; until {}.",
-                    grant.expires_at.format("%Y-%m-%d %H:%M:%S UTC")
-                )?,
-                (Decision::Approve, None) => {
-                    writeln!(
-                        out,
-                        "The next cycle executes it first, if its preconditions still hold."
-                    )?;
-                }
-                (Decision::Reject, _) => writeln!(
-                    out,
-                    "It is not proposed again until the violation clears, at most for an hour."
-                )?,
-            }
+    if let Some(changed) = changed {
+        // On standard output only the decision itself is JSON.
+        if format == Output::Text || consent == Consent::Asked {
+            show(&changed, &present, out)?;
         }
+        if !consent.obtain(out, verb)? {
+            let hash = present.short_hash();
+            return Err(ClientError::Stale { verb, now: line(&present), hash });
+        }
+    }
+    let path = format!("api/v1/policies/{}/{verb}", present.id);
+    let mut body =
+        json!({"revision": present.revision, "plan_hash": present.hash(), "by": by.as_str()});
+    if let Some(reason) = reason {
+        body["reason"] = reason.into();
+    }
+    let policy: Policy = client.post(&path, body).await?;
+    match format {
+        Output::Json => out.pretty_json(&policy)?,
+        Output::Text => print(&policy, decision, &by, out)?,
     }
     Ok(())
 }
 
-/// As much of a hash as is compared by eye.
-pub(super) fn shown(hash: &str) -> &str {
-    hash.get(..Grant::SHOWN).unwrap_or(hash)
+fn print(
+    policy: &Policy,
+    decision: Decision,
+    by: &str,
+    out: &mut Terminal<impl Write>,
+) -> std::io::Result<()> {
+    let why = policy.decision_reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+    writeln!(out, "{} by {}{why}", policy.approval.as_str(), name(by))?;
+    writeln!(out, "  {}", line(policy))?;
+    match (decision, &policy.grant) {
+        (Decision::Approve, Some(grant)) => writeln!(
+            out,
+            "The next cycle executes exactly this first, if its guards still let it; the approval expires at {}.",
+            stamp(grant.expires_at)
+        ),
+        (Decision::Approve, None) => {
+            writeln!(out, "The next cycle executes it first, if its guards still let it.")
+        }
+        (Decision::Reject, _) => writeln!(
+            out,
+            "It is not proposed again while the violations behind it last; after an hour (less in a rehearsal) it may be."
+        ),
+    }
 }
 
-async fn find(client: &Client, id: &str) -> Result<Policy, ClientError> {
-    let mut path = "api/v1/policies?limit=500".to_owned();
-    for _ in 0..MAX_PAGES {
-        let page: Page = client.get(&path).await?;
-        if let Some(policy) = page.items.into_iter().find(|policy| policy.id.to_string() == id) {
-            return Ok(policy);
-        }
-        match page.next {
-            Some(next) => path = format!("api/v1/policies?limit=500&after={next}"),
-            None => break,
+fn show(
+    changed: &Changed,
+    present: &Policy,
+    out: &mut Terminal<impl Write>,
+) -> std::io::Result<()> {
+    writeln!(out, "The proposal has changed since it was read.")?;
+    match changed {
+        Changed::From(earlier) => writeln!(
+            out,
+            "  read: {} revision {} hash {}",
+            actions(&earlier.actions),
+            earlier.revision,
+            shown(&earlier.plan_hash)
+        )?,
+        Changed::Unknown(named) => {
+            writeln!(out, "  read: {named}; what it proposed is no longer kept")?;
         }
     }
-    Err(ClientError::NoSuchPolicy(id.to_owned()))
+    writeln!(out, "  now:  {}", line(present))
+}
+
+/// A proposal in one line: what, for what, how risky, and how it is named.
+pub(super) fn line(policy: &Policy) -> String {
+    format!(
+        "{} for {} on {}, risk {}, score {:.2}; hash {} (policy {} revision {})",
+        actions(&policy.actions),
+        policy.cause,
+        name(&policy.component),
+        policy.highest_risk().as_str(),
+        policy.score,
+        policy.short_hash(),
+        policy.id,
+        policy.revision
+    )
+}
+
+pub(super) fn actions(actions: &[Action]) -> String {
+    actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ")
+}
+
+/// As much of a hash as is compared by eye.
+fn shown(hash: &str) -> &str {
+    hash.get(..crate::domain::grant::Grant::SHOWN).unwrap_or(hash)
 }

@@ -238,7 +238,7 @@ impl Stage<'_> {
     async fn tell(&mut self, report: &CycleReport) -> anyhow::Result<()> {
         if self.output == Output::Json {
             if !report.candidates.is_empty() || report.opened + report.cleared > 0 {
-                Terminal::stdout().json(report)?;
+                Terminal::stdout().pretty_json(report)?;
             }
             return Ok(());
         }

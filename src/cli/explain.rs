@@ -78,7 +78,7 @@ async fn print(
     match format {
         Output::Json => {
             let answer: Value = client.get(path).await?;
-            out.json(&answer)?;
+            out.pretty_json(&answer)?;
         }
         Output::Text => {
             let answer: Explanation = client.get(path).await?;

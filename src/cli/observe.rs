@@ -1,17 +1,19 @@
-//! `mape-k observe`: reads every source once and prints what is wrong; nothing is stored, nothing is changed.
+//! `mape-k observe`: reads every source once and prints every rule and what is wrong; nothing is stored, nothing is changed.
 //!
-//! It ends with 2 when a source could not be read: what is not known is never called well.
+//! It ends with 2 when anything could not be read, also beside violations: what is not known is never called well.
+
+mod report;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::report::{Report, RuleState, RuleVerdict, SourceState, State, Unread};
 use super::client::ClientError;
 use super::terminal::Terminal;
 use super::{Output, start_logs};
@@ -21,41 +23,23 @@ use crate::analyzer::{Changes, Found, Tracker};
 use crate::clock::Clock;
 use crate::config::{CatalogueFile, Config};
 use crate::domain::CHARTER;
+use crate::domain::charter::CharterView;
 use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::Trigger;
-use crate::domain::finding::Finding;
-use crate::domain::reading::{Snapshot, Source};
+use crate::domain::reading::{RuleReading, Snapshot, Source};
 use crate::domain::violation::Violation;
 use crate::monitor::Monitor;
 use crate::monitor::cluster::{ClusterWatch, Patience};
+use crate::monitor::settings::MetricsSource;
 use crate::telemetry::LogFormat;
 
 /// For the first lists of a large cluster; what has not come by then could not be read.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 
-#[derive(Serialize)]
-struct Report<'a> {
-    violations: Vec<&'a Violation>,
-    /// What is wrong in the cluster; null when Kubernetes is not watched.
-    findings: Option<Vec<Finding>>,
-    /// The sources that could not be read whole.
-    unread: Vec<Unread>,
-    /// All that could not be read, rules without data among it, in words.
-    problems: Vec<String>,
-}
+/// Why a condition without `present` that answers nothing is unknown.
+const NO_PRESENT: &str = "it answers nothing, which cannot be told from missing data; give the condition a `present` query";
 
-#[derive(Serialize)]
-struct Unread {
-    source: &'static str,
-    problem: String,
-}
-
-impl Unread {
-    fn new(source: &'static str, problem: String) -> Self {
-        Self { source, problem }
-    }
-}
-
+/// Reads every source once and prints the report.
 pub async fn run(
     config: Config,
     format: Option<LogFormat>,
@@ -72,49 +56,115 @@ pub async fn run(
     let mut tracker = Tracker::new(config.analyze.clone(), clock.now(), Vec::new());
     let found = Found::default();
     let changes = tracker.observe(&seen, &found, Trigger::Scheduled, &mut Uuid::now_v7);
+    let violations: Vec<&Violation> = tracker.active().collect();
+    let charter = charter?;
     let mut unread = unread(&seen);
-    unread.extend(charter?.map(|problem| Unread::new(CHARTER, problem)));
+    unread.extend(
+        charter
+            .as_ref()
+            .and_then(|view| view.problem().cloned())
+            .map(|problem| Unread { source: CHARTER, problem }),
+    );
     let kubernetes = Source::Kubernetes.as_str();
     let findings = match cluster {
         None => None,
         Some(Err(problem)) => {
-            unread.push(Unread::new(kubernetes, problem));
+            unread.push(Unread { source: kubernetes, problem });
             Some(Vec::new())
         }
         Some(Ok(reading)) => {
-            unread.extend(unread_of(&reading).map(|problem| Unread::new(kubernetes, problem)));
+            unread
+                .extend(unread_of(&reading).map(|problem| Unread { source: kubernetes, problem }));
             let (catalogue, _) = CatalogueFile::open(&config.escalation)?;
             Some(findings(&reading, catalogue.catalogue(), &Onsets::default(), clock.now()))
         }
     };
-    let is_whole = unread.is_empty();
-    let problems = problems(&unread, &changes);
-    let report = Report { violations: tracker.active().collect(), findings, unread, problems };
+    let report = Report::new(
+        sources(&config, &unread),
+        rules(&seen, &changes, &violations),
+        violations,
+        findings,
+        unread,
+        charter.and_then(|view| view.state.ok()),
+    );
     match output {
         Output::Json => Terminal::stdout().pretty_json(&report).map_err(ClientError::Print)?,
-        Output::Text => print(&report)?,
+        Output::Text => report.print(&mut Terminal::stdout()).map_err(ClientError::Print)?,
     }
-    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    Ok(report.verdict.exit_code())
 }
 
 fn unread(seen: &Snapshot) -> Vec<Unread> {
     let failed = seen.sources.iter().filter_map(|s| Some((s.source, s.result.as_ref().err()?)));
-    failed.map(|(source, error)| Unread::new(source.as_str(), error.text.clone())).collect()
+    failed
+        .map(|(source, error)| Unread { source: source.as_str(), problem: error.text.clone() })
+        .collect()
 }
 
-fn problems(unread: &[Unread], changes: &Changes) -> Vec<String> {
-    let mut problems: Vec<String> = unread.iter().map(|one| one.problem.clone()).collect();
-    problems.extend(changes.rules.iter().filter_map(|rule| rule.problem.clone()));
-    let mut told = BTreeSet::new();
-    problems.retain(|problem| told.insert(problem.clone()));
-    problems
+/// Every source that there is: read, unread or turned off.
+fn sources(config: &Config, unread: &[Unread]) -> Vec<SourceState> {
+    let metrics = match config.monitor.source {
+        MetricsSource::Prometheus => Source::Prometheus,
+        MetricsSource::Scrape => Source::Scrape,
+    };
+    let all = [
+        (metrics.as_str(), config.monitor.server().is_some()),
+        (Source::Alertmanager.as_str(), config.alertmanager.enabled),
+        (CHARTER, config.execute.charter_url.is_some()),
+        (Source::Kubernetes.as_str(), config.kubernetes.enabled),
+    ];
+    all.map(|(source, is_on)| {
+        let failed = unread.iter().any(|one| one.source == source);
+        let state = match (is_on, failed) {
+            (false, _) => State::Off,
+            (true, true) => State::Unread,
+            (true, false) => State::Read,
+        };
+        SourceState { source, state }
+    })
+    .into()
 }
 
-/// Why Charter's state is not known; `None`: it is, or Charter is turned off.
-async fn charter(config: &Config, clock: Clock) -> anyhow::Result<Option<String>> {
+/// Every rule with its worst value. What did not answer whole is unknown, unless what there is of it breaks already.
+fn rules(seen: &Snapshot, changes: &Changes, violations: &[&Violation]) -> Vec<RuleState> {
+    let named = |name: &str| changes.rules.iter().find(|status| status.rule == name);
+    let state = |reading: &RuleReading| {
+        let rule = &reading.rule;
+        let (comparison, threshold) = rule.limit();
+        let points = reading.points.as_deref().unwrap_or_default();
+        let worst = points.iter().map(|point| point.value).reduce(|worst, value| {
+            let is_worse =
+                comparison.excess(value, threshold) > comparison.excess(worst, threshold);
+            if is_worse { value } else { worst }
+        });
+        let is_broken = violations.iter().any(|violation| violation.rule == rule.name);
+        let status = named(&rule.name);
+        let is_good = status.is_some_and(|status| status.good);
+        let problem = status.and_then(|status| status.problem.clone());
+        let verdict = match (is_broken, is_good) {
+            (true, _) => RuleVerdict::Violated,
+            (false, true) => RuleVerdict::Ok,
+            (false, false) => RuleVerdict::Unknown,
+        };
+        RuleState {
+            rule: rule.name.clone(),
+            verdict,
+            value: worst,
+            series: points.len(),
+            threshold,
+            comparison,
+            is_whole: is_good,
+            problem: problem.or_else(|| (!is_good).then(|| NO_PRESENT.to_owned())),
+        }
+    };
+    seen.readings.iter().map(state).collect()
+}
+
+/// Charter's own account of itself, or why it is not known; `None`: Charter is turned off.
+pub(super) async fn charter(config: &Config, clock: Clock) -> anyhow::Result<Option<CharterView>> {
     let Some(settings) = config.execute.charter() else { return Ok(None) };
     let charter = Charter::new(&settings, Arc::new(Uncounted))?;
-    Ok(charter.observe(clock.now()).await.problem().cloned())
+    Ok(Some(charter.observe(clock.now()).await))
 }
 
 /// Nobody asks for the metrics of a process that is about to end.
@@ -148,36 +198,4 @@ fn unread_of(reading: &ClusterReading) -> Option<String> {
     let problems: Vec<String> =
         failures.chain(reading.unread.iter().map(ToString::to_string)).collect();
     (!problems.is_empty()).then(|| problems.join("; "))
-}
-
-fn print(report: &Report<'_>) -> Result<(), ClientError> {
-    let mut out = Terminal::stdout();
-    for violation in &report.violations {
-        writeln!(out, "{:8}  {}", violation.severity.as_str(), violation.description)?;
-    }
-    for finding in report.findings.iter().flatten() {
-        let place = finding.namespace.as_ref().map(|name| format!("{name}/")).unwrap_or_default();
-        let severity = finding.severity.as_str();
-        writeln!(out, "{severity:8}  {place}{}: {}", finding.owner, finding.reason)?;
-    }
-    let is_empty = report.violations.is_empty() && report.findings.iter().all(Vec::is_empty);
-    match (is_empty, report.problems.is_empty()) {
-        (true, true) if report.findings.is_some() => writeln!(out, "no violations, no findings")?,
-        (true, true) => writeln!(out, "no violations")?,
-        (_, false) => writeln!(
-            out,
-            "{}. Whether {} cannot be known while this is missing:",
-            if is_empty { "Nothing was found in what could be read" } else { "That is not all" },
-            if is_empty { "anything is wrong" } else { "anything else is wrong" },
-        )?,
-        (false, true) => {}
-    }
-    for Unread { source, problem } in &report.unread {
-        writeln!(out, "unread    {source}: {problem}")?;
-    }
-    let is_told = |problem: &&String| report.unread.iter().any(|one| one.problem == **problem);
-    for problem in report.problems.iter().filter(|problem| !is_told(problem)) {
-        writeln!(out, "missing   {problem}")?;
-    }
-    Ok(())
 }

@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::Output;
 use super::client::{Client, ClientError};
 use super::terminal::Terminal;
-use crate::config;
 use crate::domain::legible::name;
 use crate::domain::pause::Pause;
 
@@ -23,15 +22,47 @@ struct Answer {
     under_way: Option<Vec<Uuid>>,
 }
 
-/// `--for`: whole seconds, in the forms of the configuration.
+/// A span of the command line: `90s`, `30m`, `1h30m`, `7d`. A bare number is refused: two of what?
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let lasts = config::duration(text).ok_or_else(|| {
-        "a number with s, m, h or d (\"90s\", \"30m\", \"1h\", \"2d\")".to_owned()
-    })?;
-    if (Pause::SHORTEST..=Pause::LONGEST).contains(&lasts) && lasts.subsec_nanos() == 0 {
+    let forms = "a whole number with its unit s, m, h or d: 90s, 30m, 1h30m, 7d";
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("{text} has no unit; accepted: {forms}"));
+    }
+    let (mut total, mut number, mut last) = (0_u64, String::new(), u64::MAX);
+    for c in text.chars() {
+        let unit = match c {
+            '0'..='9' => {
+                number.push(c);
+                continue;
+            }
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return Err(format!("accepted: {forms}")),
+        };
+        // The largest unit first, each once: `30m1h` and `1h1h` are slips of the keyboard.
+        let amount = number.parse::<u64>().ok().filter(|_| unit < last);
+        let seconds = amount.and_then(|amount| amount.checked_mul(unit));
+        total = seconds
+            .and_then(|seconds| total.checked_add(seconds))
+            .ok_or_else(|| format!("accepted: {forms}"))?;
+        (last, number) = (unit, String::new());
+    }
+    if last == u64::MAX || !number.is_empty() {
+        return Err(format!("accepted: {forms}"));
+    }
+    Ok(Duration::from_secs(total))
+}
+
+/// `--for` of a pause.
+pub fn lasting(text: &str) -> Result<Duration, String> {
+    let lasts = duration(text)?;
+    if (Pause::SHORTEST..=Pause::LONGEST).contains(&lasts) {
         Ok(lasts)
     } else {
-        Err("whole seconds from 1s to 7d; guardrails.mode is what stops it for longer".to_owned())
+        Err("from 1s to 7d; guardrails.mode: observe keeps the loop from acting for longer"
+            .to_owned())
     }
 }
 
@@ -53,7 +84,7 @@ pub async fn pause(
     let answer: Value = client.post("api/v1/pause", body).await?;
     let out = &mut Terminal::new(out);
     if format == Output::Json {
-        return Ok(out.json(&answer)?);
+        return Ok(out.pretty_json(&answer)?);
     }
     let Answer { paused, replaced, later_end_kept, under_way } = serde_json::from_value(answer)
         .map_err(|e| ClientError::Nonsense { url: client.base(), cause: e.to_string() })?;
@@ -62,7 +93,10 @@ pub async fn pause(
         writeln!(out, "  in the place of: {before}")?;
     }
     if later_end_kept {
-        writeln!(out, "  its later end stands; --replace makes it end as asked")?;
+        writeln!(
+            out,
+            "  the later end of the pause before applies; --replace makes it end as asked"
+        )?;
     }
     if under_way.is_none() {
         writeln!(out, "  which executions have begun could not be read: see `mape-k status`")?;
@@ -73,8 +107,11 @@ pub async fn pause(
             "  execution {id} has begun: its call under way is finished, nothing follows"
         )?;
     }
-    writeln!(out, "It observes on and sends no action; nothing is undone.")?;
-    writeln!(out, "It ends by itself; `mape-k resume` ends it now.")?;
+    writeln!(
+        out,
+        "The daemon goes on observing and notifying; it sends no action to any system and undoes none."
+    )?;
+    writeln!(out, "The pause ends by itself; `{}` ends it now.", client.command("resume"))?;
     Ok(())
 }
 
@@ -88,7 +125,7 @@ pub async fn resume(
     let answer: Value = client.post("api/v1/resume", json!({"by": by})).await?;
     let out = &mut Terminal::new(out);
     if format == Output::Json {
-        return Ok(out.json(&answer)?);
+        return Ok(out.pretty_json(&answer)?);
     }
     match serde_json::from_value::<Option<Pause>>(answer["resumed"].clone()) {
         Ok(Some(pause)) => writeln!(out, "resumed by {}; it was {pause}", name(by))?,

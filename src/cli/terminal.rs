@@ -1,7 +1,7 @@
 //! The one way in which commands print: a line at a time, each legible whatever stands in it.
 //!
 //! What a caller formats is one line, its line break is the macro's: any other control character in it came with a value
-//! and is escaped. Text of several lines goes through [`Terminal::lines`], JSON through [`Terminal::json`].
+//! and is escaped. Text of several lines goes through [`Terminal::lines`], JSON through [`Terminal::pretty_json`].
 
 use std::fmt;
 use std::io::{self, Write};
@@ -38,11 +38,6 @@ impl<W: Write> Terminal<W> {
         self.0.write_all(format!("{}\n", legible::lines(text)).as_bytes())
     }
 
-    /// A value on one line.
-    pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
-        self.write_json(&serde_json::to_string(value)?)
-    }
-
     /// A value with a line for each of its parts.
     pub fn pretty_json(&mut self, value: &impl Serialize) -> io::Result<()> {
         self.write_json(&serde_json::to_string_pretty(value)?)
@@ -50,6 +45,11 @@ impl<W: Write> Terminal<W> {
 
     fn write_json(&mut self, text: &str) -> io::Result<()> {
         self.0.write_all(format!("{}\n", legible::json(text)).as_bytes())
+    }
+
+    /// An empty screen, for a page that is drawn again.
+    pub fn clear(&mut self) -> io::Result<()> {
+        self.0.write_all(b"\x1b[2J\x1b[H")
     }
 
     pub fn flush(&mut self) -> io::Result<()> {

@@ -301,17 +301,17 @@ fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<NeedRequest> {
         .filter(|p| p.approval == Approval::Pending)
         .map(|policy| {
             let actions: Vec<String> = policy.actions.iter().map(ToString::to_string).collect();
+            let hash = policy.short_hash();
             NeedRequest {
                 target: policy.actions.first().map(Action::target),
                 reason: Reason::ApprovalNeeded,
                 cause: Some(policy.cause.clone()),
                 component: Some(policy.component.clone()),
                 subject: policy.cause.0.clone(),
+                // The hash names it even when it has changed: the command then shows both.
                 detail: format!(
-                    "{} waits for approval: mape-k approve {} --revision {}",
-                    actions.join(", "),
-                    policy.id,
-                    policy.revision
+                    "{} waits for approval: mape-k approve {hash}, or mape-k reject {hash} --reason TEXT",
+                    actions.join(", ")
                 ),
                 evidence: policy.evidence.clone(),
             }

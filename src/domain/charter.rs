@@ -1,6 +1,7 @@
 //! Charter as seen in one cycle.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use utoipa::ToSchema;
 
 use super::time::Time;
@@ -8,6 +9,8 @@ use super::time::Time;
 /// What Charter says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum CommitteeStatus {
     Normal,
     Degraded,

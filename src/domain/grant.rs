@@ -39,8 +39,9 @@ impl Grant {
     /// Who approves where the configuration lets the loop act by itself. No person may decide under this name.
     pub const AUTO: &str = "auto";
 
-    /// Characters of a hash that are shown: enough to compare by eye, and more than chance will ever repeat.
-    pub const SHOWN: usize = 12;
+    /// Characters of a hash that are shown, and the fewest that name a proposal: enough to compare by eye, and two of the
+    /// few proposals that wait at a time share them once in four billion.
+    pub const SHOWN: usize = 8;
 
     #[must_use]
     pub fn is_auto(&self) -> bool {
@@ -70,6 +71,14 @@ impl Policy {
             let _ = write!(hex, "{byte:02x}");
         }
         hex
+    }
+
+    /// How its hash begins: what commands name a proposal by.
+    #[must_use]
+    pub fn short_hash(&self) -> String {
+        let mut hash = self.hash();
+        hash.truncate(Grant::SHOWN);
+        hash
     }
 
     /// The grant that allows this very policy at this moment.

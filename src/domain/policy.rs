@@ -55,6 +55,19 @@ pub enum Priority {
     Critical,
 }
 
+/// What a policy proposed before its actions or parameters changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EarlierRevision {
+    pub revision: u32,
+    pub plan_hash: String,
+    pub actions: Vec<Action>,
+}
+
+impl EarlierRevision {
+    /// Kept of one policy: it expires after `plan.approval_ttl`, and nobody reads further back.
+    pub const KEPT: usize = 5;
+}
+
 /// A remedy that the loop wants to carry out, or has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Policy {
@@ -87,6 +100,12 @@ pub struct Policy {
     pub decided_at: Option<Time>,
     /// Who approved or rejected it; `auto` for `orchestrator.auto_approve`.
     pub decided_by: Option<String>,
+    /// Why it was rejected, in the words of the person who did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_reason: Option<String>,
+    /// What it proposed before its present revision, oldest first: somebody may have read that. The last 5 are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<EarlierRevision>,
     /// SHA-256 in hex of its present revision; empty in a record of an earlier version.
     #[serde(default)]
     pub plan_hash: String,

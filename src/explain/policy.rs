@@ -64,8 +64,8 @@ fn in_short(facts: &PolicyFacts<'_>) -> Vec<String> {
     let text = match policy.approval {
         Approval::Pending => {
             format!(
-                "{what} waits for a person's word. mape-k approve {0} or mape-k reject {0}",
-                policy.id
+                "{what} waits for a person's word. mape-k approve {0} or mape-k reject {0} --reason TEXT",
+                policy.short_hash()
             )
         }
         Approval::Approved => {
@@ -119,7 +119,11 @@ fn decided(policy: &Policy, now: Time) -> String {
         (Some("auto"), _) => {
             format!("orchestrator.auto_approve is on: it was approved without a person{at}.")
         }
-        (Some(by), Approval::Rejected) => format!("{} rejected it{at}.", legible::name(by)),
+        (Some(by), Approval::Rejected) => {
+            let why = policy.decision_reason.as_deref();
+            let why = why.map(|why| format!(": {}", words::without_stop(why))).unwrap_or_default();
+            format!("{} rejected it{at}{why}.", legible::name(by))
+        }
         (Some(by), _) => format!("{} approved it{at}.", legible::name(by)),
         (None, Approval::Expired | Approval::Superseded) => format!("Nobody; it was over{at}."),
         (None, _) => "Nobody yet.".to_owned(),

@@ -14,6 +14,19 @@ pub enum Decision {
     Reject,
 }
 
+/// Who decided, and why where they said so.
+#[derive(Clone, Copy, Debug)]
+pub struct By<'a> {
+    pub name: &'a str,
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for By<'a> {
+    fn from(name: &'a str) -> Self {
+        Self { name, reason: None }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum DecisionError {
     #[error(
@@ -56,10 +69,11 @@ impl Knowledge {
         revision: u32,
         plan_hash: Option<&str>,
         decision: Decision,
-        by: &str,
+        by: impl Into<By<'_>>,
         now: Time,
     ) -> Result<Policy, DecisionError> {
         let key = id.to_string();
+        let By { name, reason } = by.into();
         for _ in 0..TRIES {
             let (present, version) =
                 self.get::<Policy>(&key).await?.ok_or(DecisionError::NotFound { id })?;
@@ -81,7 +95,7 @@ impl Knowledge {
             let grant = Grant {
                 revision,
                 plan_hash: hash,
-                by: by.to_owned(),
+                by: name.to_owned(),
                 at: now,
                 expires_at: after(now, self.settings.approval_ttl),
             };
@@ -94,7 +108,8 @@ impl Knowledge {
                 grant,
                 updated_at: now,
                 decided_at: Some(now),
-                decided_by: Some(by.to_owned()),
+                decided_by: Some(name.to_owned()),
+                decision_reason: reason.map(str::to_owned),
                 ..present
             };
             let mut batch = self.batch();

@@ -72,6 +72,20 @@ impl PostgresStore {
         Ok(store)
     }
 
+    /// Does the server let us in? Nothing is made or changed.
+    pub async fn probe(url: &PostgresUrl) -> Result<(), StoreError> {
+        let server = Server::new(
+            url.to_string(),
+            address::password(url.expose()),
+            PgConnectOptions::from_url(url.expose()),
+        )?;
+        let asked = async {
+            let mut session = server.connect().await?;
+            session.ping().await.map_err(|error| server.failed("opened", &error))
+        };
+        server.bounded(CALL, "opened", asked).await
+    }
+
     async fn prepare(&self) -> Result<(), StoreError> {
         let opened = |error: sqlx::Error| self.server.failed("opened", &error);
         let mut session = self.server.connect().await?;

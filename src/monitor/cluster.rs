@@ -12,6 +12,7 @@ mod cache;
 mod connect;
 mod failure;
 mod logs;
+pub mod review;
 pub mod settings;
 pub mod trim;
 mod watch;

@@ -8,7 +8,7 @@ use super::{Plan, PlanInput};
 use crate::domain::action::Action;
 use crate::domain::cycle::CandidateReport;
 use crate::domain::grant::Grant;
-use crate::domain::policy::{Approval, Policy, Priority};
+use crate::domain::policy::{Approval, EarlierRevision, Policy, Priority};
 use crate::domain::time::{Time, after, since};
 use crate::domain::{Cause, Labels};
 
@@ -69,6 +69,8 @@ pub(super) fn propose(
         updated_at: input.now,
         decided_at: None,
         decided_by: None,
+        decision_reason: None,
+        earlier: Vec::new(),
         plan_hash: String::new(),
         grant: None,
     };
@@ -123,7 +125,11 @@ fn refreshed(input: &PlanInput<'_>, open: &Policy, contender: &Contender<'_>) ->
                 && still_fits(input, action))
     };
     if !open.actions.iter().all(stays) {
-        policy.actions = vec![contender.action.clone()];
+        let actions = std::mem::replace(&mut policy.actions, vec![contender.action.clone()]);
+        let (revision, plan_hash) = (policy.revision, open.hash());
+        policy.earlier.push(EarlierRevision { revision, plan_hash, actions });
+        let surplus = policy.earlier.len().saturating_sub(EarlierRevision::KEPT);
+        policy.earlier.drain(..surplus);
         policy.risk = contender.action.risk();
         policy.revision += 1;
         // An approval names a revision: this one has not been approved by anybody.

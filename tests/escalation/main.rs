@@ -8,6 +8,7 @@ mod fake_charter;
 
 mod catalogue;
 mod cluster;
+mod doctor;
 mod findings;
 mod notify;
 mod severity;

@@ -13,12 +13,13 @@ use mape_k::domain::need::NeedReason;
 use mape_k::metrics::Metrics;
 use mape_k::metrics::labels::{CandidateVerdict, Label as _};
 
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: [&str; 15] = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/BENCHMARKS.md",
+    "docs/COMMANDS.md",
     "docs/COMPONENTS.md",
     "docs/CONFIGURATION.md",
     "docs/DEPLOYMENT.md",

@@ -81,6 +81,8 @@ pub fn undecided(actions: Vec<Action>) -> Policy {
         updated_at: at,
         decided_at: None,
         decided_by: None,
+        decision_reason: None,
+        earlier: Vec::new(),
         plan_hash: String::new(),
         grant: None,
     }

@@ -61,6 +61,8 @@ fn policy(number: u128, approval: Approval) -> Policy {
         updated_at: time(0),
         decided_at: None,
         decided_by: None,
+        decision_reason: None,
+        earlier: Vec::new(),
         plan_hash: String::new(),
         grant: None,
     }

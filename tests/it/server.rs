@@ -14,6 +14,7 @@ mod names;
 mod overload;
 mod pausing;
 mod senders;
+mod ten_states;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use mape_k::control_loop::handle::{self, LoopHandle, Publisher};
 use mape_k::domain::Labels;
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::CycleStatus;
+use mape_k::domain::message::NotifierName;
 use mape_k::domain::reading::Source;
 use mape_k::domain::rule::{Comparison, Severity};
 use mape_k::domain::time::Time;
@@ -39,6 +41,7 @@ use mape_k::server::{self, Context, Intake, Settings};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -66,6 +69,8 @@ struct Setup {
     clock: Clock,
     /// Where requests seem to come from, when not from this machine.
     peer: Option<SocketAddr>,
+    notifiers: Vec<NotifierName>,
+    charter: bool,
 }
 
 impl Default for Setup {
@@ -77,6 +82,8 @@ impl Default for Setup {
             knowledge: Knowledge::in_memory(),
             clock: Clock::start(),
             peer: None,
+            notifiers: vec![NotifierName::Slack],
+            charter: true,
         }
     }
 }
@@ -86,6 +93,12 @@ impl Setup {
         let (publisher, handle) = handle::channel(self.clock);
         let metrics = Metrics::new(self.clock.now());
         let rate_limit = self.api.rate_limit;
+        let running = server::Running {
+            charter: self.charter,
+            kubernetes: true,
+            notifiers: self.notifiers,
+            ..Default::default()
+        };
         let context = Context {
             handle: handle.clone(),
             knowledge: self.knowledge.clone(),
@@ -93,8 +106,8 @@ impl Setup {
             settings: Arc::new(self.api),
             started_at: self.clock.now(),
             rehearsal: None,
-            charter: true,
-            kubernetes: true,
+            running: watch::channel(Arc::new(running)).1,
+            reloads: server::reloads().0,
         };
         let (intake, writer) = Intake::new(
             &self.alertmanager,

@@ -24,7 +24,7 @@ pub(super) struct Row {
 pub(super) fn print(rows: &[Row], output: Output) -> io::Result<()> {
     let mut out = Terminal::stdout();
     if output == Output::Json {
-        return out.json(&serde_json::json!({ "faults": rows }));
+        return out.pretty_json(&serde_json::json!({ "faults": rows }));
     }
     writeln!(out)?;
     writeln!(

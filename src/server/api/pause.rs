@@ -82,7 +82,7 @@ pub(super) struct Resumed {
     resumed: Option<Pause>,
 }
 
-/// Pauses the loop: it observes, judges and plans on, and changes no system.
+/// Pauses the loop: it goes on observing, verifying and notifying, and changes no system.
 ///
 /// A pause that ends later keeps its end, unless `replace` is true. It survives a restart and ends by itself.
 #[utoipa::path(

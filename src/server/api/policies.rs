@@ -9,13 +9,14 @@ use uuid::Uuid;
 use super::{Limit, List};
 use crate::domain::grant::Grant;
 use crate::domain::policy::{Approval, Policy};
-use crate::knowledge::Decision;
+use crate::knowledge::{By, Decision};
 use crate::metrics::labels::WakeReason;
 use crate::server::Context;
 use crate::server::reply::{ApiError, Body, Conflict, Id, Params, Problem};
 
 /// A name is kept in the record of the policy for ever.
 const MAX_NAME: usize = 200;
+const MAX_REASON: usize = 500;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -41,8 +42,8 @@ pub(super) struct DecisionBody {
     #[serde(deserialize_with = "crate::domain::whole::whole")]
     #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: u32,
-    /// The hash that was read, or how it begins (12 characters at least).
-    #[schema(pattern = "^[0-9a-f]{12,64}$")]
+    /// The hash that was read, or how it begins (8 characters at least).
+    #[schema(pattern = "^[0-9a-f]{8,64}$")]
     plan_hash: Option<String>,
     /// Who decides; kept with the policy. Not `auto`, which is the daemon's own name.
     #[schema(
@@ -51,6 +52,13 @@ pub(super) struct DecisionBody {
         pattern = r"^(?!\s*[Aa][Uu][Tt][Oo]\s*$)[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
     )]
     by: String,
+    /// Why; kept with the policy and shown by explain and history.
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
+    reason: Option<String>,
 }
 
 /// Decisions of the loop: what it wants to do or has done, and who allowed it.
@@ -134,6 +142,14 @@ async fn decide(
             "by: {by} is the daemon's own name for what it approves by itself; give yours"
         )));
     }
+    let reason = body.reason.as_deref().map(str::trim);
+    if reason.is_some_and(|text| {
+        text.is_empty() || text.chars().count() > MAX_REASON || text.chars().any(char::is_control)
+    }) {
+        return Err(ApiError::Parameter(format!(
+            "reason: 1 to {MAX_REASON} characters without control characters"
+        )));
+    }
     let hash = body.plan_hash.as_deref();
     if hash.is_some_and(|hash| !(Grant::SHOWN..=64).contains(&hash.len())) {
         return Err(ApiError::Parameter(format!(
@@ -142,7 +158,8 @@ async fn decide(
         )));
     }
     let now = context.peoples_time()?;
-    let decided = context.knowledge.decide_policy(id, body.revision, hash, decision, by, now);
+    let who = By { name: by, reason };
+    let decided = context.knowledge.decide_policy(id, body.revision, hash, decision, who, now);
     let policy = decided.await?;
     tracing::info!(
         policy_id = %policy.id,
@@ -150,6 +167,7 @@ async fn decide(
         plan_hash = policy.plan_hash,
         approval = policy.approval.as_str(),
         by,
+        reason,
         "a person decided on a policy"
     );
     Ok(policy)

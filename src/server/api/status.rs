@@ -12,6 +12,7 @@ use crate::domain::decision::{Decision, Sev};
 use crate::domain::incident::Incident;
 use crate::domain::message::NotificationResult;
 use crate::domain::time::Time;
+use crate::domain::under_way::UnderWay;
 use crate::domain::view::People;
 use crate::knowledge::documents;
 use crate::server::Context;
@@ -30,6 +31,8 @@ enum Health {
 #[derive(Debug, Serialize, ToSchema)]
 #[allow(clippy::struct_field_names, reason = "the names are the API's")]
 pub(super) struct Status {
+    /// Now, by the daemon's clock.
+    at: Time,
     /// Since the start of the process.
     cycle_count: u64,
     /// In a row; a healthy or completed cycle begins anew.
@@ -38,9 +41,15 @@ pub(super) struct Status {
     last_cycle_status: Option<CycleStatus>,
     last_error: Option<String>,
     health: Health,
+    /// The beginning of the SHA-256 of the configuration that is in effect, secrets left out.
+    config_hash: String,
     /// `mape-k run --speed`: how many times faster than life the loop runs. Absent in the world's own time.
     #[serde(skip_serializing_if = "Option::is_none")]
     rehearsal_speed: Option<f64>,
+    /// Actions that have begun and have no result yet, oldest first; 50 at most.
+    under_way: Vec<UnderWay>,
+    /// Who is notified of incidents; none: nobody is.
+    notifiers: Vec<&'static str>,
     /// Incidents that last, by severity.
     incidents: BTreeMap<&'static str, usize>,
     /// The last decision of which people were, or should have been, told.
@@ -66,14 +75,20 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         *incidents.entry(incident.severity.as_str()).or_default() += 1;
     }
     let People { last_decision, last_notification, sent, failed, .. } = view.people.clone();
+    let at = context.handle.now();
+    let running = context.running.borrow().clone();
     Ok(Json(Status {
+        at,
         cycle_count: view.iteration,
         failed_cycles: view.failed_cycles,
         last_successful_cycle: view.last_good_cycle,
         last_cycle_status: view.last_status,
         last_error: view.last_error.clone(),
         health: if view.failed_cycles < FAILING { Health::Healthy } else { Health::Degraded },
+        config_hash: running.hash.clone(),
         rehearsal_speed: context.rehearsal,
+        under_way: context.knowledge.under_way(at).await?,
+        notifiers: running.notifiers.iter().map(|name| name.as_str()).collect(),
         incidents,
         last_decision,
         last_notification,

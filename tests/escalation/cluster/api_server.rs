@@ -357,6 +357,7 @@ async fn answer(
     uri: Uri,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
+    body: Bytes,
 ) -> Response {
     let header = |name: &str| {
         headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
@@ -368,6 +369,9 @@ async fn answer(
         authorization: header("authorization"),
     };
     shared.world.lock().expect("the world").asked.push(asked.clone());
+    if asked.path.ends_with("/selfsubjectaccessreviews") {
+        return reviewed(&shared, &body);
+    }
     if asked.path.ends_with("/log") {
         return shared.world.lock().expect("the world").logs.clone().into_response();
     }
@@ -397,6 +401,16 @@ async fn answer(
             if mood == Mood::Sluggish { trickled(page) } else { page.into_response() }
         }
     }
+}
+
+/// Is it allowed? As lists of its kind are answered.
+fn reviewed(shared: &Shared, body: &[u8]) -> Response {
+    let mut review: Value = serde_json::from_slice(body).expect("a review");
+    let resource = &review["spec"]["resourceAttributes"]["resource"];
+    let kind = resource.as_str().expect("a resource").to_owned();
+    let mood = shared.world.lock().expect("the world").lists.get(&kind).copied();
+    review["status"] = json!({ "allowed": !matches!(mood, Some(Mood::Refuses(_))) });
+    (StatusCode::CREATED, axum::Json(review)).into_response()
 }
 
 fn list(shared: &Shared, asked: &Asked, kind: &str, namespace: Option<&str>) -> String {

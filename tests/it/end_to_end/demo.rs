@@ -65,12 +65,11 @@ async fn the_demo_ends_every_fault_as_it_should_and_tells_it_to_people_and_machi
 
 fn told_to_machines(data: &Finished) {
     assert_eq!(data.status.code(), Some(0), "{}\n{}", data.stdout, data.stderr);
-    let lines: Vec<Value> = data
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+    let values: Vec<Value> = serde_json::Deserializer::from_str(&data.stdout)
+        .into_iter()
+        .map(|value| value.unwrap_or_else(|e| panic!("{e}: {}", data.stdout)))
         .collect();
-    let table = lines.last().expect("at least the table");
+    let table = values.last().expect("at least the table");
     let rows = table["faults"].as_array().expect("the table comes last");
     assert_eq!(rows.len(), FAULTS.len(), "{table}");
     for fault in FAULTS {

@@ -93,6 +93,7 @@ fn computed_parameters_stay_within_a_fifth_and_then_raise_the_revision() {
         assert_eq!((chosen.actions[0].clone(), chosen.revision), (wanted, 1));
     }
     world.served = Some(1210.0);
+    let (read, hash) = (world.policies[0].actions.clone(), world.policies[0].hash());
     let plan = world.cycle();
     assert!(plan.chosen.is_none(), "nobody has approved this one");
     let policy = &world.policies[0];
@@ -100,6 +101,15 @@ fn computed_parameters_stay_within_a_fifth_and_then_raise_the_revision() {
     let wanted = Action::ThrottleRequests { rate_limit: 968.0, duration_seconds: 900 };
     assert_eq!(policy.actions, [wanted]);
     assert!(policy.expected_impact.contains("968"), "{}", policy.expected_impact);
+    // What somebody may have read is still known.
+    let [earlier] = &policy.earlier[..] else { panic!("{:?}", policy.earlier) };
+    assert_eq!((&earlier.actions, &earlier.plan_hash, earlier.revision), (&read, &hash, 1));
+    for served in (1..=9).map(|times| 1210.0 * 2_f64.powi(times)) {
+        world.served = Some(served);
+        let _ = world.cycle();
+    }
+    let revisions: Vec<u32> = world.policies[0].earlier.iter().map(|one| one.revision).collect();
+    assert_eq!(revisions, [6, 7, 8, 9, 10], "the last of them are kept");
 }
 
 /// A size that was approved is not sent once Charter is larger than that, however near the two are.

@@ -152,11 +152,11 @@ async fn the_approve_and_reject_commands_look_the_revision_up_and_say_what_was_d
     let said: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!(said["approval"], "rejected");
 
-    // What fails says what the API said.
+    // What is decided already says by whom.
     let again =
         command(&client, Decision::Approve, first, None, Output::Text).await.expect_err("decided");
-    assert!(matches!(again, ClientError::Refused { status: StatusCode::CONFLICT, .. }), "{again}");
-    assert!(again.to_string().contains("approved"), "{again}");
+    assert!(matches!(again, ClientError::NotPending(_)), "{again}");
+    assert!(again.to_string().contains("approved by ada"), "{again}");
     let unknown = command(&client, Decision::Approve, Uuid::from_u128(9), None, Output::Text).await;
     assert!(matches!(unknown, Err(ClientError::NoSuchPolicy(_))));
 }
@@ -181,7 +181,7 @@ async fn the_status_command_shows_health_open_escalations_and_what_waits_for_app
     let mut json = Vec::new();
     status::run(&client, Output::Json, &mut json).await.expect("a status");
     let json: Value = serde_json::from_slice(&json).expect("JSON");
-    assert_fields(&json, "health state statistics escalations pending_policies");
+    assert_fields(&json, "health state statistics needs violations pending_policies");
 
     surface.stop().await;
     let gone = status::run(&client, Output::Text, &mut Vec::new()).await.expect_err("nobody there");
@@ -196,8 +196,10 @@ async fn command(
     format: Output,
 ) -> Result<String, ClientError> {
     let mut out = Vec::new();
-    let read = decide::Read { id: id.to_string(), revision, plan_hash: None };
-    decide::run(client, decision, read, "ada", format, &mut out).await?;
+    let named = decide::Named { subject: id.to_string(), revision, plan_hash: None };
+    let (by, consent) = ("ada".to_owned(), decide::Consent::Impossible);
+    let word = decide::Word { decision, named, by, reason: None, consent };
+    decide::run(client, word, format, &mut out).await?;
     Ok(String::from_utf8(out).expect("a text"))
 }
 
@@ -243,6 +245,8 @@ pub(super) fn policy(number: u128, approval: Approval) -> Policy {
         updated_at: noon(),
         decided_at: None,
         decided_by: None,
+        decision_reason: None,
+        earlier: Vec::new(),
         plan_hash: String::new(),
         grant: None,
     }

@@ -5,7 +5,7 @@ mod acted;
 mod broken;
 mod held;
 mod nothing;
-mod recorded;
+pub(super) mod recorded;
 mod stands;
 mod subjects;
 

@@ -61,7 +61,10 @@ async fn s04_a_second_and_shorter_pause_does_not_shorten_the_first() {
     let mut out = Vec::new();
     pause::pause(&client, "x", minute, false, "eve", Output::Text, &mut out).await.expect("paused");
     let said = String::from_utf8(out).expect("a text");
-    assert!(said.contains("later end stands") && said.contains("--replace"), "{said}");
+    assert!(
+        said.contains("the later end of the pause before applies") && said.contains("--replace"),
+        "{said}"
+    );
     let mut out = Vec::new();
     pause::pause(&client, "x", minute, true, "eve", Output::Json, &mut out).await.expect("paused");
     let replaced: Value = serde_json::from_slice(&out).expect("JSON");
@@ -174,9 +177,14 @@ fn the_command_line_takes_whole_times_within_bounds_and_asks_for_a_reason() {
     assert!(parsed(&["pause"]).is_err(), "why is asked");
     assert_eq!(pause::duration("90s"), Ok(Duration::from_secs(90)));
     assert_eq!(pause::duration("7d"), Ok(Duration::from_secs(604_800)));
-    for wrong in ["0", "500ms", "8d", "soon", "-1h", ""] {
+    assert_eq!(pause::duration("1h30m"), Ok(Duration::from_secs(5_400)));
+    assert!(parsed(&["pause", "--reason", "x", "--for", "1h30m"]).is_ok());
+    for wrong in ["0", "0s", "500ms", "8d", "soon", "-1h", "", "30m1h", "1h1h", "1h30", "1.5h"] {
         assert!(parsed(&["pause", "--reason", "x", &format!("--for={wrong}")]).is_err(), "{wrong}");
     }
+    // `--for 2` once meant two seconds.
+    let bare = parsed(&["pause", "--reason", "x", "--for", "2"]).expect_err("two of what?");
+    assert!(bare.to_string().contains("2 has no unit"), "{bare}");
 }
 
 /// An approval is of what was read: another hash is a 409 that shows the present one.
@@ -190,14 +198,14 @@ async fn an_approval_that_names_another_hash_is_a_409() {
     let (status, body) = post(&surface, &path, named(&"0".repeat(64))).await;
     assert_eq!(status, StatusCode::CONFLICT, "{body}");
     assert_eq!(body["present"]["plan_hash"], json!(hash));
-    for wrong in ["", "abc", &hash[..11], &"0".repeat(65)] {
+    for wrong in ["", "abc", &hash[..7], &"0".repeat(65)] {
         let (status, body) = post(&surface, &path, named(wrong)).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}: {body}");
     }
     assert_eq!(kept(&surface.knowledge, id).await.approval, Approval::Pending);
     assert!(!surface.woken());
 
-    let (status, body) = post(&surface, &path, named(&hash[..12])).await;
+    let (status, body) = post(&surface, &path, named(&hash[..8])).await;
     assert_eq!(status, StatusCode::OK, "{body}");
     let grant = kept(&surface.knowledge, id).await.grant.expect("a grant");
     assert_eq!((grant.revision, grant.by.as_str(), &grant.plan_hash), (2, "ada", &hash));

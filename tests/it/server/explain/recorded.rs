@@ -210,6 +210,8 @@ pub fn policy(approval: Approval) -> Policy {
         updated_at: noon(),
         decided_at: None,
         decided_by: None,
+        decision_reason: None,
+        earlier: Vec::new(),
         plan_hash: String::new(),
         grant: None,
     }

@@ -1,0 +1,193 @@
+//! Which proposal a person means: an incident's id, a policy's id, or how a plan hash begins; and whether it is still what
+//! they read.
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::super::client::{Client, ClientError};
+use crate::domain::grant::Grant;
+use crate::domain::incident::Incident;
+use crate::domain::need::{Need, NeedReason};
+use crate::domain::policy::{Approval, EarlierRevision, Policy};
+
+/// Pages of 500 policies looked through for the one that is decided on; the daemon keeps fewer.
+const MAX_PAGES: usize = 40;
+
+#[derive(Debug, Deserialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next: Option<String>,
+}
+
+/// What a person named, and how they say that it stood when they read it.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    pub subject: String,
+    pub revision: Option<u32>,
+    pub plan_hash: Option<String>,
+}
+
+/// The proposal that waits now.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub present: Policy,
+    /// It is not what was read.
+    pub changed: Option<Changed>,
+}
+
+#[derive(Debug)]
+pub(super) enum Changed {
+    /// What was read is still known.
+    From(EarlierRevision),
+    /// Nobody knows what was read, except how its reader names it.
+    Unknown(String),
+}
+
+pub(super) async fn find(client: &Client, named: &Named) -> Result<Found, ClientError> {
+    let subject = named.subject.trim();
+    let pending = policies(client, "approval=pending&").await?;
+    let found = if subject.parse::<Uuid>().is_ok() && subject.contains('-') {
+        by_id(client, subject, pending).await?
+    } else if is_hash(subject) {
+        by_hash(client, &subject.to_ascii_lowercase(), pending).await?
+    } else if is_incident(subject) {
+        by_incident(client, subject, pending).await?
+    } else {
+        return Err(ClientError::NoSubject(subject.to_owned()));
+    };
+    Ok(as_read(found, named))
+}
+
+/// What the flags say of the proposal that was read counts like the hash that names it.
+fn as_read(found: Found, named: &Named) -> Found {
+    if found.changed.is_some() {
+        return found;
+    }
+    let present = &found.present;
+    let read = |is_it: &dyn Fn(&EarlierRevision) -> bool, said: String| {
+        let earlier = present.earlier.iter().rfind(|earlier| is_it(earlier));
+        Some(earlier.cloned().map_or(Changed::Unknown(said), Changed::From))
+    };
+    let changed = match (&named.plan_hash, named.revision) {
+        (Some(hash), _) if !present.hash().starts_with(hash.as_str()) => {
+            read(&|earlier| earlier.plan_hash.starts_with(hash.as_str()), format!("hash {hash}"))
+        }
+        (_, Some(revision)) if present.revision != revision => {
+            read(&|earlier| earlier.revision == revision, format!("revision {revision}"))
+        }
+        _ => None,
+    };
+    Found { changed, ..found }
+}
+
+async fn by_id(client: &Client, id: &str, pending: Vec<Policy>) -> Result<Found, ClientError> {
+    let is_it = |policy: &Policy| policy.id.to_string() == id;
+    if let Some(present) = pending.into_iter().find(is_it) {
+        return Ok(Found { present, changed: None });
+    }
+    let all = policies(client, "").await?;
+    match all.into_iter().find(is_it) {
+        Some(policy) => Err(ClientError::NotPending(standing(&policy))),
+        None => Err(ClientError::NoSuchPolicy(id.to_owned())),
+    }
+}
+
+async fn by_hash(client: &Client, hash: &str, pending: Vec<Policy>) -> Result<Found, ClientError> {
+    let fits = |policy: &&Policy| policy.hash().starts_with(hash);
+    match pending.iter().filter(fits).collect::<Vec<_>>()[..] {
+        [present] => return Ok(Found { present: present.clone(), changed: None }),
+        [] => {}
+        ref several => return Err(ambiguous(hash, several)),
+    }
+    let read = |policy: &Policy| {
+        policy.earlier.iter().find(|earlier| earlier.plan_hash.starts_with(hash)).cloned()
+    };
+    if let Some((present, read)) = pending.iter().find_map(|p| Some((p, read(p)?))) {
+        return Ok(Found { present: present.clone(), changed: Some(Changed::From(read)) });
+    }
+    // Another remedy may have taken the place of the one that was read.
+    let all = policies(client, "").await?;
+    let Some(before) = all.iter().find(|p| fits(p) || read(p).is_some()) else {
+        return Err(ClientError::NoSuchPolicy(hash.to_owned()));
+    };
+    let present =
+        pending.into_iter().find(|p| p.cause == before.cause && p.component == before.component);
+    let Some(present) = present else { return Err(ClientError::NotPending(standing(before))) };
+    let was = read(before).unwrap_or_else(|| EarlierRevision {
+        revision: before.revision,
+        plan_hash: before.hash(),
+        actions: before.actions.clone(),
+    });
+    Ok(Found { present, changed: Some(Changed::From(was)) })
+}
+
+async fn by_incident(
+    client: &Client,
+    id: &str,
+    pending: Vec<Policy>,
+) -> Result<Found, ClientError> {
+    let incidents: Page<Incident> = client.get("api/v1/incidents?open=true&limit=500").await?;
+    let incident = incidents.items.into_iter().find(|incident| incident.id == id);
+    let incident = incident.ok_or_else(|| ClientError::NoIncident(id.to_owned()))?;
+    let needs: Page<Need> = client.get("api/v1/escalations?open=true&limit=500").await?;
+    let asked: Vec<&Need> =
+        needs.items.iter().filter(|need| need.incident.as_ref() == Some(&incident.id)).collect();
+    let of_it: Vec<&Policy> =
+        pending.iter().filter(|policy| asked.iter().any(|need| is_of(need, policy))).collect();
+    match of_it[..] {
+        [present] => Ok(Found { present: present.clone(), changed: None }),
+        [] => Err(ClientError::NothingAsked(id.to_owned())),
+        ref several => Err(ambiguous(id, several)),
+    }
+}
+
+/// Is this the proposal that the need asks about?
+pub(in crate::cli) fn is_of(need: &Need, policy: &Policy) -> bool {
+    need.reason == NeedReason::ApprovalNeeded
+        && need.cause.as_ref() == Some(&policy.cause)
+        && need.component.as_ref() == Some(&policy.component)
+}
+
+fn is_hash(text: &str) -> bool {
+    (Grant::SHOWN..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn is_incident(text: &str) -> bool {
+    text.starts_with("INC-")
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}
+
+fn ambiguous(named: &str, several: &[&Policy]) -> ClientError {
+    let lines: Vec<String> =
+        several.iter().map(|policy| format!("  {}", super::line(policy))).collect();
+    ClientError::Ambiguous { named: named.to_owned(), proposals: lines.join("\n") }
+}
+
+fn standing(policy: &Policy) -> String {
+    let what = super::line(policy);
+    let by = policy.decided_by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
+    match policy.approval {
+        Approval::Pending | Approval::Approved | Approval::Rejected => {
+            format!("{what}: {}{by}", policy.approval.as_str())
+        }
+        Approval::Executed => format!("{what}: executed"),
+        Approval::Expired => {
+            format!("{what}: expired, since nobody decided in time or its violations have cleared")
+        }
+        Approval::Superseded => format!("{what}: superseded, and nothing waits in its place"),
+    }
+}
+
+async fn policies(client: &Client, filter: &str) -> Result<Vec<Policy>, ClientError> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    for _ in 0..MAX_PAGES {
+        let path = format!("api/v1/policies?{filter}limit=500{after}");
+        let page: Page<Policy> = client.get(&path).await?;
+        all.extend(page.items);
+        match page.next {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    Ok(all)
+}

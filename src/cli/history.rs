@@ -1,0 +1,236 @@
+//! `mape-k history`: what a running daemon did and what people decided: when, what, why, by whom, and did it help.
+
+use std::io::Write;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Output;
+use super::client::{Client, ClientError};
+use super::decide;
+use super::terminal::Terminal;
+use super::words::{counted, span, stamp};
+use crate::domain::execution::{Execution, ExecutionStatus};
+use crate::domain::legible::name;
+use crate::domain::outcome::Outcome;
+use crate::domain::pause::Pause;
+use crate::domain::policy::{Approval, Policy};
+use crate::domain::time::{Time, since};
+
+/// Pages of 500 records of a kind that are read: a loop that acts six times an hour fills them in two weeks.
+const MAX_PAGES: usize = 4;
+
+#[derive(Debug, Deserialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next: Option<String>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, Serialize)]
+struct Entry {
+    at: Time,
+    kind: Kind,
+    /// What was done or decided.
+    what: String,
+    target: Option<String>,
+    why: String,
+    by: Option<String>,
+    /// Did it help? Null where that is no question.
+    result: Option<String>,
+    /// The execution's or the policy's, for `mape-k explain`.
+    id: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Action,
+    Decision,
+    Pause,
+}
+
+#[derive(Debug, Serialize)]
+struct History {
+    since: Time,
+    /// More happened than could be read: what is missing is the oldest.
+    cut: bool,
+    /// Oldest first.
+    entries: Vec<Entry>,
+}
+
+/// Prints what happened in the last `lasting`, the newest last.
+pub async fn run(
+    client: &Client,
+    lasting: Duration,
+    target: Option<&str>,
+    format: Output,
+    out: &mut impl Write,
+) -> Result<(), ClientError> {
+    let status: Value = client.get("api/v1/status").await?;
+    // By the daemon's clock, which may not be ours.
+    let now = Time::deserialize(&status["at"]).unwrap_or_else(|_| chrono::Utc::now());
+    let since = now.checked_sub_signed(chrono::TimeDelta::from_std(lasting).unwrap_or_default());
+    let since = since.unwrap_or(Time::UNIX_EPOCH);
+    let (executions, more_executions) =
+        read::<Execution>(client, "executions", |e| e.ended_at.unwrap_or(e.started_at) >= since)
+            .await?;
+    let (policies, more_policies) =
+        read::<Policy>(client, "policies", |p| p.updated_at >= since).await?;
+    let (outcomes, more_outcomes) =
+        read::<Outcome>(client, "outcomes", |o| o.judged_at >= since).await?;
+    let state: Value = client.get("api/v1/state").await?;
+    let mut entries: Vec<Entry> = executions
+        .iter()
+        .map(|execution| action(execution, &outcomes))
+        .chain(policies.iter().filter_map(decision))
+        .chain(Pause::deserialize(&state["paused"]).ok().map(|pause| paused(&pause)))
+        .filter(|entry| entry.at >= since)
+        .filter(|entry| target.is_none_or(|target| concerns(entry, target)))
+        .collect();
+    entries.sort_by_key(|entry| entry.at);
+    let cut = more_executions || more_policies || more_outcomes;
+    let history = History { since, cut, entries };
+    let mut out = Terminal::new(out);
+    match format {
+        Output::Json => out.pretty_json(&history)?,
+        Output::Text => print(&history, lasting, &mut out)?,
+    }
+    Ok(())
+}
+
+/// Newest first, until a page holds nothing that is wanted; and whether there may be more of it.
+async fn read<T: DeserializeOwned>(
+    client: &Client,
+    list: &str,
+    is_wanted: impl Fn(&T) -> bool,
+) -> Result<(Vec<T>, bool), ClientError> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    for _ in 0..MAX_PAGES {
+        let page: Page<T> = client.get(&format!("api/v1/{list}?limit=500{after}")).await?;
+        let before = all.len();
+        all.extend(page.items.into_iter().filter(&is_wanted));
+        match page.next {
+            Some(next) if all.len() > before => after = format!("&after={next}"),
+            _ => return Ok((all, false)),
+        }
+    }
+    Ok((all, true))
+}
+
+fn action(execution: &Execution, outcomes: &[Outcome]) -> Entry {
+    let actions: Vec<_> = execution.actions.iter().map(|record| record.action.clone()).collect();
+    let mut targets: Vec<String> =
+        actions.iter().map(|action| action.target().to_string()).collect();
+    targets.dedup();
+    Entry {
+        at: execution.started_at,
+        kind: Kind::Action,
+        what: decide::actions(&actions),
+        target: Some(targets.join(", ")),
+        why: format!("{} on {}", execution.cause, name(&execution.component)),
+        by: execution.approved_by.clone(),
+        result: Some(result(execution, outcomes)),
+        id: Some(execution.id.to_string()),
+    }
+}
+
+fn result(execution: &Execution, outcomes: &[Outcome]) -> String {
+    // One an action.
+    let outcomes: Vec<String> = outcomes
+        .iter()
+        .filter(|outcome| outcome.execution_id == execution.id)
+        .map(|outcome| format!("{}: {}", outcome.outcome_type.as_str(), outcome.reason))
+        .collect();
+    let error = execution.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+    if !outcomes.is_empty() {
+        return outcomes.join("; ");
+    }
+    match execution.status {
+        ExecutionStatus::Pending | ExecutionStatus::InProgress => "being executed".to_owned(),
+        ExecutionStatus::Completed => "applied; its result is not known yet".to_owned(),
+        ExecutionStatus::Failed => format!("failed{error}"),
+        ExecutionStatus::RolledBack => format!("undone{error}"),
+    }
+}
+
+/// What a person said, or did not say, of a proposal. What was executed is told by its action.
+fn decision(policy: &Policy) -> Option<Entry> {
+    let what = match policy.approval {
+        Approval::Approved => "approved",
+        Approval::Rejected => "rejected",
+        Approval::Expired => "expired without a decision",
+        Approval::Pending | Approval::Executed | Approval::Superseded => return None,
+    };
+    let cause = format!("{} on {}", policy.cause, name(&policy.component));
+    let reason = policy.decision_reason.as_deref();
+    Some(Entry {
+        at: policy.decided_at.unwrap_or(policy.updated_at),
+        kind: Kind::Decision,
+        what: format!("{what}: {}", decide::actions(&policy.actions)),
+        target: policy.actions.first().map(|action| action.target().to_string()),
+        why: reason.map_or(cause.clone(), |reason| format!("{reason} ({cause})")),
+        by: policy.decided_by.clone(),
+        result: None,
+        id: Some(policy.id.to_string()),
+    })
+}
+
+fn paused(pause: &Pause) -> Entry {
+    let lasts = span(since(pause.until, pause.since));
+    Entry {
+        at: pause.since,
+        kind: Kind::Pause,
+        what: format!("paused for {lasts}, until {}", stamp(pause.until)),
+        target: None,
+        why: pause.reason.clone(),
+        by: Some(pause.by.clone()),
+        result: None,
+        id: None,
+    }
+}
+
+/// A target's text form or a part of it, or the component. A pause concerns every target.
+fn concerns(entry: &Entry, target: &str) -> bool {
+    entry.kind == Kind::Pause
+        || entry.target.as_ref().is_some_and(|own| own.contains(target))
+        || entry.why.contains(&format!(" on {}", name(target)))
+}
+
+fn print(
+    history: &History,
+    lasting: Duration,
+    out: &mut Terminal<impl Write>,
+) -> std::io::Result<()> {
+    if history.cut {
+        writeln!(
+            out,
+            "That is not all: the oldest of it is left out. Ask for less with --since, or page through GET /api/v1/executions"
+        )?;
+    }
+    if history.entries.is_empty() {
+        return writeln!(
+            out,
+            "nothing was done or decided in the last {} (since {})",
+            span(lasting),
+            stamp(history.since)
+        );
+    }
+    for entry in &history.entries {
+        let by = entry.by.as_deref().map(|by| format!(" by {}", name(by))).unwrap_or_default();
+        let target = entry.target.as_deref().map(|on| format!(" [{on}]")).unwrap_or_default();
+        writeln!(out, "{}  {}{target}{by}", stamp(entry.at), entry.what)?;
+        writeln!(out, "  why: {}", entry.why)?;
+        if let Some(result) = &entry.result {
+            writeln!(out, "  result: {result}")?;
+        }
+        if let (Some(id), kind) = (&entry.id, entry.kind) {
+            let about = if kind == Kind::Action { "action" } else { "policy" };
+            writeln!(out, "  mape-k explain {about} {id}")?;
+        }
+    }
+    let (first, count) = (stamp(history.since), history.entries.len());
+    writeln!(out, "{} since {first}", counted(count, "event"))
+}
