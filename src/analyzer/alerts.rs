@@ -34,11 +34,11 @@ pub(super) fn observe(
     held_back.is_known = is_whole;
     let before = std::mem::take(&mut held_back.alerts);
     held_back.over.clear();
-    let absent = before.into_iter().filter(|fp| !alerts.contains_key(fp));
+    let left = before.into_iter().filter(|fp| !alerts.contains_key(fp));
     if !is_whole {
-        held_back.alerts.extend(absent);
+        held_back.alerts.extend(left);
     } else if is_listening {
-        held_back.over.extend(absent);
+        held_back.over.extend(left);
     }
     for (fp, alert) in &alerts {
         if let Some(rule) = alert.rule.as_deref().and_then(|name| rules.get(name)) {
