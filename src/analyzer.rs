@@ -21,7 +21,7 @@ mod trends;
 use uuid::Uuid;
 
 pub use alerts::alert_fingerprint;
-pub use found::Found;
+pub use found::{Found, There};
 pub use settings::Settings;
 pub use tracking::{Changes, Tracker};
 pub use trends::Trend;

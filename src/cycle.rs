@@ -176,11 +176,13 @@ impl Cycle {
             Err(StoreError::Corrupt { .. }) => None,
             page => page?.items.pop(),
         };
-        let onsets = self.people.take_up(&knowledge, now).await?;
+        let tracker = Tracker::new(kit.config.analyze.clone(), now, recovered.violations);
+        let known = (&tracker, &*kit.config.analyze.systems);
+        let onsets = self.people.take_up(&knowledge, known, now).await?;
         self.cluster.take_up(onsets);
         kit.knowledge = knowledge;
         self.hands.executor.speak_with(term.told());
-        self.tracker = Tracker::new(kit.config.analyze.clone(), now, recovered.violations);
+        self.tracker = tracker;
         self.observe.afresh(recovered.known_alerts);
         self.verify = Verify::default();
         self.settle = Settle::default();
@@ -287,8 +289,7 @@ impl Cycle {
             None => self.look(run, self.observe.monitor.read_cluster()),
         };
         let around = (self.observe.monitor.cluster(), self.cluster.onsets());
-        let active: Vec<Violation> = self.tracker.active().cloned().collect();
-        self.people.told(&self.kit, run, looked, &active, around, stop).await;
+        self.people.told(&self.kit, run, looked, &self.tracker, around, stop).await;
     }
 
     /// What arrived while the sources were read is taken in too.
@@ -423,7 +424,8 @@ impl Cycle {
         };
         let told = self.escalate.escalate(kit, &recalled, &left).await?;
         run.escalated(&told);
-        self.people.heard(&told);
+        let acting = recalled.acting(carried.execution());
+        self.people.heard(&told, &analysis.root_causes, acting);
         run.report.escalations_closed.extend(resolved);
         run.stands(kit, &recalled.ledger, &told).await?;
         let learned = if self.publish.is_insight_due() {

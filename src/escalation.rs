@@ -22,6 +22,7 @@ pub mod rules;
 pub mod trend;
 
 mod incidents;
+mod title;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,7 @@
 //! itself; one with a cause of its own is a violation; the rest is listed. One that Alertmanager holds back is none; one that
 //! its list does not confirm is shown with the reason and is evidence for nothing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -10,6 +10,7 @@ use super::tracked::Beginning;
 use super::tracking::{Changes, Tracker};
 use crate::domain::Labels;
 use crate::domain::alert::{Alert, AlertClass, AlertState, NoEvidence};
+use crate::domain::incident::Absence;
 use crate::domain::legible;
 use crate::domain::reading::{Snapshot, Source};
 use crate::domain::rule::ComponentFrom;
@@ -27,6 +28,18 @@ pub(super) fn observe(
     let systems = tracker.settings.systems.clone();
     let alerts = by_fingerprint(&snapshot.alerts.alerts);
     let rules = index(tracker, snapshot, changes, alerts.values().copied());
+    let is_listening = is_listening(snapshot);
+    let is_whole = !is_listening || snapshot.alerts.absence_proves_clear;
+    let held_back = &mut tracker.held_back;
+    held_back.is_known = is_whole;
+    let before = std::mem::take(&mut held_back.alerts);
+    held_back.over.clear();
+    let left = before.into_iter().filter(|fp| !alerts.contains_key(fp));
+    if !is_whole {
+        held_back.alerts.extend(left);
+    } else if is_listening {
+        held_back.over.extend(left);
+    }
     for (fp, alert) in &alerts {
         if let Some(rule) = alert.rule.as_deref().and_then(|name| rules.get(name)) {
             let told: Vec<&String> = rule.agreeing(&alert.labels).collect();
@@ -43,6 +56,9 @@ pub(super) fn observe(
         }
         let beginning = |good, onset| Beginning { now, good, onset };
         tracker.redescribe_alert(fp, alert, changes);
+        if alert.state == AlertState::HeldBack {
+            tracker.held_back.alerts.insert(fp.clone());
+        }
         match alert.state {
             // It may be muted or not: shown with the reason, and evidence for nothing.
             AlertState::HeldBack
@@ -83,6 +99,11 @@ fn without_evidence(alerts: &[Alert]) -> HashSet<String> {
         .collect()
 }
 
+fn is_listening(snapshot: &Snapshot) -> bool {
+    snapshot.alerts.failure.is_some()
+        || snapshot.sources.iter().any(|s| s.source == Source::Alertmanager)
+}
+
 /// What is in no list any more: clear where that proves it, vanished where nobody listens to Alertmanager any longer.
 fn absent(
     tracker: &mut Tracker,
@@ -91,8 +112,7 @@ fn absent(
     changes: &mut Changes,
 ) {
     let view = &snapshot.alerts;
-    let listening =
-        view.failure.is_some() || snapshot.sources.iter().any(|s| s.source == Source::Alertmanager);
+    let listening = is_listening(snapshot);
     if listening && !view.absence_proves_clear {
         return;
     }
@@ -200,10 +220,22 @@ fn agrees(a: &Labels, b: &Labels) -> bool {
     a.iter().all(|(key, value)| b.get(key).is_none_or(|other| other == value))
 }
 
+/// The alerts that Alertmanager held back when it last said so.
+#[derive(Debug, Default)]
+pub(super) struct HeldBack {
+    alerts: BTreeSet<String>,
+    /// Those that it no longer had in the last cycle.
+    over: BTreeSet<String>,
+    /// All that Alertmanager has was read in the last cycle, or nobody listens to it.
+    is_known: bool,
+}
+
+const ALERT: &str = "alert-";
+
 /// The violation fingerprint of an alert with this fingerprint of Alertmanager's.
 #[must_use]
 pub fn alert_fingerprint(fingerprint: &str) -> String {
-    format!("alert-{fingerprint}")
+    format!("{ALERT}{fingerprint}")
 }
 
 /// What Alertmanager's list, which could be read, does not have counts for nothing. While the list itself cannot be read or
@@ -222,6 +254,21 @@ fn counts(alert: &Alert) -> bool {
 }
 
 impl Tracker {
+    /// What it means that a violation of this fingerprint is not among those that count.
+    #[must_use]
+    pub fn absence(&self, fp: &str) -> Absence {
+        if self.held_back.alerts.contains(fp) {
+            return Absence::Muted;
+        }
+        match self.violations.get(fp) {
+            Some(tracked) if !tracked.active => Absence::Clear,
+            Some(tracked) if tracked.record.violation.counts() => Absence::Unread,
+            _ if self.held_back.over.contains(fp) => Absence::Clear,
+            _ if fp.starts_with(ALERT) && !self.held_back.is_known => Absence::Unread,
+            Some(_) | None => Absence::Vanished,
+        }
+    }
+
     /// An active violation follows what its alert is now: unconfirmed, or evidence again.
     fn redescribe_alert(&mut self, fp: &str, alert: &Alert, changes: &mut Changes) {
         let Some(tracked) = self.violations.get_mut(fp).filter(|t| t.active) else { return };

@@ -38,6 +38,7 @@ use std::time::Duration;
 pub use health::health;
 pub use logs::{LogOf, log_of};
 pub use onsets::Onsets;
+pub use there::confined;
 pub(super) use there::owners;
 pub use vocabulary::unknown_words;
 
@@ -158,6 +159,7 @@ fn finding<'a>(
         recommendation: advice::recommendation(who, kind, symptoms, may_undo, kubelet),
         record: None,
         fingerprint: None,
+        headline: String::new(),
         anchor: None,
     };
     finding.severity = severity(&finding, index.is_on_purpose(who, kind));

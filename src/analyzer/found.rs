@@ -12,6 +12,7 @@ use super::tracked::Beginning;
 use super::tracking::{Changes, Tracker};
 use crate::domain::cluster::ClusterReading;
 use crate::domain::finding::FindingKind;
+use crate::domain::incident::Absence;
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 
@@ -48,17 +49,16 @@ impl Tracker {
         if absent.is_empty() {
             return;
         }
-        let there = found.reading.map(owners).unwrap_or_default();
+        let there = found.reading.map(There::of);
         for violation in absent {
             let fp = &violation.fingerprint;
-            match found.reading.map(|reading| absence(&violation, reading)) {
-                Some(Absence::Unread) => {}
-                Some(Absence::Seen) if there.contains(&owner(&violation)) => {
-                    self.clear(fp, now, changes);
-                }
-                Some(Absence::Seen | Absence::NotLookedFor) | None => {
-                    self.drop_violation(fp, changes);
-                }
+            let namespace = violation.target.as_ref().and_then(|target| target.namespace());
+            let kind = FindingKind::of_cluster(&violation.rule);
+            let absence = |there: &There<'_>| there.absence(kind, namespace, &violation.metric);
+            match there.as_ref().map_or(Absence::Vanished, absence) {
+                Absence::Unread | Absence::Muted => {}
+                Absence::Clear => self.clear(fp, now, changes),
+                Absence::Vanished => self.drop_violation(fp, changes),
             }
         }
     }
@@ -81,25 +81,33 @@ impl Tracker {
     }
 }
 
-/// What it means that a finding is not there.
-enum Absence {
-    Seen,
-    Unread,
-    /// The configuration asks for it no more, or an older version knew it.
-    NotLookedFor,
+/// What is there in the cluster, by which a finding that is over is told from one whose owner is gone.
+#[derive(Debug)]
+pub struct There<'a> {
+    reading: &'a ClusterReading,
+    owners: BTreeSet<(&'a str, String)>,
 }
 
-fn absence(violation: &Violation, reading: &ClusterReading) -> Absence {
-    let namespace = violation.target.as_ref().and_then(|target| target.namespace());
-    match FindingKind::of_cluster(&violation.rule) {
-        Some(kind) if kind.is_hidden(reading, namespace) => Absence::Unread,
-        Some(kind) if kind.is_expected(reading, namespace) => Absence::Seen,
-        Some(_) | None => Absence::NotLookedFor,
+impl<'a> There<'a> {
+    #[must_use]
+    pub fn of(reading: &'a ClusterReading) -> Self {
+        Self { reading, owners: owners(reading) }
     }
-}
 
-/// As [`owners`] has it.
-fn owner(violation: &Violation) -> (&str, String) {
-    let namespace = violation.target.as_ref().and_then(|target| target.namespace());
-    (namespace.unwrap_or_default(), violation.metric.clone())
+    /// What it means that this owner shows no such finding. `None`: an older version knew its kind.
+    #[must_use]
+    pub fn absence(
+        &self,
+        kind: Option<FindingKind>,
+        namespace: Option<&str>,
+        owner: &str,
+    ) -> Absence {
+        let key = (namespace.unwrap_or_default(), owner.to_owned());
+        match kind {
+            Some(kind) if kind.is_hidden(self.reading, namespace) => Absence::Unread,
+            Some(kind) if !kind.is_expected(self.reading, namespace) => Absence::Vanished,
+            Some(_) if self.owners.contains(&key) => Absence::Clear,
+            Some(_) | None => Absence::Vanished,
+        }
+    }
 }

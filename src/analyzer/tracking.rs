@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::alerts::HeldBack;
 use super::broken;
 use super::coverage::{RuleMemory, Weighed};
 use super::detectors::is_of_charter;
@@ -67,6 +68,7 @@ pub struct Tracker {
     trends: Trends,
     /// Of the pods that violations are about.
     owners: Owners,
+    pub(super) held_back: HeldBack,
 }
 
 /// Onsets kept at most: far above any threshold, and a bound under a storm.
@@ -103,6 +105,7 @@ impl Tracker {
             components: Components::default(),
             trends: Trends::default(),
             owners: Owners::default(),
+            held_back: HeldBack::default(),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::escalation::settings::Settings;
 #[derive(Debug)]
 pub struct CatalogueFile {
     path: PathBuf,
-    default_tier: Tier,
+    default_tier: Option<Tier>,
     catalogue: Arc<Catalogue>,
     /// What the last look found, whether it was accepted or not.
     seen: Seen,
@@ -113,15 +113,20 @@ impl CatalogueFile {
     }
 }
 
-fn no_file(path: &Path, default_tier: Tier) -> Warning {
+fn no_file(path: &Path, default_tier: Option<Tier>) -> Warning {
     Problem {
         path: "escalation.services_file".to_owned(),
         origin: Origin::Default,
-        text: format!(
-            "there is no {}; every service counts as {}",
-            path.display(),
-            default_tier.as_str()
-        ),
+        text: match default_tier {
+            Some(tier) => {
+                format!("there is no {}; every service counts as {}", path.display(), tier.as_str())
+            }
+            None => format!(
+                "there is no {}: of what is down for 10 minutes people are notified as SEV-3, of all else of the cluster not \
+                 at all (escalation.default_tier)",
+                path.display()
+            ),
+        },
     }
 }
 
@@ -137,7 +142,11 @@ fn seen(text: &io::Result<String>) -> Seen {
     text.as_ref().map(|text| Sha256::digest(text).into()).map_err(ToString::to_string)
 }
 
-fn parse(path: &Path, text: io::Result<String>, default_tier: Tier) -> Result<Catalogue, Errors> {
+fn parse(
+    path: &Path,
+    text: io::Result<String>,
+    default_tier: Option<Tier>,
+) -> Result<Catalogue, Errors> {
     let subject = Subject::Catalogue;
     let refused = |problems| Errors { subject, file: Some(path.to_owned()), problems };
     match text {

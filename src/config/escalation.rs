@@ -29,7 +29,7 @@ pub(super) fn read(mut section: Section<'_>) -> Settings {
     section.read("services_file", &mut settings.services_file, path);
     section.read("timeout", &mut settings.timeout, positive_up_to(LONGEST_TIMEOUT));
     section.read("interval", &mut settings.interval, positive_up_to(LONGEST_INTERVAL));
-    section.read("default_tier", &mut settings.default_tier, tier);
+    section.optional("default_tier", &mut settings.default_tier, tier);
     settings.business_hours = business_hours(section.section("business_hours"));
     section.read("repeat_after", &mut settings.repeat_after, positive_up_to(LONGEST_REPEAT));
     section.optional("reports_dir", &mut settings.reports_dir, folder);

@@ -35,7 +35,7 @@ const LONGEST_NAME: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
 /// The catalogue of a text, or everything that is wrong with it.
-pub(super) fn parse(text: &str, default_tier: Tier) -> Result<Catalogue, Vec<Problem>> {
+pub(super) fn parse(text: &str, default_tier: Option<Tier>) -> Result<Catalogue, Vec<Problem>> {
     let tree = tree::parse(text).map_err(|problem| vec![problem])?;
     let problems = Problems::default();
     let root = Section::root(&tree, &problems);

@@ -8,6 +8,7 @@
 //! stored is sent all the same: a store that is down is one more thing people must hear of.
 
 mod build;
+mod observe;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,28 +18,28 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::assess::{Assessor, within};
 use super::beside::Desk;
 use super::cluster::Looked;
 use super::kit::Kit;
 use super::run::Run;
+use crate::analyzer::Tracker;
 use crate::analyzer::cluster::Onsets;
-use crate::domain::CHARTER;
+use crate::domain::analysis::RootCause;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase};
 use crate::domain::decision::Decision;
-use crate::domain::finding::{Finding, FindingKind, IncidentClass};
-use crate::domain::incident::{Anchor, Incident};
+use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::incident::{AtWork, Incident};
 use crate::domain::need::{Need, NeedReason};
 use crate::domain::outbox::Outgoing;
+use crate::domain::target::Systems;
 use crate::domain::time::Time;
 use crate::domain::view;
-use crate::domain::violation::Violation;
 use crate::escalation::Changes;
-use crate::escalation::board::{self, BoardState, IncidentBoard, Observation};
-use crate::escalation::own::{self, Anchors, Failing};
+use crate::escalation::board::{BoardState, IncidentBoard};
+use crate::escalation::own::{Anchors, Failing};
 use crate::knowledge::documents::{CLOSED, Fact, OPEN};
 use crate::knowledge::{Knowledge, StoreError, Term, When};
 use crate::metrics::labels::StoreOperation;
@@ -46,6 +47,7 @@ use crate::monitor::cluster::Watch;
 use crate::notify::spool::{Backup, Done};
 
 pub use build::Outside;
+use observe::Around;
 
 /// Incidents that ended lately and may come back; more than end in a day of storms.
 const ENDED: usize = 1_000;
@@ -67,6 +69,11 @@ pub struct People {
     /// The loop's own records that are open, as last heard of, and whether that was in this cycle.
     records: Vec<Need>,
     heard: bool,
+    /// As last heard of: the causes of what is wrong, and actions that are not carried out yet.
+    causes: Vec<RootCause>,
+    acting: Vec<AtWork>,
+    /// Actions whose result is not known yet, as last read.
+    verifying: Vec<AtWork>,
     /// Since when cycle after cycle fails.
     failing_since: Option<Time>,
     /// Could not be written yet.
@@ -94,9 +101,11 @@ struct Remembered {
 
 impl People {
     /// What the loop itself left for people in this cycle.
-    pub(super) fn heard(&mut self, told: &Changes) {
+    pub(super) fn heard(&mut self, told: &Changes, causes: &[RootCause], acting: Vec<AtWork>) {
         let open = told.opened.iter().chain(&told.refreshed).chain(&told.unchanged);
         self.records = open.cloned().collect();
+        self.causes = causes.to_vec();
+        self.acting = acting;
         self.heard = true;
     }
 
@@ -104,9 +113,10 @@ impl People {
     pub(super) async fn take_up(
         &mut self,
         knowledge: &Knowledge,
+        (tracker, systems): (&Tracker, &Systems),
         now: Time,
     ) -> Result<Onsets, StoreError> {
-        let (incidents, remembered) = match stored(knowledge, now).await {
+        let (mut incidents, remembered) = match stored(knowledge, now).await {
             // Nothing would be healed for as long as it lies there, and what is open is only told once more.
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(%error, "what people were told cannot be read: all that is open is told anew");
@@ -115,6 +125,10 @@ impl People {
             stored => stored?,
         };
         self.records = knowledge.all::<Need>(Some(OPEN)).await?;
+        let anchors = Anchors::of(&[], &[], tracker.active(), systems);
+        for incident in incidents.iter_mut().filter(|one| one.anchor.is_unknown()) {
+            incident.anchor = anchors.of_stored(incident, &self.records);
+        }
         let blind = |one: &Incident| {
             let kind = FindingKind::Loop(NeedReason::Blind);
             let blind = one.findings.iter().find(|f| f.kind == kind && f.record.is_none());
@@ -122,6 +136,13 @@ impl People {
         };
         self.failing_since = incidents.iter().filter(|one| one.is_open()).find_map(blind);
         self.board = IncidentBoard::restore(&self.settings, incidents, remembered.board.clone());
+        for (incident, into) in self.board.merge_restored(now) {
+            tracing::info!(
+                incident,
+                into,
+                "two incidents of an earlier version are one from now on"
+            );
+        }
         let onsets = remembered.onsets.clone();
         let outbox = &self.desk.outbox;
         // After a reload nobody else has led: what is under way stays so.
@@ -190,60 +211,6 @@ impl People {
     /// Something became of messages.
     pub(super) async fn has_answers(&self) {
         self.desk.outbox.has_answers().await;
-    }
-
-    /// What was found, by what is known of its past.
-    fn observe(&mut self, findings: &[Finding], looked: &Looked, heard: bool, now: Time) {
-        let mut readable = match &looked.reading {
-            Some(reading) => board::readable(reading),
-            // It is not looked at any more, and nobody knows what became of what was found.
-            None => BTreeSet::new(),
-        };
-        if heard {
-            readable.insert(IncidentClass::Loop);
-        }
-        let hidden = looked.reading.as_ref().map(board::hidden).unwrap_or_default();
-        let seen = Observation {
-            findings,
-            catalogue: &looked.catalogue,
-            readable: &readable,
-            hidden: &hidden,
-            now,
-        };
-        let observed = self.board.observe(&seen);
-        for (what, incidents) in [
-            ("opened", &observed.opened),
-            ("came back", &observed.returned),
-            ("ended", &observed.ended),
-        ] {
-            for id in incidents {
-                if let Some(one) = self.board.incident(id) {
-                    tracing::info!(
-                        incident = id,
-                        service = one.service,
-                        class = one.class.as_str(),
-                        severity = one.severity.as_str(),
-                        findings = one.lines.join("; "),
-                        "an incident {what}"
-                    );
-                }
-            }
-        }
-    }
-
-    /// Each need stays with the incident that it was first seen in.
-    fn link(&mut self, findings: &[Finding]) {
-        let anchors: BTreeMap<Uuid, Anchor> =
-            findings.iter().filter_map(|f| Some((f.record?, f.anchor()))).collect();
-        for need in &mut self.records {
-            let anchor = anchors.get(&need.id);
-            let incident = anchor.and_then(|anchor| self.board.open_at(anchor));
-            let incident = incident.map(|one| one.id.clone());
-            if incident.is_some() && need.incident != incident {
-                need.incident = incident;
-                self.unlinked.push(need.clone());
-            }
-        }
     }
 
     /// The deployments that may be behind what is new, as far as they are known by now.
@@ -353,7 +320,7 @@ impl People {
         kit: &Kit,
         run: &mut Run<'_>,
         mut looked: Looked,
-        active: &[Violation],
+        tracker: &Tracker,
         (watch, onsets): (&Watch, &Onsets),
         stop: &CancellationToken,
     ) {
@@ -379,15 +346,10 @@ impl People {
         {
             stop.run_until_cancelled(looked.read_logs(watch)).await;
         }
-        let mut findings = looked.findings.clone();
-        let charter = kit.config.execute.charter_url.is_some();
-        let unnamed = if charter { CHARTER } else { own::SELF };
         let failing = self.failing(&run.report);
-        let anchors = Anchors::of(self.board.incidents(), &findings, active.iter());
-        findings.extend(own::violations(active.iter()));
-        findings.extend(own::findings(&self.records, failing.as_ref(), unnamed, &anchors));
-        self.observe(&findings, &looked, heard, now);
-        self.link(&findings);
+        let around = Around { watch, tracker, config: &kit.config, heard };
+        self.verifying(&kit.knowledge).await;
+        let findings = self.observe(&looked, failing.as_ref(), &around, now);
         stop.run_until_cancelled(self.suspects(&looked.catalogue, now)).await;
         let decision = self.decide(&findings, &looked, now, stop).await;
         if let Some(decision) = &decision {

@@ -12,6 +12,7 @@ use super::verify::Verify;
 use crate::domain::aftermath::Aftermath;
 use crate::domain::alert::InboxAlert;
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
+use crate::domain::incident::AtWork;
 use crate::domain::ledger::Ledger;
 use crate::domain::natural::Natural;
 use crate::domain::need::{Need, NeedReason};
@@ -102,6 +103,22 @@ impl Recalled {
             policies,
             escalations,
         })
+    }
+}
+
+impl Recalled {
+    /// Actions of which it is not known yet whether they took effect. `carried`: what this cycle sent.
+    pub fn acting(&self, carried: Option<&Execution>) -> Vec<AtWork> {
+        let suspended = self.suspended.iter().filter_map(|j| self.executions.get(&j.execution_id));
+        let open = suspended.chain(carried).filter(|execution| execution.is_open());
+        let actions = open.flat_map(|execution| &execution.actions);
+        actions
+            .map(|record| AtWork {
+                target: record.action.target(),
+                action: record.action.kind().to_string(),
+                verifying_until: None,
+            })
+            .collect()
     }
 }
 

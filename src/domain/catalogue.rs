@@ -80,18 +80,12 @@ pub struct KnownIssue {
     pub note: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Catalogue {
     pub services: Vec<Service>,
-    /// Of a service that is in no catalogue.
+    /// Of a service that is in no catalogue; `None`: it has none.
     #[serde(skip)]
-    pub default_tier: Tier,
-}
-
-impl Default for Catalogue {
-    fn default() -> Self {
-        Self { services: Vec::new(), default_tier: Tier::P3 }
-    }
+    pub default_tier: Option<Tier>,
 }
 
 impl Catalogue {

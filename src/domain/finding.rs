@@ -127,6 +127,13 @@ impl FindingKind {
         matches!(self, Self::ReplicasMissing | Self::Pending | Self::ProbeFailing)
     }
 
+    /// The analyzer, who sees labels, says whether it is of a service of the catalogue.
+    #[must_use]
+    pub fn is_by_labels(self) -> bool {
+        let own = matches!(self, Self::Violation | Self::Loop(_));
+        !own && !matches!(self, Self::NodeNotReady | Self::NodePressure)
+    }
+
     #[must_use]
     pub fn class(self) -> IncidentClass {
         match self {
@@ -236,6 +243,9 @@ pub struct Finding {
     /// Of the violation that it stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// What a title says of it, where neither kind nor replicas do: a value and its limit, an alert's name, a need's subject.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub headline: String,
     /// What it is about, where the owner does not say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<Anchor>,
@@ -259,6 +269,18 @@ impl Finding {
     pub fn fingerprint(&self) -> String {
         let own = || fingerprint(self.kind.as_str(), &self.labels());
         self.fingerprint.clone().unwrap_or_else(own)
+    }
+
+    /// The same for the same piece of evidence from cycle to cycle.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        self.record.map_or_else(|| self.fingerprint(), |need| need.to_string())
+    }
+
+    /// What a person is asked for; it is no evidence of trouble.
+    #[must_use]
+    pub fn is_need(&self) -> bool {
+        matches!(self.kind, FindingKind::Loop(_))
     }
 
     fn labels(&self) -> Labels {

@@ -19,6 +19,7 @@ use super::decision::Sev;
 use super::deployment::Suspect;
 use super::finding::{Finding, IncidentClass};
 use super::message::{Notified, NotifierName, Thread};
+use super::reading::Source;
 use super::target::Target;
 use super::time::Time;
 use super::violation::Violation;
@@ -57,14 +58,25 @@ impl Anchor {
         })
     }
 
-    /// Where a violation is; one that nothing of ours can change is known by its component, else by its rule.
+    /// Where a violation is; one that nothing of ours can change is known by its component, else by what its labels name.
     #[must_use]
     pub fn of_violation(violation: &Violation) -> Self {
+        // An alert without a component and a known cause says nothing of Charter.
+        let is_charters = violation.cause.is_some() || violation.source != Source::Alertmanager;
         match (&violation.target, &violation.component) {
+            (Some(Target::Charter(None)), None) if !is_charters => Self::named(violation),
             (Some(target), _) => Self::of(target),
             (None, Some(component)) => Self::component(component),
-            (None, None) => Self::component(&violation.rule),
+            (None, None) => Self::named(violation),
         }
+    }
+
+    /// The host, without its port, or service that the labels name; else the rule or alert.
+    fn named(violation: &Violation) -> Self {
+        let labels = ["service", "node", "host", "instance"];
+        let named = labels.into_iter().find_map(|label| violation.labels.get(label));
+        let host = named.map(|name| name.rsplit_once(':').map_or(name.as_str(), |(host, _)| host));
+        Self::component(host.filter(|host| !host.is_empty()).unwrap_or(&violation.rule))
     }
 
     /// `None`: nothing that an action changes.
@@ -72,6 +84,16 @@ impl Anchor {
     pub fn target(&self) -> Option<Target> {
         let is_none = self.0 == Self::DAEMON || self.0.starts_with(Self::COMPONENT);
         (!is_none && !self.0.is_empty()).then(|| self.0.parse().unwrap_or_else(|e| match e {}))
+    }
+
+    /// As people call it: Charter, a workload, node, claim or component by its bare name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.target() {
+            Some(Target::Charter(None)) => "Charter".to_owned(),
+            Some(target) => target.component().to_owned(),
+            None => self.0.strip_prefix(Self::COMPONENT).unwrap_or(&self.0).to_owned(),
+        }
     }
 
     #[must_use]
@@ -143,6 +165,40 @@ pub enum Resolution {
     Vanished,
     /// Another incident goes on with it, by id.
     MergedInto(String),
+}
+
+/// What it means that evidence which an incident holds is not among what a cycle found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// Read as clear.
+    Clear,
+    /// It could not be read: it counts as it was.
+    Unread,
+    /// Alertmanager lists the alert and holds it back: a silence, an inhibition or a time interval.
+    Muted,
+    /// Nothing can show it any more: its object or rule is gone.
+    Vanished,
+}
+
+/// An action that is not finished, as an incident's status needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AtWork {
+    pub target: Target,
+    /// The names of its actions.
+    pub action: String,
+    /// When its result is due; `None`: it is still being carried out.
+    pub verifying_until: Option<Time>,
+}
+
+/// Another anchor whose evidence an incident has taken in, for as long as that evidence lasts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Absorbed {
+    pub anchor: Anchor,
+    pub service: String,
+    pub namespace: Option<String>,
+    /// Of its service, as in [`Course`].
+    pub down_since: Option<Time>,
+    pub short_since: Option<Time>,
 }
 
 /// A cause of its evidence, the likeliest first.
@@ -244,6 +300,12 @@ pub struct Course {
     /// Written by the version before: what was told of it last is in a backup only, a file of one machine.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_backup: bool,
+    /// All that is left of its evidence are alerts that Alertmanager holds back: nobody is notified of it meanwhile.
+    #[serde(default)]
+    pub is_muted: bool,
+    /// The evidence that went away last was not seen clear: nothing can show it any more.
+    #[serde(default)]
+    pub has_vanished: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -258,6 +320,11 @@ pub struct Incident {
     pub title: String,
     #[serde(default)]
     pub status: IncidentStatus,
+    /// What mape-k does about it, or waits for; empty: nothing to say.
+    #[serde(default)]
+    pub doing: String,
+    #[serde(default)]
+    pub absorbed: Vec<Absorbed>,
     /// By the catalogue, else the bare name of the anchor.
     pub service: String,
     /// Services of one name in two namespaces are two.

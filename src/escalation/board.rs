@@ -2,8 +2,8 @@
 //!
 //! In each cycle, in this order:
 //!
-//! 1. `observe` the cycle's findings, those of the loop's own records among them, whatever failed; `readable` keeps what
-//!    was not read whole from ending anything.
+//! 1. `observe` the cycle's findings, violations and needs among them, whatever failed; `absence` says what became of
+//!    evidence that is not among them, so that what could not be read or is held back ends nothing.
 //! 2. `wanting_suspects`, `suspect` for each whose commits could be read (`correlation::best_suspect`).
 //! 3. `case`; `None`: there is nothing to decide. Otherwise an assessment of it (`rules::assess`), then `decide`, or
 //!    `decide_blindly` when that failed.
@@ -11,9 +11,10 @@
 //! 5. `compose::messages`, and after the delivery of each `told`.
 //! 6. `take_changed` and `state` again, `trend` for the report.
 //!
-//! Bound: one incident for each service and class with a finding, so by what the cluster holds; ended ones for a day.
+//! Bound: one incident for each anchor with a finding, so by what the cluster and the rules hold; ended ones for a day.
 //! Leaves out the texts (`compose`) and the delivery.
 
+mod held;
 mod observe;
 mod told;
 
@@ -23,10 +24,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::correlation;
-use super::incidents::{tier, worse};
+use super::incidents::{self, tier, worse};
 use super::rules::{self, Assessment, Case, CaseIncident};
 use super::settings::{BusinessHours, Settings};
-use super::severity::{catalogued, is_by_labels};
+use super::severity::catalogued;
+use super::title;
 use super::trend::{Heading, Trend, TrendAnalysis, window_hours};
 use crate::domain::catalogue::{Catalogue, Service};
 use crate::domain::decision::{Decision, Sev};
@@ -35,7 +37,7 @@ use crate::domain::finding::Finding;
 use crate::domain::incident::{Anchor, Incident};
 use crate::domain::time::{Time, since};
 
-pub use observe::{Hidden, Observation, Observed, hidden, readable};
+pub use observe::{Observation, Observed};
 
 /// The same services are told of no more often when nothing could be assessed.
 const FALLBACK_EVERY: Duration = Duration::from_secs(30 * 60);
@@ -110,6 +112,16 @@ impl IncidentBoard {
         }
     }
 
+    /// Open ones of an earlier version that are about the same are one from now on, and each gets its title.
+    pub fn merge_restored(&mut self, now: Time) -> Vec<(String, String)> {
+        for incident in self.incidents.iter_mut().filter(|incident| incident.title.is_empty()) {
+            incident.title = title::title(incident);
+        }
+        let mut observed = Observed::default();
+        self.merge_same(now, &mut observed);
+        observed.merged
+    }
+
     /// Open ones, and ended ones that are kept.
     #[must_use]
     pub fn incidents(&self) -> &[Incident] {
@@ -125,10 +137,18 @@ impl IncidentBoard {
         self.incidents.iter().find(|incident| incident.id == id)
     }
 
-    /// The open one about this.
+    /// The open one in which it goes on: itself, or what it was merged into. Whatever is stored under its id belongs there.
+    #[must_use]
+    pub fn going_on(&self, id: &str) -> Option<&Incident> {
+        incidents::going_on(&self.incidents, id)
+    }
+
+    /// The open one about this, or that has taken it in.
     #[must_use]
     pub fn open_at(&self, anchor: &Anchor) -> Option<&Incident> {
-        self.incidents.iter().find(|incident| incident.is_open() && incident.anchor == *anchor)
+        let absorbs = |one: &Incident| one.absorbed.iter().any(|other| other.anchor == *anchor);
+        let mut open = self.incidents.iter().filter(|incident| incident.is_open());
+        open.find(|one| one.anchor == *anchor || absorbs(one))
     }
 
     /// Those that must be stored since this was last asked.
@@ -211,7 +231,7 @@ impl IncidentBoard {
     }
 
     fn why(&self, incident: &Incident, now: Time) -> Option<Why> {
-        if !incident.is_open() {
+        if !incident.is_open() || incident.course.is_muted {
             return None;
         }
         let (severity, course) = (incident.severity, &incident.course);
@@ -315,7 +335,7 @@ pub(super) fn catalogued_as<'a>(
     incident: &Incident,
     catalogue: &'a Catalogue,
 ) -> Option<&'a Service> {
-    let is_stranger = is_by_labels(incident.class)
+    let is_stranger = incident.findings.iter().any(|finding| finding.kind.is_by_labels())
         && incident.findings.iter().all(|finding| finding.priority.is_none());
     if is_stranger {
         return None;

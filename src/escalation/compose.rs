@@ -2,6 +2,7 @@
 //!
 //! Decides words, not whether: that is the board's. How they look is the notifier's.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::board::{IncidentBoard, Why, catalogued_as, raised_by};
@@ -10,9 +11,8 @@ use super::rules;
 use super::words::{lasting, listed};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::{Decision, Sev};
-use crate::domain::finding::{FindingKind, IncidentClass};
-use crate::domain::incident::Incident;
-use crate::domain::legible::name;
+use crate::domain::finding::FindingKind;
+use crate::domain::incident::{Incident, Resolution};
 use crate::domain::message::{Entry, Form, Message, Thread};
 use crate::domain::time::{Time, since};
 
@@ -53,16 +53,17 @@ pub fn messages(
     }
     let missed = board.missed(about.now);
     if !missed.is_empty() {
-        let names = names(&missed);
-        let title = format!("Over before anybody was told: {names}");
+        let title = format!("Resolved before anybody was notified: {}", titles(&missed));
         messages.push(composer.told(Form::Summary, title, &missed));
     }
     for (thread, ended) in board.ends(about.now) {
-        let title = format!("Over: {}", names(&ended));
-        messages.push(composer.told(Form::Ended(thread), title, &ended));
+        for (how, ended) in by_end(&ended) {
+            let title = format!("{how}: {}", titles(&ended));
+            messages.push(composer.told(Form::Ended(thread.clone()), title, &ended));
+        }
     }
     for (thread, changed) in board.updates(&alerted, about.now) {
-        let title = format!("Changed: {}", names_with_state(&changed));
+        let title = format!("Changed: {}", titles(&changed));
         messages.push(composer.told(Form::Update(thread), title, &changed));
     }
     for (thread, shown) in board.edits(about.now) {
@@ -125,7 +126,11 @@ impl Composer<'_> {
     fn edit(&self, thread: Thread, shown: &[&Incident]) -> Message {
         let open: Vec<&Incident> = shown.iter().copied().filter(|one| one.is_open()).collect();
         if open.is_empty() {
-            let title = format!("Over: {}", names(shown));
+            let parts: Vec<String> = by_end(shown)
+                .into_iter()
+                .map(|(how, ended)| format!("{how}: {}", titles(&ended)))
+                .collect();
+            let title = parts.join("; ");
             return self.told(Form::Edit(thread), title, shown);
         }
         let severity = open.iter().map(|one| one.severity).max().unwrap_or(Sev::Sev4);
@@ -227,8 +232,10 @@ impl Composer<'_> {
         if incident.ended_at.is_some() && unseen >= UNSEEN {
             let unseen = lasting(unseen);
             lines.push(format!(
-                "It could not be read for {unseen}; nobody knows whether it is over"
+                "It could not be read for {unseen}; nobody knows whether it is resolved"
             ));
+        } else if incident.resolution == Some(Resolution::Vanished) {
+            lines.push(VANISHED.to_owned());
         }
         lines
     }
@@ -237,52 +244,38 @@ impl Composer<'_> {
 /// An end after so long without a look is a guess, and said to be.
 const UNSEEN: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
+const VANISHED: &str = "Nothing shows it any more: its object was deleted or scaled to zero, its rule was removed, or its source \
+                        is turned off. That is no recovery";
+
 fn title(severity: Sev, incidents: &[&Incident]) -> String {
     match incidents {
         [one] => {
             let again = match (one.course.end_told_at, one.told_at) {
-                (Some(_), _) => "again ",
-                (None, Some(_)) => "still ",
+                (Some(_), _) => " again",
+                (None, Some(_)) => " still",
                 (None, None) => "",
             };
-            format!("{severity}: {} {again}{}", name(&one.service), state(one))
+            let doing = if one.doing.is_empty() { "" } else { "; " };
+            format!("{severity}{again}: {}{doing}{}", one.title, one.doing)
         }
-        many => format!("{severity}: {} incidents: {}", many.len(), names_with_state(many)),
+        many => format!("{severity}: {} incidents: {}", many.len(), titles(many)),
     }
 }
 
-/// Down, degraded, or what was found.
-fn state(incident: &Incident) -> String {
-    let Some(finding) = incident.findings.first() else {
-        return incident.class.as_str().to_owned();
-    };
-    let of = |incident: &Incident| {
-        let numbers = &incident.numbers;
-        Some(format!("{} of {} ready", numbers.ready?, numbers.desired?))
-    };
-    match of(incident) {
-        Some(replicas) if incident.course.down_since.is_some() => format!("down, {replicas}"),
-        Some(replicas) if incident.course.short_since.is_some() => format!("degraded, {replicas}"),
-        _ if incident.class == IncidentClass::Loop => {
-            format!("not healed: {}", finding.kind.as_str().replace('_', " "))
-        }
-        _ => finding.kind.as_str().replace('_', " "),
+/// By how they came to their end, in words.
+fn by_end<'a>(ended: &[&'a Incident]) -> BTreeMap<String, Vec<&'a Incident>> {
+    let mut by_end: BTreeMap<String, Vec<&Incident>> = BTreeMap::new();
+    for incident in ended {
+        let how = match &incident.resolution {
+            Some(Resolution::MergedInto(other)) => format!("Merged into {other}"),
+            Some(Resolution::Vanished) => "No longer there".to_owned(),
+            Some(Resolution::Clear) | None => "Resolved".to_owned(),
+        };
+        by_end.entry(how).or_default().push(incident);
     }
+    by_end
 }
 
-fn names(incidents: &[&Incident]) -> String {
-    let mut names = Vec::new();
-    for incident in incidents {
-        let name = name(&incident.service);
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    listed(names.iter().map(AsRef::as_ref), MAX_NAMES)
-}
-
-fn names_with_state(incidents: &[&Incident]) -> String {
-    let names: Vec<String> =
-        incidents.iter().map(|one| format!("{} ({})", name(&one.service), state(one))).collect();
-    listed(names.iter().map(String::as_str), MAX_NAMES)
+fn titles(incidents: &[&Incident]) -> String {
+    listed(incidents.iter().map(|incident| incident.title.as_str()), MAX_NAMES)
 }

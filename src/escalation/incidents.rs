@@ -5,28 +5,37 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::severity::Weighed;
+use super::title::title;
 use super::words::{clause, of_owner};
+use crate::domain::analysis::RootCause;
 use crate::domain::catalogue::Tier;
 use crate::domain::decision::Sev;
-use crate::domain::finding::Finding;
-use crate::domain::incident::{Incident, IncidentStatus, Numbers};
+use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::incident::{
+    Absorbed, Anchor, Incident, IncidentStatus, Numbers, RankedCause, Resolution,
+};
 use crate::domain::time::Time;
 use sha2::{Digest, Sha256};
 
 /// Findings kept with an incident, the worst first: workloads of one service times kinds, more than a message shows.
-const MAX_FINDINGS: usize = 20;
+pub(super) const MAX_FINDINGS: usize = 50;
+
+/// More causes of one incident are guesses.
+const MAX_CAUSES: usize = 5;
 
 /// Restarts within the trend's window by which a higher rate must differ: one more or less is chance.
 const RESTARTS_NOISE: f64 = 3.0;
 const RATE_UP: f64 = 1.5;
 
 /// A new one, empty: [`refresh`] fills it.
-pub(super) fn opened(id: String, finding: &Finding, now: Time) -> Incident {
+pub(super) fn opened(id: String, anchor: &Anchor, finding: &Finding, now: Time) -> Incident {
     Incident {
         id,
-        anchor: finding.anchor(),
+        anchor: anchor.clone(),
         title: String::new(),
         status: IncidentStatus::Open,
+        doing: String::new(),
+        absorbed: Vec::new(),
         service: finding.service.clone(),
         namespace: finding.namespace.clone(),
         class: finding.kind.class(),
@@ -54,38 +63,88 @@ pub(super) fn opened(id: String, finding: &Finding, now: Time) -> Incident {
     }
 }
 
-/// Takes over what this cycle found of it. Its severity is set by the board. `is_whole`: all that it is found by was
-/// read; otherwise replicas that nobody could count are as they were.
+/// The open incident in which this one goes on: itself, or the one that it was merged into.
+pub(super) fn going_on<'a>(incidents: &'a [Incident], id: &str) -> Option<&'a Incident> {
+    let by_id = |id: &str| incidents.iter().find(|one| one.id == id);
+    let mut incident = by_id(id)?;
+    // Each was merged into an older one, so that this ends.
+    while let Some(Resolution::MergedInto(older)) = &incident.resolution {
+        incident = by_id(older)?;
+    }
+    incident.is_open().then_some(incident)
+}
+
+/// Takes over what this cycle found of it. Its severity is set by the board.
 pub(super) fn refresh(
     incident: &mut Incident,
     mut weighed: Vec<&Weighed>,
-    is_whole: bool,
+    causes: &[RootCause],
     now: Time,
 ) {
-    let before = (incident.numbers, incident.course.clone());
     weighed.sort_by_key(|w| (Reverse((w.severity, w.finding.severity)), w.finding.kind));
     incident.last_seen_at = now;
     incident.numbers = numbers(&weighed, incident.numbers.restart_rate);
     let earliest = weighed.iter().map(|w| w.finding.since).min();
     incident.since = earliest.map_or(incident.since, |at| at.min(incident.since));
+    name_after_own(incident, &weighed);
+    rank(incident, &weighed, causes);
     let course = &mut incident.course;
     course.base = weighed.iter().map(|w| w.severity).max();
-    course.is_excused = weighed.iter().all(|w| w.excuse.is_some());
+    course.is_excused = weighed.iter().all(|w| w.is_excused);
     course.down_since = weighed.iter().filter(|w| w.finding.is_down()).find_map(|w| w.down_since);
     course.short_since = weighed
         .iter()
         .filter(|w| w.finding.is_down() || w.finding.is_degraded())
         .find_map(|w| w.short_since);
-    if !is_whole && incident.numbers.ready.is_none() {
-        let (numbers, was) = before;
-        (incident.numbers.ready, incident.numbers.desired) = (numbers.ready, numbers.desired);
-        course.base = course.base.max(was.base);
-        course.is_excused &= was.is_excused || was.base.is_none();
-        (course.down_since, course.short_since) = (was.down_since, was.short_since);
-    }
     weighed.truncate(MAX_FINDINGS);
     incident.findings = weighed.iter().map(|w| w.finding.clone()).collect();
     incident.lines = weighed.iter().map(|w| line(w)).collect();
+    incident.title = title(incident);
+}
+
+/// Its service is that of its own anchor's evidence; other anchors are absorbed for as long as they show any.
+fn name_after_own(incident: &mut Incident, weighed: &[&Weighed]) {
+    let by_kind = |w: &&&Weighed| (w.finding.is_need(), w.finding.kind == FindingKind::Violation);
+    let own = weighed.iter().filter(|w| w.finding.anchor() == incident.anchor).min_by_key(by_kind);
+    if let Some(own) = own {
+        incident.service.clone_from(&own.finding.service);
+        incident.namespace.clone_from(&own.finding.namespace);
+    }
+    let mut absorbed: BTreeMap<Anchor, Absorbed> = BTreeMap::new();
+    for w in weighed.iter().filter(|w| w.finding.anchor() != incident.anchor) {
+        let anchor = w.finding.anchor();
+        let other = absorbed.entry(anchor.clone()).or_insert_with(|| Absorbed {
+            anchor,
+            service: w.finding.service.clone(),
+            namespace: w.finding.namespace.clone(),
+            down_since: None,
+            short_since: None,
+        });
+        other.down_since = other.down_since.or(w.down_since);
+        other.short_since = other.short_since.or(w.short_since);
+    }
+    incident.absorbed = absorbed.into_values().collect();
+}
+
+/// What the analysis says of its evidence; a cycle that says nothing changes nothing. A cause is as old as its evidence.
+fn rank(incident: &mut Incident, weighed: &[&Weighed], causes: &[RootCause]) {
+    let since: BTreeMap<String, Time> =
+        weighed.iter().map(|w| (w.finding.fingerprint(), w.finding.since)).collect();
+    let of = |cause: &RootCause| {
+        let began = cause.evidence.iter().filter_map(|fp| since.get(fp)).min()?;
+        Some(RankedCause {
+            cause: cause.cause.clone(),
+            confidence: cause.confidence,
+            since: *began,
+        })
+    };
+    let mut ranked: Vec<RankedCause> = causes.iter().filter_map(of).collect();
+    if ranked.is_empty() {
+        return;
+    }
+    ranked.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    ranked.truncate(MAX_CAUSES);
+    incident.causes = ranked;
 }
 
 fn line(weighed: &Weighed) -> String {
@@ -100,8 +159,8 @@ fn line(weighed: &Weighed) -> String {
 
 /// Of what is not excused; of everything when all of it is.
 fn numbers(weighed: &[&Weighed], restart_rate: Option<f64>) -> Numbers {
-    let all_excused = weighed.iter().all(|w| w.excuse.is_some());
-    let counting = || weighed.iter().filter(|w| all_excused || w.excuse.is_none());
+    let all_excused = weighed.iter().all(|w| w.is_excused);
+    let counting = || weighed.iter().filter(|w| all_excused || !w.is_excused);
     let replicas = counting().filter_map(|w| Some((w.finding.ready?, w.finding.desired?)));
     let worst = replicas.min_by(|(ready, desired), (other, of)| {
         // By the share that is ready.

@@ -1,30 +1,52 @@
 //! Violations and needs as evidence of incidents: each as a finding with the anchor of its incident.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::Labels;
 use crate::domain::finding::{Finding, FindingKind, FindingSeverity};
 use crate::domain::incident::{Anchor, Incident};
 use crate::domain::need::{Need, NeedReason as Reason};
 use crate::domain::rule::Severity;
-use crate::domain::target::Target;
+use crate::domain::target::{Systems, Target};
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
+use crate::escalation::incidents::going_on;
 
 /// The service under which the daemon speaks of itself.
 pub const SELF: &str = Anchor::DAEMON;
 
-/// Broken rules and alerts that count. What the cluster shows is a finding already.
+/// Broken rules and alerts that count, or that a person is needed for. What the cluster shows is a finding already.
 #[must_use]
-pub fn violations<'a>(active: impl Iterator<Item = &'a Violation>) -> Vec<Finding> {
-    let counts = |v: &&Violation| v.counts() && !v.is_finding();
+pub fn violations<'a>(active: impl Iterator<Item = &'a Violation>, open: &[Need]) -> Vec<Finding> {
+    let named: BTreeSet<&String> = open.iter().flat_map(|need| &need.evidence).collect();
+    let counts = |v: &&Violation| !v.is_finding() && (v.counts() || named.contains(&v.fingerprint));
     active.filter(counts).map(of_violation).collect()
 }
 
+/// `validation latency 3.5 s > 1 s`, or the alert's name.
+fn headline(violation: &Violation) -> String {
+    let Violation { rule, metric, value, comparison, threshold, .. } = violation;
+    let (Some(value), Some(comparison), Some(threshold)) = (value, comparison, threshold) else {
+        return rule.clone();
+    };
+    let unit = if metric.ends_with("_seconds") { " s" } else { "" };
+    let (value, limit) = (shown(*value), shown(*threshold));
+    format!("{} {value}{unit} {} {limit}{unit}", rule.replace('_', " "), comparison.symbol())
+}
+
+/// Three digits that matter.
+fn shown(value: f64) -> String {
+    let decimals = if value.abs() < 10.0 { 2 } else { 0 };
+    let text = format!("{value:.decimals$}");
+    if decimals == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+}
+
 fn of_violation(violation: &Violation) -> Finding {
-    let service = violation.component.clone().or_else(|| {
-        let target = violation.target.as_ref()?;
-        Some(target.component().to_owned())
-    });
+    let anchor = Anchor::of_violation(violation);
+    let service = || match anchor.target() {
+        Some(target) => target.component().to_owned(),
+        None => anchor.name(),
+    };
     Finding {
         kind: FindingKind::Violation,
         severity: match violation.severity {
@@ -33,21 +55,23 @@ fn of_violation(violation: &Violation) -> Finding {
             Severity::Info => FindingSeverity::Info,
         },
         owner: violation.rule.clone(),
-        service: service.unwrap_or_else(|| violation.rule.clone()),
+        service: violation.component.clone().unwrap_or_else(service),
         namespace: violation.target.as_ref().and_then(|t| t.namespace()).map(str::to_owned),
         reason: violation.description.clone(),
         since: violation.active_since,
         fingerprint: Some(violation.fingerprint.clone()),
-        anchor: Some(Anchor::of_violation(violation)),
+        headline: headline(violation),
+        anchor: Some(anchor),
         ..bare(FindingKind::Violation)
     }
 }
 
 /// Which incident each piece of evidence belongs to.
-#[derive(Clone, Debug, Default)]
-pub struct Anchors {
+#[derive(Clone, Debug)]
+pub struct Anchors<'a> {
     by_evidence: BTreeMap<String, Place>,
     by_incident: BTreeMap<String, Place>,
+    systems: &'a Systems,
 }
 
 /// An anchor, with the service and namespace under which people know it.
@@ -58,21 +82,25 @@ struct Place {
     namespace: Option<String>,
 }
 
-impl Anchors {
+impl<'a> Anchors<'a> {
     /// `findings`: of the cluster. `active`: violations, those that stand for findings among them.
-    pub fn of<'a>(
+    pub fn of<'v>(
         incidents: &[Incident],
         findings: &[Finding],
-        active: impl Iterator<Item = &'a Violation>,
+        active: impl Iterator<Item = &'v Violation>,
+        systems: &'a Systems,
     ) -> Self {
-        let mut anchors = Self::default();
-        for incident in incidents.iter().filter(|incident| incident.is_open()) {
+        let mut anchors =
+            Self { by_evidence: BTreeMap::new(), by_incident: BTreeMap::new(), systems };
+        for known in incidents {
+            // What was asked of one that was merged is asked of the other.
+            let Some(incident) = going_on(incidents, &known.id) else { continue };
             let place = Place {
                 anchor: incident.anchor.clone(),
                 service: incident.service.clone(),
                 namespace: incident.namespace.clone(),
             };
-            anchors.by_incident.insert(incident.id.clone(), place);
+            anchors.by_incident.insert(known.id.clone(), place);
         }
         let violations = active.map(of_violation);
         for finding in violations.chain(findings.iter().cloned()) {
@@ -87,7 +115,7 @@ impl Anchors {
     }
 
     /// A need stays with its incident; a new one belongs to that of its evidence, else to its target's or component's.
-    fn of_need(&self, need: &Need, unnamed: &str) -> Place {
+    fn of_need(&self, need: &Need) -> Place {
         let of = |anchor: Anchor, service: &str| Place {
             anchor,
             service: service.to_owned(),
@@ -101,28 +129,44 @@ impl Anchors {
         if let Some(place) = held.or_else(shown) {
             return place.clone();
         }
-        match (&need.target, need.component.as_deref()) {
-            (Some(target), _) => Place {
+        let component = need.component.as_deref().filter(|name| *name != SELF);
+        let Some(component) = component.or(need.target.as_ref().map(Target::component)) else {
+            return of(Anchor::daemon(), SELF);
+        };
+        let known = || self.systems.target(Some(component), &Labels::new(), None);
+        match need.target.clone().or_else(known) {
+            Some(target) => Place {
                 namespace: target.namespace().map(str::to_owned),
-                ..of(Anchor::of(target), target.component())
+                ..of(Anchor::of(&target), target.component())
             },
-            (None, Some(name)) if name == SELF => of(Anchor::daemon(), SELF),
-            (None, Some(name)) if name == unnamed => of(Anchor::of(&Target::Charter(None)), name),
-            (None, Some(name)) => of(Anchor::component(name), name),
-            (None, None) => of(Anchor::daemon(), SELF),
+            None => of(Anchor::component(component), component),
+        }
+    }
+
+    /// The anchor of an incident that an earlier version kept by service and class; `needs`: those that are open.
+    #[must_use]
+    pub fn of_stored(&self, incident: &Incident, needs: &[Need]) -> Anchor {
+        let Some(finding) = incident.findings.first() else {
+            return Anchor::component(&incident.service);
+        };
+        if !finding.is_need() {
+            return finding.anchor();
+        }
+        let need = needs.iter().find(|need| finding.record == Some(need.id));
+        match need {
+            Some(need) => self.of_need(need).anchor,
+            None if incident.service == SELF || finding.record.is_none() => Anchor::daemon(),
+            None => {
+                let target = self.systems.target(Some(&incident.service), &Labels::new(), None);
+                target.map_or_else(|| Anchor::component(&incident.service), |t| Anchor::of(&t))
+            }
         }
     }
 }
 
 /// Findings of the needs that are open, and of the daemon itself when `failing` says why cycle after cycle fails.
-/// `unnamed`: the service that a need without a component is about.
 #[must_use]
-pub fn findings(
-    open: &[Need],
-    failing: Option<&Failing>,
-    unnamed: &str,
-    anchors: &Anchors,
-) -> Vec<Finding> {
+pub fn findings(open: &[Need], failing: Option<&Failing>, anchors: &Anchors<'_>) -> Vec<Finding> {
     // Blind is one thing, whatever makes it so: the record of the metrics and the failed cycles are told as one.
     let blind = open.iter().find(|record| record.reason == Reason::Blind);
     let own = match (blind, failing) {
@@ -131,7 +175,7 @@ pub fn findings(
         (None, None) => None,
     };
     let records = open.iter().filter(|record| record.reason != Reason::Blind);
-    records.map(|record| finding(record, anchors.of_need(record, unnamed))).chain(own).collect()
+    records.map(|record| finding(record, anchors.of_need(record))).chain(own).collect()
 }
 
 /// Cycles that failed one after the other.
@@ -145,8 +189,8 @@ pub struct Failing {
 impl Failing {
     fn said(&self) -> String {
         format!(
-            "cycle after cycle has failed since {} UTC (phase {}): {}",
-            self.since.format("%H:%M:%S"),
+            "cycle after cycle has failed since {} (phase {}): {}",
+            self.since.format("%Y-%m-%dT%H:%M:%SZ"),
             self.phase,
             self.error
         )
@@ -162,6 +206,7 @@ fn finding(record: &Need, place: Place) -> Finding {
     let reason = format!("{}{cause}: {}", record.subject, record.detail);
     Finding {
         record: Some(record.id),
+        headline: record.subject.clone(),
         anchor: Some(place.anchor),
         namespace: place.namespace,
         ..about(record.reason, place.service, reason, record.opened_at)
@@ -201,6 +246,7 @@ fn bare(kind: FindingKind) -> Finding {
         recommendation: String::new(),
         record: None,
         fingerprint: None,
+        headline: String::new(),
         anchor: None,
     }
 }

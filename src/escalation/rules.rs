@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::board::Why;
 use super::correlation;
-use super::severity::is_by_labels;
 use super::trend::Heading;
 use super::words::{clause, listed, of_owner};
 use crate::domain::catalogue::{Service, Tier};
@@ -66,9 +65,7 @@ pub fn assess(case: &Case) -> Assessment {
 
 /// 90 for what the objects themselves say; less for each thing that is not known.
 fn confidence(case: &Case) -> u8 {
-    let is_of_the_cluster = |one: &&CaseIncident| is_by_labels(one.incident.class);
-    let uncatalogued =
-        case.incidents.iter().filter(is_of_the_cluster).any(|one| one.service.is_none());
+    let uncatalogued = case.incidents.iter().any(|one| shows_pods(one) && one.service.is_none());
     let uncounted = case
         .incidents
         .iter()
@@ -77,6 +74,11 @@ fn confidence(case: &Case) -> u8 {
     let doubts = [(case.is_partial, 30), (uncatalogued, 10), (uncounted, 10)];
     let doubt: u8 = doubts.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum();
     90 - doubt
+}
+
+/// It shows objects whose labels say of which service they are.
+fn shows_pods(one: &CaseIncident) -> bool {
+    one.incident.findings.iter().any(|finding| finding.kind.is_by_labels())
 }
 
 /// The first that applies: a deployment just before, a dependency that is sick too, a node, else the worst finding.
@@ -138,7 +140,7 @@ fn impact(case: &Case) -> String {
         };
         let tier = if one.service.is_some() { one.tier.as_str() } else { "in no catalogue" };
         match incident.class {
-            class if is_by_labels(class) => format!("{} ({tier}, {state})", incident.service),
+            _ if shows_pods(one) => format!("{} ({tier}, {state})", incident.service),
             _ => format!("{} ({state})", incident.service),
         }
     };

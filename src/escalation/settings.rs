@@ -59,7 +59,8 @@ pub struct Settings {
     /// Between two assessments that the trend looks at.
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub interval: Duration,
-    pub default_tier: Tier,
+    /// Of a service that is in no catalogue; `None`: down for 10 minutes it is SEV-3, all else of it SEV-4.
+    pub default_tier: Option<Tier>,
     pub business_hours: BusinessHours,
     /// After so long an unchanged incident is told in full again.
     #[serde(serialize_with = "crate::domain::time::seconds")]
@@ -81,7 +82,7 @@ impl Default for Settings {
             services_file: PathBuf::from("config/services.yaml"),
             timeout: Duration::from_secs(20),
             interval: Duration::from_secs(300),
-            default_tier: Tier::P3,
+            default_tier: None,
             business_hours: BusinessHours::default(),
             repeat_after: Duration::from_secs(3 * 60 * 60),
             reports_dir: Some(PathBuf::from("logs")),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::words::{clause, lasting, listed};
 use crate::domain::catalogue::{Catalogue, KnownIssue, Service, Tier};
 use crate::domain::decision::Sev;
-use crate::domain::finding::{Finding, FindingKind, FindingSeverity, IncidentClass};
+use crate::domain::finding::{Finding, FindingKind, FindingSeverity};
 use crate::domain::incident::Incident;
 use crate::domain::need::NeedReason as Reason;
 use crate::domain::time::{Time, since};
@@ -21,6 +21,9 @@ pub(super) use standing::{FLAP, HOUR};
 
 /// A P0 that lacks replicas for longer than this is as bad as one that is down.
 const P0_DEGRADED: Duration = Duration::from_secs(120);
+
+/// What is in no catalogue, and has no `escalation.default_tier` either, may be down for so long before anybody hears of it.
+const UNRANKED_DOWN: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
@@ -32,16 +35,6 @@ pub struct Situation<'a> {
     pub p0_was_down: bool,
 }
 
-/// Why a finding is nobody's alarm, although it may look like one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "excuse", content = "note")]
-pub enum Excuse {
-    /// A known issue within its grace, with its note.
-    Known(String),
-    /// Missing replicas of a rollout that keeps its limits.
-    Rollout,
-}
-
 /// A finding with its severity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Weighed {
@@ -51,7 +44,8 @@ pub struct Weighed {
     pub severity: Sev,
     /// Why, in a sentence.
     pub reason: String,
-    pub excuse: Option<Excuse>,
+    /// Nobody's alarm: a known issue within its grace, or missing replicas of a rollout that keeps its limits.
+    pub is_excused: bool,
     /// Of its service; what is excused is left out of them.
     pub down_since: Option<Time>,
     pub short_since: Option<Time>,
@@ -103,15 +97,10 @@ fn known<'a>(finding: &Finding, situation: &Situation<'a>) -> Known<'a> {
 /// By name and namespace; what has no namespace (the loop's own) by its name. A workload that only has the name of a
 /// service, without the labels that this one selects, is no part of it.
 pub(super) fn service_of<'a>(finding: &Finding, catalogue: &'a Catalogue) -> Option<&'a Service> {
-    if is_by_labels(finding.kind.class()) && finding.priority.is_none() {
+    if finding.kind.is_by_labels() && finding.priority.is_none() {
         return None;
     }
     catalogued(&finding.service, finding.namespace.as_deref(), catalogue)
-}
-
-/// The analyzer, who sees labels, has said whether it is of a service.
-pub(super) fn is_by_labels(class: IncidentClass) -> bool {
-    !matches!(class, IncidentClass::Node | IncidentClass::Loop | IncidentClass::Violation)
 }
 
 pub(super) fn catalogued<'a>(
@@ -133,15 +122,15 @@ struct Table<'a> {
 impl Table<'_> {
     fn weighed(&self, finding: Finding, known: &Known<'_>, standings: &Standings<'_>) -> Weighed {
         let standing = standings.of_finding(&finding, self.situation);
-        let (severity, mut reason, excuse) = match known {
+        let (severity, mut reason, is_excused) = match known {
             Known::Excused(issue) => {
                 let lasts = lasting(issue.grace);
-                let note = clause(&issue.note).to_owned();
                 let reason = format!(
-                    "{}: known and expected for {lasts} ({note})",
-                    named(&finding, &standing)
+                    "{}: known and expected for {lasts} ({})",
+                    named(&finding, &standing),
+                    clause(&issue.note)
                 );
-                (Sev::Sev4, reason, Some(Excuse::Known(note)))
+                (Sev::Sev4, reason, true)
             }
             Known::No | Known::PastGrace(_) => self.verdict(&finding, &standing),
         };
@@ -153,30 +142,30 @@ impl Table<'_> {
             tier: standing.tier,
             severity,
             reason,
-            excuse,
+            is_excused,
             down_since: standing.down_since,
             short_since: standing.short_since,
             finding,
         }
     }
 
-    fn verdict(&self, finding: &Finding, standing: &Standing<'_>) -> (Sev, String, Option<Excuse>) {
+    fn verdict(&self, finding: &Finding, standing: &Standing<'_>) -> (Sev, String, bool) {
         let name = named(finding, standing);
         if let FindingKind::Loop(reason) = finding.kind {
             let (severity, reason) = self.of_the_loop(&name, reason);
-            return (severity, reason, None);
+            return (severity, reason, false);
         }
         // The loop treats it; what it cannot treat becomes a need.
         if finding.kind == FindingKind::Violation {
-            return (Sev::Sev4, format!("{name}: {}", finding.owner), None);
+            return (Sev::Sev4, format!("{name}: {}", finding.headline), false);
         }
         if let Some(risk) = &finding.data_at_risk {
             let reason = format!("data of {name} is at risk: {}", clause(risk));
-            return (Sev::Sev1, reason, None);
+            return (Sev::Sev1, reason, false);
         }
         if finding.is_degraded() && finding.within_rollout && finding.kind.comes_with_a_rollout() {
             let reason = format!("{name}: {}, by a rollout within its limits", replicas(finding));
-            return (Sev::Sev4, reason, Some(Excuse::Rollout));
+            return (Sev::Sev4, reason, true);
         }
         let (mut severity, mut reason) = if finding.is_down() {
             self.down(finding, standing, &name)
@@ -186,7 +175,7 @@ impl Table<'_> {
             warning(finding, standing.tier, &name)
         };
         if standing.tier < Tier::P0 || severity >= Sev::Sev2 {
-            return (severity, reason, None);
+            return (severity, reason, false);
         }
         if finding.is_degraded() && finding.ready == Some(1) {
             severity = Sev::Sev2;
@@ -195,7 +184,7 @@ impl Table<'_> {
             severity = Sev::Sev2;
             reason = format!("{reason}; it is flapping");
         }
-        (severity, reason, None)
+        (severity, reason, false)
     }
 
     fn of_the_loop(&self, name: &str, reason: Reason) -> (Sev, String) {
@@ -215,6 +204,10 @@ impl Table<'_> {
         }
         if service.is_some_and(|service| service.ingress) {
             return (Sev::Sev1, format!("{said}; it is an ingress"));
+        }
+        if standing.is_unranked {
+            let severity = if lasts >= UNRANKED_DOWN { Sev::Sev3 } else { Sev::Sev4 };
+            return (severity, said);
         }
         let tolerated = service.and_then(|s| s.max_downtime).or(standing.tier.max_downtime());
         // With no tolerance at all the first look is enough.
@@ -292,9 +285,9 @@ fn replicas(finding: &Finding) -> String {
 /// `payments (P0)`; what is in no catalogue is said to be.
 fn named(finding: &Finding, standing: &Standing<'_>) -> String {
     let (service, tier) = (&finding.service, standing.tier.as_str());
-    let is_a_service = is_by_labels(finding.kind.class());
-    match (is_a_service, standing.service) {
+    match (finding.kind.is_by_labels(), standing.service) {
         (_, Some(_)) => format!("{service} ({tier})"),
+        (true, None) if standing.is_unranked => format!("{service} (in no catalogue)"),
         (true, None) => format!("{service} (in no catalogue, counts as {tier})"),
         (false, None) => service.clone(),
     }

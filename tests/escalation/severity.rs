@@ -4,6 +4,8 @@ mod assessment;
 mod deployments;
 mod ends;
 mod hours;
+mod named;
+mod one;
 mod repetition;
 mod restart;
 mod table;

@@ -4,6 +4,7 @@
 //! Each case is played three times: as that version wrote it in both stores, and its twin as today's types write it.
 
 mod held;
+mod incidents;
 mod journal;
 mod policies;
 mod read;

@@ -1,17 +1,21 @@
-//! What one cycle found, taken into the incidents: opened, gone on, come back, ended, forgotten.
+//! What one cycle found, taken into the incidents: opened, gone on, come back, merged, ended, forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::held::Held;
 use super::{IncidentBoard, set_severity};
+use crate::domain::analysis::RootCause;
 use crate::domain::catalogue::{Catalogue, Tier};
-use crate::domain::cluster::{ClusterReading, Kind, UnreadObject};
 use crate::domain::decision::Sev;
-use crate::domain::finding::{Finding, IncidentClass};
-use crate::domain::incident::{Anchor, Incident, Resolution};
+use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::incident::{
+    Absence, Anchor, AtWork, Happening, Incident, IncidentStatus, Resolution,
+};
 use crate::domain::time::{Time, since};
 use crate::escalation::incidents::{opened, refresh};
 use crate::escalation::severity::{FLAP, HOUR, Situation, Weighed, weigh};
+use crate::escalation::title;
 use crate::escalation::trend::{restart_rate, slot};
 
 /// Ended ones are kept for so long; an open one that could not be seen for so long is over.
@@ -23,32 +27,14 @@ const KEPT_UNTOLD: Duration = Duration::from_secs(8 * 24 * 3600);
 pub struct Observation<'a> {
     pub findings: &'a [Finding],
     pub catalogue: &'a Catalogue,
-    /// Classes that were read whole: only there does the absence of a finding end an incident. `Loop`: the records of
-    /// the loop's own escalations were read.
-    pub readable: &'a BTreeSet<IncidentClass>,
-    /// Where in them single objects cannot be read: nothing ends there either.
-    pub hidden: &'a Hidden,
+    /// Workloads all of whose unready pods are on one node, with that node.
+    pub confined: &'a BTreeMap<Anchor, Anchor>,
+    /// Of this cycle's analysis, the likeliest first.
+    pub causes: &'a [RootCause],
+    pub at_work: &'a [AtWork],
+    /// Fingerprints of evidence for which an action is configured.
+    pub treated: &'a BTreeSet<String>,
     pub now: Time,
-}
-
-/// Classes, each with a namespace of which an object cannot be read; an empty namespace stands for all of them.
-pub type Hidden = BTreeSet<(IncidentClass, String)>;
-
-impl Observation<'_> {
-    /// All was read by which this evidence would be found.
-    fn could_see(&self, finding: &Finding) -> bool {
-        let class = finding.kind.class();
-        let namespace = finding.namespace.as_deref();
-        let is_hidden = |namespace: &str| self.hidden.contains(&(class, namespace.to_owned()));
-        // What is broken or not the tracker says in every cycle: it keeps what it cannot read.
-        class == IncidentClass::Violation
-            || self.readable.contains(&class) && !is_hidden("") && !namespace.is_some_and(is_hidden)
-    }
-
-    /// All was read by which the evidence of this incident would be found.
-    fn is_whole(&self, incident: &Incident) -> bool {
-        incident.findings.iter().all(|finding| self.could_see(finding))
-    }
 }
 
 /// For the log and the report.
@@ -59,44 +45,8 @@ pub struct Observed {
     pub opened: Vec<String>,
     pub returned: Vec<String>,
     pub ended: Vec<String>,
-}
-
-/// The kinds by which incidents of a class are found. Whose a pod or claim is counts as well: a run belongs to its cron
-/// job, and is under another name while jobs are not read. A cron job says whether a later run has succeeded. Events prove nothing missing and are not needed. `Loop` is not
-/// the cluster's to say.
-fn needed() -> [(IncidentClass, Vec<Kind>); 5] {
-    let pods = [&[Kind::Pods], &Kind::OWNERS_OF_PODS[..]].concat();
-    [
-        (IncidentClass::Availability, [&pods[..], &Kind::WORKLOADS[..]].concat()),
-        (IncidentClass::Volume, [&[Kind::Claims], &pods[..]].concat()),
-        (IncidentClass::Memory, pods),
-        (IncidentClass::Job, vec![Kind::Jobs, Kind::CronJobs]),
-        (IncidentClass::Node, vec![Kind::Nodes]),
-    ]
-}
-
-/// The classes whose kinds were all read: of those that the configuration asks for, at least one.
-#[must_use]
-pub fn readable(reading: &ClusterReading) -> BTreeSet<IncidentClass> {
-    let is_whole = |kinds: &[Kind]| {
-        let mut expected = kinds.iter().filter(|kind| reading.expected.contains(kind));
-        // A cron job by itself shows nothing.
-        expected.clone().any(|kind| *kind != Kind::CronJobs)
-            && expected.all(|kind| !reading.failures.contains_key(kind))
-    };
-    needed().into_iter().filter(|(_, kinds)| is_whole(kinds)).map(|(class, _)| class).collect()
-}
-
-/// Where single objects cannot be read.
-#[must_use]
-pub fn hidden(reading: &ClusterReading) -> Hidden {
-    let needed = needed();
-    let of = |object: &UnreadObject| {
-        let namespace = object.namespace.clone();
-        let classes = needed.iter().filter(|(_, kinds)| kinds.contains(&object.kind));
-        classes.map(|(class, _)| (*class, namespace.clone())).collect::<Vec<_>>()
-    };
-    reading.unread.iter().flat_map(of).collect()
+    /// Which one goes on in which: whatever names the first belongs to the second from now on.
+    pub merged: Vec<(String, String)>,
 }
 
 /// But for what moves with time alone: when it was seen, how long it has lasted in words, its rate, its last log lines.
@@ -104,43 +54,68 @@ fn is_as_before(mut before: Incident, now: &Incident) -> bool {
     before.last_seen_at = now.last_seen_at;
     before.lines.clone_from(&now.lines);
     before.numbers.restart_rate = now.numbers.restart_rate;
+    before.title.clone_from(&now.title);
     for (held, found) in before.findings.iter_mut().zip(&now.findings) {
         held.log_lines.clone_from(&found.log_lines);
+        if held.kind == FindingKind::Violation {
+            // They tell the last value.
+            held.reason.clone_from(&found.reason);
+            held.headline.clone_from(&found.headline);
+        }
+    }
+    for (held, found) in before.causes.iter_mut().zip(&now.causes) {
+        held.confidence = found.confidence;
     }
     before == *now
 }
 
 impl IncidentBoard {
-    pub fn observe(&mut self, seen: &Observation<'_>) -> Observed {
+    /// `absence`: what it means that evidence which an incident holds is not among the findings.
+    pub fn observe(
+        &mut self,
+        seen: &Observation<'_>,
+        absence: &dyn Fn(&Finding) -> Absence,
+    ) -> Observed {
         let now = seen.now;
         self.observed_at = Some(now);
+        let mut observed = Observed::default();
+        let places = self.place(seen, &mut observed);
+        let held = self.held(seen, absence);
+        let kept = held.kept_beside();
+        let mut findings: Vec<Finding> =
+            seen.findings.iter().chain(kept.iter().map(|(finding, _)| finding)).cloned().collect();
+        held.recount(&mut findings[..seen.findings.len()], absence);
         let situation = Situation {
             now,
             catalogue: seen.catalogue,
             incidents: &self.incidents,
             p0_was_down: self.is_p0_down(),
         };
-        let mut observed =
-            Observed { weighed: weigh(seen.findings, &situation), ..Observed::default() };
-        let weighed = std::mem::take(&mut observed.weighed);
+        let mut weighed = weigh(&findings, &situation);
+        for (one, (_, said)) in weighed[seen.findings.len()..].iter_mut().zip(kept) {
+            one.reason.push_str(said);
+        }
         let mut groups: BTreeMap<Anchor, Vec<&Weighed>> = BTreeMap::new();
         for one in &weighed {
-            groups.entry(one.finding.anchor()).or_default().push(one);
+            let anchor = one.finding.anchor();
+            groups.entry(places.get(&anchor).cloned().unwrap_or(anchor)).or_default().push(one);
         }
-        let (open, ended) = self.by_key();
+        let (open, ended) = self.by_anchor();
         let restarts = self.state.trend.restarts(self.interval, now);
         let mut present: BTreeSet<String> = BTreeSet::new();
-        for (key, group) in groups {
-            let past = restarts.get(&key).map_or(&[][..], Vec::as_slice);
-            let index = match (open.get(&key), ended.get(&key)) {
+        for (anchor, group) in groups {
+            let past = restarts.get(&anchor).map_or(&[][..], Vec::as_slice);
+            let index = match (open.get(&anchor), ended.get(&anchor)) {
                 (Some(index), _) => *index,
-                (None, before) => self.begin(before.copied(), group[0], now, &mut observed),
+                (None, before) => {
+                    self.begin(&anchor, before.copied(), group[0], now, &mut observed)
+                }
             };
             present.insert(self.incidents[index].id.clone());
-            let is_whole = seen.is_whole(&self.incidents[index]);
-            self.take_over(index, group, is_whole, past, now);
+            self.take_over(index, group, seen, past);
         }
-        self.end_absent(&present, seen, &mut observed);
+        self.go_on_without(&present, &held, now, &mut observed);
+        self.set_status(seen);
         self.forget(now);
         let open = self.incidents.iter().filter(|incident| incident.is_open());
         self.state.trend.note(open, self.interval, now);
@@ -154,18 +129,22 @@ impl IncidentBoard {
         open.any(|one| one.numbers.tier == Some(Tier::P0) && one.course.down_since.is_some())
     }
 
-    /// Where the open one of each key stands, and the one that ended last.
-    fn by_key(&self) -> (BTreeMap<Anchor, usize>, BTreeMap<Anchor, usize>) {
+    /// Where the open one of each anchor stands, and the one that ended last. One that was merged has not ended by itself.
+    fn by_anchor(&self) -> (BTreeMap<Anchor, usize>, BTreeMap<Anchor, usize>) {
         let (mut open, mut ended) = (BTreeMap::new(), BTreeMap::new());
         for (index, incident) in self.incidents.iter().enumerate() {
-            let key = incident.anchor.clone();
-            match incident.ended_at {
-                None => _ = open.insert(key, index),
-                Some(at) => {
-                    let held: &mut usize = ended.entry(key).or_insert(index);
-                    if self.incidents[*held].ended_at < Some(at) {
-                        *held = index;
-                    }
+            if matches!(incident.resolution, Some(Resolution::MergedInto(_))) {
+                continue;
+            }
+            let Some(at) = incident.ended_at else {
+                open.insert(incident.anchor.clone(), index);
+                continue;
+            };
+            let absorbed = incident.absorbed.iter().map(|other| &other.anchor);
+            for anchor in absorbed.chain([&incident.anchor]) {
+                let last: &mut usize = ended.entry(anchor.clone()).or_insert(index);
+                if self.incidents[*last].ended_at < Some(at) {
+                    *last = index;
                 }
             }
         }
@@ -175,6 +154,7 @@ impl IncidentBoard {
     /// A new one, or the one that ended a moment ago.
     fn begin(
         &mut self,
+        anchor: &Anchor,
         before: Option<usize>,
         first: &Weighed,
         now: Time,
@@ -204,7 +184,7 @@ impl IncidentBoard {
                 return index;
             }
         }
-        let mut incident = opened(self.next_id(now), &first.finding, now);
+        let mut incident = opened(self.next_id(now), anchor, &first.finding, now);
         incident.course.returns = returns;
         observed.opened.push(incident.id.clone());
         self.changed.insert(incident.id.clone());
@@ -225,20 +205,22 @@ impl IncidentBoard {
         &mut self,
         index: usize,
         group: Vec<&Weighed>,
-        is_whole: bool,
+        seen: &Observation<'_>,
         past: &[(Time, u32)],
-        now: Time,
     ) {
+        let now = seen.now;
         let incident = &mut self.incidents[index];
         let before = incident.clone();
-        refresh(incident, group, is_whole, now);
+        refresh(incident, group, seen.causes, now);
         incident.numbers.restart_rate = restart_rate(past, incident.numbers.restarts, now);
         set_severity(incident, self.interval, now);
+        incident.course.is_muted = false;
         // Decided before and still untold, or back after its end was told: it waits for business hours until somebody is
         // told, however mild it becomes.
         let is_back = incident.course.end_told_at.is_some();
         let is_untold = incident.told_at.is_none() && incident.course.decided.is_some();
         incident.is_queued |= incident.severity == Sev::Sev3 && (is_untold || is_back);
+        note(incident, &before, now);
         // When nothing but the time is new, once in an interval: after a restart, when it was last seen up bounds how long
         // it is down.
         let is_another_interval =
@@ -248,22 +230,35 @@ impl IncidentBoard {
         }
     }
 
-    fn end_absent(
+    /// Those of which this cycle shows nothing: ended, unless what they hold could not be read or is held back.
+    fn go_on_without(
         &mut self,
         present: &BTreeSet<String>,
-        seen: &Observation<'_>,
+        held: &Held,
+        now: Time,
         observed: &mut Observed,
     ) {
-        let now = seen.now;
         let absent =
             |incident: &&mut Incident| incident.is_open() && !present.contains(&incident.id);
         for incident in self.incidents.iter_mut().filter(absent) {
+            let fate = held.of(&incident.id);
             let is_lost = since(now, incident.last_seen_at) >= KEPT;
-            if !seen.is_whole(incident) && !is_lost {
+            if fate.is_muted || fate.is_kept && !is_lost {
+                if incident.course.is_muted != fate.is_muted {
+                    incident.course.is_muted = fate.is_muted;
+                    self.changed.insert(incident.id.clone());
+                }
                 continue;
             }
+            let has_vanished = is_lost || incident.course.has_vanished;
+            let (resolution, said) = if has_vanished {
+                (Resolution::Vanished, "no longer there: nothing can show it any more")
+            } else {
+                (Resolution::Clear, "all of its evidence is clear")
+            };
+            incident.note(Happening::Resolved, said.to_owned(), now);
             incident.ended_at = Some(now);
-            incident.resolution = Some(Resolution::Clear);
+            incident.resolution = Some(resolution);
             // Of one that came back unheard people know already that it is over.
             incident.end_is_due =
                 incident.told_at.is_some() && incident.course.end_told_at.is_none();
@@ -274,8 +269,23 @@ impl IncidentBoard {
             incident.course.down_since = None;
             incident.course.short_since = None;
             incident.course.is_raised = false;
+            incident.course.is_muted = false;
             observed.ended.push(incident.id.clone());
             self.changed.insert(incident.id.clone());
+        }
+    }
+
+    fn set_status(&mut self, seen: &Observation<'_>) {
+        for incident in &mut self.incidents {
+            let (status, doing) = if incident.is_open() {
+                title::status(incident, seen.at_work, seen.treated)
+            } else {
+                (IncidentStatus::Resolved, String::new())
+            };
+            if (incident.status, &incident.doing) != (status, &doing) {
+                (incident.status, incident.doing) = (status, doing);
+                self.changed.insert(incident.id.clone());
+            }
         }
     }
 
@@ -286,5 +296,30 @@ impl IncidentBoard {
             since(now, ended) < if is_owed { KEPT_UNTOLD } else { KEPT }
         });
         self.state.fallbacks.retain(|told| since(now, told.at) < super::FALLBACK_EVERY);
+    }
+}
+
+/// What this cycle changed, for the timeline.
+fn note(incident: &mut Incident, before: &Incident, now: Time) {
+    let title = incident.title.clone();
+    match incident.course.returns.last() {
+        _ if before.findings.is_empty() => incident.note(Happening::Seen, title, now),
+        Some(at) if *at == now => incident.note(Happening::Recurred, title, now),
+        _ if incident.severity > before.severity => {
+            let text = format!("{} instead of {}: {title}", incident.severity, before.severity);
+            incident.note(Happening::Worsened, text, now);
+        }
+        _ => {}
+    }
+    let needs = |incident: &Incident| -> BTreeMap<String, String> {
+        let needs = incident.findings.iter().filter(|finding| finding.is_need());
+        needs.map(|need| (need.identity(), need.reason.clone())).collect()
+    };
+    let (were, are) = (needs(before), needs(incident));
+    for (_, need) in are.iter().filter(|(id, _)| !were.contains_key(*id)) {
+        incident.note(Happening::Needed, need.clone(), now);
+    }
+    for (_, need) in were.iter().filter(|(id, _)| !are.contains_key(*id)) {
+        incident.note(Happening::Answered, need.clone(), now);
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Situation, is_by_labels, service_of};
+use super::{Situation, service_of};
 use crate::domain::catalogue::{Service, Tier};
 use crate::domain::finding::{Finding, FindingKind, IncidentClass};
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Absorbed, Course, Incident, Resolution};
 use crate::domain::time::{Time, since};
 
 /// What returns within so long of its end has not ended.
-pub(in crate::escalation) const FLAP: Duration = Duration::from_secs(300);
+pub(in crate::escalation) const FLAP: Duration = Duration::from_secs(600);
 pub(in crate::escalation) const HOUR: Duration = Duration::from_secs(3600);
 
 /// Returns within an hour that make it flap.
@@ -20,72 +20,92 @@ fn is_flapping(incident: &Incident, now: Time) -> bool {
     incident.course.returns.iter().filter(|at| since(now, **at) <= HOUR).count() >= FLAPPING
 }
 
-type Key<'a> = (&'a str, &'a str);
+/// By namespace and name.
+type Key = (String, String);
 
-fn key(finding: &Finding) -> Key<'_> {
-    (finding.namespace.as_deref().unwrap_or_default(), &finding.service)
+fn key(finding: &Finding) -> Key {
+    (finding.namespace.clone().unwrap_or_default(), finding.service.clone())
 }
 
-/// The stored incidents by their service.
+/// What is known of a service's past, by one incident.
+struct Past<'a> {
+    incident: &'a Incident,
+    down_since: Option<Time>,
+    short_since: Option<Time>,
+    /// It is the incident's own, not one that was absorbed.
+    is_own: bool,
+}
+
+/// The stored incidents by their services.
 pub(super) struct Stored<'a> {
-    /// By namespace and name.
-    by_service: BTreeMap<&'a str, BTreeMap<&'a str, Vec<&'a Incident>>>,
-    now: Time,
+    by_service: BTreeMap<Key, Vec<Past<'a>>>,
+    /// The earliest time that is known of each finding.
+    since: BTreeMap<String, Time>,
 }
 
 impl<'a> Stored<'a> {
     pub(super) fn of(incidents: &'a [Incident], now: Time) -> Self {
-        let mut by_service: BTreeMap<&str, BTreeMap<&str, Vec<&Incident>>> = BTreeMap::new();
+        let mut stored = Self { by_service: BTreeMap::new(), since: BTreeMap::new() };
         for incident in incidents {
-            let namespace = incident.namespace.as_deref().unwrap_or_default();
-            let of_namespace = by_service.entry(namespace).or_default();
-            of_namespace.entry(&incident.service).or_default().push(incident);
+            if incident.ended_at.is_none_or(|ended| since(now, ended) <= FLAP) {
+                for finding in &incident.findings {
+                    let earliest = stored.since.entry(finding.identity()).or_insert(finding.since);
+                    *earliest = (*earliest).min(finding.since);
+                }
+            }
+            // One that was merged goes on elsewhere.
+            if matches!(incident.resolution, Some(Resolution::MergedInto(_))) {
+                continue;
+            }
+            let mut add = |namespace: &Option<String>, service: &str, past: Past<'a>| {
+                let key = (namespace.clone().unwrap_or_default(), service.to_owned());
+                stored.by_service.entry(key).or_default().push(past);
+            };
+            let Course { down_since, short_since, .. } = incident.course;
+            let own = Past { incident, down_since, short_since, is_own: true };
+            add(&incident.namespace, &incident.service, own);
+            for other in incident.absorbed.iter().filter(|_| incident.is_open()) {
+                let Absorbed { down_since, short_since, .. } = *other;
+                let past = Past { incident, down_since, short_since, is_own: false };
+                add(&other.namespace, &other.service, past);
+            }
         }
-        Self { by_service, now }
+        stored
     }
 
-    fn of_service(&self, key: Key<'_>) -> &[&'a Incident] {
-        self.by_service.get(key.0).and_then(|of| of.get(key.1)).map_or(&[], Vec::as_slice)
+    fn of_service(&self, key: &Key) -> &[Past<'a>] {
+        self.by_service.get(key).map_or(&[], Vec::as_slice)
     }
 
     /// The finding with the earliest time that is known of it: an object's own time may move with every restart.
     pub(super) fn settled(&self, finding: &Finding) -> Finding {
-        let lasting = |incident: &&&Incident| {
-            incident.ended_at.is_none_or(|ended| since(self.now, ended) <= FLAP)
-        };
-        let same = |held: &&Finding| {
-            held.kind == finding.kind
-                && held.owner == finding.owner
-                && held.fingerprint == finding.fingerprint
-                && held.record == finding.record
-        };
-        let incidents = self.of_service(key(finding)).iter().filter(lasting);
-        let seen = incidents.flat_map(|incident| incident.findings.iter().filter(same));
-        let earliest = seen.map(|held| held.since).min();
-        let since = earliest.map_or(finding.since, |held| held.min(finding.since));
-        Finding { since, ..finding.clone() }
+        let held = self.since.get(&finding.identity()).copied().unwrap_or(finding.since);
+        Finding { since: held.min(finding.since), ..finding.clone() }
     }
 
     /// When it was last seen with a ready replica, or whole.
-    fn last_up(&self, key: Key<'_>) -> Option<Time> {
-        let up = |incident: &&Incident| match incident.ended_at {
-            Some(ended) => shows_replicas(incident).then_some(ended),
-            None if incident.numbers.ready.is_some_and(|ready| ready > 0) => {
-                Some(incident.last_seen_at)
+    fn last_up(&self, key: &Key) -> Option<Time> {
+        let up = |past: &Past<'_>| {
+            let incident = past.incident;
+            match incident.ended_at {
+                _ if !past.is_own => None,
+                Some(ended) => shows_replicas(incident).then_some(ended),
+                None if incident.numbers.ready.is_some_and(|ready| ready > 0) => {
+                    Some(incident.last_seen_at)
+                }
+                None => None,
             }
-            None => None,
         };
         self.of_service(key).iter().filter_map(up).max()
     }
 
-    fn last_whole(&self, key: Key<'_>) -> Option<Time> {
-        let ended = self.of_service(key).iter();
-        let availability = ended.filter(|incident| shows_replicas(incident));
-        availability.filter_map(|incident| incident.ended_at).max()
+    fn last_whole(&self, key: &Key) -> Option<Time> {
+        let own = self.of_service(key).iter().filter(|past| past.is_own).map(|past| past.incident);
+        own.filter(|incident| shows_replicas(incident)).filter_map(|one| one.ended_at).max()
     }
 
-    fn open(&self, key: Key<'_>) -> impl Iterator<Item = &&'a Incident> {
-        self.of_service(key).iter().filter(|incident| incident.is_open())
+    fn open(&self, key: &Key) -> impl Iterator<Item = &Past<'a>> {
+        self.of_service(key).iter().filter(|past| past.incident.is_open())
     }
 }
 
@@ -97,6 +117,8 @@ pub(super) struct Standing<'a> {
     /// `None`: in no catalogue.
     pub(super) service: Option<&'a Service>,
     pub(super) tier: Tier,
+    /// In no catalogue, and nothing says what it counts as.
+    pub(super) is_unranked: bool,
     pub(super) down_since: Option<Time>,
     /// Down or degraded.
     pub(super) short_since: Option<Time>,
@@ -104,7 +126,7 @@ pub(super) struct Standing<'a> {
 }
 
 pub(super) struct Standings<'a> {
-    by_service: BTreeMap<(String, String), Standing<'a>>,
+    by_service: BTreeMap<Key, Standing<'a>>,
 }
 
 impl<'a> Standings<'a> {
@@ -114,20 +136,20 @@ impl<'a> Standings<'a> {
         stored: &Stored<'_>,
         situation: &Situation<'a>,
     ) -> Self {
-        let mut groups: BTreeMap<Key<'f>, Vec<&'f Finding>> = BTreeMap::new();
-        for finding in findings
-            .filter(|f| is_by_labels(f.kind.class()) || f.kind.class() == IncidentClass::Node)
-        {
+        let mut groups: BTreeMap<Key, Vec<&'f Finding>> = BTreeMap::new();
+        for finding in findings.filter(|finding| is_of_the_cluster(finding)) {
             groups.entry(key(finding)).or_default().push(finding);
         }
-        let standing = |(key, findings): (Key<'f>, Vec<&'f Finding>)| {
+        let standing = |(key, findings): (Key, Vec<&'f Finding>)| {
             let standing = Standing {
-                down_since: down_since(&findings, key, stored),
-                short_since: short_since(&findings, key, stored),
-                is_flapping: stored.open(key).any(|i| is_flapping(i, situation.now)),
+                down_since: down_since(&findings, &key, stored),
+                short_since: short_since(&findings, &key, stored),
+                is_flapping: stored
+                    .open(&key)
+                    .any(|past| is_flapping(past.incident, situation.now)),
                 ..bare(findings[0], situation)
             };
-            ((key.0.to_owned(), key.1.to_owned()), standing)
+            (key, standing)
         };
         Self { by_service: groups.into_iter().map(standing).collect() }
     }
@@ -144,32 +166,32 @@ impl<'a> Standings<'a> {
     }
 
     pub(super) fn of_finding(&self, finding: &Finding, situation: &Situation<'a>) -> Standing<'a> {
-        let (namespace, name) = key(finding);
         let bare = bare(finding, situation);
-        match self.by_service.get(&(namespace.to_owned(), name.to_owned())) {
-            Some(held)
-                if finding.kind.class() != IncidentClass::Loop
-                    && finding.kind != FindingKind::Violation =>
-            {
-                Standing {
-                    down_since: held.down_since,
-                    short_since: held.short_since,
-                    is_flapping: held.is_flapping,
-                    ..bare
-                }
-            }
+        match self.by_service.get(&key(finding)) {
+            Some(held) if is_of_the_cluster(finding) => Standing {
+                down_since: held.down_since,
+                short_since: held.short_since,
+                is_flapping: held.is_flapping,
+                ..bare
+            },
             _ => bare,
         }
     }
+}
+
+fn is_of_the_cluster(finding: &Finding) -> bool {
+    !finding.is_need() && finding.kind != FindingKind::Violation
 }
 
 /// Service and tier alone. What is in no catalogue but belongs to somebody who is (a node) counts as that.
 fn bare<'a>(finding: &Finding, situation: &Situation<'a>) -> Standing<'a> {
     let service = service_of(finding, situation.catalogue);
     let tier = service.map(|service| service.tier).or(finding.priority);
+    let tier = tier.or(situation.catalogue.default_tier);
     Standing {
         service,
-        tier: tier.unwrap_or(situation.catalogue.default_tier),
+        tier: tier.unwrap_or(Tier::P3),
+        is_unranked: tier.is_none(),
         down_since: None,
         short_since: None,
         is_flapping: false,
@@ -177,20 +199,20 @@ fn bare<'a>(finding: &Finding, situation: &Situation<'a>) -> Standing<'a> {
 }
 
 /// First what was stored when it was first seen down; else what the object says, but not before it was last seen up.
-fn down_since(findings: &[&Finding], key: Key<'_>, stored: &Stored<'_>) -> Option<Time> {
+fn down_since(findings: &[&Finding], key: &Key, stored: &Stored<'_>) -> Option<Time> {
     let down = || findings.iter().filter(|finding| finding.is_down());
     // A crash loop may be older than the moment at which the last replica went.
     let by_replicas = down().filter(|f| f.kind == FindingKind::ReplicasMissing);
     let own = by_replicas.map(|f| f.since).min().or_else(|| down().map(|f| f.since).min())?;
-    let held = stored.open(key).filter_map(|incident| incident.course.down_since).min();
+    let held = stored.open(key).filter_map(|past| past.down_since).min();
     Some(held.unwrap_or_else(|| stored.last_up(key).map_or(own, |up| own.max(up))))
 }
 
-fn short_since(findings: &[&Finding], key: Key<'_>, stored: &Stored<'_>) -> Option<Time> {
+fn short_since(findings: &[&Finding], key: &Key, stored: &Stored<'_>) -> Option<Time> {
     let is_short = |f: &&&Finding| {
         f.is_down() || f.is_degraded() && !(f.within_rollout && f.kind.comes_with_a_rollout())
     };
     let own = findings.iter().filter(is_short).map(|finding| finding.since).min()?;
-    let held = stored.open(key).filter_map(|incident| incident.course.short_since).min();
+    let held = stored.open(key).filter_map(|past| past.short_since).min();
     Some(held.unwrap_or_else(|| stored.last_whole(key).map_or(own, |whole| own.max(whole))))
 }

@@ -79,7 +79,7 @@ fn b15_a_crash_in_a_rollout_is_a_warning_by_both_halves() {
     };
     let crash = weighed(&reading("found/crash_loop_while_a_surge_rolls_out"));
     assert!(crash[0].finding.within_rollout);
-    assert_eq!((crash[0].severity, &crash[0].excuse), (Sev::Sev3, &None), "{}", crash[0].reason);
+    assert_eq!((crash[0].severity, crash[0].is_excused), (Sev::Sev3, false), "{}", crash[0].reason);
 }
 
 /// The objects of a fixture with their times so many seconds earlier than they were made.

@@ -1,13 +1,18 @@
 //! How incidents end, come back, and wait for business hours.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use mape_k::domain::cluster::{ClusterReading, Kind, UnreadObject};
+use mape_k::analyzer::There;
+use mape_k::domain::Labels;
+use mape_k::domain::cluster::{
+    Cluster, ClusterReading, Kind, UnreadObject, Workload, WorkloadKind,
+};
 use mape_k::domain::decision::Sev;
-use mape_k::domain::finding::IncidentClass;
+use mape_k::domain::finding::{Finding, FindingKind};
+use mape_k::domain::incident::{Absence, Resolution};
 use mape_k::domain::message::{Form, Notified, NotifierName};
 use mape_k::domain::reading::{FailureKind, ReadFailure};
-use mape_k::escalation::board::{hidden, readable};
 
 use super::world::{World, at, minutes, night, noon, replicas};
 
@@ -40,10 +45,10 @@ fn b27_what_was_never_told_has_no_end_to_tell() {
 fn b02_a_reading_that_was_not_whole_ends_nothing() {
     let mut world = World::new(night());
     world.cycle(&[replicas("payments", 0, 2, night())]);
-    world.readable.remove(&IncidentClass::Availability);
+    world.absence = Box::new(|_| Absence::Unread);
     assert!(world.cycles(20, &[]).is_empty());
     assert!(world.board.incidents()[0].is_open());
-    world.readable.insert(IncidentClass::Availability);
+    world.absence = Box::new(|_| Absence::Clear);
     assert!(matches!(world.cycles(1, &[])[0].form, Form::Ended(Some(_))));
 }
 
@@ -55,14 +60,18 @@ fn b27_what_comes_back_within_minutes_is_the_same_incident_in_the_same_thread() 
     let (id, thread) =
         (world.board.incidents()[0].id.clone(), world.board.incidents()[0].thread.clone());
     world.cycles(1, &[]);
-    world.pass(minutes(3));
+    world.pass(minutes(9));
     let told = world.cycle(&down);
-    assert_eq!(told.alert().title, "SEV-1: payments again down, 0 of 2 ready");
+    assert_eq!(
+        told.alert().title,
+        "SEV-1 again: payments: 0 of 2 pods ready; no action is configured"
+    );
     assert_eq!(world.board.incidents().len(), 1);
     assert_eq!(world.board.incidents()[0].id, id);
     assert_eq!(world.board.incidents()[0].thread, thread);
     // From now on its end must last before it is told.
-    assert!(world.cycles(9, &[]).is_empty());
+    let soon = world.cycles(19, &[]);
+    assert!(soon.iter().all(|message| matches!(message.form, Form::Edit(_))), "{soon:#?}");
     let later = world.cycles(4, &[]);
     assert!(later.iter().any(|message| matches!(message.form, Form::Ended(_))), "{later:#?}");
 }
@@ -72,10 +81,10 @@ fn b27_what_comes_back_later_is_a_new_incident() {
     let mut world = World::new(night());
     world.cycle(&[replicas("payments", 0, 2, night())]);
     world.cycles(1, &[]);
-    world.pass(minutes(6));
+    world.pass(minutes(11));
     world.cycle(&[replicas("payments", 0, 2, world.now)]);
     let ids: Vec<&str> = world.board.incidents().iter().map(|one| one.id.as_str()).collect();
-    assert_eq!(ids, ["INC-20260310_020000-001", "INC-20260310_020630-001"]);
+    assert_eq!(ids, ["INC-20260310_020000-001", "INC-20260310_021130-001"]);
 }
 
 #[test]
@@ -135,7 +144,7 @@ fn b20_what_came_and_went_at_night_is_in_the_mornings_summary() {
     let told = world.cycle(&[]).messages;
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].form, Form::Summary);
-    assert_eq!(told[0].title, "Over before anybody was told: search");
+    assert_eq!(told[0].title, "Resolved before anybody was notified: search: 2 of 3 pods ready");
     assert!(world.cycles(10, &[]).is_empty());
 }
 
@@ -163,7 +172,7 @@ fn b20_what_waited_and_became_milder_before_it_ended_is_told_all_the_same() {
     assert_eq!(told.len(), 1, "{told:#?}");
     assert_eq!(
         (&told[0].form, told[0].title.as_str()),
-        (&Form::Summary, "Over before anybody was told: reports")
+        (&Form::Summary, "Resolved before anybody was notified: reports: 1 of 3 pods ready")
     );
     assert!(world.cycles(10, &[]).is_empty(), "once");
 }
@@ -213,7 +222,7 @@ fn b03_while_nobody_can_count_replicas_a_p0_stays_as_down_as_it_was() {
     (crash.ready, crash.desired) = (Some(0), Some(2));
     world.cycle(&[replicas("payments", 0, 2, night()), crash.clone()]).alert();
     // Workloads cannot be read: only the pod still shows what it has.
-    world.readable.remove(&IncidentClass::Availability);
+    world.absence = Box::new(|_| Absence::Unread);
     (crash.ready, crash.desired) = (None, None);
     world.cycles(4, std::slice::from_ref(&crash));
     let held = &world.board.incidents()[0];
@@ -227,7 +236,7 @@ fn b03_while_nobody_can_count_replicas_a_p0_stays_as_down_as_it_was() {
     blind.namespace = None;
     let told = world.cycle(&[crash.clone(), blind]);
     assert_eq!(told.observed.weighed[1].severity, Sev::Sev1, "a P0 was down");
-    world.readable.insert(IncidentClass::Availability);
+    world.absence = Box::new(|_| Absence::Clear);
     world.cycle(&[crash]);
     assert_eq!(world.severity_of("payments"), Sev::Sev3, "read again, and not down");
 }
@@ -245,23 +254,73 @@ fn b27_ended_incidents_are_kept_for_a_day() {
     assert!(world.board.incidents().is_empty());
 }
 
+/// By what is read: evidence of each kind needs the kinds that show it and that say whose it is.
 #[test]
 fn b03_only_what_was_read_whole_can_end() {
-    let mut reading = ClusterReading { expected: Kind::ALL.into(), ..ClusterReading::default() };
-    let classes = |reading: &ClusterReading| {
-        readable(reading).iter().map(|class| class.as_str()).collect::<Vec<_>>()
+    let mut reading = reading();
+    let kinds = [
+        FindingKind::ReplicasMissing,
+        FindingKind::CrashLoop,
+        FindingKind::JobFailed,
+        FindingKind::ClaimPending,
+        FindingKind::NodeNotReady,
+    ];
+    let unread = |reading: &ClusterReading| {
+        let there = There::of(reading);
+        let is_unread = |kind: &&FindingKind| {
+            there.absence(Some(**kind), Some("shop"), "Deployment/payments") == Absence::Unread
+        };
+        kinds.iter().filter(is_unread).map(|kind| kind.as_str()).collect::<Vec<_>>()
     };
-    assert_eq!(classes(&reading), ["availability", "memory", "job", "volume", "node"]);
+    assert!(unread(&reading).is_empty());
     let failure = ReadFailure { kind: FailureKind::Server, text: "500".to_owned() };
     reading.failures.insert(Kind::DaemonSets, failure.clone());
-    assert_eq!(classes(&reading), ["memory", "job", "volume", "node"]);
+    assert_eq!(unread(&reading), ["replicas_missing"]);
     reading.failures = [(Kind::Jobs, failure.clone())].into();
-    assert_eq!(classes(&reading), ["node"], "a run is under another name without its cron job");
-    reading.expected.remove(&Kind::Jobs);
-    assert_eq!(classes(&reading), ["availability", "memory", "volume", "node"], "not asked for");
-    reading.failures.insert(Kind::Pods, failure);
-    assert_eq!(classes(&reading), ["node"], "a claim is its pods' owner's");
-    assert!(readable(&ClusterReading::default()).is_empty());
+    let without_jobs = ["crash_loop", "job_failed", "claim_pending"];
+    assert_eq!(unread(&reading), without_jobs, "a run is under another name without its cron job");
+    reading.failures = [(Kind::Pods, failure)].into();
+    assert_eq!(unread(&reading), ["crash_loop", "claim_pending"], "a claim is its pods' owner's");
+    reading.expected.remove(&Kind::Nodes);
+    let there = There::of(&reading);
+    let gone = there.absence(Some(FindingKind::NodeNotReady), None, "Node/n1");
+    assert_eq!(gone, Absence::Vanished, "nobody asks for nodes any more");
+}
+
+/// The payments deployment is there and whole, in a cluster of which all is read.
+fn reading() -> ClusterReading {
+    let workload = Workload {
+        kind: WorkloadKind::Deployment,
+        namespace: "shop".to_owned(),
+        name: "payments".to_owned(),
+        owner: None,
+        created_at: None,
+        labels: Labels::new(),
+        is_critical: false,
+        generation: 1,
+        observed_generation: 1,
+        desired: 2,
+        owner_desired: None,
+        ready: 2,
+        updated: 2,
+        is_between_revisions: false,
+        to_update: 2,
+        update_revision: String::new(),
+        max_unavailable: 1,
+        progress_deadline: None,
+        paused: false,
+        conditions: Vec::new(),
+    };
+    let cluster = Cluster { workloads: vec![Arc::new(workload)], ..Cluster::default() };
+    ClusterReading { cluster, expected: Kind::ALL.into(), ..ClusterReading::default() }
+}
+
+/// The cluster's word on what is not found any more.
+fn as_read(reading: ClusterReading) -> Box<dyn Fn(&Finding) -> Absence> {
+    Box::new(move |finding| {
+        let there = There::of(&reading);
+        there.absence(Some(finding.kind), finding.namespace.as_deref(), &finding.owner)
+    })
 }
 
 /// An object that breaks must not look like one that is well.
@@ -274,23 +333,50 @@ fn w05_where_an_object_cannot_be_read_nothing_of_its_namespace_ends() {
             name: "payments".to_owned(),
             cause: "spec.replicas: invalid type".to_owned(),
         };
-        let unread = vec![object];
-        ClusterReading { expected: Kind::ALL.into(), unread, ..ClusterReading::default() }
+        ClusterReading { unread: vec![object], ..reading() }
     };
-    let is_open_after = |reading: &ClusterReading| {
+    let is_open_after = |reading: ClusterReading| {
+        let mut world = World::new(night());
+        let crash = super::world::finding("payments", FindingKind::CrashLoop, night());
+        world.cycle(&[replicas("payments", 0, 2, night()), crash]).alert();
+        world.absence = as_read(reading);
+        world.cycles(2, &[]);
+        let incident = &world.board.incidents()[0];
+        assert_eq!(incident.resolution, (!incident.is_open()).then_some(Resolution::Clear));
+        incident.is_open()
+    };
+    assert!(is_open_after(unread(Kind::Deployments, "shop")));
+    assert!(is_open_after(unread(Kind::Pods, "shop")), "its pod may be the one");
+    assert!(is_open_after(unread(Kind::Pods, "")), "it may be anywhere");
+    assert!(!is_open_after(unread(Kind::Deployments, "bank")), "it ends elsewhere");
+    assert!(!is_open_after(unread(Kind::Claims, "shop")), "nor does a claim hide it");
+    assert!(!is_open_after(unread(Kind::Events, "shop")), "nor an event");
+}
+
+/// R05: an object that was deleted, or a workload that was scaled to zero, has not recovered. The twin is whole again.
+#[test]
+fn r05_what_is_no_longer_there_is_not_said_to_be_resolved() {
+    let deleted = |reading: &mut ClusterReading| reading.cluster.workloads.clear();
+    let off = |reading: &mut ClusterReading| {
+        let workload = &mut reading.cluster.workloads[0];
+        Arc::make_mut(workload).desired = 0;
+    };
+    let whole = |_: &mut ClusterReading| {};
+    let cases: [(fn(&mut ClusterReading), &str, Resolution); 3] = [
+        (deleted, "No longer there: payments: 0 of 2 pods ready", Resolution::Vanished),
+        (off, "No longer there: payments: 0 of 2 pods ready", Resolution::Vanished),
+        (whole, "Resolved: payments: 0 of 2 pods ready", Resolution::Clear),
+    ];
+    for (change, title, resolution) in cases {
         let mut world = World::new(night());
         world.cycle(&[replicas("payments", 0, 2, night())]).alert();
-        world.readable = readable(reading);
-        world.hidden = hidden(reading);
-        world.cycles(2, &[]);
-        world.board.incidents()[0].is_open()
-    };
-    assert!(is_open_after(&unread(Kind::Deployments, "shop")));
-    assert!(is_open_after(&unread(Kind::Pods, "shop")), "its pod may be the one");
-    assert!(is_open_after(&unread(Kind::Pods, "")), "it may be anywhere");
-    assert!(!is_open_after(&unread(Kind::Deployments, "bank")), "it ends elsewhere");
-    assert!(!is_open_after(&unread(Kind::Claims, "shop")), "nor does a claim hide it");
-    assert!(!is_open_after(&unread(Kind::Events, "shop")), "nor an event");
+        let mut reading = reading();
+        change(&mut reading);
+        world.absence = as_read(reading);
+        let told = world.cycles(1, &[]);
+        assert_eq!((told.len(), told[0].title.as_str()), (1, title));
+        assert_eq!(world.board.incidents()[0].resolution, Some(resolution));
+    }
 }
 
 #[test]

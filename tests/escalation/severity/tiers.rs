@@ -3,6 +3,7 @@
 use mape_k::domain::catalogue::Tier;
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::{Finding, FindingKind};
+use mape_k::domain::incident::Absence;
 use mape_k::domain::need::NeedReason as Reason;
 use uuid::Uuid;
 
@@ -62,7 +63,7 @@ fn b16_what_is_in_no_catalogue_counts_as_the_default_tier_and_is_said_to() {
     let told = world.cycle(&[replicas("stray", 0, 1, noon())]);
     assert_eq!(told.severity(), Sev::Sev4);
     assert!(told.reason().starts_with("stray (in no catalogue, counts as P3) is down"));
-    world.catalogue.default_tier = Tier::P0;
+    world.catalogue.default_tier = Some(Tier::P0);
     assert_eq!(world.cycle(&[replicas("stray", 0, 1, noon())]).severity(), Sev::Sev1);
 }
 
@@ -97,11 +98,16 @@ fn b16_a_node_counts_as_those_whose_pods_it_carries() {
 }
 
 #[test]
-fn b20_the_loops_own_records_are_sev_2_one_incident_each() {
+fn b20_needs_are_sev_2_and_those_of_one_target_are_one_incident() {
     let mut world = World::new(night());
     let told = world.cycle(&[of_the_loop(Reason::Ineffective, 1), of_the_loop(Reason::Storm, 2)]);
     assert_eq!(told.alert().severity, Sev::Sev2);
-    assert_eq!(told.alert().entries.len(), 2);
+    assert_eq!(told.alert().entries.len(), 1);
+    let mut of_another = of_the_loop(Reason::Ineffective, 3);
+    of_another.owner = "Deployment/enforcer".to_owned();
+    let told = world.cycle(&[of_the_loop(Reason::Ineffective, 1), of_another]);
+    assert_eq!(world.board.incidents().len(), 2, "another target is another incident");
+    assert_eq!(told.alert().entries.len(), 1, "and is told by itself");
 }
 
 #[test]
@@ -115,7 +121,10 @@ fn b37_blindness_is_sev_1_when_a_p0_was_down_in_the_last_good_cycle() {
         world.cycle(&[replicas("payments", 0, 2, night())]);
         world.pass(minutes(2));
         // The cluster cannot be read any more: only the loop's own is there.
-        world.readable = [mape_k::domain::finding::IncidentClass::Loop].into();
+        world.absence = Box::new(|finding| match finding.is_need() {
+            true => Absence::Clear,
+            false => Absence::Unread,
+        });
         let told = world.cycle(&[of_the_loop(reason, 1)]);
         assert_eq!(told.alert().severity, Sev::Sev1, "{reason:?}");
         world.pass(minutes(2));

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mape_k::domain::decision::Sev;
-use mape_k::domain::finding::{Finding, IncidentClass};
+use mape_k::domain::finding::Finding;
+use mape_k::domain::incident::Absence;
 use mape_k::domain::message::{Form, Message};
 use mape_k::escalation::settings::Settings;
 
-use super::world::{ALL_CLASSES, Slack, Time, World, night, replicas};
+use super::world::{Slack, Time, World, night, replicas};
 
 /// Numbers of a seed: the same days each time.
 struct Dice(u64);
@@ -63,16 +64,16 @@ fn b28_a_daemon_that_is_restarted_in_every_cycle_tells_the_same() {
         let mut alerts = 0;
         for cycle in 0..1_000 {
             let findings = days.next(steady.now);
-            let readable = match days.dice.below(10) {
-                0 => BTreeSet::from([IncidentClass::Loop]),
-                _ => ALL_CLASSES.into(),
-            };
+            let is_blind = days.dice.below(10) == 0;
             let slack =
                 [Slack::Works, Slack::Works, Slack::Works, Slack::BackedUp, Slack::BackedUp]
                     [usize::try_from(days.dice.below(5)).expect("small")];
             for world in [&mut steady, &mut restarted] {
                 world.slack = slack;
-                world.readable.clone_from(&readable);
+                world.absence = Box::new(move |finding| match is_blind && !finding.is_need() {
+                    true => Absence::Unread,
+                    false => Absence::Clear,
+                });
             }
             restarted.restart();
             let told = steady.cycle(&findings).messages;

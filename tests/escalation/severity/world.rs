@@ -1,14 +1,14 @@
 //! A catalogue, findings, and a daemon's cycles as this half lives them: observe, decide, tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use mape_k::domain::Labels;
 use mape_k::domain::catalogue::{Catalogue, KnownIssue, Service, Tier};
 use mape_k::domain::decision::{Decision, Sev};
-use mape_k::domain::finding::{Finding, FindingKind, FindingSeverity, IncidentClass};
-use mape_k::domain::incident::Incident;
+use mape_k::domain::finding::{Finding, FindingKind, FindingSeverity};
+use mape_k::domain::incident::{Absence, Anchor, AtWork, Incident};
 use mape_k::domain::message::{Form, Message, NotifierName, Thread};
 use mape_k::domain::outbox::{GivenUp, Outgoing};
 use mape_k::escalation::board::{BoardState, IncidentBoard, Observation, Observed};
@@ -17,15 +17,6 @@ use mape_k::escalation::rules::assess;
 use mape_k::escalation::settings::Settings;
 
 pub type Time = DateTime<Utc>;
-
-pub const ALL_CLASSES: [IncidentClass; 6] = [
-    IncidentClass::Availability,
-    IncidentClass::Memory,
-    IncidentClass::Job,
-    IncidentClass::Volume,
-    IncidentClass::Node,
-    IncidentClass::Loop,
-];
 
 /// A Tuesday within business hours, UTC.
 pub fn noon() -> Time {
@@ -74,7 +65,7 @@ pub fn catalogue() -> Catalogue {
             service("reports", Tier::P2),
             service("toys", Tier::P3),
         ],
-        default_tier: Tier::P3,
+        default_tier: Some(Tier::P3),
     }
 }
 
@@ -117,6 +108,7 @@ pub fn finding(service: &str, kind: FindingKind, since: Time) -> Finding {
         recommendation: format!("look at {service}"),
         record: None,
         fingerprint: None,
+        headline: String::new(),
         anchor: None,
     }
 }
@@ -137,8 +129,12 @@ pub struct World {
     pub catalogue: Catalogue,
     pub now: Time,
     pub slack: Slack,
-    pub readable: BTreeSet<IncidentClass>,
-    pub hidden: mape_k::escalation::board::Hidden,
+    /// What it means that something is not found any more.
+    pub absence: Box<dyn Fn(&Finding) -> Absence>,
+    pub confined: BTreeMap<Anchor, Anchor>,
+    pub at_work: Vec<AtWork>,
+    /// Fingerprints of what an action is configured for.
+    pub treated: BTreeSet<String>,
     /// What was stored of it so far, as text.
     pub stored: Vec<Incident>,
     pub state: String,
@@ -165,8 +161,10 @@ impl World {
             catalogue: catalogue(),
             now,
             slack: Slack::Works,
-            readable: ALL_CLASSES.into(),
-            hidden: BTreeSet::new(),
+            absence: Box::new(|_| Absence::Clear),
+            confined: BTreeMap::new(),
+            at_work: Vec::new(),
+            treated: BTreeSet::new(),
             stored: Vec::new(),
             state: String::new(),
             sent: 0,
@@ -184,13 +182,16 @@ impl World {
 
     pub fn observe(&mut self, findings: &[Finding]) -> Observed {
         let findings: Vec<Finding> = findings.iter().map(|one| self.as_analyzed(one)).collect();
-        self.board.observe(&Observation {
+        let seen = Observation {
             findings: &findings,
             catalogue: &self.catalogue,
-            readable: &self.readable,
-            hidden: &self.hidden,
+            confined: &self.confined,
+            causes: &[],
+            at_work: &self.at_work,
+            treated: &self.treated,
             now: self.now,
-        })
+        };
+        self.board.observe(&seen, &self.absence)
     }
 
     /// With the tier of its service, as the analyzer says it, where a test says none.

@@ -84,7 +84,7 @@ async fn b37_a_loop_that_wants_to_act_and_cannot_reach_charter_says_so_in_the_th
         .await;
     let incidents = world.items("incidents?open=true").await;
     let tied: Vec<_> =
-        incidents.iter().filter(|i| i["findings"][0]["kind"]["loop"] == "hands_tied").collect();
+        incidents.iter().filter(|i| i["evidence"][0]["kind"]["loop"] == "hands_tied").collect();
     assert_eq!(tied.len(), 1, "{incidents:#?}");
     assert_eq!(tied[0]["severity"], "SEV-2");
     world.stop().await;

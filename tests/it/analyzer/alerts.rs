@@ -6,6 +6,7 @@ use mape_k::analyzer::alert_fingerprint;
 use mape_k::domain::Cause;
 use mape_k::domain::alert::{Alert, AlertClass, AlertState, AlertView, NoEvidence};
 use mape_k::domain::analysis::PatternKind::Temporal;
+use mape_k::domain::incident::Absence;
 use mape_k::domain::reading::{FailureKind, ReadFailure, Source};
 use mape_k::domain::rule::Severity;
 
@@ -283,4 +284,38 @@ fn a_condition_rule_that_reads_clear_leaves_an_alert_of_the_same_name_alone() {
     let cycle = world.cycle();
     assert!(cycle.changes.cleared.is_empty() && cycle.changes.opened.is_empty());
     assert_eq!(world.active().len(), 1);
+}
+
+/// R05: what an incident is told of an alert that is not among the violations any more. Held back is neither clear nor gone,
+/// and a list that could not be read says nothing.
+#[test]
+fn r05_an_alert_that_is_held_back_or_could_not_be_read_is_not_absent() {
+    let fp = alert_fingerprint("Overload");
+    let silenced = Some(NoEvidence::HeldBack("silenced".to_owned()));
+    let held = Alert { state: AlertState::HeldBack, no_evidence: silenced, ..alert("Overload") };
+    let unread = AlertView {
+        failure: Some(ReadFailure { kind: FailureKind::Server, text: "500".to_owned() }),
+        ..AlertView::default()
+    };
+    let none = AlertView { absence_proves_clear: true, ..AlertView::default() };
+    let mut world = world(FINE);
+    world.view = firing(alert("Overload"));
+    world.cycle();
+    for (what, view, absence) in [
+        ("muted", firing(held.clone()), Absence::Muted),
+        ("the list cannot be read", unread.clone(), Absence::Muted),
+        ("Alertmanager no longer has it", none.clone(), Absence::Clear),
+        ("heard again", firing(alert("Overload")), Absence::Unread),
+        ("unread while it is active", unread.clone(), Absence::Unread),
+        ("clear", none, Absence::Clear),
+    ] {
+        world.view = view;
+        world.cycle();
+        assert_eq!(world.tracker.absence(&fp), absence, "{what}");
+    }
+    // After a restart nothing is known of it before the list was read.
+    let mut after = self::world(FINE);
+    after.view = unread;
+    after.cycle();
+    assert_eq!(after.tracker.absence(&fp), Absence::Unread);
 }

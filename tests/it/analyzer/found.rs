@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use mape_k::analyzer::cluster::confined;
 use mape_k::analyzer::{Changes, Found, Settings, Tracker, analyze};
 use mape_k::domain::alert::AlertView;
 use mape_k::domain::analysis::{PatternKind, RootCause};
 use mape_k::domain::cluster::{
-    Claim, ClusterReading, Kind, Owner, Pod, RestartPolicy, UnreadObject,
+    Claim, ClusterReading, Condition, Kind, Owner, Pod, RestartPolicy, UnreadObject,
 };
 use mape_k::domain::cycle::Trigger;
 use mape_k::domain::finding::{Finding, FindingKind, FindingSeverity};
@@ -52,6 +53,7 @@ fn finding(kind: FindingKind, since: Time) -> Finding {
         recommendation: String::new(),
         record: None,
         fingerprint: None,
+        headline: String::new(),
         anchor: None,
     }
 }
@@ -331,4 +333,35 @@ fn a_rule_on_a_pod_is_about_its_workload() {
     let named = Labels::from([(label("cluster"), label("elsewhere"))]);
     let rule = world.readings[0].rule.target.clone();
     assert_eq!(foreign.target(None, &named, rule.as_ref()), None, "another cluster's is nobody's");
+}
+
+/// R05: what decides whether a node's incident may absorb a workload's.
+#[test]
+fn r05_a_workload_suffers_on_one_node_alone_when_all_its_unready_pods_are_there() {
+    let on = |name: &str, node: Option<&str>| Pod { node: node.map(str::to_owned), ..pod(name) };
+    let is_ready = |pod: Pod| {
+        let ready = Condition {
+            name: "Ready".to_owned(),
+            status: Some(true),
+            reason: String::new(),
+            message: String::new(),
+            since: None,
+        };
+        Pod { conditions: vec![ready], ..pod }
+    };
+    for (what, other, is_confined) in [
+        ("there too", on("cart-2", Some("n1")), true),
+        ("well elsewhere", is_ready(on("cart-2", Some("n2"))), true),
+        ("unready elsewhere", on("cart-2", Some("n2")), false),
+        ("on no node yet", on("cart-2", None), false),
+    ] {
+        let mut world = World::new();
+        world.reading().cluster.pods = vec![Arc::new(on("cart-1", Some("n1"))), Arc::new(other)];
+        let found: Vec<String> = confined(world.reading())
+            .into_iter()
+            .map(|(workload, node)| format!("{workload} on {node}"))
+            .collect();
+        let expected = ["kubernetes/shop/deployment/cart on kubernetes/node/n1".to_owned()];
+        assert_eq!(found, if is_confined { &expected[..] } else { &[] }, "{what}");
+    }
 }

@@ -1,0 +1,104 @@
+//! What an incident is called: its trouble and target, and what mape-k does about it.
+
+use std::collections::BTreeSet;
+
+use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::incident::{AtWork, Incident, IncidentStatus};
+use crate::domain::legible::name;
+use crate::domain::need::NeedReason as Reason;
+use crate::domain::target::Target;
+
+/// Characters of what is done about it: the rest of a line.
+const MAX_DOING: usize = 160;
+
+/// `cart: 0 of 3 pods ready`, of the evidence of its own anchor first and the worst of that.
+pub(super) fn title(incident: &Incident) -> String {
+    let own = |finding: &&Finding| finding.anchor() == incident.anchor;
+    let trouble = |finding: &&Finding| !finding.is_need();
+    let evidence = || incident.findings.iter().filter(trouble);
+    let worst = evidence().find(own).or_else(|| evidence().next());
+    let Some(finding) = worst.or(incident.findings.first()) else {
+        return incident.title.clone();
+    };
+    let subject = if own(&finding) { incident.anchor.name() } else { finding.anchor().name() };
+    let beside = incident.absorbed.iter().filter(|other| other.anchor != finding.anchor()).count();
+    let beside = match beside {
+        0 => String::new(),
+        1 => format!(" (and {})", name(&incident.absorbed[0].anchor.name())),
+        more => format!(" (and {more} workloads)"),
+    };
+    let trouble = of(finding);
+    // An alert that names nothing is about what it says.
+    let subject = if subject == trouble { String::new() } else { format!("{}: ", name(&subject)) };
+    format!("{subject}{trouble}{beside}")
+}
+
+fn of(finding: &Finding) -> String {
+    let kind = || finding.kind.as_str().replace('_', " ");
+    match (finding.kind, finding.ready, finding.desired) {
+        (FindingKind::Violation, ..) => finding.headline.clone(),
+        (FindingKind::Loop(Reason::UnknownAlert | Reason::UnconfirmedAlert), ..) => {
+            finding.headline.clone()
+        }
+        (FindingKind::Loop(_), ..) => kind(),
+        (_, Some(ready), Some(desired)) if ready < desired => {
+            let pods = format!("{ready} of {desired} pods ready");
+            if finding.kind == FindingKind::ReplicasMissing {
+                pods
+            } else {
+                format!("{pods} ({})", kind())
+            }
+        }
+        _ => kind(),
+    }
+}
+
+/// Where it stands, and what mape-k does about it in words.
+pub(super) fn status(
+    incident: &Incident,
+    at_work: &[AtWork],
+    treated: &BTreeSet<String>,
+) -> (IncidentStatus, String) {
+    let absorbed = incident.absorbed.iter().map(|other| &other.anchor);
+    let targets: Vec<Target> =
+        absorbed.chain([&incident.anchor]).filter_map(|anchor| anchor.target()).collect();
+    let concerns = |work: &&AtWork| {
+        targets.iter().any(|own| own.contains(&work.target) || work.target.contains(own))
+    };
+    let own: Vec<&AtWork> = at_work.iter().filter(concerns).collect();
+    if let Some(acting) = own.iter().find(|work| work.verifying_until.is_none()) {
+        return (IncidentStatus::Acting, format!("{} is being applied", acting.action));
+    }
+    let verifying = own.iter().find_map(|work| Some((work, work.verifying_until?)));
+    if let Some((work, until)) = verifying {
+        let until = until.format("%H:%M:%SZ");
+        let doing = format!("{} applied, verifying until {until}", work.action);
+        return (IncidentStatus::Verifying, doing);
+    }
+    let need = incident.findings.iter().find(|finding| finding.is_need());
+    if let Some(need) = need {
+        return (IncidentStatus::NeedsAttention, asked(need));
+    }
+    let is_treated = incident.findings.iter().any(|one| treated.contains(&one.fingerprint()));
+    let doing = if is_treated { "" } else { "no action is configured" };
+    (IncidentStatus::Open, doing.to_owned())
+}
+
+fn asked(need: &Finding) -> String {
+    let FindingKind::Loop(reason) = need.kind else { return String::new() };
+    let said = match reason {
+        // The daemon's own conditions say nothing of what is done.
+        reason if reason.is_the_daemons() => String::new(),
+        Reason::ApprovalNeeded => {
+            let detail = need.reason.split_once(": ").map_or(&*need.reason, |(_, detail)| detail);
+            match detail.split_once(" waits for approval") {
+                Some((actions, _)) => format!("waits for approval: {actions}"),
+                None => "waits for approval".to_owned(),
+            }
+        }
+        Reason::UnknownCause | Reason::UnknownAlert => "no action is configured".to_owned(),
+        Reason::UnconfirmedAlert => "no action: Alertmanager does not confirm it".to_owned(),
+        other => format!("a person is needed: {}", other.as_str().replace('_', " ")),
+    };
+    said.chars().take(MAX_DOING).collect()
+}
