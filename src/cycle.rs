@@ -354,6 +354,7 @@ impl Cycle {
             root_causes: &analysis.root_causes,
             active: &by_fingerprint,
             fleets: &fleets,
+            incidents: &self.people.incidents_of(&active),
         };
         let (mut plan, refused) = self.decide.plan(kit, &seen, &recalled, &case, &mut new_id);
         run.planned(&plan, &recalled.policies, recalled.pause.as_ref());

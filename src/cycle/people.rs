@@ -203,6 +203,15 @@ impl People {
         }
     }
 
+    /// The incident in which each violation lies, by fingerprint: treatments are linked by it.
+    pub(super) fn incidents_of(&self, active: &[Violation]) -> BTreeMap<String, String> {
+        let incident = |v: &Violation| {
+            let incident = self.board.open_at(&Anchor::of_violation(v))?;
+            Some((v.fingerprint.clone(), incident.id.clone()))
+        };
+        active.iter().filter_map(incident).collect()
+    }
+
     /// Each need stays with the incident that it was first seen in.
     fn link(&mut self, findings: &[Finding]) {
         let anchors: BTreeMap<Uuid, Anchor> =

@@ -1,4 +1,4 @@
-//! A success whose violation comes back too soon was none: outcome, statistics, guards and incident are corrected, once.
+//! A success whose violation comes back too soon was none: outcome, statistics, guards and treatment are corrected, once.
 
 use super::aftermath::put;
 use super::escalate::{announce, tell};
@@ -81,15 +81,15 @@ async fn take_back(
         outcome.time_to_effect_seconds = None;
         batch.put(&outcome);
     }
-    for incident in &mut recalled.incidents {
-        let own = incident.attempts.iter_mut().filter(|a| a.policy_id == watched.policy_id);
+    for treatment in &mut recalled.treatments {
+        let own = treatment.attempts.iter_mut().filter(|a| a.policy_id == watched.policy_id);
         let mut changed = false;
         for attempt in own.filter(|a| a.verdict == Some(OutcomeType::Success)) {
             attempt.verdict = Some(OutcomeType::Ineffective);
             changed = true;
         }
         if changed {
-            batch.put(incident);
+            batch.put(treatment);
         }
     }
     let verdict = OutcomeType::Ineffective;

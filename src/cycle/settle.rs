@@ -181,16 +181,16 @@ async fn resolved(
         batch.put(&fact);
     }
     let completed = after.status == ExecutionStatus::Completed;
-    for incident in &mut recalled.incidents {
+    for treatment in &mut recalled.treatments {
         let mut corrected = false;
-        for attempt in &mut incident.attempts {
+        for attempt in &mut treatment.attempts {
             if attempt.policy_id == after.policy_id && attempt.failed == completed {
                 attempt.failed = !completed;
                 corrected = true;
             }
         }
         if corrected {
-            batch.put(incident);
+            batch.put(treatment);
         }
     }
     let in_effect = took_effect(&after);
