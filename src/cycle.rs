@@ -3,12 +3,14 @@
 //! ```text
 //! monitor       observe (Prometheus, Alertmanager, Charter, the cluster's watch caches; one deadline) ─▶ recall the store
 //! k8s-analyzer  what was read of the cluster ─▶ findings
-//! analyze       track violations and findings ─▶ verify what was done ─▶ detectors, root causes
+//! analyze       track violations and findings
+//! escalation    incidents, stored; what is SEV-1 is decided and told at once, whatever Charter does
+//! analyze       verify what was done ─▶ detectors, root causes
 //! execute       settle what earlier cycles left open: resolve, expire, undo harm
 //! plan          plan ─▶ check the plan
 //! execute       record the intent ─▶ execute ─▶ record the result
 //! knowledge     escalate what is left ─▶ store what is active
-//! escalation    incidents, severity, one decision
+//! escalation    what the cycle brought to the incidents: needs, timeline, severity, one decision
 //! notification  notify people ─▶ save the report ─▶ publish
 //! ```
 //! A phase is one entry of the report, with all of its time. Only *execute* changes anything outside. A trigger only wakes
@@ -20,6 +22,7 @@ mod assess;
 mod cluster;
 mod decide;
 mod escalate;
+mod first_look;
 mod guarded;
 mod ids;
 mod kit;
@@ -37,6 +40,7 @@ mod run;
 mod settle;
 mod standing;
 mod temporary;
+mod timeline;
 mod verify;
 mod yardstick;
 
@@ -51,7 +55,6 @@ use crate::actuators::charter::Charter;
 use crate::analyzer::{self, Tracker};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::{CycleReport, FAILING, Phase, Trigger};
 use crate::domain::execution::ActionRecord;
 use crate::domain::view::LoopView;
@@ -67,12 +70,12 @@ use cluster::Looked;
 use decide::{Case, Decide};
 use escalate::{Escalate, Left};
 use kit::{Hands, Kit, Means};
-use observe::{Observe, Seen};
+use observe::Observe;
 use publish::{Publish, Shown};
-use recall::{Recalled, recall};
 use recover::recover;
 use run::Run;
 use settle::Settle;
+use timeline::Happened;
 use verify::{Scene, Verify};
 
 pub use assess::{Assessor, Rules};
@@ -142,7 +145,7 @@ impl Cycle {
     ) -> Self {
         Self {
             tracker: Tracker::new(config.analyze.clone(), clock.now(), Vec::new()),
-            observe: Observe::new(monitor, charter.clone()),
+            observe: Observe::new(monitor),
             kit: Kit { config, clock, knowledge, metrics, ids },
             hands: Hands { charter, executor },
             cluster,
@@ -243,14 +246,6 @@ impl Cycle {
         Ended { report, view, panicked }
     }
 
-    /// What is wrong in the cluster.
-    fn look(&mut self, run: &mut Run<'_>, reading: Option<ClusterReading>) -> Looked {
-        run.enter(Phase::K8sAnalyzer);
-        let read_at = reading.as_ref().and_then(|reading| reading.read_at);
-        let now = read_at.unwrap_or_else(|| self.kit.clock.now());
-        self.cluster.analyze(reading, now, &self.kit.metrics)
-    }
-
     async fn for_people(
         &mut self,
         run: &mut Run<'_>,
@@ -267,18 +262,6 @@ impl Cycle {
         self.people.told(&self.kit, run, looked, &active, around, stop).await;
     }
 
-    /// What arrived while the sources were read is taken in too.
-    async fn observe(&mut self, trigger: Trigger) -> (Seen, Result<Recalled, StoreError>) {
-        let kit = &self.kit;
-        let history_from = self.tracker.wants_history(kit.clock.now());
-        let mut read = self.observe.read(kit, history_from).await;
-        let mut recalled = match read.unread.take() {
-            Some(error) => Err(error),
-            None => recall(kit, &mut self.act, &mut self.verify, read.has_right_time()).await,
-        };
-        (self.observe.join(kit, read, recalled.as_mut().ok(), trigger), recalled)
-    }
-
     /// What was seen of the cluster outlives a failure: people hear of it whatever becomes of the rest.
     #[expect(clippy::too_many_lines, reason = "the whole flow on one screen")]
     async fn phases(
@@ -288,27 +271,18 @@ impl Cycle {
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
         run.enter(Phase::Monitor);
-        let trigger = run.report.trigger;
-        // Reading changes nothing, so a stop need not wait for a source that hangs.
-        let (mut seen, recalled) = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(Failure::Stopped),
-            both = self.observe(trigger) => both,
-        };
+        let charter = stop.run_until_cancelled(self.hands.see_charter(&self.kit));
+        let (first, charter) = tokio::join!(self.first_look(run, seen_of_cluster, stop), charter);
+        let (mut seen, recalled, changes) = first?;
+        seen.charter = charter.unwrap_or(seen.charter);
         let now = seen.snapshot.at;
-
-        let cluster = seen.cluster.take();
-        let looked = self.look(run, cluster);
-        let looked = &*seen_of_cluster.insert(looked);
+        let looked = seen_of_cluster.as_ref().expect("the first look has put it there");
 
         run.enter(Phase::Analyze);
         let kit = &self.kit;
         let mut new_id = || kit.ids.id();
-        let found = looked.found(&kit.config.plan);
-        let changes = self.tracker.observe(&seen.snapshot, &found, trigger, &mut new_id);
         let active: Vec<Violation> = self.tracker.active().cloned().collect();
         let fleets = self.tracker.fleets(now, kit.config.plan.guardrails.storm.within);
-        self.verify.remember(&changes);
         self.decide.remember(&seen, &changes, &self.tracker);
         let journal_failed =
             self.act.journal_failed.as_ref().or(self.settle.journal_failed.as_ref());
@@ -334,15 +308,20 @@ impl Cycle {
         let analysis = analyzer::analyze(&self.tracker, new_id(), &run.report.id, now);
         run.saw(&self.tracker, &seen, &changes, &analysis, &self.observe.last_read);
         run.show(&seen, &changes, &self.observe.last_read);
+        self.people.conclude(&analysis.root_causes, &active);
         // Without the store nothing is decided: what cannot be recalled could be done twice.
         let (mut recalled, mut rulings) = verified?;
         // The breaker knows of it.
         (self.act.journal_failed, self.settle.journal_failed) = (None, None);
         run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
+        run.happened.extend(timeline::results(&rulings, &recalled.treatments, now));
+        run.happened.append(&mut recalled.happened);
 
         run.enter(Phase::Execute);
         let how = Means { kit, hands: &self.hands, stop, number: run.report.number };
-        let resolved = self.settle.settle(&how, &mut recalled, &mut seen, &mut rulings).await?;
+        let resolved = self.settle.settle(&how, &mut recalled, &mut seen, &mut rulings).await;
+        run.happened.append(&mut recalled.happened);
+        let resolved = resolved?;
         self.decide.saw_charter(&seen.charter, kit.clock.now());
 
         run.enter(Phase::Plan);
@@ -363,6 +342,7 @@ impl Cycle {
             // Nothing of it is done or stored; what people must be told still reaches them.
             plan = Plan { concerns: plan.concerns, ..Plan::default() };
         }
+        run.happened.extend(timeline::planned(&plan, &recalled.policies, now));
 
         run.enter(Phase::Execute);
         let carried = self.act.carry_out(&how, &plan, &mut recalled, &seen, &self.tracker).await;
@@ -370,6 +350,9 @@ impl Cycle {
         self.decide.after(carried.as_ref().ok());
         let carried = carried?;
         run.executed(&carried);
+        if let (Some(execution), Some(policy)) = (carried.execution(), &plan.chosen) {
+            run.happened.push(timeline::executed(execution, policy, &plan));
+        }
         let resized_at = self.decide.resized_at();
         self.verify
             .count_natural(
@@ -400,6 +383,7 @@ impl Cycle {
         };
         let told = self.escalate.escalate(kit, &recalled, &left).await?;
         run.escalated(&told);
+        run.happened.extend(told.closed.iter().map(|need| Happened::answered(need, now)));
         self.people.heard(&told);
         run.report.escalations_closed.extend(resolved);
         run.stands(kit, &recalled.ledger, &told).await?;

@@ -8,6 +8,8 @@
 //! stored is told all the same: a store that is down is one more thing people must hear of.
 
 mod build;
+mod early;
+mod noted;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,9 +27,8 @@ use super::cluster::Looked;
 use super::kit::Kit;
 use super::run::Run;
 use crate::analyzer::cluster::Onsets;
-use crate::domain::CHARTER;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase};
+use crate::domain::cycle::{CycleReport, CycleStatus, Phase};
 use crate::domain::decision::Decision;
 use crate::domain::finding::{Finding, FindingKind, IncidentClass};
 use crate::domain::incident::{Anchor, Incident};
@@ -36,8 +37,8 @@ use crate::domain::time::Time;
 use crate::domain::view;
 use crate::domain::violation::Violation;
 use crate::escalation::board::{self, BoardState, IncidentBoard, Observation};
-use crate::escalation::own::{self, Anchors, Failing};
-use crate::escalation::{Changes, correlation};
+use crate::escalation::correlation;
+use crate::escalation::rules::Case;
 use crate::knowledge::documents::{CLOSED, Fact, OPEN};
 use crate::knowledge::report_files::ReportFiles;
 use crate::knowledge::{Knowledge, StoreError, Term};
@@ -47,6 +48,7 @@ use crate::monitor::github::Github;
 use crate::notify::Notifiers;
 
 pub use build::Outside;
+use early::Pass;
 
 /// Incidents that ended lately and may come back; more than end in a day of storms.
 const ENDED: usize = 1_000;
@@ -74,6 +76,10 @@ pub struct People {
     /// The loop's own records that are open, as last heard of, and whether that was in this cycle.
     records: Vec<Need>,
     heard: bool,
+    /// Needs that this cycle opened.
+    opened: Vec<Uuid>,
+    /// What the first pass of this cycle has decided and told.
+    early: Option<Decision>,
     /// Since when cycle after cycle fails.
     failing_since: Option<Time>,
     /// Could not be written yet.
@@ -96,13 +102,6 @@ struct Remembered {
 }
 
 impl People {
-    /// What the loop itself left for people in this cycle.
-    pub(super) fn heard(&mut self, told: &Changes) {
-        let open = told.opened.iter().chain(&told.refreshed).chain(&told.unchanged);
-        self.records = open.cloned().collect();
-        self.heard = true;
-    }
-
     /// Takes up what was stored before this process led, and returns when each finding was first seen.
     pub(super) async fn take_up(
         &mut self,
@@ -165,13 +164,13 @@ impl People {
     }
 
     /// What was found, by what is known of its past.
-    fn observe(&mut self, findings: &[Finding], looked: &Looked, heard: bool, now: Time) {
+    fn observe(&mut self, findings: &[Finding], looked: &Looked, pass: Pass, now: Time) {
         let mut readable = match &looked.reading {
             Some(reading) => board::readable(reading),
             // It is not looked at any more, and nobody knows what became of what was found.
             None => BTreeSet::new(),
         };
-        if heard {
+        if pass == (Pass::Late { heard: true }) {
             readable.insert(IncidentClass::Loop);
         }
         let hidden = looked.reading.as_ref().map(board::hidden).unwrap_or_default();
@@ -182,7 +181,10 @@ impl People {
             hidden: &hidden,
             now,
         };
-        let observed = self.board.observe(&seen);
+        let observed = match pass {
+            Pass::Early => self.board.take_in(&seen).0,
+            Pass::Late { .. } => self.board.observe(&seen),
+        };
         for (what, incidents) in [
             ("opened", &observed.opened),
             ("came back", &observed.returned),
@@ -201,15 +203,6 @@ impl People {
                 }
             }
         }
-    }
-
-    /// The incident in which each violation lies, by fingerprint: treatments are linked by it.
-    pub(super) fn incidents_of(&self, active: &[Violation]) -> BTreeMap<String, String> {
-        let incident = |v: &Violation| {
-            let incident = self.board.open_at(&Anchor::of_violation(v))?;
-            Some((v.fingerprint.clone(), incident.id.clone()))
-        };
-        active.iter().filter_map(incident).collect()
     }
 
     /// Each need stays with the incident that it was first seen in.
@@ -259,22 +252,38 @@ impl People {
         now: Time,
         stop: &CancellationToken,
     ) -> Option<Decision> {
-        let case = self.board.case(&looked.catalogue, looked.is_partial(), now)?;
+        let mut case = self.board.case(&looked.catalogue, looked.is_partial(), now)?;
+        let told = self.early.iter().flat_map(|early| &early.incidents);
+        let told: BTreeSet<&String> = told.collect();
+        case.incidents.retain(|one| !told.contains(&one.incident.id));
+        if case.incidents.is_empty() {
+            return None;
+        }
+        Some(self.decided(findings, &case, now, stop).await)
+    }
+
+    async fn decided(
+        &mut self,
+        findings: &[Finding],
+        case: &Case,
+        now: Time,
+        stop: &CancellationToken,
+    ) -> Decision {
         let assessed = tokio::select! {
             biased;
-            assessed = within(&*self.assessor, &case, self.timeout) => assessed,
+            assessed = within(&*self.assessor, case, self.timeout) => assessed,
             () = stop.cancelled() => Err("the daemon is stopping".to_owned()),
         };
-        Some(match assessed {
-            Ok(assessment) => self.board.decide(&case, &assessment),
+        match assessed {
+            Ok(assessment) => self.board.decide(case, &assessment),
             Err(error) => {
                 tracing::warn!(
                     error,
                     "the escalation could not be assessed: the conservative decision stands"
                 );
-                self.board.decide_blindly(findings, Some(&case), now)
+                self.board.decide_blindly(findings, Some(case), now)
             }
-        })
+        }
     }
 
     /// Stores what changed; what could not be stored is tried again with the next.
@@ -348,24 +357,17 @@ impl People {
         }
 
         run.enter(Phase::Escalation);
-        if let Watch::On(watch) = watch
-            && kit.config.kubernetes.log_lines > 0
-        {
-            stop.run_until_cancelled(looked.read_logs(watch)).await;
-        }
-        let mut findings = looked.findings.clone();
-        let charter = kit.config.execute.charter_url.is_some();
-        let unnamed = if charter { CHARTER } else { own::SELF };
+        self.read_logs(kit, &mut looked, watch, stop).await;
         let failing = self.failing(&run.report);
-        let anchors = Anchors::of(self.board.incidents(), &findings, active.iter());
-        findings.extend(own::violations(active.iter()));
-        findings.extend(own::findings(&self.records, failing.as_ref(), unnamed, &anchors));
-        self.observe(&findings, &looked, heard, now);
+        let findings = self.found(kit, &looked, active, failing.as_ref());
+        // An incident may end with what came of it.
+        self.note(&std::mem::take(&mut run.happened));
+        self.observe(&findings, &looked, Pass::Late { heard }, now);
         self.link(&findings);
+        self.note_needs();
         stop.run_until_cancelled(self.suspects(&looked.catalogue, now)).await;
         let decision = self.decide(&findings, &looked, now, stop).await;
         if let Some(decision) = &decision {
-            kit.metrics.decided(decision);
             say(decision);
         }
 
@@ -374,7 +376,7 @@ impl People {
         self.store(kit, onsets, run, now).await;
         // Whoever leads now tells of it: two that tell would tell twice.
         if kit.knowledge.term().is_none_or(Term::holds) {
-            self.tell(run, decision.as_ref(), &looked, now, stop).await;
+            self.tell(run, decision.as_ref(), &looked, (Pass::Late { heard }, now), stop).await;
             self.store(kit, onsets, run, now).await;
             // What waits from before waits on when the process stops.
             if !stop.is_cancelled() {
@@ -382,21 +384,16 @@ impl People {
                 self.store(kit, onsets, run, now).await;
             }
         }
+        let decision = early::joined(self.early.take(), decision);
+        if let Some(decision) = &decision {
+            kit.metrics.decided(decision);
+        }
         run.report.trend_analysis = Some(self.board.trend(now));
         self.show(&findings, decision.clone(), &looked);
         run.report.escalation_decision = decision;
         run.report.unread_objects.clone_from(&looked.unread_objects);
         run.report.findings = looked.findings;
         run.report.findings.truncate(REPORTED);
-    }
-
-    fn failing(&self, report: &CycleReport) -> Option<Failing> {
-        let since = self.failing_since.filter(|_| report.failed_cycles >= FAILING)?;
-        Some(Failing {
-            since,
-            phase: report.phase.map(Phase::as_str).unwrap_or_default().to_owned(),
-            error: report.error.clone().unwrap_or_else(|| "the daemon was stopped".to_owned()),
-        })
     }
 
     async fn store(&mut self, kit: &Kit, onsets: &Onsets, run: &mut Run<'_>, now: Time) {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::act::Act;
 use super::kit::Kit;
 use super::ledger::LEDGER;
+use super::timeline::Happened;
 use super::verify::Verify;
 use crate::domain::aftermath::Aftermath;
 use crate::domain::alert::InboxAlert;
@@ -60,6 +61,8 @@ pub(super) struct Recalled {
     pub ledger: Ledger,
     pub aftermath: Aftermath,
     pub natural: Natural,
+    /// What the stages have done with it since, for the timelines of incidents.
+    pub happened: Vec<Happened>,
 }
 
 impl Recalled {
@@ -104,6 +107,7 @@ impl Recalled {
             pause: knowledge.paused(now).await?,
             policies,
             escalations,
+            happened: Vec::new(),
         })
     }
 }

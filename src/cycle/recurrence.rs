@@ -5,9 +5,11 @@ use super::escalate::{announce, tell};
 use super::kit::Kit;
 use super::observe::Seen;
 use super::recall::Recalled;
+use super::timeline::{Happened, treated};
 use super::verify::Verify;
 use crate::domain::action::ActionKind;
 use crate::domain::aftermath::Watched;
+use crate::domain::incident::Happening;
 use crate::domain::need::NeedReason;
 use crate::domain::outcome::{Outcome, OutcomeType, Recurred};
 use crate::domain::time::{Time, after, since};
@@ -125,6 +127,11 @@ async fn take_back(
     for record in &told {
         announce(&kit.metrics, record);
     }
+    let said = format!("{}: {reason}", actions.join(", "));
+    recalled.happened.push(Happened {
+        incident: treated(&recalled.treatments, watched.policy_id),
+        ..Happened::new(Happening::Recurred, said, now).with(watched.evidence.iter().cloned())
+    });
     tracing::info!(
         execution = %watched.execution_id, cause = %watched.cause, component = watched.component,
         violation = back.fingerprint, reason, "success taken back"

@@ -32,7 +32,7 @@ use crate::domain::catalogue::{Catalogue, Service};
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::deployment::Suspect;
 use crate::domain::finding::Finding;
-use crate::domain::incident::{Anchor, Incident};
+use crate::domain::incident::{Anchor, Happening, Incident, RankedCause, TimelineEntry};
 use crate::domain::time::{Time, since};
 
 pub use observe::{Hidden, Observation, Observed, hidden, readable};
@@ -42,6 +42,9 @@ const FALLBACK_EVERY: Duration = Duration::from_secs(30 * 60);
 
 /// For so long after its beginning a deployment is looked for.
 const SUSPECT_WITHIN: Duration = Duration::from_secs(30 * 60);
+
+/// Letters of one line of a timeline.
+const TIMELINE_TEXT: usize = 400;
 
 /// Why an incident is part of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -129,6 +132,39 @@ impl IncidentBoard {
     #[must_use]
     pub fn open_at(&self, anchor: &Anchor) -> Option<&Incident> {
         self.incidents.iter().find(|incident| incident.is_open() && incident.anchor == *anchor)
+    }
+
+    /// Adds a line to an incident's timeline. What an incident before it came to, or what it says already, is left out.
+    pub fn note(&mut self, incident: &str, what: Happening, text: &str, at: Time) {
+        let Some(held) = self.incidents.iter_mut().find(|held| held.id == incident) else { return };
+        let text: String = text.chars().take(TIMELINE_TEXT).collect();
+        let is_known = |one: &TimelineEntry| (one.what, one.at, &one.text) == (what, at, &text);
+        if at < held.opened_at || held.timeline.iter().any(is_known) {
+            return;
+        }
+        let lines = held.timeline.len();
+        held.note(what, text, at);
+        if what.is_news() {
+            held.course.noted_at = held.course.noted_at.max(Some(at));
+        }
+        if held.timeline.len() != lines || what.is_news() {
+            self.changed.insert(held.id.clone());
+        }
+    }
+
+    /// The causes of an incident's evidence, the likeliest first. While nothing is concluded the last ones stay, and none
+    /// begins later than it was first said to.
+    pub fn conclude(&mut self, incident: &str, mut causes: Vec<RankedCause>) {
+        let Some(held) = self.incidents.iter_mut().find(|held| held.id == incident) else { return };
+        for cause in &mut causes {
+            let before = held.causes.iter().find(|known| known.cause == cause.cause);
+            cause.since = before.map_or(cause.since, |known| known.since.min(cause.since));
+        }
+        causes.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        if !causes.is_empty() && held.causes != causes {
+            held.causes = causes;
+            self.changed.insert(held.id.clone());
+        }
     }
 
     /// Those that must be stored since this was last asked.

@@ -41,6 +41,8 @@ impl People {
             settings,
             records: Vec::new(),
             heard: false,
+            opened: Vec::new(),
+            early: None,
             failing_since: None,
             unsaved: BTreeMap::new(),
             unlinked: Vec::new(),

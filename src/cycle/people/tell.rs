@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::cluster::Looked;
 use super::super::run::Run;
 use super::People;
+use super::early::Pass;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::CycleReport;
 use crate::domain::decision::{Decision, Sev};
@@ -35,14 +36,17 @@ impl People {
         run: &mut Run<'_>,
         decision: Option<&Decision>,
         looked: &Looked,
-        now: Time,
+        (pass, now): (Pass, Time),
         stop: &CancellationToken,
     ) {
         let within = if stop.is_cancelled() { STOPPING_WITHIN } else { TELL_WITHIN };
         let is_partial = looked.is_partial();
         let catalogue = &looked.catalogue;
         let about = About { cycle_id: &run.report.id, catalogue, is_partial, now };
-        let messages = compose::messages(&self.board, decision, &about);
+        let mut messages = compose::messages(&self.board, decision, &about);
+        if pass == Pass::Early {
+            messages.retain(|message| message.form == Form::Alert);
+        }
         let began = Instant::now();
         let deliveries = self.notifiers.deliver(&messages, began + within).await;
         for (message, deliveries) in messages.iter().zip(&deliveries) {
@@ -56,9 +60,20 @@ impl People {
             .flat_map(|(message, deliveries)| deliveries.iter().map(move |one| (message, one)))
             .collect();
         let result = result(&results, began.elapsed());
-        run.report.notifications_sent = u8::from(results.iter().any(|(_, one)| one.result.is_ok()));
-        self.count(result.as_ref(), run.report.notifications_sent);
-        run.report.notification_result = result;
+        let sent = u8::from(results.iter().any(|(_, one)| one.result.is_ok()));
+        self.count(result.as_ref(), sent);
+        run.report.notifications_sent = run.report.notifications_sent.max(sent);
+        let before = run.report.notification_result.take();
+        run.report.notification_result = match (before, result) {
+            (Some(before), Some(after)) => Some(NotificationResult {
+                success: before.success && after.success,
+                error: before.error.or(after.error),
+                backed_up: before.backed_up || after.backed_up,
+                severity: before.severity.max(after.severity),
+                seconds: before.seconds + after.seconds,
+            }),
+            (before, after) => before.or(after),
+        };
     }
 
     /// What waits in files from earlier cycles; and what stands, for an Alertmanager forgets what it is not told again.

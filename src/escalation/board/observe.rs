@@ -111,7 +111,19 @@ fn is_as_before(mut before: Incident, now: &Incident) -> bool {
 }
 
 impl IncidentBoard {
+    /// All that a cycle has found: what is not there any more ends.
     pub fn observe(&mut self, seen: &Observation<'_>) -> Observed {
+        let (mut observed, present) = self.take_in(seen);
+        self.end_absent(&present, seen, &mut observed);
+        self.forget(seen.now);
+        let open = self.incidents.iter().filter(|incident| incident.is_open());
+        self.state.trend.note(open, self.interval, seen.now);
+        observed
+    }
+
+    /// What is there, opened or refreshed, while the cycle may still find more: nothing ends. Answers the ids of those
+    /// that are there.
+    pub fn take_in(&mut self, seen: &Observation<'_>) -> (Observed, BTreeSet<String>) {
         let now = seen.now;
         self.observed_at = Some(now);
         let situation = Situation {
@@ -140,12 +152,8 @@ impl IncidentBoard {
             let is_whole = seen.is_whole(&self.incidents[index]);
             self.take_over(index, group, is_whole, past, now);
         }
-        self.end_absent(&present, seen, &mut observed);
-        self.forget(now);
-        let open = self.incidents.iter().filter(|incident| incident.is_open());
-        self.state.trend.note(open, self.interval, now);
         observed.weighed = weighed;
-        observed
+        (observed, present)
     }
 
     /// In the last cycle that could tell: what could not be read since then is open as it was.

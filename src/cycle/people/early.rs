@@ -1,0 +1,134 @@
+//! The first of two passes over the incidents: what is as bad as can be is told before anything is settled, planned or
+//! sent, so that a Charter that hangs never delays it. What is milder waits for what the cycle brings: one message then
+//! says what is wrong and what is done about it.
+
+use tokio_util::sync::CancellationToken;
+
+use super::super::cluster::Looked;
+use super::super::kit::Kit;
+use super::super::run::Run;
+use super::{People, say};
+use crate::analyzer::cluster::Onsets;
+use crate::domain::CHARTER;
+use crate::domain::cycle::{CycleReport, FAILING, Phase};
+use crate::domain::decision::{Decision, Sev};
+use crate::domain::finding::Finding;
+use crate::domain::time::Time;
+use crate::domain::violation::Violation;
+use crate::escalation::own::{self, Anchors, Failing};
+use crate::escalation::rules::Case;
+use crate::knowledge::Term;
+use crate::monitor::cluster::Watch;
+
+/// Which of the two passes of a cycle over the incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// Before anything is settled, planned or sent.
+    Early,
+    /// At the end, and whether the needs that this cycle left are known.
+    Late { heard: bool },
+}
+
+impl People {
+    /// What is wrong: in the cluster, by rules and alerts, and what people are asked for.
+    pub(super) fn found(
+        &self,
+        kit: &Kit,
+        looked: &Looked,
+        active: &[Violation],
+        failing: Option<&Failing>,
+    ) -> Vec<Finding> {
+        let mut findings = looked.findings.clone();
+        let charter = kit.config.execute.charter_url.is_some();
+        let unnamed = if charter { CHARTER } else { own::SELF };
+        let anchors = Anchors::of(self.board.incidents(), &findings, active.iter());
+        findings.extend(own::violations(active.iter()));
+        findings.extend(own::findings(&self.records, failing, unnamed, &anchors));
+        findings
+    }
+
+    pub(super) async fn read_logs(
+        &self,
+        kit: &Kit,
+        looked: &mut Looked,
+        watch: &Watch,
+        stop: &CancellationToken,
+    ) {
+        if let Watch::On(watch) = watch
+            && kit.config.kubernetes.log_lines > 0
+        {
+            stop.run_until_cancelled(looked.read_logs(watch)).await;
+        }
+    }
+
+    pub(super) fn failing(&self, report: &CycleReport) -> Option<Failing> {
+        let since = self.failing_since.filter(|_| report.failed_cycles >= FAILING)?;
+        Some(Failing {
+            since,
+            phase: report.phase.map(Phase::as_str).unwrap_or_default().to_owned(),
+            error: report.error.clone().unwrap_or_else(|| "the daemon was stopped".to_owned()),
+        })
+    }
+
+    /// With the needs as the cycle before left them. Nothing ends here: this cycle may still ask people for something.
+    pub(in crate::cycle) async fn told_early(
+        &mut self,
+        kit: &Kit,
+        run: &mut Run<'_>,
+        looked: &mut Looked,
+        active: &[Violation],
+        (watch, onsets): (&Watch, &Onsets),
+        stop: &CancellationToken,
+    ) {
+        let now = kit.clock.now();
+        self.early = None;
+        run.enter(Phase::Escalation);
+        let findings = self.found(kit, looked, active, None);
+        self.observe(&findings, looked, Pass::Early, now);
+        if self.worst(looked, now).is_some() {
+            self.read_logs(kit, looked, watch, stop).await;
+            let findings = self.found(kit, looked, active, None);
+            self.observe(&findings, looked, Pass::Early, now);
+            stop.run_until_cancelled(self.suspects(&looked.catalogue, now)).await;
+        }
+        let decision = match self.worst(looked, now) {
+            Some(case) => Some(self.decided(&findings, &case, now, stop).await),
+            None => None,
+        };
+        self.store(kit, onsets, run, now).await;
+        let Some(decision) = decision else { return };
+        say(&decision);
+        // Whoever leads now tells of it: two that tell would tell twice.
+        if kit.knowledge.term().is_none_or(Term::holds) {
+            run.enter(Phase::Notification);
+            self.tell(run, Some(&decision), looked, (Pass::Early, now), stop).await;
+            self.store(kit, onsets, run, now).await;
+        }
+        self.early = Some(decision);
+    }
+
+    /// What is due and SEV-1.
+    fn worst(&self, looked: &Looked, now: Time) -> Option<Case> {
+        let mut case = self.board.case(&looked.catalogue, looked.is_partial(), now)?;
+        case.incidents.retain(|one| one.incident.severity == Sev::Sev1);
+        (!case.incidents.is_empty()).then_some(case)
+    }
+}
+
+/// One decision a cycle: the worse one's words, with the incidents of both.
+pub(super) fn joined(early: Option<Decision>, late: Option<Decision>) -> Option<Decision> {
+    let (early, late) = match (early, late) {
+        (Some(early), Some(late)) => (early, late),
+        (early, late) => return early.or(late),
+    };
+    let (mut worse, other) =
+        if late.severity > early.severity { (late, early) } else { (early, late) };
+    worse.should_notify |= other.should_notify;
+    worse.is_fallback |= other.is_fallback;
+    worse.incidents.extend(other.incidents);
+    worse.incidents.dedup();
+    worse.affected_services.extend(other.affected_services);
+    worse.affected_services.sort();
+    worse.affected_services.dedup();
+    Some(worse)
+}

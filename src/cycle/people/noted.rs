@@ -1,0 +1,116 @@
+//! What a cycle did, put into the timelines of the incidents that it belongs to; and the causes of their evidence.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::timeline::{Happened, is_held_already};
+use super::People;
+use crate::domain::analysis::RootCause;
+use crate::domain::incident::{Anchor, Happening, RankedCause};
+use crate::domain::need::Need;
+use crate::domain::time::Time;
+use crate::domain::violation::Violation;
+use crate::escalation::Changes;
+
+impl People {
+    /// What the loop itself left for people in this cycle.
+    pub(in crate::cycle) fn heard(&mut self, told: &Changes) {
+        self.opened = told.opened.iter().map(|need| need.id).collect();
+        let open = told.opened.iter().chain(&told.refreshed).chain(&told.unchanged);
+        self.records = open.cloned().collect();
+        self.heard = true;
+    }
+
+    /// The incident in which each violation lies, by fingerprint: treatments are linked by it.
+    pub(in crate::cycle) fn incidents_of(&self, active: &[Violation]) -> BTreeMap<String, String> {
+        let incident = |v: &Violation| {
+            let incident = self.board.open_at(&Anchor::of_violation(v))?;
+            Some((v.fingerprint.clone(), incident.id.clone()))
+        };
+        active.iter().filter_map(incident).collect()
+    }
+
+    /// The causes of each incident's evidence.
+    pub(in crate::cycle) fn conclude(&mut self, roots: &[RootCause], active: &[Violation]) {
+        let incidents = self.incidents_of(active);
+        let mut causes: BTreeMap<&String, Vec<RankedCause>> = BTreeMap::new();
+        for root in roots {
+            let mut since: BTreeMap<&String, Time> = BTreeMap::new();
+            for violation in active.iter().filter(|v| root.evidence.contains(&v.fingerprint)) {
+                let Some(incident) = incidents.get(&violation.fingerprint) else { continue };
+                let first = since.entry(incident).or_insert(violation.active_since);
+                *first = violation.active_since.min(*first);
+            }
+            for (incident, since) in since {
+                let (cause, confidence) = (root.cause.clone(), root.confidence);
+                let ranked = causes.entry(incident).or_default();
+                match ranked.iter_mut().find(|known| known.cause == cause) {
+                    Some(known) => {
+                        known.confidence = known.confidence.max(confidence);
+                        known.since = known.since.min(since);
+                    }
+                    None => ranked.push(RankedCause { cause, confidence, since }),
+                }
+            }
+        }
+        for (incident, causes) in causes {
+            self.board.conclude(incident, causes);
+        }
+    }
+
+    /// Each line goes to the incident of its treatment or need and to those of its evidence, as they are or last were;
+    /// without either to that of its target.
+    pub(super) fn note(&mut self, happened: &[Happened]) {
+        if happened.is_empty() {
+            return;
+        }
+        let mut lies_in: BTreeMap<String, String> = BTreeMap::new();
+        for incident in self.board.incidents() {
+            let own = incident.findings.iter().map(|f| (f.fingerprint(), incident.id.clone()));
+            lies_in.extend(own);
+        }
+        for one in happened {
+            let shows = |id: &&String| {
+                let incident = self.board.incident(id);
+                one.applied_since.is_none_or(|since| {
+                    incident.is_some_and(|incident| {
+                        let mut lines = incident.timeline.iter();
+                        lines.any(|line| line.what == Happening::Applied && line.at >= since)
+                    })
+                })
+            };
+            let evidence = one.evidence.iter().filter_map(|fp| lies_in.get(fp)).filter(shows);
+            let mut incidents: BTreeSet<String> =
+                evidence.chain(one.incident.as_ref()).cloned().collect();
+            if incidents.is_empty()
+                && let Some(target) = &one.target
+            {
+                let there = self.board.open_at(&Anchor::of(target));
+                incidents.extend(there.map(|incident| incident.id.clone()));
+            }
+            if one.what == Happening::Held {
+                let is_new = |id: &String| {
+                    self.board.incident(id).is_some_and(|held| !is_held_already(held, &one.text))
+                };
+                incidents.retain(is_new);
+            }
+            for incident in incidents {
+                self.board.note(&incident, one.what, &one.text, one.at);
+            }
+        }
+    }
+
+    /// Needs that this cycle opened, once they are linked to their incidents.
+    pub(super) fn note_needs(&mut self) {
+        for id in std::mem::take(&mut self.opened) {
+            let need = self.records.iter().find(|need| need.id == id).cloned();
+            let Some((need, incident)) = need.and_then(|n| Some((n.clone(), n.incident?))) else {
+                continue;
+            };
+            self.board.note(&incident, Happening::Needed, &said(&need), need.opened_at);
+        }
+    }
+}
+
+fn said(need: &Need) -> String {
+    format!("{} ({}): {}", need.reason.as_str(), need.subject, need.detail)
+}
