@@ -4,7 +4,7 @@
 //! monitor       observe (Prometheus, Alertmanager, Charter, the cluster's watch caches; one deadline) ─▶ recall the store
 //! k8s-analyzer  what was read of the cluster ─▶ findings
 //! analyze       track violations and findings
-//! escalation    incidents, stored; what is SEV-1 is decided and told at once, whatever Charter does
+//! escalation    incidents, stored; a SEV-1 is decided and told at once, whatever Charter does
 //! analyze       verify what was done ─▶ detectors, root causes
 //! execute       settle what earlier cycles left open: resolve, expire, undo harm
 //! plan          plan ─▶ check the plan

@@ -51,6 +51,8 @@ impl Cycle {
             let text = panic_text(&*panic);
             tracing::error!(text, "what is worst could not be told before the rest of the cycle");
         }
+        // Charter may still be silent.
+        run.enter(Phase::Monitor);
         Ok((seen, recalled, changes))
     }
 

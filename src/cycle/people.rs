@@ -255,7 +255,11 @@ impl People {
         let mut case = self.board.case(&looked.catalogue, looked.is_partial(), now)?;
         let told = self.early.iter().flat_map(|early| &early.incidents);
         let told: BTreeSet<&String> = told.collect();
-        case.incidents.retain(|one| !told.contains(&one.incident.id));
+        // What this cycle has made worse is told again, in its thread.
+        case.incidents.retain(|one| {
+            let is_raised = one.incident.course.decided < Some(one.incident.severity);
+            is_raised || !told.contains(&one.incident.id)
+        });
         if case.incidents.is_empty() {
             return None;
         }

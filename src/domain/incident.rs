@@ -343,7 +343,7 @@ impl Incident {
     /// When people last heard of it.
     #[must_use]
     pub fn heard_at(&self) -> Option<Time> {
-        self.told_at.max(self.updated_at)
+        self.told_at.max(self.updated_at).max(self.course.end_told_at)
     }
 
     /// Adds a line to the timeline; one that only says again what the last of its kind said is left out.

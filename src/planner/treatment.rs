@@ -101,10 +101,12 @@ pub(super) fn is_open(input: &PlanInput<'_>, treatment: &Treatment) -> bool {
     since(input.now, treatment.last_evidence_at) < input.settings.incident_gap
 }
 
-/// Attempts of all treatments in its incident; its own alone before the incident is known.
+/// Attempts of all open treatments in its incident; its own alone before the incident is known. An incident may come back
+/// under its name after a treatment has ended, and then that begins afresh.
 pub(super) fn attempts_in_incident(input: &PlanInput<'_>, treatment: &Treatment) -> usize {
     let is_beside = |one: &&Treatment| {
-        one.id != treatment.id && one.incident.is_some() && one.incident == treatment.incident
+        let same = one.incident.is_some() && one.incident == treatment.incident;
+        same && one.id != treatment.id && is_open(input, one)
     };
     let beside = input.treatments.iter().filter(is_beside).map(|one| one.attempts.len());
     treatment.attempts.len() + beside.sum::<usize>()

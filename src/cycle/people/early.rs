@@ -1,6 +1,6 @@
-//! The first of two passes over the incidents: what is as bad as can be is told before anything is settled, planned or
-//! sent, so that a Charter that hangs never delays it. What is milder waits for what the cycle brings: one message then
-//! says what is wrong and what is done about it.
+//! The first of two passes over the incidents: a SEV-1 is told before anything is settled, planned or sent, so that a
+//! Charter that hangs never delays it. Without one, what is due waits for what the cycle brings: one message then says
+//! what is wrong and what is done about it.
 
 use tokio_util::sync::CancellationToken;
 
@@ -107,11 +107,10 @@ impl People {
         self.early = Some(decision);
     }
 
-    /// What is due and SEV-1.
+    /// A SEV-1 that is due, with all that is due beside it: it is one message.
     fn worst(&self, looked: &Looked, now: Time) -> Option<Case> {
-        let mut case = self.board.case(&looked.catalogue, looked.is_partial(), now)?;
-        case.incidents.retain(|one| one.incident.severity == Sev::Sev1);
-        (!case.incidents.is_empty()).then_some(case)
+        let case = self.board.case(&looked.catalogue, looked.is_partial(), now)?;
+        case.incidents.iter().any(|one| one.incident.severity == Sev::Sev1).then_some(case)
     }
 }
 
@@ -125,8 +124,9 @@ pub(super) fn joined(early: Option<Decision>, late: Option<Decision>) -> Option<
         if late.severity > early.severity { (late, early) } else { (early, late) };
     worse.should_notify |= other.should_notify;
     worse.is_fallback |= other.is_fallback;
-    worse.incidents.extend(other.incidents);
-    worse.incidents.dedup();
+    let more = other.incidents.into_iter().filter(|id| !worse.incidents.contains(id));
+    let more: Vec<String> = more.collect();
+    worse.incidents.extend(more);
     worse.affected_services.extend(other.affected_services);
     worse.affected_services.sort();
     worse.affected_services.dedup();

@@ -43,13 +43,16 @@ impl IncidentBoard {
         let is_due = |incident: &&Incident| {
             let last_heard = incident.heard_at();
             let is_news = incident.course.noted_at > last_heard;
-            incident.is_open()
-                && incident.told_at.is_some()
+            let is_changed = || {
+                incident.is_open()
+                    && self.may_tell(incident.severity, now)
+                    && last_heard.is_some_and(|at| since(now, at) >= BRIEF_EVERY)
+                    && gist(incident) != incident.course.told_gist
+            };
+            incident.told_at.is_some()
+                && !incident.end_is_due
                 && !alerted.contains(&incident.id)
-                && self.may_tell(incident.severity, now)
-                && (is_news
-                    || last_heard.is_some_and(|at| since(now, at) >= BRIEF_EVERY)
-                        && gist(incident) != incident.course.told_gist)
+                && (is_news || is_changed())
         };
         by_thread(self.incidents.iter().filter(is_due))
     }

@@ -51,8 +51,11 @@ pub(super) fn check(
     counts(input, action, broken);
     object(input, &target, broken);
     if let Some(own) = plan.treatment_of(policy) {
+        let lasts =
+            |one: &Treatment| one.last_evidence_at + input.settings.incident_gap > input.now;
         let in_incident = |one: &&Treatment| {
-            one.id != own.id && one.incident.is_some() && one.incident == own.incident
+            let same = one.incident.is_some() && one.incident == own.incident;
+            same && one.id != own.id && lasts(one)
         };
         let others = input.treatments.iter().filter(in_incident).flat_map(|one| &one.attempts);
         let room = own.attempts.len() + others.count() < rails.actions_per_incident as usize;
