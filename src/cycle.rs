@@ -3,12 +3,14 @@
 //! ```text
 //! monitor       observe (Prometheus, Alertmanager, Charter, the cluster's watch caches; one deadline) ─▶ recall the store
 //! k8s-analyzer  what was read of the cluster ─▶ findings
-//! analyze       track violations and findings ─▶ verify what was done ─▶ detectors, root causes
+//! analyze       track violations and findings
+//! escalation    incidents, stored; a SEV-1 is decided and told at once, whatever Charter does
+//! analyze       verify what was done ─▶ detectors, root causes
 //! execute       settle what earlier cycles left open: resolve, expire, undo harm
 //! plan          plan ─▶ check the plan
 //! execute       record the intent ─▶ execute ─▶ record the result
 //! knowledge     escalate what is left ─▶ store what is active
-//! escalation    incidents, severity, one decision
+//! escalation    what the cycle brought to the incidents: needs, timeline, severity, one decision
 //! notification  notify people ─▶ save the report ─▶ publish
 //! ```
 //! A phase is one entry of the report, with all of its time. Only *execute* changes anything outside. A trigger only wakes
@@ -21,6 +23,7 @@ mod beside;
 mod cluster;
 mod decide;
 mod escalate;
+mod first_look;
 mod guarded;
 mod ids;
 mod kit;
@@ -39,6 +42,7 @@ mod run;
 mod settle;
 mod standing;
 mod temporary;
+mod timeline;
 mod verify;
 mod yardstick;
 
@@ -53,7 +57,6 @@ use crate::actuators::charter::Charter;
 use crate::analyzer::{self, Tracker};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::{CycleReport, FAILING, Phase, Trigger};
 use crate::domain::execution::ActionRecord;
 use crate::domain::view::{self, LoopView};
@@ -69,12 +72,12 @@ use cluster::Looked;
 use decide::{Case, Decide};
 use escalate::{Escalate, Left};
 use kit::{Hands, Kit, Means};
-use observe::{Observe, Seen};
+use observe::Observe;
 use publish::{Publish, Shown};
-use recall::{Recalled, recall};
 use recover::recover;
 use run::Run;
 use settle::Settle;
+use timeline::Happened;
 use verify::{Scene, Verify};
 
 pub use assess::{Assessor, Rules};
@@ -146,7 +149,7 @@ impl Cycle {
     ) -> Self {
         Self {
             tracker: Tracker::new(config.analyze.clone(), clock.now(), Vec::new()),
-            observe: Observe::new(monitor, charter.clone()),
+            observe: Observe::new(monitor),
             kit: Kit { config, clock, knowledge, metrics, ids },
             hands: Hands { charter, executor },
             cluster,
@@ -255,7 +258,7 @@ impl Cycle {
 
     /// Takes it in between two cycles, and answers what is to be seen of it; `None`: nothing, or it panicked.
     pub async fn take_in(&mut self) -> Option<view::People> {
-        let taken = self.people.take_in(&self.kit, self.cluster.onsets());
+        let taken = self.people.take_in(&self.kit, self.cluster.onsets(), None);
         match AssertUnwindSafe(taken).catch_unwind().await {
             Ok(is_news) => is_news.then(|| self.people.shown()),
             Err(panic) => {
@@ -267,14 +270,6 @@ impl Cycle {
                 None
             }
         }
-    }
-
-    /// What is wrong in the cluster.
-    fn look(&mut self, run: &mut Run<'_>, reading: Option<ClusterReading>) -> Looked {
-        run.enter(Phase::K8sAnalyzer);
-        let read_at = reading.as_ref().and_then(|reading| reading.read_at);
-        let now = read_at.unwrap_or_else(|| self.kit.clock.now());
-        self.cluster.analyze(reading, now, &self.kit.metrics)
     }
 
     async fn for_people(
@@ -292,18 +287,6 @@ impl Cycle {
         self.people.told(&self.kit, run, looked, &self.tracker, around, stop).await;
     }
 
-    /// What arrived while the sources were read is taken in too.
-    async fn observe(&mut self, trigger: Trigger) -> (Seen, Result<Recalled, StoreError>) {
-        let kit = &self.kit;
-        let history_from = self.tracker.wants_history(kit.clock.now());
-        let mut read = self.observe.read(kit, history_from).await;
-        let mut recalled = match read.unread.take() {
-            Some(error) => Err(error),
-            None => recall(kit, &mut self.act, &mut self.verify, read.has_right_time()).await,
-        };
-        (self.observe.join(kit, read, recalled.as_mut().ok(), trigger), recalled)
-    }
-
     /// What was seen of the cluster outlives a failure: people hear of it whatever becomes of the rest.
     #[expect(clippy::too_many_lines, reason = "the whole flow on one screen")]
     async fn phases(
@@ -313,27 +296,18 @@ impl Cycle {
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
         run.enter(Phase::Monitor);
-        let trigger = run.report.trigger;
-        // Reading changes nothing, so a stop need not wait for a source that hangs.
-        let (mut seen, recalled) = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(Failure::Stopped),
-            both = self.observe(trigger) => both,
-        };
+        let charter = stop.run_until_cancelled(self.hands.see_charter(&self.kit));
+        let (first, charter) = tokio::join!(self.first_look(run, seen_of_cluster, stop), charter);
+        let (mut seen, recalled, changes) = first?;
+        seen.charter = charter.unwrap_or(seen.charter);
         let now = seen.snapshot.at;
-
-        let cluster = seen.cluster.take();
-        let looked = self.look(run, cluster);
-        let looked = &*seen_of_cluster.insert(looked);
+        let looked = seen_of_cluster.as_ref().expect("the first look has put it there");
 
         run.enter(Phase::Analyze);
         let kit = &self.kit;
         let mut new_id = || kit.ids.id();
-        let found = looked.found(&kit.config.plan);
-        let changes = self.tracker.observe(&seen.snapshot, &found, trigger, &mut new_id);
         let active: Vec<Violation> = self.tracker.active().cloned().collect();
         let fleets = self.tracker.fleets(now, kit.config.plan.guardrails.storm.within);
-        self.verify.remember(&changes);
         self.decide.remember(&seen, &changes, &self.tracker);
         let journal_failed =
             self.act.journal_failed.as_ref().or(self.settle.journal_failed.as_ref());
@@ -364,10 +338,14 @@ impl Cycle {
         // The breaker knows of it.
         (self.act.journal_failed, self.settle.journal_failed) = (None, None);
         run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
+        run.happened.extend(timeline::results(&rulings, &recalled.treatments, now));
+        run.happened.append(&mut recalled.happened);
 
         run.enter(Phase::Execute);
         let how = Means { kit, hands: &self.hands, stop, number: run.report.number };
-        let resolved = self.settle.settle(&how, &mut recalled, &mut seen, &mut rulings).await?;
+        let resolved = self.settle.settle(&how, &mut recalled, &mut seen, &mut rulings).await;
+        run.happened.append(&mut recalled.happened);
+        let resolved = resolved?;
         self.decide.saw_charter(&seen.charter, kit.clock.now());
 
         run.enter(Phase::Plan);
@@ -379,6 +357,7 @@ impl Cycle {
             root_causes: &analysis.root_causes,
             active: &by_fingerprint,
             fleets: &fleets,
+            incidents: &self.people.incidents_of(&active),
         };
         let (mut plan, refused) = self.decide.plan(kit, &seen, &recalled, &case, &mut new_id);
         run.planned(&plan, &recalled.policies, recalled.pause.as_ref());
@@ -387,6 +366,7 @@ impl Cycle {
             // Nothing of it is done or stored; what people must be told still reaches them.
             plan = Plan { concerns: plan.concerns, ..Plan::default() };
         }
+        run.happened.extend(timeline::planned(&plan, &recalled.policies, now));
 
         run.enter(Phase::Execute);
         let carried = self.act.carry_out(&how, &plan, &mut recalled, &seen, &self.tracker).await;
@@ -394,6 +374,9 @@ impl Cycle {
         self.decide.after(carried.as_ref().ok());
         let carried = carried?;
         run.executed(&carried);
+        if let (Some(execution), Some(policy)) = (carried.execution(), &plan.chosen) {
+            run.happened.push(timeline::executed(execution, policy, &plan));
+        }
         let resized_at = self.decide.resized_at();
         self.verify
             .count_natural(
@@ -424,6 +407,7 @@ impl Cycle {
         };
         let told = self.escalate.escalate(kit, &recalled, &left).await?;
         run.escalated(&told);
+        run.happened.extend(told.closed.iter().map(|need| Happened::answered(need, now)));
         let acting = recalled.acting(carried.execution());
         self.people.heard(&told, &analysis.root_causes, acting);
         run.report.escalations_closed.extend(resolved);

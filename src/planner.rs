@@ -1,10 +1,10 @@
-//! Plan: weighs each cause's remedies by benefit and cost and chooses at most one policy a cycle.
+//! Plan: weighs what may treat each cause on each target by benefit and cost, and chooses at most one policy a cycle.
 //!
 //! Pure: returns what it chose and what it did not choose, each with a typed reason and the numbers behind it.
 //!
 //! ```text
-//! root causes ─▶ candidates (eligible? possible? held back?) ─▶ one per cause ─▶ ranked ─▶ the one policy
-//!                    ▲ parameters, cost_benefit, guards, incident so far                  └─▶ the rest, each with its reason
+//! root causes ─▶ candidates (eligible? possible? held back?) ─▶ one per treatment ─▶ ranked ─▶ the one policy
+//!                    ▲ parameters, cost_benefit, guards, treatment so far                  └─▶ the rest, each with its reason
 //! ```
 
 mod candidate;
@@ -86,7 +86,9 @@ pub struct PlanInput<'a> {
     /// Active violations by fingerprint.
     pub violations: &'a BTreeMap<&'a str, &'a Violation>,
     pub statistics: &'a [ActionStatistics],
-    pub incidents: &'a [Treatment],
+    pub treatments: &'a [Treatment],
+    /// The incident in which each piece of evidence lies, by fingerprint.
+    pub incidents: &'a BTreeMap<String, String>,
     /// Open policies, and rejected ones of the last hour.
     pub policies: &'a [Policy],
     pub judgings: &'a [Judging],
@@ -132,19 +134,40 @@ pub struct Plan {
     pub policies: Vec<Policy>,
     /// How many of them are new.
     pub generated: usize,
-    /// Incidents that are new or changed.
-    pub incidents: Vec<Treatment>,
+    /// Treatments that are new or changed.
+    pub treatments: Vec<Treatment>,
     pub candidates: Vec<CandidateReport>,
     pub concerns: Vec<Concern>,
 }
 
-/// Decides. `new_id` names new policies and incidents.
+impl Plan {
+    /// The treatment that a policy belongs to.
+    #[must_use]
+    pub fn treatment_of(&self, policy: &Policy) -> Option<&Treatment> {
+        let target = policy.actions.first()?.target();
+        self.treatments.iter().find(|one| one.is_of(&policy.cause, &target))
+    }
+
+    /// The treatment that a candidate was weighed for.
+    #[must_use]
+    pub fn treatment_for(&self, candidate: &CandidateReport) -> Option<&Treatment> {
+        self.treatments.iter().find(|one| match (&candidate.planned, &one.target) {
+            (Some(action), _) => one.is_of(&candidate.cause, &action.target()),
+            (None, Some(target)) => {
+                one.cause == candidate.cause && target.covers(Some(&candidate.component))
+            }
+            (None, None) => false,
+        })
+    }
+}
+
+/// Decides. `new_id` names new policies and treatments.
 pub fn plan(input: &PlanInput<'_>, new_id: &mut dyn FnMut() -> Uuid) -> Plan {
     let mut plan = Plan::default();
-    let incidents = treatment::update(input, &mut plan, new_id);
+    let treated = treatment::update(input, &mut plan, new_id);
     let mut contenders = Vec::new();
-    for (cause, incident) in &incidents {
-        contenders.extend(candidate::weigh_cause(input, cause, incident, &mut plan));
+    for (treatment, roots) in &treated {
+        contenders.extend(candidate::weigh_treatment(input, treatment, roots, &mut plan));
     }
     contenders.extend(give_back::candidate(input));
     rank::choose(input, contenders, &mut plan, new_id);

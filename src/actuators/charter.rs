@@ -110,7 +110,12 @@ impl Charter {
 
     /// Charter's health and size, both within one call's time; without both there is no state.
     pub async fn observe(&self, at: Time) -> CharterView {
-        let limit = self.timeout;
+        self.observe_within(at, self.timeout).await
+    }
+
+    /// At most so long, if that is less than one call's time.
+    pub async fn observe_within(&self, at: Time, limit: Duration) -> CharterView {
+        let limit = limit.min(self.timeout);
         // What the last try met says more than that the time was over.
         let last = Mutex::new(None);
         let state = match tokio::time::timeout(limit, self.read_state(at, &last)).await {
@@ -118,7 +123,8 @@ impl Charter {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => {
                 let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
-                Err(last.unwrap_or_else(|| self.no_answer("answer health and committee_state")))
+                Err(last
+                    .unwrap_or_else(|| self.no_answer("answer health and committee_state", limit)))
             }
         };
         CharterView { at, is_on: true, state }
@@ -145,15 +151,15 @@ impl Charter {
         let reading = self.read(seed, || self.client.policies());
         match tokio::time::timeout(self.timeout, reading).await {
             Ok(listed) => listed.map(InForce).map_err(|error| error.to_string()),
-            Err(_) => Err(self.no_answer("list its policies")),
+            Err(_) => Err(self.no_answer("list its policies", self.timeout)),
         }
     }
 
-    fn no_answer(&self, what: &str) -> String {
+    fn no_answer(&self, what: &str, within: Duration) -> String {
         format!(
             "Charter at {} did not {what} within {} s; check that it runs there and that execute.charter_url names it",
             self.client.address(),
-            self.timeout.as_secs_f64(),
+            within.as_secs_f64(),
         )
     }
 

@@ -147,7 +147,7 @@ impl Act {
         if let (Some(policy), Some(pause)) =
             (&plan.chosen, kit.knowledge.paused(kit.clock.now()).await?)
         {
-            // Paused since it was planned: not begun, so that its incident does not count it as a failed attempt.
+            // Paused since it was planned: not begun, so that its treatment does not count it as a failed attempt.
             tracing::info!(policy = %policy.id, %pause, "the chosen policy is left as it was decided");
             return Ok(Carried::Left(Hold::Paused, pause.to_string()));
         }
@@ -169,9 +169,10 @@ impl Act {
         let execution_id = kit.ids.id();
         let judging =
             chosen.map(|p| judging(kit, p, execution_id, seen, tracker, &recalled.ledger));
-        for incident in &plan.incidents {
-            let attempts = chosen.filter(|p| p.cause == incident.cause);
-            batch.put(&with_attempts(incident, attempts, seen.snapshot.at));
+        let treated = chosen.and_then(|policy| plan.treatment_of(policy)).map(|one| one.id);
+        for treatment in &plan.treatments {
+            let attempts = chosen.filter(|_| treated == Some(treatment.id));
+            batch.put(&with_attempts(treatment, attempts, seen.snapshot.at));
         }
         let keys: Vec<Uuid> =
             chosen.iter().flat_map(|p| &p.actions).map(|_| kit.ids.key()).collect();
@@ -320,18 +321,18 @@ async fn record_result(
     }
     temporary::follow(&execution, &mut batch);
     let incomplete = execution.status != ExecutionStatus::Completed;
-    if let Some(incident) = plan.incidents.iter().find(|i| incomplete && i.cause == policy.cause) {
+    if let Some(treatment) = plan.treatment_of(policy).filter(|_| incomplete) {
         // What surely was not sent was not tried, unless Charter called it invalid: that will not change.
         let tried = execution.actions.iter().any(|a| (a.tries > 0 && !a.conflict) || a.invalid);
         let attempted = tried.then_some(policy);
-        let mut incident = with_attempts(incident, attempted, judging.intent_at);
-        for attempt in incident.attempts.iter_mut().filter(|a| a.policy_id == policy.id) {
+        let mut treatment = with_attempts(treatment, attempted, judging.intent_at);
+        for attempt in treatment.attempts.iter_mut().filter(|a| a.policy_id == policy.id) {
             attempt.failed = true;
         }
-        // What is invalid stays so: the next remedy's turn. A wrong key or a lost call is none of the action's faults.
+        // What is invalid stays so: the next action's turn. A wrong key or a lost call is none of the action's faults.
         let invalid = execution.actions.iter().filter(|a| a.invalid);
-        incident.impossible.extend(invalid.map(|a| a.action.kind()));
-        batch.put(&incident);
+        treatment.impossible.extend(invalid.map(|a| a.action.kind()));
+        batch.put(&treatment);
     }
     kit.settle_ledger(&mut recalled.ledger, &execution, took_effect(&execution), now);
     kit.put_ledger(&mut recalled.ledger, &mut batch, now);
@@ -359,8 +360,8 @@ async fn abandon(
     let mut batch = kit.knowledge.batch();
     ledger.entries.retain(|e| e.execution_id != judging.execution_id);
     kit.put_ledger(ledger, &mut batch, kit.clock.now());
-    for incident in &plan.incidents {
-        batch.put(incident);
+    for treatment in &plan.treatments {
+        batch.put(treatment);
     }
     batch.delete::<Judging>(judging.execution_id.to_string());
     batch.delete::<Execution>(judging.execution_id.to_string());
@@ -400,10 +401,10 @@ fn excess(violation: &Violation) -> f64 {
     }
 }
 
-fn with_attempts(incident: &Treatment, policy: Option<&Policy>, at: Time) -> Treatment {
-    let mut incident = incident.clone();
+fn with_attempts(treatment: &Treatment, policy: Option<&Policy>, at: Time) -> Treatment {
+    let mut treatment = treatment.clone();
     if let Some(policy) = policy {
-        incident.attempts.extend(policy.actions.iter().map(|action| Attempt {
+        treatment.attempts.extend(policy.actions.iter().map(|action| Attempt {
             action: action.kind(),
             policy_id: policy.id,
             at,
@@ -411,5 +412,5 @@ fn with_attempts(incident: &Treatment, policy: Option<&Policy>, at: Time) -> Tre
             failed: false,
         }));
     }
-    incident
+    treatment
 }

@@ -12,11 +12,13 @@ use super::observe::Seen;
 use super::recall::{Recalled, SURPLUS};
 use super::settle::{Settle, barred, has_undo_failed};
 use super::temporary;
+use super::timeline::{self, Happened};
 use super::verify::Ruled;
 use crate::actuators::Undoable;
 use crate::actuators::charter::{Prior, size_of};
 use crate::domain::aftermath::{Aftermath, Owed, Undone, Watched};
 use crate::domain::execution::{ActionRecord, ActionState, Execution};
+use crate::domain::incident::Happening;
 use crate::domain::need::NeedReason;
 use crate::domain::outcome::{Judging, OutcomeType};
 use crate::domain::target::System;
@@ -215,6 +217,11 @@ impl Settle {
         put(&recalled.aftermath, &mut batch, now);
         let mut told = Vec::new();
         if let Some(mut execution) = execution {
+            let what =
+                if has_undo_failed(&execution) { Happening::Failed } else { Happening::Undone };
+            let happened = Happened::of(&execution, &recalled.treatments, now);
+            let text = format!("{}: {said}", timeline::named(&execution));
+            recalled.happened.push(Happened { what, text, ..happened });
             for record in &mut execution.actions {
                 let lasts = recalled.temporaries.iter().any(|t| t.key == record.key);
                 if record.state == ActionState::Judged && !lasts {

@@ -44,6 +44,8 @@ pub(super) struct Looked {
     pub catalogue: Arc<Catalogue>,
     /// What is wrong with the catalogue's file.
     pub complaint: Option<String>,
+    /// The last lines of what crashes were read.
+    has_logs: bool,
 }
 
 impl Looked {
@@ -82,6 +84,9 @@ impl Looked {
 
     /// The last words of what crashes: people read them, the loop does not.
     pub async fn read_logs(&mut self, watch: &ClusterWatch) {
+        if std::mem::replace(&mut self.has_logs, true) {
+            return;
+        }
         let Some(reading) = &self.reading else { return };
         let logs = self.findings.iter_mut().filter_map(|finding| {
             let log = cluster::log_of(reading, finding)?;

@@ -50,6 +50,8 @@ pub(super) struct Case<'a> {
     pub root_causes: &'a [RootCause],
     pub active: &'a BTreeMap<&'a str, &'a Violation>,
     pub fleets: &'a BTreeMap<System, Fleet>,
+    /// The incident in which each violation lies, by fingerprint.
+    pub incidents: &'a BTreeMap<String, String>,
 }
 
 impl Decide {
@@ -76,7 +78,8 @@ impl Decide {
             root_causes: &root_causes,
             violations: case.active,
             statistics: &recalled.statistics,
-            incidents: &recalled.incidents,
+            treatments: &recalled.treatments,
+            incidents: case.incidents,
             policies: &recalled.policies,
             judgings: &recalled.judgings,
             blocked: &recalled.blocked,

@@ -59,8 +59,8 @@ pub(super) struct Escalate {
     /// Since when the metrics cannot be read; over after a few cycles in which they could.
     pub(super) blind_since: Option<Time>,
     pub(super) readable_cycles: u32,
-    /// Since when a cause's remedy has been held by one reason.
-    pub(super) held_since: BTreeMap<(Cause, &'static str), Time>,
+    /// Since when the action of a cause, on one component or on Charter as a whole, has been held by one reason.
+    pub(super) held_since: BTreeMap<(Cause, Option<String>, &'static str), Time>,
     /// Since when nobody could confirm a critical alert, by fingerprint.
     unconfirmed_since: BTreeMap<String, Time>,
 }

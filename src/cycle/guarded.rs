@@ -9,8 +9,9 @@ use crate::domain::Cause;
 use crate::domain::cycle::{Hold, Ineligibility, Verdict};
 use crate::domain::ledger::{Ledger, Storm, Tripped};
 use crate::domain::need::{Need, NeedReason as Reason};
-use crate::domain::target::System;
+use crate::domain::target::{System, Target};
 use crate::domain::time::{Time, after, since};
+use crate::domain::treatment::Treatment;
 use crate::domain::violation::Violation;
 use crate::escalation::NeedRequest;
 
@@ -108,7 +109,13 @@ impl Escalate {
                 | Hold::ApprovalPending
                 | Hold::NotBegun => continue,
             };
-            let key = (candidate.cause.clone(), reason.as_str());
+            let treatment = left.plan.treatment_for(candidate);
+            // One record for all that Charter as a whole is treated for, whichever service comes first.
+            let component = treatment
+                .and_then(|one| one.target.as_ref())
+                .filter(|target| **target != Target::Charter(None))
+                .map(|target| target.component().to_owned());
+            let key = (candidate.cause.clone(), component.clone(), reason.as_str());
             if !held.insert(key.clone()) {
                 continue;
             }
@@ -124,11 +131,10 @@ impl Escalate {
                 target: None,
                 reason: escalated,
                 cause: Some(candidate.cause.clone()),
-                // One record for a cause, whichever of its components comes first.
-                component: None,
+                component,
                 subject: reason.as_str().to_owned(),
                 detail: format!("{remedy} would be due, and is held: {detail}"),
-                evidence: evidence(left, &candidate.cause),
+                evidence: treatment.map(|one| evidence(left, one)).unwrap_or_default(),
             });
         }
         self.held_since.retain(|key, _| held.contains(key));
@@ -246,7 +252,7 @@ fn whole(reason: Reason, subject: &str, detail: String) -> NeedRequest {
     }
 }
 
-fn evidence(left: &Left<'_>, cause: &Cause) -> Vec<String> {
-    let roots = left.analysis.root_causes.iter().filter(|r| &r.cause == cause);
+fn evidence(left: &Left<'_>, treatment: &Treatment) -> Vec<String> {
+    let roots = left.analysis.root_causes.iter().filter(|r| treatment.has_root(r));
     roots.flat_map(|r| r.evidence.iter().cloned()).collect()
 }

@@ -48,8 +48,16 @@ pub(super) struct Hands {
 }
 
 impl Hands {
-    pub async fn see_charter(&self, kit: &Kit) -> CharterView {
-        super::observe::look_at(self.charter.as_deref(), kit.clock.now()).await
+    /// Within the time that the sources have: a Charter that hangs holds a cycle up no longer than they do.
+    pub fn see_charter(&self, kit: &Kit) -> impl Future<Output = CharterView> + use<> {
+        let (charter, at) = (self.charter.clone(), kit.clock.now());
+        let limit = kit.config.monitor.query_timeout;
+        async move {
+            match charter {
+                Some(charter) => charter.observe_within(at, limit).await,
+                None => CharterView::turned_off(at),
+            }
+        }
     }
 }
 

@@ -95,7 +95,7 @@ impl Verify {
     }
 }
 
-/// Of each cause the first remedy that was held back, if nothing has been tried in its incident.
+/// Of each cause the first action that was held back, if nothing has been tried in its oldest treatment.
 fn held(
     kit: &Kit,
     analysis: &Analysis,
@@ -103,19 +103,20 @@ fn held(
     active: &BTreeMap<&str, &Violation>,
 ) -> Vec<Held> {
     let interval = kit.config.orchestrator.loop_interval;
-    let untouched = plan.incidents.iter().filter(|i| i.attempts.is_empty());
-    let held = untouched.filter_map(|incident| {
+    let mut causes = BTreeSet::new();
+    let first = plan.treatments.iter().filter(|one| causes.insert(&one.cause));
+    let held = first.filter(|one| one.attempts.is_empty()).filter_map(|treatment| {
         let candidate = plan.candidates.iter().find(|c| {
             let waits = matches!(&c.verdict, Verdict::Held { reason, .. } if leaves_alone(*reason));
-            c.cause == incident.cause && waits
+            waits && plan.treatment_for(c).is_some_and(|one| one.id == treatment.id)
         })?;
-        let roots = analysis.root_causes.iter().filter(|r| r.cause == incident.cause);
+        let roots = analysis.root_causes.iter().filter(|r| treatment.has_root(r));
         let counts = |fp: &&String| active.get(fp.as_str()).is_some_and(|v| v.counts());
         let evidence: BTreeSet<String> =
             roots.flat_map(|r| &r.evidence).filter(counts).cloned().collect();
         Some(Held {
-            cause: incident.cause.clone(),
-            incident: incident.id,
+            cause: treatment.cause.clone(),
+            incident: treatment.id,
             span: kit.config.execute.settle(candidate.action) + interval * 2,
             evidence,
         })

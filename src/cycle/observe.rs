@@ -1,11 +1,9 @@
-//! The first phase: everything read in one go, under one deadline.
+//! The first phase: every source read in one go, under one deadline. Charter is read beside it, under the same one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::kit::Kit;
 use super::recall::Recalled;
-use crate::actuators::charter::Charter;
 use crate::domain::alert::{Alert, AlertState, AlertStatus, AlertView, InboxAlert};
 use crate::domain::charter::CharterView;
 use crate::domain::cluster::ClusterReading;
@@ -23,7 +21,6 @@ const SAID_SEVERITIES: usize = 100;
 #[derive(Debug)]
 pub(super) struct Read {
     observation: Observation,
-    charter: CharterView,
     /// The store could not say what counters are to be counted from: nothing of it may be recalled in this cycle.
     pub unread: Option<StoreError>,
 }
@@ -42,6 +39,7 @@ impl Read {
 pub(super) struct Seen {
     pub trigger: Trigger,
     pub snapshot: Snapshot,
+    /// It may answer after everything else.
     pub charter: CharterView,
     /// `None`: Kubernetes is not looked at.
     pub cluster: Option<ClusterReading>,
@@ -57,7 +55,6 @@ pub(super) struct Seen {
 #[derive(Debug)]
 pub(super) struct Observe {
     pub monitor: Monitor,
-    pub charter: Option<Arc<Charter>>,
     /// When each source was last read whole.
     pub last_read: BTreeMap<Source, Time>,
     /// What was logged of alerts, once in a process: severity words that nobody knows, and that Alertmanager does not tell
@@ -67,10 +64,9 @@ pub(super) struct Observe {
 }
 
 impl Observe {
-    pub fn new(monitor: Monitor, charter: Option<Arc<Charter>>) -> Self {
+    pub fn new(monitor: Monitor) -> Self {
         Self {
             monitor,
-            charter,
             last_read: BTreeMap::new(),
             said_severities: BTreeSet::new(),
             said_muting: false,
@@ -83,7 +79,7 @@ impl Observe {
         self.last_read.clear();
     }
 
-    /// Reads the sources and Charter at once. `history_from`: since when the past is wanted too.
+    /// Reads the sources at once. `history_from`: since when the past is wanted too.
     pub async fn read(&mut self, kit: &Kit, history_from: Option<Time>) -> Read {
         let now = kit.clock.now();
         // A counter read over its full window would show an increase that is over as one that goes on.
@@ -96,11 +92,8 @@ impl Observe {
             rules: vec![causal.latency.clone(), causal.failure.clone()],
             from,
         });
-        let (observation, charter) = tokio::join!(
-            self.monitor.observe(&baselines, history.as_ref()),
-            look_at(self.charter.as_deref(), now)
-        );
-        Read { observation, charter, unread }
+        let observation = self.monitor.observe(&baselines, history.as_ref()).await;
+        Read { observation, unread }
     }
 
     /// Joins to it what arrived while it was read.
@@ -111,7 +104,7 @@ impl Observe {
         recalled: Option<&mut Recalled>,
         trigger: Trigger,
     ) -> Seen {
-        let Read { mut observation, charter, unread: _ } = read;
+        let Read { mut observation, unread: _ } = read;
         let (mut inbox, receivers) = match recalled {
             Some(recalled) => {
                 (std::mem::take(&mut recalled.inbox), std::mem::take(&mut recalled.receivers))
@@ -135,6 +128,7 @@ impl Observe {
             .filter(|a| !a.processed && self.monitor.wakes(a))
             .map(|a| a.received_at)
             .min();
+        let charter = CharterView::unread(snapshot.at);
         Seen { trigger, snapshot, charter, cluster, inbox, newly_listed, woken_by }
     }
 
@@ -181,13 +175,6 @@ async fn baselines(kit: &Kit, now: Time) -> Result<Vec<CounterBaseline>, StoreEr
         }
     }
     Ok(baselines)
-}
-
-pub(super) async fn look_at(charter: Option<&Charter>, at: Time) -> CharterView {
-    match charter {
-        Some(charter) => charter.observe(at).await,
-        None => CharterView::turned_off(at),
-    }
 }
 
 /// Notes which delivered alerts the list has, and returns those that no write of this cycle's inbox would tell the store.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::ledger::LEDGER;
-use super::recall::{HISTORY, RECENT, SURPLUS, execution_of};
+use super::recall::{HISTORY, RECENT, SURPLUS, TREATMENTS, execution_of};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::execution::Execution;
 use crate::domain::ledger::Ledger;
@@ -35,7 +35,7 @@ pub async fn check_open_work(knowledge: &Knowledge, now: Time) -> Result<(), Sto
     for approval in [Approval::Pending, Approval::Approved] {
         survey.open::<Policy>(Some(approval.as_str())).await?;
     }
-    survey.mixed::<Policy>(Some(Approval::Rejected.as_str()), now - HISTORY).await?;
+    survey.mixed::<Policy>(Some(Approval::Rejected.as_str()), RECENT, now - HISTORY).await?;
     for tag in ["pending", "in_progress"] {
         survey.open::<Execution>(Some(tag)).await?;
     }
@@ -47,7 +47,7 @@ pub async fn check_open_work(knowledge: &Knowledge, now: Time) -> Result<(), Sto
     survey.fact::<Option<Pause>>(Fact::PAUSE).await?;
     survey.fact::<Surplus>(SURPLUS).await?;
     survey.fact::<Natural>(Fact::NATURAL).await?;
-    survey.mixed::<Treatment>(None, now - HISTORY).await?;
+    survey.mixed::<Treatment>(None, TREATMENTS, now - HISTORY).await?;
     survey.open::<TrackedViolation>(Some(ACTIVE)).await?;
     // Ended ones of which something is still to be verified, ended, found out or undone.
     let named: BTreeSet<Uuid> = judgings
@@ -92,9 +92,10 @@ impl Survey<'_> {
     async fn mixed<T: Document>(
         &mut self,
         tag: Option<&str>,
+        limit: usize,
         history: Time,
     ) -> Result<(), StoreError> {
-        let (_, unread) = self.knowledge.survey::<T>(tag, RECENT).await?;
+        let (_, unread) = self.knowledge.survey::<T>(tag, limit).await?;
         let (old, new): (Vec<_>, Vec<_>) = unread.into_iter().partition(|one| one.at < history);
         self.refused.extend(new);
         self.history.extend(old);

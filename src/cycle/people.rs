@@ -8,6 +8,8 @@
 //! stored is sent all the same: a store that is down is one more thing people must hear of.
 
 mod build;
+mod early;
+mod noted;
 mod observe;
 mod tell;
 
@@ -18,6 +20,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::assess::{Assessor, within};
 use super::beside::Desk;
@@ -28,7 +31,7 @@ use crate::analyzer::Tracker;
 use crate::analyzer::cluster::Onsets;
 use crate::domain::analysis::RootCause;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase};
+use crate::domain::cycle::{CycleReport, CycleStatus, Phase};
 use crate::domain::decision::Decision;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::incident::{AtWork, Incident};
@@ -37,9 +40,9 @@ use crate::domain::outbox::Outgoing;
 use crate::domain::target::Systems;
 use crate::domain::time::Time;
 use crate::domain::view;
-use crate::escalation::Changes;
 use crate::escalation::board::{BoardState, IncidentBoard};
-use crate::escalation::own::{Anchors, Failing};
+use crate::escalation::own::Anchors;
+use crate::escalation::rules::Case;
 use crate::knowledge::documents::{CLOSED, Fact, OPEN};
 use crate::knowledge::{Knowledge, StoreError, Term, When};
 use crate::metrics::labels::StoreOperation;
@@ -47,6 +50,7 @@ use crate::monitor::cluster::Watch;
 use crate::notify::spool::{Backup, Done};
 
 pub use build::Outside;
+use early::Pass;
 use observe::Around;
 
 /// Incidents that ended lately and may come back; more than end in a day of storms.
@@ -74,6 +78,10 @@ pub struct People {
     acting: Vec<AtWork>,
     /// Actions whose result is not known yet, as last read.
     verifying: Vec<AtWork>,
+    /// Needs that this cycle opened.
+    opened: Vec<Uuid>,
+    /// What the first pass of this cycle has decided and told.
+    early: Option<Decision>,
     /// Since when cycle after cycle fails.
     failing_since: Option<Time>,
     /// Could not be written yet.
@@ -100,15 +108,6 @@ struct Remembered {
 }
 
 impl People {
-    /// What the loop itself left for people in this cycle.
-    pub(super) fn heard(&mut self, told: &Changes, causes: &[RootCause], acting: Vec<AtWork>) {
-        let open = told.opened.iter().chain(&told.refreshed).chain(&told.unchanged);
-        self.records = open.cloned().collect();
-        self.causes = causes.to_vec();
-        self.acting = acting;
-        self.heard = true;
-    }
-
     /// Takes up what was stored before this process led, and returns when each finding was first seen.
     pub(super) async fn take_up(
         &mut self,
@@ -232,22 +231,42 @@ impl People {
         now: Time,
         stop: &CancellationToken,
     ) -> Option<Decision> {
-        let case = self.board.case(&looked.catalogue, looked.is_partial(), now)?;
+        let mut case = self.board.case(&looked.catalogue, looked.is_partial(), now)?;
+        let told = self.early.iter().flat_map(|early| &early.incidents);
+        let told: BTreeSet<&String> = told.collect();
+        // What this cycle has made worse is told again, in its thread.
+        case.incidents.retain(|one| {
+            let is_raised = one.incident.course.decided < Some(one.incident.severity);
+            is_raised || !told.contains(&one.incident.id)
+        });
+        if case.incidents.is_empty() {
+            return None;
+        }
+        Some(self.decided(findings, &case, now, stop).await)
+    }
+
+    async fn decided(
+        &mut self,
+        findings: &[Finding],
+        case: &Case,
+        now: Time,
+        stop: &CancellationToken,
+    ) -> Decision {
         let assessed = tokio::select! {
             biased;
-            assessed = within(&*self.assessor, &case, self.timeout) => assessed,
+            assessed = within(&*self.assessor, case, self.timeout) => assessed,
             () = stop.cancelled() => Err("the daemon is stopping".to_owned()),
         };
-        Some(match assessed {
-            Ok(assessment) => self.board.decide(&case, &assessment),
+        match assessed {
+            Ok(assessment) => self.board.decide(case, &assessment),
             Err(error) => {
                 tracing::warn!(
                     error,
                     "the escalation could not be assessed: the conservative decision stands"
                 );
-                self.board.decide_blindly(findings, Some(&case), now)
+                self.board.decide_blindly(findings, Some(case), now)
             }
-        })
+        }
     }
 
     /// Stores what changed, messages with their incidents; what could not be stored is tried again with the next.
@@ -340,47 +359,40 @@ impl People {
         }
 
         run.enter(Phase::Escalation);
-        self.take_in(kit, onsets).await;
-        if let Watch::On(watch) = watch
-            && kit.config.kubernetes.log_lines > 0
-        {
-            stop.run_until_cancelled(looked.read_logs(watch)).await;
-        }
+        self.take_in(kit, onsets, Some(&run.report.id)).await;
+        self.read_logs(kit, &mut looked, watch, stop).await;
         let failing = self.failing(&run.report);
-        let around = Around { watch, tracker, config: &kit.config, heard };
+        // An incident may end with what came of it.
+        self.note(&std::mem::take(&mut run.happened));
         self.verifying(&kit.knowledge).await;
+        let around = Around { watch, tracker, config: &kit.config, pass: Pass::Late { heard } };
         let findings = self.observe(&looked, failing.as_ref(), &around, now);
+        self.note_needs();
         stop.run_until_cancelled(self.suspects(&looked.catalogue, now)).await;
         let decision = self.decide(&findings, &looked, now, stop).await;
         if let Some(decision) = &decision {
-            kit.metrics.decided(decision);
             say(decision);
         }
 
         run.enter(Phase::Notification);
         // Whoever leads now tells of it: two that tell would tell twice.
         if kit.knowledge.term().is_none_or(Term::holds) {
-            self.tell(run, kit, decision.as_ref(), &looked, now);
+            self.tell(run, kit, decision.as_ref(), &looked, (Pass::Late { heard }, now));
         }
         self.catalogue = looked.catalogue.clone();
         self.hand_over(&looked.catalogue, now);
         // An incident has its name, and its message is kept, before anybody hears it.
         self.store(kit, onsets, run, now).await;
+        let decision = early::joined(self.early.take(), decision);
+        if let Some(decision) = &decision {
+            kit.metrics.decided(decision);
+        }
         run.report.trend_analysis = Some(self.board.trend(now));
         self.show(&findings, decision.clone(), &looked, now);
         run.report.escalation_decision = decision;
         run.report.unread_objects.clone_from(&looked.unread_objects);
         run.report.findings = looked.findings;
         run.report.findings.truncate(REPORTED);
-    }
-
-    fn failing(&self, report: &CycleReport) -> Option<Failing> {
-        let since = self.failing_since.filter(|_| report.failed_cycles >= FAILING)?;
-        Some(Failing {
-            since,
-            phase: report.phase.map(Phase::as_str).unwrap_or_default().to_owned(),
-            error: report.error.clone().unwrap_or_else(|| "the daemon was stopped".to_owned()),
-        })
     }
 
     async fn store(&mut self, kit: &Kit, onsets: &Onsets, run: &mut Run<'_>, now: Time) {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::act::Act;
 use super::kit::Kit;
 use super::ledger::LEDGER;
+use super::timeline::Happened;
 use super::verify::Verify;
 use crate::domain::aftermath::Aftermath;
 use crate::domain::alert::InboxAlert;
@@ -26,11 +27,14 @@ use crate::domain::treatment::Treatment;
 use crate::knowledge::{Fact, Knowledge, StoreError};
 use crate::planner::Surplus;
 
-/// The newest so many incidents and rejections are looked at; open ones are always among them, since there is one
-/// open incident a cause and a rejection holds for an hour.
+/// The newest so many rejections are looked at: one holds for an hour.
 pub(super) const RECENT: usize = 200;
 
-/// What mattered last so long ago decides nothing any more: a rejection holds for an hour, and an incident ends ten minutes
+/// The newest so many treatments are looked at. Open ones are always among them: there is one for each cause and target
+/// that an action of the configuration treats.
+pub(super) const TREATMENTS: usize = 2_000;
+
+/// What mattered last so long ago decides nothing any more: a rejection holds for an hour, and a treatment ends ten minutes
 /// after its last evidence.
 pub(super) const HISTORY: Duration = Duration::from_secs(24 * 3600);
 
@@ -42,7 +46,7 @@ pub(super) struct Recalled {
     pub inbox: Vec<InboxAlert>,
     pub receivers: BTreeSet<String>,
     pub policies: Vec<Policy>,
-    pub incidents: Vec<Treatment>,
+    pub treatments: Vec<Treatment>,
     pub judgings: Vec<Judging>,
     /// Of executions that may or may not have taken effect: not judged before that is known.
     pub suspended: Vec<Judging>,
@@ -58,6 +62,8 @@ pub(super) struct Recalled {
     pub ledger: Ledger,
     pub aftermath: Aftermath,
     pub natural: Natural,
+    /// What the stages have done with it since, for the timelines of incidents.
+    pub happened: Vec<Happened>,
 }
 
 impl Recalled {
@@ -89,7 +95,7 @@ impl Recalled {
             inbox: knowledge.inbox().await?,
             receivers: receivers.map(|(fact, _)| strings(&fact)).unwrap_or_default(),
             blocked: blocked(&executions, &escalations),
-            incidents: incidents(knowledge, now).await?,
+            treatments: treatments(knowledge, now).await?,
             judgings,
             suspended,
             temporaries: knowledge.all::<Temporary>(None).await?,
@@ -102,6 +108,7 @@ impl Recalled {
             pause: knowledge.paused(now).await?,
             policies,
             escalations,
+            happened: Vec::new(),
         })
     }
 }
@@ -151,12 +158,12 @@ pub(super) async fn recalled_ledger(
     Ok(ledger)
 }
 
-async fn incidents(knowledge: &Knowledge, now: Time) -> Result<Vec<Treatment>, StoreError> {
-    let mut incidents = knowledge.lately::<Treatment>(None, RECENT, now - HISTORY).await?;
-    for incident in &mut incidents {
-        incident.last_evidence_at = incident.last_evidence_at.min(now);
+async fn treatments(knowledge: &Knowledge, now: Time) -> Result<Vec<Treatment>, StoreError> {
+    let mut treatments = knowledge.lately::<Treatment>(None, TREATMENTS, now - HISTORY).await?;
+    for treatment in &mut treatments {
+        treatment.last_evidence_at = treatment.last_evidence_at.min(now);
     }
-    Ok(incidents)
+    Ok(treatments)
 }
 
 fn strings(fact: &Fact) -> BTreeSet<String> {

@@ -10,7 +10,7 @@ use super::Ids;
 use super::act::surplus;
 use super::escalate::{announce, failed, tell};
 use super::ledger;
-use super::recall::{HISTORY, RECENT, SURPLUS, execution_of, recalled_ledger, took_effect};
+use super::recall::{HISTORY, SURPLUS, TREATMENTS, execution_of, recalled_ledger, took_effect};
 use super::settle::has_undo_failed;
 use super::temporary;
 use crate::domain::alert::InboxAlert;
@@ -83,7 +83,7 @@ pub(super) async fn settle(
         }
     }
     let mut open = knowledge.all::<Need>(Some(OPEN)).await?;
-    let mut incidents = knowledge.lately::<Treatment>(None, RECENT, now - HISTORY).await?;
+    let mut treatments = knowledge.lately::<Treatment>(None, TREATMENTS, now - HISTORY).await?;
     let mut told = Vec::new();
     for judging in knowledge.all::<Judging>(None).await? {
         let mut execution = settled.remove(&judging.execution_id);
@@ -117,7 +117,7 @@ pub(super) async fn settle(
             told.extend(tell(ids, &mut open, failed(execution, &evidence), now));
         }
         if !in_effect {
-            fail_attempts(&mut incidents, &judging, execution.as_ref(), &mut batch);
+            fail_attempts(&mut treatments, &judging, execution.as_ref(), &mut batch);
         }
         if !in_effect && !execution.is_some_and(|e| e.is_open()) {
             batch.delete::<Judging>(judging.execution_id.to_string());
@@ -152,21 +152,21 @@ fn followed_up(execution: &Execution, ledger: &Ledger, open: &[Need]) -> bool {
 }
 
 fn fail_attempts(
-    incidents: &mut [Treatment],
+    treatments: &mut [Treatment],
     judging: &Judging,
     execution: Option<&Execution>,
     batch: &mut Batch,
 ) {
-    for incident in incidents {
+    for treatment in treatments {
         let mut changed = false;
-        for attempt in incident.attempts.iter_mut().filter(|a| a.policy_id == judging.policy_id) {
+        for attempt in treatment.attempts.iter_mut().filter(|a| a.policy_id == judging.policy_id) {
             changed |= !attempt.failed;
             attempt.failed = true;
         }
         if changed {
             let actions = execution.iter().flat_map(|e| &e.actions);
-            incident.impossible.extend(actions.filter(|a| a.invalid).map(|a| a.action.kind()));
-            batch.put(incident);
+            treatment.impossible.extend(actions.filter(|a| a.invalid).map(|a| a.action.kind()));
+            batch.put(treatment);
         }
     }
 }

@@ -1,13 +1,15 @@
-//! A success whose violation comes back too soon was none: outcome, statistics, guards and incident are corrected, once.
+//! A success whose violation comes back too soon was none: outcome, statistics, guards and treatment are corrected, once.
 
 use super::aftermath::put;
 use super::escalate::{announce, tell};
 use super::kit::Kit;
 use super::observe::Seen;
 use super::recall::Recalled;
+use super::timeline::{Happened, treated};
 use super::verify::Verify;
 use crate::domain::action::ActionKind;
 use crate::domain::aftermath::Watched;
+use crate::domain::incident::Happening;
 use crate::domain::need::NeedReason;
 use crate::domain::outcome::{Outcome, OutcomeType, Recurred};
 use crate::domain::time::{Time, after, since};
@@ -81,15 +83,15 @@ async fn take_back(
         outcome.time_to_effect_seconds = None;
         batch.put(&outcome);
     }
-    for incident in &mut recalled.incidents {
-        let own = incident.attempts.iter_mut().filter(|a| a.policy_id == watched.policy_id);
+    for treatment in &mut recalled.treatments {
+        let own = treatment.attempts.iter_mut().filter(|a| a.policy_id == watched.policy_id);
         let mut changed = false;
         for attempt in own.filter(|a| a.verdict == Some(OutcomeType::Success)) {
             attempt.verdict = Some(OutcomeType::Ineffective);
             changed = true;
         }
         if changed {
-            batch.put(incident);
+            batch.put(treatment);
         }
     }
     let verdict = OutcomeType::Ineffective;
@@ -125,6 +127,11 @@ async fn take_back(
     for record in &told {
         announce(&kit.metrics, record);
     }
+    let said = format!("{}: {reason}", actions.join(", "));
+    recalled.happened.push(Happened {
+        incident: treated(&recalled.treatments, watched.policy_id),
+        ..Happened::new(Happening::Recurred, said, now).with(watched.evidence.iter().cloned())
+    });
     tracing::info!(
         execution = %watched.execution_id, cause = %watched.cause, component = watched.component,
         violation = back.fingerprint, reason, "success taken back"

@@ -39,7 +39,7 @@ impl Cycle {
         let Stages { monitor, charter, executor, cluster, mut people } = stages;
         people.succeed(&mut self.people);
         self.people = people;
-        self.observe = Observe::new(monitor, charter.clone());
+        self.observe = Observe::new(monitor);
         self.hands = Hands { charter, executor };
         self.cluster = cluster;
         self.kit.config = config;

@@ -1,6 +1,7 @@
 //! One cycle while it runs: its report, its phases with their time, and the view that is published at its end.
 
 use super::kit::Kit;
+use super::timeline::Happened;
 use super::{Failure, panic_text};
 use crate::clock::Clock;
 use crate::domain::cycle::{CycleReport, CycleStatus, Phase};
@@ -10,6 +11,8 @@ use crate::metrics::labels::StoreOperation;
 pub(super) struct Run<'a> {
     pub report: CycleReport,
     pub view: LoopView,
+    /// For the timelines of incidents.
+    pub happened: Vec<Happened>,
     pub clock: Clock,
     entered: Option<(Phase, tokio::time::Instant)>,
     pub started: tokio::time::Instant,
@@ -23,7 +26,8 @@ impl<'a> Run<'a> {
         on_phase: &'a (dyn Fn(Phase) + Send + Sync),
     ) -> Self {
         let started = tokio::time::Instant::now();
-        Self { report, view: LoopView::default(), clock, entered: None, started, on_phase }
+        let (view, happened) = (LoopView::default(), Vec::new());
+        Self { report, view, happened, clock, entered: None, started, on_phase }
     }
 
     pub fn enter(&mut self, phase: Phase) {

@@ -14,6 +14,7 @@ use super::kit::{Kit, Means};
 use super::observe::Seen;
 use super::recall::{Recalled, blocked, execution_of, took_effect};
 use super::temporary;
+use super::timeline::Happened;
 use super::verify::Ruled;
 use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionStatus};
 use crate::domain::ledger::End;
@@ -181,16 +182,16 @@ async fn resolved(
         batch.put(&fact);
     }
     let completed = after.status == ExecutionStatus::Completed;
-    for incident in &mut recalled.incidents {
+    for treatment in &mut recalled.treatments {
         let mut corrected = false;
-        for attempt in &mut incident.attempts {
+        for attempt in &mut treatment.attempts {
             if attempt.policy_id == after.policy_id && attempt.failed == completed {
                 attempt.failed = !completed;
                 corrected = true;
             }
         }
         if corrected {
-            batch.put(incident);
+            batch.put(treatment);
         }
     }
     let in_effect = took_effect(&after);
@@ -210,6 +211,9 @@ async fn resolved(
         batch.put(record);
     }
     kit.knowledge.commit(batch).await?;
+    let found = Happened::of(&after, &recalled.treatments, now);
+    recalled.happened.push(found.with(evidence));
+    recalled.happened.extend(closed.iter().map(|need| Happened::answered(need, now)));
     for record in &news {
         announce(&kit.metrics, record);
     }

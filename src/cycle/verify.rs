@@ -268,16 +268,16 @@ async fn rule(
         batch.put(&execution);
         recalled.executions.insert(execution.id, execution);
     }
-    for incident in recalled.incidents.iter_mut().filter(|i| i.cause == judging.cause) {
+    for treatment in &mut recalled.treatments {
         let mut changed = false;
-        for attempt in &mut incident.attempts {
+        for attempt in &mut treatment.attempts {
             if attempt.policy_id == judging.policy_id && attempt.verdict.is_none() {
                 attempt.verdict = Some(ruling.outcome);
                 changed = true;
             }
         }
         if changed {
-            batch.put(incident);
+            batch.put(treatment);
         }
     }
     Ok(Ruled { judging, ruling, outcome_ids, left })

@@ -42,6 +42,12 @@ impl CharterView {
         Self { at, is_on: false, state: Err(why) }
     }
 
+    /// Its answer has not come in this cycle.
+    #[must_use]
+    pub fn unread(at: Time) -> Self {
+        Self { at, is_on: true, state: Err("Charter has not been read in this cycle".to_owned()) }
+    }
+
     /// Why Charter's state is not known although it should be.
     #[must_use]
     pub fn problem(&self) -> Option<&String> {

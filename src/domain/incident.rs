@@ -241,6 +241,29 @@ pub enum Happening {
 }
 
 impl Happening {
+    /// Whoever was told of the incident hears of it at once.
+    #[must_use]
+    pub fn is_news(self) -> bool {
+        match self {
+            Self::Approved
+            | Self::Rejected
+            | Self::Applied
+            | Self::Failed
+            | Self::Undone
+            | Self::Result
+            | Self::Recurred => true,
+            Self::Seen
+            | Self::Worsened
+            | Self::Needed
+            | Self::Answered
+            | Self::Proposed
+            | Self::Held
+            | Self::Notified
+            | Self::Merged
+            | Self::Resolved => false,
+        }
+    }
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -306,6 +329,9 @@ pub struct Course {
     /// The evidence that went away last was not seen clear: nothing can show it any more.
     #[serde(default)]
     pub has_vanished: bool,
+    /// When its timeline last got something that people hear of at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noted_at: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -384,6 +410,12 @@ impl Incident {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.ended_at.is_none()
+    }
+
+    /// When people last heard of it.
+    #[must_use]
+    pub fn heard_at(&self) -> Option<Time> {
+        self.told_at.max(self.updated_at).max(self.course.end_told_at)
     }
 
     /// Adds a line to the timeline; one that only says again what the last of its kind said is left out.

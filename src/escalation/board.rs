@@ -34,7 +34,7 @@ use crate::domain::catalogue::{Catalogue, Service};
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::deployment::Suspect;
 use crate::domain::finding::Finding;
-use crate::domain::incident::{Anchor, Incident};
+use crate::domain::incident::{Anchor, Happening, Incident, TimelineEntry};
 use crate::domain::time::{Time, since};
 
 pub use observe::{Observation, Observed};
@@ -44,6 +44,9 @@ const FALLBACK_EVERY: Duration = Duration::from_secs(30 * 60);
 
 /// For so long after its beginning a deployment is looked for.
 const SUSPECT_WITHIN: Duration = Duration::from_secs(30 * 60);
+
+/// Letters of one line of a timeline.
+const TIMELINE_TEXT: usize = 400;
 
 /// Why an incident is part of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -149,6 +152,24 @@ impl IncidentBoard {
         let absorbs = |one: &Incident| one.absorbed.iter().any(|other| other.anchor == *anchor);
         let mut open = self.incidents.iter().filter(|incident| incident.is_open());
         open.find(|one| one.anchor == *anchor || absorbs(one))
+    }
+
+    /// Adds a line to an incident's timeline. What an incident before it came to, or what it says already, is left out.
+    pub fn note(&mut self, incident: &str, what: Happening, text: &str, at: Time) {
+        let Some(held) = self.incidents.iter_mut().find(|held| held.id == incident) else { return };
+        let text: String = text.chars().take(TIMELINE_TEXT).collect();
+        let is_known = |one: &TimelineEntry| (one.what, one.at, &one.text) == (what, at, &text);
+        if at < held.opened_at || held.timeline.iter().any(is_known) {
+            return;
+        }
+        let lines = held.timeline.len();
+        held.note(what, text, at);
+        if what.is_news() {
+            held.course.noted_at = held.course.noted_at.max(Some(at));
+        }
+        if held.timeline.len() != lines || what.is_news() {
+            self.changed.insert(held.id.clone());
+        }
     }
 
     /// Those that must be stored since this was last asked.

@@ -221,7 +221,11 @@ impl Composer<'_> {
     }
 
     fn lines(&self, incident: &Incident) -> Vec<String> {
-        let mut lines: Vec<String> = incident.lines.iter().take(MAX_LINES).cloned().collect();
+        let heard_at = incident.heard_at();
+        let news =
+            incident.timeline.iter().filter(|one| one.what.is_news() && Some(one.at) > heard_at);
+        let mut lines: Vec<String> = news.map(|one| one.text.clone()).collect();
+        lines.extend(incident.lines.iter().take(MAX_LINES).cloned());
         if incident.lines.len() > MAX_LINES {
             lines.push(format!("… and {} more", incident.lines.len() - MAX_LINES));
         }

@@ -251,6 +251,14 @@ impl Outbox {
         own.collect::<Option<Vec<_>>>().filter(|own| !own.is_empty())
     }
 
+    /// Cycles whose reports do not say yet what became of their messages.
+    #[must_use]
+    pub fn unreported(&self) -> BTreeSet<String> {
+        let inner = self.inner();
+        let open = inner.entries.iter().filter(|h| !h.entry.is_reported && !h.entry.is_edit());
+        open.map(|held| held.entry.message.cycle_id.clone()).collect()
+    }
+
     pub fn reported(&self, cycle: &str) {
         for held in &mut self.inner().entries {
             if held.entry.message.cycle_id == cycle && !held.entry.is_reported {

@@ -1,4 +1,4 @@
-//! One cause's candidates: which of them may be executed, which wait, which are out and why.
+//! One treatment's candidates: which of them may be executed, which wait, which are out and why.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -7,9 +7,11 @@ use super::cost_benefit::order;
 use super::guards::{self, Held, Subject, failures_in_a_row, for_the_cause, settling};
 use super::policy::is_approved_by_person;
 use super::settings::Strategy;
+use super::treatment::attempts_in_incident;
 use super::turn::{Turn, turn};
 use super::weigh::{Weighed, grounds, weigh};
 use super::{Concern, Plan, PlanInput};
+use crate::domain::CHARTER;
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::analysis::RootCause;
 use crate::domain::cycle::{CandidateReport, Hold, Impossibility, Ineligibility, Verdict};
@@ -17,7 +19,6 @@ use crate::domain::guard::GuardReading;
 use crate::domain::policy::Policy;
 use crate::domain::target::{System, Target};
 use crate::domain::treatment::{Attempt, Treatment};
-use crate::domain::{CHARTER, Cause};
 
 /// A candidate that may be executed, or that is held back for a while.
 #[derive(Clone, Debug)]
@@ -46,32 +47,33 @@ pub(super) fn precedence(input: &PlanInput<'_>, a: &Contender<'_>, b: &Contender
     approved(b).cmp(&approved(a)).then_with(|| order(key(a), key(b)))
 }
 
-/// Weighs all candidates of one cause. Puts a report of every one that is out into the plan and returns those that
-/// remain: the cause's best one as it is, its rivals held back when the best is held back.
-pub(super) fn weigh_cause<'a>(
+/// Weighs all candidates of one treatment. Puts a report of every one that is out into the plan and returns those that
+/// remain: the best one as it is, its rivals held back when the best is held back.
+pub(super) fn weigh_treatment<'a>(
     input: &PlanInput<'a>,
-    cause: &Cause,
-    incident: &Treatment,
+    treatment: &Treatment,
+    roots: &[&RootCause],
     plan: &mut Plan,
 ) -> Vec<Contender<'a>> {
-    let roots: Vec<&RootCause> = input.root_causes.iter().filter(|r| &r.cause == cause).collect();
+    let cause = &treatment.cause;
+    let everywhere: Vec<&RootCause> =
+        input.root_causes.iter().filter(|r| &r.cause == cause).collect();
     let Some(strategies) = input.settings.strategies.get(cause) else { return Vec::new() };
     let mut weighed: Vec<(&Strategy, Weighed<'_>)> = Vec::new();
     for strategy in strategies {
-        let grounds = grounds(input.settings, strategy.action, &roots);
-        let confined = grounds.len() == 1;
-        for ground in grounds {
+        let confined = grounds(input.settings, strategy.action, &everywhere).len() == 1;
+        for ground in grounds(input.settings, strategy.action, roots) {
             weighed.push((strategy, weigh(input, cause, strategy, ground, confined)));
         }
     }
-    let impossible = impossible(input, incident, &weighed);
+    let impossible = impossible(input, treatment, &weighed);
     let mut contenders = Vec::new();
     let mut viable = false;
     let mut ripe = false;
     for (strategy, weighed) in weighed {
-        let turn = turn(strategy, strategies, incident, input.judgings, &impossible);
+        let turn = turn(strategy, strategies, treatment, input.judgings, &impossible);
         ripe |= weighed.unripe(input).is_none();
-        match stand(input, incident, &weighed, &turn) {
+        match stand(input, treatment, &weighed, &turn) {
             Standing::Out(verdict) => {
                 plan.concerns.extend(concern(input, &verdict, &weighed));
                 plan.candidates.push(weighed.report(verdict));
@@ -87,20 +89,20 @@ pub(super) fn weigh_cause<'a>(
             }
         }
     }
-    let judging = input.judgings.iter().any(|j| &j.cause == cause);
-    if incident.exhausted || (!viable && ripe && !judging) {
-        exhaust(cause, incident, &roots, plan);
+    let judging = input.judgings.iter().any(|j| treatment.is_of(&j.cause, &j.target));
+    if treatment.exhausted || (!viable && ripe && !judging) {
+        exhaust(treatment, roots, plan);
     }
     hold_rivals(input, contenders)
 }
 
-/// Actions that cannot be had in this incident, wherever the cause shows: their successors' turn has come.
+/// Actions that cannot be had in this treatment, wherever its cause shows: their successors' turn has come.
 fn impossible(
     input: &PlanInput<'_>,
-    incident: &Treatment,
+    treatment: &Treatment,
     weighed: &[(&Strategy, Weighed<'_>)],
 ) -> BTreeSet<ActionKind> {
-    let mut impossible = incident.impossible.clone();
+    let mut impossible = treatment.impossible.clone();
     let forbidden = &input.settings.guardrails.forbidden_actions;
     let can = |w: &Weighed<'_>| w.computed.is_ok() && !forbidden.contains(&w.kind);
     let possible: BTreeSet<ActionKind> =
@@ -115,8 +117,8 @@ fn is_observed(input: &PlanInput<'_>, kind: ActionKind) -> bool {
     kind.system() != System::Charter || input.charter.state.is_ok()
 }
 
-/// The best of the cause in each system stands; if it is held back its rivals there wait too: what holds one system is
-/// nothing to another. A storm and a half-open breaker are no waiting: they pick among them.
+/// The best of the treatment in each system stands; if it is held back its rivals there wait too: what holds one system
+/// is nothing to another. A storm and a half-open breaker are no waiting: they pick among them.
 fn hold_rivals<'a>(
     input: &PlanInput<'_>,
     mut contenders: Vec<Contender<'a>>,
@@ -140,47 +142,40 @@ fn hold_rivals<'a>(
 
 /// Where a candidate stands.
 enum Standing {
-    /// It will not be executed in this incident as things are.
+    /// It will not be executed in this treatment as things are.
     Out(Verdict),
-    /// Not now, but it may still come to be executed in this incident.
+    /// Not now, but it may still come to be executed in this treatment.
     Waits(Verdict),
     Admitted(Action, Vec<GuardReading>),
 }
 
 fn stand(
     input: &PlanInput<'_>,
-    incident: &Treatment,
+    treatment: &Treatment,
     weighed: &Weighed<'_>,
     turn: &Turn,
 ) -> Standing {
     let ineligible = |reason, detail| Verdict::Ineligible { reason, detail };
-    if incident.exhausted {
-        let detail = "no candidate is left in this incident; a person has been told".to_owned();
-        return Standing::Out(ineligible(Ineligibility::RemediesExhausted, detail));
-    }
-    if let Turn::TriedOut(detail) = turn {
-        return Standing::Out(ineligible(Ineligibility::TriedOut, detail.clone()));
-    }
     let rails = &input.settings.guardrails;
-    // What was tried on another system uses up none of this one's.
-    let of_system = |a: &&Attempt| a.action.system() == weighed.kind.system();
-    let attempts = incident.attempts.iter().filter(of_system).count();
-    if attempts >= rails.actions_per_incident as usize {
-        let detail = format!(
-            "{attempts} actions in this incident, at most {}: a person has it",
-            rails.actions_per_incident
-        );
+    let tried_out = match turn {
+        Turn::TriedOut(detail) => Some(detail.clone()),
+        Turn::Now | Turn::Later(_) => {
+            worn_out(input, treatment, weighed).or_else(|| spent(input, treatment))
+        }
+    };
+    if let Some(detail) = tried_out {
         return Standing::Out(ineligible(Ineligibility::TriedOut, detail));
     }
-    if let Some(detail) = worn_out(input, weighed) {
-        return Standing::Out(ineligible(Ineligibility::TriedOut, detail));
+    if treatment.exhausted {
+        let detail = format!("no action is left for {}; a person has been asked", said(treatment));
+        return Standing::Out(ineligible(Ineligibility::RemediesExhausted, detail));
     }
     if rails.forbidden_actions.contains(&weighed.kind) {
         let detail = "guardrails.forbidden_actions names it".to_owned();
         return Standing::Out(Verdict::Impossible { reason: Impossibility::Forbidden, detail });
     }
-    if incident.impossible.contains(&weighed.kind) {
-        let detail = "it was refused as invalid in this incident".to_owned();
+    if treatment.impossible.contains(&weighed.kind) {
+        let detail = format!("it was refused as invalid for {}", said(treatment));
         return Standing::Out(Verdict::Impossible { reason: Impossibility::Invalid, detail });
     }
     if let Err((reason, detail)) = &weighed.computed
@@ -216,21 +211,44 @@ fn stand(
     }
 }
 
+/// The treatment's cause and target, as a report names them.
+pub(super) fn said(treatment: &Treatment) -> String {
+    match &treatment.target {
+        Some(target) => format!("{} on {target}", treatment.cause),
+        None => treatment.cause.to_string(),
+    }
+}
+
+/// The incident has had its actions, whichever of its causes they were for.
+fn spent(input: &PlanInput<'_>, treatment: &Treatment) -> Option<String> {
+    let most = input.settings.guardrails.actions_per_incident;
+    let attempts = attempts_in_incident(input, treatment);
+    (attempts >= most as usize).then(|| {
+        format!(
+            "{attempts} actions in this incident, at most {most} (guardrails.actions_per_incident): a person decides"
+        )
+    })
+}
+
 /// It has failed, or the cause has been treated, too often within a day: across incidents, revisions and restarts.
-fn worn_out(input: &PlanInput<'_>, weighed: &Weighed<'_>) -> Option<String> {
+fn worn_out(input: &PlanInput<'_>, treatment: &Treatment, weighed: &Weighed<'_>) -> Option<String> {
     let rails = &input.settings.guardrails;
     let action = weighed.computed.as_ref().ok()?;
+    let of = said(treatment);
     let failures = failures_in_a_row(input, &weighed.cause, action);
     if failures >= rails.failures_per_remedy {
         let most = rails.failures_per_remedy;
         return Some(format!(
-            "failed {failures} times in a row for this cause within a day, at most {most}"
+            "failed {failures} times in a row for {of} within a day, at most {most} (guardrails.failures_per_remedy)"
         ));
     }
     let treated = for_the_cause(input, &weighed.cause, action);
     let most = rails.actions_per_cause_per_day;
     (treated >= most as usize).then(|| {
-        format!("{treated} actions for this cause here within a day, at most {most}: it does not stay healed")
+        format!(
+            "{treated} actions for {of} within a day, at most {most} (guardrails.actions_per_cause_per_day): it does \
+             not stay healed"
+        )
     })
 }
 
@@ -271,26 +289,21 @@ fn history(attempt: &Attempt) -> String {
     format!("{} at {} UTC: {end}", attempt.action, attempt.at.format("%H:%M"))
 }
 
-fn exhaust(cause: &Cause, incident: &Treatment, roots: &[&RootCause], plan: &mut Plan) {
-    if let Some(stored) = plan.incidents.iter_mut().find(|i| i.id == incident.id) {
+fn exhaust(treatment: &Treatment, roots: &[&RootCause], plan: &mut Plan) {
+    if let Some(stored) = plan.treatments.iter_mut().find(|one| one.id == treatment.id) {
         stored.exhausted = true;
     }
-    let tried: Vec<String> = incident.attempts.iter().map(history).collect();
+    let tried: Vec<String> = treatment.attempts.iter().map(history).collect();
     let tried = if tried.is_empty() {
         "nothing could be tried".to_owned()
     } else {
         format!("tried {}", tried.join(", "))
     };
-    let of_charter =
-        |r: &&RootCause| r.target.as_ref().is_some_and(|t| t.system() == System::Charter);
-    let component = match roots.first() {
-        Some(root) if !roots.iter().any(of_charter) => root.component.clone(),
-        _ => CHARTER.to_owned(),
-    };
+    let component = treatment.target.as_ref().map_or(CHARTER, Target::component);
     plan.concerns.push(Concern::RemediesExhausted {
-        cause: cause.clone(),
-        component,
+        cause: treatment.cause.clone(),
+        component: component.to_owned(),
         evidence: roots.iter().flat_map(|r| r.evidence.iter().cloned()).collect(),
-        detail: format!("{tried} for {cause}; no remedy is left, it needs a person"),
+        detail: format!("{tried} for {}; no action is left, it needs a person", said(treatment)),
     });
 }

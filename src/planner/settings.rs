@@ -94,6 +94,25 @@ impl Settings {
         strategies.into_iter().any(|strategy| self.may_change(strategy.action, target))
     }
 
+    /// What the attempts at this cause are counted on: Charter as a whole where one of its actions changes all of it,
+    /// so that what was tried for one service is not tried again for the next; anything else by itself.
+    #[must_use]
+    pub fn treated_on(&self, cause: &Cause, target: &Target) -> Target {
+        let changes_all = |strategy: &Strategy| match strategy.action {
+            ActionKind::RestartService => strategy.service.is_some(),
+            kind => self.hooks.get(&kind).is_none_or(|hook| hook.target == Target::Charter(None)),
+        };
+        let strategies = self.strategies.get(cause).into_iter().flatten();
+        let mut own = strategies.filter(|s| self.may_change(s.action, target));
+        match target {
+            Target::Charter(_) if own.any(changes_all) => Target::Charter(None),
+            Target::Hook { component, .. } => {
+                Target::Hook { hook: None, component: component.clone() }
+            }
+            other => other.clone(),
+        }
+    }
+
     /// Can what this action does be undone?
     #[must_use]
     pub fn is_reversible(&self, kind: ActionKind) -> bool {

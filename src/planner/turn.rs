@@ -1,14 +1,15 @@
-//! Whose turn it is in a cause's list, by what was tried in this incident.
+//! Whose turn it is in a cause's list, by what was tried in its treatment.
 
 use std::collections::BTreeSet;
 
+use super::candidate::said;
 use super::settings::Strategy;
 use crate::domain::action::ActionKind;
 use crate::domain::outcome::{Judging, OutcomeType};
 use crate::domain::treatment::{Attempt, Treatment};
 
-/// An action that nothing follows is tried at most so often in an incident; every other one at most so often without
-/// a clear verdict, so that failing and half-working remedies end too.
+/// An action that nothing follows is tried at most so often in a treatment; every other one at most so often without
+/// a clear result, so that failing and half-working actions end too.
 const MAX_TRIES: usize = 3;
 
 pub(super) enum Turn {
@@ -21,36 +22,37 @@ pub(super) enum Turn {
 pub(super) fn turn(
     strategy: &Strategy,
     all: &[Strategy],
-    incident: &Treatment,
+    treatment: &Treatment,
     judgings: &[Judging],
     impossible: &BTreeSet<ActionKind>,
 ) -> Turn {
     let kind = strategy.action;
     let followed = all.iter().any(|s| s.after == Some(kind));
-    let tried = Tried::of(incident, judgings, kind);
+    let tried = Tried::of(treatment, judgings, kind);
+    let of = said(treatment);
     if followed && tried.without_success {
-        return Turn::TriedOut(
-            "judged without success in this incident; the next remedy's turn".to_owned(),
-        );
+        return Turn::TriedOut(format!(
+            "it did not help against {of}: the next action's turn has come"
+        ));
     }
     if !followed && tried.degraded {
-        return Turn::TriedOut("it made things worse in this incident".to_owned());
+        return Turn::TriedOut(format!("it made things worse when it was tried against {of}"));
     }
     if !followed && tried.tries >= MAX_TRIES {
         return Turn::TriedOut(format!(
-            "tried {} times in this incident, at most {MAX_TRIES}",
+            "tried {} times against {of}, at most {MAX_TRIES}",
             tried.tries
         ));
     }
     if tried.inconclusive >= MAX_TRIES {
+        let unclear = tried.inconclusive;
         return Turn::TriedOut(format!(
-            "{} times without a clear result in this incident, at most {MAX_TRIES}",
-            tried.inconclusive
+            "tried {unclear} times without a clear result against {of}, at most {MAX_TRIES}"
         ));
     }
     match strategy.after {
         Some(before)
-            if !Tried::of(incident, judgings, before).without_success
+            if !Tried::of(treatment, judgings, before).without_success
                 && !impossible.contains(&before) =>
         {
             Turn::Later(before)
@@ -59,7 +61,7 @@ pub(super) fn turn(
     }
 }
 
-/// What an incident says of one action.
+/// What a treatment says of one action.
 struct Tried {
     tries: usize,
     /// Neither a success nor a verdict against it: each try counts towards the bound, none calls the next remedy.
@@ -70,8 +72,8 @@ struct Tried {
 }
 
 impl Tried {
-    fn of(incident: &Treatment, judgings: &[Judging], kind: ActionKind) -> Self {
-        let own = || incident.attempts.iter().filter(|a| a.action == kind);
+    fn of(treatment: &Treatment, judgings: &[Judging], kind: ActionKind) -> Self {
+        let own = || treatment.attempts.iter().filter(|a| a.action == kind);
         let judged = |verdict| own().any(|a| a.verdict == Some(verdict));
         let degraded = judged(OutcomeType::Degradation);
         Self {

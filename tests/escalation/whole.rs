@@ -10,6 +10,7 @@ mod loops;
 mod blind;
 mod cases;
 mod defects;
+mod early;
 mod files;
 mod origin;
 mod reloaded;

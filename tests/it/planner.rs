@@ -15,4 +15,5 @@ mod holds;
 mod neighbours;
 mod parameters;
 mod systems;
+mod treatments;
 pub mod world;

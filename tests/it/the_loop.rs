@@ -22,6 +22,7 @@ mod postgres;
 mod resolved;
 mod systems;
 mod temporary;
+mod timeline;
 mod undone;
 mod verdicts;
 mod verified;

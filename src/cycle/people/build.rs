@@ -59,6 +59,8 @@ impl People {
             causes: Vec::new(),
             acting: Vec::new(),
             verifying: Vec::new(),
+            opened: Vec::new(),
+            early: None,
             failing_since: None,
             unsaved: BTreeMap::new(),
             unlinked: Vec::new(),

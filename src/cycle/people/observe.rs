@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::super::cluster::Looked;
 use super::People;
+use super::early::Pass;
 use crate::analyzer::cluster::confined;
 use crate::analyzer::{There, Tracker};
 use crate::config::Config;
@@ -23,15 +24,14 @@ pub(super) struct Around<'a> {
     pub watch: &'a Watch,
     pub tracker: &'a Tracker,
     pub config: &'a Config,
-    /// The open needs were reconciled in this cycle.
-    pub heard: bool,
+    pub pass: Pass,
 }
 
 impl Around<'_> {
     /// What it means that evidence which an incident holds is not shown.
     fn absence(&self, finding: &Finding, there: Option<&There<'_>>) -> Absence {
         match finding.kind {
-            FindingKind::Loop(_) if self.heard => Absence::Clear,
+            FindingKind::Loop(_) if self.pass == (Pass::Late { heard: true }) => Absence::Clear,
             FindingKind::Loop(_) => Absence::Unread,
             FindingKind::Violation => self.tracker.absence(&finding.fingerprint()),
             kind => match (there, self.watch) {
@@ -80,7 +80,10 @@ impl People {
             treated: &treated,
             now,
         };
-        let observed = self.board.observe(&seen, &absence);
+        let observed = match around.pass {
+            Pass::Early => self.board.begin_cycle(&seen, &absence),
+            Pass::Late { .. } => self.board.observe(&seen, &absence),
+        };
         for (what, incidents) in [
             ("opened", &observed.opened),
             ("came back", &observed.returned),

@@ -6,6 +6,7 @@ use super::super::cluster::Looked;
 use super::super::kit::Kit;
 use super::super::run::Run;
 use super::People;
+use super::early::Pass;
 use crate::analyzer::cluster::Onsets;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::CycleReport;
@@ -31,14 +32,18 @@ impl People {
         kit: &Kit,
         decision: Option<&Decision>,
         looked: &Looked,
-        now: Time,
+        (pass, now): (Pass, Time),
     ) {
         let is_partial = looked.is_partial();
         let catalogue = &looked.catalogue;
         let about = About { cycle_id: &run.report.id, catalogue, is_partial, now };
         let notifiers = self.desk.notifiers();
         let mut entries = Vec::new();
-        for message in compose::messages(&self.board, decision, &about) {
+        let mut messages = compose::messages(&self.board, decision, &about);
+        if pass == Pass::Early {
+            messages.retain(|message| message.form == Form::Alert);
+        }
+        for message in messages {
             let to = notifiers.that_send(&message.form);
             if notifiers.is_empty() {
                 nobody_is_there(&message);
@@ -54,17 +59,17 @@ impl People {
     }
 
     fn await_result(&mut self, report: &mut CycleReport, severity: Option<Sev>) {
-        report.notification_result = severity.map(|severity| NotificationResult {
+        let Some(severity) = severity else { return };
+        let before = report.notification_result.as_ref().map(|before| before.severity);
+        report.notification_result = Some(NotificationResult {
             pending: true,
             success: false,
             error: None,
             backed_up: false,
-            severity,
+            severity: before.map_or(severity, |before| before.max(severity)),
             seconds: 0.0,
         });
-        if report.notification_result.is_some() {
-            self.shown.last_notification.clone_from(&report.notification_result);
-        }
+        self.shown.last_notification.clone_from(&report.notification_result);
     }
 
     /// The background hears which incidents last, where they are followed, and what an Alertmanager is told of.
@@ -81,8 +86,13 @@ impl People {
     }
 
     /// Takes in what became of messages: the incidents know it, and so does the report of each cycle whose messages were
-    /// all tried. Answers whether anything did.
-    pub(in crate::cycle) async fn take_in(&mut self, kit: &Kit, onsets: &Onsets) -> bool {
+    /// all tried, but for that of `running`, which is not stored yet. Answers whether anything did.
+    pub(in crate::cycle) async fn take_in(
+        &mut self,
+        kit: &Kit,
+        onsets: &Onsets,
+        running: Option<&str>,
+    ) -> bool {
         let now = kit.clock.now();
         let outbox = self.desk.outbox.clone();
         let answered = outbox.answered();
@@ -90,10 +100,7 @@ impl People {
             self.board.told(entry);
         }
         outbox.taken_in(&answered);
-        let mut cycles: Vec<&str> =
-            answered.iter().map(|(_, entry)| entry.message.cycle_id.as_str()).collect();
-        cycles.dedup();
-        for cycle in cycles {
+        for cycle in outbox.unreported().iter().filter(|cycle| running != Some(cycle)) {
             if let Some(entries) = outbox.tried(cycle) {
                 self.report(kit, cycle, &entries).await;
             }

@@ -70,12 +70,37 @@ fn is_as_before(mut before: Incident, now: &Incident) -> bool {
 }
 
 impl IncidentBoard {
-    /// `absence`: what it means that evidence which an incident holds is not among the findings.
+    /// All that a cycle has found: what is not there any more ends. `absence`: what it means that evidence which an
+    /// incident holds is not among the findings.
     pub fn observe(
         &mut self,
         seen: &Observation<'_>,
         absence: &dyn Fn(&Finding) -> Absence,
     ) -> Observed {
+        let (mut observed, present, held) = self.take_in(seen, absence);
+        self.go_on_without(&present, &held, seen.now, &mut observed);
+        self.set_status(seen);
+        self.forget(seen.now);
+        let open = self.incidents.iter().filter(|incident| incident.is_open());
+        self.state.trend.note(open, self.interval, seen.now);
+        observed
+    }
+
+    /// What is there, opened or refreshed, while the cycle may still find more: nothing ends.
+    pub fn begin_cycle(
+        &mut self,
+        seen: &Observation<'_>,
+        absence: &dyn Fn(&Finding) -> Absence,
+    ) -> Observed {
+        self.take_in(seen, absence).0
+    }
+
+    /// With the ids of the incidents that are there, and what they hold beside what was found.
+    fn take_in(
+        &mut self,
+        seen: &Observation<'_>,
+        absence: &dyn Fn(&Finding) -> Absence,
+    ) -> (Observed, BTreeSet<String>, Held) {
         let now = seen.now;
         self.observed_at = Some(now);
         let mut observed = Observed::default();
@@ -114,13 +139,8 @@ impl IncidentBoard {
             present.insert(self.incidents[index].id.clone());
             self.take_over(index, group, seen, past);
         }
-        self.go_on_without(&present, &held, now, &mut observed);
-        self.set_status(seen);
-        self.forget(now);
-        let open = self.incidents.iter().filter(|incident| incident.is_open());
-        self.state.trend.note(open, self.interval, now);
         observed.weighed = weighed;
-        observed
+        (observed, present, held)
     }
 
     /// In the last cycle that could tell: what could not be read since then is open as it was.

@@ -38,16 +38,22 @@ impl IncidentBoard {
         self.incidents.iter().filter(missed).collect()
     }
 
-    /// Told ones that changed since people last heard of them, once in half an hour; `alerted` are told in full now.
+    /// Told ones that changed since people last heard of them, once in half an hour; what was decided, done or came of it
+    /// at once. `alerted` are told in full now.
     pub(in crate::escalation) fn updates(&self, alerted: &[String], now: Time) -> ByThread<'_> {
         let is_due = |incident: &&Incident| {
-            let last_heard = incident.told_at.max(incident.updated_at);
-            incident.is_open()
-                && incident.told_at.is_some()
+            let last_heard = incident.heard_at();
+            let is_news = incident.course.noted_at > last_heard;
+            let is_changed = || {
+                incident.is_open()
+                    && self.may_tell(incident.severity, now)
+                    && last_heard.is_some_and(|at| since(now, at) >= BRIEF_EVERY)
+                    && gist(incident) != incident.course.told_gist
+            };
+            incident.told_at.is_some()
+                && !incident.end_is_due
                 && !alerted.contains(&incident.id)
-                && last_heard.is_some_and(|at| since(now, at) >= BRIEF_EVERY)
-                && self.may_tell(incident.severity, now)
-                && gist(incident) != incident.course.told_gist
+                && (is_news || is_changed())
         };
         by_thread(self.incidents.iter().filter(is_due))
     }

@@ -63,7 +63,7 @@ fn are_neighbours(input: &PlanInput<'_>, a: &Target, b: &Target) -> bool {
         || other.depends_on.contains(&one.name)
 }
 
-/// Its predecessor was judged without success in this incident, or is impossible.
+/// Its predecessor was tried without success in its treatment, or is impossible.
 fn turn(
     input: &PlanInput<'_>,
     plan: &Plan,
@@ -75,9 +75,9 @@ fn turn(
     let strategies = input.settings.strategies.get(&policy.cause);
     let own: Vec<&Strategy> =
         strategies.into_iter().flatten().filter(|s| s.action == kind).collect();
-    let incident = plan.incidents.iter().find(|i| i.cause == policy.cause);
+    let treatment = plan.treatment_of(policy);
     let come = |before: ActionKind| {
-        let failed = incident.is_some_and(|i| {
+        let failed = treatment.is_some_and(|i| {
             i.impossible.contains(&before)
                 || i.attempts.iter().any(|a| {
                     a.action == before && matches!(a.verdict, Some(Ineffective | Degradation))

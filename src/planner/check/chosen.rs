@@ -1,4 +1,4 @@
-//! The one policy that would go out: its numbers, its evidence, its incident, and what stands in its way.
+//! The one policy that would go out: its numbers, its evidence, its treatment, and what stands in its way.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +20,9 @@ pub(super) fn check(input: &PlanInput<'_>, plan: &Plan, policy: &Policy, broken:
         broken.unless(due, "nothing is to be given back now");
     } else {
         evidence(input, policy, broken);
-        let incident = plan.incidents.iter().find(|i| i.cause == policy.cause);
-        match incident {
-            Some(incident) => history(input, policy, incident, broken),
-            None => broken.unless(false, "it belongs to no incident"),
+        match plan.treatment_of(policy) {
+            Some(treatment) => history(input, policy, treatment, broken),
+            None => broken.unless(false, "it belongs to no treatment"),
         }
     }
     let rejected = input.policies.iter().any(|p| {
@@ -96,15 +95,15 @@ fn evidence(input: &PlanInput<'_>, policy: &Policy, broken: &mut Broken) {
     broken.unless(occurrences >= u64::from(needed), "too few occurrences are behind it");
 }
 
-fn history(input: &PlanInput<'_>, policy: &Policy, incident: &Treatment, broken: &mut Broken) {
-    broken.unless(!incident.exhausted, "its incident has no remedy left");
+fn history(input: &PlanInput<'_>, policy: &Policy, treatment: &Treatment, broken: &mut Broken) {
+    broken.unless(!treatment.exhausted, "its treatment has no action left");
     let none = Vec::new();
     let strategies = input.settings.strategies.get(&policy.cause).unwrap_or(&none);
     for kind in policy.actions.iter().map(crate::domain::action::Action::kind) {
         let entries = || strategies.iter().filter(|s| s.action == kind);
         broken.unless(entries().count() > 0, "its cause has no such remedy");
-        broken.unless(!incident.impossible.contains(&kind), "it was refused as invalid before");
-        let tries: Vec<_> = incident.attempts.iter().filter(|a| a.action == kind).collect();
+        broken.unless(!treatment.impossible.contains(&kind), "it was refused as invalid before");
+        let tries: Vec<_> = treatment.attempts.iter().filter(|a| a.action == kind).collect();
         let count = |verdict| tries.iter().filter(|a| a.verdict == Some(verdict)).count();
         let ineffective = count(OutcomeType::Ineffective);
         let degraded = count(OutcomeType::Degradation);

@@ -9,6 +9,7 @@ use crate::domain::guard::Guard;
 use crate::domain::ledger::Entry;
 use crate::domain::policy::Policy;
 use crate::domain::target::Target;
+use crate::domain::treatment::Treatment;
 
 pub(super) fn check(
     input: &PlanInput<'_>,
@@ -49,8 +50,15 @@ pub(super) fn check(
     }
     counts(input, action, broken);
     object(input, &target, broken);
-    if let Some(incident) = plan.incidents.iter().find(|i| i.cause == policy.cause) {
-        let room = incident.attempts.len() < rails.actions_per_incident as usize;
+    if let Some(own) = plan.treatment_of(policy) {
+        let lasts =
+            |one: &Treatment| one.last_evidence_at + input.settings.incident_gap > input.now;
+        let in_incident = |one: &&Treatment| {
+            let same = one.incident.is_some() && one.incident == own.incident;
+            same && one.id != own.id && lasts(one)
+        };
+        let others = input.treatments.iter().filter(in_incident).flat_map(|one| &one.attempts);
+        let room = own.attempts.len() + others.count() < rails.actions_per_incident as usize;
         broken.unless(room, "its incident has had its actions");
     }
     match &target {

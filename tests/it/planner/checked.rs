@@ -195,22 +195,22 @@ fn a_policy_whose_incident_has_had_enough_is_refused() {
     let world = World::with(LATENCY, CHARTER);
     for (kind, verdict, n, why) in cases {
         let mut plan = world.plan();
-        plan.incidents[0].attempts = attempts(kind, verdict, n);
+        plan.treatments[0].attempts = attempts(kind, verdict, n);
         refuses(&world, &plan, why);
     }
     let world = World::with(MISCONFIGURED, "p1");
     let mut plan = world.plan();
     let kind = ActionKind::ApplyPolicy;
-    plan.incidents[0].attempts = attempts(kind, Some(OutcomeType::Ineffective), 3);
+    plan.treatments[0].attempts = attempts(kind, Some(OutcomeType::Ineffective), 3);
     refuses(&world, &plan, "it has been tried three times");
-    plan.incidents[0].attempts.clear();
-    plan.incidents[0].exhausted = true;
-    refuses(&world, &plan, "its incident has no remedy left");
-    plan.incidents[0].exhausted = false;
-    plan.incidents[0].impossible.insert(kind);
+    plan.treatments[0].attempts.clear();
+    plan.treatments[0].exhausted = true;
+    refuses(&world, &plan, "its treatment has no action left");
+    plan.treatments[0].exhausted = false;
+    plan.treatments[0].impossible.insert(kind);
     refuses(&world, &plan, "it was refused as invalid before");
-    plan.incidents.clear();
-    refuses(&world, &plan, "it belongs to no incident");
+    plan.treatments.clear();
+    refuses(&world, &plan, "it belongs to no treatment");
     // Throttling although scaling up has not failed.
     let world = World::with(LATENCY, CHARTER);
     let throttle = Action::ThrottleRequests { rate_limit: 800.0, duration_seconds: 900 };

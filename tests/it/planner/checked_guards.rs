@@ -89,7 +89,7 @@ fn s05_the_linter_refuses_what_a_guard_would_have_held() {
         "its ground's budget is spent",
     );
     let mut full = plan.clone();
-    let attempts = &mut full.incidents[0].attempts;
+    let attempts = &mut full.treatments[0].attempts;
     attempts.extend((0..4).map(|_| Attempt {
         action: ActionKind::ThrottleRequests,
         policy_id: Uuid::nil(),

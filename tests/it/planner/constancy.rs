@@ -14,7 +14,7 @@ use super::world::{CASCADE, LATENCY, MISCONFIGURED, OVERLOAD, World, committee, 
 
 /// Without what moves in every cycle by itself.
 fn still(plan: &Plan) -> Vec<Treatment> {
-    let mut incidents = plan.incidents.clone();
+    let mut incidents = plan.treatments.clone();
     for incident in &mut incidents {
         incident.last_evidence_at = start();
     }
@@ -141,7 +141,7 @@ proptest! {
                 Event::Waited(seconds) => world.wait(seconds),
                 Event::Cleared => world.clear(),
             }
-            for incident in &world.incidents {
+            for incident in &world.treatments {
                 for kind in ActionKind::ALL {
                     let tries = incident.attempts.iter().filter(|a| a.action == kind
                         && a.verdict != Some(OutcomeType::Success));

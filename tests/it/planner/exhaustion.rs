@@ -91,7 +91,7 @@ fn a66_the_last_remedy_is_tried_three_times_and_then_a_person_is_told() {
     for _ in 0..5 {
         let plan = world.cycle();
         assert!(plan.chosen.is_none() && exhausted(&plan));
-        assert!(plan.incidents[0].exhausted);
+        assert!(plan.treatments[0].exhausted);
     }
     let mut world = World::with(MISCONFIGURED, "p1");
     assert_eq!(world.actions(2, Degradation), [Some(ApplyPolicy), None]);
@@ -124,7 +124,7 @@ fn judging_and_unripe_causes_exhaust_nothing() {
     world.actions(2, Ineffective);
     assert_eq!(action(&world.cycle()), Some(ApplyPolicy));
     let plan = world.cycle();
-    assert!(!exhausted(&plan) && !plan.incidents[0].exhausted, "the third is being judged");
+    assert!(!exhausted(&plan) && !plan.treatments[0].exhausted, "the third is being judged");
     world.judged(Ineffective);
     world.roots[0].occurrences = 2;
     assert!(!exhausted(&world.plan()), "too few occurrences to say so");
@@ -153,7 +153,7 @@ fn a_refused_action_lets_the_next_count() {
     let mut world = World::with(LATENCY, CHARTER);
     world.pass();
     world.failed();
-    world.incidents[0].impossible.insert(ScaleUp);
+    world.treatments[0].impossible.insert(ScaleUp);
     let plan = world.plan();
     assert_eq!(action(&plan), Some(ThrottleRequests));
     let refused = verdict(&plan, ScaleUp);
@@ -170,7 +170,7 @@ fn capacity_is_called_exhausted_once_nothing_can_take_effect_any_more() {
     assert!(!at_capacity(&world.plan()), "the step to the limit is still being judged");
     world.judged(Ineffective);
     assert_eq!(action(&world.plan()), Some(ThrottleRequests));
-    world.incidents.clear();
+    world.treatments.clear();
     let plan = world.plan();
     assert!(at_capacity(&plan) && action(&plan) == Some(ThrottleRequests));
     world.roots[0].occurrences = 1;
@@ -181,12 +181,12 @@ fn capacity_is_called_exhausted_once_nothing_can_take_effect_any_more() {
 #[test]
 fn evidence_within_ten_minutes_is_the_same_incident() {
     let mut world = World::with(LATENCY, CHARTER);
-    let first = world.plan().incidents[0].id;
+    let first = world.plan().treatments[0].id;
     world.pass();
     world.judged(Success);
     world.wait(500);
-    assert_eq!(world.plan().incidents[0].attempts.len(), 1);
+    assert_eq!(world.plan().treatments[0].attempts.len(), 1);
     world.wait(100);
     let plan = world.plan();
-    assert!(plan.incidents[0].attempts.is_empty() && plan.incidents[0].id != first);
+    assert!(plan.treatments[0].attempts.is_empty() && plan.treatments[0].id != first);
 }

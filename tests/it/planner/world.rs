@@ -45,7 +45,9 @@ pub struct World {
     pub roots: Vec<RootCause>,
     pub violations: BTreeMap<String, Violation>,
     pub statistics: Vec<ActionStatistics>,
-    pub incidents: Vec<Treatment>,
+    pub treatments: Vec<Treatment>,
+    /// The incident of each fingerprint.
+    pub incidents: BTreeMap<String, String>,
     pub policies: Vec<Policy>,
     pub judgings: Vec<Judging>,
     pub blocked: Vec<Target>,
@@ -81,7 +83,8 @@ impl World {
             roots: Vec::new(),
             violations: BTreeMap::new(),
             statistics: Vec::new(),
-            incidents: Vec::new(),
+            treatments: Vec::new(),
+            incidents: BTreeMap::new(),
             policies: Vec::new(),
             judgings: Vec::new(),
             blocked: Vec::new(),
@@ -175,6 +178,7 @@ impl World {
             root_causes: &self.roots,
             violations: &violations,
             statistics: &self.statistics,
+            treatments: &self.treatments,
             incidents: &self.incidents,
             policies: &self.policies,
             judgings: &self.judgings,
@@ -218,15 +222,16 @@ impl World {
                 self.policies.push(policy.clone());
             }
         }
-        for incident in &plan.incidents {
-            self.incidents.retain(|i| i.id != incident.id);
-            self.incidents.insert(0, incident.clone());
+        for treatment in &plan.treatments {
+            self.treatments.retain(|one| one.id != treatment.id);
+            self.treatments.insert(0, treatment.clone());
         }
         if let Some(policy) = &plan.chosen {
             let now = self.now;
-            // Newest first: an incident that has ended keeps what it was.
-            if let Some(incident) = self.incidents.iter_mut().find(|i| i.cause == policy.cause) {
-                incident.attempts.extend(policy.actions.iter().map(|a| Attempt {
+            let treated = plan.treatment_of(policy).map(|one| one.id);
+            let own = self.treatments.iter_mut().find(|one| Some(one.id) == treated);
+            if let Some(treatment) = own {
+                treatment.attempts.extend(policy.actions.iter().map(|a| Attempt {
                     action: a.kind(),
                     policy_id: policy.id,
                     at: now,
@@ -248,7 +253,7 @@ impl World {
     /// Everything under judgement gets this verdict.
     pub fn judged(&mut self, verdict: OutcomeType) {
         for judging in std::mem::take(&mut self.judgings) {
-            let attempts = self.incidents.iter_mut().flat_map(|i| &mut i.attempts);
+            let attempts = self.treatments.iter_mut().flat_map(|i| &mut i.attempts);
             for attempt in attempts.filter(|a| a.policy_id == judging.policy_id) {
                 attempt.verdict = Some(verdict);
             }
@@ -258,7 +263,7 @@ impl World {
     /// What was just executed has failed.
     pub fn failed(&mut self) {
         for judging in std::mem::take(&mut self.judgings) {
-            let attempts = self.incidents.iter_mut().flat_map(|i| &mut i.attempts);
+            let attempts = self.treatments.iter_mut().flat_map(|i| &mut i.attempts);
             for attempt in attempts.filter(|a| a.policy_id == judging.policy_id) {
                 attempt.failed = true;
             }

@@ -82,6 +82,8 @@ fn incident() -> Treatment {
         failed: false,
     };
     Treatment {
+        target: None,
+        incident: None,
         id: Uuid::from_u128(6),
         cause: Cause::new(Cause::VALIDATION_LATENCY),
         opened_at: noon() - TimeDelta::minutes(9),
