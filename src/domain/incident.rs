@@ -272,6 +272,7 @@ pub struct Numbers {
 
 /// How it has gone so far: what deciding the next message needs of the past.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that is stored")]
 pub struct Course {
     /// By the table of severities alone, before what raises it.
     pub base: Option<Sev>,
