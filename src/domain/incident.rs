@@ -194,7 +194,7 @@ pub struct Absorbed {
     pub anchor: Anchor,
     pub service: String,
     pub namespace: Option<String>,
-    /// Of its service, as in [`Course`].
+    /// Without a ready replica since then; with fewer than it should have since then.
     pub down_since: Option<Time>,
     pub short_since: Option<Time>,
 }
@@ -307,6 +307,7 @@ pub struct Course {
     pub has_vanished: bool,
 }
 
+/// What is wrong with one anchor, from its first evidence until all of that is clear and nothing is asked of a person.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Incident {
     /// `INC-YYYYMMDD_HHMMSS-NNN`, by its first decision.
