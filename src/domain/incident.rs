@@ -196,7 +196,7 @@ pub struct Absorbed {
     pub anchor: Anchor,
     pub service: String,
     pub namespace: Option<String>,
-    /// Of its service, as in [`Course`].
+    /// Without a ready replica since then; with fewer than it should have since then.
     pub down_since: Option<Time>,
     pub short_since: Option<Time>,
 }
@@ -297,6 +297,7 @@ pub struct Numbers {
 
 /// How it has gone so far: what deciding the next message needs of the past.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that is stored")]
 pub struct Course {
     /// By the table of severities alone, before what raises it.
     pub base: Option<Sev>,
@@ -334,6 +335,7 @@ pub struct Course {
     pub noted_at: Option<Time>,
 }
 
+/// What is wrong with one anchor, from its first evidence until all of that is clear and nothing is asked of a person.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Incident {
     /// `INC-YYYYMMDD_HHMMSS-NNN`, by its first decision.

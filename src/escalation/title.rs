@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::finding::{Finding, FindingKind};
-use crate::domain::incident::{AtWork, Incident, IncidentStatus};
+use crate::domain::incident::{Anchor, AtWork, Incident, IncidentStatus};
 use crate::domain::legible::name;
 use crate::domain::need::NeedReason as Reason;
 use crate::domain::target::Target;
@@ -61,7 +61,7 @@ pub(super) fn status(
 ) -> (IncidentStatus, String) {
     let absorbed = incident.absorbed.iter().map(|other| &other.anchor);
     let targets: Vec<Target> =
-        absorbed.chain([&incident.anchor]).filter_map(|anchor| anchor.target()).collect();
+        absorbed.chain([&incident.anchor]).filter_map(Anchor::target).collect();
     let concerns = |work: &&AtWork| {
         targets.iter().any(|own| own.contains(&work.target) || work.target.contains(own))
     };

@@ -1,5 +1,6 @@
 //! Severities, incidents, repetition, trend, business hours.
 
+mod absent;
 mod assessment;
 mod deployments;
 mod ends;

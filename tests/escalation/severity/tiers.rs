@@ -121,10 +121,8 @@ fn b37_blindness_is_sev_1_when_a_p0_was_down_in_the_last_good_cycle() {
         world.cycle(&[replicas("payments", 0, 2, night())]);
         world.pass(minutes(2));
         // The cluster cannot be read any more: only the loop's own is there.
-        world.absence = Box::new(|finding| match finding.is_need() {
-            true => Absence::Clear,
-            false => Absence::Unread,
-        });
+        world.absence =
+            Box::new(|finding| if finding.is_need() { Absence::Clear } else { Absence::Unread });
         let told = world.cycle(&[of_the_loop(reason, 1)]);
         assert_eq!(told.alert().severity, Sev::Sev1, "{reason:?}");
         world.pass(minutes(2));

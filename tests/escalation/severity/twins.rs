@@ -70,9 +70,8 @@ fn b28_a_daemon_that_is_restarted_in_every_cycle_tells_the_same() {
                     [usize::try_from(days.dice.below(5)).expect("small")];
             for world in [&mut steady, &mut restarted] {
                 world.slack = slack;
-                world.absence = Box::new(move |finding| match is_blind && !finding.is_need() {
-                    true => Absence::Unread,
-                    false => Absence::Clear,
+                world.absence = Box::new(move |finding| {
+                    if is_blind && !finding.is_need() { Absence::Unread } else { Absence::Clear }
                 });
             }
             restarted.restart();

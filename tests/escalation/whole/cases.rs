@@ -85,7 +85,7 @@ async fn b28_a_cluster_that_is_no_longer_looked_at_is_not_told_to_be_well() {
     running.cycle().await;
     let told = town.posted();
     let [end] = &told[..] else { panic!("its evidence is gone, once: {told:#?}") };
-    let said = end.shown();
+    let said = format!("{}\n{}", end.text(), end.shown());
     assert!(said.contains("No longer there") && said.contains("That is no recovery"), "{said}");
     assert!(!said.contains("Resolved"), "nobody knows that it is over: {said}");
     assert!(running.view().people.incidents.is_empty());
