@@ -217,7 +217,7 @@ impl Cycle {
         // A panic ends its half, and the other half goes on: people hear of the one, and what was done is reported
         // whatever becomes of the other.
         let (mut panicked, mut looked) = (None, None);
-        let phases = self.phases(&mut run, &mut looked, stop);
+        let phases = Box::pin(self.phases(&mut run, &mut looked, stop));
         let phases = AssertUnwindSafe(phases).catch_unwind().await;
         let unread = matches!(phases, Ok(Err(Failure::Stopped)));
         match phases {
@@ -297,7 +297,8 @@ impl Cycle {
     ) -> Result<(), Failure> {
         run.enter(Phase::Monitor);
         let charter = stop.run_until_cancelled(self.hands.see_charter(&self.kit));
-        let (first, charter) = tokio::join!(self.first_look(run, seen_of_cluster, stop), charter);
+        let (first, charter) =
+            tokio::join!(Box::pin(self.first_look(run, seen_of_cluster, stop)), charter);
         let (mut seen, recalled, changes) = first?;
         seen.charter = charter.unwrap_or(seen.charter);
         let now = seen.snapshot.at;

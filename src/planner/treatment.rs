@@ -70,7 +70,7 @@ fn open(
     let fresh = Treatment {
         id: new_id(),
         cause: root.cause.clone(),
-        target: Some(target.clone()),
+        target: Some(target),
         incident: None,
         opened_at: input.now,
         last_evidence_at: input.now,
