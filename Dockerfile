@@ -29,6 +29,8 @@ COPY --from=build /build/target/release/mape-k /usr/local/bin/mape-k
 COPY --from=build --chown=65532:65532 /app /app
 # There is no place for temporary files but beside the store.
 ENV SQLITE_TMPDIR=/app/data
+# Only published ports of a container can be reached; outside one the API listens on loopback.
+ENV MAPE_K_API_HOST=0.0.0.0
 WORKDIR /app
 USER 65532:65532
 EXPOSE 8001 5000

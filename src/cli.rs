@@ -4,6 +4,7 @@ pub mod charter;
 pub mod check_config;
 pub mod client;
 mod common;
+pub mod config_diff;
 pub mod decide;
 pub mod demo;
 pub mod doctor;
@@ -22,11 +23,13 @@ pub mod words;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use url::Url;
 
+use crate::config::Config;
 use crate::knowledge::Decision;
 use crate::telemetry::{self, LogFormat};
 
@@ -84,6 +87,11 @@ enum Command {
     },
     /// Check the configuration; print every error at once, or the effective configuration
     CheckConfig {
+        /// Print only what differs from the defaults, and from the daemon that runs, if one answers
+        #[arg(long)]
+        diff: bool,
+        #[command(flatten)]
+        api: Api,
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
@@ -253,17 +261,36 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let common = cli.common;
     match cli.command {
         Command::Run { once, dry_run, rehearsal, output } => {
-            let (mut config, warnings) = rehearsal::prepare(common.read()?, &rehearsal).await?;
-            if dry_run {
-                config.only_observe();
-            }
+            let (mut config, warnings) =
+                rehearsal::prepare(Common::advised(common.config.as_deref())?, &rehearsal).await?;
+            let narrowed = move |config: &mut Config| {
+                if dry_run {
+                    config.only_observe();
+                }
+            };
+            narrowed(&mut config);
             if once {
                 Box::pin(run::once((config, warnings), common.logs(), output)).await
             } else {
-                Box::pin(run::daemon((config, warnings), common.logs())).await
+                let (format, path) = (common.logs(), common.config);
+                let source = Arc::new(move || {
+                    let (mut config, warnings) = Common::advised(path.as_deref())?;
+                    narrowed(&mut config);
+                    Ok((config, warnings))
+                });
+                Box::pin(run::daemon((config, warnings), format, source)).await
             }
         }
-        Command::CheckConfig { output } => Ok(check_config::run(common.config.as_deref(), output)),
+        Command::CheckConfig { diff: false, output, .. } => {
+            Ok(check_config::run(common.config.as_deref(), output))
+        }
+        Command::CheckConfig { diff: true, api, output } => {
+            let read = Common::advised(common.config.as_deref())?;
+            let is_named = api.url.is_some();
+            let client = common.client(api)?;
+            config_diff::run(read, &client, is_named, output, &mut std::io::stdout()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Observe { output } => {
             Box::pin(observe::run(common.load()?, common.logs(), output)).await
         }

@@ -11,10 +11,12 @@
 //! reads no more than [`Config::load_client`]. Each section's
 //! settings and defaults live beside the stage that reads them; here is only what is accepted for them.
 
+mod advice;
 mod alertmanager;
 mod analyze;
 mod api;
 mod catalogue_file;
+mod compare;
 mod duration;
 mod environment;
 mod escalation;
@@ -235,8 +237,7 @@ impl Config {
         let escalation = escalation::read(root.section("escalation"));
         let slack = slack::read(root.section("slack"));
         let notify = notify::read(root.section("notify"));
-        let has_notifier = slack.enabled || notify.alertmanager.enabled;
-        let kubernetes = kubernetes::read(kubernetes_section, has_notifier);
+        let kubernetes = kubernetes::read(kubernetes_section);
         if monitor.server().is_none() && !alertmanager.enabled && !kubernetes.enabled {
             root.error_here(
                 "nothing to watch: monitor.prometheus_url is null, alertmanager.enabled and kubernetes.enabled are false; accepted: \

@@ -5,11 +5,13 @@
 //!   critical alert, approval ┴─▶ one cycle ─▶ view, heartbeat, metrics
 //!   (coalesced, wake_gap apart)     └─ a panic is caught here: an error; three in a row end the process
 //! ```
+//! A reloaded configuration takes effect between two cycles, so that an action in hand ends under the one it began with.
 //! Cycles never overlap, and a slow one is not followed by a burst. They run only while this process leads; each time it
 //! begins to, it takes up afresh what the store knows.
 
 pub mod elector;
 pub mod handle;
+mod renewals;
 pub mod settings;
 
 use std::mem;
@@ -18,11 +20,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 pub use elector::{Elector, Terms};
 pub use handle::{Heartbeat, Leader, LoopHandle, Publisher, channel};
+pub use renewals::Renewals;
 pub use settings::{Mode, Settings};
 
 use crate::cycle::{Cycle, panic_text};
@@ -49,12 +52,11 @@ pub async fn run(
     mut cycle: Cycle,
     publisher: Publisher,
     mut terms: Terms,
-    loop_interval: Duration,
-    wake_gap: Duration,
+    mut loop_interval: Duration,
+    mut wake_gap: Duration,
     stop: CancellationToken,
 ) -> Result<(), Error> {
-    let mut ticker = interval(loop_interval);
-    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticker = paced(Instant::now(), loop_interval);
     let mut panics = 0;
     let mut last_start = None;
     let mut leads = false;
@@ -65,6 +67,15 @@ pub async fn run(
         let trigger = tokio::select! {
             biased;
             () = stop.cancelled() => break,
+            renewal = publisher.renewals.next(), if cycle.may_be_renewed() => {
+                loop_interval = renewal.config.orchestrator.loop_interval;
+                wake_gap = renewal.config.alertmanager.wake_gap;
+                cycle.renew(renewal);
+                // Its first cycle comes at once, but reloads in a row are no cycles in a row.
+                let soonest = last_start.map_or_else(Instant::now, |at: Instant| at + wake_gap);
+                ticker = paced(soonest.max(Instant::now()), loop_interval);
+                continue;
+            }
             () = changed(&mut terms) => None,
             _ = ticker.tick() => Some(Trigger::Scheduled),
             () = woken(&publisher, last_start, wake_gap), if leads => Some(Trigger::Woken),
@@ -131,6 +142,13 @@ pub async fn run(
         *view = Arc::new(stopped);
     });
     Ok(())
+}
+
+/// The first tick comes at `first`; a late one is followed by no burst.
+fn paced(first: Instant, period: Duration) -> Interval {
+    let mut ticker = interval_at(first, period);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticker
 }
 
 /// One cycle, its panic caught at its edge and returned as text.

@@ -33,6 +33,7 @@ mod publish;
 mod recall;
 mod recover;
 mod recurrence;
+mod renew;
 mod run;
 mod settle;
 mod standing;
@@ -80,6 +81,7 @@ pub use cluster::ClusterAnalyzer;
 pub use ids::Ids;
 pub use open_work::check_open_work;
 pub use people::{Outside, People};
+pub use renew::Renewal;
 
 /// The stages, each with what it alone remembers from one cycle to the next; they hand each other values.
 #[derive(Debug)]

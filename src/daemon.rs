@@ -3,31 +3,34 @@
 //! The only place that spawns tasks which outlive a call: a task that ends early or panics ends the process.
 
 mod assemble;
+mod reload;
 
 use std::net::{IpAddr, SocketAddr};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-pub use assemble::{Parts, World, assemble, assemble_in};
+pub use assemble::{Builder, Parts, World, assemble, assemble_in};
+pub use reload::Source;
 
 use crate::actuators::charter::SetupError;
 use crate::actuators::hook::{HookError, Hooks};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::control_loop::{self, LoopHandle};
+use crate::control_loop::{self, Elector, LoopHandle, Publisher, Terms};
+use crate::cycle::Cycle;
 use crate::domain::speed;
 use crate::knowledge::{Knowledge, StoreError};
 use crate::monitor::{self, AlertmanagerSettings};
 use crate::notify;
 use crate::server;
 use crate::server::capacity::Capacity;
+use reload::{Cluster, Reloader, shown};
 
 /// A stopping daemon that is not done by then is ended anyway: the promise is 10 s in all.
 const STOP_WITHIN: Duration = Duration::from_millis(8_500);
@@ -73,13 +76,21 @@ pub struct Daemon {
     pub webhook: Option<SocketAddr>,
     pub handle: LoopHandle,
     pub knowledge: Knowledge,
-    hooks: Option<Arc<Hooks>>,
+    hooks: Arc<Hooks>,
+    reloads: server::Reloads,
     stop: CancellationToken,
-    tasks: JoinSet<(&'static str, Result<(), Error>)>,
+    tasks: Tasks,
 }
 
 impl Daemon {
+    /// One whose configuration is the same whenever it is read again.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, Error> {
+        let again = config.clone();
+        Self::start_from(config, clock, Arc::new(move || Ok((again.clone(), Vec::new())))).await
+    }
+
+    /// `source`: what a reload reads.
+    pub async fn start_from(config: Config, clock: Clock, source: Source) -> Result<Self, Error> {
         let config = Arc::new(config);
         let most = connections(&config);
         let tls = config.api.tls.as_ref().map(server::tls::Tls::load).transpose()?;
@@ -99,6 +110,8 @@ impl Daemon {
         };
         let parts = Box::pin(assemble(&config, clock)).await?;
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let (reloads, asked) = server::reloads();
+        let (running, runs) = watch::channel(Arc::new(shown(&config)));
         let context = server::Context {
             handle: parts.handle.clone(),
             knowledge: parts.knowledge.clone(),
@@ -106,13 +119,13 @@ impl Daemon {
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
             rehearsal: config.rehearsal,
-            charter: config.execute.charter_url.is_some(),
-            kubernetes: config.kubernetes.enabled,
-            notifiers: config.notifiers(),
+            running: runs,
+            reloads: reloads.clone(),
         };
         if let Some(address) = webhook_address {
             warn_of_the_webhook(address, &config);
         }
+        let mut sorts = None;
         let router = if config.alertmanager.enabled {
             let (intake, writer) = server::Intake::new(
                 &config.alertmanager,
@@ -126,6 +139,7 @@ impl Daemon {
                 writer.run().await;
                 ("intake writer", Ok(()))
             });
+            sorts = Some(intake.clone());
             match webhook {
                 Some(listener) => {
                     let router = server::webhook_router(intake);
@@ -139,37 +153,28 @@ impl Daemon {
             server::api_router(context)
         };
         spawn_server(&mut tasks, "api", (most, api, router, tls), &stop);
-        let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
-        let (stopped, cycle, publisher) = (stop.clone(), parts.cycle, parts.publisher);
-        if let Some(cluster) = parts.cluster {
-            let stopped = stop.clone();
-            tasks.spawn(async move {
-                // A defect there must not end the healing: the caches grow old, which every cycle says.
-                if AssertUnwindSafe(cluster.run(stopped.clone())).catch_unwind().await.is_err() {
-                    tracing::error!(
-                        "watching the cluster panicked: it is blind there until it is restarted"
-                    );
-                    stopped.cancelled().await;
-                }
-                ("cluster", Ok(()))
-            });
-        }
-        // Not before the cycle in hand has ended: until then it needs its lease.
-        let done = CancellationToken::new();
-        let (ended_loop, mut elector, terms) = (done.clone(), parts.elector, parts.terms);
+        let reloader = Reloader {
+            source,
+            newest: config.clone(),
+            builder: parts.builder,
+            knowledge: parts.knowledge.clone(),
+            clock,
+            metrics: parts.metrics,
+            renewals: parts.publisher.renewals.clone(),
+            intake: sorts,
+            running,
+            cluster: Cluster::new(parts.watch, parts.cluster, &stop),
+        };
+        let until = stop.clone();
         tasks.spawn(async move {
-            elector.run(done).await;
-            ("elector", Ok(()))
+            Box::pin(reloader.run(asked, until)).await;
+            ("reload", Ok(()))
         });
-        let span = rehearsing(config.rehearsal);
-        tasks.spawn(async move {
-            let _ends_the_election = ended_loop.drop_guard();
-            let run = control_loop::run(cycle, publisher, terms, interval, gap, stopped);
-            ("loop", Box::pin(run).instrument(span).await.map_err(Error::from))
-        });
+        let led = (parts.elector, parts.terms);
+        spawn_loop(&mut tasks, &config, led, (parts.cycle, parts.publisher), stop.clone());
         tracing::info!(
             api = %api_address, tls = config.api.tls.is_some(), webhook = webhook_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"),
-            interval_seconds = interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"
+            config_hash = config.hash(), interval_seconds = config.orchestrator.loop_interval.as_secs_f64(), auto_approve = config.plan.auto_approve, "mape-k started"
         );
         Ok(Self {
             api: api_address,
@@ -177,9 +182,16 @@ impl Daemon {
             handle: parts.handle,
             knowledge: parts.knowledge,
             hooks: parts.hooks,
+            reloads,
             stop,
             tasks,
         })
+    }
+
+    /// Asks it to read its configuration again.
+    #[must_use]
+    pub fn reloads(&self) -> server::Reloads {
+        self.reloads.clone()
     }
 
     /// Cancel it and [`Daemon::wait`] ends in order.
@@ -215,14 +227,9 @@ impl Daemon {
             result = Err(Error::SlowStop);
         }
         // What a hook's command still does is recorded as unknown; it must not go on without us.
-        let hooks = async {
-            if let Some(hooks) = &self.hooks {
-                hooks.stop().await;
-            }
-        };
         let (closed, _) = tokio::join!(
             tokio::time::timeout(CLOSE_WITHIN, self.knowledge.close()),
-            tokio::time::timeout(CLOSE_WITHIN, hooks),
+            tokio::time::timeout(CLOSE_WITHIN, self.hooks.stop()),
         );
         if closed.is_err() {
             tracing::warn!("the store was still busy and was not closed; nothing of it is lost");
@@ -262,8 +269,33 @@ fn warn_of_the_webhook(address: SocketAddr, config: &Config) {
     }
 }
 
+type Tasks = JoinSet<(&'static str, Result<(), Error>)>;
+
+/// The election goes on until the cycle in hand has ended: until then it needs its lease.
+fn spawn_loop(
+    tasks: &mut Tasks,
+    config: &Config,
+    (mut elector, terms): (Elector, Terms),
+    (cycle, publisher): (Cycle, Publisher),
+    stop: CancellationToken,
+) {
+    let done = CancellationToken::new();
+    let ended = done.clone();
+    tasks.spawn(async move {
+        elector.run(done).await;
+        ("elector", Ok(()))
+    });
+    let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
+    let span = rehearsing(config.rehearsal);
+    tasks.spawn(async move {
+        let _ends_the_election = ended.drop_guard();
+        let run = control_loop::run(cycle, publisher, terms, interval, gap, stop);
+        ("loop", Box::pin(run).instrument(span).await.map_err(Error::from))
+    });
+}
+
 fn spawn_server(
-    tasks: &mut JoinSet<(&'static str, Result<(), Error>)>,
+    tasks: &mut Tasks,
     name: &'static str,
     (most, listener, router, tls): (usize, TcpListener, axum::Router, Option<server::tls::Tls>),
     stop: &CancellationToken,

@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod cycle;
 pub mod decision;
 pub mod deployment;
+pub mod difference;
 pub mod execution;
 pub mod finding;
 pub mod fleet;

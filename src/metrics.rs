@@ -10,6 +10,7 @@ mod series;
 mod served;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prometheus::{Registry, TextEncoder};
@@ -39,7 +40,7 @@ use series::{ActionSeries, IntakeSeries, LoopSeries, NotifySeries, SourceSeries}
 pub struct Metrics {
     registry: Registry,
     /// Charter is driven, so that there is something to say of it.
-    charter: bool,
+    charter: AtomicBool,
     cycle: LoopSeries,
     action: ActionSeries,
     source: SourceSeries,
@@ -74,10 +75,11 @@ impl Metrics {
             people: PeopleSeries::new(&f),
             notify: NotifySeries::new(&f),
             registry,
-            charter,
+            charter: AtomicBool::new(charter),
         };
         // Nothing starts with a catalogue that is refused.
         metrics.catalogue(true);
+        metrics.reloaded(started_at);
         Arc::new(metrics)
     }
 
@@ -85,7 +87,11 @@ impl Metrics {
     #[must_use]
     pub fn gather(&self) -> String {
         let families = self.registry.gather();
-        let families = if self.charter { families } else { served::without_charter(families) };
+        let families = if self.charter.load(Ordering::Relaxed) {
+            families
+        } else {
+            served::without_charter(families)
+        };
         TextEncoder::new()
             .encode_to_string(&families)
             .unwrap_or_else(|error| format!("# the metrics cannot be encoded: {error}\n"))
@@ -181,6 +187,22 @@ impl Metrics {
     /// The service catalogue's file is as it was last accepted, or its last change was refused.
     pub fn catalogue(&self, accepted: bool) {
         self.cycle.catalogue_accepted.set(f64::from(u8::from(accepted)));
+    }
+
+    /// The configuration was accepted.
+    pub fn reloaded(&self, at: Time) {
+        self.cycle.reload_successful.set(1.0);
+        self.cycle.reloaded_at.set(unix_seconds(at));
+    }
+
+    /// A reload was refused: what applied before still does.
+    pub fn reload_refused(&self) {
+        self.cycle.reload_successful.set(0.0);
+    }
+
+    /// A reload may turn Charter on or off.
+    pub fn drives_charter(&self, charter: bool) {
+        self.charter.store(charter, Ordering::Relaxed);
     }
 
     /// This process leads, or another.

@@ -13,6 +13,7 @@ pub mod settings;
 mod access;
 mod api;
 pub mod capacity;
+pub mod configuration;
 pub mod description;
 mod health;
 mod host;
@@ -31,12 +32,12 @@ use std::time::Duration;
 use axum::Router;
 
 use crate::control_loop::handle::LoopHandle;
-use crate::domain::message::NotifierName;
 use crate::domain::time::{Time, since};
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 use reply::ApiError;
 
+pub use configuration::{Reloads, Running, RunningNow, reloads};
 pub use intake::{Intake, Writer};
 pub use listen::{serve, serve_tls, serve_within};
 pub use settings::Settings;
@@ -51,12 +52,8 @@ pub struct Context {
     pub started_at: Time,
     /// How many times faster than life the loop runs; `None`: in the world's own time.
     pub rehearsal: Option<f64>,
-    /// Charter is driven (`execute.charter_url`). Without it nobody is told of it.
-    pub charter: bool,
-    /// The cluster is watched (`kubernetes.enabled`).
-    pub kubernetes: bool,
-    /// Who is notified of incidents. None: nobody is.
-    pub notifiers: Vec<NotifierName>,
+    pub running: RunningNow,
+    pub reloads: Reloads,
 }
 
 impl Context {

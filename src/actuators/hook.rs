@@ -125,6 +125,13 @@ impl Hooks {
         Ok(Self { named, settings, commands, memory: Mutex::new(memory) })
     }
 
+    /// Takes the place of `before`, whose commands may still run: [`Hooks::stop`] of either ends those of both.
+    #[must_use]
+    pub fn succeeding(mut self, before: &Self) -> Self {
+        self.commands = before.commands.with(self.settings.kill_after);
+        self
+    }
+
     /// Ends every command that still runs; none is started any more. Part of the process's stop.
     pub async fn stop(&self) {
         self.commands.stop().await;

@@ -15,7 +15,7 @@ use crate::telemetry::{self, LogFormat};
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Address to listen on
-    #[arg(long, default_value = "0.0.0.0:8000", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDRESS")]
     listen: String,
     /// Seed of the load's noise: the same seed, the same plant
     #[arg(long, default_value_t = 1)]

@@ -70,6 +70,7 @@ fn load(path: Option<&Path>, env: &Environment<'_>) -> Result<Accepted, Vec<Erro
             let (catalogue, more) =
                 CatalogueFile::open(&config.escalation).map_err(|errors| vec![errors])?;
             warnings.extend(more);
+            warnings.extend(config.advice());
             Ok(Accepted { config, catalogue, warnings })
         }
         Err(errors) => {

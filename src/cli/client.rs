@@ -1,6 +1,6 @@
 //! Speaks to a running daemon's API for the commands that only ask or decide.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -274,7 +274,10 @@ pub fn local_url(settings: &server::Settings) -> String {
     let port = settings.port;
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     match settings.host.parse::<IpAddr>() {
-        Ok(ip) if ip.is_unspecified() => format!("{scheme}://localhost:{port}"),
+        // By the name that certificates have.
+        Ok(ip) if ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST => {
+            format!("{scheme}://localhost:{port}")
+        }
         Ok(ip) => format!("{scheme}://{}", SocketAddr::new(ip, port)),
         Err(_) => format!("{scheme}://{}:{port}", settings.host),
     }

@@ -1,6 +1,6 @@
 //! What every command begins with: the configuration, a running daemon's address and the tokens for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use url::Url;
@@ -8,7 +8,7 @@ use url::Url;
 use super::client::{self, Client, ReadsWithToken};
 use super::terminal::complain;
 use super::{Api, Common, Decide, Format, decide};
-use crate::config::{Config, Warning};
+use crate::config::{Config, Errors, Warning};
 use crate::domain::address;
 use crate::domain::secret::Secret;
 use crate::knowledge::Decision;
@@ -34,13 +34,12 @@ impl Common {
 
     /// `without`: what there is to go by where the configuration cannot be read.
     pub(super) fn settings(&self, without: Option<&str>) -> anyhow::Result<server::Settings> {
-        let env = |name: &str| std::env::var(name).ok();
-        let read = Config::load_client(self.config.as_deref(), &env);
+        let read = Config::load_client(self.config.as_deref(), &environment);
         let (settings, warnings) = match (read, without) {
             (Ok(read), _) => read,
             (Err(errors), Some(without)) => {
                 complain(&format!("warning: going by {without} alone: {errors}"));
-                Config::parse_client("", &env)?
+                Config::parse_client("", &environment)?
             }
             (Err(errors), None) => return Err(errors.into()),
         };
@@ -102,8 +101,14 @@ impl Common {
     }
 
     pub(super) fn read(&self) -> anyhow::Result<(Config, Vec<Warning>)> {
-        let env = |name: &str| std::env::var(name).ok();
-        Ok(Config::load(self.config.as_deref(), &env)?)
+        Ok(Config::load(self.config.as_deref(), &environment)?)
+    }
+
+    /// For the daemon, and for whoever asks what its configuration is worth.
+    pub(super) fn advised(path: Option<&Path>) -> Result<(Config, Vec<Warning>), Errors> {
+        let (config, mut warnings) = Config::load(path, &environment)?;
+        warnings.extend(config.advice());
+        Ok((config, warnings))
     }
 
     /// For commands that speak to a person.
@@ -121,4 +126,9 @@ impl Common {
             Format::Text => LogFormat::Text,
         })
     }
+}
+
+/// Of this process.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

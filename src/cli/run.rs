@@ -13,22 +13,25 @@ use super::{Output, start_logs};
 use crate::clock::Clock;
 use crate::config::{Config, Warning};
 use crate::control_loop;
-use crate::daemon::{Daemon, Parts, assemble};
+use crate::daemon::{Daemon, Parts, Source, assemble};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use crate::telemetry::LogFormat;
 
 /// Exit code after a second signal: as a shell reports an interrupted command.
 const INTERRUPTED: i32 = 130;
 
-/// Until SIGTERM or SIGINT; a second signal ends the process at once.
+/// Until SIGTERM or SIGINT; a second signal ends the process at once. SIGHUP reads the configuration again from `source`.
 pub async fn daemon(
     (config, warnings): (Config, Vec<Warning>),
     format: Option<LogFormat>,
+    source: Source,
 ) -> anyhow::Result<ExitCode> {
+    // First of all: a reload that comes while the daemon starts must not end it.
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be handled")?;
     let logs = start_logs(&config.logging, format)?;
     log(&warnings);
-    let daemon = Daemon::start(config, Clock::start()).await?;
-    let stop = daemon.stopper();
+    let daemon = Daemon::start_from(config, Clock::start(), source).await?;
+    let (stop, reloads) = (daemon.stopper(), daemon.reloads());
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
     let running = daemon.wait();
@@ -38,6 +41,10 @@ pub async fn daemon(
             ended = &mut running => {
                 ended?;
                 return Ok(ExitCode::SUCCESS);
+            }
+            _ = hangup.recv() => {
+                reloads.ask();
+                continue;
             }
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

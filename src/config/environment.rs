@@ -14,7 +14,7 @@ pub const PATH: &str = "MAPE_K_CONFIG";
 const MINUTES: &str = "MONITORING_INTERVAL_MINUTES";
 
 /// Every variable with the section and the key it stands for. Of two for one key the later one wins.
-pub const VARIABLES: [(&str, &str, &str); 25] = [
+pub const VARIABLES: [(&str, &str, &str); 26] = [
     ("ORCHESTRATOR_MODE", "orchestrator", "mode"),
     ("MAPE_K_INTERVAL", "orchestrator", "loop_interval"),
     ("MAPE_K_THRESHOLD", "orchestrator", "plan_threshold"),
@@ -28,6 +28,7 @@ pub const VARIABLES: [(&str, &str, &str); 25] = [
     ("WEBHOOK_PORT", "alertmanager", "webhook_port"),
     ("MAPE_K_WEBHOOK_HOST", "alertmanager", "webhook_host"),
     ("MAPE_K_WEBHOOK_TOKEN", "alertmanager", "webhook_token"),
+    ("MAPE_K_API_HOST", "api", "host"),
     ("MAPE_K_API_TOKEN", "api", "token"),
     ("MAPE_K_API_READ_TOKEN", "api", "read_token"),
     ("KUBECONFIG", "kubernetes", "kubeconfig"),

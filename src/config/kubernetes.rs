@@ -12,8 +12,7 @@ const MAX_NAMESPACES: usize = 50;
 /// How much of a log a message can show at all.
 const MAX_LOG_LINES: u32 = 200;
 
-/// `has_notifier`: somebody carries what is found to people.
-pub(super) fn read(mut section: Section<'_>, has_notifier: bool) -> Settings {
+pub(super) fn read(mut section: Section<'_>) -> Settings {
     let mut settings = Settings::default();
     section.read("enabled", &mut settings.enabled, boolean);
     section.optional("kubeconfig", &mut settings.kubeconfig, path);
@@ -32,13 +31,6 @@ pub(super) fn read(mut section: Section<'_>, has_notifier: bool) -> Settings {
     section.read("log_lines", &mut settings.log_lines, count(0..=MAX_LOG_LINES));
     if settings.enabled {
         check_kubeconfig(&section, &settings);
-        if !has_notifier {
-            section.warn(
-                "enabled",
-                "neither slack nor notify.alertmanager is enabled: escalations reach the log, the store, the metrics and \
-                 the API only",
-            );
-        }
     }
     settings
 }

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::renewals::Renewals;
 use crate::clock::Clock;
 use crate::domain::time::Time;
 use crate::domain::view::LoopView;
@@ -32,6 +33,8 @@ pub struct Publisher {
     pub leader: watch::Sender<Leader>,
     pub wake: Arc<Notify>,
     pub heartbeat: Heartbeat,
+    /// The composition root offers them.
+    pub renewals: Renewals,
 }
 
 /// Who leads, as far as this process has heard.
@@ -102,7 +105,13 @@ pub fn channel(clock: Clock) -> (Publisher, LoopHandle) {
     let last = Arc::new(AtomicI64::new(clock.now().timestamp_millis()));
     let heartbeat = Heartbeat { last: last.clone(), clock };
     (
-        Publisher { view: sender, leader: leads, wake: wake.clone(), heartbeat },
+        Publisher {
+            view: sender,
+            leader: leads,
+            wake: wake.clone(),
+            heartbeat,
+            renewals: Renewals::default(),
+        },
         LoopHandle { view, leader, wake, heartbeat: last, clock },
     )
 }

@@ -35,8 +35,12 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Keeps the view of Kubernetes current for as long as it is run; `None`: it is not looked at.
     pub cluster: Option<cluster::Driver>,
-    /// Whose commands end with the process; `None`: the configuration has none.
-    pub hooks: Option<Arc<Hooks>>,
+    /// Whose commands end with the process.
+    pub hooks: Arc<Hooks>,
+    /// Makes the stages of another configuration.
+    pub builder: Builder,
+    /// Of the present configuration; [`Parts::cluster`] fills it.
+    pub watch: Watch,
 }
 
 /// Opens the store, puts it in order and builds the loop.
@@ -66,83 +70,125 @@ pub async fn assemble_in(
     let (publisher, handle) = control_loop::channel(clock);
     let observer = Calls { metrics: metrics.clone(), heartbeat: publisher.heartbeat.clone() };
     let observer = Arc::new(observer);
-    let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
-    let interval = config.orchestrator.loop_interval;
-    let (watch, driver) = if config.kubernetes.enabled {
-        match ClusterWatch::new(&config.kubernetes, Patience::default()).await {
-            Ok((watch, driver)) => (Watch::On(watch), Some(driver)),
-            Err(error) => (Watch::broken(&config.kubernetes, &error), None),
-        }
-    } else {
-        (Watch::Off, None)
-    };
-    let (notifiers, github) = people_outside(world.wire.as_ref(), config, &metrics, clock)?;
-    let outside = Outside { notifiers, github, assessor: world.assessor };
-    let cluster = ClusterAnalyzer::new(config)?;
-    let people = Box::new(People::new(config, outside));
-    let Acting { actuators, charter, hooks } = Acting::new(world.wire.as_ref(), config, observer)?;
-    let monitor = match world.wire {
-        Some(wire) => Monitor::over(wire, monitor, alertmanager, interval, clock)?,
-        None => Monitor::new(monitor, alertmanager, interval, clock)?,
-    };
-    let executor = Executor::new(config.execute.clone(), actuators);
+    let World { wire, ids, assessor } = world;
+    let mut builder =
+        Builder { wire, assessor, clock, metrics: metrics.clone(), observer, hooks: None };
+    let (watch, driver) = watching(&config.kubernetes).await;
+    let (stages, hooks) = builder.stages(config, watch.clone())?;
+    builder.hooks = Some(hooks.clone());
     knowledge.reserve_for(config.rehearsal.is_some(), clock.now()).await?;
     check_open_work(&knowledge, clock.now()).await?;
     let mut elector = Elector::new(
         knowledge.clone(),
-        format!("{} ({})", host(), world.ids.key()),
+        format!("{} ({})", host(), ids.key()),
         config.orchestrator.leader_lease,
         &publisher,
         metrics.clone(),
     );
     elector.begin().await?;
     let terms = elector.terms();
-    let mut cycle = Cycle::new(
-        config.clone(),
-        clock,
-        Stages { monitor: monitor.watching(watch), charter, executor, cluster, people },
-        knowledge.clone(),
-        metrics.clone(),
-        world.ids,
-    );
+    let mut cycle =
+        Cycle::new(config.clone(), clock, stages, knowledge.clone(), metrics.clone(), ids);
     let term = terms.borrow().clone();
     if let Some(term) = term.filter(|_| !knowledge.is_shared()) {
         cycle.lead(term).await?;
     }
     let cluster = driver;
-    Ok(Parts { cycle, publisher, elector, terms, handle, knowledge, metrics, cluster, hooks })
+    Ok(Parts {
+        cycle,
+        publisher,
+        elector,
+        terms,
+        handle,
+        knowledge,
+        metrics,
+        cluster,
+        hooks,
+        builder,
+        watch,
+    })
+}
+
+/// Makes the stages of a configuration: at the start, and at each reload.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    wire: Option<Arc<dyn Wire>>,
+    assessor: Option<Arc<dyn Assessor>>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    observer: Arc<Calls>,
+    /// Those of the start, whose running commands all later ones share.
+    hooks: Option<Arc<Hooks>>,
+}
+
+impl Builder {
+    /// Nothing is sent anywhere yet.
+    pub fn stages(
+        &self,
+        config: &Arc<Config>,
+        watch: Watch,
+    ) -> Result<(Stages, Arc<Hooks>), Error> {
+        let Self { wire, clock, metrics, .. } = self;
+        let (notifiers, github) = people_outside(wire.as_ref(), config, metrics, *clock)?;
+        let outside = Outside { notifiers, github, assessor: self.assessor.clone() };
+        let cluster = ClusterAnalyzer::new(config)?;
+        let people = Box::new(People::new(config, outside));
+        let Acting { actuators, charter, hooks } = Acting::new(self, config)?;
+        let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
+        let interval = config.orchestrator.loop_interval;
+        let monitor = match wire {
+            Some(wire) => Monitor::over(wire.clone(), monitor, alertmanager, interval, *clock)?,
+            None => Monitor::new(monitor, alertmanager, interval, *clock)?,
+        };
+        let executor = Executor::new(config.execute.clone(), actuators);
+        let monitor = monitor.watching(watch);
+        Ok((Stages { monitor, charter, executor, cluster, people }, hooks))
+    }
+}
+
+/// The caches of the cluster, and who fills them.
+pub async fn watching(settings: &cluster::settings::Settings) -> (Watch, Option<cluster::Driver>) {
+    if !settings.enabled {
+        return (Watch::Off, None);
+    }
+    match ClusterWatch::new(settings, Patience::default()).await {
+        Ok((watch, driver)) => (Watch::On(watch), Some(driver)),
+        Err(error) => (Watch::broken(settings, &error), None),
+    }
 }
 
 /// Who changes each system that the configuration has, for the executor; and those whom others need by themselves.
 struct Acting {
     actuators: Actuators,
     charter: Option<Arc<Charter>>,
-    hooks: Option<Arc<Hooks>>,
+    hooks: Arc<Hooks>,
 }
 
 impl Acting {
     /// A new system is one more of these.
-    fn new(
-        wire: Option<&Arc<dyn Wire>>,
-        config: &Config,
-        observer: Arc<dyn CallObserver>,
-    ) -> Result<Self, Error> {
+    fn new(builder: &Builder, config: &Config) -> Result<Self, Error> {
+        let wire = builder.wire.as_ref();
+        let observer = builder.observer.clone();
         let charter = config.execute.charter().map(|settings| match wire {
             Some(wire) => Charter::over(wire.clone(), &settings, observer),
             None => Charter::new(&settings, observer),
         });
         let charter = charter.transpose()?.map(Arc::new);
-        let settings = Some(config.hooks.clone()).filter(|settings| !settings.hooks.is_empty());
-        let hooks = settings.map(|settings| match wire.cloned() {
+        let settings = config.hooks.clone();
+        let hooks = match wire.cloned() {
             Some(wire) => Hooks::over(settings, &move |_: &_, _: Option<&_>| Ok(wire.clone())),
             None => Hooks::new(settings),
-        });
-        let hooks = hooks.transpose()?.map(Arc::new);
+        }?;
+        let hooks = match &builder.hooks {
+            Some(before) => hooks.succeeding(before),
+            None => hooks,
+        };
+        let hooks = Arc::new(hooks);
         let mut actuators = Actuators::new();
         if let Some(charter) = &charter {
             actuators.insert(System::Charter, charter.clone());
         }
-        if let Some(hooks) = &hooks {
+        if !config.hooks.hooks.is_empty() {
             actuators.insert(System::Hook, hooks.clone());
         }
         Ok(Self { actuators, charter, hooks })

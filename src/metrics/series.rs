@@ -42,6 +42,8 @@ pub(super) struct LoopSeries {
     pub blocked: Counters<Hold>,
     pub store_errors: Counters<StoreOperation>,
     pub catalogue_accepted: Gauge,
+    pub reload_successful: Gauge,
+    pub reloaded_at: Gauge,
 }
 
 impl LoopSeries {
@@ -102,6 +104,14 @@ impl LoopSeries {
             catalogue_accepted: f.gauge(
                 "mape_k_catalogue_last_reload_successful",
                 "1 while the service catalogue's file is as it was last accepted; 0 when its last change was refused.",
+            ),
+            reload_successful: f.gauge(
+                "mape_k_config_last_reload_successful",
+                "1 when the last reload of the configuration was accepted, or none was asked for; 0 when it was refused.",
+            ),
+            reloaded_at: f.gauge(
+                "mape_k_config_last_reload_success_timestamp_seconds",
+                "When the configuration was last accepted, at the start or by a reload.",
             ),
         }
     }

@@ -25,7 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::reply::{self, ApiError};
-use super::{Context, access, description};
+use super::{Context, access, configuration, description};
 use crate::knowledge::Page;
 
 /// A decision is a revision and a name.
@@ -48,6 +48,8 @@ pub(super) fn described() -> OpenApiRouter<Context> {
         .routes(routes!(policies::reject))
         .routes(routes!(pause::pause))
         .routes(routes!(pause::resume))
+        .routes(routes!(configuration::config))
+        .routes(routes!(configuration::reload))
         .routes(routes!(records::executions))
         .routes(routes!(records::outcomes))
         .routes(routes!(records::insights))

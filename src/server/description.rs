@@ -18,8 +18,13 @@ use utoipa::{Modify, OpenApi};
 use super::reply::Problem;
 use super::{api, health, intake};
 
-/// Where the door stands.
+/// Where the door stands, beside [`RELOAD`].
 const GUARDED: &str = "/api/v1/";
+
+/// As Prometheus and Alertmanager call it.
+const RELOAD: &str = "/-/reload";
+
+const ONLY_READS: &str = "This token may only read; or there is no `api.token`, and it does not come from the daemon's machine itself.";
 
 const ABOUT: &str = "A daemon that keeps a distributed system healthy by itself, and says why.
 
@@ -46,6 +51,7 @@ machines any name will do.";
         (name = "Present", description = "What the loop sees and how it stands."),
         (name = "Policies", description = "What it wants to do, and a person's word on it."),
         (name = "Kill switch", description = "Stops it acting, at once and for a while."),
+        (name = "Configuration", description = "What applies, and reading it again."),
         (name = "History", description = "What was seen, done and learned; kept as long as `knowledge` says."),
         (name = "Explanations", description = "Why it did that, or nothing, in sentences."),
         (name = "Alerts", description = "Alertmanager's webhook, on a port of its own."),
@@ -110,11 +116,19 @@ fn whole() -> utoipa::openapi::OpenApi {
         // Handlers of two modules may have one name, calls may not.
         for (method, operation) in [("get", &mut item.get), ("post", &mut item.post)] {
             if let Some(operation) = operation {
-                let name =
-                    path.trim_start_matches(GUARDED).trim_matches('/').replace("{id}", "one");
+                let name = path
+                    .trim_start_matches(GUARDED)
+                    .trim_matches(['/', '-'])
+                    .replace("{id}", "one");
                 operation.operation_id =
                     Some(format!("{method}_{}", name.replace(['/', '.'], "_")));
             }
+        }
+        if path == RELOAD
+            && let Some(operation) = &mut item.post
+        {
+            guard(operation, &["token"]);
+            refuse(operation, "403", ONLY_READS);
         }
         if !path.starts_with(GUARDED) {
             continue;
@@ -133,11 +147,7 @@ fn whole() -> utoipa::openapi::OpenApi {
         if let Some(operation) = &mut item.post {
             guard(operation, &["token"]);
             refuse(operation, "400", "The path or the body is not what it may be.");
-            refuse(
-                operation,
-                "403",
-                "This token may only read; or there is no `api.token`, and it does not come from the daemon's machine itself.",
-            );
+            refuse(operation, "403", ONLY_READS);
             refuse(
                 operation,
                 "503",

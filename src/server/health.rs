@@ -69,6 +69,8 @@ struct Health {
     status: Status,
     version: &'static str,
     uptime_seconds: f64,
+    /// The beginning of the SHA-256 of the configuration that is in effect, secrets left out.
+    config_hash: String,
     /// `loop`, each source, `rules`, `charter`, `escalation`, `kubernetes`, `store` and `leader`, so far as this replica knows
     /// of them. What is turned off or not configured is not among them.
     components: BTreeMap<&'static str, Component>,
@@ -110,6 +112,7 @@ pub fn routes(context: &Context) -> Router<Context> {
 )]
 pub async fn health(State(context): State<Context>) -> Response {
     let view = context.handle.view();
+    let running = context.running.borrow().clone();
     let beat = context.handle.heartbeat_age();
     let stalled = beat > context.settings.stall_after;
     let leader = context.handle.leader();
@@ -145,13 +148,13 @@ pub async fn health(State(context): State<Context>) -> Response {
         if !view.rules.is_empty() {
             components.insert("rules", Component::unless(rules_problem(&view)));
         }
-        if context.charter {
+        if running.charter {
             components.insert("charter", Component::unless(charter_problem(&view)));
         }
         let people = &view.people;
         let untold = people.not_told.clone().or_else(|| people.problem.clone());
         components.insert("escalation", Component::unless(untold));
-        if context.kubernetes {
+        if running.kubernetes {
             let not_yet = || view.last_status.is_none().then(|| "not read yet".to_owned());
             let problem = people.cluster_problem.clone().or_else(not_yet);
             components.insert("kubernetes", Component::unless(problem));
@@ -169,6 +172,7 @@ pub async fn health(State(context): State<Context>) -> Response {
         status,
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: context.uptime().as_secs_f64(),
+        config_hash: running.hash.clone(),
         components,
     };
     let code = if stalled { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
@@ -294,7 +298,7 @@ fn missing(context: &Context, view: &LoopView) -> Vec<String> {
         )),
         Some(_) => {}
     }
-    if let Some(problem) = charter_problem(view).filter(|_| context.charter) {
+    if let Some(problem) = charter_problem(view).filter(|_| context.running.borrow().charter) {
         missing.push(format!("charter: {problem}"));
     }
     missing

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use utoipa::{OpenApi, ToSchema};
 
 use super::access;
@@ -63,14 +63,26 @@ const QUEUE: usize = 1024;
 /// The receiving end of the webhook. Cheap to clone; [`Writer`] ends when all clones are gone.
 #[derive(Clone, Debug)]
 pub struct Intake {
-    settings: Arc<AlertmanagerSettings>,
-    monitor: Arc<monitor::Settings>,
+    sources: watch::Sender<Arc<Sources>>,
     handle: LoopHandle,
     metrics: Arc<Metrics>,
     budget: Budget,
     limits: Arc<Limits>,
     too_often: Arc<LogThrottle>,
     deliveries: mpsc::Sender<Delivery>,
+}
+
+/// By which alerts are sorted; a reload changes it.
+#[derive(Debug)]
+struct Sources {
+    settings: AlertmanagerSettings,
+    monitor: monitor::Settings,
+}
+
+impl Sources {
+    fn of(settings: &AlertmanagerSettings, monitor: &monitor::Settings) -> Arc<Self> {
+        Arc::new(Self { settings: settings.clone(), monitor: monitor.clone() })
+    }
 }
 
 impl Intake {
@@ -95,8 +107,7 @@ impl Intake {
             told_full: false,
         };
         let intake = Self {
-            settings: Arc::new(settings.clone()),
-            monitor: Arc::new(monitor.clone()),
+            sources: watch::Sender::new(Sources::of(settings, monitor)),
             handle,
             metrics,
             budget,
@@ -107,24 +118,30 @@ impl Intake {
         (intake, writer)
     }
 
+    /// Sorts by another configuration from the next request on. Its path and the memory for bodies stay as they are.
+    pub fn renew(&self, settings: &AlertmanagerSettings, monitor: &monitor::Settings) {
+        self.sources.send_replace(Sources::of(settings, monitor));
+    }
+
     /// Takes in one request; returns once all of its alerts are stored.
     async fn take(&self, request: Request) -> Result<(), Refusal> {
-        if let Some(token) = &self.settings.webhook_token
+        let sources = self.sources.borrow().clone();
+        let Sources { settings, monitor } = &*sources;
+        if let Some(token) = &settings.webhook_token
             && !access::carries(request.headers(), token)
         {
             self.limits.failure(&request).map_err(|_| Refusal::TooOften)?;
             return Err(Refusal::Unauthorized);
         }
-        if self.settings.webhook_token.is_some() {
+        if settings.webhook_token.is_some() {
             access::keeps_its_connection(&request);
         }
         // After the token: nobody else's requests from that address hold up who has it.
         self.limits.request(&request).map_err(|_| Refusal::TooOften)?;
-        if self.settings.webhook_token.is_none() && host::is_of_browser_or_proxy(request.headers())
-        {
+        if settings.webhook_token.is_none() && host::is_of_browser_or_proxy(request.headers()) {
             return Err(Refusal::Forbidden);
         }
-        let max = self.settings.max_body_bytes;
+        let max = settings.max_body_bytes;
         // For a length that is only said nothing is set aside: it is charged as it arrives.
         let least = max.div_ceil(SMALLEST_PART);
         let mut room = self.budget.take(peer(&request), least).ok_or(Refusal::TooMuch)?;
@@ -135,11 +152,7 @@ impl Intake {
             BodyError::TooSlow => Refusal::TooSlow,
             BodyError::Broken(cause) => Refusal::Malformed(format!("the body broke off: {cause}")),
         })?;
-        let routing = Routing {
-            settings: &self.settings,
-            scope: &self.monitor.scope,
-            rules: &self.monitor.rules,
-        };
+        let routing = Routing { settings, scope: &monitor.scope, rules: &monitor.rules };
         let sorted = sort::sort(&body, routing, self.handle.now())
             .map_err(|error| Refusal::Malformed(error.to_string()))?;
         drop(body);
@@ -248,8 +261,9 @@ struct Payload {
 pub(super) struct Described;
 
 pub(super) fn routes(intake: Intake) -> Router {
+    let path = intake.sources.borrow().settings.webhook_path.clone();
     Router::new()
-        .route(&intake.settings.webhook_path, post(receive))
+        .route(&path, post(receive))
         // The limit is the configuration's and is held while reading.
         .layer(DefaultBodyLimit::disable())
         .with_state(intake)

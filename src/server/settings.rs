@@ -51,7 +51,7 @@ pub struct TlsFiles {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            host: "0.0.0.0".to_owned(),
+            host: "127.0.0.1".to_owned(),
             port: 8001,
             token: None,
             read_token: None,

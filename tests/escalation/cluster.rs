@@ -21,7 +21,7 @@ use self::api_server::ApiServer;
 use crate::support::eventually::eventually;
 
 /// Everything here happens within a second or two; ten times that is trouble.
-const WITHIN: Duration = Duration::from_secs(20);
+pub const WITHIN: Duration = Duration::from_secs(20);
 
 /// As in production, an order of magnitude shorter; a watch ends by itself after two seconds.
 const PATIENCE: Patience = Patience {

@@ -12,6 +12,7 @@ mod cases;
 mod defects;
 mod files;
 mod origin;
+mod reloaded;
 mod situations;
 mod town;
 mod treated;

@@ -232,7 +232,7 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
     ("alertmanager: {webhook_path: alerts}", "alertmanager.webhook_path"),
     ("alertmanager: {webhook_path: '/{*all}'}", "alertmanager.webhook_path"),
     ("alertmanager: {webhook_port: 8001, webhook_path: /metrics}", "alertmanager.webhook_path"),
-    ("alertmanager: {webhook_port: 8001, webhook_host: 127.0.0.1}", "alertmanager.webhook_host"),
+    ("alertmanager: {webhook_port: 8001, webhook_host: 0.0.0.0}", "alertmanager.webhook_host"),
     ("alertmanager: {webhook_host: 'localhost:5000'}", "alertmanager.webhook_host"),
     ("alertmanager: {max_body_bytes: 99999999999}", "alertmanager.max_body_bytes"),
     ("alertmanager: {handlers: [{pattern: ''}]}", "alertmanager.handlers[0].pattern"),
@@ -286,10 +286,14 @@ fn auto_approve_with_an_open_webhook_is_refused_with_both_ways_out() {
             with(auto, fine).unwrap_or_else(|errors| panic!("{auto}, {fine}: {errors}"));
         }
         // On the API's listener it has the API's address.
-        let shared = format!("orchestrator: {{{auto}}}\nalertmanager: {{webhook_port: 8001}}");
-        assert!(
-            parse(&shared).expect_err("open").to_string().contains("alertmanager.webhook_token")
-        );
+        let shared = |api: &str| {
+            parse(&format!(
+                "orchestrator: {{{auto}}}\nalertmanager: {{webhook_port: 8001}}\napi: {{{api}}}"
+            ))
+        };
+        let open = shared("host: 0.0.0.0").expect_err("open").to_string();
+        assert!(open.contains("alertmanager.webhook_token"), "{open}");
+        shared("").expect("the default is this machine alone");
     }
     for asks in ["auto_approve: false", "mode: production", "mode: staging, auto_approve: false"] {
         with(asks, "webhook_host: 0.0.0.0").unwrap_or_else(|errors| panic!("{asks}: {errors}"));

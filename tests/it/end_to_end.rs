@@ -5,6 +5,7 @@
 
 mod charter;
 mod commands;
+mod config_diff;
 mod daemon;
 mod demo;
 mod files;
@@ -19,6 +20,7 @@ mod leaders;
 mod load;
 mod outage;
 mod rehearsal;
+mod reload;
 mod stack;
 mod starts;
 mod stopping;

@@ -8,6 +8,7 @@ mod analyzer;
 mod charter_integration;
 mod charter_sandbox;
 mod config;
+mod config_advice;
 mod config_keys;
 mod config_printed;
 mod config_refused;

@@ -41,6 +41,7 @@ use mape_k::server::{self, Context, Intake, Settings};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -92,6 +93,12 @@ impl Setup {
         let (publisher, handle) = handle::channel(self.clock);
         let metrics = Metrics::new(self.clock.now());
         let rate_limit = self.api.rate_limit;
+        let running = server::Running {
+            charter: self.charter,
+            kubernetes: true,
+            notifiers: self.notifiers,
+            ..Default::default()
+        };
         let context = Context {
             handle: handle.clone(),
             knowledge: self.knowledge.clone(),
@@ -99,9 +106,8 @@ impl Setup {
             settings: Arc::new(self.api),
             started_at: self.clock.now(),
             rehearsal: None,
-            charter: self.charter,
-            kubernetes: true,
-            notifiers: self.notifiers,
+            running: watch::channel(Arc::new(running)).1,
+            reloads: server::reloads().0,
         };
         let (intake, writer) = Intake::new(
             &self.alertmanager,

@@ -90,6 +90,11 @@ impl Commands {
         Self { running: TaskTracker::new(), stopping: CancellationToken::new(), kill_after }
     }
 
+    /// The same commands, of which those that begin from now on are killed after this time.
+    pub(super) fn with(&self, kill_after: Duration) -> Self {
+        Self { running: self.running.clone(), stopping: self.stopping.clone(), kill_after }
+    }
+
     /// Runs a command to its end. When the caller goes away before, the command is ended all the same.
     pub(super) async fn run(&self, call: Call) -> (End, Output) {
         if self.stopping.is_cancelled() {

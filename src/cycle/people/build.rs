@@ -50,4 +50,15 @@ impl People {
             alarmed_at: None,
         }
     }
+
+    /// Takes the place of `before`, which another configuration made: what was counted goes on.
+    pub(in crate::cycle) fn succeed(&mut self, before: &mut Self) {
+        self.shown = std::mem::take(&mut before.shown);
+        self.alarmed_at = before.alarmed_at;
+    }
+
+    /// The store has every incident as it is.
+    pub(in crate::cycle) fn is_saved(&self) -> bool {
+        self.unsaved.is_empty()
+    }
 }

@@ -41,6 +41,8 @@ pub(super) struct Status {
     last_cycle_status: Option<CycleStatus>,
     last_error: Option<String>,
     health: Health,
+    /// The beginning of the SHA-256 of the configuration that is in effect, secrets left out.
+    config_hash: String,
     /// `mape-k run --speed`: how many times faster than life the loop runs. Absent in the world's own time.
     #[serde(skip_serializing_if = "Option::is_none")]
     rehearsal_speed: Option<f64>,
@@ -74,6 +76,7 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
     }
     let People { last_decision, last_notification, sent, failed, .. } = view.people.clone();
     let at = context.handle.now();
+    let running = context.running.borrow().clone();
     Ok(Json(Status {
         at,
         cycle_count: view.iteration,
@@ -82,9 +85,10 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         last_cycle_status: view.last_status,
         last_error: view.last_error.clone(),
         health: if view.failed_cycles < FAILING { Health::Healthy } else { Health::Degraded },
+        config_hash: running.hash.clone(),
         rehearsal_speed: context.rehearsal,
         under_way: context.knowledge.under_way(at).await?,
-        notifiers: context.notifiers.iter().map(|name| name.as_str()).collect(),
+        notifiers: running.notifiers.iter().map(|name| name.as_str()).collect(),
         incidents,
         last_decision,
         last_notification,

@@ -143,6 +143,16 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
+        alert: "MapeKConfigReloadFailed",
+        fires: &[
+            &[("mape_k_config_last_reload_successful", "1x10 0x60")],
+            // One that follows goes by its own file.
+            &[FOLLOWS, ("mape_k_config_last_reload_successful", "1x10 0x60")],
+        ],
+        // Refused, corrected and reloaded.
+        quiet: &[&[("mape_k_config_last_reload_successful", "1x20 0x19 1x60")]],
+    },
+    Case {
         alert: "PrometheusScrapeFailure",
         fires: &[
             &[("up{job=\"alertmanager\"}", "1x20 0x40")],

@@ -15,6 +15,7 @@ const FALLBACK: &str = "Unable to assess escalation, conservative default";
 async fn status(running: &Running) -> serde_json::Value {
     use axum::body::Body;
     use tower::ServiceExt;
+    let shown = mape_k::server::Running { charter: true, kubernetes: true, ..Default::default() };
     let context = mape_k::server::Context {
         handle: running.parts.handle.clone(),
         knowledge: running.parts.knowledge.clone(),
@@ -22,9 +23,8 @@ async fn status(running: &Running) -> serde_json::Value {
         settings: Arc::default(),
         started_at: running.parts.handle.now(),
         rehearsal: None,
-        charter: true,
-        kubernetes: true,
-        notifiers: Vec::new(),
+        running: tokio::sync::watch::channel(Arc::new(shown)).1,
+        reloads: mape_k::server::reloads().0,
     };
     let request = axum::http::Request::get("/api/v1/status").header("host", "localhost");
     let mut request = request.body(Body::empty()).expect("a request");

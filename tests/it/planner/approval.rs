@@ -106,7 +106,7 @@ fn computed_parameters_stay_within_a_fifth_and_then_raise_the_revision() {
     assert_eq!((&earlier.actions, &earlier.plan_hash, earlier.revision), (&read, &hash, 1));
     for served in (1..=9).map(|times| 1210.0 * 2_f64.powi(times)) {
         world.served = Some(served);
-        world.cycle();
+        let _ = world.cycle();
     }
     let revisions: Vec<u32> = world.policies[0].earlier.iter().map(|one| one.revision).collect();
     assert_eq!(revisions, [6, 7, 8, 9, 10], "the last of them are kept");

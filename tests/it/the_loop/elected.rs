@@ -177,7 +177,7 @@ pub(super) async fn pair(clock: Clock) -> (World, World, String) {
 /// The store takes writes of other rows, and nobody can say that they lead.
 #[tokio::test]
 async fn s03_a_follower_that_knows_of_no_leader_is_not_ready_however_well_the_store_is() {
-    let (mut leader, mut follower, url) = pair(Clock::start()).await;
+    let (mut leader, mut follower, url) = Box::pin(pair(Clock::start())).await;
     follower.until("ready", async || follower.get("/ready").await.0.is_success()).await;
     let mut admin = connect(&url).await;
     raw_sql("BEGIN; SELECT FROM mape_k.lease FOR UPDATE").execute(&mut admin).await.expect("held");
@@ -230,7 +230,7 @@ fn half_an_hour() -> Value {
 /// A pause taken by a clock that is an hour behind would be over before it began.
 #[tokio::test]
 async fn s03_s04_a_follower_with_a_wrong_clock_is_not_ready_and_takes_no_pause() {
-    let (mut leader, mut follower, _) = pair(at(TimeDelta::hours(-1))).await;
+    let (mut leader, mut follower, _) = Box::pin(pair(at(TimeDelta::hours(-1)))).await;
     let said = async || {
         let (status, ready) = follower.get("/ready").await;
         status == StatusCode::SERVICE_UNAVAILABLE && ready.to_string().contains("s behind that of")

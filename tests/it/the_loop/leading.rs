@@ -182,7 +182,7 @@ async fn s03_who_begins_to_lead_takes_up_what_the_one_before_left() {
 /// Two whole daemons over one database: the one that leads runs cycles, the other shows what it follows.
 #[tokio::test]
 async fn s03_a_follower_runs_no_cycles_is_ready_and_answers_from_the_store() {
-    let (mut leader, mut follower, _) = pair(Clock::start()).await;
+    let (mut leader, mut follower, _) = Box::pin(pair(Clock::start())).await;
     follower.until("it is ready", async || follower.get("/ready").await.0.is_success()).await;
     leader.latency(1.5);
     leader.until("scaled", async || leader.changes() == ["scale 5"]).await;

@@ -1,0 +1,254 @@
+//! The reload of the configuration while the daemon runs.
+//!
+//! ```text
+//! SIGHUP, POST /-/reload ─▶ read again ─▶ valid? ─▶ can it change? ─▶ stages ─▶ the loop, between two cycles
+//!                                          └─ no: what applied before still does, and it is said
+//! ```
+//! All or nothing: what fails before the last step has changed nothing.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use super::assemble::{Builder, watching};
+use crate::clock::Clock;
+use crate::config::{Config, Errors, Problem, Warning};
+use crate::control_loop::Renewals;
+use crate::cycle::Renewal;
+use crate::domain::difference::Difference;
+use crate::knowledge::Knowledge;
+use crate::metrics::Metrics;
+use crate::monitor::cluster::{Driver, Watch};
+use crate::server::configuration::{Asked, Refused, Reloaded};
+use crate::server::{Intake, Running};
+
+/// Reads file and environment again, as the start did.
+pub type Source = Arc<dyn Fn() -> Result<(Config, Vec<Warning>), Errors> + Send + Sync>;
+
+/// Sections and keys that are read once, at the start: what is built of them is shared by everything that runs.
+const AT_START: [&str; 11] = [
+    // Listeners, with what they ask of callers.
+    "api",
+    "alertmanager.enabled",
+    "alertmanager.webhook_host",
+    "alertmanager.webhook_port",
+    "alertmanager.webhook_path",
+    "alertmanager.max_body_bytes",
+    // The store; approvals are stored with their end.
+    "knowledge",
+    "plan.approval_ttl",
+    "orchestrator.leader_lease",
+    // The log.
+    "logging",
+    "orchestrator.log_level",
+];
+
+pub(super) struct Reloader {
+    pub source: Source,
+    /// The newest that was accepted.
+    pub newest: Arc<Config>,
+    pub builder: Builder,
+    pub knowledge: Knowledge,
+    pub clock: Clock,
+    pub metrics: Arc<Metrics>,
+    pub renewals: Renewals,
+    /// `None`: no webhooks are taken.
+    pub intake: Option<Intake>,
+    pub running: watch::Sender<Arc<Running>>,
+    pub cluster: Cluster,
+}
+
+/// Who watches the cluster for the newest configuration.
+pub(super) struct Cluster {
+    watch: Watch,
+    /// Ends the watching of `watch` alone.
+    watched: CancellationToken,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Cluster {
+    /// `stop`: of the process.
+    pub fn new(watch: Watch, driver: Option<Driver>, stop: &CancellationToken) -> Self {
+        let (stop, tasks) = (stop.clone(), JoinSet::new());
+        let mut cluster = Self { watch: Watch::Off, watched: stop.child_token(), stop, tasks };
+        cluster.change(watch, driver);
+        cluster
+    }
+
+    /// Returns what ends the watching of before.
+    fn change(&mut self, watch: Watch, driver: Option<Driver>) -> CancellationToken {
+        self.watch = watch;
+        let watched = self.stop.child_token();
+        if let Some(driver) = driver {
+            let stopped = watched.clone();
+            self.tasks.spawn(async move {
+                // A defect there must not end the healing: the caches grow old, which every cycle says.
+                let run = AssertUnwindSafe(driver.run(stopped));
+                if run.catch_unwind().await.is_err() {
+                    tracing::error!(
+                        "watching the cluster panicked: it is blind there until it is restarted"
+                    );
+                }
+            });
+        }
+        std::mem::replace(&mut self.watched, watched)
+    }
+}
+
+impl Reloader {
+    /// Answers until `stop`.
+    pub async fn run(mut self, mut asked: mpsc::Receiver<Asked>, stop: CancellationToken) {
+        loop {
+            let first = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(first) = asked.recv() => first,
+            };
+            // Whoever asked before this reading is answered by it.
+            let rest = std::iter::from_fn(|| asked.try_recv().ok());
+            let waiting: Vec<Asked> = std::iter::once(first).chain(rest).collect();
+            let outcome = Arc::new(self.reload().await);
+            self.say(&outcome);
+            for answer in waiting.into_iter().flatten() {
+                // Whoever asked may have gone away.
+                drop(answer.send(outcome.clone()));
+            }
+            while self.cluster.tasks.try_join_next().is_some() {}
+        }
+        while self.cluster.tasks.join_next().await.is_some() {}
+    }
+
+    fn say(&self, outcome: &Result<Reloaded, Refused>) {
+        match outcome {
+            Ok(reloaded) => {
+                self.metrics.reloaded(self.clock.now());
+                for warning in &reloaded.warnings {
+                    tracing::warn!(%warning, "the configuration is accepted with a warning");
+                }
+                let changed: Vec<String> =
+                    reloaded.changed.iter().map(ToString::to_string).collect();
+                let (config_hash, changed) = (&reloaded.config_hash, changed.join("; "));
+                if changed.is_empty() {
+                    tracing::info!(
+                        config_hash,
+                        "the configuration was read again; nothing in it has changed"
+                    );
+                } else {
+                    tracing::info!(
+                        config_hash,
+                        changed,
+                        "the configuration is reloaded; it applies from the next cycle on"
+                    );
+                }
+            }
+            Err(refused) => {
+                self.metrics.reload_refused();
+                tracing::error!(
+                    problems = refused.problems.join("; "),
+                    config_hash = self.newest.hash(),
+                    "{}",
+                    refused.error
+                );
+            }
+        }
+    }
+
+    async fn reload(&mut self) -> Result<Reloaded, Refused> {
+        if let Some(speed) = self.newest.rehearsal {
+            // Whether a configuration fits a speed is found out at the start.
+            return Err(restart(vec![format!("mape-k run --speed {speed}")]));
+        }
+        let source = self.source.clone();
+        // Files may lie on a disk that hangs.
+        let read = tokio::task::spawn_blocking(move || source()).await;
+        let read = read.map_err(|error| invalid(vec![format!("reading it failed: {error}")]))?;
+        let (config, warnings) = read.map_err(|errors| invalid(of(&errors)))?;
+        let (config, warnings) =
+            (Arc::new(config), warnings.iter().map(ToString::to_string).collect());
+        let changed = self.newest.differences(&config);
+        let fixed: Vec<&Difference> =
+            changed.iter().filter(|one| is_read_at_start(&one.key)).collect();
+        if !fixed.is_empty() {
+            return Err(restart(fixed.iter().map(ToString::to_string).collect()));
+        }
+        let reloaded = Reloaded { config_hash: config.hash(), changed, warnings };
+        if *config != *self.newest {
+            let renewal = self.build(&config).await.map_err(|error| match error {
+                Error::Catalogue(errors) => invalid(of(&errors)),
+                error => invalid(vec![error.to_string()]),
+            })?;
+            self.newest = config;
+            self.renewals.offer(renewal);
+        }
+        Ok(reloaded)
+    }
+
+    /// The last that can fail comes first.
+    async fn build(&mut self, config: &Arc<Config>) -> Result<Renewal, Error> {
+        let is_watched = config.kubernetes == self.newest.kubernetes;
+        let (watch, driver) = if is_watched {
+            (self.cluster.watch.clone(), None)
+        } else {
+            watching(&config.kubernetes).await
+        };
+        let (stages, _) = self.builder.stages(config, watch.clone())?;
+        // Kept until the loop looks elsewhere; a list of 5,000 pods is not asked for because a threshold changed.
+        let before =
+            if is_watched { None } else { Some(self.cluster.change(watch, driver).drop_guard()) };
+        let (intake, running, metrics) =
+            (self.intake.clone(), self.running.clone(), self.metrics.clone());
+        let taken = config.clone();
+        let on_taken = Box::new(move || {
+            drop(before);
+            if let Some(intake) = intake {
+                intake.renew(&taken.alertmanager, &taken.monitor);
+            }
+            metrics.drives_charter(taken.execute.charter_url.is_some());
+            running.send_replace(Arc::new(shown(&taken)));
+        });
+        Ok(Renewal { config: config.clone(), stages, knowledge: self.knowledge.clone(), on_taken })
+    }
+}
+
+/// What the API says of the configuration that is in effect.
+pub fn shown(config: &Config) -> Running {
+    Running {
+        hash: config.hash(),
+        config: config.to_json(),
+        charter: config.execute.charter_url.is_some(),
+        kubernetes: config.kubernetes.enabled,
+        notifiers: config.notifiers(),
+    }
+}
+
+fn is_read_at_start(key: &str) -> bool {
+    let is_below = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[', ' ']);
+    AT_START.iter().any(|start| key.strip_prefix(start).is_some_and(is_below))
+}
+
+fn restart(keys: Vec<String>) -> Refused {
+    Refused {
+        error: "The configuration was not reloaded, and what applied before still does: this cannot change while the daemon runs. Restart the daemon to apply it, or set it back and reload.".to_owned(),
+        problems: keys,
+        restart_needed: true,
+    }
+}
+
+fn invalid(problems: Vec<String>) -> Refused {
+    Refused {
+        error: "The configuration was not reloaded, and what applied before still does: it is not valid. Correct it and reload; `mape-k check-config` reads it too.".to_owned(),
+        problems,
+        restart_needed: false,
+    }
+}
+
+fn of(errors: &Errors) -> Vec<String> {
+    let file = errors.file.as_ref().map(|file| format!("{}: ", file.display())).unwrap_or_default();
+    errors.problems.iter().map(|problem: &Problem| format!("{file}{problem}")).collect()
+}

@@ -1,0 +1,136 @@
+//! The running configuration: shown by `GET /api/v1/config`, reloaded by `POST /-/reload`.
+//!
+//! Reading, checking and building is the daemon's; here is only what it is asked and what it answers.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+use utoipa::ToSchema;
+
+use super::Context;
+use super::reply::ApiError;
+use crate::domain::difference::Difference;
+use crate::domain::message::NotifierName;
+
+/// Requests that may wait: all of them are answered by one reload.
+const WAITING: usize = 64;
+
+/// What is in effect.
+#[derive(Clone, Debug, Default)]
+pub struct Running {
+    /// The beginning of its SHA-256, secrets left out.
+    pub hash: String,
+    /// In the shape of the file, secrets as `***`.
+    pub config: Value,
+    /// Charter is driven (`execute.charter_url`). Without it nobody is told of it.
+    pub charter: bool,
+    /// The cluster is watched (`kubernetes.enabled`).
+    pub kubernetes: bool,
+    /// Who is notified of incidents. None: nobody is.
+    pub notifiers: Vec<NotifierName>,
+}
+
+/// What is in effect at any moment. The daemon writes it.
+pub type RunningNow = watch::Receiver<Arc<Running>>;
+
+/// Asks the daemon to reload. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Reloads(mpsc::Sender<Asked>);
+
+/// What becomes of one reload is told to all who asked meanwhile.
+pub type Asked = Option<oneshot::Sender<Arc<Result<Reloaded, Refused>>>>;
+
+/// Whoever asks, and the one who answers.
+#[must_use]
+pub fn reloads() -> (Reloads, mpsc::Receiver<Asked>) {
+    let (sender, asked) = mpsc::channel(WAITING);
+    (Reloads(sender), asked)
+}
+
+impl Reloads {
+    /// Waits for no answer. A queue that is full holds requests that will read the configuration later than now.
+    pub fn ask(&self) {
+        drop(self.0.try_send(None));
+    }
+
+    async fn answered(&self) -> Option<Arc<Result<Reloaded, Refused>>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Some(answer)).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// The configuration was accepted.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Reloaded {
+    /// Of the configuration that applies from the next cycle on; `/health` shows it as soon as it does.
+    pub config_hash: String,
+    /// What differs from what applied before; empty when nothing does.
+    pub changed: Vec<Difference>,
+    /// Worth knowing, no reason to refuse it.
+    pub warnings: Vec<String>,
+}
+
+/// The configuration was refused. Nothing has changed: what applied before still does.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ReloadRefused)]
+pub struct Refused {
+    /// In one or two sentences.
+    pub error: String,
+    /// Every error, or every key that cannot change while the daemon runs.
+    pub problems: Vec<String>,
+    /// The configuration itself is valid: a restart applies it.
+    pub restart_needed: bool,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.error, self.problems.join("; "))
+    }
+}
+
+/// Reloads the configuration: file and environment are read again, checked, and applied whole or not at all.
+///
+/// It applies from the next cycle on, which begins as soon as the one in hand has ended. `SIGHUP` does the same.
+#[utoipa::path(
+    post,
+    path = "/-/reload",
+    tag = "Configuration",
+    responses(
+        (status = 200, description = "Accepted.", body = Reloaded),
+        (status = 400, description = "Not valid; nothing has changed.", body = Refused),
+        (status = 409, description = "Valid, and something in it cannot change while the daemon runs: restart to apply. Nothing has changed.", body = Refused),
+    )
+)]
+pub(super) async fn reload(State(context): State<Context>) -> Result<Response, ApiError> {
+    let Some(outcome) = context.reloads.answered().await else {
+        return Err(ApiError::Unavailable("the daemon is stopping".to_owned()));
+    };
+    Ok(match &*outcome {
+        Ok(reloaded) => Json(reloaded).into_response(),
+        Err(refused) => {
+            let restart = refused.restart_needed;
+            let status = if restart { StatusCode::CONFLICT } else { StatusCode::BAD_REQUEST };
+            (status, Json(refused)).into_response()
+        }
+    })
+}
+
+/// The configuration that is in effect, in the shape of the file.
+///
+/// Secrets and passwords are `***`. Files that are named by it are not part of it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/config",
+    tag = "Configuration",
+    responses((status = 200, description = "As `mape-k check-config -o json` prints it under `config`.", body = Value))
+)]
+pub(super) async fn config(State(context): State<Context>) -> Json<Value> {
+    Json(context.running.borrow().config.clone())
+}
