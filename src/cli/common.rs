@@ -34,13 +34,12 @@ impl Common {
 
     /// `without`: what there is to go by where the configuration cannot be read.
     pub(super) fn settings(&self, without: Option<&str>) -> anyhow::Result<server::Settings> {
-        let env = |name: &str| std::env::var(name).ok();
-        let read = Config::load_client(self.config.as_deref(), &env);
+        let read = Config::load_client(self.config.as_deref(), &environment);
         let (settings, warnings) = match (read, without) {
             (Ok(read), _) => read,
             (Err(errors), Some(without)) => {
                 complain(&format!("warning: going by {without} alone: {errors}"));
-                Config::parse_client("", &env)?
+                Config::parse_client("", &environment)?
             }
             (Err(errors), None) => return Err(errors.into()),
         };
@@ -110,8 +109,14 @@ impl Common {
     }
 
     pub(super) fn read(&self) -> anyhow::Result<(Config, Vec<Warning>)> {
-        let env = |name: &str| std::env::var(name).ok();
-        Ok(Config::load(self.config.as_deref(), &env)?)
+        Ok(Config::load(self.config.as_deref(), &environment)?)
+    }
+
+    /// For the daemon, and for whoever asks what its configuration is worth.
+    pub(super) fn advised(path: Option<&Path>) -> Result<(Config, Vec<Warning>), Errors> {
+        let (config, mut warnings) = Config::load(path, &environment)?;
+        warnings.extend(config.advice());
+        Ok((config, warnings))
     }
 
     /// For commands that speak to a person.
@@ -129,4 +134,9 @@ impl Common {
             Format::Text => LogFormat::Text,
         })
     }
+}
+
+/// Of this process.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

@@ -97,6 +97,7 @@ pub async fn run(
         .iter()
         .map(|warning| Check::new(State::Note, "configuration", warning.to_string()))
         .collect();
+    checks.extend(local::advice(&config));
     let (metrics, charter, kubernetes, store, people, github) = tokio::join!(
         sources::metrics(&config, clock),
         sources::charter(&config, clock),
@@ -111,7 +112,6 @@ pub async fn run(
     checks.push(store);
     checks.extend(people);
     checks.push(github);
-    checks.extend(local::hooks(&config));
     let to_fix = checks.iter().filter(|check| check.state == State::Fix).count();
     let report = Report { to_fix, checks };
     let mut out = Terminal::stdout();

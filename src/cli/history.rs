@@ -71,7 +71,10 @@ pub async fn run(
 ) -> Result<(), ClientError> {
     let status: Value = client.get("api/v1/status").await?;
     // By the daemon's clock, which may not be ours.
-    let now = Time::deserialize(&status["at"]).unwrap_or_else(|_| chrono::Utc::now());
+    let now = Time::deserialize(&status["at"]).map_err(|error| {
+        let cause = format!("/api/v1/status has no time in `at` ({error})");
+        ClientError::Nonsense { url: client.base(), cause }
+    })?;
     let since = now.checked_sub_signed(chrono::TimeDelta::from_std(lasting).unwrap_or_default());
     let since = since.unwrap_or(Time::UNIX_EPOCH);
     let (executions, more_executions) =

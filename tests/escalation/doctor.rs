@@ -53,7 +53,6 @@ async fn r10_doctor_finds_nothing_to_fix_where_all_is_well_and_changes_nothing()
         "ok    kubernetes at http",
         "ok    store: SQLite file",
         "ok    notifier alertmanager at http://",
-        "ok    hook restart-cart apply: /bin/true",
         "off   github: turned off (github.enabled)",
         "nothing to fix",
     ] {
@@ -73,7 +72,7 @@ async fn r10_doctor_names_what_to_fix_and_how() {
     let everything = Everything::start().await;
     let config = config(&everything);
     let file = everything.folder.path().join("knowledge.db");
-    let cases: [(&str, &[&str], Break<'_>); 7] = [
+    let cases: [(&str, &[&str], Break<'_>); 8] = [
         ("FIX   prometheus at", &["monitor.prometheus_url"], &|config| {
             config["monitor"]["prometheus_url"] = json!(NOBODY);
         }),
@@ -89,7 +88,10 @@ async fn r10_doctor_names_what_to_fix_and_how() {
         ("FIX   notifier alertmanager at", &["notify.alertmanager.url"], &|config| {
             config["notify"]["alertmanager"]["url"] = json!(NOBODY);
         }),
-        ("FIX   hook gone apply: ", &["/nowhere/gone", "Install it"], &|config| {
+        ("FIX   guardrails.", &["the guard is disarmed"], &|config| {
+            config["guardrails"] = json!({"cooldown": {"opposite": 0}});
+        }),
+        ("FIX   hooks[gone].apply: ", &["/nowhere/gone"], &|config| {
             config["hooks"] = json!([{
                 "name": "gone", "component": "cart", "apply": ["/nowhere/gone"],
             }]);

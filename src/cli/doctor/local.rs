@@ -1,12 +1,8 @@
-//! What is checked on this machine: the store, and the programs of hooks.
+//! What is checked on this machine: the store, disarmed guards and the programs of hooks.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use rustix::fs::{Access, access};
-
-use super::{ANSWER, Check};
-use crate::actuators::hook::settings::{Hook, Verb};
+use super::{ANSWER, Check, State};
 use crate::config::Config;
 use crate::knowledge;
 
@@ -24,48 +20,25 @@ pub(super) async fn store(config: &Config) -> Check {
     check.took(began.elapsed())
 }
 
-/// Every program that a hook calls. Nothing of them is run.
-pub(super) fn hooks(config: &Config) -> Vec<Check> {
-    config.hooks.hooks.iter().flat_map(|hook| of_hook(hook, config)).collect()
-}
-
-fn of_hook(hook: &Hook, config: &Config) -> Vec<Check> {
-    let verbs = [
-        ("validate", hook.validate.as_ref()),
-        ("apply", Some(&hook.apply)),
-        ("probe", hook.probe.as_ref()),
-        ("undo", hook.undo.as_ref()),
-    ];
-    let check = |(name, verb): (&str, &Verb)| {
-        let Verb::Command(argv) = verb else { return None };
-        let subject = format!("hook {} {name}", hook.name);
-        let program = argv.first()?;
-        Some(match find(program, config.hooks.inherited.get("PATH")) {
-            Some(path) => Check::ok(subject, format!("{} can be executed", path.display())),
-            None => Check::fix(
-                subject,
-                format!("there is no program {program:?} that this user may execute"),
-                "Install it, or name its path in hooks; in a container it must be in the image",
-            ),
+/// What a valid configuration leaves open: guards that hold nothing back, programs that are not there.
+pub(super) fn advice(config: &Config) -> Vec<Check> {
+    // Of notifiers more is known than that: their servers are asked.
+    let advice = config.advice().into_iter().filter(|one| one.path != "notify");
+    let mut checks: Vec<Check> = advice
+        .map(|one| {
+            let is_to_fix = ["guardrails", "hooks"].iter().any(|key| one.path.starts_with(key));
+            let state = if is_to_fix { State::Fix } else { State::Note };
+            Check::new(state, one.path, one.text)
         })
-    };
-    let verbs = verbs.into_iter().filter_map(|(name, verb)| Some((name, verb?)));
-    let mut checks: Vec<Check> = verbs.filter_map(check).collect();
-    for (variable, _) in hook.environment.iter().filter(|(_, value)| value.is_none()) {
-        checks.push(Check::fix(
-            format!("hook {}", hook.name),
-            format!("its variable {variable} is not set in this environment"),
-            "Set it where the daemon is started, or leave it out of the hook's environment",
-        ));
+        .collect();
+    for hook in &config.hooks.hooks {
+        for (variable, _) in hook.environment.iter().filter(|(_, value)| value.is_none()) {
+            checks.push(Check::fix(
+                format!("hooks[{}].environment", hook.name),
+                format!("{variable} is not set in this environment"),
+                "Set it where the daemon is started, or leave it out of the hook's environment",
+            ));
+        }
     }
     checks
-}
-
-fn find(program: &str, path: Option<&String>) -> Option<PathBuf> {
-    let is_program = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
-    if program.contains('/') {
-        return Some(PathBuf::from(program)).filter(|path| is_program(path));
-    }
-    let folders = std::env::split_paths(path?).collect::<Vec<_>>();
-    folders.into_iter().map(|folder| folder.join(program)).find(|path| is_program(path))
 }

@@ -30,7 +30,7 @@ type Printed = io::Result<()>;
 
 pub(super) fn print(client: &Client, seen: &Seen, out: &mut Terminal<impl Write>) -> Printed {
     // By the daemon's clock, which may not be ours.
-    let now = part(&seen.status["at"]).unwrap_or_else(chrono::Utc::now);
+    let now: Time = part(&seen.status["at"]).unwrap_or_default();
     print_health(client, &seen.health, out)?;
     print_state(client, seen, out)?;
     print_notifiers(&seen.status, out)?;
