@@ -100,14 +100,6 @@ impl Common {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// For the daemon, and for whoever asks what its configuration is worth.
-    pub(super) fn advised(path: Option<&Path>) -> Result<(Config, Vec<Warning>), Errors> {
-        let env = |name: &str| std::env::var(name).ok();
-        let (config, mut warnings) = Config::load(path, &env)?;
-        warnings.extend(config.advice());
-        Ok((config, warnings))
-    }
-
     pub(super) fn read(&self) -> anyhow::Result<(Config, Vec<Warning>)> {
         Ok(Config::load(self.config.as_deref(), &environment)?)
     }
