@@ -11,6 +11,7 @@ use super::terminal::Terminal;
 use crate::domain::grant::Grant;
 use crate::domain::legible::name;
 use crate::domain::policy::Policy;
+use crate::domain::time;
 use crate::knowledge::Decision;
 
 /// Pages of 500 policies looked through for the one that is decided on; the daemon keeps fewer.
@@ -85,7 +86,7 @@ pub async fn run(
                 (Decision::Approve, Some(grant)) => writeln!(
                     out,
                     "The next cycle executes exactly this first, if its preconditions still hold; until {}.",
-                    grant.expires_at.format("%Y-%m-%d %H:%M:%S UTC")
+                    time::text(grant.expires_at)
                 )?,
                 (Decision::Approve, None) => {
                     writeln!(

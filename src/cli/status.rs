@@ -18,7 +18,7 @@ use crate::domain::reading::Source;
 use crate::domain::speed;
 use crate::domain::standing::Standing;
 use crate::domain::temporary::InForce;
-use crate::domain::time::Time;
+use crate::domain::time::{self, Time};
 
 /// Asks the daemon and prints its answers.
 pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Result<(), ClientError> {
@@ -196,7 +196,7 @@ fn print_incidents(open: &Page<Incident>, out: &mut Terminal<impl Write>) -> std
     writeln!(out, "open incidents: {}", open.count())?;
     for incident in &open.items {
         let told = match incident.told_at {
-            Some(at) => format!("announced {}", at.format("%Y-%m-%d %H:%M:%SZ")),
+            Some(at) => format!("announced {}", time::text(at)),
             None if incident.is_queued => "waits for business hours".to_owned(),
             None => "not announced".to_owned(),
         };
@@ -207,7 +207,7 @@ fn print_incidents(open: &Page<Incident>, out: &mut Terminal<impl Write>) -> std
             incident.severity,
             incident.class.as_str(),
             name(&incident.service),
-            incident.since.format("%Y-%m-%d %H:%M:%SZ")
+            time::text(incident.since)
         )?;
         for finding in &incident.findings {
             writeln!(out, "    {}: {}", finding.kind.as_str(), finding.reason)?;
@@ -230,7 +230,7 @@ fn print_escalations(open: &Page<Need>, out: &mut Terminal<impl Write>) -> std::
                 .map(|component| format!(" on {}", name(component)))
                 .unwrap_or_default(),
             escalation.detail,
-            escalation.opened_at.format("%Y-%m-%d %H:%M:%SZ"),
+            time::text(escalation.opened_at),
             escalation.times_seen
         )?;
     }

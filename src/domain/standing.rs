@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::ledger::Ledger;
 use super::target::System;
-use super::time::{Time, since};
+use super::time::{self, Time, since};
 
 /// How far the loop goes by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -78,15 +78,15 @@ impl SystemStanding {
     }
 
     fn said(&self, at: Time) -> String {
-        let clock = |time: Time| time.format("%H:%M:%S UTC").to_string();
         let breaker = match self.breaker_open_until {
             None => "closed".to_owned(),
-            Some(until) if until > at => format!("open until {}", clock(until)),
-            Some(until) => format!("half-open since {}", clock(until)),
+            Some(until) if until > at => format!("open until {}", time::text(until)),
+            Some(until) => format!("half-open since {}", time::text(until)),
         };
-        let storm = self
-            .storm_since
-            .map_or_else(|| "no storm".to_owned(), |since| format!("storm since {}", clock(since)));
+        let storm = self.storm_since.map_or_else(
+            || "no storm".to_owned(),
+            |since| format!("storm since {}", time::text(since)),
+        );
         format!(
             "breaker {breaker}, {storm}; {} of {} actions used in the last hour",
             self.actions_in_hour, self.actions_per_hour

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serializer;
 
 pub type Time = DateTime<Utc>;
+
+/// The one form in which people read a time: `2026-11-30T01:02:03Z`.
+#[must_use]
+pub fn text(at: Time) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
 
 /// How long after `earlier` is `later`; zero when it is not.
 #[must_use]

@@ -7,7 +7,7 @@ use crate::domain::incident::{Anchor, Incident};
 use crate::domain::need::{Need, NeedReason as Reason};
 use crate::domain::rule::Severity;
 use crate::domain::target::Target;
-use crate::domain::time::Time;
+use crate::domain::time::{self, Time};
 use crate::domain::violation::Violation;
 
 /// The service under which the daemon speaks of itself.
@@ -145,8 +145,8 @@ pub struct Failing {
 impl Failing {
     fn said(&self) -> String {
         format!(
-            "cycle after cycle has failed since {} UTC (phase {}): {}",
-            self.since.format("%H:%M:%S"),
+            "cycle after cycle has failed since {} (phase {}): {}",
+            time::text(self.since),
             self.phase,
             self.error
         )

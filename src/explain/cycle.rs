@@ -12,7 +12,7 @@ use crate::domain::legible;
 use crate::domain::need::Need;
 use crate::domain::outcome::{Judging, Outcome};
 use crate::domain::rule::Severity;
-use crate::domain::time::{Time, since};
+use crate::domain::time::{self, Time, since};
 
 /// What the page of a cycle is written from; what is no longer kept is absent.
 #[derive(Debug)]
@@ -333,7 +333,7 @@ fn told(page: &mut Page, facts: &CycleFacts<'_>) {
 fn still_open(record: &StillOpen) -> String {
     let place =
         record.component.as_ref().map(|c| format!(" at {}", legible::name(c))).unwrap_or_default();
-    let since = words::when(record.opened_at);
+    let since = time::text(record.opened_at);
     format!("{} ({}{place}) since {since}", record.reason.as_str(), legible::name(&record.subject))
 }
 

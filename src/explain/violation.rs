@@ -12,7 +12,7 @@ use crate::domain::legible;
 use crate::domain::need::Need;
 use crate::domain::outcome::Judging;
 use crate::domain::rule::Severity;
-use crate::domain::time::{Time, since};
+use crate::domain::time::{self, Time, since};
 use crate::domain::treatment::Treatment;
 use crate::domain::violation::Violation;
 use crate::domain::{CHARTER, Cause};
@@ -222,7 +222,7 @@ fn seen(page: &mut Page, facts: &ViolationFacts<'_>) {
         violation.severity.as_str(),
         violation.source.as_str(),
         words::at(violation.detected_at, facts.now),
-        words::when(violation.active_since)
+        time::text(violation.active_since)
     ));
     let cause = violation.cause.as_ref().filter(|c| !c.is_unknown());
     page.say(&match cause {

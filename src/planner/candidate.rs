@@ -16,6 +16,7 @@ use crate::domain::cycle::{CandidateReport, Hold, Impossibility, Ineligibility, 
 use crate::domain::guard::GuardReading;
 use crate::domain::policy::Policy;
 use crate::domain::target::{System, Target};
+use crate::domain::time;
 use crate::domain::treatment::{Attempt, Treatment};
 use crate::domain::{CHARTER, Cause};
 
@@ -268,7 +269,7 @@ fn history(attempt: &Attempt) -> String {
         None if attempt.failed => "failed",
         None => "without a verdict",
     };
-    format!("{} at {} UTC: {end}", attempt.action, attempt.at.format("%H:%M"))
+    format!("{} at {}: {end}", attempt.action, time::text(attempt.at))
 }
 
 fn exhaust(cause: &Cause, incident: &Treatment, roots: &[&RootCause], plan: &mut Plan) {
