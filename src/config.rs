@@ -52,6 +52,7 @@ pub use orchestrator::SHORTEST_INTERVAL;
 pub use problem::{Errors, Origin, Problem, Subject, Warning};
 
 use crate::domain::action::ActionKind;
+use crate::domain::message::NotifierName;
 use crate::domain::speed::{Divide, divided};
 use crate::domain::target::Target;
 use crate::executor::Rails;
@@ -199,6 +200,16 @@ impl Config {
     pub fn only_observe(&mut self) {
         self.plan.guardrails.mode = Mode::Observe;
         self.execute.rails.observe = true;
+    }
+
+    /// Who is notified of incidents. None: nobody is.
+    #[must_use]
+    pub fn notifiers(&self) -> Vec<NotifierName> {
+        let is_on = |name: &NotifierName| match name {
+            NotifierName::Slack => self.slack.enabled,
+            NotifierName::Alertmanager => self.notify.alertmanager.enabled,
+        };
+        NotifierName::ALL.into_iter().filter(is_on).collect()
     }
 
     fn read(mut root: Section<'_>, env: &Environment<'_>) -> Self {

@@ -343,6 +343,11 @@ impl Metrics {
         self.notify.notifications.add(notifier, result, 1);
     }
 
+    /// Notifiers that are switched on.
+    pub fn notifiers_configured(&self, count: usize) {
+        self.people.notifiers.set(count as f64);
+    }
+
     /// Messages that wait in files.
     pub fn notifications_backed_up(&self, count: usize) {
         self.notify.backed_up.set(count as f64);

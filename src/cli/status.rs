@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Output;
@@ -27,8 +27,7 @@ pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Resul
     let state: Value = client.get("api/v1/state").await?;
     let status: Value = client.get("api/v1/status").await?;
     let statistics: Value = client.get("api/v1/statistics").await?;
-    let escalations: Page<Need> = client.get("api/v1/escalations?open=true&limit=500").await?;
-    let incidents: Page<Incident> = client.get("api/v1/incidents?open=true&limit=500").await?;
+    let incidents: Page<Listed> = client.get("api/v1/incidents?open=true&limit=500").await?;
     let pending: Page<Policy> = client.get("api/v1/policies?approval=pending&limit=500").await?;
     match format {
         Output::Json => {
@@ -37,7 +36,6 @@ pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Resul
                 "status": status,
                 "state": state,
                 "statistics": statistics,
-                "escalations": escalations.items,
                 "incidents": incidents.items,
                 "pending_policies": pending.items,
             });
@@ -48,7 +46,6 @@ pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Resul
             print_state(&state, &statistics, unread(&health, &state), out)?;
             print_status(&status, out)?;
             print_incidents(&incidents, out)?;
-            print_escalations(&escalations, out)?;
             print_pending(&pending, out)?;
         }
     }
@@ -66,6 +63,15 @@ impl<T> Page<T> {
     fn count(&self) -> String {
         format!("{}{}", self.items.len(), if self.next.is_some() { "+" } else { "" })
     }
+}
+
+/// An incident as the API lists it.
+#[derive(Debug, Deserialize, Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    incident: Incident,
+    needs: Vec<Need>,
+    notification: String,
 }
 
 /// A JSON value in a sentence: texts without quotation marks, nothing as a dash.
@@ -192,17 +198,12 @@ fn print_status(status: &Value, out: &mut Terminal<impl Write>) -> std::io::Resu
     Ok(())
 }
 
-fn print_incidents(open: &Page<Incident>, out: &mut Terminal<impl Write>) -> std::io::Result<()> {
+fn print_incidents(open: &Page<Listed>, out: &mut Terminal<impl Write>) -> std::io::Result<()> {
     writeln!(out, "open incidents: {}", open.count())?;
-    for incident in &open.items {
-        let told = match incident.told_at {
-            Some(at) => format!("announced {}", time::text(at)),
-            None if incident.is_queued => "waits for business hours".to_owned(),
-            None => "not announced".to_owned(),
-        };
+    for Listed { incident, needs, notification } in &open.items {
         writeln!(
             out,
-            "  {} {} {} of {} since {}, {told}",
+            "  {} {} {} of {} since {}, {notification}",
             incident.id,
             incident.severity,
             incident.class.as_str(),
@@ -212,16 +213,16 @@ fn print_incidents(open: &Page<Incident>, out: &mut Terminal<impl Write>) -> std
         for finding in &incident.findings {
             writeln!(out, "    {}: {}", finding.kind.as_str(), finding.reason)?;
         }
+        print_needs(needs, out)?;
     }
     Ok(())
 }
 
-fn print_escalations(open: &Page<Need>, out: &mut Terminal<impl Write>) -> std::io::Result<()> {
-    writeln!(out, "open escalations: {}", open.count())?;
-    for escalation in &open.items {
+fn print_needs(needs: &[Need], out: &mut Terminal<impl Write>) -> std::io::Result<()> {
+    for escalation in needs {
         writeln!(
             out,
-            "  {} {}{}: {} (since {}, seen {} times)",
+            "    needs a person: {} {}{}: {} (since {}, seen {} times)",
             escalation.reason.as_str(),
             name(&escalation.subject),
             escalation

@@ -18,7 +18,7 @@ use super::deployment::Suspect;
 use super::finding::{Finding, IncidentClass};
 use super::message::Thread;
 use super::target::Target;
-use super::time::Time;
+use super::time::{self, Time};
 use super::violation::Violation;
 
 /// What an incident is about, in text: a target (`kubernetes/shop/deployment/cart`, `charter/enforcer`), a component that
@@ -244,6 +244,9 @@ pub struct Course {
     pub in_backup: bool,
 }
 
+/// Whoever reads a report must not believe that somebody else knows.
+pub const NOBODY_IS_NOTIFIED: &str = "nobody is notified: no notifier is configured";
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Incident {
     /// `INC-YYYYMMDD_HHMMSS-NNN`, by its first decision.
@@ -312,6 +315,20 @@ impl Incident {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.ended_at.is_none()
+    }
+
+    /// Whether anybody was notified of it, as it follows its title: only what a notifier confirmed counts.
+    #[must_use]
+    pub fn notification(&self, has_notifier: bool) -> String {
+        match self.told_at {
+            _ if !has_notifier => NOBODY_IS_NOTIFIED.to_owned(),
+            Some(at) if self.course.in_backup => {
+                format!("not notified yet: nobody confirmed the message of {}", time::text(at))
+            }
+            Some(at) => format!("notified {}", time::text(at)),
+            None if self.is_queued => "not notified yet: it waits for business hours".to_owned(),
+            None => "not notified yet".to_owned(),
+        }
     }
 
     /// Adds a line to the timeline; one that only says again what the last of its kind said is left out.

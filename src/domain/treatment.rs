@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::action::ActionKind;
@@ -10,7 +11,7 @@ use super::outcome::OutcomeType;
 use super::{Cause, time::Time};
 
 /// One try of one action in an incident.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
     pub action: ActionKind,
     pub policy_id: Uuid,
@@ -21,7 +22,7 @@ pub struct Attempt {
     pub failed: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Treatment {
     pub id: Uuid,
     pub cause: Cause,

@@ -80,13 +80,13 @@ pub fn violation(facts: &ViolationFacts<'_>) -> Explanation {
     for incident in &incidents {
         attempts(&mut page, incident, facts);
     }
-    page.section("Told to people");
+    page.section("People are asked for");
     for record in facts.escalations.iter().take(ESCALATIONS) {
         page.item(&escalation(record));
     }
     let untold = facts.escalations.len().saturating_sub(ESCALATIONS);
     if untold > 0 {
-        page.item(&format!("… and {untold} more (/api/v1/escalations)."));
+        page.item(&format!("… and {untold} more (/api/v1/incidents)."));
     }
     let raw = json!({
         "violation": violation,

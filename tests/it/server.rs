@@ -8,6 +8,7 @@ mod decisions;
 mod explain;
 mod health;
 mod hostile;
+mod incidents;
 mod intake;
 mod metrics;
 mod names;

@@ -116,9 +116,9 @@ pub(super) async fn violation(State(context): State<Context>, Id(id): Id) -> Ans
         Some(id) => get::<Analysis>(knowledge, &id.to_string()).await?,
         None => None,
     };
-    let incidents = knowledge.page::<Treatment>(None, None, INCIDENTS).await?.items;
-    let judgings = knowledge.all::<Judging>(None).await?;
-    let mut escalations = knowledge.all::<Need>(Some(documents::OPEN)).await?;
+    let incidents = knowledge.survey::<Treatment>(None, INCIDENTS).await?.0;
+    let judgings = knowledge.survey::<Judging>(None, LOOKED_THROUGH).await?.0;
+    let mut escalations = knowledge.survey::<Need>(Some(documents::OPEN), LOOKED_THROUGH).await?.0;
     escalations.retain(|e| e.evidence.contains(&violation.fingerprint));
     Ok(Json(explain::violation(&ViolationFacts {
         now: context.handle.now(),
@@ -140,7 +140,7 @@ async fn find_violation(context: &Context, id: &str) -> Result<Violation, ApiErr
     if let Some(tracked) = get::<TrackedViolation>(&context.knowledge, id).await? {
         return Ok(tracked.violation);
     }
-    let kept = context.knowledge.page::<TrackedViolation>(None, None, LOOKED_THROUGH).await?.items;
+    let kept = context.knowledge.survey::<TrackedViolation>(None, LOOKED_THROUGH).await?.0;
     match the_one(kept.iter().map(|tracked| &tracked.violation), id)? {
         Some(found) => Ok(found.clone()),
         None => Err(ApiError::NotFound(format!(
@@ -188,7 +188,7 @@ pub(super) async fn policy(State(context): State<Context>, Id(id): Id) -> Answer
     let policy = get::<Policy>(knowledge, &id).await?.ok_or_else(|| {
         ApiError::NotFound(format!("no policy {id} is kept; GET /api/v1/policies lists them"))
     })?;
-    let executions = knowledge.page::<Execution>(None, None, LOOKED_THROUGH).await?.items;
+    let executions = knowledge.survey::<Execution>(None, LOOKED_THROUGH).await?.0;
     let execution = executions.into_iter().find(|e| e.policy_id == policy.id);
     let (mut judging, mut verdicts) = (None, Vec::new());
     if let Some(execution) = &execution {
@@ -242,7 +242,7 @@ pub(super) async fn action(State(context): State<Context>, Id(id): Id) -> Answer
 async fn by_key(knowledge: &Knowledge, id: &str) -> Result<(Execution, Option<Uuid>), ApiError> {
     let key: Option<Uuid> = id.parse().ok();
     let executions = match key {
-        Some(_) => knowledge.page::<Execution>(None, None, LOOKED_THROUGH).await?.items,
+        Some(_) => knowledge.survey::<Execution>(None, LOOKED_THROUGH).await?.0,
         None => Vec::new(),
     };
     let has = |e: &Execution| e.actions.iter().any(|a| Some(a.key) == key);
@@ -256,12 +256,12 @@ async fn by_key(knowledge: &Knowledge, id: &str) -> Result<(Execution, Option<Uu
 }
 
 async fn newest_cycle(knowledge: &Knowledge) -> Result<Option<CycleReport>, StoreError> {
-    Ok(knowledge.page(None, None, 1).await?.items.pop())
+    Ok(knowledge.survey(None, 1).await?.0.pop())
 }
 
 /// Outcomes are bounded by `knowledge.outcome_history_limit`, 1,000 by default.
 async fn verdicts_on(knowledge: &Knowledge, execution: Uuid) -> Result<Vec<Outcome>, StoreError> {
-    let mut outcomes = knowledge.page::<Outcome>(None, None, LOOKED_THROUGH).await?.items;
+    let mut outcomes = knowledge.survey::<Outcome>(None, LOOKED_THROUGH).await?.0;
     outcomes.retain(|o| o.execution_id == execution);
     Ok(outcomes)
 }

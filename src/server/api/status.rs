@@ -7,12 +7,13 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::cycle::{CycleStatus, FAILING};
+use crate::domain::cycle::condition::Condition;
+use crate::domain::cycle::{CycleReport, CycleStatus, FAILING};
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::incident::Incident;
 use crate::domain::message::NotificationResult;
 use crate::domain::time::Time;
-use crate::domain::view::People;
+use crate::domain::view::{LoopView, People};
 use crate::knowledge::documents;
 use crate::server::Context;
 use crate::server::reply::ApiError;
@@ -41,6 +42,10 @@ pub(super) struct Status {
     /// `mape-k run --speed`: how many times faster than life the loop runs. Absent in the world's own time.
     #[serde(skip_serializing_if = "Option::is_none")]
     rehearsal_speed: Option<f64>,
+    /// What is wrong and what nobody can know, as the last cycle left it; null before the first.
+    condition: Option<Condition>,
+    /// Why nobody is notified of anything now, or what could not be delivered; null: nothing stands in the way.
+    not_notified: Option<String>,
     /// Incidents that last, by severity.
     incidents: BTreeMap<&'static str, usize>,
     /// The last decision of which people were, or should have been, told.
@@ -74,10 +79,21 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         last_error: view.last_error.clone(),
         health: if view.failed_cycles < FAILING { Health::Healthy } else { Health::Degraded },
         rehearsal_speed: context.rehearsal,
+        condition: condition(&context, &view).await?,
+        not_notified: view.people.not_notified(),
         incidents,
         last_decision,
         last_notification,
         notifications_sent: sent,
         notifications_failed: failed,
     }))
+}
+
+/// Where another replica leads, as its last cycle stored it.
+async fn condition(context: &Context, view: &LoopView) -> Result<Option<Condition>, ApiError> {
+    if context.handle.leader().leads() {
+        return Ok(view.condition.clone());
+    }
+    let (reports, _) = context.knowledge.survey::<CycleReport>(None, 1).await?;
+    Ok(reports.first().map(CycleReport::condition))
 }

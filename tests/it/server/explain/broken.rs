@@ -36,7 +36,7 @@ async fn the_metrics_could_not_be_read() {
       http://prometheus:9090 did not answer: connection refused; check monitor.prometheus_url.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended failed in
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended failed in
       phase monitor after 0.12 s.
       Read alertmanager: of 4 rules 0 well, 0 of 12 expected series. Charter answered: 4 of 4 replicas
       healthy.
@@ -108,7 +108,7 @@ async fn the_plan_was_refused_by_its_own_check() {
       policies were chosen. Please report this.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended error in phase
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended error in phase
       plan after 0.12 s.
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
@@ -149,7 +149,7 @@ async fn the_store_could_not_be_read() {
       not done: /data/knowledge.db cannot be read: disk I/O error.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended error in phase
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended error in phase
       knowledge after 0.12 s.
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
@@ -188,7 +188,7 @@ async fn the_store_failed_while_acting() {
       The error was: /data/knowledge.db cannot be written: database or disk is full.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended error in phase
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended error in phase
       knowledge after 0.12 s.
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.

@@ -20,7 +20,7 @@ async fn nothing_is_wrong() {
       Nothing was done because nothing is wrong: no violation is active.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended healthy after
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended healthy after
       0.12 s.
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
@@ -49,7 +49,7 @@ async fn what_is_active_is_for_information_only() {
       not confirmed, or not ours.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended healthy after
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended healthy after
       0.12 s.
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
@@ -82,7 +82,7 @@ async fn it_is_too_early_for_any_detector() {
       (analyze.algorithms.sustained).
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed
       after 0.12 s.
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
@@ -118,7 +118,7 @@ async fn it_was_seen_too_seldom_to_act_on() {
       cycle that still sees it adds one (orchestrator.plan_threshold); critical needs one only.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed
       after 0.12 s.
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
@@ -181,7 +181,7 @@ async fn no_remedy_is_configured() {
       instead.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed
       after 0.12 s.
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
@@ -222,7 +222,7 @@ async fn charter_does_not_answer() {
       answers; /health says what is wrong with it.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed
       after 0.12 s.
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter did not
       answer: http://charter:8000/api/v1/committee/state: connection refused.
@@ -262,7 +262,7 @@ async fn every_remedy_is_exhausted() {
       10 min after the last evidence, starts afresh.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed
       after 0.12 s.
       Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
