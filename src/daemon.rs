@@ -106,6 +106,7 @@ impl Daemon {
             settings: Arc::new(config.api.clone()),
             started_at: clock.now(),
             rehearsal: config.rehearsal,
+            environment: config.orchestrator.environment.clone(),
             charter: config.execute.charter_url.is_some(),
             kubernetes: config.kubernetes.enabled,
         };

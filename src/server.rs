@@ -50,6 +50,8 @@ pub struct Context {
     pub started_at: Time,
     /// How many times faster than life the loop runs; `None`: in the world's own time.
     pub rehearsal: Option<f64>,
+    /// `orchestrator.environment`.
+    pub environment: Option<String>,
     /// Charter is driven (`execute.charter_url`). Without it nobody is told of it.
     pub charter: bool,
     /// The cluster is watched (`kubernetes.enabled`).

@@ -163,6 +163,7 @@ fn people_outside(
         alertmanager_url: &config.alertmanager.url,
         interval: config.orchestrator.loop_interval,
         reports_dir: config.escalation.reports_dir.as_deref(),
+        environment: config.orchestrator.environment.as_deref(),
         rehearsal: config.rehearsal,
         metrics: metrics.clone(),
     };

@@ -54,7 +54,9 @@ pub(super) fn record(record: &ActionRecord) -> String {
         0 => String::new(),
         tries => format!(", {}", words::count(tries as usize, "try").replace("trys", "tries")),
     };
-    let error = record.error.as_deref().map(|e| format!(" Its system or the way there said: {e}"));
+    // An undo leaves how it ended there: the state says that.
+    let error = record.error.as_deref().filter(|_| record.state != ActionState::Undone);
+    let error = error.map(|e| format!(" Its system or the way there said: {e}"));
     format!(
         "{}: {}{}{tries}.{}",
         record.action,

@@ -34,7 +34,12 @@ pub(super) fn in_short(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
     {
         said.push(format!("{incidents}."));
     }
-    unknown.retain(|why| !said.iter().any(|told| told.contains(words::without_stop(why))));
+    // One error, said once: it is the tail of its phrase.
+    let is_told = |why: &String| {
+        let error = why.split_once(": ").map_or(why.as_str(), |(_, error)| error);
+        said.iter().any(|told| told.contains(words::without_stop(error)))
+    };
+    unknown.retain(|why| !is_told(why));
     if !unknown.is_empty() {
         said.push(format!("Whether more is wrong is UNKNOWN: {}.", all(&unknown)));
     }
@@ -121,7 +126,9 @@ fn reason(report: &CycleReport) -> String {
         // Without the metrics what the cluster shows is still weighed.
         (CycleStatus::Failed, _) if !report.candidates.is_empty() => undecided(report),
         (CycleStatus::Failed, _) => {
-            format!("the metrics could not be read, and blind nothing is planned: {error}")
+            format!(
+                "what is wrong is UNKNOWN, and blind nothing is planned: the metrics could not be read: {error}"
+            )
         }
         (CycleStatus::Error, Some(Phase::Plan)) => error.to_owned(),
         (CycleStatus::Error, Some(Phase::Monitor)) => format!("the cycle was cut short: {error}"),
@@ -245,8 +252,19 @@ fn untreated(basis: &Basis) -> String {
     let mut causes: Vec<&str> = basis.causes.iter().map(|c| c.cause.0.as_str()).collect();
     causes.sort_unstable();
     causes.dedup();
+    let elsewhere: Vec<&str> = causes
+        .iter()
+        .copied()
+        .filter(|cause| basis.causes.iter().any(|c| c.cause.0 == *cause && c.is_treated_elsewhere))
+        .collect();
+    if elsewhere.len() == causes.len() {
+        return format!(
+            "the actions that plan.strategies names for {} do not change the target where it is; it is left to people",
+            words::list(&causes)
+        );
+    }
     format!(
-        "no remedy is configured for {} (plan.strategies); people are told instead",
+        "no remedy is configured for {} (plan.strategies); it is left to people",
         words::list(&causes)
     )
 }

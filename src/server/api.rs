@@ -61,6 +61,7 @@ pub(super) fn described() -> OpenApiRouter<Context> {
         .routes(routes!(explain::violation))
         .routes(routes!(explain::policy))
         .routes(routes!(explain::action))
+        .routes(routes!(explain::incident))
         .routes(routes!(description::openapi))
 }
 

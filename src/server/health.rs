@@ -81,6 +81,9 @@ impl Component {
 #[derive(Debug, Serialize, ToSchema)]
 struct Health {
     status: Status,
+    /// `orchestrator.environment`; absent where it has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<String>,
     version: &'static str,
     uptime_seconds: f64,
     /// `loop`, each source, `rules`, `charter`, `escalation`, `notification`, `kubernetes`, `store` and `leader`, so far as this
@@ -187,6 +190,7 @@ pub async fn health(State(context): State<Context>) -> Response {
     };
     let body = Health {
         status,
+        environment: context.environment.clone(),
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: context.uptime().as_secs_f64(),
         components,

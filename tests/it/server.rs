@@ -94,6 +94,7 @@ impl Setup {
             settings: Arc::new(self.api),
             started_at: self.clock.now(),
             rehearsal: None,
+            environment: Some("prod-eu".to_owned()),
             charter: true,
             kubernetes: true,
         };

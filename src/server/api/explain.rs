@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use uuid::Uuid;
 
+use super::incidents::Own;
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::CycleReport;
 use crate::domain::execution::Execution;
@@ -13,7 +14,9 @@ use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
 use crate::domain::policy::Policy;
 use crate::domain::treatment::Treatment;
 use crate::domain::violation::{TrackedViolation, Violation};
-use crate::explain::{self, ActionFacts, CycleFacts, Explanation, PolicyFacts, ViolationFacts};
+use crate::explain::{
+    self, ActionFacts, CycleFacts, Explanation, IncidentFacts, PolicyFacts, ViolationFacts,
+};
 use crate::knowledge::{Document, Knowledge, StoreError, documents};
 use crate::server::Context;
 use crate::server::reply::{ApiError, Id, Problem};
@@ -209,7 +212,7 @@ pub(super) async fn policy(State(context): State<Context>, Id(id): Id) -> Answer
     get,
     path = "/api/v1/explain/actions/{id}",
     tag = "Explanations",
-    params(("id" = String, Path, description = "`id` of its execution, or its idempotency key.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
+    params(("id" = String, Path, description = "`id` of its execution, `id` of its policy, or its idempotency key.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
     responses(
         (status = 200, description = "The page.", body = Explanation),
         (status = 404, description = "No such execution or key is kept.", body = Problem),
@@ -239,6 +242,31 @@ pub(super) async fn action(State(context): State<Context>, Id(id): Id) -> Answer
     })))
 }
 
+/// The story of one incident.
+#[utoipa::path(
+    get,
+    path = "/api/v1/explain/incidents/{id}",
+    tag = "Explanations",
+    params(("id" = String, Path, description = "`id` of the incident.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
+    responses(
+        (status = 200, description = "The page.", body = Explanation),
+        (status = 404, description = "No such incident is kept.", body = Problem),
+    )
+)]
+pub(super) async fn incident(State(context): State<Context>, Id(id): Id) -> Answer {
+    let own = Own::read(&context, &id).await?;
+    let judgings = context.knowledge.survey::<Judging>(None, LOOKED_THROUGH).await?.0;
+    let needs: Vec<&Need> = own.needs.iter().map(|asked| &asked.need).collect();
+    Ok(Json(explain::incident(&IncidentFacts {
+        now: context.handle.now(),
+        incident: &own.incident,
+        needs: &needs,
+        treatments: &own.treatments,
+        judgings: &judgings,
+        notification: &own.notification,
+    })))
+}
+
 async fn by_key(knowledge: &Knowledge, id: &str) -> Result<(Execution, Option<Uuid>), ApiError> {
     let key: Option<Uuid> = id.parse().ok();
     let executions = match key {
@@ -246,11 +274,15 @@ async fn by_key(knowledge: &Knowledge, id: &str) -> Result<(Execution, Option<Uu
         None => Vec::new(),
     };
     let has = |e: &Execution| e.actions.iter().any(|a| Some(a.key) == key);
-    match executions.into_iter().find(has) {
+    let position = executions.iter().position(has);
+    // Not an action's own key: then all of its actions are told.
+    let of_policy = || executions.iter().position(|e| Some(e.policy_id) == key);
+    let (position, key) = (position.or_else(of_policy), position.and(key));
+    match position.and_then(|position| executions.into_iter().nth(position)) {
         Some(execution) => Ok((execution, key)),
         None => Err(ApiError::NotFound(format!(
-            "no execution {id} is kept, and none of the newest {LOOKED_THROUGH} has an action with that idempotency \
-             key; GET /api/v1/executions lists them"
+            "no execution {id} is kept, and none of the newest {LOOKED_THROUGH} is of that policy or has an action with that \
+             idempotency key; GET /api/v1/executions lists them"
         ))),
     }
 }

@@ -38,9 +38,9 @@ pub(super) struct IncidentParams {
 
 /// What a person is asked for, with the command that answers it.
 #[derive(Debug, Serialize, ToSchema)]
-struct AskedFor {
+pub(super) struct AskedFor {
     #[serde(flatten)]
-    need: Need,
+    pub need: Need,
     /// Null once it has ended.
     command: Option<String>,
 }
@@ -123,18 +123,35 @@ pub(super) async fn one(
     State(context): State<Context>,
     Id(id): Id,
 ) -> Result<Json<Detail>, ApiError> {
-    let knowledge = &context.knowledge;
-    let (incident, _) = knowledge.get::<Incident>(&id).await?.ok_or_else(|| {
-        ApiError::NotFound(format!("no incident {id} is kept; GET /api/v1/incidents lists them"))
-    })?;
-    let mut needs = Asked::read(knowledge, documents::OPEN).await?.of(&incident);
-    needs.extend(Asked::read(knowledge, documents::CLOSED).await?.of(&incident));
-    let (mut treatments, _) = knowledge.survey::<Treatment>(None, LOOKED_THROUGH).await?;
-    treatments.retain(|treatment| belongs(treatment, &incident));
-    let (open, _) = knowledge.survey::<Incident>(Some(documents::OPEN), LOOKED_THROUGH).await?;
+    let Own { incident, needs, treatments, notification } = Own::read(&context, &id).await?;
+    let open = Some(documents::OPEN);
+    let (open, _) = context.knowledge.survey::<Incident>(open, LOOKED_THROUGH).await?;
     let linked = open.into_iter().filter_map(|other| linked(&incident, other)).collect();
-    let notification = incident.notification(has_notifier(&context));
     Ok(Json(Detail { needs, treatments, notification, linked, incident }))
+}
+
+/// An incident with the records that belong to it.
+pub(super) struct Own {
+    pub incident: Incident,
+    pub needs: Vec<AskedFor>,
+    pub treatments: Vec<Treatment>,
+    pub notification: String,
+}
+
+impl Own {
+    pub async fn read(context: &Context, id: &str) -> Result<Self, ApiError> {
+        let knowledge = &context.knowledge;
+        let (incident, _) = knowledge.get::<Incident>(id).await?.ok_or_else(|| {
+            let text = format!("no incident {id} is kept; GET /api/v1/incidents lists them");
+            ApiError::NotFound(text)
+        })?;
+        let mut needs = Asked::read(knowledge, documents::OPEN).await?.of(&incident);
+        needs.extend(Asked::read(knowledge, documents::CLOSED).await?.of(&incident));
+        let (mut treatments, _) = knowledge.survey::<Treatment>(None, LOOKED_THROUGH).await?;
+        treatments.retain(|treatment| belongs(treatment, &incident));
+        let notification = incident.notification(has_notifier(context));
+        Ok(Self { incident, needs, treatments, notification })
+    }
 }
 
 /// A replica that follows has not heard, and says what the record says.

@@ -31,6 +31,9 @@ enum Health {
 #[derive(Debug, Serialize, ToSchema)]
 #[allow(clippy::struct_field_names, reason = "the names are the API's")]
 pub(super) struct Status {
+    /// `orchestrator.environment`; absent where it has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<String>,
     /// Since the start of the process.
     cycle_count: u64,
     /// In a row; a healthy or completed cycle begins anew.
@@ -72,6 +75,7 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
     }
     let People { last_decision, last_notification, sent, failed, .. } = view.people.clone();
     Ok(Json(Status {
+        environment: context.environment.clone(),
         cycle_count: view.iteration,
         failed_cycles: view.failed_cycles,
         last_successful_cycle: view.last_good_cycle,

@@ -22,6 +22,7 @@ async fn status(running: &Running) -> serde_json::Value {
         settings: Arc::default(),
         started_at: running.parts.handle.now(),
         rehearsal: None,
+        environment: None,
         charter: true,
         kubernetes: true,
     };

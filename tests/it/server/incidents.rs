@@ -20,7 +20,7 @@ const CART: &str = "INC-20261118_110640-001";
 const BILLING: &str = "INC-20261118_110640-002";
 const OVER: &str = "INC-20261118_100000-001";
 
-fn incident(id: &str, anchor: &str, cause: &str) -> Incident {
+pub(super) fn incident(id: &str, anchor: &str, cause: &str) -> Incident {
     let bare = json!({
         "id": id, "anchor": anchor, "title": format!("{cause} at {anchor}"), "status": "needs_attention",
         "service": anchor, "class": "violation", "severity": "SEV-2", "since": noon(), "opened_at": noon(),

@@ -152,8 +152,8 @@ async fn a_violation_with_what_was_weighed_tried_and_told() {
     Seen
       validation_latency at charter (validation_type policy):
       westworld_charter_validation_latency_seconds is 1.8, breaks at > 1.
-      Severity warning, from prometheus; first read as broken 2026-11-18T11:02:40Z (7 min ago),
-      active since 2026-11-18T11:02:40Z.
+      Severity warning, from prometheus; first read as broken 2026-11-18T11:02:40Z (7 min ago), active
+      since 2026-11-18T11:02:40Z.
       It names its own cause: validation_latency.
       Fingerprint 3fa2b1c04d5e6f70, id 00000000-0000-0000-0000-000000000008.
 
@@ -174,7 +174,7 @@ async fn a_violation_with_what_was_weighed_tried_and_told() {
       - scale_up 2026-11-18T10:58:40Z (11 min ago): partial: at least half was gone. Policy
         00000000-0000-0000-0000-00000000000b.
 
-    Told to people
+    People are asked for
       - capacity_exhausted (validation_latency at charter): 20 replicas are the limit and the cause is
         still there.
     ");
@@ -265,7 +265,7 @@ async fn a_policy_that_was_carried_out() {
     .await;
     let page = kept.page(About::Policy, Some(&POLICY.to_string())).await;
     insta::assert_snapshot!(page, @r"
-    Policy 00000000-0000-0000-0000-00000000000b: executed
+    Policy 00000000-0000-0000-0000-00000000000b: carried out
 
     In short
       scale_up to 6 replicas for validation_latency at charter was carried out.
@@ -327,8 +327,8 @@ async fn an_action_with_its_journal_key_and_verdict() {
 
     Journal
       Execution 00000000-0000-0000-0000-00000000000e of policy 00000000-0000-0000-0000-00000000000b,
-      undone as a whole if one action fails: begun 2026-11-18T11:06:40Z (3 min ago), ended after
-      0.40 s.
+      undone as a whole if one action fails: begun 2026-11-18T11:06:40Z (3 min ago), ended after 0.40
+      s.
       - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
         Idempotency key 00000000-0000-0000-0000-000000000004, the same for every try.
         The call was begun 2026-11-18T11:06:40Z (3 min ago), ended after 0.35 s.
