@@ -332,7 +332,8 @@ impl Cycle {
             Err(error) => Err(Failure::Recall(error)),
         };
         let analysis = analyzer::analyze(&self.tracker, new_id(), &run.report.id, now);
-        run.saw(&self.tracker, &seen, &changes, &analysis, &self.observe.last_read);
+        let concluded = (&analysis, &kit.config.plan);
+        run.saw(&self.tracker, &seen, &changes, concluded, &self.observe.last_read);
         run.show(&seen, &changes, &self.observe.last_read);
         // Without the store nothing is decided: what cannot be recalled could be done twice.
         let (mut recalled, mut rulings) = verified?;

@@ -6,6 +6,7 @@
 
 mod action;
 mod cycle;
+mod incident;
 mod judged;
 mod measured;
 mod policy;
@@ -24,6 +25,7 @@ use crate::domain::legible;
 
 pub use action::{ActionFacts, action};
 pub use cycle::{CycleFacts, cycle};
+pub use incident::{IncidentFacts, incident};
 pub use policy::{PolicyFacts, policy};
 pub use verdict::{hold, impossibility, ineligibility};
 pub use violation::{ViolationFacts, violation};
@@ -40,6 +42,7 @@ pub enum Kind {
     Violation,
     Policy,
     Action,
+    Incident,
 }
 
 /// What a page is about.

@@ -215,14 +215,24 @@ impl Knowledge {
         after: Option<i64>,
         limit: usize,
     ) -> Result<Page<T>, StoreError> {
+        let (records, next) = self.records::<T>(tag, after, limit).await?;
+        let items = records.iter().map(|record| self.read(record)).collect::<Result<_, _>>()?;
+        Ok(Page { items, next })
+    }
+
+    async fn records<T: Document>(
+        &self,
+        tag: Option<&str>,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<(Vec<Record>, Option<i64>), StoreError> {
         // One more than asked for tells whether there is a next page.
         let query = Query { tag: tag.map(str::to_owned), after, limit: limit.saturating_add(1) };
         let mut records = self.store.list(T::COLLECTION, query).await?;
         let more = records.len() > limit;
         records.truncate(limit);
         let next = records.last().filter(|_| more).map(|record| record.sequence);
-        let items = records.iter().map(|record| self.read(record)).collect::<Result<_, _>>()?;
-        Ok(Page { items, next })
+        Ok((records, next))
     }
 
     /// A whole collection, newest first.

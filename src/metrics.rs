@@ -365,6 +365,11 @@ impl Metrics {
         self.notify.notifications.add(notifier, result, 1);
     }
 
+    /// Notifiers that are switched on.
+    pub fn notifiers_configured(&self, count: usize) {
+        self.people.notifiers.set(count as f64);
+    }
+
     /// A message is not sent any more although nobody confirmed it.
     pub fn notification_given_up(&self, notifier: NotifierName) {
         self.notify.notifications.add(notifier, NotificationResult::GivenUp, 1);

@@ -95,8 +95,8 @@ class Dashboard(Measured):
         self.ask("/api/v1/outcomes?limit=50")
 
     @task(1)
-    def escalations(self):
-        self.ask("/api/v1/escalations?open=true")
+    def incidents(self):
+        self.ask("/api/v1/incidents?open=true")
 
     @task(1)
     def statistics(self):

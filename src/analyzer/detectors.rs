@@ -141,10 +141,15 @@ fn causal(tracker: &Tracker) -> Option<Pattern> {
         return None;
     }
     let series = &tracker.series;
+    let onset = |fp: &str| tracker.violations.get(fp).map(|t| t.record.violation.active_since);
+    let first_slow = latency.iter().filter_map(|fp| onset(fp)).min();
+    // What was broken before anything was slow, slowness did not break.
+    let was_first = |fp: &str| first_slow.is_some_and(|slow| onset(fp).is_some_and(|at| at < slow));
     let mut found: BTreeSet<&str> = BTreeSet::new();
     for (component, failure) in &series.failures {
         let broken = failures.get(component.as_str()).cloned().unwrap_or_default();
-        if latency.is_empty() && broken.is_empty() {
+        let is_effect = !broken.iter().any(|fp| was_first(fp));
+        if (latency.is_empty() && broken.is_empty()) || !is_effect {
             continue;
         }
         let r = correlation(&series.latency, failure, settings.min_points);

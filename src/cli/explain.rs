@@ -20,8 +20,10 @@ pub enum About {
     Violation,
     /// By its id
     Policy,
-    /// By an execution's id or an idempotency key
+    /// By an execution's id, its policy's, or an idempotency key
     Action,
+    /// By its id
+    Incident,
 }
 
 impl About {
@@ -31,6 +33,7 @@ impl About {
             Self::Violation => "violations",
             Self::Policy => "policies",
             Self::Action => "actions",
+            Self::Incident => "incidents",
         }
     }
 
@@ -41,6 +44,7 @@ impl About {
             Self::Violation => "`mape-k explain`, in brackets, or GET /api/v1/violations",
             Self::Policy => "`mape-k status`, or GET /api/v1/policies",
             Self::Action => "`mape-k explain` of the cycle that acted, or GET /api/v1/executions",
+            Self::Incident => "`mape-k status`, or GET /api/v1/incidents",
         }
     }
 }

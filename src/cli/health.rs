@@ -38,8 +38,9 @@ pub async fn run(client: &Client, out: &mut impl Write) -> Result<(), ClientErro
 /// The components that are not ok; Charter names none.
 fn unwell(report: &Value) -> String {
     let components = report["components"].as_object().into_iter().flatten();
-    let said =
-        components.filter(|(_, component)| component["status"] != "ok").map(|(name, component)| {
+    let said = components
+        .filter(|(_, component)| component["status"] != "ok" && component["status"] != "off")
+        .map(|(name, component)| {
             let why = component["detail"].as_str().or(component["status"].as_str());
             format!("{name} ({})", why.unwrap_or("not ok"))
         });

@@ -5,7 +5,7 @@ mod page;
 use std::io::Write;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Output;
@@ -26,9 +26,26 @@ struct Seen {
     status: Value,
     statistics: Value,
     violations: Page<Violation>,
-    needs: Page<Need>,
-    incidents: Page<Incident>,
+    incidents: Page<Listed>,
     pending: Page<Policy>,
+}
+
+impl Seen {
+    /// The open ones.
+    fn needs(&self) -> impl Iterator<Item = &Need> {
+        self.incidents.items.iter().flat_map(|listed| &listed.needs)
+    }
+}
+
+/// An incident as the API lists it.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Listed {
+    #[serde(flatten)]
+    pub incident: Incident,
+    /// The open ones.
+    pub needs: Vec<Need>,
+    /// Whether anybody was notified of it, in words.
+    pub notification: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -50,14 +67,14 @@ pub async fn run(client: &Client, format: Output, out: &mut impl Write) -> Resul
     let mut out = Terminal::new(out);
     match format {
         Output::Json => {
-            let Seen { health, state, status, statistics, .. } = seen;
+            let needs: Vec<&Need> = seen.needs().collect();
             out.pretty_json(&json!({
-                "health": health,
-                "status": status,
-                "state": state,
-                "statistics": statistics,
+                "health": &seen.health,
+                "status": &seen.status,
+                "state": &seen.state,
+                "statistics": &seen.statistics,
                 "violations": seen.violations.items,
-                "needs": seen.needs.items,
+                "needs": needs,
                 "incidents": seen.incidents.items,
                 "pending_policies": seen.pending.items,
             }))?;
@@ -106,7 +123,6 @@ async fn ask(client: &Client) -> Result<Seen, ClientError> {
         status: client.get("api/v1/status").await?,
         statistics: client.get("api/v1/statistics").await?,
         violations: client.get("api/v1/violations?limit=500").await?,
-        needs: client.get("api/v1/escalations?open=true&limit=500").await?,
         incidents: client.get("api/v1/incidents?open=true&limit=500").await?,
         pending: client.get("api/v1/policies?approval=pending&limit=500").await?,
     })

@@ -4,12 +4,14 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::reader::Section;
-use super::values::{boolean, count, one_of};
+use super::values::{boolean, count, one_of, text};
 use super::{duration, logging};
 use crate::control_loop::settings::{Mode, Settings};
 
 /// A cycle that is slower to come than this leaves a fault alone for too long.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(300);
+/// It stands before every title.
+const LONGEST_NAME: usize = 60;
 /// Beyond this an alert waits noticeably for the next look.
 const SLOW_INTERVAL: Duration = Duration::from_secs(60);
 /// Shorter, and a slow commit or a moment without the processor would change the leader; longer leaves a fault alone.
@@ -24,6 +26,13 @@ pub(super) fn read(mut section: Section<'_>) -> Settings {
         &mut settings.mode,
         one_of(&[("staging", Mode::Staging), ("production", Mode::Production)]),
     );
+    section.optional("environment", &mut settings.environment, |value| {
+        let accepted = || format!("a name of 1 to {LONGEST_NAME} characters on one line");
+        let is_name = |name: &String| {
+            name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control)
+        };
+        text(value).ok().filter(is_name).ok_or_else(accepted)
+    });
     section.read("loop_interval", &mut settings.loop_interval, |value| {
         duration::parse(value)
             .filter(|interval| (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(interval))

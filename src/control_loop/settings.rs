@@ -17,6 +17,8 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     pub mode: Mode,
+    /// Named in every message, alert and report: whoever reads them may run several.
+    pub environment: Option<String>,
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub loop_interval: Duration,
     pub plan_threshold: u32,
@@ -29,7 +31,7 @@ pub struct Settings {
 }
 
 divided!(Settings { loop_interval } unchanged {
-    mode, plan_threshold, auto_approve, log_level,
+    mode, environment, plan_threshold, auto_approve, log_level,
     // The lease is a promise between machines: their clocks, pauses and databases become no faster.
     leader_lease,
 });
@@ -38,6 +40,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             mode: Mode::Production,
+            environment: None,
             loop_interval: Duration::from_secs(30),
             plan_threshold: 3,
             leader_lease: Duration::from_secs(15),

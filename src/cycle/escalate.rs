@@ -390,7 +390,10 @@ pub(super) fn verdict(ruled: &Ruled, active: &[Violation]) -> Option<NeedRequest
         reason,
         cause: Some(judging.cause.clone()),
         component: Some(judging.component.clone()),
-        detail: format!("{actions} for {}: {}{left}", judging.cause, ruled.ruling.reason),
+        detail: format!(
+            "{actions} for {}: {}{left}. See mape-k explain action {}",
+            judging.cause, ruled.ruling.reason, judging.execution_id
+        ),
         subject: actions,
         evidence: evidence.into_iter().collect(),
     })

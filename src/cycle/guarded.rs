@@ -10,7 +10,7 @@ use crate::domain::cycle::{Hold, Ineligibility, Verdict};
 use crate::domain::ledger::{Ledger, Storm, Tripped};
 use crate::domain::need::{Need, NeedReason as Reason};
 use crate::domain::target::{System, Target};
-use crate::domain::time::{Time, after, since};
+use crate::domain::time::{self, Time, after, since};
 use crate::domain::treatment::Treatment;
 use crate::domain::violation::Violation;
 use crate::escalation::NeedRequest;
@@ -143,15 +143,14 @@ impl Escalate {
 }
 
 fn said_breaker(kit: &Kit, system: System, tripped: &Tripped) -> NeedRequest {
-    let clock = |at: Time| at.format("%H:%M:%S").to_string();
     let over = after(tripped.until, kit.config.plan.guardrails.breaker.open_for);
     let detail = format!(
-        "nothing was done to {} from {} UTC on: {}; from {} on one action that can be taken back is tried, and without another bad word everything goes on at {}",
+        "nothing was done to {} from {} on: {}; from {} on one action that can be taken back is tried, and without another bad word everything goes on at {}",
         said(system),
-        clock(tripped.at),
+        time::text(tripped.at),
         tripped.why,
-        clock(tripped.until),
-        clock(over),
+        time::text(tripped.until),
+        time::text(over),
     );
     whole(Reason::Breaker, &subject("breaker", system), detail)
 }
@@ -198,10 +197,10 @@ fn subject(what: &str, system: System) -> String {
 }
 
 fn said_storm(system: System, storm: &Storm, left: &Left<'_>) -> NeedRequest {
-    let since = storm.since.format("%H:%M:%S");
+    let since = time::text(storm.since);
     let detail = match system {
         System::Kubernetes => format!(
-            "{} of {} nodes are NotReady and {} of {} workloads became sick lately, in a storm since {since} UTC. Nothing is done to Kubernetes",
+            "{} of {} nodes are NotReady and {} of {} workloads became sick lately, in a storm since {since}. Nothing is done to Kubernetes",
             storm.not_ready, storm.nodes, storm.sick, storm.components
         ),
         System::Charter | System::Hook => {
@@ -217,7 +216,7 @@ fn said_storm(system: System, storm: &Storm, left: &Left<'_>) -> NeedRequest {
                 System::Kubernetes | System::Hook => "No hook is called for them",
             };
             format!(
-                "{} of {} components of {} are sick at once since {since} UTC: {}{rest}. {lets}",
+                "{} of {} components of {} are sick at once since {since}: {}{rest}. {lets}",
                 storm.sick,
                 storm.components,
                 said(system),
@@ -235,8 +234,8 @@ fn said_blind(left: &Left<'_>, from: Time) -> String {
     let unread = left.seen.snapshot.sources.iter().find_map(|s| s.result.as_ref().err());
     let text = unread.map(|failure| failure.text.as_str()).unwrap_or_default();
     format!(
-        "the metrics have not been readable since {} UTC, so nothing is done about what they would show: {text}",
-        from.format("%H:%M:%S")
+        "the metrics have not been readable since {}, so nothing is done about what they would show: {text}",
+        time::text(from)
     )
 }
 

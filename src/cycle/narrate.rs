@@ -19,7 +19,7 @@ use crate::domain::rule::Severity;
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
 use crate::escalation;
-use crate::planner::Plan;
+use crate::planner::{self, Plan};
 
 /// Examples kept in a report: enough to see what happened, bounded under a storm.
 const EXAMPLES: usize = 20;
@@ -30,7 +30,7 @@ impl Run<'_> {
         tracker: &Tracker,
         seen: &Seen,
         changes: &Changes,
-        analysis: &Analysis,
+        (analysis, plan): (&Analysis, &planner::Settings),
         last_read: &BTreeMap<Source, Time>,
     ) {
         let report = &mut self.report;
@@ -47,7 +47,7 @@ impl Run<'_> {
         report.opened_examples = own().filter(is_new).take(EXAMPLES).map(describe).collect();
         report.cleared_examples = cleared().take(EXAMPLES).map(describe).collect();
         report.analysis_id = Some(analysis.id);
-        report.basis = Some(basis(tracker, seen, changes, analysis, last_read));
+        report.basis = Some(basis(tracker, seen, changes, (analysis, plan), last_read));
         let unread = seen.snapshot.sources.iter().filter(|s| s.result.is_err());
         // A critical alert that nobody can confirm is no health either, though nothing may be done about it.
         let unconfirmed =
@@ -125,7 +125,7 @@ fn basis(
     tracker: &Tracker,
     seen: &Seen,
     changes: &Changes,
-    analysis: &Analysis,
+    (analysis, plan): (&Analysis, &planner::Settings),
     last_read: &BTreeMap<Source, Time>,
 ) -> Basis {
     let rules = &changes.rules;
@@ -162,7 +162,7 @@ fn basis(
         alerts_total: alerts.len(),
         alerts: alerts.into_iter().take(Basis::ALERTS).collect(),
         causes_total: causes.len(),
-        causes: causes.into_iter().take(Basis::CAUSES).map(concluded).collect(),
+        causes: causes.into_iter().take(Basis::CAUSES).map(|root| concluded(root, plan)).collect(),
         ..Basis::default()
     }
 }
@@ -202,7 +202,7 @@ fn active(violation: &Violation) -> ActiveViolation {
     }
 }
 
-fn concluded(root: &RootCause) -> Concluded {
+fn concluded(root: &RootCause, plan: &planner::Settings) -> Concluded {
     Concluded {
         cause: root.cause.clone(),
         component: root.component.clone(),
@@ -210,6 +210,9 @@ fn concluded(root: &RootCause) -> Concluded {
         patterns: root.patterns.clone(),
         occurrences: root.occurrences,
         critical: root.critical,
+        is_treated_elsewhere: root.target.as_ref().is_some_and(|target| {
+            plan.strategies.contains_key(&root.cause) && !plan.treats(&root.cause, target)
+        }),
         evidence: root.evidence.len(),
     }
 }

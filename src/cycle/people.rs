@@ -13,6 +13,7 @@ mod noted;
 mod observe;
 mod tell;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ use crate::analyzer::Tracker;
 use crate::analyzer::cluster::Onsets;
 use crate::domain::analysis::RootCause;
 use crate::domain::catalogue::Catalogue;
+use crate::domain::cycle::basis::Basis;
+use crate::domain::cycle::condition::{ClusterRead, OpenIncident};
 use crate::domain::cycle::{CycleReport, CycleStatus, Phase};
 use crate::domain::decision::Decision;
 use crate::domain::finding::{Finding, FindingKind};
@@ -389,10 +392,22 @@ impl People {
         }
         run.report.trend_analysis = Some(self.board.trend(now));
         self.show(&findings, decision.clone(), &looked, now);
+        self.report_open(kit, run);
         run.report.escalation_decision = decision;
-        run.report.unread_objects.clone_from(&looked.unread_objects);
-        run.report.findings = looked.findings;
-        run.report.findings.truncate(REPORTED);
+    }
+
+    /// What is open when the cycle ends, and whom anybody can notify of it.
+    fn report_open(&mut self, kit: &Kit, run: &mut Run<'_>) {
+        let notifiers = kit.config.notifiers().len();
+        let has_notifier = notifiers > 0;
+        self.shown.has_notifier = Some(has_notifier);
+        kit.metrics.notifiers_configured(notifiers);
+        let mut open: Vec<&Incident> = self.shown.incidents.iter().collect();
+        open.sort_by_key(|incident| (Reverse(incident.severity), incident.since));
+        let report = &mut run.report;
+        report.incidents_open = open.len();
+        let worst = open.into_iter().take(Basis::OPEN);
+        report.incidents = worst.map(|one| OpenIncident::of(one, has_notifier)).collect();
     }
 
     async fn store(&mut self, kit: &Kit, onsets: &Onsets, run: &mut Run<'_>, now: Time) {
@@ -408,8 +423,15 @@ impl Run<'_> {
     /// The status is the worst of all sources.
     fn looked_at(&mut self, looked: &Looked) {
         let report = &mut self.report;
+        report.findings = looked.findings.iter().take(REPORTED).cloned().collect();
+        report.unread_objects.clone_from(&looked.unread_objects);
+        let is_watched = looked.reading.is_some() || looked.error.is_some();
+        report.cluster = is_watched.then(|| ClusterRead { problem: looked.problem() });
         let Some(error) = &looked.error else {
-            let is_well = looked.findings.is_empty() && looked.unread_objects.is_empty();
+            let has_looked =
+                is_watched || report.basis.as_ref().is_none_or(|basis| basis.rules > 0);
+            let is_well =
+                has_looked && looked.findings.is_empty() && looked.unread_objects.is_empty();
             if report.status == CycleStatus::Healthy && !is_well {
                 report.status = CycleStatus::Completed;
             }

@@ -184,6 +184,7 @@ impl Publish {
         }
         view.statistics.clone_from(&self.shown_learned);
         view.failed_cycles = self.failed_cycles;
+        view.condition = Some(report.condition());
         view.interval = kit.config.orchestrator.loop_interval;
         kit.metrics.cycle(&report);
         kit.metrics.view(&view);

@@ -22,7 +22,7 @@ use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::target::Target;
 use crate::domain::temporary::Temporary;
-use crate::domain::time::Time;
+use crate::domain::time::{self, Time};
 use crate::domain::treatment::Treatment;
 use crate::knowledge::{Fact, Knowledge, StoreError};
 use crate::planner::Surplus;
@@ -140,7 +140,12 @@ pub(super) async fn recall(
     act.close_what_broke_off(kit).await?;
     let now = kit.clock.now();
     if right && let Some(over) = kit.knowledge.end_pause(now).await? {
-        tracing::info!(by = over.by, reason = over.reason, until = %over.until, "a pause is over: the loop acts again");
+        tracing::info!(
+            by = over.by,
+            reason = over.reason,
+            until = time::text(over.until),
+            "a pause is over: the loop acts again"
+        );
     }
     let statistics = verify.learned(kit).await?;
     let recalled = Recalled::read(&kit.knowledge, statistics, now).await?;

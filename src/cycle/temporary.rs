@@ -14,7 +14,7 @@ use crate::domain::execution::{ActionRecord, ActionState, Execution};
 use crate::domain::need::NeedReason;
 use crate::domain::outcome::OutcomeType;
 use crate::domain::temporary::Temporary;
-use crate::domain::time::{Time, after, since};
+use crate::domain::time::{self, Time, after, since};
 use crate::escalation::NeedRequest;
 use crate::knowledge::judge::Ruling;
 use crate::knowledge::{Batch, StoreError};
@@ -158,10 +158,10 @@ impl Settle {
             return Ok(());
         };
         let detail = format!(
-            "{} ({}) should have been over at {} UTC and could not be ended yet: {why}",
+            "{} ({}) should have been over at {} and could not be ended yet: {why}",
             record.action,
             Prior::of(record).policy_id.as_deref().unwrap_or("no id of it is known"),
-            temporary.expires_at.format("%H:%M:%S")
+            time::text(temporary.expires_at)
         );
         self.unresolved.push(wanted(&execution, detail));
         Ok(())

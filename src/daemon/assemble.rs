@@ -15,6 +15,7 @@ use crate::cycle::{
 use crate::domain::target::System;
 use crate::executor::{Actuators, Executor};
 use crate::knowledge::Knowledge;
+use crate::knowledge::lease::host_name;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::monitor::cluster::{self, ClusterWatch, Patience, Watch};
@@ -82,7 +83,7 @@ pub async fn assemble_in(
     check_open_work(&knowledge, clock.now()).await?;
     let mut elector = Elector::new(
         knowledge.clone(),
-        format!("{} ({})", host(), ids.key()),
+        format!("{} ({})", host_name(), ids.key()),
         config.orchestrator.leader_lease,
         &publisher,
         metrics.clone(),
@@ -212,6 +213,7 @@ fn people_outside(
         alertmanager_url: &config.alertmanager.url,
         interval: config.orchestrator.loop_interval,
         reports_dir: config.escalation.reports_dir.as_deref(),
+        environment: config.orchestrator.environment.as_deref(),
         rehearsal: config.rehearsal,
         metrics: metrics.clone(),
     };
@@ -224,13 +226,6 @@ fn people_outside(
         None => (Notifiers::new(setup)?, settings.enabled.then(|| Github::new(settings, clock))),
     };
     Ok((notifiers, github.transpose()?))
-}
-
-/// The name of this machine, by which people find who leads.
-fn host() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "a host without a name".to_owned() } else { name.to_owned() }
 }
 
 /// Every call to Charter moves the heartbeat and is measured.

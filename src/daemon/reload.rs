@@ -225,6 +225,7 @@ pub fn shown(config: &Config) -> Running {
         charter: config.execute.charter_url.is_some(),
         kubernetes: config.kubernetes.enabled,
         notifiers: config.notifiers(),
+        environment: config.orchestrator.environment.clone(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The report of one cycle: what was seen, decided and done, and for what was not done, why not.
 
 pub mod basis;
+pub mod condition;
 
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
@@ -8,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use self::basis::Basis;
+use self::condition::{ClusterRead, OpenIncident};
 use super::action::{Action, ActionKind};
 use super::decision::Decision;
 use super::finding::Finding;
@@ -278,6 +280,14 @@ pub struct CycleReport {
     /// What was found in the cluster; bounded.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// How the cluster was read; `None`: it is not watched.
+    #[serde(default)]
+    pub cluster: Option<ClusterRead>,
+    /// Incidents open when it ended, the worst first, at most 5 of `incidents_open`.
+    #[serde(default)]
+    pub incidents: Vec<OpenIncident>,
+    #[serde(default)]
+    pub incidents_open: usize,
     /// Objects of the cluster that could not be read and were skipped, each with the field that is wrong; bounded.
     #[serde(default)]
     pub unread_objects: Vec<String>,

@@ -7,9 +7,10 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::Cause;
 use super::action::{Action, Risk};
 use super::policy::Policy;
-use super::{Cause, time::Time};
+use super::time::{self, Time};
 
 /// Bound to one revision and its hash: anything else is a policy that nobody has allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -31,7 +32,7 @@ pub enum NoGrant {
     OtherRevision { by: String, approved: u32, present: u32 },
     #[error("{by} approved {approved}, and its actions and parameters hash to {present}")]
     OtherHash { by: String, approved: String, present: String },
-    #[error("the approval by {by} expired at {}", at.format("%Y-%m-%d %H:%M:%S UTC"))]
+    #[error("the approval by {by} expired at {}", time::text(*at))]
     Expired { by: String, at: Time },
 }
 

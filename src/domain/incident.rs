@@ -21,7 +21,7 @@ use super::finding::{Finding, IncidentClass};
 use super::message::{Notified, NotifierName, Thread};
 use super::reading::Source;
 use super::target::Target;
-use super::time::Time;
+use super::time::{self, Time};
 use super::violation::Violation;
 
 /// What an incident is about, in text: a target (`kubernetes/shop/deployment/cart`, `charter/enforcer`), a component that
@@ -335,6 +335,9 @@ pub struct Course {
     pub noted_at: Option<Time>,
 }
 
+/// Whoever reads a report must not believe that somebody else knows.
+pub const NOBODY_IS_NOTIFIED: &str = "nobody is notified: no notifier is configured";
+
 /// What is wrong with one anchor, from its first evidence until all of that is clear and nothing is asked of a person.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Incident {
@@ -418,6 +421,37 @@ impl Incident {
     #[must_use]
     pub fn heard_at(&self) -> Option<Time> {
         self.told_at.max(self.updated_at).max(self.course.end_told_at)
+    }
+
+    /// Whether anybody was notified of it, as it follows its title: only what a notifier confirmed counts.
+    #[must_use]
+    pub fn notification(&self, has_notifier: bool) -> String {
+        let mut delivered: Vec<(NotifierName, Time)> = Vec::new();
+        let mut failed = Vec::new();
+        for (name, notified) in &self.notified {
+            match notified {
+                Notified::Delivered { at } => delivered.push((*name, *at)),
+                Notified::Failed { error, .. } => {
+                    failed.push(format!("{}: {error}", name.as_str()))
+                }
+                Notified::Pending { .. } => {}
+            }
+        }
+        let by: Vec<&str> = delivered.iter().map(|(name, _)| name.as_str()).collect();
+        match (delivered.iter().map(|(_, at)| *at).max(), self.told_at) {
+            (Some(at), _) => format!("notified {} by {}", time::text(at), by.join(" and ")),
+            _ if !has_notifier => NOBODY_IS_NOTIFIED.to_owned(),
+            _ if !failed.is_empty() => {
+                format!("not notified yet: nobody confirmed the message ({})", failed.join("; "))
+            }
+            (None, Some(at)) => {
+                format!("not notified yet: nobody confirmed the message of {}", time::text(at))
+            }
+            (None, None) if self.is_queued => {
+                "not notified yet: it waits for business hours".to_owned()
+            }
+            (None, None) => "not notified yet".to_owned(),
+        }
     }
 
     /// Adds a line to the timeline; one that only says again what the last of its kind said is left out.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::legible;
-use super::time::Time;
+use super::time::{self, Time};
 
 /// While it holds the loop observes, judges and plans, and changes no system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -32,7 +32,7 @@ impl Pause {
 
 impl std::fmt::Display for Pause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let until = self.until.format("%Y-%m-%d %H:%M:%S");
-        write!(f, "paused by {} until {until} UTC: {}", legible::name(&self.by), self.reason)
+        let until = time::text(self.until);
+        write!(f, "paused by {} until {until}: {}", legible::name(&self.by), self.reason)
     }
 }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::ledger::Ledger;
 use super::target::System;
-use super::time::{Time, since};
+use super::time::{self, Time, since};
 
 /// How far the loop goes by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -43,6 +43,9 @@ pub struct Standing {
     /// Actions on Charter of the last hour, and how many it may have.
     pub actions_in_hour: usize,
     pub actions_per_hour: u32,
+    /// How long that hour is: `mape-k run --speed` divides it. 0: an older version wrote it.
+    #[serde(default)]
+    pub hour_seconds: f64,
     /// The other systems on which something may act: each has a breaker, a storm and a budget of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<SystemStanding>,
@@ -56,6 +59,9 @@ pub struct SystemStanding {
     pub storm_since: Option<Time>,
     pub actions_in_hour: usize,
     pub actions_per_hour: u32,
+    /// As [`Standing::hour_seconds`].
+    #[serde(default)]
+    pub hour_seconds: f64,
 }
 
 impl SystemStanding {
@@ -74,22 +80,25 @@ impl SystemStanding {
             storm_since: ledger.storm(system).map(|storm| storm.since),
             actions_in_hour: own.filter(|e| since(now, e.at) < hour).count(),
             actions_per_hour: per_hour,
+            hour_seconds: hour.as_secs_f64(),
         }
     }
 
     fn said(&self, at: Time) -> String {
-        let clock = |time: Time| time.format("%H:%M:%S UTC").to_string();
         let breaker = match self.breaker_open_until {
             None => "closed".to_owned(),
-            Some(until) if until > at => format!("open until {}", clock(until)),
-            Some(until) => format!("half-open since {}", clock(until)),
+            Some(until) if until > at => format!("open until {}", time::text(until)),
+            Some(until) => format!("half-open since {}", time::text(until)),
         };
-        let storm = self
-            .storm_since
-            .map_or_else(|| "no storm".to_owned(), |since| format!("storm since {}", clock(since)));
+        let storm = self.storm_since.map_or_else(
+            || "no storm".to_owned(),
+            |since| format!("storm since {}", time::text(since)),
+        );
         format!(
-            "breaker {breaker}, {storm}; {} of {} actions used in the last hour",
-            self.actions_in_hour, self.actions_per_hour
+            "breaker {breaker}, {storm}; {} of {} actions used in the last {}",
+            self.actions_in_hour,
+            self.actions_per_hour,
+            time::hour(self.hour_seconds)
         )
     }
 }
@@ -108,6 +117,7 @@ impl Standing {
             storm_since: charter.as_ref().and_then(|c| c.storm_since),
             actions_in_hour: charter.as_ref().map_or(0, |c| c.actions_in_hour),
             actions_per_hour: charter.as_ref().map_or(0, |c| c.actions_per_hour),
+            hour_seconds: charter.as_ref().map_or(0.0, |c| c.hour_seconds),
             others,
         }
     }
@@ -121,6 +131,7 @@ impl Standing {
             storm_since: self.storm_since,
             actions_in_hour: self.actions_in_hour,
             actions_per_hour: self.actions_per_hour,
+            hour_seconds: self.hour_seconds,
         };
         let auto = if self.auto_approve { "on" } else { "off" };
         let mut parts = vec![format!("mode {}, auto_approve {auto}", self.mode.as_str())];

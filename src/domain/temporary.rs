@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::action::Action;
 use super::execution::{ActionRecord, ActionState, Execution};
-use super::time::Time;
+use super::time::{self, Time};
 
 /// Points into the journal, which says what became of the action; in the store from the intent to the end of its effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,6 @@ fn at_work(record: &ActionRecord) -> Option<bool> {
 impl std::fmt::Display for InForce {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let maybe = if self.certain { "" } else { " (or not: its effect is not known)" };
-        write!(f, "{}, until {}{maybe}", self.action, self.until.format("%H:%M:%S UTC"))
+        write!(f, "{}, until {}{maybe}", self.action, time::text(self.until))
     }
 }

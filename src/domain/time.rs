@@ -2,10 +2,33 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serializer;
 
 pub type Time = DateTime<Utc>;
+
+/// The one form in which people read a time: `2026-11-30T01:02:03Z`.
+#[must_use]
+pub fn text(at: Time) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// `hour`, or what of it is left when `mape-k run --speed` divides it: `360 s`. 0 is an hour.
+#[must_use]
+pub fn hour(seconds: f64) -> String {
+    unless_divided("hour", 3600.0, seconds)
+}
+
+/// As [`hour`].
+#[must_use]
+pub fn day(seconds: f64) -> String {
+    unless_divided("day", 86_400.0, seconds)
+}
+
+fn unless_divided(name: &str, whole: f64, seconds: f64) -> String {
+    let is_whole = seconds <= 0.0 || (seconds - whole).abs() < 1.0;
+    if is_whole { name.to_owned() } else { format!("{} s", (seconds * 10.0).round() / 10.0) }
+}
 
 /// How long after `earlier` is `later`; zero when it is not.
 #[must_use]

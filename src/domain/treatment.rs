@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::action::ActionKind;
@@ -12,7 +13,7 @@ use super::target::Target;
 use super::{Cause, time::Time};
 
 /// One try of one action.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
     pub action: ActionKind,
     pub policy_id: Uuid,
@@ -23,7 +24,7 @@ pub struct Attempt {
     pub failed: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Treatment {
     pub id: Uuid,
     pub cause: Cause,

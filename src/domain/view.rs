@@ -8,9 +8,10 @@ use utoipa::ToSchema;
 use super::alert::{AlertClass, AlertState};
 use super::charter::CharterView;
 use super::cycle::CycleStatus;
+use super::cycle::condition::Condition;
 use super::decision::Decision;
 use super::finding::Finding;
-use super::incident::Incident;
+use super::incident::{Incident, NOBODY_IS_NOTIFIED};
 use super::message::NotificationResult;
 use super::outcome::ActionStatistics;
 use super::reading::Source;
@@ -67,12 +68,25 @@ pub struct People {
     /// Cycles since the start in which people were told, and in which that failed.
     pub sent: u64,
     pub failed: u64,
+    /// Is any notifier configured? `None`: no cycle has said so yet.
+    pub has_notifier: Option<bool>,
     /// Why the last attempt to tell people failed; `None` after one that did not.
     pub not_told: Option<String>,
     /// What of the cluster cannot be read; `None`: all of it can, or nothing of it is wanted.
     pub cluster_problem: Option<String>,
     /// Why the catalogue or the files of reports are not as they should be.
     pub problem: Option<String>,
+}
+
+impl People {
+    /// Why nobody hears of anything.
+    #[must_use]
+    pub fn not_notified(&self) -> Option<String> {
+        if self.has_notifier == Some(false) {
+            return Some(NOBODY_IS_NOTIFIED.to_owned());
+        }
+        self.not_told.clone()
+    }
 }
 
 /// A consistent picture of the loop after one cycle.
@@ -101,5 +115,7 @@ pub struct LoopView {
     /// Cycles that failed or broke off since the last healthy or completed one.
     pub failed_cycles: u64,
     pub people: People,
+    /// What may be said of the whole; `None` before the first cycle.
+    pub condition: Option<Condition>,
     pub interval: Duration,
 }

@@ -8,7 +8,7 @@ use crate::domain::incident::{Anchor, Incident};
 use crate::domain::need::{Need, NeedReason as Reason};
 use crate::domain::rule::Severity;
 use crate::domain::target::{Systems, Target};
-use crate::domain::time::Time;
+use crate::domain::time::{self, Time};
 use crate::domain::violation::Violation;
 use crate::escalation::incidents::going_on;
 
@@ -190,7 +190,7 @@ impl Failing {
     fn said(&self) -> String {
         format!(
             "cycle after cycle has failed since {} (phase {}): {}",
-            self.since.format("%Y-%m-%dT%H:%M:%SZ"),
+            time::text(self.since),
             self.phase,
             self.error
         )

@@ -91,22 +91,25 @@ fn root_cause(case: &Case) -> String {
         let words = correlation::in_words(suspect, one.incident.since);
         return format!("A deployment of {}, {words}", one.incident.service);
     }
-    let sick: BTreeSet<&str> =
-        case.incidents.iter().map(|one| one.incident.service.as_str()).collect();
+    // What began after its effect is no cause of it.
     let needed = case.incidents.iter().find_map(|one| {
         let needs = &one.service.as_ref()?.depends_on;
-        let dependency = needs.iter().find(|name| sick.contains(name.as_str()))?;
-        Some((one.incident.service.as_str(), dependency))
+        let dependency = case.incidents.iter().find(|other| {
+            needs.contains(&other.incident.service) && other.incident.since <= one.incident.since
+        })?;
+        Some((&one.incident.service, &dependency.incident))
     });
     if let Some((service, dependency)) = needed {
-        let finding = case.incidents.iter().find(|one| one.incident.service == *dependency);
-        let what = finding.map_or_else(String::new, |one| format!(": {}", headline(&one.incident)));
-        return format!("{dependency}, which {service} needs{what}");
+        return format!("{}, which {service} needs: {}", dependency.service, headline(dependency));
     }
-    if case.incidents.len() > 1
-        && let Some(node) =
-            case.incidents.iter().find(|one| one.incident.class == IncidentClass::Node)
-    {
+    let node = case.incidents.iter().find(|node| {
+        let follows = |other: &CaseIncident| {
+            other.incident.class != IncidentClass::Node
+                && other.incident.since >= node.incident.since
+        };
+        node.incident.class == IncidentClass::Node && case.incidents.iter().any(follows)
+    });
+    if let Some(node) = node {
         return format!("Possibly node {}: {}", node.incident.service, headline(&node.incident));
     }
     case.incidents.first().map_or_else(String::new, |one| headline(&one.incident))

@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Explanation, Kind, Page, judged, words};
-use crate::domain::execution::{ActionRecord, Execution, ExecutionMode};
+use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionMode};
 use crate::domain::legible;
 use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
 use crate::domain::policy::Policy;
@@ -101,7 +101,26 @@ fn journal(page: &mut Page, record: &ActionRecord, now: Time) {
     page.item(&judged::record(record));
     page.under(&format!("Idempotency key {}, the same for every try.", record.key));
     if let Some(started) = record.started_at {
-        page.under(&format!("The call was {}.", times(started, record.ended_at, now)));
+        let until = match record.state {
+            // That is when the undo ended: of the call it is not known any more.
+            ActionState::UndoSent | ActionState::Undone | ActionState::UndoFailed => {
+                let at = |ended| format!("; the undo ended {}", words::at(ended, now));
+                let undo = record.ended_at.map(at).unwrap_or_default();
+                format!("The call was begun {}{undo}.", words::at(started, now))
+            }
+            ActionState::Intent
+            | ActionState::Validated
+            | ActionState::Sent
+            | ActionState::Applied
+            | ActionState::Refused
+            | ActionState::Unknown
+            | ActionState::Judging
+            | ActionState::Judged
+            | ActionState::Closed => {
+                format!("The call was {}.", times(started, record.ended_at, now))
+            }
+        };
+        page.under(&until);
     }
     let prior = record.prior.as_ref().and_then(|prior| prior.as_object());
     for (name, value) in prior.into_iter().flatten() {

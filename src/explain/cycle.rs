@@ -6,13 +6,14 @@ use super::unread::{Unread, sees_nothing, unread};
 use super::violation::left_out;
 use super::{Explanation, Kind, Page, judged, weighed, why, words};
 use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded, StillOpen};
+use crate::domain::cycle::condition::{ClusterRead, OpenIncident};
 use crate::domain::cycle::{CycleReport, Trigger};
 use crate::domain::execution::Execution;
 use crate::domain::legible;
 use crate::domain::need::Need;
 use crate::domain::outcome::{Judging, Outcome};
 use crate::domain::rule::Severity;
-use crate::domain::time::{Time, since};
+use crate::domain::time::{self, Time, since};
 
 /// What the page of a cycle is written from; what is no longer kept is absent.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ pub fn cycle(facts: &CycleFacts<'_>) -> Explanation {
     page.section("Done");
     done(&mut page, facts);
     stands(&mut page, report);
-    page.section("Told to people");
+    page.section("People");
     told(&mut page, facts);
     let title = format!("Cycle {}: {verdict}", report.id);
     page.end(Kind::Cycle, report.id.clone(), &title, raw(facts))
@@ -120,23 +121,28 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
         // It is turned off.
         (None, None) => String::new(),
     };
-    let good = if basis.rules_good == basis.rules {
-        "all".to_owned()
-    } else {
-        basis.rules_good.to_string()
-    };
-    let rules = if basis.rules == 0 && basis.sources.is_empty() {
-        "No metrics and no alerts are read.".to_owned()
+    let read = if read.is_empty() { "nothing".to_owned() } else { words::list(&read) };
+    let rules = if basis.rules == 0 {
+        "there is no rule to read".to_owned()
     } else {
         format!(
-            "Read {}: of {} {good} well, {} of {} expected series.",
-            if read.is_empty() { "nothing".to_owned() } else { words::list(&read) },
+            "{} of {} read well, {} of {} expected series",
+            basis.rules_good,
             words::count(basis.rules, "rule"),
             basis.series_seen,
             basis.series_expected
         )
     };
-    page.say(&format!("{rules}{charter}"));
+    let cluster = match &report.cluster {
+        None => String::new(),
+        Some(ClusterRead { problem: None }) => {
+            format!(" The cluster was read: {}.", words::count(report.findings.len(), "finding"))
+        }
+        Some(ClusterRead { problem: Some(problem) }) => {
+            format!(" The cluster was not read whole: {}.", words::without_stop(problem))
+        }
+    };
+    page.say(&format!("Read {read}: {rules}.{charter}{cluster}"));
     for source in &basis.sources {
         if let Some(error) = &source.error {
             let error = words::without_stop(error);
@@ -308,13 +314,23 @@ fn done(page: &mut Page, facts: &CycleFacts<'_>) {
 }
 
 fn told(page: &mut Page, facts: &CycleFacts<'_>) {
+    for incident in &facts.report.incidents {
+        let OpenIncident { id, severity, title, notification } = incident;
+        page.item(&format!("{id} {severity} {title}: {notification}."));
+    }
+    let more = facts.report.incidents_open.saturating_sub(facts.report.incidents.len());
+    if more > 0 {
+        page.item(&format!("… and {} more.", words::count(more, "open incident")));
+    }
     for record in facts.told {
         page.item(&escalation(record));
     }
     let opened = facts.report.escalations_opened.len();
     let untold = opened.saturating_sub(facts.told.len());
     if untold > 0 {
-        page.item(&format!("… and {untold} more that began in this cycle (/api/v1/escalations)."));
+        page.item(&format!(
+            "… and {untold} more needs that began in this cycle (/api/v1/incidents)."
+        ));
     }
     if let Some(basis) = facts.report.basis.as_ref().filter(|basis| basis.open_total > 0) {
         let mut open: Vec<String> = basis.open.iter().map(still_open).collect();
@@ -322,18 +338,18 @@ fn told(page: &mut Page, facts: &CycleFacts<'_>) {
         if untold > 0 {
             open.push(format!("{untold} more"));
         }
-        page.say(&format!("Told earlier and still open: {}.", open.join("; ")));
+        page.say(&format!("Needs from before that are still open: {}.", open.join("; ")));
     }
     let closed = facts.report.escalations_closed.len();
     if closed > 0 {
-        page.say(&format!("{} closed.", words::count(closed, "escalation")));
+        page.say(&format!("{} ended.", words::count(closed, "need")));
     }
 }
 
 fn still_open(record: &StillOpen) -> String {
     let place =
         record.component.as_ref().map(|c| format!(" at {}", legible::name(c))).unwrap_or_default();
-    let since = words::when(record.opened_at);
+    let since = time::text(record.opened_at);
     format!("{} ({}{place}) since {since}", record.reason.as_str(), legible::name(&record.subject))
 }
 

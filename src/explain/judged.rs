@@ -4,7 +4,7 @@ use super::{measured, words};
 use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionStatus};
 use crate::domain::legible;
 use crate::domain::outcome::{ActionStatistics, Judging, Outcome, OutcomeType};
-use crate::domain::time::{Time, since};
+use crate::domain::time::{self, Time, since};
 use crate::domain::treatment::Attempt;
 
 /// What a status means.
@@ -54,7 +54,9 @@ pub(super) fn record(record: &ActionRecord) -> String {
         0 => String::new(),
         tries => format!(", {}", words::count(tries as usize, "try").replace("trys", "tries")),
     };
-    let error = record.error.as_deref().map(|e| format!(" Its system or the way there said: {e}"));
+    // An undo leaves how it ended there: the state says that.
+    let error = record.error.as_deref().filter(|_| record.state != ActionState::Undone);
+    let error = error.map(|e| format!(" Its system or the way there said: {e}"));
     format!(
         "{}: {}{}{tries}.{}",
         record.action,
@@ -66,7 +68,7 @@ pub(super) fn record(record: &ActionRecord) -> String {
 
 /// A call ends at once, what it set does not.
 fn in_force(record: &ActionRecord) -> String {
-    let Some(until) = record.expires_at.map(words::when) else { return String::new() };
+    let Some(until) = record.expires_at.map(time::text) else { return String::new() };
     match record.state {
         ActionState::Applied | ActionState::Judging | ActionState::Judged => {
             format!(", in force until {until}")
@@ -126,7 +128,7 @@ pub(super) fn judging(judging: &Judging, now: Time) -> String {
     format!(
         "It has no verdict yet: {settling}, then the second good cycle judges it; without one by {} the verdict is \
          unknown.",
-        words::when(judging.judge_by)
+        time::text(judging.judge_by)
     )
 }
 

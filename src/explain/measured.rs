@@ -2,6 +2,7 @@
 
 use super::words;
 use crate::domain::outcome::Outcome;
+use crate::domain::time;
 use crate::domain::verification::Verification;
 
 /// What was measured, and what became of the verdict afterwards; empty when nothing is known.
@@ -11,7 +12,7 @@ pub(super) fn of(outcome: &Outcome) -> String {
         format!(
             " It was judged {} first; that was taken back at {} because the same violation was back.",
             r.was.as_str(),
-            words::when(r.at)
+            time::text(r.at)
         )
     });
     format!("{measured}{}", recurred.unwrap_or_default())

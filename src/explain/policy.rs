@@ -43,7 +43,13 @@ pub fn policy(facts: &PolicyFacts<'_>) -> Explanation {
     if let Some(judging) = facts.judging {
         page.say(&judged::judging(judging, facts.now));
     }
-    let title = format!("Policy {}: {}", policy.id, policy.approval.as_str());
+    // Handed over is not yet done, and what failed was not.
+    let became = match (policy.approval, facts.execution) {
+        (Approval::Executed, Some(execution)) => judged::status(execution.status),
+        (Approval::Executed, None) => "begun",
+        (approval, _) => approval.as_str(),
+    };
+    let title = format!("Policy {}: {became}", policy.id);
     let raw = json!({
         "policy": policy,
         "execution": facts.execution,

@@ -3,7 +3,7 @@
 use super::words;
 use crate::domain::cycle::{CycleReport, CycleStatus};
 use crate::domain::reading::Source;
-use crate::domain::time::Time;
+use crate::domain::time::{self, Time};
 
 /// Why something was not read in a cycle.
 #[derive(Debug)]
@@ -27,10 +27,10 @@ impl Unread<'_> {
         }
     }
 
-    /// ` at 03:15:00 UTC`, where it is known.
+    /// ` at 2026-11-22T03:15:00Z`, where it is known.
     pub(super) fn when(&self) -> String {
         match self {
-            Self::Source { last_read: Some(at), .. } => format!(" at {}", words::when(*at)),
+            Self::Source { last_read: Some(at), .. } => format!(" at {}", time::text(*at)),
             Self::Source { last_read: None, .. } | Self::Rule { .. } => String::new(),
         }
     }

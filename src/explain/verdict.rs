@@ -81,7 +81,7 @@ pub fn hold(reason: Hold) -> Meaning {
         ),
         Hold::OutcomeUnknown => meaning(
             "nobody knows whether an earlier action on this ground took effect",
-            "A person has to look at it; it goes on when the escalation outcome_unknown has closed.",
+            "A person has to look at it; it goes on when the need outcome_unknown has ended.",
         ),
         Hold::Rejected => meaning(
             "a person has rejected the remedy",
@@ -150,8 +150,8 @@ pub fn ineligibility(reason: Ineligibility) -> Meaning {
             "Its turn comes when that one has been judged ineffective or harmful, or is impossible.",
         ),
         Ineligibility::TriedOut => meaning(
-            "the remedy was tried in this incident and did not do it",
-            "The cause's next remedy counts; a new incident, 10 min after the last evidence, starts afresh.",
+            "the remedy was tried and did not do it",
+            "The cause's next remedy counts; this one may be tried again in a new incident (plan.incident_gap), or when its failures are older than a day (guardrails.failures_per_remedy, guardrails.actions_per_cause_per_day).",
         ),
         Ineligibility::AmbiguousScope => meaning(
             "what is wrong belongs to two systems, and nothing says which of them is ours",
@@ -167,7 +167,7 @@ pub fn ineligibility(reason: Ineligibility) -> Meaning {
         ),
         Ineligibility::RemediesExhausted => meaning(
             "a person has it: when the incident was given up, every remedy had been tried or was impossible",
-            "A new incident, 10 min after the last evidence, starts afresh.",
+            "A new incident starts afresh: its evidence has to be clear for plan.incident_gap first.",
         ),
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::legible;
 use crate::domain::need::Need;
 use crate::domain::outcome::Judging;
 use crate::domain::rule::Severity;
-use crate::domain::time::{Time, since};
+use crate::domain::time::{self, Time, since};
 use crate::domain::treatment::Treatment;
 use crate::domain::violation::Violation;
 use crate::domain::{CHARTER, Cause};
@@ -80,13 +80,13 @@ pub fn violation(facts: &ViolationFacts<'_>) -> Explanation {
     for incident in &incidents {
         attempts(&mut page, incident, facts);
     }
-    page.section("Told to people");
+    page.section("People are asked for");
     for record in facts.escalations.iter().take(ESCALATIONS) {
         page.item(&escalation(record));
     }
     let untold = facts.escalations.len().saturating_sub(ESCALATIONS);
     if untold > 0 {
-        page.item(&format!("… and {untold} more (/api/v1/escalations)."));
+        page.item(&format!("… and {untold} more (/api/v1/incidents)."));
     }
     let raw = json!({
         "violation": violation,
@@ -222,7 +222,7 @@ fn seen(page: &mut Page, facts: &ViolationFacts<'_>) {
         violation.severity.as_str(),
         violation.source.as_str(),
         words::at(violation.detected_at, facts.now),
-        words::when(violation.active_since)
+        time::text(violation.active_since)
     ));
     let cause = violation.cause.as_ref().filter(|c| !c.is_unknown());
     page.say(&match cause {

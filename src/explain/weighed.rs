@@ -9,6 +9,7 @@ use crate::domain::cycle::basis::Proposed;
 use crate::domain::cycle::{CandidateReport, Verdict};
 use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::legible;
+use crate::domain::target::System;
 
 /// Remedies told in full, those that share their fate as one; a typical cycle weighs one to four.
 const IN_FULL: usize = 4;
@@ -234,13 +235,17 @@ pub(super) fn as_well(candidate: &CandidateReport) -> String {
 /// The guards that let it pass, by name; of the budget it matters how much is left. Told of the nearest remedy alone:
 /// those of the others are among the facts.
 fn passed(candidate: &CandidateReport) -> Option<String> {
-    let passed: Vec<String> = candidate
-        .guards
+    // What a guard does not ask of this system it did not let pass either.
+    let is_asked = |r: &&GuardReading| {
+        r.guard != Guard::Charter || candidate.action.system() == System::Charter
+    };
+    let asked: Vec<&GuardReading> = candidate.guards.iter().filter(is_asked).collect();
+    let passed: Vec<String> = asked
         .iter()
         .filter(|r| r.held.is_none())
         .map(|r| if r.guard == Guard::Budget { reading(r) } else { r.guard.as_str().to_owned() })
         .collect();
-    let all = passed.len() == candidate.guards.len();
+    let all = passed.len() == asked.len();
     let lead = if all { "All guards passed" } else { "Guards passed" };
     (!passed.is_empty()).then(|| format!("{lead}: {}.", passed.join(", ")))
 }

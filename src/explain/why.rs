@@ -1,11 +1,11 @@
 //! The first sentences of a cycle's page: what was done, or why nothing was.
 
 use super::cycle::CycleFacts;
-use super::unread::sees_nothing;
 use super::verdict::{hold, impossibility, ineligibility};
 use super::weighed::{as_well, because, by_nearness, detail, name, policy_of};
 use super::{Meaning, judged, words};
 use crate::domain::cycle::basis::Basis;
+use crate::domain::cycle::condition::{Condition, State};
 use crate::domain::cycle::{
     CandidateReport, CycleReport, CycleStatus, Hold, Ineligibility, Phase, Verdict,
 };
@@ -24,8 +24,25 @@ pub(super) fn in_short(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
             .to_owned();
         return ("broke off while acting".to_owned(), vec![text, problem(report)]);
     }
-    let mut said = vec![format!("Nothing was done because {}.", reason(report))];
+    let reason = reason(report);
+    let Condition { wrong, mut unknown, .. } = report.condition();
+    let mut said = vec![format!("Nothing was done because {reason}.")];
     said.extend(more(report));
+    // What the reason does not say: it may stand for one trouble of several.
+    if let Some(incidents) = wrong.last().filter(|_| !report.incidents.is_empty())
+        && !reason.contains(incidents)
+    {
+        said.push(format!("{incidents}."));
+    }
+    // One error, said once: it is the tail of its phrase.
+    let is_told = |why: &String| {
+        let error = why.split_once(": ").map_or(why.as_str(), |(_, error)| error);
+        said.iter().any(|told| told.contains(words::without_stop(error)))
+    };
+    unknown.retain(|why| !is_told(why));
+    if !unknown.is_empty() {
+        said.push(format!("Whether more is wrong is UNKNOWN: {}.", all(&unknown)));
+    }
     ("nothing was done".to_owned(), said)
 }
 
@@ -86,6 +103,11 @@ pub(super) fn begun_without_result(report: &CycleReport) -> bool {
         && report.phases.iter().any(|(phase, _)| *phase == Phase::Execute)
 }
 
+fn all(phrases: &[String]) -> String {
+    let phrases: Vec<&str> = phrases.iter().map(|phrase| words::without_stop(phrase)).collect();
+    phrases.join("; ")
+}
+
 fn problem(report: &CycleReport) -> String {
     let error = report.error.as_deref().unwrap_or("no error was recorded");
     format!("The error was: {}.", words::without_stop(error))
@@ -104,7 +126,9 @@ fn reason(report: &CycleReport) -> String {
         // Without the metrics what the cluster shows is still weighed.
         (CycleStatus::Failed, _) if !report.candidates.is_empty() => undecided(report),
         (CycleStatus::Failed, _) => {
-            format!("the metrics could not be read, and blind nothing is planned: {error}")
+            format!(
+                "what is wrong is UNKNOWN, and blind nothing is planned: the metrics could not be read: {error}"
+            )
         }
         (CycleStatus::Error, Some(Phase::Plan)) => error.to_owned(),
         (CycleStatus::Error, Some(Phase::Monitor)) => format!("the cycle was cut short: {error}"),
@@ -182,26 +206,14 @@ fn waits(candidate: &CandidateReport) -> String {
 /// Nothing was weighed at all.
 fn unweighed(report: &CycleReport) -> String {
     if report.violations == 0 {
-        let error = report.error.as_deref().map(words::without_stop);
-        if sees_nothing(report) {
-            let error = error.map_or_else(String::new, |error| format!(": {error}"));
-            let unread = match report.phase {
-                Some(Phase::K8sAnalyzer) => "the cluster could not be read whole",
-                _ => "no rule was read well",
-            };
-            return format!("{unread}, so nobody can know what is wrong{error}");
-        }
-        if let Some(error) = error {
-            return format!("no violation is active in what could be read: {error}");
-        }
-        if !report.findings.is_empty() {
-            let findings = words::count(report.findings.len(), "finding");
-            return format!(
-                "no violation is active; of the cluster there {} {findings}, on which nothing is done",
-                words::are(report.findings.len())
-            );
-        }
-        return "nothing is wrong: no violation is active".to_owned();
+        let Condition { state, wrong, unknown } = report.condition();
+        return match state {
+            State::Clear => "nothing is wrong: no violation is active".to_owned(),
+            State::Unknown => format!("whether anything is wrong is UNKNOWN: {}", all(&unknown)),
+            State::Wrong => {
+                format!("no violation is active; what is wrong is left to people: {}", all(&wrong))
+            }
+        };
     }
     if report.actionable == 0 {
         return match report.violations {
@@ -240,8 +252,19 @@ fn untreated(basis: &Basis) -> String {
     let mut causes: Vec<&str> = basis.causes.iter().map(|c| c.cause.0.as_str()).collect();
     causes.sort_unstable();
     causes.dedup();
+    let elsewhere: Vec<&str> = causes
+        .iter()
+        .copied()
+        .filter(|cause| basis.causes.iter().any(|c| c.cause.0 == *cause && c.is_treated_elsewhere))
+        .collect();
+    if elsewhere.len() == causes.len() {
+        return format!(
+            "the actions that plan.strategies names for {} do not change the target where it is; it is left to people",
+            words::list(&causes)
+        );
+    }
     format!(
-        "no remedy is configured for {} (plan.strategies); people are told instead",
+        "no remedy is configured for {} (plan.strategies); it is left to people",
         words::list(&causes)
     )
 }

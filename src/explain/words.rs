@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::rule::Comparison;
-use crate::domain::time::{Time, since};
+use crate::domain::time::{self, Time, since};
 
 /// What the fingerprint of an alert's own violation begins with.
 const ALERT: &str = "alert-";
@@ -55,18 +55,14 @@ pub(super) fn span(span: Duration) -> String {
     }
 }
 
-/// `2026-11-22 03:15:00 UTC (3 min ago)`.
+/// `2026-11-22T03:15:00Z (3 min ago)`.
 pub(super) fn at(at: Time, now: Time) -> String {
     let ago = if at > now {
         format!("in {}", span(since(at, now)))
     } else {
         format!("{} ago", span(since(now, at)))
     };
-    format!("{} ({ago})", when(at))
-}
-
-pub(super) fn when(at: Time) -> String {
-    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+    format!("{} ({ago})", time::text(at))
 }
 
 /// `1 violation`, `2 violations`.

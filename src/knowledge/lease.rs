@@ -16,6 +16,14 @@ use super::store::StoreError;
 use crate::domain::leader::Lead;
 use crate::domain::time::Time;
 
+/// The name of this machine, by which people find who leads and who has a store open.
+#[must_use]
+pub fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "a host without a name".to_owned() } else { name.to_owned() }
+}
+
 /// The lease as the store has it, after one has asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {

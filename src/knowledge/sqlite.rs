@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Row as _, Sqlite};
 
-use super::lease::{Lease, Seat};
+use super::lease::{Lease, Seat, host_name};
 use super::store::{Bound, Collection, Query, Record, Store, StoreError, When, Write, Written};
 
 mod statements;
@@ -38,6 +39,9 @@ const LOG_LIMIT: &str = "67108864";
 
 /// Alerts, decisions and what people wrote: the owner's alone.
 const FILE_MODE: u32 = 0o600;
+
+/// A host's name has 64 characters at most.
+const HOLDER_LENGTH: u64 = 200;
 
 const UNAVAILABLE: &str =
     "Check that the path exists, is writable and has free space (knowledge.sqlite_path)";
@@ -164,21 +168,35 @@ fn lock(path: &Path, name: &str) -> Result<File, StoreError> {
         cause: cause.to_string(),
         advice: UNAVAILABLE,
     };
-    let file = File::options()
+    let mut file = File::options()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .mode(FILE_MODE)
         .open(beside)
         .map_err(unavailable)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
-            store: name.to_owned(),
-            own: "a file of its own (knowledge.sqlite_path)",
-        }),
+        Ok(()) => {
+            // Who reads it is another one that is refused; it is refused as well where this cannot be written.
+            let _ = file.set_len(0).and_then(|()| file.write_all(holder().as_bytes()));
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.take(HOLDER_LENGTH).read_to_string(&mut holder);
+            if !holder.is_empty() {
+                holder = format!(" ({holder})");
+            }
+            Err(StoreError::InUse { store: name.to_owned(), holder })
+        }
         Err(TryLockError::Error(error)) => Err(unavailable(error)),
     }
+}
+
+/// Where this process is found.
+fn holder() -> String {
+    format!("host {}, process {}", host_name(), std::process::id())
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {

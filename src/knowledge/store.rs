@@ -137,15 +137,15 @@ pub enum StoreError {
     )]
     Unreadable { store: String, count: String, list: String },
     #[error(
-        "knowledge store {store} is in use by another mape-k: two of them on one store would act twice. Stop the other one, or give this one {own}"
+        "knowledge store {store} is in use by another mape-k{holder}: two of them would act twice. Stop the other one"
     )]
-    InUse { store: String, own: &'static str },
+    InUse { store: String, holder: String },
     #[error(
         "another mape-k on the knowledge store {store} leads since this one did, with epoch {epoch}: nothing of what this one was about to write took effect, and it does nothing more until it leads again"
     )]
     Superseded { store: String, epoch: u64 },
     #[error(
-        "knowledge store {store} holds the records of a {has}, and this is a {wanted}: neither may learn from the other or recover its open actions. Give this one a store of its own, with knowledge.sqlite_path (or another database in knowledge.postgres_url), or set knowledge.database to memory"
+        "knowledge store {store} holds the records of a {has}, and this is a {wanted}: neither may learn from the other or recover its open actions. Check the configuration that this one was started with"
     )]
     OtherUse { store: String, has: &'static str, wanted: &'static str },
     #[error("knowledge.database is postgres and knowledge.postgres_url names none")]

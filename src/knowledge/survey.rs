@@ -1,7 +1,7 @@
 //! Records that this version cannot read: another version wrote them, or they are damaged.
 
-use super::store::{Query, StoreError};
-use super::{Document, Knowledge};
+use super::store::StoreError;
+use super::{Document, Knowledge, Page};
 use crate::domain::time::Time;
 
 /// A record that cannot be read.
@@ -21,9 +21,20 @@ impl Knowledge {
         tag: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<T>, Vec<Unread>), StoreError> {
-        let query = Query { tag: tag.map(str::to_owned), after: None, limit };
+        let (page, unread) = self.survey_page(tag, None, limit).await?;
+        Ok((page.items, unread))
+    }
+
+    /// One page of them; `after` is the `next` of the page before.
+    pub async fn survey_page<T: Document>(
+        &self,
+        tag: Option<&str>,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<(Page<T>, Vec<Unread>), StoreError> {
         let (mut items, mut unread) = (Vec::new(), Vec::new());
-        for record in self.store.list(T::COLLECTION, query).await? {
+        let (records, next) = self.records::<T>(tag, after, limit).await?;
+        for record in records {
             match serde_json::from_str(&record.body) {
                 Ok(item) => items.push(item),
                 Err(error) => unread.push(Unread {
@@ -34,7 +45,7 @@ impl Knowledge {
                 }),
             }
         }
-        Ok((items, unread))
+        Ok((Page { items, next }, unread))
     }
 
     /// The newest so many of a collection that holds history too. What cannot be read is an error if it is newer than

@@ -15,6 +15,7 @@ pub(super) struct PeopleSeries {
     pub incidents: Gauges<Sev>,
     pub decisions: Counters<Sev>,
     pub fallbacks: IntCounter,
+    pub notifiers: Gauge,
 }
 
 impl PeopleSeries {
@@ -26,7 +27,7 @@ impl PeopleSeries {
             ),
             findings: f.gauges(
                 "mape_k_findings_active",
-                "Findings of the last cycle, the loop's own escalations (class loop) among them.",
+                "Findings of the last cycle, open needs (class loop) among them.",
                 "class",
             ),
             unknown_words: f.counters(
@@ -36,13 +37,17 @@ impl PeopleSeries {
             ),
             incidents: f.gauges(
                 "mape_k_incidents_open",
-                "Incidents of services that last.",
+                "Incidents that are open.",
                 "severity",
             ),
             decisions: f.counters(
                 "mape_k_escalation_decisions_total",
                 "Decisions over new, worse or due incidents.",
                 "severity",
+            ),
+            notifiers: f.gauge(
+                "mape_k_notifiers_configured",
+                "Notifiers that are switched on; 0: nobody is notified of anything.",
             ),
             fallbacks: f.counter(
                 "mape_k_escalation_fallbacks_total",

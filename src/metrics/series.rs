@@ -158,10 +158,10 @@ impl ActionSeries {
                 ["cause", "action"],
                 1.0,
             ),
-            escalations: f.counters("mape_k_escalations_total", "Escalations opened.", "reason"),
+            escalations: f.counters("mape_k_escalations_total", "Needs opened: what a person was asked for.", "reason"),
             escalations_open: f.gauges(
                 "mape_k_escalations_open",
-                "Escalations open now.",
+                "Needs open now.",
                 "reason",
             ),
             charter_duration: f.histogram(

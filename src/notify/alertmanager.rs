@@ -44,6 +44,7 @@ pub struct Alertmanager {
     caller: Caller,
     stand: Duration,
     rehearsal: Option<f64>,
+    environment: Option<String>,
 }
 
 /// Not its address, which may hold a password.
@@ -91,13 +92,18 @@ impl Alertmanager {
         let key = "notify.alertmanager.url";
         let caller = Caller { endpoint, server, key, secrets: Vec::new() };
         let stand = interval.saturating_mul(CYCLES).max(SHORTEST_STAND);
-        Self { caller, stand, rehearsal: None }
+        Self { caller, stand, rehearsal: None, environment: None }
     }
 
     /// At this many times the speed of life.
     #[must_use]
     pub fn rehearsing(self, rehearsal: Option<f64>) -> Self {
         Self { rehearsal, ..self }
+    }
+
+    #[must_use]
+    pub fn in_environment(self, environment: Option<&str>) -> Self {
+        Self { environment: environment.map(str::to_owned), ..self }
     }
 
     #[must_use]
@@ -127,6 +133,11 @@ impl Alertmanager {
     }
 
     async fn post(&self, mut alerts: Vec<Alert>, deadline: Instant) -> Result<(), NotifyError> {
+        if let Some(environment) = &self.environment {
+            for alert in &mut alerts {
+                alert.labels.insert("environment", environment.clone());
+            }
+        }
         if let Some(speed) = self.rehearsal {
             for alert in &mut alerts {
                 alert.mark(speed);

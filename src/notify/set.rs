@@ -43,6 +43,8 @@ pub struct Setup<'a> {
     pub interval: Duration,
     /// `escalation.reports_dir`; backups are in its folder `incidents`. `None`: there are none.
     pub reports_dir: Option<&'a Path>,
+    /// All that is sent names it.
+    pub environment: Option<&'a str>,
     /// `mape-k run --speed`: all that is sent says so.
     pub rehearsal: Option<f64>,
     pub metrics: Arc<Metrics>,
@@ -93,7 +95,9 @@ impl Notifiers {
             let (url, http) = setup.alertmanager();
             let wire = reach(url, http)?;
             let one = Arc::new(
-                Alertmanager::over(wire, url, http, setup.interval).rehearsing(setup.rehearsal),
+                Alertmanager::over(wire, url, http, setup.interval)
+                    .rehearsing(setup.rehearsal)
+                    .in_environment(setup.environment),
             );
             secrets.extend(one.secrets());
             all.push(one.clone());
@@ -102,7 +106,10 @@ impl Notifiers {
         let folder = setup.reports_dir.map(|folder| folder.join("incidents"));
         let is_rehearsal = setup.rehearsal.is_some();
         let spool = folder.map(|folder| Spool::new(folder, secrets.clone(), is_rehearsal));
-        let mark = setup.rehearsal.map(speed::mark).unwrap_or_default();
+        let mut mark = setup.rehearsal.map(speed::mark).unwrap_or_default();
+        if let Some(environment) = setup.environment {
+            mark.push_str(&format!("[{environment}] "));
+        }
         let (metrics, hung_until) = (setup.metrics, Mutex::default());
         Ok(Self { all, alertmanager, spool, hung_until, mark, secrets, metrics })
     }
@@ -145,7 +152,7 @@ impl Notifiers {
     /// The message as people are sent it, and as its backup keeps it.
     #[must_use]
     pub fn marked(&self, mut message: Message) -> Message {
-        if !speed::is_marked(&message.title) {
+        if !speed::is_marked(&message.title) && !message.title.starts_with(&self.mark) {
             message.title.insert_str(0, &self.mark);
         }
         message

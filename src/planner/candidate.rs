@@ -18,6 +18,7 @@ use crate::domain::cycle::{CandidateReport, Hold, Impossibility, Ineligibility, 
 use crate::domain::guard::GuardReading;
 use crate::domain::policy::Policy;
 use crate::domain::target::{System, Target};
+use crate::domain::time;
 use crate::domain::treatment::{Attempt, Treatment};
 
 /// A candidate that may be executed, or that is held back for a while.
@@ -286,7 +287,7 @@ fn history(attempt: &Attempt) -> String {
         None if attempt.failed => "failed",
         None => "without a verdict",
     };
-    format!("{} at {} UTC: {end}", attempt.action, attempt.at.format("%H:%M"))
+    format!("{} at {}: {end}", attempt.action, time::text(attempt.at))
 }
 
 fn exhaust(treatment: &Treatment, roots: &[&RootCause], plan: &mut Plan) {

@@ -3,6 +3,7 @@
 //! Live state comes from the loop's published view, history from knowledge. Domain values are served as they are.
 
 mod explain;
+mod incidents;
 mod pause;
 mod policies;
 mod records;
@@ -26,7 +27,7 @@ use utoipa_axum::routes;
 
 use super::reply::{self, ApiError};
 use super::{Context, access, configuration, description};
-use crate::knowledge::Page;
+use crate::knowledge::{Document, Page};
 
 /// A decision is a revision and a name.
 const MAX_BODY: usize = 16 * 1024;
@@ -53,8 +54,8 @@ pub(super) fn described() -> OpenApiRouter<Context> {
         .routes(routes!(records::executions))
         .routes(routes!(records::outcomes))
         .routes(routes!(records::insights))
-        .routes(routes!(records::escalations))
-        .routes(routes!(records::incidents))
+        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::one))
         .routes(routes!(records::cycles))
         .routes(routes!(records::cycle))
         .routes(routes!(explain::latest))
@@ -62,6 +63,7 @@ pub(super) fn described() -> OpenApiRouter<Context> {
         .routes(routes!(explain::violation))
         .routes(routes!(explain::policy))
         .routes(routes!(explain::action))
+        .routes(routes!(explain::incident))
         .routes(routes!(description::openapi))
 }
 
@@ -138,10 +140,21 @@ struct List<T> {
     items: Vec<T>,
     /// What to pass as `after` for the page that follows; null on the last one.
     next: Option<String>,
+    /// Records of this page that cannot be read, each with the reason: another version wrote them, or they are damaged.
+    unread: Vec<String>,
 }
 
-impl<T> From<Page<T>> for List<T> {
-    fn from(page: Page<T>) -> Self {
-        Self { items: page.items, next: page.next.map(|next| next.to_string()) }
+impl<T: Document> List<T> {
+    /// One damaged record hides no other.
+    async fn read(
+        context: &Context,
+        tag: Option<&str>,
+        after: Option<i64>,
+        limit: Limit,
+    ) -> Result<Self, ApiError> {
+        let page = context.knowledge.survey_page::<T>(tag, after, limit.get()).await?;
+        let (Page { items, next }, unread) = page;
+        let unread = unread.into_iter().map(|one| format!("{}: {}", one.key, one.cause)).collect();
+        Ok(Self { items, next: next.map(|next| next.to_string()), unread })
     }
 }

@@ -34,6 +34,8 @@ pub struct Running {
     pub kubernetes: bool,
     /// Who is notified of incidents. None: nobody is.
     pub notifiers: Vec<NotifierName>,
+    /// `orchestrator.environment`.
+    pub environment: Option<String>,
 }
 
 /// What is in effect at any moment. The daemon writes it.

@@ -22,6 +22,8 @@ use super::reply::Problem;
 use super::{Context, access};
 use crate::control_loop::handle::Leader;
 use crate::domain::cycle::CycleStatus;
+use crate::domain::cycle::condition::NOTHING_TO_LOOK_AT;
+use crate::domain::incident::NOBODY_IS_NOTIFIED;
 use crate::domain::reading::Source;
 use crate::domain::time::since;
 use crate::domain::view::{LoopView, SourceStatus};
@@ -36,12 +38,16 @@ const READY_INTERVALS: u32 = 3;
 /// Rules named in one sentence before it only counts them.
 const NAMED: usize = 5;
 
-/// `stalled` is of the loop alone: it stands still.
+/// `stalled` is of the loop alone: it stands still. `warning` and `off` are of components alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = HealthStatus)]
 enum Status {
     Ok,
+    /// Switched off by the configuration.
+    Off,
+    /// Worth a person's attention, although the daemon works as it is configured.
+    Warning,
     Degraded,
     Stalled,
 }
@@ -61,18 +67,29 @@ impl Component {
         let status = if problem.is_some() { Status::Degraded } else { Status::Ok };
         Self { status, detail: problem }
     }
+
+    fn if_on(is_on: bool, component: impl FnOnce() -> Self) -> Self {
+        if is_on { component() } else { Self { status: Status::Off, detail: None } }
+    }
+
+    fn is_well(&self) -> bool {
+        matches!(self.status, Status::Ok | Status::Off | Status::Warning)
+    }
 }
 
 /// Is it alive, and what is not well?
 #[derive(Debug, Serialize, ToSchema)]
 struct Health {
     status: Status,
+    /// `orchestrator.environment`; absent where it has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<String>,
     version: &'static str,
     uptime_seconds: f64,
     /// The beginning of the SHA-256 of the configuration that is in effect, secrets left out.
     config_hash: String,
-    /// `loop`, each source, `rules`, `charter`, `escalation`, `kubernetes`, `store` and `leader`, so far as this replica knows
-    /// of them. What is turned off or not configured is not among them.
+    /// `loop`, each source, `rules`, `charter`, `escalation`, `notification`, `kubernetes`, `store` and `leader`, so far as this
+    /// replica knows of them.
     components: BTreeMap<&'static str, Component>,
 }
 
@@ -147,29 +164,36 @@ pub async fn health(State(context): State<Context>) -> Response {
     if leader.leads() {
         if !view.rules.is_empty() {
             components.insert("rules", Component::unless(rules_problem(&view)));
+        } else if view.last_status.is_some() && !running.kubernetes {
+            let unknown = format!("whether anything is wrong is UNKNOWN: {NOTHING_TO_LOOK_AT}");
+            components.insert("rules", Component::unless(Some(unknown)));
         }
-        if running.charter {
-            components.insert("charter", Component::unless(charter_problem(&view)));
-        }
+        let charter = || Component::unless(charter_problem(&view));
+        components.insert("charter", Component::if_on(running.charter, charter));
         let people = &view.people;
         let untold = people.not_told.clone().or_else(|| people.problem.clone());
         components.insert("escalation", Component::unless(untold));
-        if running.kubernetes {
-            let not_yet = || view.last_status.is_none().then(|| "not read yet".to_owned());
-            let problem = people.cluster_problem.clone().or_else(not_yet);
-            components.insert("kubernetes", Component::unless(problem));
+        if people.has_notifier == Some(false) {
+            let detail = Some(NOBODY_IS_NOTIFIED.to_owned());
+            components.insert("notification", Component { status: Status::Warning, detail });
         }
+        let kubernetes = || {
+            let not_yet = || view.last_status.is_none().then(|| "not read yet".to_owned());
+            Component::unless(people.cluster_problem.clone().or_else(not_yet))
+        };
+        components.insert("kubernetes", Component::if_on(running.kubernetes, kubernetes));
     }
     components.insert("store", Component::unless(store));
     let status = if stalled {
         Status::Stalled
-    } else if components.values().all(|component| component.status == Status::Ok) {
+    } else if components.values().all(Component::is_well) {
         Status::Ok
     } else {
         Status::Degraded
     };
     let body = Health {
         status,
+        environment: running.environment.clone(),
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: context.uptime().as_secs_f64(),
         config_hash: running.hash.clone(),
@@ -235,7 +259,8 @@ fn rules_problem(view: &LoopView) -> Option<String> {
         .find(|source| source.error.is_some() && source.source != Source::Alertmanager)
     {
         // One cause, said once: the source's own entry carries it.
-        return Some(format!("{} rules unread, see {}", bad.len(), unread.source.as_str()));
+        let are = if bad.len() == 1 { "rule is" } else { "rules are" };
+        return Some(format!("{} {are} unread, see {}", bad.len(), unread.source.as_str()));
     }
     let named = bad.iter().take(NAMED).map(|rule| match &rule.problem {
         Some(problem) => format!("{}: {problem}", rule.rule),

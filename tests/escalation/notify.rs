@@ -141,6 +141,7 @@ pub fn setup<'a>(
     static NOWHERE: std::sync::LazyLock<Url> =
         std::sync::LazyLock::new(|| Url::parse("http://127.0.0.1:9").expect("a URL"));
     Setup {
+        environment: None,
         slack,
         notify: &NOTIFY,
         alertmanager_url: &NOWHERE,

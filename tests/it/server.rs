@@ -8,6 +8,7 @@ mod decisions;
 mod explain;
 mod health;
 mod hostile;
+mod incidents;
 mod intake;
 mod metrics;
 mod names;
@@ -97,6 +98,7 @@ impl Setup {
             charter: self.charter,
             kubernetes: true,
             notifiers: self.notifiers,
+            environment: Some("prod-eu".to_owned()),
             ..Default::default()
         };
         let context = Context {

@@ -8,7 +8,7 @@ use super::symptom::{Symptom, Who};
 use super::{PATIENCE, STARTING, TERMINATION_MARGIN, containers, failed, nodes};
 use crate::domain::cluster::{ContainerState, Pod};
 use crate::domain::finding::FindingKind;
-use crate::domain::time::{Time, after, since};
+use crate::domain::time::{self, Time, after, since};
 
 pub(super) fn look<'a>(index: &Index<'a>, symptoms: &mut Vec<Symptom<'a>>) {
     for (who, pods) in index.owners() {
@@ -60,7 +60,7 @@ fn stuck<'a>(
         let stuck = format!(
             "{} is stuck terminating{node}: it should have been gone by {}",
             pod.name,
-            delete_by.format("%Y-%m-%d %H:%M:%S UTC")
+            time::text(delete_by)
         );
         let words =
             format!("{}.", joined(&[&stuck, &warning(index, pod).unwrap_or_default()], "; "));

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::super::client::{Client, ClientError};
+use super::super::status::Listed;
 use crate::domain::grant::Grant;
-use crate::domain::incident::Incident;
 use crate::domain::need::{Need, NeedReason};
 use crate::domain::policy::{Approval, EarlierRevision, Policy};
 
@@ -126,14 +126,11 @@ async fn by_incident(
     id: &str,
     pending: Vec<Policy>,
 ) -> Result<Found, ClientError> {
-    let incidents: Page<Incident> = client.get("api/v1/incidents?open=true&limit=500").await?;
-    let incident = incidents.items.into_iter().find(|incident| incident.id == id);
+    let incidents: Page<Listed> = client.get("api/v1/incidents?open=true&limit=500").await?;
+    let incident = incidents.items.into_iter().find(|listed| listed.incident.id == id);
     let incident = incident.ok_or_else(|| ClientError::NoIncident(id.to_owned()))?;
-    let needs: Page<Need> = client.get("api/v1/escalations?open=true&limit=500").await?;
-    let asked: Vec<&Need> =
-        needs.items.iter().filter(|need| need.incident.as_ref() == Some(&incident.id)).collect();
-    let of_it: Vec<&Policy> =
-        pending.iter().filter(|policy| asked.iter().any(|need| is_of(need, policy))).collect();
+    let asked = |policy: &&Policy| incident.needs.iter().any(|need| is_of(need, policy));
+    let of_it: Vec<&Policy> = pending.iter().filter(asked).collect();
     match of_it[..] {
         [present] => Ok(Found { present: present.clone(), changed: None }),
         [] => Err(ClientError::NothingAsked(id.to_owned())),

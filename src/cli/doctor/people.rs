@@ -127,6 +127,7 @@ async fn test(config: &Config, clock: Clock) -> Vec<Check> {
         interval: config.orchestrator.loop_interval,
         reports_dir: None,
         rehearsal: config.rehearsal,
+        environment: config.orchestrator.environment.as_deref(),
         metrics: Metrics::new(clock.now()),
     };
     let notifiers = match Notifiers::new(setup) {

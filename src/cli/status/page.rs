@@ -9,7 +9,7 @@ use super::super::client::Client;
 use super::super::decide;
 use super::super::terminal::Terminal;
 use super::super::words::{ahead, lasting, said, stamp};
-use super::Seen;
+use super::{Listed, Seen};
 use crate::domain::incident::Incident;
 use crate::domain::legible::name;
 use crate::domain::need::{Need, NeedReason};
@@ -241,8 +241,8 @@ fn waits_for(one: &UnderWay, now: Time) -> String {
 }
 
 fn print_needs(client: &Client, seen: &Seen, now: Time, out: &mut Terminal<impl Write>) -> Printed {
-    writeln!(out, "open needs: {}", seen.needs.count())?;
-    for need in &seen.needs.items {
+    writeln!(out, "open needs: {}", seen.needs().count())?;
+    for need in seen.needs() {
         let component = need.component.as_ref().map(|on| format!(" on {}", name(on)));
         writeln!(
             out,
@@ -281,7 +281,7 @@ fn print_pending(client: &Client, seen: &Seen, out: &mut Terminal<impl Write>) -
     writeln!(out, "policies waiting for approval: {}", seen.pending.count())?;
     for policy in &seen.pending.items {
         writeln!(out, "  {}", decide::line(policy))?;
-        if !seen.needs.items.iter().any(|need| decide::is_of(need, policy)) {
+        if !seen.needs().any(|need| decide::is_of(need, policy)) {
             writeln!(out, "    {}", decisions(client, &policy.short_hash()))?;
         }
     }
@@ -289,18 +289,16 @@ fn print_pending(client: &Client, seen: &Seen, out: &mut Terminal<impl Write>) -
 }
 
 fn print_incidents(seen: &Seen, now: Time, out: &mut Terminal<impl Write>) -> Printed {
-    let has_notifier = seen.status["notifiers"].as_array().is_some_and(|all| !all.is_empty());
     writeln!(out, "open incidents: {}", seen.incidents.count())?;
-    for incident in &seen.incidents.items {
+    for Listed { incident, notification, .. } in &seen.incidents.items {
         writeln!(
             out,
-            "  {} {} {} ({}) since {}; {}",
+            "  {} {} {} ({}) since {}; {notification}",
             incident.id,
             incident.severity,
             title(incident),
             incident.status.as_str(),
-            lasting(incident.since, now),
-            notified(incident, has_notifier)
+            lasting(incident.since, now)
         )?;
         for finding in &incident.findings {
             writeln!(out, "    {}: {}", finding.kind.as_str(), finding.reason)?;
@@ -315,18 +313,6 @@ fn title(incident: &Incident) -> String {
         format!("{} of {}", incident.class.as_str(), name(&incident.service))
     } else {
         incident.title.clone()
-    }
-}
-
-fn notified(incident: &Incident, has_notifier: bool) -> String {
-    match incident.told_at {
-        Some(_) if incident.course.in_backup => {
-            "nobody is notified yet: its message waits in a file".to_owned()
-        }
-        Some(at) => format!("notified {}", stamp(at)),
-        None if !has_notifier => "nobody is notified: no notifier is configured".to_owned(),
-        None if incident.is_queued => "people are notified in business hours".to_owned(),
-        None => "nobody is notified yet".to_owned(),
     }
 }
 

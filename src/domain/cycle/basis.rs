@@ -112,6 +112,9 @@ pub struct Concluded {
     pub patterns: Vec<PatternKind>,
     pub occurrences: u32,
     pub critical: bool,
+    /// There are actions for this cause, and none of them changes its target.
+    #[serde(default)]
+    pub is_treated_elsewhere: bool,
     /// How many violations are behind it.
     pub evidence: usize,
 }

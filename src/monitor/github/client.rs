@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::settings::Settings;
 use crate::clock::Clock;
 use crate::domain::reading::{FailureKind, ReadFailure};
-use crate::domain::time::Time;
+use crate::domain::time::{self, Time};
 use crate::monitor::Error;
 use crate::monitor::http::shorten;
 use crate::wire::{self, Access, Answer, Endpoint, Wire};
@@ -128,7 +128,7 @@ impl Client {
         count: usize,
         deadline: Instant,
     ) -> Told<Vec<Listed>> {
-        let since = since.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let since = time::text(since);
         let count = count.to_string();
         let pairs = [("path", path), ("since", since.as_str()), ("per_page", count.as_str())];
         let asked = format!("commits of {path}");

@@ -9,7 +9,7 @@ use super::text::{Lines, escaped, length, link, plain, pointer};
 use crate::domain::decision::Sev;
 use crate::domain::legible;
 use crate::domain::message::{Entry, Form, Message};
-use crate::domain::time::{Time, since};
+use crate::domain::time::{self, since};
 
 /// Slack's own: blocks of a message, and characters of a header.
 const MAX_BLOCKS: usize = 50;
@@ -198,9 +198,9 @@ fn incident(entry: &Entry, is_short: bool, max: usize) -> String {
     let (id, severity) = (escaped(&entry.incident, 50), entry.severity);
     let ended = entry.ended_at.map(|end| {
         let minutes = since(end, entry.since).as_secs() / 60;
-        format!(", ended {} after {minutes} min", time(end))
+        format!(", ended {} after {minutes} min", time::text(end))
     });
-    let (begun, ended) = (time(entry.since), ended.unwrap_or_default());
+    let (begun, ended) = (time::text(entry.since), ended.unwrap_or_default());
     let mut text =
         format!("*{id}* · *{service}*{namespace} · {class} · {severity}\nSince {begun}{ended}");
     let left = max.saturating_sub(length(&text));
@@ -238,14 +238,10 @@ fn context(message: &Message) -> String {
             "cycle {} · confidence {} % · {}{partial}",
             message.cycle_id,
             message.confidence,
-            time(message.at)
+            time::text(message.at)
         ),
         MAX_CONTEXT,
     )
-}
-
-fn time(at: Time) -> String {
-    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// A section block. Slack refuses one of an empty text.

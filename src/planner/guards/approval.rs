@@ -4,7 +4,7 @@ use super::Subject;
 use crate::domain::cycle::Hold;
 use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::policy::{Approval, Policy};
-use crate::domain::time::{after, since};
+use crate::domain::time::{self, after, since};
 use crate::planner::PlanInput;
 
 pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
@@ -31,7 +31,7 @@ fn rejection_holds(input: &PlanInput<'_>, policy: &Policy) -> bool {
 
 fn rejection(input: &PlanInput<'_>, policy: &Policy) -> String {
     let until = policy.decided_at.map(|at| after(at, input.settings.rejection_holds));
-    let until = until.map(|at| at.format("%H:%M:%S").to_string()).unwrap_or_default();
+    let until = until.map(time::text).unwrap_or_default();
     let by = policy.decided_by.as_deref().unwrap_or("a person");
-    format!("rejected by {by}; holds until it clears, at most until {until} UTC")
+    format!("rejected by {by}; holds until it clears, at most until {until}")
 }

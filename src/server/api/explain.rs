@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use uuid::Uuid;
 
+use super::incidents::Own;
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::CycleReport;
 use crate::domain::execution::Execution;
@@ -13,7 +14,9 @@ use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
 use crate::domain::policy::Policy;
 use crate::domain::treatment::Treatment;
 use crate::domain::violation::{TrackedViolation, Violation};
-use crate::explain::{self, ActionFacts, CycleFacts, Explanation, PolicyFacts, ViolationFacts};
+use crate::explain::{
+    self, ActionFacts, CycleFacts, Explanation, IncidentFacts, PolicyFacts, ViolationFacts,
+};
 use crate::knowledge::{Document, Knowledge, StoreError, documents};
 use crate::server::Context;
 use crate::server::reply::{ApiError, Id, Problem};
@@ -116,9 +119,9 @@ pub(super) async fn violation(State(context): State<Context>, Id(id): Id) -> Ans
         Some(id) => get::<Analysis>(knowledge, &id.to_string()).await?,
         None => None,
     };
-    let incidents = knowledge.page::<Treatment>(None, None, INCIDENTS).await?.items;
-    let judgings = knowledge.all::<Judging>(None).await?;
-    let mut escalations = knowledge.all::<Need>(Some(documents::OPEN)).await?;
+    let incidents = knowledge.survey::<Treatment>(None, INCIDENTS).await?.0;
+    let judgings = knowledge.survey::<Judging>(None, LOOKED_THROUGH).await?.0;
+    let mut escalations = knowledge.survey::<Need>(Some(documents::OPEN), LOOKED_THROUGH).await?.0;
     escalations.retain(|e| e.evidence.contains(&violation.fingerprint));
     Ok(Json(explain::violation(&ViolationFacts {
         now: context.handle.now(),
@@ -140,7 +143,7 @@ async fn find_violation(context: &Context, id: &str) -> Result<Violation, ApiErr
     if let Some(tracked) = get::<TrackedViolation>(&context.knowledge, id).await? {
         return Ok(tracked.violation);
     }
-    let kept = context.knowledge.page::<TrackedViolation>(None, None, LOOKED_THROUGH).await?.items;
+    let kept = context.knowledge.survey::<TrackedViolation>(None, LOOKED_THROUGH).await?.0;
     match the_one(kept.iter().map(|tracked| &tracked.violation), id)? {
         Some(found) => Ok(found.clone()),
         None => Err(ApiError::NotFound(format!(
@@ -188,7 +191,7 @@ pub(super) async fn policy(State(context): State<Context>, Id(id): Id) -> Answer
     let policy = get::<Policy>(knowledge, &id).await?.ok_or_else(|| {
         ApiError::NotFound(format!("no policy {id} is kept; GET /api/v1/policies lists them"))
     })?;
-    let executions = knowledge.page::<Execution>(None, None, LOOKED_THROUGH).await?.items;
+    let executions = knowledge.survey::<Execution>(None, LOOKED_THROUGH).await?.0;
     let execution = executions.into_iter().find(|e| e.policy_id == policy.id);
     let (mut judging, mut verdicts) = (None, Vec::new());
     if let Some(execution) = &execution {
@@ -209,7 +212,7 @@ pub(super) async fn policy(State(context): State<Context>, Id(id): Id) -> Answer
     get,
     path = "/api/v1/explain/actions/{id}",
     tag = "Explanations",
-    params(("id" = String, Path, description = "`id` of its execution, or its idempotency key.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
+    params(("id" = String, Path, description = "`id` of its execution, `id` of its policy, or its idempotency key.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
     responses(
         (status = 200, description = "The page.", body = Explanation),
         (status = 404, description = "No such execution or key is kept.", body = Problem),
@@ -239,29 +242,58 @@ pub(super) async fn action(State(context): State<Context>, Id(id): Id) -> Answer
     })))
 }
 
+/// The story of one incident.
+#[utoipa::path(
+    get,
+    path = "/api/v1/explain/incidents/{id}",
+    tag = "Explanations",
+    params(("id" = String, Path, description = "`id` of the incident.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
+    responses(
+        (status = 200, description = "The page.", body = Explanation),
+        (status = 404, description = "No such incident is kept.", body = Problem),
+    )
+)]
+pub(super) async fn incident(State(context): State<Context>, Id(id): Id) -> Answer {
+    let own = Own::read(&context, &id).await?;
+    let judgings = context.knowledge.survey::<Judging>(None, LOOKED_THROUGH).await?.0;
+    let needs: Vec<&Need> = own.needs.iter().map(|asked| &asked.need).collect();
+    Ok(Json(explain::incident(&IncidentFacts {
+        now: context.handle.now(),
+        incident: &own.incident,
+        needs: &needs,
+        treatments: &own.treatments,
+        judgings: &judgings,
+        notification: &own.notification,
+    })))
+}
+
 async fn by_key(knowledge: &Knowledge, id: &str) -> Result<(Execution, Option<Uuid>), ApiError> {
     let key: Option<Uuid> = id.parse().ok();
     let executions = match key {
-        Some(_) => knowledge.page::<Execution>(None, None, LOOKED_THROUGH).await?.items,
+        Some(_) => knowledge.survey::<Execution>(None, LOOKED_THROUGH).await?.0,
         None => Vec::new(),
     };
     let has = |e: &Execution| e.actions.iter().any(|a| Some(a.key) == key);
-    match executions.into_iter().find(has) {
+    let position = executions.iter().position(has);
+    // Not an action's own key: then all of its actions are told.
+    let of_policy = || executions.iter().position(|e| Some(e.policy_id) == key);
+    let (position, key) = (position.or_else(of_policy), position.and(key));
+    match position.and_then(|position| executions.into_iter().nth(position)) {
         Some(execution) => Ok((execution, key)),
         None => Err(ApiError::NotFound(format!(
-            "no execution {id} is kept, and none of the newest {LOOKED_THROUGH} has an action with that idempotency \
-             key; GET /api/v1/executions lists them"
+            "no execution {id} is kept, and none of the newest {LOOKED_THROUGH} is of that policy or has an action with that \
+             idempotency key; GET /api/v1/executions lists them"
         ))),
     }
 }
 
 async fn newest_cycle(knowledge: &Knowledge) -> Result<Option<CycleReport>, StoreError> {
-    Ok(knowledge.page(None, None, 1).await?.items.pop())
+    Ok(knowledge.survey(None, 1).await?.0.pop())
 }
 
 /// Outcomes are bounded by `knowledge.outcome_history_limit`, 1,000 by default.
 async fn verdicts_on(knowledge: &Knowledge, execution: Uuid) -> Result<Vec<Outcome>, StoreError> {
-    let mut outcomes = knowledge.page::<Outcome>(None, None, LOOKED_THROUGH).await?.items;
+    let mut outcomes = knowledge.survey::<Outcome>(None, LOOKED_THROUGH).await?.0;
     outcomes.retain(|o| o.execution_id == execution);
     Ok(outcomes)
 }

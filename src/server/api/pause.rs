@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::domain::execution::Execution;
 use crate::domain::grant::Grant;
 use crate::domain::pause::Pause;
-use crate::domain::time::after;
+use crate::domain::time::{self, after};
 use crate::metrics::labels::WakeReason;
 use crate::server::Context;
 use crate::server::reply::{ApiError, Body};
@@ -111,7 +111,12 @@ pub(super) async fn pause(
     let asked = Pause { by, reason, since, until };
     let (pause, replaced) = context.knowledge.pause(asked, body.replace).await?;
     context.metrics.paused(true);
-    tracing::info!(by = pause.by, reason = pause.reason, until = %pause.until, "paused: nothing more is sent");
+    tracing::info!(
+        by = pause.by,
+        reason = pause.reason,
+        until = time::text(pause.until),
+        "paused: nothing more is sent"
+    );
     let under_way = match context.knowledge.all::<Execution>(Some("in_progress")).await {
         Ok(running) => Some(running.iter().map(|execution| execution.id).collect()),
         Err(error) => {

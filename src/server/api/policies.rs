@@ -74,7 +74,7 @@ pub(super) async fn list(
     Params(params): Params<PolicyParams>,
 ) -> Result<Json<List<Policy>>, ApiError> {
     let tag = params.approval.map(Approval::as_str);
-    Ok(Json(context.knowledge.page(tag, params.after, params.limit.get()).await?.into()))
+    Ok(Json(List::read(&context, tag, params.after, params.limit).await?))
 }
 
 /// Approves a pending policy: the loop wakes and carries it out, if its guards still let it.

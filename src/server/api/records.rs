@@ -1,4 +1,4 @@
-//! Stored history: analyses, executions, outcomes, insights, escalations and cycles.
+//! Stored history: analyses, executions, outcomes, insights and cycles.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,10 +9,8 @@ use super::{Limit, List};
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::CycleReport;
 use crate::domain::execution::Execution;
-use crate::domain::incident::Incident;
-use crate::domain::need::Need;
 use crate::domain::outcome::{Insight, Outcome};
-use crate::knowledge::{Document, documents};
+use crate::knowledge::Document;
 use crate::server::Context;
 use crate::server::reply::{ApiError, Id, Params, Problem};
 
@@ -29,26 +27,10 @@ pub(super) struct PageParams {
     after: Option<i64>,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct EscalationParams {
-    /// True: what is not over. False: what is.
-    open: Option<bool>,
-    /// How many items at most.
-    #[serde(default)]
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
-    limit: Limit,
-    /// The `next` of the page before; without it the newest.
-    #[param(minimum = -9_223_372_036_854_775_808_i64, maximum = 9_223_372_036_854_775_807_i64)]
-    after: Option<i64>,
-}
-
 type Answer<T> = Result<Json<List<T>>, ApiError>;
 
 async fn page<T: Document>(context: &Context, params: &PageParams) -> Answer<T> {
-    let page = context.knowledge.page::<T>(None, params.after, params.limit.get()).await?;
-    Ok(Json(page.into()))
+    Ok(Json(List::read(context, None, params.after, params.limit).await?))
 }
 
 /// Patterns found in the violations of a cycle, and the root causes that follow from them.
@@ -124,42 +106,6 @@ pub(super) async fn cycles(
     Params(params): Params<PageParams>,
 ) -> Answer<CycleReport> {
     page(&context, &params).await
-}
-
-/// What the loop cannot or may not fix itself.
-#[utoipa::path(
-    get,
-    path = "/api/v1/escalations",
-    tag = "History",
-    params(EscalationParams),
-    responses((status = 200, description = "A page, newest first.", body = List<Need>))
-)]
-pub(super) async fn escalations(
-    State(context): State<Context>,
-    Params(params): Params<EscalationParams>,
-) -> Answer<Need> {
-    let tag = params.open.map(|open| if open { documents::OPEN } else { documents::CLOSED });
-    Ok(Json(context.knowledge.page(tag, params.after, params.limit.get()).await?.into()))
-}
-
-/// What people are told of, by service.
-#[utoipa::path(
-    get,
-    path = "/api/v1/incidents",
-    tag = "History",
-    params(EscalationParams),
-    responses((status = 200, description = "A page, newest first.", body = List<Incident>))
-)]
-pub(super) async fn incidents(
-    State(context): State<Context>,
-    Params(params): Params<EscalationParams>,
-) -> Answer<Incident> {
-    let tag = params.open.map(|open| if open { documents::OPEN } else { documents::CLOSED });
-    let mut page =
-        context.knowledge.page::<Incident>(tag, params.after, params.limit.get()).await?;
-    // Some have ended, and their end is still to be told.
-    page.items.retain(|incident| params.open != Some(true) || incident.is_open());
-    Ok(Json(page.into()))
 }
 
 /// The report of one cycle.

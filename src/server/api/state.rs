@@ -26,6 +26,9 @@ use crate::server::reply::ApiError;
 /// Alerts shown at once; their number says how many there are.
 const MAX_ALERTS: usize = 500;
 
+/// One for each (reason, cause, component, subject): far fewer.
+const MOST_OPEN: usize = 10_000;
+
 /// The key under which `by_component` counts violations that belong to no component.
 const NO_COMPONENT: &str = "(none)";
 
@@ -54,7 +57,7 @@ pub(super) struct LoopState {
     /// From one scheduled cycle to the next.
     interval_seconds: f64,
     sources: Vec<SourceStatus>,
-    /// Rules without good data; all others are well.
+    /// Rules that were not read well.
     rules_without_good_data: Vec<RuleHealth>,
     charter: Option<Charter>,
     /// Alerts that are shown only, or wait for people.
@@ -160,6 +163,7 @@ struct Totals {
     alerts_received: u64,
     alerts_accepted: u64,
     alerts_processed: u64,
+    /// Needs that are open.
     escalations_open: usize,
 }
 
@@ -192,7 +196,7 @@ pub(super) async fn statistics(
         context.knowledge.statistics().await?
     };
     let violations = super::violations::present(&context).await?;
-    let open = context.knowledge.all::<Need>(Some(documents::OPEN)).await?;
+    let (open, _) = context.knowledge.survey::<Need>(Some(documents::OPEN), MOST_OPEN).await?;
     let natural = context.knowledge.natural().await?;
     let alerts = context.metrics.alert_totals();
     Ok(Json(Statistics {

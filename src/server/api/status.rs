@@ -7,13 +7,14 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::cycle::{CycleStatus, FAILING};
+use crate::domain::cycle::condition::Condition;
+use crate::domain::cycle::{CycleReport, CycleStatus, FAILING};
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::incident::Incident;
 use crate::domain::message::NotificationResult;
 use crate::domain::time::Time;
 use crate::domain::under_way::UnderWay;
-use crate::domain::view::People;
+use crate::domain::view::{LoopView, People};
 use crate::knowledge::documents;
 use crate::server::Context;
 use crate::server::reply::ApiError;
@@ -33,6 +34,9 @@ enum Health {
 pub(super) struct Status {
     /// Now, by the daemon's clock.
     at: Time,
+    /// `orchestrator.environment`; absent where it has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<String>,
     /// Since the start of the process.
     cycle_count: u64,
     /// In a row; a healthy or completed cycle begins anew.
@@ -50,6 +54,10 @@ pub(super) struct Status {
     under_way: Vec<UnderWay>,
     /// Who is notified of incidents; none: nobody is.
     notifiers: Vec<&'static str>,
+    /// What is wrong and what nobody can know, as the last cycle left it; null before the first.
+    condition: Option<Condition>,
+    /// Why nobody is notified of anything now, or what could not be delivered; null: nothing stands in the way.
+    not_notified: Option<String>,
     /// Incidents that last, by severity.
     incidents: BTreeMap<&'static str, usize>,
     /// The last decision of which people were, or should have been, told.
@@ -79,6 +87,7 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
     let running = context.running.borrow().clone();
     Ok(Json(Status {
         at,
+        environment: running.environment.clone(),
         cycle_count: view.iteration,
         failed_cycles: view.failed_cycles,
         last_successful_cycle: view.last_good_cycle,
@@ -89,10 +98,21 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         rehearsal_speed: context.rehearsal,
         under_way: context.knowledge.under_way(at).await?,
         notifiers: running.notifiers.iter().map(|name| name.as_str()).collect(),
+        condition: condition(&context, &view).await?,
+        not_notified: view.people.not_notified(),
         incidents,
         last_decision,
         last_notification,
         notifications_sent: sent,
         notifications_failed: failed,
     }))
+}
+
+/// Where another replica leads, as its last cycle stored it.
+async fn condition(context: &Context, view: &LoopView) -> Result<Option<Condition>, ApiError> {
+    if context.handle.leader().leads() {
+        return Ok(view.condition.clone());
+    }
+    let (reports, _) = context.knowledge.survey::<CycleReport>(None, 1).await?;
+    Ok(reports.first().map(CycleReport::condition))
 }

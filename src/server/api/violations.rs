@@ -106,5 +106,5 @@ pub(super) async fn list(
     let more = found.len() > params.limit.get();
     found.truncate(params.limit.get());
     let next = found.last().filter(|_| more).map(|violation| Cursor::of(violation).text());
-    Ok(Json(List { items: found.into_iter().cloned().collect(), next }))
+    Ok(Json(List { items: found.into_iter().cloned().collect(), next, unread: Vec::new() }))
 }

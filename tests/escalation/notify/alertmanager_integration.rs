@@ -27,6 +27,7 @@ fn notifiers(url: &str) -> (Post, TempDir) {
     let url = Url::parse(url).expect("a URL");
     let notify = Notify { alertmanager: Settings { enabled: true, url: None, http: None } };
     let setup = Setup {
+        environment: None,
         slack: &Slack::default(),
         notify: &notify,
         alertmanager_url: &url,

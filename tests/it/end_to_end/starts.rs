@@ -72,11 +72,17 @@ async fn approving_heals(stack: &Stack) {
         id.ok_or_else(|| format!("{policies:?}"))
     })
     .await;
-    let open = stack.daemon.get("/api/v1/escalations?open=true").await.expect("a list");
-    let asked = open["items"].as_array().into_iter().flatten().any(|escalation| {
-        escalation["reason"] == "approval_needed" && escalation["detail"].to_string().contains(&id)
-    });
-    assert!(asked, "{open}");
+    eventually(SOON, "the incident asks for the approval", async || {
+        let open = stack.daemon.get("/api/v1/incidents?open=true").await?;
+        let incidents = open["items"].as_array().into_iter().flatten();
+        let mut needs =
+            incidents.flat_map(|incident| incident["needs"].as_array().into_iter().flatten());
+        let is_asked = needs.any(|need| {
+            need["reason"] == "approval_needed" && need["command"].to_string().contains(&id)
+        });
+        if is_asked { Ok(()) } else { Err(open.to_string()) }
+    })
+    .await;
     let url = format!("http://{}", stack.daemon.settings.api);
     let mut approve = Process::start_mape_k(&["approve", &id, "--by", "alice", "--url", &url], &[]);
     let finished = approve.finished(SOON).await;

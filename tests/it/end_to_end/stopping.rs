@@ -52,11 +52,13 @@ async fn remembered(scene: &mut Scene) -> Value {
 /// An action of which nobody knows whether it took effect is a person's.
 async fn a_person_is_told(scene: &Scene) {
     eventually(SOON, "outcome_unknown is open", async || {
-        let open = scene.daemon.get("/api/v1/escalations?open=true").await?;
-        let items = open["items"].as_array().cloned().unwrap_or_default();
-        match items.iter().find(|escalation| escalation["reason"] == "outcome_unknown") {
-            Some(escalation) => {
-                println!("A49 a person is told: {}", escalation["detail"]);
+        let open = scene.daemon.get("/api/v1/incidents?open=true").await?;
+        let incidents = open["items"].as_array().into_iter().flatten();
+        let mut needs =
+            incidents.flat_map(|incident| incident["needs"].as_array().into_iter().flatten());
+        match needs.find(|need| need["reason"] == "outcome_unknown") {
+            Some(need) => {
+                println!("A49 a person is told: {}", need["detail"]);
                 Ok(())
             }
             None => Err(open.to_string()),

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::fake_charter::Turn;
 
-const PAUSED: &str = "paused by ada until 2026-11-22 04:00:00 UTC: deploying";
+const PAUSED: &str = "paused by ada until 2026-11-22T04:00:00Z: deploying";
 
 fn three() -> Vec<Action> {
     vec![scale_up(5), throttle(), baseline()]

@@ -47,6 +47,7 @@ fn message() -> Message {
 /// Notifies by whatever the configuration turns on; what was answered, one for each.
 async fn notify(config: &Config) -> Vec<Result<(), String>> {
     let notifiers = Notifiers::new(Setup {
+        environment: None,
         slack: &config.slack,
         notify: &config.notify,
         alertmanager_url: &config.alertmanager.url,

@@ -6,6 +6,7 @@ use mape_k::cli::Output;
 use mape_k::cli::client::{Client, ClientError};
 use mape_k::cli::{decide, status};
 use mape_k::domain::action::{Action, Risk};
+use mape_k::domain::need::Need;
 use mape_k::domain::policy::{Approval, Policy, Priority};
 use mape_k::domain::secret::Secret;
 use mape_k::domain::{CHARTER, Cause};
@@ -167,7 +168,9 @@ async fn the_status_command_shows_health_open_escalations_and_what_waits_for_app
     surface.publish(healthy_view(surface.handle.now()));
     let id = store(&surface.knowledge, policy(1, Approval::Pending)).await;
     let mut batch = surface.knowledge.batch();
-    batch.put(&escalation(1, true));
+    let incident = super::incidents::incident("INC-1", "component/ledger", "slow");
+    batch.put(&incident);
+    batch.put(&Need { incident: Some(incident.id), ..escalation(1, true) });
     surface.knowledge.commit(batch).await.expect("stored");
     let client = Client::new(&surface.url(""), None);
     let mut text = Vec::new();
@@ -181,7 +184,7 @@ async fn the_status_command_shows_health_open_escalations_and_what_waits_for_app
     let mut json = Vec::new();
     status::run(&client, Output::Json, &mut json).await.expect("a status");
     let json: Value = serde_json::from_slice(&json).expect("JSON");
-    assert_fields(&json, "health state statistics needs violations pending_policies");
+    assert_fields(&json, "health state statistics needs incidents violations pending_policies");
 
     surface.stop().await;
     let gone = status::run(&client, Output::Text, &mut Vec::new()).await.expect_err("nobody there");

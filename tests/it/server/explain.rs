@@ -64,6 +64,7 @@ impl Kept {
             (About::Violation, id) => format!("/api/v1/explain/violations/{}", id.expect("an id")),
             (About::Policy, id) => format!("/api/v1/explain/policies/{}", id.expect("an id")),
             (About::Action, id) => format!("/api/v1/explain/actions/{}", id.expect("an id")),
+            (About::Incident, id) => format!("/api/v1/explain/incidents/{}", id.expect("an id")),
         };
         let (status, body) = self.get(&path).await;
         assert_eq!(status, StatusCode::OK, "{body}");

@@ -37,6 +37,8 @@ pub const CASES: &[Case] = &[
     Case {
         alert: "MapeKPeopleNotTold",
         fires: &[
+            // R08: no notifier is configured.
+            &[LEADS, ("mape_k_notifiers_configured", "0x120")],
             // Slack alone; it was well until then.
             &[
                 LEADS,
@@ -65,6 +67,9 @@ pub const CASES: &[Case] = &[
             ],
         ],
         quiet: &[
+            // One is configured and has nothing to say; a replica that follows has not heard how many there are.
+            &[LEADS, ("mape_k_notifiers_configured", "1x120")],
+            &[FOLLOWS, ("mape_k_notifiers_configured", "0x120")],
             // The other one delivers, at 300 s.
             &[
                 LEADS,

@@ -36,9 +36,9 @@ async fn it_scaled_up_and_waits_for_the_verdict() {
       (score 0.60).
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
@@ -57,7 +57,7 @@ async fn it_scaled_up_and_waits_for_the_verdict() {
     Done
       - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
       It has no verdict yet: it settles for another 3 min, then the second good cycle judges it;
-      without one by 2026-11-18 11:23:20 UTC the verdict is unknown.
+      without one by 2026-11-18T11:23:20Z the verdict is unknown.
       More: mape-k explain action 00000000-0000-0000-0000-00000000000e
     ");
 }
@@ -88,9 +88,9 @@ async fn two_remedies_were_admitted_and_one_was_outranked() {
       remedies (score 0.60).
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       2 violations are active, 2 to be acted on; 1 began and 0 cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
@@ -116,7 +116,7 @@ async fn two_remedies_were_admitted_and_one_was_outranked() {
     Done
       - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
       - scale_up for validation_latency at charter was judged success: nothing that counts was left
-        (violations: 1 before, 0 after), 2026-11-18 11:07:50 UTC (2 min ago). The worst value was 1.8
+        (violations: 1 before, 0 after), 2026-11-18T11:07:50Z (2 min ago). The worst value was 1.8
         before and 0.4 after. Everything was clear 45 s after it.
       More: mape-k explain action 00000000-0000-0000-0000-00000000000e
     ");
@@ -143,9 +143,9 @@ async fn charter_refused_it() {
       (score 0.60), and failed: scale_up to 6 replicas: Charter answered 400 out_of_range: at most 5.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]

@@ -32,14 +32,15 @@ async fn the_metrics_could_not_be_read() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because the metrics could not be read, and blind nothing is planned:
-      http://prometheus:9090 did not answer: connection refused; check monitor.prometheus_url.
+      Nothing was done because what is wrong is UNKNOWN, and blind nothing is planned: the metrics
+      could not be read: http://prometheus:9090 did not answer: connection refused; check
+      monitor.prometheus_url.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended failed in
-      phase monitor after 0.12 s.
-      Read alertmanager: of 4 rules 0 well, 0 of 12 expected series. Charter answered: 4 of 4 replicas
-      healthy.
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended failed in phase
+      monitor after 0.12 s.
+      Read alertmanager: 0 of 4 rules read well, 0 of 12 expected series. Charter answered: 4 of 4
+      replicas healthy.
       - prometheus could not be read, as said above.
       1 violation counted as active when last read; what is wrong now cannot be known.
       - validation_latency at charter (validation_type policy), was 1.8 > 1 when last read, for 4 min;
@@ -71,6 +72,7 @@ async fn blind_nobody_can_know_what_is_wrong_and_the_reason_is_said_once() {
     let page = latest(|batch| batch.put(&report)).await;
     let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(flowed.matches("connection refused").count(), 1, "{page}");
+    assert!(flowed.contains("UNKNOWN"), "{page}");
     assert!(flowed.contains("Whether any violation is active cannot be known."), "{page}");
     assert!(!flowed.contains("No violation is active"), "{page}");
 
@@ -84,7 +86,7 @@ async fn blind_nobody_can_know_what_is_wrong_and_the_reason_is_said_once() {
     let page = latest(|batch| batch.put(&report)).await;
     let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        flowed.contains("Nothing was done because no rule was read well, so nobody can know what is wrong: no series"),
+        flowed.contains("Nothing was done because whether anything is wrong is UNKNOWN: 4 of 4 rules could not be read well"),
         "{page}"
     );
 }
@@ -108,9 +110,9 @@ async fn the_plan_was_refused_by_its_own_check() {
       policies were chosen. Please report this.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended error in phase
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended error in phase
       plan after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
@@ -149,9 +151,9 @@ async fn the_store_could_not_be_read() {
       not done: /data/knowledge.db cannot be read: disk I/O error.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended error in phase
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended error in phase
       knowledge after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
@@ -188,9 +190,9 @@ async fn the_store_failed_while_acting() {
       The error was: /data/knowledge.db cannot be written: database or disk is full.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended error in phase
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended error in phase
       knowledge after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]

@@ -27,16 +27,16 @@ async fn a_person_has_paused_it() {
 
     In short
       Nothing was done because a person has paused the loop: it reads, concludes and plans, and
-      changes nothing (paused by anna until 2026-11-18 11:46:40 UTC: migration of the ledger).
+      changes nothing (paused by anna until 2026-11-18T11:46:40Z: migration of the ledger).
       What waits is scale_up to 6 replicas for validation_latency at charter. It goes on when somebody
       resumes it, or when the pause ends by itself.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
-      The loop was paused by anna until 2026-11-18 11:46:40 UTC: migration of the ledger.
+      The loop was paused by anna until 2026-11-18T11:46:40Z: migration of the ledger.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -47,7 +47,7 @@ async fn a_person_has_paused_it() {
     Weighed
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
-        Held back (paused): paused by anna until 2026-11-18 11:46:40 UTC: migration of the ledger.
+        Held back (paused): paused by anna until 2026-11-18T11:46:40Z: migration of the ledger.
         Guards passed: mode, charter, freshness, storm, breaker, cooldown, budget (2 actions in the
         last hour), conflict, approval.
 
@@ -76,9 +76,9 @@ async fn a_cooldown_holds_it_with_its_numbers() {
       when the cooldown is over (guardrails.cooldown).
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
@@ -118,9 +118,9 @@ async fn the_budget_is_used_up() {
       earlier actions are old enough not to count any more, or with a larger budget.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
@@ -191,9 +191,9 @@ async fn a_storm_holds_it() {
       enough have been sick for a while (guardrails.storm); until then a person has it.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
@@ -231,9 +231,9 @@ async fn an_earlier_action_is_still_being_judged_and_its_rival_waits_too() {
       after that verdict, which comes in the second good cycle after settling.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
@@ -277,9 +277,9 @@ async fn it_waits_for_a_person() {
       00000000-0000-0000-0000-00000000000b or mape-k reject 00000000-0000-0000-0000-00000000000b
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]

@@ -20,9 +20,9 @@ async fn nothing_is_wrong() {
       Nothing was done because nothing is wrong: no violation is active.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended healthy after
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended healthy after
       0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       No violation is active; none began or cleared in this cycle.
 
@@ -49,9 +49,9 @@ async fn what_is_active_is_for_information_only() {
       not confirmed, or not ours.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended healthy after
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended healthy after
       0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 0 to be acted on; none began or cleared in this cycle.
       - failure_rate at validator, info, 80 > 0.1, for 60 s; no evidence: it is for information only
@@ -82,9 +82,9 @@ async fn it_is_too_early_for_any_detector() {
       (analyze.algorithms.sustained).
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; 1 began and 0 cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 0 s [3fa2b1c0]
@@ -118,9 +118,9 @@ async fn it_was_seen_too_seldom_to_act_on() {
       cycle that still sees it adds one (orchestrator.plan_threshold); critical needs one only.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
@@ -177,13 +177,13 @@ async fn no_remedy_is_configured() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because no remedy is configured for unknown (plan.strategies); people are told
-      instead.
+      Nothing was done because no remedy is configured for unknown (plan.strategies); it is left to
+      people.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - failure_rate at ledger, 0.4 > 0.1, for 60 s [00000000]
@@ -194,7 +194,7 @@ async fn no_remedy_is_configured() {
     Done
       No action was sent.
 
-    Told to people
+    People
       - unknown_cause (failure_rate at ledger): no remedy is configured for cause unknown
         (plan.strategies): failure_rate at ledger.
     ");
@@ -222,10 +222,10 @@ async fn charter_does_not_answer() {
       answers; /health says what is wrong with it.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter did not
-      answer: http://charter:8000/api/v1/committee/state: connection refused.
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter did
+      not answer: http://charter:8000/api/v1/committee/state: connection refused.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -258,13 +258,13 @@ async fn every_remedy_is_exhausted() {
     In short
       Nothing was done because a person has it: when the incident was given up, every remedy had been
       tried or was impossible (no candidate is left in this incident; a person has been told).
-      The nearest remedy is scale_up to 6 replicas for validation_latency at charter. A new incident,
-      10 min after the last evidence, starts afresh.
+      The nearest remedy is scale_up to 6 replicas for validation_latency at charter. A new incident
+      starts afresh: its evidence has to be clear for plan.incident_gap first.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended completed
-      after 0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
+      0.12 s.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]

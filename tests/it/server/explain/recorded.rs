@@ -105,6 +105,7 @@ pub fn failing(component: &str, value: f64) -> ActiveViolation {
 
 pub fn concluded(cause: &str, component: &str, occurrences: u32) -> Concluded {
     Concluded {
+        is_treated_elsewhere: false,
         cause: Cause::new(cause),
         component: component.to_owned(),
         confidence: 0.75,

@@ -69,9 +69,9 @@ async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is
       Nothing was done because nothing is wrong: no violation is active.
 
     Seen
-      Cycle number 42, on schedule, began 2026-11-18 11:06:40 UTC (3 min ago) and ended healthy after
+      Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended healthy after
       0.12 s.
-      Read prometheus and alertmanager: of 4 rules all well, 12 of 12 expected series. Charter
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
       answered: 4 of 4 replicas healthy.
       No violation is active; none began or cleared in this cycle.
 
@@ -80,23 +80,23 @@ async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is
 
     Done
       No action was sent.
-      Still in force: throttle_requests to 1212 ops/s for 900 s, until 11:21:40 UTC.
+      Still in force: throttle_requests to 1212 ops/s for 900 s, until 2026-11-18T11:21:40Z.
       In mode act, auto_approve on; breaker closed, no storm; 0 of 6 actions used in the last hour.
 
-    Told to people
-      Told earlier and still open: hands_tied (cooldown 0 at charter) since 2026-11-18 11:06:40 UTC;
-      hands_tied (cooldown 1 at charter) since 2026-11-18 11:05:40 UTC; hands_tied (cooldown 2 at
-      charter) since 2026-11-18 11:04:40 UTC; hands_tied (cooldown 3 at charter) since 2026-11-18
-      11:03:40 UTC; hands_tied (cooldown 4 at charter) since 2026-11-18 11:02:40 UTC; 2 more.
+    People
+      Needs from before that are still open: hands_tied (cooldown 0 at charter) since
+      2026-11-18T11:06:40Z; hands_tied (cooldown 1 at charter) since 2026-11-18T11:05:40Z; hands_tied
+      (cooldown 2 at charter) since 2026-11-18T11:04:40Z; hands_tied (cooldown 3 at charter) since
+      2026-11-18T11:03:40Z; hands_tied (cooldown 4 at charter) since 2026-11-18T11:02:40Z; 2 more.
     ");
 }
 
 #[tokio::test]
 async fn s09_the_page_of_an_action_says_until_when_it_is_in_force() {
     let said = [
-        (ActionState::Judged, "judged, in force until 2026-11-18 11:21:40 UTC"),
-        (ActionState::Closed, "was in force until 2026-11-18 11:21:40 UTC"),
-        (ActionState::UndoFailed, "in force until 2026-11-18 11:21:40 UTC if it was not undone"),
+        (ActionState::Judged, "judged, in force until 2026-11-18T11:21:40Z"),
+        (ActionState::Closed, "was in force until 2026-11-18T11:21:40Z"),
+        (ActionState::UndoFailed, "in force until 2026-11-18T11:21:40Z if it was not undone"),
     ];
     for (state, said) in said {
         let kept = Kept::new(|batch| batch.put(&throttled(state))).await;
@@ -139,8 +139,8 @@ async fn s09_status_and_state_say_what_is_in_force_and_how_the_loop_stands() {
     status::run(&client, Output::Text, &mut printed).await.expect("printed");
     let printed = String::from_utf8(printed).expect("text");
     for line in [
-        "mode act, auto_approve on; breaker open until 11:30:00 UTC, no storm; 0 of 6 actions used in the last hour",
-        "in force: throttle_requests to 1212 ops/s for 900 s, until 11:21:40 UTC; `mape-k explain action 00000000-0000-0000-0000-00000000000e`",
+        "mode act, auto_approve on; breaker open until 2026-11-18T11:30:00Z, no storm; 0 of 6 actions used in the last hour",
+        "in force: throttle_requests to 1212 ops/s for 900 s, until 2026-11-18T11:21:40Z; `mape-k explain action 00000000-0000-0000-0000-00000000000e`",
     ] {
         assert!(printed.lines().any(|l| l == line), "{line}: {printed}");
     }

@@ -154,8 +154,8 @@ async fn a_violation_with_what_was_weighed_tried_and_told() {
     Seen
       validation_latency at charter (validation_type policy):
       westworld_charter_validation_latency_seconds is 1.8, breaks at > 1.
-      Severity warning, from prometheus; first read as broken 2026-11-18 11:02:40 UTC (7 min ago),
-      active since 2026-11-18 11:02:40 UTC.
+      Severity warning, from prometheus; first read as broken 2026-11-18T11:02:40Z (7 min ago), active
+      since 2026-11-18T11:02:40Z.
       It names its own cause: validation_latency.
       Fingerprint 3fa2b1c04d5e6f70, id 00000000-0000-0000-0000-000000000008.
 
@@ -172,11 +172,11 @@ async fn a_violation_with_what_was_weighed_tried_and_told() {
         hour), conflict, approval.
 
     Done before in this incident
-      Treatment validation_latency began 2026-11-18 10:57:40 UTC (12 min ago).
-      - scale_up 2026-11-18 10:58:40 UTC (11 min ago): partial: at least half was gone. Policy
+      Treatment validation_latency began 2026-11-18T10:57:40Z (12 min ago).
+      - scale_up 2026-11-18T10:58:40Z (11 min ago): partial: at least half was gone. Policy
         00000000-0000-0000-0000-00000000000b.
 
-    Told to people
+    People are asked for
       - capacity_exhausted (validation_latency at charter): 20 replicas are the limit and the cause is
         still there.
     ");
@@ -214,11 +214,11 @@ async fn a_violation_that_cannot_be_read_any_more_says_when_it_was_and_why_not()
     let page = kept.page(About::Violation, Some(LATENCY)).await;
     let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
     for said in [
-        "It has counted as active for 7 min (was 1.8 > 1 when last read at 2026-11-18 11:05:40 UTC); whether it still \
+        "It has counted as active for 7 min (was 1.8 > 1 when last read at 2026-11-18T11:05:40Z); whether it still \
          is cannot be known.",
         "Nothing is done about it because prometheus could not be read in that cycle: http://prometheus:9090 did not \
          answer: connection refused.",
-        "When last read at 2026-11-18 11:05:40 UTC: validation_latency at charter",
+        "When last read at 2026-11-18T11:05:40Z: validation_latency at charter",
     ] {
         assert!(flowed.contains(said), "{said}: {page}");
     }
@@ -233,7 +233,7 @@ async fn a_violation_that_cleared_is_still_known() {
     for name in [LATENCY, &LATENCY[..8], &slow().id.to_string()] {
         let page = kept.page(About::Violation, Some(name)).await;
         assert!(
-            page.contains("It cleared 2026-11-18 11:06:40 UTC (3 min ago), after 4 min."),
+            page.contains("It cleared 2026-11-18T11:06:40Z (3 min ago), after 4 min."),
             "{page}"
         );
         assert!(page.contains("When last read as broken: validation_latency at charter"), "{page}");
@@ -267,25 +267,25 @@ async fn a_policy_that_was_carried_out() {
     .await;
     let page = kept.page(About::Policy, Some(&POLICY.to_string())).await;
     insta::assert_snapshot!(page, @r"
-    Policy 00000000-0000-0000-0000-00000000000b: executed
+    Policy 00000000-0000-0000-0000-00000000000b: carried out
 
     In short
       scale_up to 6 replicas for validation_latency at charter was carried out.
 
     Why it was proposed
-      Proposed 2026-11-18 11:06:40 UTC (3 min ago), revision 1.
+      Proposed 2026-11-18T11:06:40Z (3 min ago), revision 1.
       scale_up to 6 replicas should end validation_latency at charter (1 violations behind it).
       Benefit 0.75 (confidence 0.75 × effectiveness 1.00) − cost 0.15 = score 0.60. Risk low, priority
       high; 1 violation behind it.
 
     Who decided
-      anna approved it 2026-11-18 11:06:40 UTC (3 min ago).
+      anna approved it 2026-11-18T11:06:40Z (3 min ago).
 
     What became of it
       - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
       More: mape-k explain action 00000000-0000-0000-0000-00000000000e
       - scale_up for validation_latency at charter was judged success: nothing that counts was left
-        (violations: 1 before, 0 after), 2026-11-18 11:07:50 UTC (2 min ago). The worst value was 1.8
+        (violations: 1 before, 0 after), 2026-11-18T11:07:50Z (2 min ago). The worst value was 1.8
         before and 0.4 after. Everything was clear 45 s after it.
     ");
     kept.surface.stop().await;
@@ -329,11 +329,11 @@ async fn an_action_with_its_journal_key_and_verdict() {
 
     Journal
       Execution 00000000-0000-0000-0000-00000000000e of policy 00000000-0000-0000-0000-00000000000b,
-      undone as a whole if one action fails: begun 2026-11-18 11:06:40 UTC (3 min ago), ended after
-      0.40 s.
+      undone as a whole if one action fails: begun 2026-11-18T11:06:40Z (3 min ago), ended after 0.40
+      s.
       - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
         Idempotency key 00000000-0000-0000-0000-000000000004, the same for every try.
-        The call was begun 2026-11-18 11:06:40 UTC (3 min ago), ended after 0.35 s.
+        The call was begun 2026-11-18T11:06:40Z (3 min ago), ended after 0.35 s.
         Kept with it, for an undo: replicas 4.
 
     Why
@@ -342,10 +342,10 @@ async fn an_action_with_its_journal_key_and_verdict() {
 
     Did it help?
       - scale_up for validation_latency at charter was judged partial: at least half was gone
-        (violations: 1 before, 0 after), 2026-11-18 11:07:50 UTC (2 min ago). The worst value was 1.8
+        (violations: 1 before, 0 after), 2026-11-18T11:07:50Z (2 min ago). The worst value was 1.8
         before and 0.4 after. Everything was clear 45 s after it.
       It has no verdict yet: it settles for another 3 min, then the second good cycle judges it;
-      without one by 2026-11-18 11:23:20 UTC the verdict is unknown.
+      without one by 2026-11-18T11:23:20Z the verdict is unknown.
 
     Learned so far
       - scale_up for validation_latency: 0 of 1 judged runs helped, 1 in part; so its effectiveness

@@ -1,0 +1,118 @@
+//! The page of one incident: how it stands, what shows it, whom it needs, what was tried, and what happened in order.
+
+use serde_json::json;
+
+use super::cycle::escalation;
+use super::{Explanation, Kind, Page, judged, words};
+use crate::domain::incident::{Incident, Resolution};
+use crate::domain::legible;
+use crate::domain::need::Need;
+use crate::domain::outcome::Judging;
+use crate::domain::time::{self, Time, since};
+use crate::domain::treatment::Treatment;
+
+/// Lines of each section; the facts have all.
+const SHOWN: usize = 8;
+
+#[derive(Debug)]
+pub struct IncidentFacts<'a> {
+    pub now: Time,
+    pub incident: &'a Incident,
+    /// The open ones first.
+    pub needs: &'a [&'a Need],
+    pub treatments: &'a [Treatment],
+    pub judgings: &'a [Judging],
+    pub notification: &'a str,
+}
+
+#[must_use]
+pub fn incident(facts: &IncidentFacts<'_>) -> Explanation {
+    let incident = facts.incident;
+    let mut page = Page::begin(&[stands(incident, facts.now)]);
+    page.section("Evidence");
+    let evidence: Vec<String> = incident
+        .findings
+        .iter()
+        .map(|finding| {
+            format!("{}: {}", finding.kind.as_str(), words::without_stop(&finding.reason))
+        })
+        .collect();
+    items(&mut page, &evidence);
+    page.section("People");
+    page.say(&format!("{}.", capital(facts.notification)));
+    let needs: Vec<String> = facts.needs.iter().map(|need| asked(need)).collect();
+    items(&mut page, &needs);
+    page.section("What was tried");
+    let tried = facts.treatments.iter().flat_map(|treatment| &treatment.attempts);
+    let tried: Vec<String> =
+        tried.map(|one| judged::attempt(one, facts.judgings, facts.now)).collect();
+    items(&mut page, &tried);
+    if tried.is_empty() {
+        page.say("Nothing.");
+    }
+    page.section("What happened");
+    for entry in incident.timeline.iter().rev().take(SHOWN).rev() {
+        let text = words::without_stop(&entry.text);
+        page.item(&format!("{} {}: {text}.", time::text(entry.at), entry.what.as_str()));
+    }
+    let title = format!("Incident {} ({}): {}", incident.id, incident.severity, trouble(incident));
+    let raw = json!({
+        "incident": incident,
+        "needs": facts.needs,
+        "treatments": facts.treatments,
+    });
+    page.end(Kind::Incident, incident.id.clone(), &title, raw)
+}
+
+fn trouble(incident: &Incident) -> String {
+    if incident.title.is_empty() {
+        legible::name(&incident.service).into_owned()
+    } else {
+        incident.title.clone()
+    }
+}
+
+/// Only evidence that was read as clear resolves an incident.
+fn stands(incident: &Incident, now: Time) -> String {
+    let Some(end) = incident.ended_at else {
+        let status = incident.status.as_str().replace('_', " ");
+        return format!(
+            "It has been open since {}; it is {status}.",
+            words::at(incident.since, now)
+        );
+    };
+    let lasted = words::span(since(end, incident.since));
+    let at = words::at(end, now);
+    match &incident.resolution {
+        Some(Resolution::Clear) => {
+            format!("It was resolved {at}, after {lasted}: all of its evidence was read as clear.")
+        }
+        Some(Resolution::Vanished) => format!(
+            "It ended {at}, after {lasted}: its evidence is there no more, since its object was deleted or its rule \
+             removed. Nobody has seen it well."
+        ),
+        Some(Resolution::MergedInto(other)) => {
+            format!("It goes on in incident {other} since {at}: that is not resolved by this.")
+        }
+        None => format!("It ended {at}, after {lasted}; how was not recorded."),
+    }
+}
+
+fn asked(need: &Need) -> String {
+    let ended = need.closed_at.map(|at| format!(" It ended {}.", time::text(at)));
+    format!("{}{}", escalation(need), ended.unwrap_or_default())
+}
+
+fn items(page: &mut Page, lines: &[String]) {
+    for line in lines.iter().take(SHOWN) {
+        page.item(line);
+    }
+    if lines.len() > SHOWN {
+        page.item(&format!("… and {} more.", lines.len() - SHOWN));
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

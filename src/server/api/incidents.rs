@@ -1,0 +1,220 @@
+//! Incidents: each with the needs, treatments and notifications that belong to it, and what it is linked to.
+
+use std::collections::BTreeSet;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Limit, List};
+use crate::domain::Cause;
+use crate::domain::decision::Sev;
+use crate::domain::incident::{Anchor, Incident};
+use crate::domain::need::{Need, NeedReason};
+use crate::domain::policy::{Approval, Policy};
+use crate::domain::treatment::Treatment;
+use crate::knowledge::{Knowledge, StoreError, documents};
+use crate::server::Context;
+use crate::server::reply::{ApiError, Id, Params, Problem};
+
+/// Ended needs and treatments looked through, newest first: two weeks of a busy system.
+const LOOKED_THROUGH: usize = 2_000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct IncidentParams {
+    /// True: only those that are open. False: only those that are resolved.
+    open: Option<bool>,
+    /// How many items at most.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
+    limit: Limit,
+    /// The `next` of the page before; without it the newest.
+    #[param(minimum = -9_223_372_036_854_775_808_i64, maximum = 9_223_372_036_854_775_807_i64)]
+    after: Option<i64>,
+}
+
+/// What a person is asked for, with the command that answers it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AskedFor {
+    #[serde(flatten)]
+    pub need: Need,
+    /// Null once it has ended.
+    command: Option<String>,
+}
+
+/// An incident, and what people are asked for in it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Listed {
+    #[serde(flatten)]
+    incident: Incident,
+    /// The open ones.
+    needs: Vec<AskedFor>,
+    /// Whether anybody was notified of it, in words: only what a notifier confirmed counts.
+    notification: String,
+}
+
+/// Another incident that is open for the same cause.
+#[derive(Debug, Serialize, ToSchema)]
+struct Linked {
+    id: String,
+    anchor: Anchor,
+    title: String,
+    severity: Sev,
+    cause: Cause,
+}
+
+/// All of one incident.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IncidentDetail)]
+pub(super) struct Detail {
+    #[serde(flatten)]
+    incident: Incident,
+    /// Open and ended ones, the newest first.
+    needs: Vec<AskedFor>,
+    /// What was tried for its causes, the newest first.
+    treatments: Vec<Treatment>,
+    notification: String,
+    linked: Vec<Linked>,
+}
+
+/// What is wrong, one incident for each target, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/incidents",
+    tag = "Incidents",
+    params(IncidentParams),
+    responses((status = 200, description = "A page, newest first.", body = List<Listed>))
+)]
+pub(super) async fn list(
+    State(context): State<Context>,
+    Params(params): Params<IncidentParams>,
+) -> Result<Json<List<Listed>>, ApiError> {
+    let tag = params.open.map(|open| if open { documents::OPEN } else { documents::CLOSED });
+    let List { items, next, unread } =
+        List::<Incident>::read(&context, tag, params.after, params.limit).await?;
+    let asked = Asked::read(&context.knowledge, documents::OPEN).await?;
+    // One that is resolved stays among the open ones until people were notified of it.
+    let items = items.into_iter().filter(|one| params.open != Some(true) || one.is_open());
+    let items = items
+        .map(|incident| Listed {
+            needs: asked.of(&incident),
+            notification: incident.notification(has_notifier(&context)),
+            incident,
+        })
+        .collect();
+    Ok(Json(List { items, next, unread }))
+}
+
+/// One incident: its evidence, timeline, needs and treatments, who was notified, and what it is linked to.
+#[utoipa::path(
+    get,
+    path = "/api/v1/incidents/{id}",
+    tag = "Incidents",
+    params(("id" = String, Path, description = "`id` of the incident.", pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")),
+    responses(
+        (status = 200, description = "The incident.", body = Detail),
+        (status = 404, description = "No such incident is kept.", body = Problem),
+    )
+)]
+pub(super) async fn one(
+    State(context): State<Context>,
+    Id(id): Id,
+) -> Result<Json<Detail>, ApiError> {
+    let Own { incident, needs, treatments, notification } = Own::read(&context, &id).await?;
+    let open = Some(documents::OPEN);
+    let (open, _) = context.knowledge.survey::<Incident>(open, LOOKED_THROUGH).await?;
+    let linked = open.into_iter().filter_map(|other| linked(&incident, other)).collect();
+    Ok(Json(Detail { needs, treatments, notification, linked, incident }))
+}
+
+/// An incident with the records that belong to it.
+pub(super) struct Own {
+    pub incident: Incident,
+    pub needs: Vec<AskedFor>,
+    pub treatments: Vec<Treatment>,
+    pub notification: String,
+}
+
+impl Own {
+    pub async fn read(context: &Context, id: &str) -> Result<Self, ApiError> {
+        let knowledge = &context.knowledge;
+        let (incident, _) = knowledge.get::<Incident>(id).await?.ok_or_else(|| {
+            let text = format!("no incident {id} is kept; GET /api/v1/incidents lists them");
+            ApiError::NotFound(text)
+        })?;
+        let mut needs = Asked::read(knowledge, documents::OPEN).await?.of(&incident);
+        needs.extend(Asked::read(knowledge, documents::CLOSED).await?.of(&incident));
+        let (mut treatments, _) = knowledge.survey::<Treatment>(None, LOOKED_THROUGH).await?;
+        treatments.retain(|treatment| belongs(treatment, &incident));
+        let notification = incident.notification(has_notifier(context));
+        Ok(Self { incident, needs, treatments, notification })
+    }
+}
+
+/// A replica that follows has not heard, and says what the record says.
+fn has_notifier(context: &Context) -> bool {
+    context.handle.view().people.has_notifier.unwrap_or(true)
+}
+
+/// Needs, and the policies that wait for an answer to them.
+struct Asked {
+    needs: Vec<Need>,
+    pending: Vec<Policy>,
+}
+
+impl Asked {
+    async fn read(knowledge: &Knowledge, tag: &'static str) -> Result<Self, StoreError> {
+        let (needs, _) = knowledge.survey::<Need>(Some(tag), LOOKED_THROUGH).await?;
+        let pending = Some(Approval::Pending.as_str());
+        let (pending, _) = knowledge.survey::<Policy>(pending, LOOKED_THROUGH).await?;
+        Ok(Self { needs, pending })
+    }
+
+    fn of(&self, incident: &Incident) -> Vec<AskedFor> {
+        let own = self.needs.iter().filter(|need| need.incident.as_ref() == Some(&incident.id));
+        own.map(|need| AskedFor { need: need.clone(), command: self.command(need) }).collect()
+    }
+
+    fn command(&self, need: &Need) -> Option<String> {
+        if need.closed_at.is_some() {
+            return None;
+        }
+        let policy = self.pending.iter().find(|policy| {
+            need.cause.as_ref() == Some(&policy.cause)
+                && need.component.as_ref() == Some(&policy.component)
+        });
+        Some(match (need.reason, policy) {
+            (NeedReason::ApprovalNeeded, Some(policy)) => {
+                format!("mape-k approve {0}, or mape-k reject {0}", policy.id)
+            }
+            (NeedReason::ApprovalNeeded, None) => "mape-k status".to_owned(),
+            (NeedReason::OutcomeUnknown | NeedReason::ActionFailed, _)
+                if need.subject.parse::<uuid::Uuid>().is_ok() =>
+            {
+                format!("mape-k explain action {}", need.subject)
+            }
+            _ => need.evidence.first().map_or_else(
+                || "mape-k explain".to_owned(),
+                |fingerprint| format!("mape-k explain violation {fingerprint}"),
+            ),
+        })
+    }
+}
+
+/// Tried for one of its causes while it lasted.
+fn belongs(treatment: &Treatment, incident: &Incident) -> bool {
+    incident.causes.iter().any(|ranked| ranked.cause == treatment.cause)
+        && treatment.last_evidence_at >= incident.since
+        && incident.ended_at.is_none_or(|end| treatment.opened_at <= end)
+}
+
+fn linked(incident: &Incident, other: Incident) -> Option<Linked> {
+    let causes: BTreeSet<&Cause> = incident.causes.iter().map(|ranked| &ranked.cause).collect();
+    let shared = other.causes.iter().find(|ranked| causes.contains(&ranked.cause))?.cause.clone();
+    let Incident { id, anchor, title, severity, .. } = other;
+    (id != incident.id && incident.ended_at.is_none() && other.ended_at.is_none())
+        .then_some(Linked { id, anchor, title, severity, cause: shared })
+}

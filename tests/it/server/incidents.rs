@@ -1,0 +1,171 @@
+//! Incidents over the API: with needs, treatments, notifications and links; and lists in which one record is damaged.
+
+use chrono::TimeDelta;
+use mape_k::domain::Cause;
+use mape_k::domain::action::ActionKind;
+use mape_k::domain::incident::{Incident, RankedCause};
+use mape_k::domain::need::Need;
+use mape_k::domain::policy::{Approval, Policy};
+use mape_k::domain::treatment::{Attempt, Treatment};
+use mape_k::knowledge::store::{Collection, Store, When, Write};
+use mape_k::knowledge::{Database, Knowledge, Settings};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::api::{cycle, escalation};
+use super::{Setup, Surface, assert_fields, healthy_view, noon};
+
+const CART: &str = "INC-20261118_110640-001";
+const BILLING: &str = "INC-20261118_110640-002";
+const OVER: &str = "INC-20261118_100000-001";
+
+pub(super) fn incident(id: &str, anchor: &str, cause: &str) -> Incident {
+    let bare = json!({
+        "id": id, "anchor": anchor, "title": format!("{cause} at {anchor}"), "status": "needs_attention",
+        "service": anchor, "class": "violation", "severity": "SEV-2", "since": noon(), "opened_at": noon(),
+        "last_seen_at": noon(), "numbers": { "pods": 0, "restarts": 0 }, "evidence": [],
+    });
+    let mut incident: Incident = serde_json::from_value(bare).expect("an incident");
+    incident.causes =
+        vec![RankedCause { cause: Cause::new(cause), confidence: 0.8, since: noon() }];
+    incident
+}
+
+fn need(number: u64, of: &str, is_open: bool) -> Need {
+    Need {
+        incident: Some(of.to_owned()),
+        cause: Some(Cause::new("slow")),
+        ..escalation(number, is_open)
+    }
+}
+
+fn proposal() -> Policy {
+    let mut policy = super::decisions::policy(1, Approval::Pending);
+    (policy.cause, policy.component) = (Cause::new("slow"), "ledger".to_owned());
+    policy
+}
+
+/// R05 and the issue's first point: an incident carries its needs with the command that answers each, what was tried, who
+/// was notified, and the incidents that share its cause; an answered need is among them and resolves nothing.
+#[tokio::test]
+async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
+    let surface = Surface::start().await;
+    let mut batch = surface.knowledge.batch();
+    let mut told = incident(CART, "kubernetes/shop/deployment/cart", "slow");
+    told.told_at = Some(noon());
+    batch.put(&told);
+    batch.put(&incident(BILLING, "component/billing", "slow"));
+    let mut over = incident(OVER, "component/db1", "slow");
+    over.ended_at = Some(noon());
+    batch.put(&over);
+    let mut approval = need(0, CART, true);
+    approval.reason = mape_k::domain::need::NeedReason::ApprovalNeeded;
+    batch.put(&approval);
+    batch.put(&need(1, CART, true));
+    batch.put(&need(2, CART, false));
+    batch.put(&need(3, BILLING, true));
+    batch.put(&proposal());
+    let attempt = Attempt {
+        action: ActionKind::ScaleUp,
+        policy_id: Uuid::nil(),
+        at: noon(),
+        verdict: None,
+        failed: true,
+    };
+    let treatment = json!({
+        "id": Uuid::from_u128(7), "cause": "slow", "opened_at": noon(), "last_evidence_at": noon(),
+        "attempts": [attempt], "impossible": [], "exhausted": false, "incident": CART,
+    });
+    batch.put(&serde_json::from_value::<Treatment>(treatment).expect("a treatment"));
+    surface.knowledge.commit(batch).await.expect("stored");
+    let mut view = healthy_view(surface.handle.now());
+    view.people.has_notifier = Some(true);
+    surface.publish(view.clone());
+
+    let (_, one) = surface.get(&format!("/api/v1/incidents/{CART}")).await;
+    assert_fields(
+        &one,
+        "id anchor title status severity since resolved_at resolution evidence timeline causes needs treatments \
+         notification linked",
+    );
+    let needs = one["needs"].as_array().expect("needs");
+    let closed = needs.iter().filter(|need| need["closed_at"].is_string());
+    assert_eq!((needs.len(), closed.count()), (3, 1), "{one:#}");
+    assert_eq!(one["resolved_at"], Value::Null, "an answered need resolves nothing");
+    let command = |reason: &str| {
+        let of = |need: &&Value| need["reason"] == reason && need["closed_at"].is_null();
+        needs.iter().find(of).map(|need| need["command"].clone()).expect("the need")
+    };
+    let id = proposal().id;
+    assert_eq!(command("approval_needed"), format!("mape-k approve {id}, or mape-k reject {id}"));
+    assert_eq!(command("unknown_cause"), "mape-k explain violation f1");
+    assert_eq!(one["treatments"][0]["attempts"][0]["action"], "scale_up");
+    assert_eq!(one["linked"][0]["id"], BILLING, "{one:#}");
+    assert_eq!(one["linked"].as_array().map(Vec::len), Some(1), "none that is resolved: {one:#}");
+    assert_eq!(one["notification"], "notified 2026-11-18T11:06:40Z");
+
+    let (open, _) = surface.items("/api/v1/incidents?open=true").await;
+    let (resolved, _) = surface.items("/api/v1/incidents?open=false").await;
+    let ids = |items: &[Value]| items.iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (ids(&open), ids(&resolved)),
+        (vec![BILLING.into(), CART.into()], vec![OVER.into()])
+    );
+    assert_eq!(open[1]["needs"].as_array().map(Vec::len), Some(2), "the open ones");
+    assert_eq!(open[0]["notification"], "not notified yet");
+
+    // R08: nobody is notified where nobody could be, whatever the record says.
+    view.people.has_notifier = Some(false);
+    surface.publish(view);
+    let (_, one) = surface.get(&format!("/api/v1/incidents/{CART}")).await;
+    assert_eq!(one["notification"], "nobody is notified: no notifier is configured");
+    let (_, status) = surface.get("/api/v1/status").await;
+    assert_eq!(status["not_notified"], "nobody is notified: no notifier is configured");
+
+    let (status, _) = surface.get("/api/v1/incidents/INC-1").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    for gone in ["/api/v1/escalations", "/api/v1/escalations?open=true"] {
+        assert_eq!(surface.get(gone).await.0, StatusCode::NOT_FOUND, "{gone}");
+    }
+    surface.stop().await;
+}
+
+/// Of a page with one damaged record the others are served, and that one is named; a page without one names none.
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_named_and_hides_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("knowledge.db");
+    let store = mape_k::knowledge::sqlite::SqliteStore::open(&path).await.expect("a store");
+    let damaged = |collection, key: &str| Write::Put {
+        collection,
+        key: key.to_owned(),
+        tag: "open".to_owned(),
+        at: noon() + TimeDelta::seconds(1),
+        body: "{\"id\": 7".to_owned(),
+        when: When::Always,
+    };
+    let writes = vec![damaged(Collection::Cycles, "torn"), damaged(Collection::Incidents, "torn")];
+    store.write(writes).await.expect("written");
+    store.close().await;
+    let settings =
+        Settings { database: Database::Sqlite, sqlite_path: path, ..Settings::default() };
+    let knowledge = Knowledge::open(&settings).await.expect("a store");
+    let mut batch = knowledge.batch();
+    batch.put(&cycle(1));
+    batch.put(&incident(CART, "component/cart", "slow"));
+    knowledge.commit(batch).await.expect("stored");
+    let surface = Setup { knowledge, ..Setup::default() }.serve().await;
+    for path in ["/api/v1/cycles", "/api/v1/incidents", "/api/v1/incidents?open=true"] {
+        let (status, page) = surface.get(path).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {page}");
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(1), "{path}: {page}");
+        let unread = page["unread"][0].as_str().unwrap_or_default();
+        assert!(unread.starts_with("torn: "), "{path}: {page}");
+    }
+    let (_, policies) = surface.get("/api/v1/policies").await;
+    assert_eq!(policies["unread"], json!([]));
+    let (status, page) = surface.get("/api/v1/explain").await;
+    assert_eq!(status, StatusCode::OK, "the newest cycle that can be read: {page}");
+    surface.stop().await;
+}
