@@ -99,7 +99,7 @@ fn r05_latency_its_alert_an_approval_a_failure_and_a_retry_are_one_incident_in_o
         "scale_up to 5 waits for approval: mape-k approve 1",
         world.now,
     );
-    let told = world.cycle(&[&both[..], &[asked.clone()]].concat());
+    let told = world.cycle(&[&both[..], std::slice::from_ref(&asked)].concat());
     let title = "SEV-2: Charter: validation latency 3.5 s > 1 s; waits for approval: scale_up to 5";
     assert_eq!(told.alert().title, title);
     assert_eq!(open(&world)[0].status, IncidentStatus::NeedsAttention);
