@@ -115,13 +115,14 @@ fn w05_where_an_object_cannot_be_read_nothing_of_its_namespace_ends() {
 /// R05: an object that was deleted, or a workload that was scaled to zero, has not recovered. The twin is whole again.
 #[test]
 fn r05_what_is_no_longer_there_is_not_said_to_be_resolved() {
+    type Case<'a> = (fn(&mut ClusterReading), &'a str, Resolution);
     let deleted = |reading: &mut ClusterReading| reading.cluster.workloads.clear();
     let off = |reading: &mut ClusterReading| {
         let workload = &mut reading.cluster.workloads[0];
         Arc::make_mut(workload).desired = 0;
     };
     let whole = |_: &mut ClusterReading| {};
-    let cases: [(fn(&mut ClusterReading), &str, Resolution); 3] = [
+    let cases: [Case<'_>; 3] = [
         (deleted, "No longer there: payments: 0 of 2 pods ready", Resolution::Vanished),
         (off, "No longer there: payments: 0 of 2 pods ready", Resolution::Vanished),
         (whole, "Resolved: payments: 0 of 2 pods ready", Resolution::Clear),

@@ -11,7 +11,7 @@ use mape_k::domain::need::NeedReason as Reason;
 use mape_k::domain::target::Target;
 use uuid::Uuid;
 
-use super::world::{Time, World, finding, minutes, night, replicas};
+use super::world::{Slack, Time, World, finding, minutes, night, replicas};
 
 /// A broken rule of Charter's.
 fn latency(since: Time) -> Finding {
@@ -99,7 +99,7 @@ fn r05_latency_its_alert_an_approval_a_failure_and_a_retry_are_one_incident_in_o
         "scale_up to 5 waits for approval: mape-k approve 1",
         world.now,
     );
-    let told = world.cycle(&[&both[..], &[asked.clone()]].concat());
+    let told = world.cycle(&[&both[..], std::slice::from_ref(&asked)].concat());
     let title = "SEV-2: Charter: validation latency 3.5 s > 1 s; waits for approval: scale_up to 5";
     assert_eq!(told.alert().title, title);
     assert_eq!(open(&world)[0].status, IncidentStatus::NeedsAttention);
@@ -204,6 +204,25 @@ fn r05_a_muted_alert_leaves_its_incident_open_and_quiet_until_it_is_heard_again_
             let told = world.cycle(&heard);
             assert_eq!(told.alert().entries[0].incident, id, "it goes on, and is told to");
             assert!(!open(&world)[0].course.is_muted);
+        }
+    }
+}
+
+#[test]
+fn r05_an_incident_that_was_muted_before_anybody_was_notified_stays_quiet() {
+    for is_muted in [true, false] {
+        let mut world = World::new(night());
+        let heard = [alert(night()), need(Reason::UnknownAlert, 1, "CharterSlow", night())];
+        world.slack = Slack::Lost;
+        world.cycle(&heard);
+        world.slack = Slack::Works;
+        let absence = if is_muted { Absence::Muted } else { Absence::Unread };
+        world.absence =
+            Box::new(move |finding| if finding.is_need() { Absence::Clear } else { absence });
+        let told = world.cycles(3, &[]);
+        assert_eq!(told.is_empty(), is_muted, "twin: what is only unread is still due: {told:#?}");
+        if is_muted {
+            world.cycle(&heard).alert();
         }
     }
 }
