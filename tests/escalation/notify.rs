@@ -8,6 +8,7 @@ mod hostile;
 mod lanes;
 mod layout;
 pub mod messages;
+mod outbox;
 pub mod post;
 mod rehearsal;
 mod resending;

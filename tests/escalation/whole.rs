@@ -12,6 +12,7 @@ mod cases;
 mod defects;
 mod early;
 mod files;
+mod hanging;
 mod origin;
 mod reloaded;
 mod situations;

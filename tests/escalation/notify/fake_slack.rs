@@ -104,6 +104,11 @@ impl FakeSlack {
         std::mem::take(&mut self.inner.lock().expect("no panic").asked)
     }
 
+    /// How often it was asked since then.
+    pub fn count(&self) -> usize {
+        self.inner.lock().expect("no panic").asked.len()
+    }
+
     pub fn asked_once(&self) -> Asked {
         let mut asked = self.asked();
         assert_eq!(asked.len(), 1, "one call was expected: {asked:#?}");
