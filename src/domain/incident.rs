@@ -95,6 +95,7 @@ impl fmt::Display for Anchor {
     }
 }
 
+/// How an incident stands.
 #[derive(
     Clone,
     Copy,
@@ -247,6 +248,7 @@ pub struct Course {
 /// Whoever reads a report must not believe that somebody else knows.
 pub const NOBODY_IS_NOTIFIED: &str = "nobody is notified: no notifier is configured";
 
+/// What is wrong with one target, from its first evidence until that is clear.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Incident {
     /// `INC-YYYYMMDD_HHMMSS-NNN`, by its first decision.
