@@ -112,7 +112,7 @@ def at_a_glance():
             " delivered: people may not know. Read `mape-k status` yourself, then dashboard 'Escalation and"
             " notification'. While no notifier is enabled nothing is delivered, and Prometheus' alerts are all"
             " there is.",
-            Query(both("mape_k_escalations_open", "reason"), "escalations open", steps=steps_up(orange=1)),
+            Query(both("mape_k_escalations_open", "reason"), "needs open", steps=steps_up(orange=1)),
             Query(
                 both("mape_k_incidents_open", "severity", 'severity=~"SEV-[12]"'),
                 "SEV-1 and SEV-2",

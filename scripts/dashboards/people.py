@@ -9,9 +9,9 @@ def people():
         row("At a glance"),
         stat(
             "What needs a person?",
-            "Escalations open now, those that wait for an approval, and incidents that last.\n\nAbove 0: `mape-k"
+            "Needs open now, those that wait for an approval, and open incidents.\n\nAbove 0: `mape-k"
             " status` lists them with what to do.",
-            Query(both("mape_k_escalations_open", "reason"), "escalations open", steps=steps_up(orange=1)),
+            Query(both("mape_k_escalations_open", "reason"), "needs open", steps=steps_up(orange=1)),
             Query(
                 largest("mape_k_escalations_open", 'reason="approval_needed"'),
                 "wait for approval",
@@ -45,6 +45,7 @@ def people():
             Query(in_range("mape_k_notifications_total", 'result="delivered"'), "delivered"),
             Query(in_range("mape_k_notifications_total", 'result!="delivered"'), "tries failed", steps=steps_up(red=1)),
             Query(largest("mape_k_notifications_backed_up"), "wait in files", steps=steps_up(red=1)),
+            Query("min(mape_k_notifiers_configured and on (job, instance) mape_k_leader == 1)", "notifiers configured"),
             width=6,
         ),
         stat(
@@ -62,10 +63,10 @@ def people():
             ),
             width=6,
         ),
-        row("Escalations: what the loop cannot or may not fix itself"),
+        row("Needs: what the loop cannot or may not fix itself"),
         bars(
             "Open now, by reason",
-            "Open escalations by reason.\n\nOPERATIONS.md, 'Escalations: what they mean, what to do', has a row for "
+            "Open needs by reason.\n\nOPERATIONS.md, 'Escalations: what they mean, what to do', has a row for "
             "each.",
             Query(f"sort_desc({largest('mape_k_escalations_open', by='reason')})", "{{reason}}"),
             height=12,
@@ -82,7 +83,7 @@ def people():
         ),
         series(
             "Opened per hour",
-            "New escalations in the hour before, by reason (`MapeKEscalated`).\n\nOften the "
+            "New needs in the hour before, by reason (`MapeKEscalated`).\n\nOften the "
             "same: the cause comes back; mend it, or give it a strategy.",
             Query(per_hour("mape_k_escalations_total", by="reason"), "{{reason}}"),
             unit="none",

@@ -34,7 +34,7 @@ def cycles():
             "Failed in a row",
             "Cycles that failed, broke off or could not begin since the last good one. Two in a row for 5 minutes are"
             " `MAFEKLoopFailure`; after three people are told that the loop is blind.\n\nAbove the line: `/health` and"
-            " the escalation `blind` name phase and cause.",
+            " the need `blind` name phase and cause.",
             Query(largest("mape_k_cycles_failed_in_a_row"), "failed in a row"),
             unit="none",
             steps=steps_up(red=2),
@@ -94,7 +94,7 @@ def violations():
         ),
         series(
             "Findings",
-            "What is wrong in the cluster by class, and with the loop itself (loop: its own escalations).\n\n"
+            "What is wrong in the cluster by class, and with the loop itself (loop: open needs).\n\n"
             "Above 0: `mape-k status`; docs/FINDINGS.md says what each means.",
             Query(largest("mape_k_findings_active", by="class"), "{{class}}"),
             unit="none",
@@ -175,7 +175,7 @@ def actions():
         series(
             "Policies per hour",
             "Executed policies; failed includes rolled back (`MapeKPolicyExecutionFailed`). The shipped budget is 6"
-            " actions an hour.\n\nfailed: `mape-k status`, and the escalation `action_failed` has Charter's own words.",
+            " actions an hour.\n\nfailed: `mape-k status`, and the need `action_failed` has Charter's own words.",
             Query(per_hour("mape_k_policy_executions_total", by="status"), "{{status}}"),
             unit="none",
             width=12,

@@ -208,6 +208,10 @@ impl People {
         if self.has_files {
             self.desk.files.put(report);
         }
+        // What was tried while the cycle ran is put into its report now that the store has it.
+        if !self.desk.outbox.unreported().is_empty() {
+            self.desk.outbox.say_answered();
+        }
     }
 
     /// Something became of messages.

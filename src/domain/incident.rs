@@ -119,6 +119,7 @@ impl fmt::Display for Anchor {
     }
 }
 
+/// How an incident stands.
 #[derive(
     Clone,
     Copy,

@@ -59,7 +59,7 @@ pub struct SystemStanding {
     pub storm_since: Option<Time>,
     pub actions_in_hour: usize,
     pub actions_per_hour: u32,
-    /// As [`Standing::hour_seconds`].
+    /// How long that hour is: `mape-k run --speed` divides it. 0: an older version wrote it.
     #[serde(default)]
     pub hour_seconds: f64,
 }

@@ -24,6 +24,7 @@ pub struct Attempt {
     pub failed: bool,
 }
 
+/// What was tried for one cause.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Treatment {
     pub id: Uuid,

@@ -162,6 +162,11 @@ impl Outbox {
 
 /// The cycle's side.
 impl Outbox {
+    /// Has [`Outbox::has_answers`] come back once more.
+    pub fn say_answered(&self) {
+        self.0.answered.notify_one();
+    }
+
     /// What the store holds, in its order, takes the place of all that this process had of it.
     pub fn load(&self, entries: Vec<Outgoing>) {
         let mut inner = self.inner();

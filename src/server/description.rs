@@ -90,7 +90,39 @@ pub fn document() -> Value {
             }
         }
     }
+    flatten(&mut document);
     document
+}
+
+/// What holds the fields of another and its own is one object: that is how it is answered.
+fn flatten(document: &mut Value) {
+    let all = document["components"]["schemas"].clone();
+    let mut parts_of_others: Vec<String> = Vec::new();
+    let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
+    for schema in schemas.values_mut() {
+        let Some(parts) = schema["allOf"].as_array().cloned() else { continue };
+        let mut whole = json!({ "type": "object", "properties": {}, "required": [] });
+        if let Some(text) = schema.get("description") {
+            whole["description"] = text.clone();
+        }
+        for part in parts {
+            let name = part["$ref"].as_str().and_then(|to| to.rsplit('/').next());
+            parts_of_others.extend(name.map(str::to_owned));
+            let part = name.map_or(part.clone(), |name| all[name].clone());
+            for (field, is) in part["properties"].as_object().into_iter().flatten() {
+                whole["properties"][field] = is.clone();
+            }
+            if let Some(required) = whole["required"].as_array_mut() {
+                required.extend(part["required"].as_array().cloned().unwrap_or_default());
+            }
+        }
+        *schema = whole;
+    }
+    let text = document.to_string();
+    parts_of_others.retain(|name| !text.contains(&format!("/schemas/{name}\"")));
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.retain(|name, _| !parts_of_others.contains(name));
+    }
 }
 
 /// Comments stand at Rust's types, and are read here by people who see JSON.

@@ -68,10 +68,6 @@ impl Component {
         Self { status, detail: problem }
     }
 
-    fn if_on(is_on: bool, component: impl FnOnce() -> Self) -> Self {
-        if is_on { component() } else { Self { status: Status::Off, detail: None } }
-    }
-
     fn is_well(&self) -> bool {
         matches!(self.status, Status::Ok | Status::Off | Status::Warning)
     }
@@ -168,8 +164,10 @@ pub async fn health(State(context): State<Context>) -> Response {
             let unknown = format!("whether anything is wrong is UNKNOWN: {NOTHING_TO_LOOK_AT}");
             components.insert("rules", Component::unless(Some(unknown)));
         }
-        let charter = || Component::unless(charter_problem(&view));
-        components.insert("charter", Component::if_on(running.charter, charter));
+        // Whoever does not have Charter is told nothing of it.
+        if running.charter {
+            components.insert("charter", Component::unless(charter_problem(&view)));
+        }
         let people = &view.people;
         let untold = people.not_told.clone().or_else(|| people.problem.clone());
         components.insert("escalation", Component::unless(untold));
@@ -181,7 +179,8 @@ pub async fn health(State(context): State<Context>) -> Response {
             let not_yet = || view.last_status.is_none().then(|| "not read yet".to_owned());
             Component::unless(people.cluster_problem.clone().or_else(not_yet))
         };
-        components.insert("kubernetes", Component::if_on(running.kubernetes, kubernetes));
+        let off = || Component { status: Status::Off, detail: None };
+        components.insert("kubernetes", if running.kubernetes { kubernetes() } else { off() });
     }
     components.insert("store", Component::unless(store));
     let status = if stalled {

@@ -113,7 +113,8 @@ impl People {
             }
         }
         self.settled.extend(outbox.forget_settled());
-        if !answered.is_empty() {
+        let is_news = !answered.is_empty() || !self.reports.is_empty();
+        if is_news {
             self.hand_over(&self.catalogue, now);
             if let Err(error) = self.keep(&kit.knowledge, onsets, now).await {
                 kit.store_failed(StoreOperation::Write, &error);
@@ -121,7 +122,7 @@ impl People {
             }
         }
         self.show_outbox(now);
-        !answered.is_empty()
+        is_news
     }
 
     /// Rewrites the report of a cycle, once.

@@ -9,8 +9,10 @@ use crate::domain::decision::Sev;
 use crate::domain::incident::Incident;
 use crate::domain::legible;
 
+/// What may be said in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ConditionState)]
 pub enum State {
     /// Everything was read, and nothing is wrong.
     Clear,

@@ -62,6 +62,7 @@ impl Held {
     async fn asked_for(&self, world: &World, path: &str) -> Vec<String> {
         let Some((before, _)) = path.split_once("{id}") else { return vec![path.to_owned()] };
         let (list, key) = match before.trim_end_matches('/').rsplit('/').next() {
+            Some("incidents") => ("incidents", "id"),
             Some("cycles") => ("cycles", "id"),
             Some("violations") => ("violations", "fingerprint"),
             Some("policies") => ("policies", "id"),

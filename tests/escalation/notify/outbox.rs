@@ -335,8 +335,7 @@ async fn r04_what_waits_for_a_notifier_that_is_gone_is_given_up_in_plain_sight()
     let world = World::new().await;
     let (knowledge, process) = (world.knowledge(), world.process().await);
     put(&process, &knowledge, &[alert(Sev::Sev1, "payments")], at(0)).await;
-    let slot = process.notifiers();
-    slot.replace(world.notifiers(false));
+    let process = world.under(world.knowledge(), false).await;
     process.work_off(at(1)).await;
     assert!(world.told().is_empty());
     let [(_, entry)] = &process.outbox().answered()[..] else { panic!("one entry") };
@@ -346,7 +345,7 @@ async fn r04_what_waits_for_a_notifier_that_is_gone_is_given_up_in_plain_sight()
     let given_up = "mape_k_notifications_total{notifier=\"slack\",result=\"given_up\"} 1";
     assert!(world.metrics.gather().contains(given_up));
     // The twin: one that is there again sends what comes.
-    slot.replace(world.notifiers(true));
+    let process = world.process().await;
     put(&process, &knowledge, &[alert_at(Sev::Sev1, "login", 2, 2)], at(2)).await;
     process.work_off(at(2)).await;
     assert_eq!(world.told().len(), 1);

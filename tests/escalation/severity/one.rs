@@ -1,5 +1,7 @@
 //! R05: one incident for each anchor: what it holds, what joins it, what it becomes one with, and what leaves it open.
 
+use std::collections::BTreeSet;
+
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::{Finding, FindingKind};
@@ -213,8 +215,10 @@ fn r05_an_incident_that_was_muted_before_anybody_was_notified_stays_quiet() {
     for is_muted in [true, false] {
         let mut world = World::new(night());
         let heard = [alert(night()), need(Reason::UnknownAlert, 1, "CharterSlow", night())];
-        world.slack = Slack::Lost;
+        world.slack = Slack::BackedUp;
         world.cycle(&heard);
+        // Its message is lost with the outbox that held it.
+        assert_eq!(world.board.missing(&BTreeSet::new()).len(), 1);
         world.slack = Slack::Works;
         let absence = if is_muted { Absence::Muted } else { Absence::Unread };
         world.absence =

@@ -204,9 +204,25 @@ impl Daemon {
 
     /// The newest items of a list of the API, which may carry a filter.
     pub async fn list(&self, name: &str) -> Result<Vec<Value>, String> {
+        if let Some(filter) = name.strip_prefix("needs") {
+            return self.needs(filter.contains("open=true")).await;
+        }
         let joint = if name.contains('?') { '&' } else { '?' };
         let page = self.get(&format!("/api/v1/{name}{joint}limit=500")).await?;
         page["items"].as_array().cloned().ok_or_else(|| format!("no list: {page}"))
+    }
+
+    /// What people are, or were, asked for: each is part of its incident.
+    async fn needs(&self, only_open: bool) -> Result<Vec<Value>, String> {
+        let page = self.get("/api/v1/incidents?limit=500").await?;
+        let mut needs = Vec::new();
+        for incident in page["items"].as_array().into_iter().flatten() {
+            let id = incident["id"].as_str().unwrap_or_default();
+            let incident = self.get(&format!("/api/v1/incidents/{id}")).await?;
+            needs.extend(incident["needs"].as_array().cloned().unwrap_or_default());
+        }
+        needs.retain(|need| !only_open || need["closed_at"].is_null());
+        Ok(needs)
     }
 
     pub async fn metrics(&self) -> String {

@@ -165,7 +165,7 @@ async fn r12_a_hook_that_ends_unknown_is_told_to_a_person_and_not_called_again()
     daemon.is_well().await;
     cart.breaks();
     let told = eventually(LATER, "a person is told", async || {
-        let open = daemon.list("escalations?open=true").await?;
+        let open = daemon.list("needs?open=true").await?;
         let unknown = open.iter().find(|one| one["reason"] == "outcome_unknown");
         unknown.cloned().ok_or_else(|| format!("{open:?}"))
     })

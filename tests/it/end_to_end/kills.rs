@@ -249,7 +249,7 @@ async fn why_not(daemon: &Daemon) -> String {
         .flatten()
         .map(|candidate| format!("{} {}", candidate["action"], candidate["verdict"]))
         .collect();
-    let told = daemon.list("escalations?open=true").await.unwrap_or_default();
+    let told = daemon.list("needs?open=true").await.unwrap_or_default();
     let unknown =
         told.iter().filter(|e| e["reason"] == "outcome_unknown").map(|e| e["detail"].to_string());
     format!("{verdicts:#?}\n{:#?}", unknown.collect::<Vec<_>>())
@@ -304,7 +304,7 @@ async fn each_key_took_effect_once(charter: &Charter, executions: &[Execution]) 
 }
 
 async fn every_unknown_was_told(daemon: &Daemon, executions: &[Execution]) {
-    let told = daemon.list("escalations").await.expect("escalations");
+    let told = daemon.list("needs").await.expect("escalations");
     let subjects: BTreeSet<&str> = told
         .iter()
         .filter(|e| e["reason"] == "outcome_unknown")

@@ -310,7 +310,7 @@ async fn s03_a_leader_cut_off_from_charter_stays_the_leader_says_so_and_does_not
     })
     .await;
     eventually(LATER, "people are told that its hands are tied", async || {
-        let open = pair.first.daemon.list("escalations?open=true").await?;
+        let open = pair.first.daemon.list("needs?open=true").await?;
         let told = open.iter().any(|e| e["reason"] == "hands_tied");
         if told { Ok(()) } else { Err(format!("{} open", open.len())) }
     })

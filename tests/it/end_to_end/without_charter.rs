@@ -164,7 +164,7 @@ async fn r02_a_broken_rule_without_charter_is_about_itself() {
                         "severity": "critical"});
     let daemon = Daemon::start(five_lines(&prometheus, &broken), &[]).await;
     let escalation = eventually(SOON, "people are told of it", async || {
-        daemon.list("escalations").await?.first().cloned().ok_or("none yet".to_owned())
+        daemon.list("needs").await?.first().cloned().ok_or("none yet".to_owned())
     })
     .await;
     assert_eq!(escalation["reason"], "unknown_cause", "{escalation}");
@@ -175,7 +175,7 @@ async fn r02_a_broken_rule_without_charter_is_about_itself() {
     let url = format!("http://{}", daemon.settings.api);
     let mut said = vec![run(&["explain", "--url", &url]).await.stdout];
     said.push(run(&["status", "--url", &url]).await.stdout);
-    for list in ["escalations", "incidents", "violations", "analyses", "cycles"] {
+    for list in ["needs", "incidents", "violations", "analyses", "cycles"] {
         said.push(json!(daemon.list(list).await.expect(list)).to_string());
     }
     for said in said {

@@ -23,9 +23,8 @@ async fn r11_what_was_not_sent_is_not_sent() {
             let mut world = world(&[case], form).await;
             world.start().await;
             // Nothing is wrong any more, so that its record may be closed by now.
-            let told = async || {
-                world.items("escalations").await.iter().any(|e| e["reason"] == "action_failed")
-            };
+            let told =
+                async || world.items("needs").await.iter().any(|e| e["reason"] == "action_failed");
             world.until("told", told).await;
             world.cycles(2).await;
             assert!(states(&world).await.iter().all(|s| s == "refused"), "{case} {form:?}");

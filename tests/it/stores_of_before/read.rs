@@ -13,7 +13,7 @@ async fn r11_the_whole_store_is_taken_up_and_shown() {
         lists(&world, &[("ours", throttle())]);
         world.start().await;
         world.cycles(4).await;
-        for list in ["executions", "outcomes", "policies", "escalations", "cycles", "violations"] {
+        for list in ["executions", "outcomes", "policies", "incidents", "cycles", "violations"] {
             let (status, page) = world.get(&format!("/api/v1/{list}?limit=500")).await;
             assert_eq!(status, StatusCode::OK, "{form:?} {list}: {page}");
             assert!(!page["items"].as_array().expect("items").is_empty() || list == "violations");

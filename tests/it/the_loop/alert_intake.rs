@@ -32,7 +32,7 @@ async fn w02_grafanas_no_data_and_error_are_one_data_missing_and_no_call() {
     assert_eq!(world.metric("mape_k_escalations_total{reason=\"data_missing\"}").await, 1);
     assert_eq!(world.violations().await.len(), 0);
     assert!(world.changes().is_empty());
-    let open = world.items("escalations?open=true").await.remove(0);
+    let open = world.items("needs?open=true").await.remove(0);
     assert!(
         open["detail"].as_str().is_some_and(|d| d.contains("Charter validation slow")),
         "{open}"
@@ -113,7 +113,7 @@ async fn an_alert_too_large_to_keep_is_counted_and_a_persons_when_it_is_critical
         })
         .await;
     world.cycles(4).await;
-    let open = world.items("escalations?open=true").await;
+    let open = world.items("needs?open=true").await;
     let mut subjects: Vec<&str> = open.iter().filter_map(|e| e["subject"].as_str()).collect();
     subjects.sort_unstable();
     assert_eq!(subjects, ["TooLarge", "TooMany"]);

@@ -45,7 +45,7 @@ async fn a67_foreign_own_silenced_and_ignored_alerts_move_nothing() {
     assert_eq!(world.metric("mape_k_alerts_total{outcome=\"ignored\"}").await, 1);
     assert_eq!(world.metric("mape_k_alerts_received_total").await, 4);
     assert_eq!(world.violations().await.len(), 0);
-    assert_eq!(world.items("escalations").await.len(), 0);
+    assert_eq!(world.items("needs").await.len(), 0);
     assert!(world.changes().is_empty());
     world.stop().await;
 }
@@ -115,7 +115,7 @@ async fn a67_an_ambiguous_scope_is_told_and_nothing_is_called() {
     world.until("it is told", async || world.is_open("ambiguous_scope").await).await;
     world.cycles(4).await;
     assert_eq!(world.open_escalations().await, ["ambiguous_scope"]);
-    let detail = world.items("escalations?open=true").await[0]["detail"].to_string();
+    let detail = world.items("needs?open=true").await[0]["detail"].to_string();
     assert!(
         detail.contains("charter-a, charter-b") && detail.contains("monitor.scope"),
         "{detail}"
@@ -181,7 +181,7 @@ async fn missing_data_is_told_until_it_is_back() {
             world.open_escalations().await == ["data_missing", "data_missing"]
         })
         .await;
-    let open = world.items("escalations?open=true").await;
+    let open = world.items("needs?open=true").await;
     let mut subjects: Vec<&str> = open.iter().filter_map(|e| e["subject"].as_str()).collect();
     subjects.sort_unstable();
     assert_eq!(subjects, ["failure_rate", "never_exported"]);

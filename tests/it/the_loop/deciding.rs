@@ -91,7 +91,7 @@ async fn a16_an_unknown_cause_is_escalated_and_nothing_is_called() {
     assert_eq!(world.metric("mape_k_escalations_total{reason=\"unknown_cause\"}").await, 1);
     world.cycles(4).await;
     assert_eq!(world.open_escalations().await, ["unknown_cause"]);
-    let open = &world.items("escalations?open=true").await[0];
+    let open = &world.items("needs?open=true").await[0];
     assert_eq!((&open["component"], &open["subject"]), (&json!("ledger"), &json!("odd")));
     world.set("odd", &json!({"component": "ledger"}), 0.0);
     world.until("it is closed", async || world.open_escalations().await.is_empty()).await;

@@ -154,7 +154,7 @@ async fn s08_an_ineffective_fix_is_not_tried_a_fourth_time() {
         world.start().await;
     }
     world.until("a person is told", async || world.is_open("remedies_exhausted").await).await;
-    let open = world.items("escalations?open=true").await;
+    let open = world.items("needs?open=true").await;
     let told = open.iter().find(|e| e["reason"] == "remedies_exhausted").expect("there");
     let detail = told["detail"].as_str().expect("text");
     assert_eq!(detail.matches("scale_up at").count(), 3, "{detail}");
@@ -230,7 +230,7 @@ async fn a_remedy_that_charter_cannot_be_given_is_told() {
     world.start().await;
     world.latency(1.5);
     world.until("told", async || world.is_open("hands_tied").await).await;
-    let open = world.items("escalations?open=true").await;
+    let open = world.items("needs?open=true").await;
     assert!(open[0]["detail"].as_str().expect("text").contains("scale_up"), "{open:?}");
     world.stop().await;
 }

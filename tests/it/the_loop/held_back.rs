@@ -39,7 +39,7 @@ async fn is_held(world: &World, reason: &str) {
     world.cycles(4).await;
     assert!(world.changes().is_empty(), "{reason}");
     assert_eq!(world.violations().await.len(), 0, "{reason}");
-    assert_eq!(world.items("escalations").await.len(), 0, "{reason}");
+    assert_eq!(world.items("needs").await.len(), 0, "{reason}");
     let page = explained(world).await;
     assert!(page.contains("ValidationSlow at charter") && page.contains(reason), "{page}");
 }
@@ -106,7 +106,7 @@ async fn is_a_persons(world: &World, reason: &str) {
     world.until(reason, async || world.open_escalations().await == ["unconfirmed_alert"]).await;
     world.cycles(3).await;
     assert!(world.changes().is_empty(), "{reason}");
-    let open = world.items("escalations?open=true").await.remove(0);
+    let open = world.items("needs?open=true").await.remove(0);
     assert!(open["detail"].as_str().is_some_and(|detail| detail.contains(reason)), "{open}");
     let violations = world.violations().await;
     let shown = violations.iter().find(|v| v["rule"] == "ValidationSlow").expect("it is shown");

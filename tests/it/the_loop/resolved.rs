@@ -38,7 +38,7 @@ async fn s02_what_took_effect_unseen_is_found_after_the_restart_and_judged() {
     assert_eq!((outcomes.len(), &outcomes[0]["outcome_type"]), (1, &json!("success")));
     assert_eq!(execution(&world).await["actions"][0]["state"], "closed");
     assert_eq!(world.open_escalations().await, Vec::<String>::new());
-    let told = world.items("escalations").await;
+    let told = world.items("needs").await;
     assert_eq!(told.len(), 2, "a person was told, and told that it is over: {told:?}");
     world.stop().await;
 }

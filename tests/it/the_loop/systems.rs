@@ -85,7 +85,7 @@ async fn tripped(world: &World, system: System, older: bool) {
 
 async fn page(world: &World) -> (String, String) {
     world.until("people are told", async || world.is_open("breaker").await).await;
-    let open = world.items("escalations?open=true").await;
+    let open = world.items("needs?open=true").await;
     let told = open.iter().find(|e| e["reason"] == "breaker").expect("there");
     let text = |key: &str| told[key].as_str().expect("text").to_owned();
     (text("subject"), text("detail"))
@@ -162,7 +162,7 @@ async fn r03_the_breaker_of_hooks_holds_hooks_and_not_charter() {
     tripped(&world, System::Charter, false).await;
     world
         .until("the other page", async || {
-            let open = world.items("escalations?open=true").await;
+            let open = world.items("needs?open=true").await;
             let breakers = open.iter().filter(|e| e["reason"] == "breaker");
             breakers.map(|e| e["subject"].clone()).collect::<Vec<_>>() == [json!("breaker")]
         })
@@ -177,7 +177,7 @@ async fn r03_a_cause_that_no_action_treats_where_it_is_reaches_a_person() {
     world.start().await;
     world.set("cart_errors", &json!({ "component": "checkout" }), 1.0);
     world.until("a person is told", async || world.is_open("unknown_cause").await).await;
-    let open = world.items("escalations?open=true").await;
+    let open = world.items("needs?open=true").await;
     let told = open.iter().find(|e| e["reason"] == "unknown_cause").expect("there");
     let detail = told["detail"].as_str().expect("text");
     assert!(detail.contains("treat another target than checkout"), "{detail}");

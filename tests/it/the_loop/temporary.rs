@@ -99,7 +99,7 @@ async fn s09_each_is_ended_at_its_expiry_by_us_if_charter_does_not() {
         // Ending it is no failure, no second verdict, and nobody's business.
         assert_eq!(world.items("outcomes").await.len(), 1);
         assert_eq!(world.items("executions").await[0]["status"], "completed");
-        assert_eq!(world.items("escalations").await, Vec::<Value>::new());
+        assert_eq!(world.items("needs").await, Vec::<Value>::new());
         world.stop().await;
     });
     futures::future::join_all(runs).await;
@@ -318,7 +318,7 @@ async fn s09_an_end_that_fails_is_told_once() {
     world.cycles(6).await;
     assert_eq!(world.changes(), ["throttle_requests", "rollback"]);
     assert_eq!(world.open_escalations().await, ["breaker", "outcome_unknown"]);
-    let told = world.items("escalations?open=true").await;
+    let told = world.items("needs?open=true").await;
     let about = told.iter().find(|e| e["reason"] == "outcome_unknown").expect("just seen");
     assert!(about["detail"].to_string().contains("frozen"), "{about}");
     assert_eq!(world.metric("mape_k_escalations_total{reason=\"outcome_unknown\"}").await, 1);
@@ -344,7 +344,7 @@ async fn s09_what_is_in_force_against_the_journal_is_told() {
     world.stop().await;
     world.start().await;
     world.until("told", async || world.is_open("outcome_unknown").await).await;
-    let told = world.items("escalations?open=true").await;
+    let told = world.items("needs?open=true").await;
     assert!(told[0]["detail"].to_string().contains("p-1"), "{told:?}");
     world.cycles(3).await;
     assert_eq!(world.changes(), ["throttle_requests", "rollback"]);
@@ -358,7 +358,7 @@ async fn s09_while_a_person_s_pause_holds_nothing_is_ended() {
     applied(&world).await;
     put_pause(&world, an_hour()).await;
     world.until("told that it is overdue", async || world.is_open("outcome_unknown").await).await;
-    let told = world.items("escalations?open=true").await;
+    let told = world.items("needs?open=true").await;
     let about = told.iter().find(|e| e["reason"] == "outcome_unknown").expect("just seen");
     assert!(about["detail"].to_string().contains("should have been over"), "{about}");
     assert_eq!(world.changes(), ["throttle_requests"]);

@@ -52,7 +52,7 @@ async fn action(world: &World) -> Value {
 }
 
 async fn told(world: &World) -> String {
-    let open = world.items("escalations?open=true").await;
+    let open = world.items("needs?open=true").await;
     let record = open.iter().find(|e| e["reason"] == "degradation");
     record.map(|e| e["detail"].to_string()).unwrap_or_default()
 }
@@ -150,7 +150,7 @@ async fn s07_an_undo_of_harm_whose_end_stays_unknown_is_told_and_gone_on_with() 
     harmed(&world).await;
     world.charter.script(Call::Rollback, vec![Turn::Hang; 1_000]);
     world.until("told", async || world.is_open("outcome_unknown").await).await;
-    let open = world.items("escalations?open=true").await;
+    let open = world.items("needs?open=true").await;
     let record = open.iter().find(|e| e["reason"] == "outcome_unknown").expect("just seen");
     assert!(record["detail"].to_string().contains("its undo was begun"), "{record}");
     assert_eq!(

@@ -29,11 +29,11 @@ async fn a66_useless_remedies_are_given_up_and_told() {
         world.open_escalations().await,
         ["budget", "ineffective", "ineffective", "remedies_exhausted"],
         "one for each action, one for the hour's budget, and one for the end: {:#?}",
-        world.items("escalations?open=true").await
+        world.items("needs?open=true").await
     );
     let opened = "mape_k_escalations_total{reason=\"ineffective\"}";
     assert_eq!(world.metric(opened).await, 2);
-    for escalation in world.items("escalations?open=true").await {
+    for escalation in world.items("needs?open=true").await {
         assert!(escalation["times_seen"].as_u64() >= Some(1), "{escalation}");
     }
     world.stop().await;
@@ -52,7 +52,7 @@ async fn a66_a_fault_that_heals_first_is_left_alone() {
     world.cycles(2).await;
     assert!(world.changes().is_empty());
     assert!(world.items("policies").await.is_empty());
-    assert!(world.items("escalations").await.is_empty());
+    assert!(world.items("needs").await.is_empty());
     world.stop().await;
 }
 
@@ -86,7 +86,7 @@ async fn restarted_before_the_verdict(orderly: bool) {
     assert_eq!(outcomes.len(), 1);
     assert_eq!(outcomes[0]["outcome_type"], "success");
     assert_eq!(world.changes(), ["scale 5"], "orderly: {orderly}");
-    assert!(world.items("escalations").await.is_empty());
+    assert!(world.items("needs").await.is_empty());
     world.stop().await;
 }
 

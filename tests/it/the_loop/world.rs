@@ -305,9 +305,26 @@ impl World {
 
     /// Newest first.
     pub async fn items(&self, list: &str) -> Vec<Value> {
+        if let Some(filter) = list.strip_prefix("needs") {
+            return self.needs(filter.contains("open=true")).await;
+        }
         let (status, page) = self.get(&format!("/api/v1/{list}")).await;
         assert_eq!(status, StatusCode::OK, "{page}");
         page["items"].as_array().expect("items").clone()
+    }
+
+    /// What people are, or were, asked for: each is part of its incident.
+    async fn needs(&self, only_open: bool) -> Vec<Value> {
+        let (_, page) = self.get("/api/v1/incidents?limit=500").await;
+        let mut needs = Vec::new();
+        for incident in page["items"].as_array().expect("incidents") {
+            let id = incident["id"].as_str().expect("an id");
+            let (_, incident) = self.get(&format!("/api/v1/incidents/{id}")).await;
+            needs.extend(incident["needs"].as_array().cloned().unwrap_or_default());
+        }
+        needs.retain(|need| !only_open || need["closed_at"].is_null());
+        needs.sort_by_key(|need| std::cmp::Reverse(need["id"].to_string()));
+        needs
     }
 
     /// Every cycle's report, oldest first.
@@ -328,7 +345,7 @@ impl World {
 
     /// Reasons of the open escalations, in order.
     pub async fn open_escalations(&self) -> Vec<String> {
-        let open = self.items("escalations?open=true").await;
+        let open = self.items("needs?open=true").await;
         let mut reasons: Vec<String> =
             open.iter().map(|e| e["reason"].as_str().expect("a reason").to_owned()).collect();
         reasons.sort();
