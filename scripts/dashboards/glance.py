@@ -108,7 +108,7 @@ def at_a_glance():
             "Were people told?",
             "What needs a person now (`MapeKEscalated`), incidents of the two worst severities; in the time shown"
             " decisions to tell people, messages delivered (Alertmanager's are sent again in every cycle while"
-            " something stands) and tries that failed; messages that wait in files.\n\nRed, or decisions and nothing"
+            " something stands) and tries that failed; messages that wait in the outbox.\n\nRed, or decisions and nothing"
             " delivered: people may not know. Read `mape-k status` yourself, then dashboard 'Escalation and"
             " notification'. While no notifier is enabled nothing is delivered, and Prometheus' alerts are all"
             " there is.",
@@ -121,6 +121,6 @@ def at_a_glance():
             Query(in_range("mape_k_escalation_decisions_total"), "decisions to tell"),
             Query(in_range("mape_k_notifications_total", 'result="delivered"'), "messages delivered"),
             Query(in_range("mape_k_notifications_total", 'result!="delivered"'), "tries failed", steps=steps_up(red=1)),
-            Query(largest("mape_k_notifications_backed_up"), "wait in files", steps=steps_up(red=1)),
+            Query(largest("mape_k_notifications_backed_up"), "wait in the outbox", steps=steps_up(red=1)),
         ),
     ]

@@ -39,12 +39,12 @@ def people():
         stat(
             "Were people told?",
             "Messages delivered (Alertmanager's are sent again in every cycle while something stands) and tries that"
-            " failed in the time shown, and what waits in files to be sent again.\n\nRed: people may not know; tell"
+            " failed in the time shown, and what waits in the outbox to be sent.\n\nRed: people may not know; tell"
             " them yourself. `logs/incidents` holds what waits; docs/SLACK.md says what Slack's errors mean. Delivered"
             " stays 0 while no notifier is enabled.",
             Query(in_range("mape_k_notifications_total", 'result="delivered"'), "delivered"),
             Query(in_range("mape_k_notifications_total", 'result!="delivered"'), "tries failed", steps=steps_up(red=1)),
-            Query(largest("mape_k_notifications_backed_up"), "wait in files", steps=steps_up(red=1)),
+            Query(largest("mape_k_notifications_backed_up"), "wait in the outbox", steps=steps_up(red=1)),
             Query(largest("mape_k_notifiers_configured"), "notifiers configured"),
             width=6,
         ),

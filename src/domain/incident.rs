@@ -5,6 +5,8 @@
 //!
 //! [`Need`]: super::need::Need
 
+mod timeline;
+
 use std::fmt;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,8 @@ use super::reading::Source;
 use super::target::Target;
 use super::time::{self, Time};
 use super::violation::Violation;
+
+pub use timeline::{Happening, TimelineEntry};
 
 /// What an incident is about, in text: a target (`kubernetes/shop/deployment/cart`, `charter/enforcer`), a component that
 /// no target of ours holds (`component/db1`), or the daemon itself (`mape-k`).
@@ -209,75 +213,6 @@ pub struct RankedCause {
     /// 0 to 1.
     pub confidence: f64,
     pub since: Time,
-}
-
-/// What happened in an incident.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-#[derive(IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
-pub enum Happening {
-    Seen,
-    Worsened,
-    /// A person is asked for something.
-    Needed,
-    /// That need ended.
-    Answered,
-    Proposed,
-    /// A guard holds the proposal, with its numbers.
-    Held,
-    Approved,
-    Rejected,
-    Applied,
-    Failed,
-    Undone,
-    /// What an action came to.
-    Result,
-    Recurred,
-    Notified,
-    Merged,
-    Resolved,
-}
-
-impl Happening {
-    /// Whoever was told of the incident hears of it at once.
-    #[must_use]
-    pub fn is_news(self) -> bool {
-        match self {
-            Self::Approved
-            | Self::Rejected
-            | Self::Applied
-            | Self::Failed
-            | Self::Undone
-            | Self::Result
-            | Self::Recurred => true,
-            Self::Seen
-            | Self::Worsened
-            | Self::Needed
-            | Self::Answered
-            | Self::Proposed
-            | Self::Held
-            | Self::Notified
-            | Self::Merged
-            | Self::Resolved => false,
-        }
-    }
-
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
-/// One line of an incident's timeline.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct TimelineEntry {
-    pub at: Time,
-    pub what: Happening,
-    /// With who, where and the numbers.
-    pub text: String,
 }
 
 /// The numbers by which an incident becomes worse.

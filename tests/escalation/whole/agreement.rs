@@ -51,6 +51,7 @@ struct Reports {
 async fn get(running: &Running, path: &str) -> Value {
     use axum::body::Body;
     use tower::ServiceExt;
+    let shown = mape_k::server::Running { charter: true, kubernetes: true, ..Default::default() };
     let context = mape_k::server::Context {
         handle: running.parts.handle.clone(),
         knowledge: running.parts.knowledge.clone(),
@@ -58,9 +59,8 @@ async fn get(running: &Running, path: &str) -> Value {
         settings: Arc::default(),
         started_at: running.parts.handle.now(),
         rehearsal: None,
-        environment: None,
-        charter: true,
-        kubernetes: true,
+        running: tokio::sync::watch::channel(Arc::new(shown)).1,
+        reloads: mape_k::server::reloads().0,
     };
     let request = axum::http::Request::get(path).header("host", "localhost");
     let mut request = request.body(Body::empty()).expect("a request");
