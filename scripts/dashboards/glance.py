@@ -21,6 +21,17 @@ def at_a_glance():
             Query(f"min(up{OF}) or vector(0)", "all answer", words=YES_NO, steps=green_from(1)),
             Query(f"sum({of('mape_k_leader')}) or vector(0)", "lead", steps=[(None, RED), (1, GREEN), (2, ORANGE)]),
             Query(
+                f"min({of('mape_k_config_last_reload_successful')})",
+                "last reload taken",
+                words=YES_NO,
+                steps=green_from(1),
+            ),
+            Query(
+                f"time() - {largest('mape_k_config_last_reload_success_timestamp_seconds')}",
+                "configuration read ago",
+                unit="s",
+            ),
+            Query(
                 f"time() - {largest('mape_k_last_cycle_timestamp_seconds')}",
                 "last good cycle ago",
                 unit="s",

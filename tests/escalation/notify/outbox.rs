@@ -344,8 +344,9 @@ async fn r04_what_waits_for_a_notifier_that_is_gone_is_given_up_in_plain_sight()
     assert_eq!(files(world.folder.path()), ["backup_20261122_025012_SEV-1.dropped.json"]);
     let given_up = "mape_k_notifications_total{notifier=\"slack\",result=\"given_up\"} 1";
     assert!(world.metrics.gather().contains(given_up));
-    // The twin: one that is there again sends what comes.
-    let process = world.process().await;
+    // The twin: one that is there sends what comes.
+    let world = World::new().await;
+    let (knowledge, process) = (world.knowledge(), world.process().await);
     put(&process, &knowledge, &[alert_at(Sev::Sev1, "login", 2, 2)], at(2)).await;
     process.work_off(at(2)).await;
     assert_eq!(world.told().len(), 1);

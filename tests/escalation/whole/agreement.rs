@@ -130,7 +130,12 @@ impl Reports {
             (says_well && truth.is_unreadable, "explain says that nothing is wrong, unread"),
             (says_well != (state == "clear"), "explain and status disagree"),
             (state == "clear" && !(truth.is_well() && !truth.is_unreadable), "status says clear"),
-            (!truth.is_well() && state != "wrong", "status does not say that something is wrong"),
+            (
+                // What began while nobody could read it is not known.
+                (!truth.down.is_empty() || truth.is_slow && !truth.is_unreadable)
+                    && state != "wrong",
+                "status does not say that something is wrong",
+            ),
             (
                 truth.is_unreadable && !self.explain.contains("UNKNOWN"),
                 "explain does not say UNKNOWN",
