@@ -76,6 +76,8 @@ pub struct People {
     /// The loop's own records that are open, as last heard of, and whether that was in this cycle.
     records: Vec<Need>,
     heard: bool,
+    /// Needs that this cycle closed before any incident had them.
+    brief: Vec<Need>,
     /// As last heard of: the causes of what is wrong, and actions that are not carried out yet.
     causes: Vec<RootCause>,
     acting: Vec<AtWork>,
@@ -278,6 +280,7 @@ impl People {
         let around = Around { watch, tracker, config: &kit.config, pass: Pass::Late { heard } };
         let findings = self.observe(&looked, failing.as_ref(), &around, now);
         self.note_needs();
+        self.brief.clear();
         stop.run_until_cancelled(self.suspects(&looked.catalogue, now)).await;
         let decision = self.decide(&findings, &looked, now, stop).await;
         if let Some(decision) = &decision {

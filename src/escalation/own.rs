@@ -1,6 +1,8 @@
 //! Violations and needs as evidence of incidents: each as a finding with the anchor of its incident.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
 
 use crate::domain::Labels;
 use crate::domain::finding::{Finding, FindingKind, FindingSeverity};
@@ -16,11 +18,31 @@ use crate::escalation::incidents::going_on;
 pub const SELF: &str = Anchor::DAEMON;
 
 /// Broken rules and alerts that count, or that a person is needed for. What the cluster shows is a finding already.
+/// What counts for nothing but a need lies where the need does: a thousand alerts of one name are one trouble.
 #[must_use]
-pub fn violations<'a>(active: impl Iterator<Item = &'a Violation>, open: &[Need]) -> Vec<Finding> {
-    let named: BTreeSet<&String> = open.iter().flat_map(|need| &need.evidence).collect();
-    let counts = |v: &&Violation| !v.is_finding() && (v.counts() || named.contains(&v.fingerprint));
-    active.filter(counts).map(of_violation).collect()
+pub fn violations<'v>(
+    active: impl Iterator<Item = &'v Violation>,
+    open: &[Need],
+    anchors: &Anchors<'_>,
+) -> Vec<Finding> {
+    let mut named: BTreeMap<&String, &Need> = BTreeMap::new();
+    for need in open {
+        for fingerprint in &need.evidence {
+            named.entry(fingerprint).or_insert(need);
+        }
+    }
+    let mut places: BTreeMap<Uuid, Place> = BTreeMap::new();
+    let shown = |violation: &Violation| {
+        let finding = of_violation(violation);
+        if violation.counts() {
+            return Some(finding);
+        }
+        let need = named.get(&violation.fingerprint)?;
+        let place = places.entry(need.id).or_insert_with(|| anchors.of_need(need));
+        let Place { anchor, service, namespace } = place.clone();
+        Some(Finding { anchor: Some(anchor), service, namespace, ..finding })
+    };
+    active.filter(|violation| !violation.is_finding()).filter_map(shown).collect()
 }
 
 /// `validation latency 3.5 s > 1 s`, or the alert's name.

@@ -56,6 +56,7 @@ impl People {
             settings,
             records: Vec::new(),
             heard: false,
+            brief: Vec::new(),
             causes: Vec::new(),
             acting: Vec::new(),
             verifying: Vec::new(),

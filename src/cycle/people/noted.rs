@@ -23,6 +23,9 @@ impl People {
         self.records = open.cloned().collect();
         self.causes = causes.to_vec();
         self.acting = acting;
+        // It was answered before any incident had it; what failed is said all the same.
+        let unseen = told.closed.iter().filter(|need| need.incident.is_none());
+        self.brief = unseen.cloned().collect();
         self.heard = true;
     }
 

@@ -12,6 +12,7 @@ use crate::analyzer::{There, Tracker};
 use crate::config::Config;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::incident::{Absence, Anchor, AtWork};
+use crate::domain::need::Need;
 use crate::domain::outcome::Judging;
 use crate::domain::time::Time;
 use crate::escalation::board::Observation;
@@ -58,8 +59,9 @@ impl People {
         let systems = &config.analyze.systems;
         let mut findings = looked.findings.clone();
         let anchors = Anchors::of(self.board.incidents(), &findings, tracker.active(), systems);
-        findings.extend(own::violations(tracker.active(), &self.records));
-        findings.extend(own::findings(&self.records, failing, &anchors));
+        let needs: Vec<Need> = self.records.iter().chain(&self.brief).cloned().collect();
+        findings.extend(own::violations(tracker.active(), &needs, &anchors));
+        findings.extend(own::findings(&needs, failing, &anchors));
         let reading = looked.reading.as_ref().filter(|reading| !reading.is_unreadable());
         let there = reading.map(There::of);
         let confined = reading.map(confined).unwrap_or_default();
@@ -111,9 +113,10 @@ impl People {
     fn link(&mut self, findings: &[Finding]) {
         let anchors: BTreeMap<Uuid, Anchor> =
             findings.iter().filter_map(|f| Some((f.record?, f.anchor()))).collect();
-        for need in &mut self.records {
-            let anchor = anchors.get(&need.id);
-            let incident = anchor.and_then(|anchor| self.board.open_at(anchor));
+        for need in self.records.iter_mut().chain(&mut self.brief) {
+            let daemons = need.reason.is_the_daemons().then(Anchor::daemon);
+            let anchor = anchors.get(&need.id).cloned().or(daemons);
+            let incident = anchor.and_then(|anchor| self.board.open_at(&anchor));
             let incident = incident.map(|one| one.id.clone());
             if incident.is_some() && need.incident != incident {
                 need.incident = incident;
