@@ -112,7 +112,7 @@ fn a_program_of_a_hook_that_cannot_be_started_is_named() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("allowed");
     assert_eq!(with(file_name), Vec::<String>::new());
     assert!(with("no-such-program-anywhere")[0].contains("in PATH"));
-    assert_eq!(with("true"), Vec::<String>::new());
+    assert_eq!(with("'true'"), Vec::<String>::new());
 }
 
 #[test]

@@ -68,6 +68,7 @@ struct Setup {
     monitor: monitor::Settings,
     knowledge: Knowledge,
     clock: Clock,
+    kubernetes: bool,
     /// Where requests seem to come from, when not from this machine.
     peer: Option<SocketAddr>,
     notifiers: Vec<NotifierName>,
@@ -82,6 +83,7 @@ impl Default for Setup {
             monitor: monitor::Settings::default(),
             knowledge: Knowledge::in_memory(),
             clock: Clock::start(),
+            kubernetes: true,
             peer: None,
             notifiers: vec![NotifierName::Slack],
             charter: true,
@@ -96,7 +98,7 @@ impl Setup {
         let rate_limit = self.api.rate_limit;
         let running = server::Running {
             charter: self.charter,
-            kubernetes: true,
+            kubernetes: self.kubernetes,
             notifiers: self.notifiers,
             environment: Some("prod-eu".to_owned()),
             ..Default::default()

@@ -132,7 +132,7 @@ fn i16_a_title_names_what_the_evidence_is_about() {
         let needs = [asked];
         let systems = Systems::default();
         let anchors = Anchors::of(&[], &[], [&violation].into_iter(), &systems);
-        let mut findings = own::violations([&violation].into_iter(), &needs);
+        let mut findings = own::violations([&violation].into_iter(), &needs, &anchors);
         findings.extend(own::findings(&needs, None, &anchors));
         let mut world = World::new(night());
         let told = world.cycle(&findings);

@@ -121,11 +121,12 @@ fn rejected() -> Policy {
 }
 
 fn incident(number: u32, told_at: Option<Time>) -> Incident {
+    let notified = told_at.map(|at| json!({"slack": {"state": "delivered", "at": at}}));
     serde_json::from_value(json!({
         "id": format!("INC-20261118_120000-00{number}"), "anchor": format!("kubernetes/shop/deployment/cart-{number}"),
         "title": format!("cart-{number} has no ready replica"), "service": format!("cart-{number}"),
         "namespace": "shop", "class": "availability", "since": noon(), "opened_at": noon(), "last_seen_at": noon(),
-        "resolved_at": null, "severity": "SEV-1", "evidence": [], "told_at": told_at,
+        "resolved_at": null, "severity": "SEV-1", "evidence": [], "told_at": told_at, "notified": notified.unwrap_or_else(|| json!({})),
         "numbers": {"ready": 0, "desired": 2, "pods": 2, "tier": "P0", "restarts": 0},
     }))
     .expect("an incident")
@@ -328,7 +329,7 @@ async fn r10_10_two_incidents_and_an_action_that_failed() {
         ..State::HEALTHY
     };
     let says =
-        ["open incidents: 2", "SEV-1 cart-1 has", "SEV-1 cart-2 has", "; nobody is notified yet"];
+        ["open incidents: 2", "SEV-1 cart-1 has", "SEV-1 cart-2 has", "; not notified yet"];
     state.says(&["status"], &says, &["open incidents: 0"]).await;
     let says = ["scale_up to 6 replicas [charter]", "result: failed: Charter answered 422"];
     state.says(HISTORY, &says, &["success", "not known yet"]).await;
