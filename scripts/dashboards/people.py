@@ -45,7 +45,7 @@ def people():
             Query(in_range("mape_k_notifications_total", 'result="delivered"'), "delivered"),
             Query(in_range("mape_k_notifications_total", 'result!="delivered"'), "tries failed", steps=steps_up(red=1)),
             Query(largest("mape_k_notifications_backed_up"), "wait in files", steps=steps_up(red=1)),
-            Query("min(mape_k_notifiers_configured and on (job, instance) mape_k_leader == 1)", "notifiers configured"),
+            Query(largest("mape_k_notifiers_configured"), "notifiers configured"),
             width=6,
         ),
         stat(

@@ -100,10 +100,8 @@ impl Notifiers {
         let folder = setup.reports_dir.map(|folder| folder.join("incidents"));
         let is_rehearsal = setup.rehearsal.is_some();
         let spool = folder.map(|folder| Spool::new(folder, secrets.clone(), is_rehearsal));
-        let mut mark = setup.rehearsal.map(speed::mark).unwrap_or_default();
-        if let Some(environment) = setup.environment {
-            mark.push_str(&format!("[{environment}] "));
-        }
+        let environment = setup.environment.map(|name| format!("[{name}] ")).unwrap_or_default();
+        let mark = setup.rehearsal.map(speed::mark).unwrap_or_default() + &environment;
         let metrics = setup.metrics;
         let pauses = Pauses::default();
         let set = Self { all, alertmanager, spool, pauses, mark, secrets, metrics };

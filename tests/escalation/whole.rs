@@ -7,6 +7,7 @@ mod fakes;
 #[allow(dead_code, reason = "shared with the other test binary")]
 mod loops;
 
+mod agreement;
 mod blind;
 mod cases;
 mod defects;

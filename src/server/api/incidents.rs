@@ -127,7 +127,7 @@ pub(super) async fn one(
     let open = Some(documents::OPEN);
     let (open, _) = context.knowledge.survey::<Incident>(open, LOOKED_THROUGH).await?;
     let linked = open.into_iter().filter_map(|other| linked(&incident, other)).collect();
-    Ok(Json(Detail { needs, treatments, notification, linked, incident }))
+    Ok(Json(Detail { incident, needs, treatments, notification, linked }))
 }
 
 /// An incident with the records that belong to it.

@@ -237,7 +237,11 @@ pub fn values_of_bad_days(description: &Value) {
         "thread": {"channel": "C1", "ts": "1.2"}, "told_at": at, "told_severity": "SEV-1", "updated_at": null,
         "edited_at": null, "is_queued": true, "end_is_due": true,
         "suspect": {"correlation": "high", "commit": commit}, "course": course});
-    value::<Incident>(description, "Incident", &incident);
+    let read: Incident = serde_json::from_value(incident).expect("an incident");
+    let mut served = serde_json::to_value(read).expect("plain data");
+    (served["needs"], served["notification"]) = (json!([]), json!("not notified yet"));
+    let schema = json!({"$ref": "#/components/schemas/Listed"});
+    hold(&strictly(description, &schema), &served, "Listed");
     for (scope, lowered) in
         [(json!("charter"), json!("worse")), (json!({"service": "x"}), json!({"guard": "r"}))]
     {
