@@ -346,6 +346,18 @@ fn the_server_reads_the_loop_and_never_runs_it() {
     }
 }
 
+/// People read times in one form, `domain::time::text`.
+#[test]
+fn only_one_place_writes_a_time_for_people() {
+    // A time of day without a date is a setting; the second in an id is no text for people.
+    let homes = ["src/escalation/settings.rs", "src/config/escalation.rs"];
+    for path in rust_files(&["src"]) {
+        let text = read(&path);
+        let is_home = homes.contains(&path.as_str());
+        assert!(is_home || !text.contains("%H:%M"), "{path} writes a time: use domain::time::text");
+    }
+}
+
 #[test]
 fn nothing_is_left_for_later_in_the_text() {
     let left = [

@@ -10,7 +10,6 @@
 mod build;
 mod tell;
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +27,7 @@ use super::run::Run;
 use crate::analyzer::cluster::Onsets;
 use crate::domain::CHARTER;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::cycle::basis::Basis;
-use crate::domain::cycle::condition::{ClusterRead, OpenIncident};
+use crate::domain::cycle::condition::ClusterRead;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING, Phase};
 use crate::domain::decision::Decision;
 use crate::domain::finding::{Finding, FindingKind, IncidentClass};
@@ -380,20 +378,6 @@ impl People {
         self.show(&findings, decision.clone(), &looked);
         self.report_open(kit, run);
         run.report.escalation_decision = decision;
-    }
-
-    /// What is open when the cycle ends, and whom anybody can notify of it.
-    fn report_open(&mut self, kit: &Kit, run: &mut Run<'_>) {
-        let notifiers = kit.config.notifiers().len();
-        let has_notifier = notifiers > 0;
-        self.shown.has_notifier = Some(has_notifier);
-        kit.metrics.notifiers_configured(notifiers);
-        let mut open: Vec<&Incident> = self.shown.incidents.iter().collect();
-        open.sort_by_key(|incident| (Reverse(incident.severity), incident.since));
-        let report = &mut run.report;
-        report.incidents_open = open.len();
-        let worst = open.into_iter().take(Basis::OPEN);
-        report.incidents = worst.map(|one| OpenIncident::of(one, has_notifier)).collect();
     }
 
     fn failing(&self, report: &CycleReport) -> Option<Failing> {

@@ -320,7 +320,11 @@ async fn r02_five_lines_with_only_kubernetes_are_healthy_and_ready() {
     let health = daemon.health("ok").await;
     let components: Vec<&String> =
         health["components"].as_object().expect("a map").keys().collect();
-    assert_eq!(components, ["escalation", "kubernetes", "loop", "store"], "{health}");
+    assert_eq!(
+        components,
+        ["escalation", "kubernetes", "loop", "notification", "store"],
+        "{health}"
+    );
     let (ready, missing) = daemon.get("/ready").await.expect("an answer");
     assert_eq!((ready, &missing["missing"]), (200, &json!([])));
     let explain = daemon.says("explain").await;

@@ -135,6 +135,7 @@ const AS_GIVEN: &[(&str, &str)] = &[
     ("escalation.business_hours.days", "[mon, sun]"),
     ("escalation.reports_dir", "/tmp/reports"),
     ("escalation.reports_max_files", "100"),
+    ("orchestrator.environment", "prod-eu"),
     ("slack.enabled", "true"),
     ("slack.api_url", "http://slack.example:1/api"),
     ("slack.channels.critical", "'#c'"),

@@ -128,7 +128,7 @@ fn collections_keep_their_names() {
         "insights",
         "incidents",
         "escalations",
-        "incidents",
+        "service_incidents",
         "cycles",
         "facts",
     ];

@@ -65,6 +65,7 @@ struct Setup {
     monitor: monitor::Settings,
     knowledge: Knowledge,
     clock: Clock,
+    kubernetes: bool,
     /// Where requests seem to come from, when not from this machine.
     peer: Option<SocketAddr>,
 }
@@ -77,6 +78,7 @@ impl Default for Setup {
             monitor: monitor::Settings::default(),
             knowledge: Knowledge::in_memory(),
             clock: Clock::start(),
+            kubernetes: true,
             peer: None,
         }
     }
@@ -96,7 +98,7 @@ impl Setup {
             rehearsal: None,
             environment: Some("prod-eu".to_owned()),
             charter: true,
-            kubernetes: true,
+            kubernetes: self.kubernetes,
         };
         let (intake, writer) = Intake::new(
             &self.alertmanager,

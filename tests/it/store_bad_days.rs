@@ -218,8 +218,11 @@ async fn a_second_mape_k_on_the_same_file_is_refused_until_the_first_has_closed_
     assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
     // Whoever is refused is told whom to stop, and nothing by which two of them would act at once.
     let process = format!("process {}", std::process::id());
-    says(&refused, &["in use by another mape-k (host ", &process, "Stop the other one"]);
-    assert!(!refused.to_string().contains("of its own"), "{refused}");
+    let refused = refused.to_string();
+    for said in ["in use by another mape-k (host ", &process, "Stop the other one"] {
+        assert!(refused.contains(said), "no {said:?} in {refused}");
+    }
+    assert!(!refused.contains("of its own") && !refused.contains("sqlite_path"), "{refused}");
     first.write(vec![put("kept", "open", "{}", When::Always)]).await.unwrap();
     first.close().await;
     let log = folder.path().join("knowledge.db-wal");

@@ -1,5 +1,6 @@
 //! The last of it: people are told, what could not be told is kept, and what was kept is told again.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -7,12 +8,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::cluster::Looked;
+use super::super::kit::Kit;
 use super::super::run::Run;
 use super::People;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::CycleReport;
+use crate::domain::cycle::basis::Basis;
+use crate::domain::cycle::condition::OpenIncident;
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::finding::Finding;
+use crate::domain::incident::Incident;
 use crate::domain::message::{Delivery, Form, Message, NotificationResult};
 use crate::domain::time::Time;
 use crate::escalation::compose::{self, About};
@@ -153,6 +158,20 @@ impl People {
             self.shown.failed += u64::from(!result.success);
             self.shown.last_notification = Some(result.clone());
         }
+    }
+
+    /// What is open when the cycle ends, and whom anybody can notify of it.
+    pub(super) fn report_open(&mut self, kit: &Kit, run: &mut Run<'_>) {
+        let notifiers = kit.config.notifiers().len();
+        let has_notifier = notifiers > 0;
+        self.shown.has_notifier = Some(has_notifier);
+        kit.metrics.notifiers_configured(notifiers);
+        let mut open: Vec<&Incident> = self.shown.incidents.iter().collect();
+        open.sort_by_key(|incident| (Reverse(incident.severity), incident.since));
+        let report = &mut run.report;
+        report.incidents_open = open.len();
+        let worst = open.into_iter().take(Basis::OPEN);
+        report.incidents = worst.map(|one| OpenIncident::of(one, has_notifier)).collect();
     }
 
     /// What everybody else sees of it.

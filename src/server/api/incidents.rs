@@ -174,7 +174,18 @@ impl Asked {
     }
 
     fn of(&self, incident: &Incident) -> Vec<AskedFor> {
-        let own = self.needs.iter().filter(|need| need.incident.as_ref() == Some(&incident.id));
+        // One that is not linked yet belongs where it arose.
+        let is_there = |need: &Need| {
+            need.reason.is_the_daemons()
+                && incident.anchor.is_daemon()
+                && need.opened_at >= incident.since
+                && incident.ended_at.is_none_or(|end| need.opened_at <= end)
+        };
+        let is_own = |need: &&Need| match &need.incident {
+            Some(id) => *id == incident.id,
+            None => is_there(need),
+        };
+        let own = self.needs.iter().filter(is_own);
         own.map(|need| AskedFor { need: need.clone(), command: self.command(need) }).collect()
     }
 

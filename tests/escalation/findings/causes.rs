@@ -100,7 +100,7 @@ fn w04_a_failed_hook_is_named() {
     let hook = warning("slow", "FailedPreStopHook", "PreStopHook failed: timeout", 3);
     let words = reason("stuck_terminating", &[stuck.clone(), hook]);
     assert!(words.ends_with("; FailedPreStopHook: PreStopHook failed: timeout."), "{words}");
-    assert!(reason("stuck_terminating", &[stuck]).ends_with("UTC."));
+    assert!(reason("stuck_terminating", &[stuck]).ends_with("Z."));
 }
 
 #[test]

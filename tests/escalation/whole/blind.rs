@@ -4,7 +4,7 @@ use mape_k::domain::cycle::{CycleReport, CycleStatus};
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::{FindingKind, IncidentClass};
 use mape_k::domain::need::NeedReason;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::loops::World;
 use super::town::{Running, Town};
@@ -83,8 +83,11 @@ async fn b37_a_loop_that_wants_to_act_and_cannot_reach_charter_says_so_in_the_th
         })
         .await;
     let incidents = world.items("incidents?open=true").await;
-    let tied: Vec<_> =
-        incidents.iter().filter(|i| i["findings"][0]["kind"]["loop"] == "hands_tied").collect();
+    let is_tied = |incident: &&Value| {
+        let needs = incident["needs"].as_array().into_iter().flatten();
+        needs.into_iter().any(|need| need["reason"] == "hands_tied")
+    };
+    let tied: Vec<_> = incidents.iter().filter(is_tied).collect();
     assert_eq!(tied.len(), 1, "{incidents:#?}");
     assert_eq!(tied[0]["severity"], "SEV-2");
     world.stop().await;

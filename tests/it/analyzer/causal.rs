@@ -72,6 +72,27 @@ fn a09_series_that_rise_together_are_causal_with_full_confidence() {
     assert!((root.confidence - 0.75).abs() < 1e-9);
 }
 
+/// What was broken before anything was slow, slowness did not break; twin: both break in the same cycle.
+#[test]
+fn a09_a_cause_does_not_begin_after_its_effect() {
+    for (before, found) in [(0.95, false), (0.45, true)] {
+        let mut world = watched(World::new());
+        let mut last = None;
+        for i in 0..14 {
+            let slow = match i {
+                12 => before,
+                13 => 1.5,
+                i => curve(i) * 0.4,
+            };
+            world.answer("validation_latency", latency(slow));
+            // In step, and over the limit of 1 from 0.5 on.
+            world.answer("failure_rate", vec![series("a", slow * 2.0), series("b", 0.3)]);
+            last = Some(world.cycle());
+        }
+        assert_eq!(last.expect("cycles").has(Causal), found, "{before}");
+    }
+}
+
 #[test]
 fn a09_failures_may_follow_up_to_four_cycles_later() {
     for (lag, found) in [(1, true), (3, true), (4, true), (5, false)] {

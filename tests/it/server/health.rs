@@ -123,3 +123,46 @@ async fn a_source_in_error_missing_series_and_bad_rules_each_degrade_health() {
         assert_eq!(health["components"][component]["status"], "degraded", "{health}");
     }
 }
+
+/// R08 and the third point: nobody who could be notified is a warning that makes nothing unwell; what is off says so;
+/// without a rule or a cluster it is UNKNOWN whether anything is wrong. Twins: with a notifier, a rule, a cluster.
+#[tokio::test]
+async fn r08_health_says_what_is_off_unknown_and_that_nobody_is_notified() {
+    let surface = Surface::start().await;
+    let mut view = healthy_view(surface.handle.now());
+    view.people.has_notifier = Some(true);
+    surface.publish(view.clone());
+    let (_, health) = surface.get("/health").await;
+    assert_eq!(health["components"]["notification"], serde_json::Value::Null, "{health}");
+    assert_eq!((&health["status"], &health["environment"]), (&"ok".into(), &"prod-eu".into()));
+    let (_, status) = surface.get("/api/v1/status").await;
+    assert_eq!((&status["environment"], &status["not_notified"]), (&"prod-eu".into(), &().into()));
+    view.people.has_notifier = Some(false);
+    surface.publish(view.clone());
+    let (_, health) = surface.get("/health").await;
+    let notification = &health["components"]["notification"];
+    assert_eq!(notification["status"], "warning", "{health}");
+    assert_eq!(notification["detail"], "nobody is notified: no notifier is configured");
+    assert_eq!(health["status"], "ok", "{health}");
+    surface.stop().await;
+
+    let surface = Setup { kubernetes: false, ..Setup::default() }.serve().await;
+    view.rules.clear();
+    surface.publish(view.clone());
+    let (_, health) = surface.get("/health").await;
+    assert_eq!(health["components"]["kubernetes"]["status"], "off", "{health}");
+    let rules = &health["components"]["rules"];
+    assert_eq!(rules["status"], "degraded", "{health}");
+    assert!(rules["detail"].as_str().is_some_and(|text| text.contains("UNKNOWN")), "{health}");
+    view.rules = vec![RuleHealth {
+        rule: "failure_rate".to_owned(),
+        good: true,
+        expected: 3,
+        seen: 3,
+        problem: None,
+    }];
+    surface.publish(view);
+    let (_, health) = surface.get("/health").await;
+    assert_eq!(health["components"]["rules"]["status"], "ok", "{health}");
+    surface.stop().await;
+}

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::incident::{Incident, RankedCause};
+use mape_k::domain::incident::{Incident, RankedCause, Resolution};
 use mape_k::domain::need::Need;
 use mape_k::domain::policy::{Approval, Policy};
 use mape_k::domain::treatment::{Attempt, Treatment};
@@ -167,5 +167,34 @@ async fn a_record_that_cannot_be_read_is_named_and_hides_no_other() {
     assert_eq!(policies["unread"], json!([]));
     let (status, page) = surface.get("/api/v1/explain").await;
     assert_eq!(status, StatusCode::OK, "the newest cycle that can be read: {page}");
+    surface.stop().await;
+}
+
+/// "Resolved" is said of evidence that was read as clear alone; how any other incident ended is said as it was.
+#[tokio::test]
+async fn explain_says_how_an_incident_ended_and_calls_only_clear_evidence_resolved() {
+    let surface = Surface::start().await;
+    surface.publish(healthy_view(surface.handle.now()));
+    let cases = [
+        (None, None, "open since"),
+        (Some(noon()), Some(Resolution::Clear), "resolved 2026-11-18T11:06:40Z"),
+        (Some(noon()), Some(Resolution::Vanished), "is there no more"),
+        (Some(noon()), Some(Resolution::MergedInto(BILLING.to_owned())), "goes on in incident INC"),
+    ];
+    for (ended_at, resolution, said) in cases {
+        let mut one = incident(CART, "component/cart", "slow");
+        (one.ended_at, one.resolution) = (ended_at, resolution.clone());
+        let mut batch = surface.knowledge.batch();
+        batch.put(&one);
+        surface.knowledge.commit(batch).await.expect("stored");
+        let (status, page) = surface.get(&format!("/api/v1/explain/incidents/{CART}")).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        let text = page["text"].as_str().expect("a page");
+        let flowed = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flowed.contains(said), "{said}: {text}");
+        let is_clear = resolution == Some(Resolution::Clear);
+        assert_eq!(flowed.contains("was resolved"), is_clear, "{text}");
+        assert!(flowed.contains("Not notified yet."), "{text}");
+    }
     surface.stop().await;
 }

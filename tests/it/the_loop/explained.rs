@@ -52,7 +52,7 @@ async fn a_cycle_that_acts_and_the_next_that_is_held_say_why() {
         &page(&world, &format!("/cycles/{}", acted.id)).await,
         &[
             "scale_up to 5 replicas was done for validation_latency at charter, the best in turn of",
-            "Read prometheus and alertmanager: of 4 rules all well",
+            "Read prometheus and alertmanager: 4 of 4 rules read well",
             "1.8 > 1, for",
             "validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it",
             "benefit 0.75 (confidence 0.75 × effectiveness 1.00) − cost 0.15 = score 0.60",

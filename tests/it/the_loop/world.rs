@@ -8,6 +8,7 @@ use mape_k::config::Config;
 use mape_k::control_loop::Mode;
 use mape_k::daemon::{self, Daemon};
 use mape_k::domain::cycle::CycleReport;
+use mape_k::domain::need::Need;
 use mape_k::domain::rule::{Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity};
 use mape_k::domain::time::Time;
 use mape_k::domain::{Cause, Labels};
@@ -313,18 +314,11 @@ impl World {
         page["items"].as_array().expect("items").clone()
     }
 
-    /// What people are, or were, asked for: each is part of its incident.
+    /// What people are, or were, asked for, as the store has it: those of before the first cycle have no incident yet.
     async fn needs(&self, only_open: bool) -> Vec<Value> {
-        let (_, page) = self.get("/api/v1/incidents?limit=500").await;
-        let mut needs = Vec::new();
-        for incident in page["items"].as_array().expect("incidents") {
-            let id = incident["id"].as_str().expect("an id");
-            let (_, incident) = self.get(&format!("/api/v1/incidents/{id}")).await;
-            needs.extend(incident["needs"].as_array().cloned().unwrap_or_default());
-        }
-        needs.retain(|need| !only_open || need["closed_at"].is_null());
-        needs.sort_by_key(|need| std::cmp::Reverse(need["id"].to_string()));
-        needs
+        let mut needs = self.knowledge().all::<Need>(None).await.expect("the store");
+        needs.retain(|need| !only_open || need.closed_at.is_none());
+        needs.into_iter().map(|need| serde_json::to_value(need).expect("plain data")).collect()
     }
 
     /// Every cycle's report, oldest first.
