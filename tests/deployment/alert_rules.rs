@@ -146,7 +146,7 @@ fn healthy(interval: usize) -> Vec<Value> {
                 continue;
             }
             let values = match name {
-                "mape_k_leader" => constant("1"),
+                "mape_k_leader" | "mape_k_notifiers_configured" => constant("1"),
                 "mape_k_loop_duration_seconds_count" => moved(1),
                 "mape_k_source_last_success_timestamp_seconds{source=\"prometheus\"}"
                 | "mape_k_source_last_success_timestamp_seconds{source=\"alertmanager\"}" => {
