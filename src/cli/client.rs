@@ -268,6 +268,15 @@ pub fn is_unread(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(ClientError::Print(cause)) if cause.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// By the address that the configuration names.
+pub fn configured_url(settings: &server::Settings) -> String {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    match settings.host.parse::<IpAddr>() {
+        Ok(ip) => format!("{scheme}://{}", SocketAddr::new(ip, settings.port)),
+        Err(_) => format!("{scheme}://{}:{}", settings.host, settings.port),
+    }
+}
+
 /// Where a daemon with these settings is reached from its own machine.
 #[must_use]
 pub fn local_url(settings: &server::Settings) -> String {
@@ -278,8 +287,7 @@ pub fn local_url(settings: &server::Settings) -> String {
         Ok(ip) if ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST => {
             format!("{scheme}://localhost:{port}")
         }
-        Ok(ip) => format!("{scheme}://{}", SocketAddr::new(ip, port)),
-        Err(_) => format!("{scheme}://{}:{port}", settings.host),
+        Ok(_) | Err(_) => configured_url(settings),
     }
 }
 

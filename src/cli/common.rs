@@ -51,8 +51,11 @@ impl Common {
 
     pub(super) fn client_by(settings: server::Settings, api: Api) -> anyhow::Result<Client> {
         let own = client::local_url(&settings);
-        let is_own =
-            api.url.as_ref().is_none_or(|url| Url::parse(&own).is_ok_and(|own| own == *url));
+        let configured = client::configured_url(&settings);
+        let is_own = api.url.as_ref().is_none_or(|url| {
+            let is_it = |own: &str| Url::parse(own).is_ok_and(|own| own == *url);
+            is_it(&own) || is_it(&configured)
+        });
         let url = api.url.map_or(own, |url| url.to_string());
         // Compose files pass on variables that are set but empty.
         let token = api.token.filter(|token| !token.is_empty()).map(Secret::new);

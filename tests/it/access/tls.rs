@@ -144,10 +144,7 @@ async fn s14_both_listeners_speak_tls_and_the_commands_find_and_trust_them() {
     assert!(status.status.success(), "{status:?}");
     let token = [("MAPE_K_API_TOKEN", TOKEN), ("MAPE_K_API_READ_TOKEN", "")];
     let decided = mape_k(&["approve", "7", "--by", "ada", "--url", &url, "--ca", ca], &token).await;
-    assert!(
-        decided.stderr.contains("names no proposal"),
-        "{decided:?}"
-    );
+    assert!(decided.stderr.contains("names no proposal"), "{decided:?}");
 
     // Neither without trust nor without a token.
     let untrusted = mape_k(&["status", "--url", &url], &token).await;

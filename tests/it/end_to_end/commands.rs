@@ -130,7 +130,7 @@ async fn explain_prints_the_latest_cycle_of_a_running_daemon() {
     // An increase takes two samples; until then the page says that not everything could be seen.
     eventually(SOON, "a page of a cycle that saw everything", async || {
         let page = run(&["explain", "--url", &url]).await;
-        if page.stdout.contains("Read scrape: of 4 rules all well") {
+        if page.stdout.contains("Read scrape: 4 of 4 rules read well") {
             Ok(())
         } else {
             Err(page.stderr)

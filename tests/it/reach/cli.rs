@@ -74,8 +74,7 @@ async fn sent(daemon: &Server, api: &str, arguments: &[&str], env: &[(&str, &str
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("mape_k_config.yaml");
     let port = daemon.address.port();
-    std::fs::write(&config, format!("api: {{host: 127.0.0.1, port: {port}{api}}}"))
-        .expect("written");
+    std::fs::write(&config, format!("api: {{port: {port}{api}}}")).expect("written");
     let config = config.to_str().expect("a plain path");
     let arguments = [&["status", "--config", config], arguments].concat();
     let before = daemon.asked().len();
@@ -88,13 +87,14 @@ async fn sent(daemon: &Server, api: &str, arguments: &[&str], env: &[(&str, &str
 #[tokio::test]
 async fn s14_the_operate_token_goes_with_a_question_only_where_it_is_needed() {
     let (bare, operate, read) = ("", format!("Bearer {OPERATE}"), format!("Bearer {READ}"));
-    let with_token = format!(", token: {OPERATE}");
+    let with_token = format!(", host: 127.0.0.1, token: {OPERATE}");
+    // Elsewhere.
+    let of_another = format!(", host: 127.0.0.2, token: {OPERATE}");
     let open = Server::plain(|_| Some((200, "{}"))).await;
     let refuse = |status: u16| {
         Server::plain(move |asked| {
             // /health needs no token.
-            let is_bare =
-                asked.header("authorization").is_empty() && asked.uri.path() != "/health";
+            let is_bare = asked.header("authorization").is_empty() && asked.uri.path() != "/health";
             Some(if is_bare { (status, "{\"error\": \"who?\"}") } else { (200, "{}") })
         })
     };
@@ -109,10 +109,10 @@ async fn s14_the_operate_token_goes_with_a_question_only_where_it_is_needed() {
         let seen = sent(&closed, &with_token, &["--url", &url], &[]).await;
         assert!(seen.contains(&operate), "{seen:?}");
         let url = format!("http://localhost:{}", closed.address.port());
-        let seen = sent(&closed, &with_token, &["--url", &url], &[]).await;
+        let seen = sent(&closed, &of_another, &["--url", &url], &[]).await;
         assert!(!seen.is_empty() && seen.iter().all(|sent| sent == bare), "{status}: {seen:?}");
         let arguments = ["--url", &url, "--token", OPERATE];
-        let seen = sent(&closed, &with_token, &arguments, &[]).await;
+        let seen = sent(&closed, &of_another, &arguments, &[]).await;
         assert!(!seen.is_empty() && seen.iter().all(|sent| *sent == operate), "{seen:?}");
         let env = [("MAPE_K_API_TOKEN", OPERATE)];
         let seen = sent(&closed, "", &["--url", &url], &env).await;

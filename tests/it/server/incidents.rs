@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::incident::{Incident, RankedCause, Resolution};
+use mape_k::domain::message::{Notified, NotifierName};
 use mape_k::domain::need::Need;
 use mape_k::domain::policy::{Approval, Policy};
 use mape_k::domain::treatment::{Attempt, Treatment};
@@ -54,6 +55,7 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
     let mut batch = surface.knowledge.batch();
     let mut told = incident(CART, "kubernetes/shop/deployment/cart", "slow");
     told.told_at = Some(noon());
+    told.notified.insert(NotifierName::Slack, Notified::Delivered { at: noon() });
     batch.put(&told);
     batch.put(&incident(BILLING, "component/billing", "slow"));
     let mut over = incident(OVER, "component/db1", "slow");

@@ -328,8 +328,7 @@ async fn r10_10_two_incidents_and_an_action_that_failed() {
         },
         ..State::HEALTHY
     };
-    let says =
-        ["open incidents: 2", "SEV-1 cart-1 has", "SEV-1 cart-2 has", "; not notified yet"];
+    let says = ["open incidents: 2", "SEV-1 cart-1 has", "SEV-1 cart-2 has", "; not notified yet"];
     state.says(&["status"], &says, &["open incidents: 0"]).await;
     let says = ["scale_up to 6 replicas [charter]", "result: failed: Charter answered 422"];
     state.says(HISTORY, &says, &["success", "not known yet"]).await;

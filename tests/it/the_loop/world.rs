@@ -316,7 +316,8 @@ impl World {
 
     /// What people are, or were, asked for, as the store has it: those of before the first cycle have no incident yet.
     async fn needs(&self, only_open: bool) -> Vec<Value> {
-        let mut needs = self.knowledge().all::<Need>(None).await.expect("the store");
+        let (mut needs, _) =
+            self.knowledge().survey::<Need>(None, 10_000).await.expect("the store");
         needs.retain(|need| !only_open || need.closed_at.is_none());
         needs.into_iter().map(|need| serde_json::to_value(need).expect("plain data")).collect()
     }
