@@ -113,16 +113,7 @@ impl Daemon {
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let (reloads, asked) = server::reloads();
         let (running, runs) = watch::channel(Arc::new(shown(&config)));
-        let context = server::Context {
-            handle: parts.handle.clone(),
-            knowledge: parts.knowledge.clone(),
-            metrics: parts.metrics.clone(),
-            settings: Arc::new(config.api.clone()),
-            started_at: clock.now(),
-            rehearsal: config.rehearsal,
-            running: runs,
-            reloads: reloads.clone(),
-        };
+        let context = context(&config, clock, &parts, runs, reloads.clone());
         if let Some(address) = webhook_address {
             warn_of_the_webhook(address, &config);
         }
@@ -305,6 +296,25 @@ fn spawn_loop(
         let run = control_loop::run(cycle, publisher, terms, interval, gap, stop);
         ("loop", Box::pin(run).instrument(span).await.map_err(Error::from))
     });
+}
+
+fn context(
+    config: &Config,
+    clock: Clock,
+    parts: &Parts,
+    running: server::RunningNow,
+    reloads: server::Reloads,
+) -> server::Context {
+    server::Context {
+        handle: parts.handle.clone(),
+        knowledge: parts.knowledge.clone(),
+        metrics: parts.metrics.clone(),
+        settings: Arc::new(config.api.clone()),
+        started_at: clock.now(),
+        rehearsal: config.rehearsal,
+        running,
+        reloads,
+    }
 }
 
 fn spawn_server(

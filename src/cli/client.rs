@@ -269,6 +269,7 @@ pub fn is_unread(error: &anyhow::Error) -> bool {
 }
 
 /// By the address that the configuration names.
+#[must_use]
 pub fn configured_url(settings: &server::Settings) -> String {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     match settings.host.parse::<IpAddr>() {

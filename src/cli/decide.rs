@@ -10,10 +10,10 @@ use self::proposal::{Changed, Found};
 use super::Output;
 use super::client::{Client, ClientError};
 use super::terminal::Terminal;
-use super::words::stamp;
 use crate::domain::action::Action;
 use crate::domain::legible::name;
 use crate::domain::policy::Policy;
+use crate::domain::time::text;
 use crate::knowledge::Decision;
 
 pub use self::proposal::Named;
@@ -124,7 +124,7 @@ fn print(
         (Decision::Approve, Some(grant)) => writeln!(
             out,
             "The next cycle executes exactly this first, if its guards still let it; the approval expires at {}.",
-            stamp(grant.expires_at)
+            text(grant.expires_at)
         ),
         (Decision::Approve, None) => {
             writeln!(out, "The next cycle executes it first, if its guards still let it.")

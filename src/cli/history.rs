@@ -11,13 +11,13 @@ use super::Output;
 use super::client::{Client, ClientError};
 use super::decide;
 use super::terminal::Terminal;
-use super::words::{counted, span, stamp};
+use super::words::{counted, span};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::legible::name;
 use crate::domain::outcome::Outcome;
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
-use crate::domain::time::{Time, since};
+use crate::domain::time::{Time, since, text};
 
 /// Pages of 500 records of a kind that are read: a loop that acts six times an hour fills them in two weeks.
 const MAX_PAGES: usize = 4;
@@ -186,7 +186,7 @@ fn paused(pause: &Pause) -> Entry {
     Entry {
         at: pause.since,
         kind: Kind::Pause,
-        what: format!("paused for {lasts}, until {}", stamp(pause.until)),
+        what: format!("paused for {lasts}, until {}", text(pause.until)),
         target: None,
         why: pause.reason.clone(),
         by: Some(pause.by.clone()),
@@ -218,13 +218,13 @@ fn print(
             out,
             "nothing was done or decided in the last {} (since {})",
             span(lasting),
-            stamp(history.since)
+            text(history.since)
         );
     }
     for entry in &history.entries {
         let by = entry.by.as_deref().map(|by| format!(" by {}", name(by))).unwrap_or_default();
         let target = entry.target.as_deref().map(|on| format!(" [{on}]")).unwrap_or_default();
-        writeln!(out, "{}  {}{target}{by}", stamp(entry.at), entry.what)?;
+        writeln!(out, "{}  {}{target}{by}", text(entry.at), entry.what)?;
         writeln!(out, "  why: {}", entry.why)?;
         if let Some(result) = &entry.result {
             writeln!(out, "  result: {result}")?;
@@ -234,6 +234,6 @@ fn print(
             writeln!(out, "  mape-k explain {about} {id}")?;
         }
     }
-    let (first, count) = (stamp(history.since), history.entries.len());
+    let (first, count) = (text(history.since), history.entries.len());
     writeln!(out, "{} since {first}", counted(count, "event"))
 }

@@ -4,13 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::time::{Time, since};
-
-/// RFC 3339 in UTC, to the second.
-#[must_use]
-pub fn stamp(at: Time) -> String {
-    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
+use crate::domain::time::{Time, since, text};
 
 /// `45 s`, `3 min`, `2 h 5 min`, `3 d 4 h`.
 #[must_use]
@@ -30,15 +24,15 @@ pub fn span(span: Duration) -> String {
 
 /// `2026-11-30T01:02:03Z (for 3 min)`.
 pub(super) fn lasting(from: Time, now: Time) -> String {
-    format!("{} (for {})", stamp(from), span(since(now, from)))
+    format!("{} (for {})", text(from), span(since(now, from)))
 }
 
 /// `2026-11-30T01:02:03Z (in 40 s)`; what has passed is said to have.
 pub(super) fn ahead(at: Time, now: Time) -> String {
     if at > now {
-        format!("{} (in {})", stamp(at), span(since(at, now)))
+        format!("{} (in {})", text(at), span(since(at, now)))
     } else {
-        format!("{} ({} ago)", stamp(at), span(since(now, at)))
+        format!("{} ({} ago)", text(at), span(since(now, at)))
     }
 }
 

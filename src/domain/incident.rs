@@ -368,7 +368,7 @@ impl Incident {
             match notified {
                 Notified::Delivered { at } => delivered.push((*name, *at)),
                 Notified::Failed { error, .. } => {
-                    failed.push(format!("{}: {error}", name.as_str()))
+                    failed.push(format!("{}: {error}", name.as_str()));
                 }
                 Notified::Pending { .. } => {}
             }

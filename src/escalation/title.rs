@@ -7,6 +7,7 @@ use crate::domain::incident::{Anchor, AtWork, Incident, IncidentStatus};
 use crate::domain::legible::name;
 use crate::domain::need::NeedReason as Reason;
 use crate::domain::target::Target;
+use crate::domain::time;
 
 /// Characters of what is done about it: the rest of a line.
 const MAX_DOING: usize = 160;
@@ -71,7 +72,7 @@ pub(super) fn status(
     }
     let verifying = own.iter().find_map(|work| Some((work, work.verifying_until?)));
     if let Some((work, until)) = verifying {
-        let until = until.format("%H:%M:%SZ");
+        let until = time::text(until);
         let doing = format!("{} applied, verifying until {until}", work.action);
         return (IncidentStatus::Verifying, doing);
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::client::Client;
 use super::super::decide;
 use super::super::terminal::Terminal;
-use super::super::words::{ahead, lasting, said, stamp};
+use super::super::words::{ahead, lasting, said};
 use super::{Listed, Seen};
 use crate::domain::incident::Incident;
 use crate::domain::legible::name;
@@ -20,6 +20,7 @@ use crate::domain::speed;
 use crate::domain::standing::Standing;
 use crate::domain::temporary::InForce;
 use crate::domain::time::Time;
+use crate::domain::time::text;
 use crate::domain::under_way::{Stage, UnderWay};
 use crate::domain::violation::Violation;
 
@@ -73,7 +74,7 @@ fn print_state(client: &Client, seen: &Seen, out: &mut Terminal<impl Write>) -> 
             "loop {running}: cycle {} {} at {}; {} failed in a row",
             said(&state["iteration"]),
             said(&state["last_status"]),
-            stamp(at),
+            text(at),
             said(&status["failed_cycles"])
         )?,
         None => writeln!(out, "loop {running}: {}", without_cycle(state))?,
@@ -228,13 +229,13 @@ fn waits_for(one: &UnderWay, now: Time) -> String {
         Stage::Executing => format!("being executed since {}", lasting(one.since, now)),
         Stage::Settling => format!(
             "applied at {}, settling until {}, then verified until {}",
-            stamp(one.since),
+            text(one.since),
             at(one.settles_at),
             at(one.verified_by)
         ),
         Stage::Verifying => format!(
             "applied at {}, being verified; the result is there at the latest at {}",
-            stamp(one.since),
+            text(one.since),
             at(one.verified_by)
         ),
     }
@@ -322,7 +323,7 @@ fn print_learned(seen: &Seen, out: &mut Terminal<impl Write>) -> Printed {
         out,
         "since start: {} cycles, the last healthy or completed one {}; {} policies generated, {} executed",
         said(&seen.status["cycle_count"]),
-        good.map_or_else(|| "not yet".to_owned(), |at| format!("at {}", stamp(at))),
+        good.map_or_else(|| "not yet".to_owned(), |at| format!("at {}", text(at))),
         said(&seen.state["policies_generated"]),
         said(&seen.state["policies_executed"])
     )?;

@@ -116,7 +116,9 @@ fn r05_latency_its_alert_an_approval_a_failure_and_a_retry_are_one_incident_in_o
     world.at_work = vec![at_work(Some("2026-03-10T02:10:03Z".parse().expect("a time")))];
     world.cycles(1, &both);
     assert_eq!(open(&world)[0].status, IncidentStatus::Verifying);
-    assert_eq!(open(&world)[0].doing, "scale_up applied, verifying until 02:10:03Z");
+    let doing = &open(&world)[0].doing;
+    assert!(doing.starts_with("scale_up applied, verifying until 20"), "{doing}");
+    assert!(doing.ends_with("T02:10:03Z"), "{doing}");
 
     // It fails, and another need follows: the same incident, due again in its own thread.
     world.at_work.clear();

@@ -117,10 +117,12 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
     assert_eq!(open[1]["needs"].as_array().map(Vec::len), Some(2), "the open ones");
     assert_eq!(open[0]["notification"], "not notified yet");
 
-    // R08: nobody is notified where nobody could be, whatever the record says.
+    // R08: nobody is notified where nobody could be; what a notifier confirmed before stays so.
     view.people.has_notifier = Some(false);
     surface.publish(view);
     let (_, one) = surface.get(&format!("/api/v1/incidents/{CART}")).await;
+    assert_eq!(one["notification"], "notified 2026-11-18T11:06:40Z by slack");
+    let (_, one) = surface.get(&format!("/api/v1/incidents/{BILLING}")).await;
     assert_eq!(one["notification"], "nobody is notified: no notifier is configured");
     let (_, status) = surface.get("/api/v1/status").await;
     assert_eq!(status["not_notified"], "nobody is notified: no notifier is configured");
