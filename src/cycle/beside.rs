@@ -136,7 +136,7 @@ impl Background {
         &self.desk.outbox
     }
 
-    /// Until the loop has ended and what is due was sent, no longer than [`DRAIN_WITHIN`] after `stop` or that end.
+    /// Until the loop has ended and what is due was sent, no longer than 7.5 s after `stop` or that end.
     pub async fn run(&self, stop: CancellationToken, ended: CancellationToken) {
         let over = CancellationToken::new();
         let delivered = async {
