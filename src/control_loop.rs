@@ -71,6 +71,8 @@ pub async fn run(
                 loop_interval = renewal.config.orchestrator.loop_interval;
                 wake_gap = renewal.config.alertmanager.wake_gap;
                 cycle.renew(renewal);
+                // Until it has taken up the store it takes in no answers: it does not know their incidents.
+                leads = false;
                 // Its first cycle comes at once, but reloads in a row are no cycles in a row.
                 let soonest = last_start.map_or_else(Instant::now, |at: Instant| at + wake_gap);
                 ticker = paced(soonest.max(Instant::now()), loop_interval);

@@ -282,7 +282,9 @@ fn spawn_loop(
     let (ended_loop, stopping, sent) = (ended.clone(), stop.clone(), done.clone());
     tasks.spawn(async move {
         let _ends_the_election = sent.drop_guard();
-        background.run(stopping, ended).await;
+        background.run(stopping, ended.clone()).await;
+        // The lease covers the cycle in hand, however long its last call takes.
+        ended.cancelled().await;
         ("background", Ok(()))
     });
     tasks.spawn(async move {

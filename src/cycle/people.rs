@@ -152,6 +152,8 @@ impl People {
         // After a reload nobody else has led: what is under way stays so.
         if !self.desk.leads_under(knowledge.term()) {
             outbox.load(self.messages(knowledge).await?);
+            self.settled.clear();
+            self.reports.clear();
         }
         self.desk.lead(knowledge.clone());
         let lost = self.board.missing(&outbox.waiting_incidents());
@@ -161,8 +163,9 @@ impl People {
                 "nobody was notified of these, and no message about them waits: they are due again"
             );
         }
-        self.settled.clear();
-        self.reports.clear();
+        if !self.desk.notifiers().is_empty() {
+            self.board.somebody_is_there();
+        }
         self.hand_over(&self.catalogue, now);
         self.saved = Some(remembered);
         self.unsaved.clear();

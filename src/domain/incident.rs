@@ -266,6 +266,9 @@ pub struct Course {
     /// The evidence that went away last was not seen clear: nothing can show it any more.
     #[serde(default)]
     pub has_vanished: bool,
+    /// It was due while no notifier was configured: nobody has heard of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told_nobody: bool,
     /// When its timeline last got something that people hear of at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noted_at: Option<Time>,

@@ -296,7 +296,8 @@ impl Outbox {
     #[must_use]
     pub fn waiting_incidents(&self) -> BTreeSet<String> {
         let inner = self.inner();
-        let waiting = inner.entries.iter().filter(|held| held.entry.waits());
+        // What was answered and not heard of yet is not lost either.
+        let waiting = inner.entries.iter().filter(|held| held.entry.waits() || held.is_news);
         waiting.flat_map(|held| held.entry.incidents().map(str::to_owned)).collect()
     }
 

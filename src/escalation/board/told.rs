@@ -89,6 +89,7 @@ impl IncidentBoard {
                 Form::Alert => {
                     // A message that calls it milder than it is (nothing was assessed) has told only that.
                     alerted(incident, entry.severity.min(message.severity), now);
+                    incident.course.told_nobody = to.is_empty();
                 }
                 Form::Update(_) => {
                     incident.updated_at = Some(now);
@@ -190,6 +191,16 @@ impl IncidentBoard {
             }
         }
         true
+    }
+
+    /// What was due while nobody could be notified is due again, now that somebody can be.
+    pub fn somebody_is_there(&mut self) {
+        let unheard = |one: &&mut Incident| one.is_open() && one.course.told_nobody;
+        for incident in self.incidents.iter_mut().filter(unheard) {
+            incident.course.told_nobody = false;
+            is_due_again(incident);
+            self.changed.insert(incident.id.clone());
+        }
     }
 
     /// After a start or a take-over: an incident of which nobody confirmed a message, and of which none waits, is due

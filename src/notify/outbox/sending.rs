@@ -88,7 +88,7 @@ impl Outbox {
             held.change(|entry| {
                 let answered_at = entry.answered_at;
                 entry.failed(error.to_owned(), AFTER_STORE, now);
-                entry.attempts -= 1;
+                entry.attempts = entry.attempts.saturating_sub(1);
                 entry.answered_at = answered_at;
             });
         }

@@ -6,7 +6,7 @@ use mape_k::domain::decision::Sev;
 use mape_k::domain::incident::Absence;
 use mape_k::domain::message::{Form, Notified, NotifierName};
 
-use super::world::{World, at, minutes, night, noon, replicas};
+use super::world::{Slack, World, at, minutes, night, noon, replicas};
 
 #[test]
 fn b27_an_end_is_told_once_in_each_thread() {
@@ -352,4 +352,25 @@ fn b20_a_mornings_summary_whose_message_is_lost_is_told_again() {
     world.slack = super::world::Slack::Works;
     assert_eq!(world.board.missing(&BTreeSet::new()).len(), 1);
     assert_eq!(world.cycles(1, &[])[0].form, Form::Summary);
+}
+
+#[test]
+fn r08_what_was_due_while_nobody_could_be_notified_is_due_once_somebody_can_be() {
+    for is_there in [true, false] {
+        let mut world = World::new(night());
+        world.slack = Slack::Absent;
+        let down = [replicas("payments", 0, 4, night())];
+        world.cycle(&down).alert();
+        assert!(world.cycles(3, &down).is_empty(), "the log has said it");
+        world.slack = Slack::Works;
+        if is_there {
+            world.board.somebody_is_there();
+        }
+        let told = world.cycles(1, &down);
+        assert_eq!(told.len(), usize::from(is_there), "{told:#?}");
+        if is_there {
+            world.board.somebody_is_there();
+            assert!(world.cycles(1, &down).is_empty(), "once");
+        }
+    }
 }

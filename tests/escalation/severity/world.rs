@@ -119,6 +119,8 @@ pub enum Slack {
     Works,
     /// Nothing arrives; it waits in the outbox.
     BackedUp,
+    /// No notifier is configured.
+    Absent,
     /// Every message that is edited or answered was deleted: each is told in a new one.
     Deleted,
 }
@@ -215,6 +217,10 @@ impl World {
         };
         let messages = messages(&self.board, decision, &about);
         for message in &messages {
+            if self.slack == Slack::Absent {
+                self.board.queued(message, &[], self.now);
+                continue;
+            }
             self.board.queued(message, &[NotifierName::Slack], self.now);
             self.outbox.push(Outgoing::new(
                 self.sent.to_string(),
@@ -234,7 +240,7 @@ impl World {
         for (place, mut entry) in waiting.into_iter().enumerate() {
             entry.claim(1);
             match self.slack {
-                Slack::Works | Slack::Deleted => {
+                Slack::Works | Slack::Absent | Slack::Deleted => {
                     let thread = self.thread(&entry.message, place);
                     entry.delivered(Some(thread), self.now);
                 }
