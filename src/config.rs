@@ -87,7 +87,7 @@ pub struct Config {
     pub alertmanager: crate::monitor::AlertmanagerSettings,
     pub api: server::Settings,
     pub kubernetes: crate::monitor::cluster::settings::Settings,
-    pub escalation: crate::escalation::settings::Settings,
+    pub escalation: crate::incidents::settings::Settings,
     pub slack: crate::notify::settings::Slack,
     pub notify: crate::notify::settings::Settings,
     pub github: crate::monitor::github::settings::Settings,
@@ -176,7 +176,7 @@ impl Config {
     pub fn load_escalation(
         path: Option<&Path>,
         env: &Environment<'_>,
-    ) -> Option<crate::escalation::settings::Settings> {
+    ) -> Option<crate::incidents::settings::Settings> {
         let text = read_file(&locate(path, env).0).ok()?;
         let mut tree = tree::parse(&text).ok()?;
         let problems = Problems::default();

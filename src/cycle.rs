@@ -17,22 +17,25 @@
 //! the loop: the cycle reads everything afresh. What cannot be recalled or recorded is not done.
 
 mod act;
-mod aftermath;
+mod alert_pipeline;
 mod assess;
+mod baseline;
 mod beside;
 mod cluster;
 mod decide;
-mod escalate;
+mod expiring_action;
 mod first_look;
+mod follow_ups;
 mod guarded;
 mod ids;
 mod kit;
 mod ledger;
+mod loop_status;
 mod narrate;
 mod natural;
+mod needs;
 mod observe;
 mod open_work;
-mod people;
 mod publish;
 mod recall;
 mod recover;
@@ -40,11 +43,8 @@ mod recurrence;
 mod renew;
 mod run;
 mod settle;
-mod standing;
-mod temporary;
 mod timeline;
 mod verify;
-mod yardstick;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -68,10 +68,10 @@ use crate::metrics::labels::StoreOperation;
 use crate::monitor::Monitor;
 use crate::planner::Plan;
 use act::Act;
-use cluster::Looked;
+use cluster::ClusterAssessment;
 use decide::{Case, Decide};
-use escalate::{Escalate, Left};
 use kit::{Hands, Kit, Means};
+use needs::{CycleOutcome, Escalate};
 use observe::Observe;
 use publish::{Publish, Shown};
 use recover::recover;
@@ -80,12 +80,12 @@ use settle::Settle;
 use timeline::Happened;
 use verify::{Scene, Verify};
 
+pub use alert_pipeline::{AlertPipeline, Outside};
 pub use assess::{Assessor, Rules};
 pub use beside::Background;
 pub use cluster::ClusterAnalyzer;
 pub use ids::Ids;
 pub use open_work::check_open_work;
-pub use people::{Outside, People};
 pub use renew::Renewal;
 
 /// The stages, each with what it alone remembers from one cycle to the next; they hand each other values.
@@ -102,7 +102,7 @@ pub struct Cycle {
     act: Act,
     escalate: Escalate,
     /// Boxed: a cycle is moved through the futures of a start.
-    people: Box<People>,
+    people: Box<AlertPipeline>,
     publish: Publish,
 }
 
@@ -113,7 +113,7 @@ pub struct Stages {
     pub charter: Option<Arc<Charter>>,
     pub executor: Executor,
     pub cluster: ClusterAnalyzer,
-    pub people: Box<People>,
+    pub people: Box<AlertPipeline>,
 }
 
 /// What a cycle came to.
@@ -257,7 +257,7 @@ impl Cycle {
     }
 
     /// Takes it in between two cycles, and answers what is to be seen of it; `None`: nothing, or it panicked.
-    pub async fn take_in(&mut self) -> Option<view::People> {
+    pub async fn take_in(&mut self) -> Option<view::NotificationView> {
         let taken = self.people.take_in(&self.kit, self.cluster.onsets(), None);
         match AssertUnwindSafe(taken).catch_unwind().await {
             Ok(is_news) => is_news.then(|| self.people.shown()),
@@ -275,7 +275,7 @@ impl Cycle {
     async fn for_people(
         &mut self,
         run: &mut Run<'_>,
-        looked: Option<Looked>,
+        looked: Option<ClusterAssessment>,
         stop: &CancellationToken,
     ) {
         // What came to nothing before the cluster was looked at hides nothing of it from people.
@@ -292,7 +292,7 @@ impl Cycle {
     async fn phases(
         &mut self,
         run: &mut Run<'_>,
-        seen_of_cluster: &mut Option<Looked>,
+        seen_of_cluster: &mut Option<ClusterAssessment>,
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
         run.enter(Phase::Monitor);
@@ -393,7 +393,7 @@ impl Cycle {
 
         run.enter(Phase::Knowledge);
         let open_ends = self.settle.open_ends();
-        let left = Left {
+        let left = CycleOutcome {
             seen: &seen,
             fleets: &fleets,
             rules: &changes.rules,

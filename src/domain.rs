@@ -4,7 +4,6 @@
 
 pub mod action;
 pub mod address;
-pub mod aftermath;
 pub mod alert;
 pub mod analysis;
 pub mod catalogue;
@@ -15,8 +14,10 @@ pub mod decision;
 pub mod deployment;
 pub mod difference;
 pub mod execution;
+pub mod expiring_action;
 pub mod finding;
 pub mod fleet;
+pub mod follow_ups;
 pub mod grant;
 pub mod guard;
 pub mod hook;
@@ -24,6 +25,7 @@ pub mod incident;
 pub mod leader;
 pub mod ledger;
 pub mod legible;
+pub mod loop_status;
 pub mod message;
 pub mod natural;
 pub mod need;
@@ -35,9 +37,7 @@ pub mod reading;
 pub mod rule;
 pub mod secret;
 pub mod speed;
-pub mod standing;
 pub mod target;
-pub mod temporary;
 pub mod time;
 pub mod treatment;
 pub mod trend;
@@ -70,7 +70,7 @@ impl Cause {
     pub const SYSTEM_OVERLOAD: &str = "system_overload";
     pub const UNKNOWN: &str = "unknown";
     /// Not a fault: the cause under which surplus replicas are given back (`plan.give_back`).
-    pub const GIVE_BACK: &str = "give_back";
+    pub const SCALE_BACK: &str = "give_back";
 
     #[must_use]
     pub fn new(name: &str) -> Self {

@@ -5,13 +5,13 @@
 //! once: the API serves them and the command prints them, so the two never disagree.
 
 mod action;
+mod candidate;
 mod cycle;
 mod incident;
-mod judged;
 mod measured;
 mod policy;
 mod unread;
-mod verdict;
+mod verified;
 mod violation;
 mod weighed;
 mod why;
@@ -24,10 +24,10 @@ use utoipa::ToSchema;
 use crate::domain::legible;
 
 pub use action::{ActionFacts, action};
+pub use candidate::{hold, impossibility, ineligibility};
 pub use cycle::{CycleFacts, cycle};
 pub use incident::{IncidentFacts, incident};
 pub use policy::{PolicyFacts, policy};
-pub use verdict::{hold, impossibility, ineligibility};
 pub use violation::{ViolationFacts, violation};
 
 /// A terminal has at least this and two columns of indentation.

@@ -13,7 +13,6 @@
 
 pub mod documents;
 pub mod insights;
-pub mod judge;
 pub mod learning;
 pub mod lease;
 pub mod memory;
@@ -25,6 +24,7 @@ pub mod settings;
 pub mod sqlite;
 pub mod store;
 pub mod verdict;
+pub mod verification;
 
 mod approval;
 mod batch;
@@ -88,17 +88,17 @@ impl Knowledge {
     pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
         match settings.database {
             Database::Memory => {
-                Ok(Self::over(Arc::<memory::MemoryStore>::default(), settings, "memory"))
+                Ok(Self::with_store(Arc::<memory::MemoryStore>::default(), settings, "memory"))
             }
             Database::Sqlite => {
                 let store = sqlite::SqliteStore::open(&settings.sqlite_path).await?;
                 let name = settings.sqlite_path.display().to_string();
-                Ok(Self::over(Arc::new(store), settings, &name))
+                Ok(Self::with_store(Arc::new(store), settings, &name))
             }
             Database::Postgres => {
                 let url = settings.postgres_url.as_ref().ok_or(StoreError::Unnamed)?;
                 let store = postgres::PostgresStore::open(url).await?;
-                Ok(Self::over(Arc::new(store), settings, &url.to_string()))
+                Ok(Self::with_store(Arc::new(store), settings, &url.to_string()))
             }
         }
     }
@@ -107,12 +107,12 @@ impl Knowledge {
     #[must_use]
     pub fn in_memory() -> Self {
         let settings = Settings { database: Database::Memory, ..Settings::default() };
-        Self::over(Arc::<memory::MemoryStore>::default(), &settings, "memory")
+        Self::with_store(Arc::<memory::MemoryStore>::default(), &settings, "memory")
     }
 
     /// On a store that is open already.
     #[must_use]
-    pub fn over(store: Arc<dyn Store>, settings: &Settings, name: &str) -> Self {
+    pub fn with_store(store: Arc<dyn Store>, settings: &Settings, name: &str) -> Self {
         let alerts_left = Arc::default();
         Self {
             store,

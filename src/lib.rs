@@ -33,7 +33,7 @@ pub mod executor;
 
 pub mod knowledge;
 
-pub mod escalation;
+pub mod incidents;
 
 pub mod notify;
 
@@ -51,8 +51,8 @@ pub mod cli;
 
 pub mod clock;
 pub mod config;
+pub mod http;
 pub mod metrics;
 pub mod telemetry;
-pub mod wire;
 
 pub mod charter_sandbox;

@@ -5,7 +5,7 @@
 
 mod family;
 pub mod labels;
-mod people;
+mod notification;
 mod series;
 mod served;
 
@@ -17,7 +17,7 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::domain::analysis::Analysis;
 use crate::domain::cluster::{Kind, UnreadObject, WordKind};
-use crate::domain::cycle::{CycleReport, Trigger, Verdict};
+use crate::domain::cycle::{CandidateResult, CycleReport, Trigger};
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::finding::IncidentClass;
@@ -33,7 +33,7 @@ use labels::{
     ActionLabel, AlertOutcome, Call, CallStatus, CauseLabel, ExecutionResult, IntakeRejection,
     Label, NotificationResult, StoreOperation, WakeReason, WebhookStatus,
 };
-use people::PeopleSeries;
+use notification::NotificationSeries;
 use series::{ActionSeries, IntakeSeries, LoopSeries, NotifySeries, SourceSeries};
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct Metrics {
     action: ActionSeries,
     source: SourceSeries,
     intake: IntakeSeries,
-    people: PeopleSeries,
+    people: NotificationSeries,
     notify: NotifySeries,
 }
 
@@ -72,7 +72,7 @@ impl Metrics {
             action: ActionSeries::new(&f),
             source: SourceSeries::new(&f),
             intake: IntakeSeries::new(&f),
-            people: PeopleSeries::new(&f),
+            people: NotificationSeries::new(&f),
             notify: NotifySeries::new(&f),
             registry,
             charter: AtomicBool::new(charter),
@@ -109,7 +109,7 @@ impl Metrics {
         }
         for candidate in &report.candidates {
             self.cycle.candidates.add((&candidate.verdict).into(), 1);
-            if let Verdict::Held { reason, .. } = &candidate.verdict {
+            if let CandidateResult::Held { reason, .. } = &candidate.verdict {
                 self.cycle.blocked.add(*reason, 1);
             }
         }

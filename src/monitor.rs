@@ -49,7 +49,7 @@ use crate::domain::reading::{
 };
 use crate::domain::rule::Rule;
 use crate::domain::time::Time;
-use crate::wire::{HttpSettings, Reach, SetupError, Wire, network};
+use crate::http::{HttpSettings, HttpTransport, Reach, SetupError, network};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -115,8 +115,8 @@ impl Monitor {
     }
 
     /// The same by another way than the network.
-    pub fn over(
-        wire: Arc<dyn Wire>,
+    pub fn with_transport(
+        wire: Arc<dyn HttpTransport>,
         settings: Settings,
         alertmanager_settings: AlertmanagerSettings,
         loop_interval: Duration,
@@ -136,18 +136,18 @@ impl Monitor {
         let source: Option<Box<dyn MetricSource>> = match (settings.server(), settings.source) {
             (Some(url), MetricsSource::Prometheus) => {
                 let wire = reach(url, settings.http.as_deref())?;
-                Some(Box::new(Prometheus::over(wire, url, &settings, clock)))
+                Some(Box::new(Prometheus::with_transport(wire, url, &settings, clock)))
             }
             (Some(url), MetricsSource::Scrape) => {
                 let wire = reach(url, settings.http.as_deref())?;
-                Some(Box::new(Scrape::over(wire, &settings, clock)?))
+                Some(Box::new(Scrape::with_transport(wire, &settings, clock)?))
             }
             (None, MetricsSource::Prometheus) => None,
             (None, MetricsSource::Scrape) => return Err(Error::NoScrapeUrl),
         };
         let alertmanager = if alertmanager_settings.enabled {
             let wire = reach(&alertmanager_settings.url, alertmanager_settings.http.as_deref())?;
-            Some(Alertmanager::over(wire, &alertmanager_settings, clock))
+            Some(Alertmanager::with_transport(wire, &alertmanager_settings, clock))
         } else {
             None
         };

@@ -24,8 +24,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::domain::message::{Form, Message, NotifierName, Thread};
+use crate::http;
 use crate::metrics::labels::NotificationResult;
-use crate::wire;
 
 pub use outbox::{Known, Outbox};
 pub use set::{Notifiers, Setup};
@@ -97,7 +97,7 @@ impl NotifyError {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     #[error("a notifier cannot be reached: {0}")]
-    Client(#[from] wire::SetupError),
+    Client(#[from] http::SetupError),
     #[error(
         "slack.enabled is true, but there is neither slack.token (or token_file) nor slack.webhook_url (or \
          webhook_url_file): give one of them"

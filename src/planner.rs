@@ -10,15 +10,15 @@
 mod candidate;
 mod check;
 mod cost_benefit;
-mod give_back;
 pub mod guardrails;
 pub mod guards;
 mod parameters;
 mod policy;
 mod rank;
+mod scale_back;
 pub mod settings;
+mod strategy_order;
 mod treatment;
-mod turn;
 mod weigh;
 
 use std::collections::BTreeMap;
@@ -31,16 +31,16 @@ pub use guardrails::Guardrails;
 pub use settings::{Settings, Strategy};
 
 use crate::domain::Cause;
-use crate::domain::aftermath::Undone;
 use crate::domain::analysis::RootCause;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::charter::CharterView;
 use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::CandidateReport;
 use crate::domain::fleet::Fleet;
+use crate::domain::follow_ups::Undone;
 use crate::domain::leader::Lead;
 use crate::domain::ledger::Ledger;
-use crate::domain::outcome::{ActionStatistics, Judging};
+use crate::domain::outcome::{ActionStatistics, PendingVerification};
 use crate::domain::pause::Pause;
 use crate::domain::policy::Policy;
 use crate::domain::reading::RuleStatus;
@@ -57,7 +57,7 @@ pub struct Resize {
 
 /// What our own scaling up has added and could be given back.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Surplus {
+pub struct ReclaimableReplicas {
     /// The size before our first scale up.
     pub original: u32,
     /// The size we set last.
@@ -91,7 +91,7 @@ pub struct PlanInput<'a> {
     pub incidents: &'a BTreeMap<String, String>,
     /// Open policies, and rejected ones of the last hour.
     pub policies: &'a [Policy],
-    pub judgings: &'a [Judging],
+    pub verifications: &'a [PendingVerification],
     /// Ground on which an execution ended without a known result.
     pub blocked: &'a [Target],
     /// Ground on which harm was undone lately.
@@ -106,7 +106,7 @@ pub struct PlanInput<'a> {
     pub recovering_since: Option<Time>,
     /// Mean served operations per second of the last five good cycles.
     pub served_rate: Option<f64>,
-    pub surplus: Option<&'a Surplus>,
+    pub surplus: Option<&'a ReclaimableReplicas>,
     /// Since when nothing that counts is active, every rule read well.
     pub quiet_since: Option<Time>,
     /// `monitor.scope` names which system is ours.
@@ -169,7 +169,7 @@ pub fn plan(input: &PlanInput<'_>, new_id: &mut dyn FnMut() -> Uuid) -> Plan {
     for (treatment, roots) in &treated {
         contenders.extend(candidate::weigh_treatment(input, treatment, roots, &mut plan));
     }
-    contenders.extend(give_back::candidate(input));
+    contenders.extend(scale_back::candidate(input));
     rank::choose(input, contenders, &mut plan, new_id);
     policy::expire(input, &mut plan);
     plan

@@ -14,6 +14,7 @@ mod access;
 mod api;
 pub mod capacity;
 pub mod configuration;
+mod connection_limiter;
 pub mod description;
 mod health;
 mod host;
@@ -22,7 +23,6 @@ mod limits;
 mod listen;
 mod log_throttle;
 mod patience;
-mod places;
 mod reply;
 pub mod tls;
 
@@ -63,7 +63,7 @@ impl Context {
 
     /// The time of a person's word, by which the one who leads will end it: a pause of half an hour taken here by a clock
     /// that is an hour behind would be none.
-    fn peoples_time(&self) -> Result<Time, ApiError> {
+    fn time_text(&self) -> Result<Time, ApiError> {
         let leader = self.handle.leader();
         match leader.clock_problem().filter(|_| !leader.leads()) {
             Some(problem) => Err(ApiError::Unavailable(format!(

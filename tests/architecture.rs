@@ -4,6 +4,8 @@
 //! refused themselves. Leaves out what the compiler holds (`unsafe_code = "forbid"`), and the documents, which are held
 //! to the running code by `tests/it/documents.rs`.
 
+#[path = "architecture/dialect.rs"]
+mod dialect;
 #[path = "architecture/scan.rs"]
 mod scan;
 
@@ -14,15 +16,15 @@ use scan::{public_modules, read, rust_files, sources};
 /// Who may use whom, in the order of `src/lib.rs`. `cli` reads as "everything".
 const MAY_USE: [(&str, &[&str]); 21] = [
     ("domain", &[]),
-    ("monitor", &["domain", "metrics", "clock", "wire"]),
+    ("monitor", &["domain", "metrics", "clock", "http"]),
     ("analyzer", &["domain"]),
     ("planner", &["domain"]),
     // Charter's calls are measured where they are made.
-    ("actuators", &["domain", "metrics", "wire"]),
-    ("executor", &["domain", "actuators", "wire"]),
+    ("actuators", &["domain", "metrics", "http"]),
+    ("executor", &["domain", "actuators", "http"]),
     ("knowledge", &["domain", "metrics", "clock"]),
-    ("escalation", &["domain"]),
-    ("notify", &["domain", "metrics", "clock", "wire"]),
+    ("incidents", &["domain"]),
+    ("notify", &["domain", "metrics", "clock", "http"]),
     (
         "cycle",
         &[
@@ -33,7 +35,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "actuators",
             "executor",
             "knowledge",
-            "escalation",
+            "incidents",
             "notify",
             "clock",
             "config",
@@ -53,7 +55,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "planner",
             "executor",
             "knowledge",
-            "escalation",
+            "incidents",
             "notify",
             "cycle",
             "control_loop",
@@ -62,7 +64,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "config",
             "metrics",
             "telemetry",
-            "wire",
+            "http",
             "actuators",
         ],
     ),
@@ -77,23 +79,23 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "planner",
             "executor",
             "knowledge",
-            "escalation",
+            "incidents",
             "notify",
             "control_loop",
             "server",
             "telemetry",
-            "wire",
+            "http",
             "actuators",
         ],
     ),
+    ("http", &["domain"]),
     ("metrics", &["domain"]),
     ("telemetry", &["domain"]),
-    ("wire", &["domain"]),
     ("charter_sandbox", &[]),
 ];
 
 /// Decisions are functions of their arguments: these modules may name nothing that reads the world or changes it.
-const PURE: [&str; 5] = ["domain", "analyzer", "planner", "escalation", "explain"];
+const PURE: [&str; 5] = ["domain", "analyzer", "planner", "incidents", "explain"];
 
 /// The crates that a pure module may name: values, their names and wire form, a description of it (a derive that runs
 /// when the description is asked for and changes nothing that the value does), and a hash of it.
@@ -225,10 +227,10 @@ fn pure_modules_name_nothing_that_reads_or_changes_the_world() {
 fn each_kind_of_io_has_one_home() {
     let homes: [(&str, &[&str]); 14] = [
         ("sqlx", &["src/knowledge/"]),
-        ("reqwest", &["src/monitor", "src/notify", "src/cli", "src/wire", "src/actuators"]),
+        ("reqwest", &["src/monitor", "src/notify", "src/cli", "src/http", "src/actuators"]),
         ("process::Command", &["src/actuators/hook/command.rs"]),
         ("tokio::process", &["src/actuators/hook/command.rs"]),
-        ("Client::builder", &["src/wire/http.rs", "src/cli/client.rs"]),
+        ("Client::builder", &["src/http/network.rs", "src/cli/client.rs"]),
         ("kube::", &["src/monitor/cluster"]),
         ("k8s_openapi", &["src/monitor/cluster"]),
         ("axum", &["src/server", "src/charter_sandbox", "src/daemon.rs"]),
@@ -307,8 +309,11 @@ fn the_executor_knows_no_system() {
 fn only_the_stages_that_act_are_given_the_hands() {
     // The last but one are parts of `Settle`; the last puts those of a reloaded configuration in their place.
     let homes = ["cycle.rs", "cycle/kit.rs", "cycle/act.rs", "cycle/settle.rs"];
-    let homes =
-        homes.into_iter().chain(["cycle/temporary.rs", "cycle/aftermath.rs", "cycle/renew.rs"]);
+    let homes = homes.into_iter().chain([
+        "cycle/expiring_action.rs",
+        "cycle/follow_ups.rs",
+        "cycle/renew.rs",
+    ]);
     let homes: BTreeSet<String> = homes.map(|home| format!("src/{home}")).collect();
     for file in sources().iter().filter(|file| file.module == "cycle") {
         for word in ["Hands", "Means", "Executor"] {
@@ -352,7 +357,7 @@ fn the_server_reads_the_loop_and_never_runs_it() {
 #[test]
 fn only_one_place_writes_a_time_for_people() {
     // A time of day without a date is a setting; the second in an id is no text for people.
-    let homes = ["src/escalation/settings.rs", "src/config/escalation.rs"];
+    let homes = ["src/incidents/settings.rs", "src/config/escalation.rs"];
     for path in rust_files(&["src"]) {
         let text = read(&path);
         let is_home = homes.contains(&path.as_str());

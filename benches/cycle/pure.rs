@@ -77,7 +77,7 @@ pub fn stages(c: &mut Criterion) {
             treatments: &[],
             incidents: &BTreeMap::new(),
             policies: &[],
-            judgings: &[],
+            verifications: &[],
             blocked: &[],
             undone: &[],
             charter: &charter,

@@ -9,7 +9,7 @@ pub mod settings;
 
 mod call;
 mod error;
-mod look;
+mod probe;
 mod transport;
 
 use std::collections::BTreeSet;
@@ -21,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use call::{Call, CallObserver, CallStatus};
-pub use client::{Client, ListedPolicy, PolicyStatus, ReportedViolation, Stamp, Verdict};
+pub use client::{Client, ListedPolicy, Opinion, PolicyStatus, ReportedViolation, Stamp};
 pub use error::{Error, SetupError};
-pub use look::InForce;
+pub use probe::InForce;
 pub use settings::{Idempotency, Settings};
 
 use super::{
@@ -34,7 +34,7 @@ use crate::domain::action::{Action, ActionKind};
 use crate::domain::charter::{CharterView, CommitteeState};
 use crate::domain::execution::ActionRecord;
 use crate::domain::time::Time;
-use crate::wire::Wire;
+use crate::http::HttpTransport;
 
 const VERSION: u32 = 1;
 
@@ -90,12 +90,12 @@ impl Charter {
     }
 
     /// The same by another way than the network.
-    pub fn over(
-        wire: Arc<dyn Wire>,
+    pub fn with_transport(
+        wire: Arc<dyn HttpTransport>,
         settings: &Settings,
         observer: Arc<dyn CallObserver>,
     ) -> Result<Self, SetupError> {
-        Ok(Self::with(Client::over(wire, settings, observer)?, settings))
+        Ok(Self::with(Client::with_transport(wire, settings, observer)?, settings))
     }
 
     fn with(client: Client, settings: &Settings) -> Self {
@@ -244,8 +244,8 @@ impl Actuator for Charter {
     async fn validate(&self, request: &Request<'_>) -> Result<Validation, Failure> {
         let checked = self.read(seed(request), || self.client.validate(request.action)).await;
         match checked.map_err(|error| failed(&error, Step::Apply))? {
-            Verdict::Valid => Ok(Validation::Valid),
-            Verdict::Invalid { error, code } => {
+            Opinion::Valid => Ok(Validation::Valid),
+            Opinion::Invalid { error, code } => {
                 let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
                 Ok(Validation::Invalid(format!("Charter says: {error}{code}")))
             }

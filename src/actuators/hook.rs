@@ -30,7 +30,7 @@ use super::{
 };
 use crate::domain::Labels;
 use crate::domain::action::{Action, HookName};
-use crate::wire::{Connections, Http, HttpSettings, Reach, SetupError, Wire};
+use crate::http::{Connections, Http, HttpSettings, HttpTransport, Reach, SetupError};
 use command::Commands;
 use reply::{Effect, Reply};
 use verb::{Facts, MAX_LABELS, Name, Surroundings, Way};
@@ -94,15 +94,15 @@ struct Prior {
 
 impl Hooks {
     pub fn new(settings: Settings) -> Result<Self, HookError> {
-        Self::over(settings, &|url: &Url, http: Option<&HttpSettings>| {
+        Self::with_transport(settings, &|url: &Url, http: Option<&HttpSettings>| {
             // A connection that was closed while it was idle looks like a lost answer.
             let connections = Connections { are_kept: false, ..Connections::default() };
-            Ok(Arc::new(Http::reaching(url, http, connections)?) as Arc<dyn Wire>)
+            Ok(Arc::new(Http::reaching(url, http, connections)?) as Arc<dyn HttpTransport>)
         })
     }
 
     /// The same by another way than the network.
-    pub fn over(settings: Settings, reach: &impl Reach) -> Result<Self, HookError> {
+    pub fn with_transport(settings: Settings, reach: &impl Reach) -> Result<Self, HookError> {
         let callable = |hook: &Hook| {
             let way = |verb: &Verb| Way::new(hook, verb, reach);
             let optional = |verb: &Option<Verb>| verb.as_ref().map(way).transpose();

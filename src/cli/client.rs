@@ -13,8 +13,8 @@ use url::{Host, Url};
 use super::trust;
 use crate::domain::address;
 use crate::domain::secret::Secret;
+use crate::http::{self, tls};
 use crate::server;
-use crate::wire::{self, tls};
 
 /// The daemon answers within 10 s or says that it cannot.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -254,7 +254,7 @@ impl Client {
         let status = response.status();
         if status.is_redirection() {
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
-            let to = wire::shorten(&address::redact(to.unwrap_or("nowhere")), 200);
+            let to = http::shorten(&address::redact(to.unwrap_or("nowhere")), 200);
             return Err(ClientError::Redirected { url: self.base(), status, to });
         }
         let text = response.text().await.map_err(|error| unreachable(&error))?;

@@ -23,9 +23,9 @@ use crate::config::Config;
 use crate::control_loop::Mode;
 use crate::daemon::Daemon;
 use crate::domain::action::ActionKind;
-use crate::domain::aftermath::Aftermath;
 use crate::domain::cycle::CycleReport;
-use crate::domain::outcome::Judging;
+use crate::domain::follow_ups::FollowUps;
+use crate::domain::outcome::PendingVerification;
 use crate::domain::treatment::Treatment;
 use crate::domain::violation::Violation;
 use crate::knowledge::Database;
@@ -155,12 +155,13 @@ impl Stage<'_> {
     }
 
     async fn is_quiet(&self) -> anyhow::Result<bool> {
-        let judging = !self.daemon.knowledge.all::<Judging>(None).await?.is_empty();
+        let verification =
+            !self.daemon.knowledge.all::<PendingVerification>(None).await?.is_empty();
         // Another fault while a success may still be taken back would take it back.
         let now = self.daemon.handle.now();
-        let left = self.daemon.knowledge.fact::<Aftermath>(Aftermath::FACT).await?;
+        let left = self.daemon.knowledge.fact::<FollowUps>(FollowUps::FACT).await?;
         let watched = left.is_some_and(|left| left.successes.iter().any(|s| now <= s.until));
-        Ok(!judging
+        Ok(!verification
             && !watched
             && !self.daemon.handle.view().violations.iter().any(Violation::counts))
     }

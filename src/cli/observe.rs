@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::report::{Report, RuleState, RuleVerdict, SourceState, State, Unread};
+use self::report::{Report, RuleResult, RuleState, SourceState, State, Unread};
 use super::client::ClientError;
 use super::terminal::Terminal;
 use super::{Output, start_logs};
@@ -29,7 +29,7 @@ use crate::domain::cycle::Trigger;
 use crate::domain::reading::{RuleReading, Snapshot, Source};
 use crate::domain::violation::Violation;
 use crate::monitor::Monitor;
-use crate::monitor::cluster::{ClusterWatch, Patience};
+use crate::monitor::cluster::{ClusterWatch, WatchTimeouts};
 use crate::monitor::settings::MetricsSource;
 use crate::telemetry::LogFormat;
 
@@ -142,9 +142,9 @@ fn rules(seen: &Snapshot, changes: &Changes, violations: &[&Violation]) -> Vec<R
         let is_good = status.is_some_and(|status| status.good);
         let problem = status.and_then(|status| status.problem.clone());
         let verdict = match (is_broken, is_good) {
-            (true, _) => RuleVerdict::Violated,
-            (false, true) => RuleVerdict::Ok,
-            (false, false) => RuleVerdict::Unknown,
+            (true, _) => RuleResult::Violated,
+            (false, true) => RuleResult::Ok,
+            (false, false) => RuleResult::Unknown,
         };
         RuleState {
             rule: rule.name.clone(),
@@ -180,7 +180,7 @@ async fn cluster(config: &Config, clock: Clock) -> Option<Result<ClusterReading,
     if !config.kubernetes.enabled {
         return None;
     }
-    Some(match ClusterWatch::new(&config.kubernetes, Patience::default()).await {
+    Some(match ClusterWatch::new(&config.kubernetes, WatchTimeouts::default()).await {
         Err(error) => Err(error.to_string()),
         Ok((watch, driver)) => {
             tokio::select! {

@@ -17,10 +17,10 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Origin, SHORTEST_INTERVAL, Warning};
 use crate::domain::address;
 use crate::domain::rule::{Measure, Rule};
+use crate::http::{self, Access, Connections, Endpoint, Failure, Http};
 use crate::monitor::MetricsSource;
 use crate::monitor::prometheus::{Prometheus, Sampled};
 use crate::monitor::promql;
-use crate::wire::{self, Access, Connections, Endpoint, Failure, Http};
 
 /// At this speed a second holds 17 minutes of life. Charter's answers, Prometheus' scrapes and the store's writes, which
 /// become no faster, then take most of the shortened times.
@@ -129,7 +129,7 @@ async fn answers_sandbox(config: &Config, deadline: Instant) -> Result<(), Strin
         );
     };
     let http = settings.http.as_deref();
-    let no_client = |error: wire::SetupError| error.to_string();
+    let no_client = |error: http::SetupError| error.to_string();
     let wire = Http::reaching(url, http, Connections::default()).map_err(no_client)?;
     let access = Access { section: "execute", http, token: settings.charter_api_key.as_ref() };
     let charter = Endpoint::new(Arc::new(wire), url.clone(), access);

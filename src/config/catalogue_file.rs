@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::problem::{Errors, Origin, Problem, Subject, Warning};
 use super::services;
 use crate::domain::catalogue::{Catalogue, Tier};
-use crate::escalation::settings::Settings;
+use crate::incidents::settings::Settings;
 
 /// The catalogue that stands, and the file that it came from.
 #[derive(Debug)]

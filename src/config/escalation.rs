@@ -8,7 +8,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 use super::reader::{Accepted, Section, nearest};
 use super::tree::Value;
 use super::values::{count, path, positive_up_to, text, tier};
-use crate::escalation::settings::{BusinessHours, Settings};
+use crate::incidents::settings::{BusinessHours, Settings};
 
 /// A cycle waits for it; no loop is slower than this.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(300);

@@ -8,7 +8,7 @@ use super::reader::{Accepted, Item, Section};
 use super::tree::Value;
 use super::values::{base_url, host, path, secret, text};
 use crate::domain::secret::Secret;
-use crate::wire::{BasicAuth, Connections, Http, HttpSettings};
+use crate::http::{BasicAuth, Connections, Http, HttpSettings};
 
 /// The keys, for who writes one of them beside the block instead of into it.
 pub(super) const KEYS: [&str; 10] = [

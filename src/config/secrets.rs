@@ -7,7 +7,7 @@ use super::reader::Section;
 use super::tree::{Node, Value};
 use super::values;
 use crate::domain::secret::Secret;
-use crate::wire::read_secret_file;
+use crate::http::read_secret_file;
 
 impl Section<'_> {
     /// Reads a secret from its key or from the file that `key_file` names. The environment stands over both. False when

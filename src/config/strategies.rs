@@ -32,7 +32,7 @@ pub(super) fn read(
                 "the cause {} has characters that look like others or hide",
                 legible::name(name)
             ));
-        } else if cause.is_unknown() || name == Cause::GIVE_BACK {
+        } else if cause.is_unknown() || name == Cause::SCALE_BACK {
             item.error(format!("{name} takes no strategy; accepted: the name of a fault's cause"));
         }
         let Some(candidates) = item.into_list() else { continue };

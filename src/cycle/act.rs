@@ -7,34 +7,34 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::escalate::{announce, failed, tell};
+use super::baseline::measure;
+use super::expiring_action;
 use super::kit::{Kit, Means};
 use super::ledger::enter;
+use super::needs::{announce, failed, tell};
 use super::observe::Seen;
-use super::recall::{Recalled, SURPLUS, took_effect};
+use super::recall::{RECLAIMABLE, Recalled, took_effect};
 use super::recover::settle;
-use super::temporary;
-use super::yardstick::measure;
 use crate::actuators::charter::{Prior, size_of};
 use crate::analyzer::Tracker;
 use crate::clock::Clock;
 use crate::domain::action::Action;
 use crate::domain::cycle::Hold;
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
+use crate::domain::expiring_action::ExpiringAction;
 use crate::domain::ledger::Ledger;
-use crate::domain::outcome::Judging;
+use crate::domain::outcome::PendingVerification;
 use crate::domain::policy::Policy;
 use crate::domain::target::{System, Target};
-use crate::domain::temporary::Temporary;
 use crate::domain::time::{Time, after, since};
 use crate::domain::treatment::{Attempt, Treatment};
 use crate::domain::violation::Violation;
 use crate::executor::{Journal, JournalError};
 use crate::knowledge::{Fact, Knowledge, StoreError, Term, When, Written};
-use crate::planner::{Plan, Surplus};
+use crate::planner::{Plan, ReclaimableReplicas};
 
 /// What became of a plan.
-pub(super) enum Carried {
+pub(super) enum ExecutionResult {
     /// It has no policy to carry out.
     Nothing,
     Out(Execution),
@@ -42,7 +42,7 @@ pub(super) enum Carried {
     Left(Hold, String),
 }
 
-impl Carried {
+impl ExecutionResult {
     pub(super) fn execution(&self) -> Option<&Execution> {
         match self {
             Self::Out(execution) => Some(execution),
@@ -60,7 +60,7 @@ pub(super) struct StoreJournal<'a> {
 }
 
 impl<'a> StoreJournal<'a> {
-    pub(super) fn over(knowledge: &'a Knowledge, clock: Clock) -> Self {
+    pub(super) fn with_store(knowledge: &'a Knowledge, clock: Clock) -> Self {
         Self { knowledge, clock, unwritten: AtomicUsize::new(0) }
     }
 
@@ -138,21 +138,21 @@ impl Act {
         recalled: &mut Recalled,
         seen: &Seen,
         tracker: &Tracker,
-    ) -> Result<Carried, StoreError> {
+    ) -> Result<ExecutionResult, StoreError> {
         let Means { kit, hands, stop, .. } = *how;
         if stop.is_cancelled() {
             // A policy that is not carried out must not be called executed: it stays as it was decided.
-            return Ok(Carried::Left(Hold::NotBegun, "the daemon was stopping".to_owned()));
+            return Ok(ExecutionResult::Left(Hold::NotBegun, "the daemon was stopping".to_owned()));
         }
         if let (Some(policy), Some(pause)) =
             (&plan.chosen, kit.knowledge.paused(kit.clock.now()).await?)
         {
             // Paused since it was planned: not begun, so that its treatment does not count it as a failed attempt.
             tracing::info!(policy = %policy.id, %pause, "the chosen policy is left as it was decided");
-            return Ok(Carried::Left(Hold::Paused, pause.to_string()));
+            return Ok(ExecutionResult::Left(Hold::Paused, pause.to_string()));
         }
         if let Some(why) = kit.lead_now().barred.filter(|_| plan.chosen.is_some()) {
-            return Ok(Carried::Left(Hold::NotLeading, why));
+            return Ok(ExecutionResult::Left(Hold::NotLeading, why));
         }
         let mut batch = kit.knowledge.batch();
         let mut chosen_at = None;
@@ -167,8 +167,8 @@ impl Act {
         }
         let chosen = plan.chosen.as_ref();
         let execution_id = kit.ids.id();
-        let judging =
-            chosen.map(|p| judging(kit, p, execution_id, seen, tracker, &recalled.ledger));
+        let verification =
+            chosen.map(|p| verification(kit, p, execution_id, seen, tracker, &recalled.ledger));
         let treated = chosen.and_then(|policy| plan.treatment_of(policy)).map(|one| one.id);
         for treatment in &plan.treatments {
             let attempts = chosen.filter(|_| treated == Some(treatment.id));
@@ -176,8 +176,8 @@ impl Act {
         }
         let keys: Vec<Uuid> =
             chosen.iter().flat_map(|p| &p.actions).map(|_| kit.ids.key()).collect();
-        if let (Some(judging), Some(policy)) = (&judging, chosen) {
-            batch.put(judging);
+        if let (Some(verification), Some(policy)) = (&verification, chosen) {
+            batch.put(verification);
             let now = kit.clock.now();
             enter(&mut recalled.ledger, policy, execution_id, now);
             kit.put_ledger(&mut recalled.ledger, &mut batch, now);
@@ -186,24 +186,25 @@ impl Act {
             let intended = Execution::intended(policy, execution_id, &keys, mode, now);
             batch.put(&intended);
             let latest_start = after(now, kit.config.execute.policy_timeout);
-            temporary::intend(&intended, latest_start, &mut batch);
+            expiring_action::intend(&intended, latest_start, &mut batch);
         }
         self.in_hand = chosen.is_some();
         let written = kit.knowledge.commit(batch).await?;
         self.policies_generated += plan.generated as u64;
-        let (Some(policy), Some(judging), Some(position)) = (chosen, judging, chosen_at) else {
-            return Ok(Carried::Nothing);
+        let (Some(policy), Some(verification), Some(position)) = (chosen, verification, chosen_at)
+        else {
+            return Ok(ExecutionResult::Nothing);
         };
         if written.get(position) != Some(&Written::Done) {
             tracing::info!(policy = %policy.id, "policy was decided by a person meanwhile; left alone");
-            abandon(kit, &judging, plan, &keys, &mut recalled.ledger).await?;
+            abandon(kit, &verification, plan, &keys, &mut recalled.ledger).await?;
             self.in_hand = false;
             let why = "a person had decided on it meanwhile";
-            return Ok(Carried::Left(Hold::NotBegun, why.to_owned()));
+            return Ok(ExecutionResult::Left(Hold::NotBegun, why.to_owned()));
         }
         self.begun = Some(policy.actions[0].target().system());
         let clock = kit.clock;
-        let journal = StoreJournal::over(&kit.knowledge, clock);
+        let journal = StoreJournal::with_store(&kit.knowledge, clock);
         let execution = hands
             .executor
             .execute(policy, execution_id, keys, &journal, stop, &move || clock.now())
@@ -220,32 +221,33 @@ impl Act {
             self.policies_executed += 1;
         }
         let now = seen.snapshot.at;
-        let execution = record_result(kit, execution, judging, policy, recalled, plan, now).await?;
+        let execution =
+            record_result(kit, execution, verification, policy, recalled, plan, now).await?;
         (self.in_hand, self.begun) = (false, None);
-        Ok(Carried::Out(execution))
+        Ok(ExecutionResult::Out(execution))
     }
 }
 
 impl Kit {
     /// When its actions are to be judged, if they took effect then.
-    pub(super) fn settles_from(&self, judging: &mut Judging, applied_at: Time) {
+    pub(super) fn settles_from(&self, verification: &mut PendingVerification, applied_at: Time) {
         let settings = &self.config.execute;
-        let settle = judging.actions.iter().map(|a| settings.settle(*a)).max();
-        judging.applied_at = applied_at;
-        judging.settled_at = after(applied_at, settle.unwrap_or(settings.settle_default));
-        judging.judge_by = after(judging.settled_at, self.config.knowledge.judge_limit);
+        let settle = verification.actions.iter().map(|a| settings.settle(*a)).max();
+        verification.applied_at = applied_at;
+        verification.settled_at = after(applied_at, settle.unwrap_or(settings.settle_default));
+        verification.judge_by = after(verification.settled_at, self.config.knowledge.judge_limit);
     }
 }
 
 /// What is true at the intent and needed for the verdict, durable before anything is sent.
-fn judging(
+fn verification(
     kit: &Kit,
     policy: &Policy,
     execution_id: Uuid,
     seen: &Seen,
     tracker: &Tracker,
     ledger: &Ledger,
-) -> Judging {
+) -> PendingVerification {
     let now = kit.clock.now();
     let settings = &kit.config.execute;
     let settle = policy
@@ -267,7 +269,7 @@ fn judging(
     // Of another system Charter's size says nothing.
     let of_charter = target.system() == System::Charter;
     let size = seen.charter.state.as_ref().ok().filter(|_| of_charter).map(|s| s.replicas);
-    let judging = Judging {
+    let verification = PendingVerification {
         execution_id,
         policy_id: policy.id,
         cause: policy.cause.clone(),
@@ -289,13 +291,13 @@ fn judging(
         yardstick: None,
         first_values: BTreeMap::new(),
     };
-    measure(kit, tracker, judging, &counted, witness.copied(), ledger)
+    measure(kit, tracker, verification, &counted, witness.copied(), ledger)
 }
 
 async fn record_result(
     kit: &Kit,
     mut execution: Execution,
-    mut judging: Judging,
+    mut verification: PendingVerification,
     policy: &Policy,
     recalled: &mut Recalled,
     plan: &Plan,
@@ -305,27 +307,27 @@ async fn record_result(
     if took_effect(&execution) {
         let applied: Vec<_> =
             execution.actions.iter().filter(|a| a.state == ActionState::Applied).collect();
-        judging.actions = applied.iter().map(|a| a.action.kind()).collect();
+        verification.actions = applied.iter().map(|a| a.action.kind()).collect();
         let applied_at = execution.ended_at.unwrap_or_else(|| kit.clock.now());
-        kit.settles_from(&mut judging, applied_at);
+        kit.settles_from(&mut verification, applied_at);
         for record in execution.actions.iter_mut().filter(|a| a.state == ActionState::Applied) {
-            record.advance(ActionState::Judging).expect("applied may be judged");
+            record.advance(ActionState::Verifying).expect("applied may be judged");
         }
-        batch.put(&judging);
+        batch.put(&verification);
         let known = recalled.surplus.as_ref();
         if let Some(fact) = surplus(&execution, known, kit.clock.now()) {
             batch.put(&fact);
         }
     } else if !execution.is_open() {
-        batch.delete::<Judging>(judging.execution_id.to_string());
+        batch.delete::<PendingVerification>(verification.execution_id.to_string());
     }
-    temporary::follow(&execution, &mut batch);
+    expiring_action::follow(&execution, &mut batch);
     let incomplete = execution.status != ExecutionStatus::Completed;
     if let Some(treatment) = plan.treatment_of(policy).filter(|_| incomplete) {
         // What surely was not sent was not tried, unless Charter called it invalid: that will not change.
         let tried = execution.actions.iter().any(|a| (a.tries > 0 && !a.conflict) || a.invalid);
         let attempted = tried.then_some(policy);
-        let mut treatment = with_attempts(treatment, attempted, judging.intent_at);
+        let mut treatment = with_attempts(treatment, attempted, verification.intent_at);
         for attempt in treatment.attempts.iter_mut().filter(|a| a.policy_id == policy.id) {
             attempt.failed = true;
         }
@@ -352,21 +354,21 @@ async fn record_result(
 /// Takes back what was stored for a policy that was not begun.
 async fn abandon(
     kit: &Kit,
-    judging: &Judging,
+    verification: &PendingVerification,
     plan: &Plan,
     keys: &[Uuid],
     ledger: &mut Ledger,
 ) -> Result<(), StoreError> {
     let mut batch = kit.knowledge.batch();
-    ledger.entries.retain(|e| e.execution_id != judging.execution_id);
+    ledger.entries.retain(|e| e.execution_id != verification.execution_id);
     kit.put_ledger(ledger, &mut batch, kit.clock.now());
     for treatment in &plan.treatments {
         batch.put(treatment);
     }
-    batch.delete::<Judging>(judging.execution_id.to_string());
-    batch.delete::<Execution>(judging.execution_id.to_string());
+    batch.delete::<PendingVerification>(verification.execution_id.to_string());
+    batch.delete::<Execution>(verification.execution_id.to_string());
     for key in keys {
-        batch.delete::<Temporary>(key.to_string());
+        batch.delete::<ExpiringAction>(key.to_string());
     }
     kit.knowledge.commit(batch).await.map(|_| ())
 }
@@ -376,7 +378,11 @@ async fn abandon(
 const NEEDED_AGAIN: Duration = Duration::from_hours(24);
 
 /// What our own scaling has added so far: given back later, if `plan.give_back` says so.
-pub(super) fn surplus(execution: &Execution, known: Option<&Surplus>, now: Time) -> Option<Fact> {
+pub(super) fn surplus(
+    execution: &Execution,
+    known: Option<&ReclaimableReplicas>,
+    now: Time,
+) -> Option<Fact> {
     let scaled = execution.actions.iter().rev().find_map(|a| {
         let size = size_of(&a.action)?;
         Some((Prior::of(a).replicas?, size))
@@ -390,8 +396,8 @@ pub(super) fn surplus(execution: &Execution, known: Option<&Surplus>, now: Time)
     } else if given_back.is_some() {
         original = ours;
     }
-    let value = serde_json::to_value(Surplus { original, ours, given_back }).ok()?;
-    Some(Fact { name: SURPLUS.to_owned(), value, at: now })
+    let value = serde_json::to_value(ReclaimableReplicas { original, ours, given_back }).ok()?;
+    Some(Fact { name: RECLAIMABLE.to_owned(), value, at: now })
 }
 
 fn excess(violation: &Violation) -> f64 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt;
 
-use crate::escalation::rules::{self, Assessment, Case};
+use crate::incidents::rules::{self, Assessment, Case};
 
 /// Weighs what was found.
 #[async_trait]

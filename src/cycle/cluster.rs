@@ -33,7 +33,7 @@ const UNREAD_NAMED: usize = 20;
 
 /// What a cycle saw of the cluster.
 #[derive(Debug, Default)]
-pub(super) struct Looked {
+pub(super) struct ClusterAssessment {
     /// `None`: Kubernetes is not looked at, or nobody could read anything: nothing is known, and nothing is concluded.
     pub reading: Option<ClusterReading>,
     pub findings: Vec<Finding>,
@@ -48,7 +48,7 @@ pub(super) struct Looked {
     has_logs: bool,
 }
 
-impl Looked {
+impl ClusterAssessment {
     pub fn is_partial(&self) -> bool {
         self.error.is_some() || !self.unread_objects.is_empty()
     }
@@ -152,12 +152,12 @@ impl ClusterAnalyzer {
         reading: Option<ClusterReading>,
         now: Time,
         metrics: &Metrics,
-    ) -> Looked {
+    ) -> ClusterAssessment {
         self.refresh_catalogue(metrics);
-        let known = Looked {
+        let known = ClusterAssessment {
             catalogue: self.catalogue.catalogue().clone(),
             complaint: self.catalogue.complaint(),
-            ..Looked::default()
+            ..ClusterAssessment::default()
         };
         let Some(reading) = reading else { return known };
         let failed = reading.failures.values().next().map(|failure| failure.kind);
@@ -175,7 +175,7 @@ impl ClusterAnalyzer {
         failures.dedup();
         let error = (!failures.is_empty()).then(|| failures.join("; "));
         let unread_objects = named(&reading.unread);
-        Looked { reading: Some(reading), findings, error, unread_objects, ..known }
+        ClusterAssessment { reading: Some(reading), findings, error, unread_objects, ..known }
     }
 
     /// Findings do not depend on the words, but somebody should know that there are new ones: each is told once.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::act::Carried;
-use super::cluster::Looked;
+use super::act::ExecutionResult;
+use super::cluster::ClusterAssessment;
 use super::kit::Kit;
 use super::observe::Seen;
 use super::recall::Recalled;
@@ -45,7 +45,7 @@ pub(super) struct Decide {
 
 /// What the plan is made of, beside the seen and the recalled.
 pub(super) struct Case<'a> {
-    pub looked: &'a Looked,
+    pub looked: &'a ClusterAssessment,
     pub changes: &'a Changes,
     pub root_causes: &'a [RootCause],
     pub active: &'a BTreeMap<&'a str, &'a Violation>,
@@ -81,7 +81,7 @@ impl Decide {
             treatments: &recalled.treatments,
             incidents: case.incidents,
             policies: &recalled.policies,
-            judgings: &recalled.judgings,
+            verifications: &recalled.verifications,
             blocked: &recalled.blocked,
             undone: &recalled.aftermath.undone,
             charter: &seen.charter,
@@ -116,9 +116,10 @@ impl Decide {
 
     /// What could not be given back is not tried again at once, for nothing is wrong: another quiet time first. `None`:
     /// nobody knows what became of what was done.
-    pub fn after(&mut self, carried: Option<&Carried>) {
-        let is_well =
-            |e: &Execution| e.status == ExecutionStatus::Completed || e.cause.0 != Cause::GIVE_BACK;
+    pub fn after(&mut self, carried: Option<&ExecutionResult>) {
+        let is_well = |e: &Execution| {
+            e.status == ExecutionStatus::Completed || e.cause.0 != Cause::SCALE_BACK
+        };
         let is_quiet = carried.is_some_and(|c| c.execution().is_none_or(is_well));
         self.quiet_since = self.quiet_since.filter(|_| is_quiet);
     }

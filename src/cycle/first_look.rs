@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use super::cluster::Looked;
+use super::cluster::ClusterAssessment;
 use super::observe::Seen;
 use super::recall::{Recalled, recall};
 use super::run::Run;
@@ -21,7 +21,7 @@ impl Cycle {
     pub(super) async fn first_look(
         &mut self,
         run: &mut Run<'_>,
-        seen_of_cluster: &mut Option<Looked>,
+        seen_of_cluster: &mut Option<ClusterAssessment>,
         stop: &CancellationToken,
     ) -> Result<(Seen, Result<Recalled, StoreError>, Changes), Failure> {
         let trigger = run.report.trigger;
@@ -43,7 +43,7 @@ impl Cycle {
         self.verify.remember(&changes);
 
         let around = (self.observe.monitor.cluster(), self.cluster.onsets());
-        let early = self.people.told_early(kit, run, looked, &self.tracker, around, stop);
+        let early = self.people.notify_early(kit, run, looked, &self.tracker, around, stop);
         if let Err(panic) = AssertUnwindSafe(early).catch_unwind().await {
             // The end of the cycle tells of all of it, and of the defect if it is still there.
             let text = panic_text(&*panic);
@@ -55,7 +55,11 @@ impl Cycle {
     }
 
     /// What is wrong in the cluster.
-    pub(super) fn look(&mut self, run: &mut Run<'_>, reading: Option<ClusterReading>) -> Looked {
+    pub(super) fn look(
+        &mut self,
+        run: &mut Run<'_>,
+        reading: Option<ClusterReading>,
+    ) -> ClusterAssessment {
         run.enter(Phase::K8sAnalyzer);
         let read_at = reading.as_ref().and_then(|reading| reading.read_at);
         let now = read_at.unwrap_or_else(|| self.kit.clock.now());

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::escalate::{Escalate, Left};
 use super::kit::Kit;
+use super::needs::{CycleOutcome, Escalate};
 use crate::domain::Cause;
-use crate::domain::cycle::{Hold, Ineligibility, Verdict};
+use crate::domain::cycle::{CandidateResult, Hold, Ineligibility};
 use crate::domain::ledger::{Ledger, Storm, Tripped};
 use crate::domain::need::{Need, NeedReason as Reason};
 use crate::domain::target::{System, Target};
 use crate::domain::time::{self, Time, after, since};
 use crate::domain::treatment::Treatment;
 use crate::domain::violation::Violation;
-use crate::escalation::NeedRequest;
+use crate::incidents::NeedRequest;
 
 /// Components named in one page.
 const NAMED: usize = 20;
@@ -26,7 +26,7 @@ impl Escalate {
         &mut self,
         kit: &Kit,
         ledger: &Ledger,
-        left: &Left<'_>,
+        left: &CycleOutcome<'_>,
     ) -> Vec<NeedRequest> {
         let now = left.seen.snapshot.at;
         let soon = kit.config.orchestrator.loop_interval * INTERVALS;
@@ -61,7 +61,7 @@ impl Escalate {
     fn held_for_long(
         &mut self,
         kit: &Kit,
-        left: &Left<'_>,
+        left: &CycleOutcome<'_>,
         now: Time,
         soon: Duration,
     ) -> Vec<NeedRequest> {
@@ -70,20 +70,20 @@ impl Escalate {
         let mut held = BTreeSet::new();
         let mut wanted = Vec::new();
         for candidate in &left.plan.candidates {
-            if candidate.cause.0 == Cause::GIVE_BACK {
+            if candidate.cause.0 == Cause::SCALE_BACK {
                 // Nothing is wrong that somebody would have to see to.
                 continue;
             }
             let (reason, detail) = match &candidate.verdict {
-                Verdict::Held { reason, detail } => (*reason, detail),
+                CandidateResult::Held { reason, detail } => (*reason, detail),
                 // Unread for as long as missing data may be: a remedy is due, and nobody can see whether it still is.
-                Verdict::Ineligible { reason: Ineligibility::Unconfirmed, detail } => {
+                CandidateResult::Ineligible { reason: Ineligibility::Unconfirmed, detail } => {
                     (Hold::StaleData, detail)
                 }
-                Verdict::Chosen
-                | Verdict::Outranked { .. }
-                | Verdict::Impossible { .. }
-                | Verdict::Ineligible { .. } => continue,
+                CandidateResult::Chosen
+                | CandidateResult::Outranked { .. }
+                | CandidateResult::Impossible { .. }
+                | CandidateResult::Ineligible { .. } => continue,
             };
             let unread = kit.config.analyze.missing_after;
             let (escalated, patience) = match reason {
@@ -103,7 +103,7 @@ impl Escalate {
                 // People have been told of these under a name of their own.
                 Hold::Storm
                 | Hold::BreakerOpen
-                | Hold::Judging
+                | Hold::Verifying
                 | Hold::OutcomeUnknown
                 | Hold::Rejected
                 | Hold::ApprovalPending
@@ -196,7 +196,7 @@ fn subject(what: &str, system: System) -> String {
     }
 }
 
-fn said_storm(system: System, storm: &Storm, left: &Left<'_>) -> NeedRequest {
+fn said_storm(system: System, storm: &Storm, left: &CycleOutcome<'_>) -> NeedRequest {
     let since = time::text(storm.since);
     let detail = match system {
         System::Kubernetes => format!(
@@ -230,7 +230,7 @@ fn said_storm(system: System, storm: &Storm, left: &Left<'_>) -> NeedRequest {
     NeedRequest { evidence, ..whole(Reason::Storm, &subject("storm", system), detail) }
 }
 
-fn said_blind(left: &Left<'_>, from: Time) -> String {
+fn said_blind(left: &CycleOutcome<'_>, from: Time) -> String {
     let unread = left.seen.snapshot.sources.iter().find_map(|s| s.result.as_ref().err());
     let text = unread.map(|failure| failure.text.as_str()).unwrap_or_default();
     format!(
@@ -251,7 +251,7 @@ fn whole(reason: Reason, subject: &str, detail: String) -> NeedRequest {
     }
 }
 
-fn evidence(left: &Left<'_>, treatment: &Treatment) -> Vec<String> {
+fn evidence(left: &CycleOutcome<'_>, treatment: &Treatment) -> Vec<String> {
     let roots = left.analysis.root_causes.iter().filter(|r| treatment.has_root(r));
     roots.flat_map(|r| r.evidence.iter().cloned()).collect()
 }

@@ -48,7 +48,7 @@ impl Kit {
         settle(ledger, &self.config.plan.guardrails, execution, in_effect, now);
     }
 
-    pub(super) fn judge_ledger(
+    pub(super) fn verify_ledger(
         &self,
         ledger: &mut Ledger,
         execution_id: Uuid,

@@ -3,14 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::act::Carried;
+use super::act::ExecutionResult;
 use super::observe::Seen;
 use super::run::Run;
 use crate::analyzer::{Changes, Tracker};
 use crate::domain::alert::{Alert, AlertClass, AlertState};
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded, Proposed, SourceRead};
-use crate::domain::cycle::{CandidateReport, CycleStatus, Hold, Phase, Verdict};
+use crate::domain::cycle::{CandidateReport, CandidateResult, CycleStatus, Hold, Phase};
 use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
@@ -18,7 +18,7 @@ use crate::domain::reading::Source;
 use crate::domain::rule::Severity;
 use crate::domain::time::Time;
 use crate::domain::violation::Violation;
-use crate::escalation;
+use crate::incidents;
 use crate::planner::{self, Plan};
 
 /// Examples kept in a report: enough to see what happened, bounded under a storm.
@@ -100,13 +100,14 @@ impl Run<'_> {
         self.report.error = Some(error);
     }
 
-    pub(super) fn executed(&mut self, carried: &Carried) {
+    pub(super) fn executed(&mut self, carried: &ExecutionResult) {
         self.report.execution_id = carried.execution().map(|e| e.id);
-        let Carried::Left(reason, detail) = carried else { return };
+        let ExecutionResult::Left(reason, detail) = carried else { return };
         // Chosen is what was begun: whoever reads the report must not believe that this was.
-        let chosen = self.report.candidates.iter_mut().filter(|c| c.verdict == Verdict::Chosen);
+        let chosen =
+            self.report.candidates.iter_mut().filter(|c| c.verdict == CandidateResult::Chosen);
         for candidate in chosen {
-            candidate.verdict = Verdict::Held { reason: *reason, detail: detail.clone() };
+            candidate.verdict = CandidateResult::Held { reason: *reason, detail: detail.clone() };
             let since = candidate.guards.iter_mut().filter(|r| r.guard == Guard::Pause);
             for reading in since.filter(|_| *reason == Hold::Paused) {
                 *reading = GuardReading::held(Guard::Pause, *reason, detail.clone());
@@ -114,7 +115,7 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn escalated(&mut self, changes: &escalation::Changes) {
+    pub(super) fn escalated(&mut self, changes: &incidents::Changes) {
         self.report.escalations_opened = changes.opened.iter().map(|e| e.id).collect();
         self.report.escalations_closed = changes.closed.iter().map(|e| e.id).collect();
     }
@@ -220,7 +221,8 @@ fn concluded(root: &RootCause, plan: &planner::Settings) -> Concluded {
 /// The policy of a remedy: as the plan leaves it, else as it was known. One that is over is another story, but for the
 /// rejection that holds it back.
 fn proposed(candidate: &CandidateReport, plan: &Plan, known: &[Policy]) -> Option<Proposed> {
-    let rejected = matches!(candidate.verdict, Verdict::Held { reason: Hold::Rejected, .. });
+    let rejected =
+        matches!(candidate.verdict, CandidateResult::Held { reason: Hold::Rejected, .. });
     let policy = plan.policies.iter().chain(known).find(|p| {
         let matters = match p.approval {
             Approval::Pending | Approval::Approved | Approval::Executed => true,

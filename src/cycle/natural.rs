@@ -8,7 +8,7 @@ use super::recall::Recalled;
 use super::verify::Verify;
 use crate::domain::Cause;
 use crate::domain::analysis::Analysis;
-use crate::domain::cycle::{Hold, Trigger, Verdict};
+use crate::domain::cycle::{CandidateResult, Hold, Trigger};
 use crate::domain::time::{Time, since};
 use crate::domain::violation::Violation;
 use crate::knowledge::natural::{Held, Scene, observe};
@@ -35,7 +35,7 @@ fn leaves_alone(hold: Hold) -> bool {
         | Hold::TargetMissing
         | Hold::StaleData
         | Hold::FleetLimit
-        | Hold::Judging
+        | Hold::Verifying
         | Hold::InFlight
         | Hold::OutcomeUnknown
         | Hold::NotLeading
@@ -45,7 +45,8 @@ fn leaves_alone(hold: Hold) -> bool {
 
 /// A person has said no, and so has looked at it.
 fn is_rejected(cause: &Cause, plan: &Plan) -> bool {
-    let rejected = |v: &Verdict| matches!(v, Verdict::Held { reason: Hold::Rejected, .. });
+    let rejected =
+        |v: &CandidateResult| matches!(v, CandidateResult::Held { reason: Hold::Rejected, .. });
     plan.candidates.iter().any(|c| &c.cause == cause && rejected(&c.verdict))
 }
 
@@ -107,7 +108,8 @@ fn held(
     let first = plan.treatments.iter().filter(|one| causes.insert(&one.cause));
     let held = first.filter(|one| one.attempts.is_empty()).filter_map(|treatment| {
         let candidate = plan.candidates.iter().find(|c| {
-            let waits = matches!(&c.verdict, Verdict::Held { reason, .. } if leaves_alone(*reason));
+            let waits =
+                matches!(&c.verdict, CandidateResult::Held { reason, .. } if leaves_alone(*reason));
             waits && plan.treatment_for(c).is_some_and(|one| one.id == treatment.id)
         })?;
         let roots = analysis.root_causes.iter().filter(|r| treatment.has_root(r));

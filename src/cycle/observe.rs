@@ -8,7 +8,7 @@ use crate::domain::alert::{Alert, AlertState, AlertStatus, AlertView, InboxAlert
 use crate::domain::charter::CharterView;
 use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::Trigger;
-use crate::domain::outcome::{Judging, Outcome};
+use crate::domain::outcome::{Outcome, PendingVerification};
 use crate::domain::reading::{CounterBaseline, FailureKind, Snapshot, Source, SourceReading};
 use crate::domain::time::{Time, since};
 use crate::knowledge::StoreError;
@@ -145,7 +145,7 @@ impl Observe {
                 );
             }
         }
-        if alerts.muting_untold && !std::mem::replace(&mut self.said_muting, true) {
+        if alerts.muting_unnotified && !std::mem::replace(&mut self.said_muting, true) {
             tracing::warn!(
                 "this Alertmanager does not tell which alerts a route's time interval mutes (0.28 and later do): an alert \
                  that no webhook has brought is shown and not acted on"
@@ -159,8 +159,8 @@ impl Observe {
 async fn baselines(kit: &Kit, now: Time) -> Result<Vec<CounterBaseline>, StoreError> {
     let windows = kit.config.monitor.rules.iter().filter_map(|r| r.increase_over());
     let Some(longest) = windows.max() else { return Ok(Vec::new()) };
-    let judgings = kit.knowledge.all::<Judging>(None).await?;
-    let mut baselines: Vec<CounterBaseline> = judgings
+    let verifications = kit.knowledge.all::<PendingVerification>(None).await?;
+    let mut baselines: Vec<CounterBaseline> = verifications
         .iter()
         .filter(|j| j.settled_at <= now)
         .map(|j| CounterBaseline { target: j.target.clone(), settled_at: j.settled_at })

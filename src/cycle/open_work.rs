@@ -9,22 +9,22 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::ledger::LEDGER;
-use super::recall::{HISTORY, RECENT, SURPLUS, TREATMENTS, execution_of};
-use crate::domain::aftermath::Aftermath;
+use super::recall::{HISTORY, RECENT, RECLAIMABLE, TREATMENTS, execution_of};
 use crate::domain::execution::Execution;
+use crate::domain::expiring_action::ExpiringAction;
+use crate::domain::follow_ups::FollowUps;
 use crate::domain::ledger::Ledger;
 use crate::domain::natural::Natural;
 use crate::domain::need::Need;
-use crate::domain::outcome::{Judging, Outcome};
+use crate::domain::outcome::{Outcome, PendingVerification};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
-use crate::domain::temporary::Temporary;
 use crate::domain::time::Time;
 use crate::domain::treatment::Treatment;
 use crate::domain::violation::TrackedViolation;
 use crate::knowledge::documents::{ACTIVE, CLEARED, OPEN};
 use crate::knowledge::{Document, Fact, Knowledge, StoreError, Unread};
-use crate::planner::Surplus;
+use crate::planner::ReclaimableReplicas;
 
 /// More of one kind are never open at once; what lies beyond is met by the loop itself.
 const OPEN_AT_MOST: usize = 10_000;
@@ -39,20 +39,20 @@ pub async fn check_open_work(knowledge: &Knowledge, now: Time) -> Result<(), Sto
     for tag in ["pending", "in_progress"] {
         survey.open::<Execution>(Some(tag)).await?;
     }
-    let judgings = survey.open::<Judging>(None).await?;
-    let temporaries = survey.open::<Temporary>(None).await?;
+    let verifications = survey.open::<PendingVerification>(None).await?;
+    let temporaries = survey.open::<ExpiringAction>(None).await?;
     let escalations = survey.open::<Need>(Some(OPEN)).await?;
-    let aftermath = survey.fact::<Aftermath>(Aftermath::FACT).await?.unwrap_or_default();
+    let aftermath = survey.fact::<FollowUps>(FollowUps::FACT).await?.unwrap_or_default();
     survey.fact::<Ledger>(LEDGER).await?;
     survey.fact::<Option<Pause>>(Fact::PAUSE).await?;
-    survey.fact::<Surplus>(SURPLUS).await?;
+    survey.fact::<ReclaimableReplicas>(RECLAIMABLE).await?;
     survey.fact::<Natural>(Fact::NATURAL).await?;
     survey.mixed::<Treatment>(None, TREATMENTS, now - HISTORY).await?;
     survey.open::<TrackedViolation>(Some(ACTIVE)).await?;
     // Ended ones of which something is still to be verified, ended, found out or undone.
-    let named: BTreeSet<Uuid> = judgings
+    let named: BTreeSet<Uuid> = verifications
         .iter()
-        .map(|judging| judging.execution_id)
+        .map(|verification| verification.execution_id)
         .chain(temporaries.iter().map(|temporary| temporary.execution_id))
         .chain(escalations.iter().filter_map(execution_of))
         .chain(aftermath.undoings.iter().map(|owed| owed.execution_id))

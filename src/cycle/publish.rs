@@ -31,7 +31,7 @@ const SHOWN_ALERTS: usize = 1_000;
 
 /// What the other stages have to show at the end of a cycle.
 pub(super) struct Shown {
-    pub people: view::People,
+    pub people: view::NotificationView,
     pub violations: Vec<Violation>,
     /// `None`: the store could not say it.
     pub learned: Option<Vec<ActionStatistics>>,

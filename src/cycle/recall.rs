@@ -10,22 +10,22 @@ use super::kit::Kit;
 use super::ledger::LEDGER;
 use super::timeline::Happened;
 use super::verify::Verify;
-use crate::domain::aftermath::Aftermath;
 use crate::domain::alert::InboxAlert;
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
+use crate::domain::expiring_action::ExpiringAction;
+use crate::domain::follow_ups::FollowUps;
 use crate::domain::incident::AtWork;
 use crate::domain::ledger::Ledger;
 use crate::domain::natural::Natural;
 use crate::domain::need::{Need, NeedReason};
-use crate::domain::outcome::{ActionStatistics, Judging};
+use crate::domain::outcome::{ActionStatistics, PendingVerification};
 use crate::domain::pause::Pause;
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::target::Target;
-use crate::domain::temporary::Temporary;
 use crate::domain::time::{self, Time};
 use crate::domain::treatment::Treatment;
 use crate::knowledge::{Fact, Knowledge, StoreError};
-use crate::planner::Surplus;
+use crate::planner::ReclaimableReplicas;
 
 /// The newest so many rejections are looked at: one holds for an hour.
 pub(super) const RECENT: usize = 200;
@@ -38,7 +38,7 @@ pub(super) const TREATMENTS: usize = 2_000;
 /// after its last evidence.
 pub(super) const HISTORY: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) const SURPLUS: &str = "surplus";
+pub(super) const RECLAIMABLE: &str = "surplus";
 
 /// What was recalled.
 #[derive(Debug)]
@@ -47,20 +47,20 @@ pub(super) struct Recalled {
     pub receivers: BTreeSet<String>,
     pub policies: Vec<Policy>,
     pub treatments: Vec<Treatment>,
-    pub judgings: Vec<Judging>,
+    pub verifications: Vec<PendingVerification>,
     /// Of executions that may or may not have taken effect: not judged before that is known.
-    pub suspended: Vec<Judging>,
+    pub suspended: Vec<PendingVerification>,
     /// Those that are being judged, and those that an open `outcome_unknown` names.
     pub executions: BTreeMap<Uuid, Execution>,
-    pub temporaries: Vec<Temporary>,
+    pub temporaries: Vec<ExpiringAction>,
     pub statistics: Vec<ActionStatistics>,
     pub escalations: Vec<Need>,
     /// Ground on which an execution ended without a known result.
     pub blocked: Vec<Target>,
-    pub surplus: Option<Surplus>,
+    pub surplus: Option<ReclaimableReplicas>,
     pub pause: Option<Pause>,
     pub ledger: Ledger,
-    pub aftermath: Aftermath,
+    pub aftermath: FollowUps,
     pub natural: Natural,
     /// What the stages have done with it since, for the timelines of incidents.
     pub happened: Vec<Happened>,
@@ -78,17 +78,17 @@ impl Recalled {
         policies.extend(knowledge.lately::<Policy>(rejected, RECENT, since).await?);
         let escalations = knowledge.all::<Need>(Some("open")).await?;
         let receivers = knowledge.get::<Fact>(Fact::RECEIVERS).await?;
-        let surplus = knowledge.get::<Fact>(SURPLUS).await?;
+        let surplus = knowledge.get::<Fact>(RECLAIMABLE).await?;
         let named = escalations.iter().filter_map(execution_of);
-        let judged = knowledge.all::<Judging>(None).await?;
+        let judged = knowledge.all::<PendingVerification>(None).await?;
         let ids: BTreeSet<Uuid> = named.chain(judged.iter().map(|j| j.execution_id)).collect();
         let mut executions = BTreeMap::new();
         for id in ids {
             let found = knowledge.get::<Execution>(&id.to_string()).await?;
             executions.extend(found.map(|(execution, _)| (id, execution)));
         }
-        let (suspended, judgings) = judged.into_iter().partition(|judging| {
-            let execution = executions.get(&judging.execution_id);
+        let (suspended, verifications) = judged.into_iter().partition(|verification| {
+            let execution = executions.get(&verification.execution_id);
             execution.is_some_and(|e| e.is_open() && !took_effect(e))
         });
         Ok(Self {
@@ -96,14 +96,14 @@ impl Recalled {
             receivers: receivers.map(|(fact, _)| strings(&fact)).unwrap_or_default(),
             blocked: blocked(&executions, &escalations),
             treatments: treatments(knowledge, now).await?,
-            judgings,
+            verifications,
             suspended,
-            temporaries: knowledge.all::<Temporary>(None).await?,
+            temporaries: knowledge.all::<ExpiringAction>(None).await?,
             statistics,
             executions,
             surplus: surplus.and_then(|(fact, _)| serde_json::from_value(fact.value).ok()),
             ledger: recalled_ledger(knowledge, now).await?,
-            aftermath: knowledge.fact(Aftermath::FACT).await?.unwrap_or_default(),
+            aftermath: knowledge.fact(FollowUps::FACT).await?.unwrap_or_default(),
             natural: knowledge.natural().await?,
             pause: knowledge.paused(now).await?,
             policies,
@@ -193,6 +193,6 @@ pub(super) fn blocked(executions: &BTreeMap<Uuid, Execution>, open: &[Need]) -> 
 pub(super) fn took_effect(execution: &Execution) -> bool {
     execution.status != ExecutionStatus::RolledBack
         && execution.actions.iter().any(|a| {
-            matches!(a.state, ActionState::Applied | ActionState::Judging | ActionState::Judged)
+            matches!(a.state, ActionState::Applied | ActionState::Verifying | ActionState::Verified)
         })
 }

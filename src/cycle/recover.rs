@@ -8,16 +8,16 @@ use uuid::Uuid;
 
 use super::Ids;
 use super::act::surplus;
-use super::escalate::{announce, failed, tell};
+use super::expiring_action;
 use super::ledger;
-use super::recall::{HISTORY, SURPLUS, TREATMENTS, execution_of, recalled_ledger, took_effect};
+use super::needs::{announce, failed, tell};
+use super::recall::{HISTORY, RECLAIMABLE, TREATMENTS, execution_of, recalled_ledger, took_effect};
 use super::settle::has_undo_failed;
-use super::temporary;
 use crate::domain::alert::InboxAlert;
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::ledger::{End, Ledger};
 use crate::domain::need::Need;
-use crate::domain::outcome::Judging;
+use crate::domain::outcome::PendingVerification;
 use crate::domain::time::Time;
 use crate::domain::treatment::Treatment;
 use crate::domain::violation::TrackedViolation;
@@ -25,7 +25,7 @@ use crate::executor::settle_interrupted;
 use crate::knowledge::documents::{ACTIVE, CLEARED, OPEN};
 use crate::knowledge::{Batch, Knowledge, StoreError};
 use crate::metrics::Metrics;
-use crate::planner::Surplus;
+use crate::planner::ReclaimableReplicas;
 use crate::planner::guardrails::Guardrails;
 
 /// Cleared violations that are known again when they come back; the store is bounded by time, this by number.
@@ -66,14 +66,14 @@ pub(super) async fn settle(
     let mut batch = knowledge.batch();
     let mut ledger = recalled_ledger(knowledge, now).await?;
     let ledger_before = ledger.clone();
-    let known_surplus = knowledge.fact::<Surplus>(SURPLUS).await?;
+    let known_surplus = knowledge.fact::<ReclaimableReplicas>(RECLAIMABLE).await?;
     let mut settled: BTreeMap<Uuid, Execution> = BTreeMap::new();
     for tag in ["pending", "in_progress"] {
         for execution in knowledge.all::<Execution>(Some(tag)).await? {
             let execution = settle_interrupted(execution, now);
             tracing::warn!(execution = %execution.id, status = ?execution.status, "settled an interrupted execution");
             batch.put(&execution);
-            temporary::follow(&execution, &mut batch);
+            expiring_action::follow(&execution, &mut batch);
             let in_effect = took_effect(&execution);
             ledger::settle(&mut ledger, rails, &execution, in_effect, now);
             if in_effect && let Some(fact) = surplus(&execution, known_surplus.as_ref(), now) {
@@ -85,14 +85,14 @@ pub(super) async fn settle(
     let mut open = knowledge.all::<Need>(Some(OPEN)).await?;
     let mut treatments = knowledge.lately::<Treatment>(None, TREATMENTS, now - HISTORY).await?;
     let mut told = Vec::new();
-    for judging in knowledge.all::<Judging>(None).await? {
-        let mut execution = settled.remove(&judging.execution_id);
+    for verification in knowledge.all::<PendingVerification>(None).await? {
+        let mut execution = settled.remove(&verification.execution_id);
         if execution.is_none() {
-            let stored = knowledge.get::<Execution>(&judging.execution_id.to_string()).await?;
+            let stored = knowledge.get::<Execution>(&verification.execution_id.to_string()).await?;
             execution = stored.map(|(execution, _)| execution);
             // Its end may have been written without what follows from it.
             if let Some(execution) = &execution {
-                temporary::follow(execution, &mut batch);
+                expiring_action::follow(execution, &mut batch);
                 if !followed_up(execution, &ledger, &open) {
                     ledger::settle(&mut ledger, rails, execution, took_effect(execution), now);
                 }
@@ -113,14 +113,14 @@ pub(super) async fn settle(
                 || e.actions.iter().any(|a| a.state == ActionState::Applied)
         };
         if let Some(execution) = execution.as_ref().filter(|e| untold(e)) {
-            let evidence: Vec<String> = judging.before.iter().cloned().collect();
+            let evidence: Vec<String> = verification.before.iter().cloned().collect();
             told.extend(tell(ids, &mut open, failed(execution, &evidence), now));
         }
         if !in_effect {
-            fail_attempts(&mut treatments, &judging, execution.as_ref(), &mut batch);
+            fail_attempts(&mut treatments, &verification, execution.as_ref(), &mut batch);
         }
         if !in_effect && !execution.is_some_and(|e| e.is_open()) {
-            batch.delete::<Judging>(judging.execution_id.to_string());
+            batch.delete::<PendingVerification>(verification.execution_id.to_string());
         }
     }
     for execution in settled.values() {
@@ -153,13 +153,15 @@ fn followed_up(execution: &Execution, ledger: &Ledger, open: &[Need]) -> bool {
 
 fn fail_attempts(
     treatments: &mut [Treatment],
-    judging: &Judging,
+    verification: &PendingVerification,
     execution: Option<&Execution>,
     batch: &mut Batch,
 ) {
     for treatment in treatments {
         let mut changed = false;
-        for attempt in treatment.attempts.iter_mut().filter(|a| a.policy_id == judging.policy_id) {
+        for attempt in
+            treatment.attempts.iter_mut().filter(|a| a.policy_id == verification.policy_id)
+        {
             changed |= !attempt.failed;
             attempt.failed = true;
         }

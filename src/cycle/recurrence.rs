@@ -1,20 +1,20 @@
 //! A success whose violation comes back too soon was none: outcome, statistics, guards and treatment are corrected, once.
 
-use super::aftermath::put;
-use super::escalate::{announce, tell};
+use super::follow_ups::put;
 use super::kit::Kit;
+use super::needs::{announce, tell};
 use super::observe::Seen;
 use super::recall::Recalled;
 use super::timeline::{Happened, treated};
 use super::verify::Verify;
 use crate::domain::action::ActionKind;
-use crate::domain::aftermath::Watched;
+use crate::domain::follow_ups::WatchedSuccess;
 use crate::domain::incident::Happening;
 use crate::domain::need::NeedReason;
 use crate::domain::outcome::{Outcome, OutcomeType, Recurred};
 use crate::domain::time::{Time, after, since};
 use crate::domain::violation::Violation;
-use crate::escalation::NeedRequest;
+use crate::incidents::NeedRequest;
 use crate::knowledge::StoreError;
 use crate::planner::guards;
 
@@ -30,13 +30,13 @@ impl Verify {
     ) -> Result<(), StoreError> {
         let now = seen.snapshot.at;
         let replicas = seen.charter.state.as_ref().ok().map(|s| s.replicas);
-        let resized = |w: &Watched| match (w.expected_replicas, replicas) {
+        let resized = |w: &WatchedSuccess| match (w.expected_replicas, replicas) {
             (Some(ours), Some(present)) => ours != present,
             _ => false,
         };
         // Nobody could look when its watch would have ended: it ends when somebody can. Not that of a temporary action.
         let gap = kit.config.plan.incident_gap;
-        let unseen = |w: &Watched| {
+        let unseen = |w: &WatchedSuccess| {
             blind_since.is_some_and(|from| from <= w.until) && w.until == after(w.judged_at, gap)
         };
         recalled.aftermath.successes.retain(|w| (now <= w.until || unseen(w)) && !resized(w));
@@ -56,7 +56,7 @@ impl Verify {
 
 async fn take_back(
     kit: &Kit,
-    watched: &Watched,
+    watched: &WatchedSuccess,
     back: &Violation,
     recalled: &mut Recalled,
     seen: &Seen,
@@ -95,7 +95,7 @@ async fn take_back(
         }
     }
     let verdict = OutcomeType::Ineffective;
-    kit.judge_ledger(&mut recalled.ledger, watched.execution_id, verdict, now);
+    kit.verify_ledger(&mut recalled.ledger, watched.execution_id, verdict, now);
     if watched.closed_breaker
         && let Some(system) = recalled.ledger.system_of(watched.execution_id)
         && recalled.ledger.tripped(system).is_none()
@@ -141,6 +141,6 @@ async fn take_back(
 
 /// Read as broken in this very cycle; at the verdict it was not. Since when is not asked: a record that was not stored any
 /// more before a crash, or a leader whose clock is behind, would say that it had been active all the time.
-fn is_back(violation: &Violation, watched: &Watched) -> bool {
+fn is_back(violation: &Violation, watched: &WatchedSuccess) -> bool {
     violation.counts() && violation.confirmed && watched.evidence.contains(&violation.fingerprint)
 }

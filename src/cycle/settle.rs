@@ -7,22 +7,22 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::act::{Carried, StoreJournal, surplus};
-use super::aftermath::system_of;
-use super::escalate::{announce, failed, tell, unknown};
+use super::act::{ExecutionResult, StoreJournal, surplus};
+use super::expiring_action;
+use super::follow_ups::system_of;
 use super::kit::{Kit, Means};
+use super::needs::{announce, failed, tell, unknown};
 use super::observe::Seen;
 use super::recall::{Recalled, blocked, execution_of, took_effect};
-use super::temporary;
 use super::timeline::Happened;
-use super::verify::Ruled;
+use super::verify::Verified;
 use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionStatus};
 use crate::domain::ledger::End;
 use crate::domain::need::{Need, NeedReason as Reason};
-use crate::domain::outcome::Judging;
+use crate::domain::outcome::PendingVerification;
 use crate::domain::target::System;
 use crate::domain::time::Time;
-use crate::escalation::NeedRequest;
+use crate::incidents::NeedRequest;
 use crate::knowledge::{Batch, StoreError};
 use crate::planner::guardrails::Mode;
 
@@ -54,7 +54,7 @@ impl Settle {
 
     /// What was just done may have left something that Charter lists and the journal does not follow. `None`: nobody knows
     /// what became of it.
-    pub fn after(&mut self, carried: Option<&Carried>) {
+    pub fn after(&mut self, carried: Option<&ExecutionResult>) {
         self.sweep_due |= carried.is_none_or(|c| c.execution().is_some_and(has_undo_failed));
     }
 
@@ -65,7 +65,7 @@ impl Settle {
         how: &Means<'_>,
         recalled: &mut Recalled,
         seen: &mut Seen,
-        rulings: &mut [Ruled],
+        rulings: &mut [Verified],
     ) -> Result<Vec<Uuid>, StoreError> {
         let closed = self.resolve(how, recalled, seen).await?;
         self.undo_harm(how, recalled, seen, rulings).await?;
@@ -100,7 +100,7 @@ impl Settle {
             if began.elapsed() > kit.config.orchestrator.loop_interval {
                 break;
             }
-            let (clock, journal) = (kit.clock, StoreJournal::over(&kit.knowledge, kit.clock));
+            let (clock, journal) = (kit.clock, StoreJournal::with_store(&kit.knowledge, kit.clock));
             let after =
                 hands.executor.resume(before.clone(), &journal, stop, &move || clock.now()).await;
             if &after != before {
@@ -156,12 +156,12 @@ async fn resolved(
     let now = kit.clock.now();
     let mut batch = kit.knowledge.batch();
     let mut evidence = Vec::new();
-    let held = |judgings: &mut Vec<Judging>| {
-        judgings.extract_if(.., |j| j.execution_id == after.id).next()
+    let held = |verifications: &mut Vec<PendingVerification>| {
+        verifications.extract_if(.., |j| j.execution_id == after.id).next()
     };
-    let judging = held(&mut recalled.suspended).or_else(|| held(&mut recalled.judgings));
-    if let Some(mut judging) = judging {
-        evidence.extend(judging.before.iter().cloned());
+    let verification = held(&mut recalled.suspended).or_else(|| held(&mut recalled.verifications));
+    if let Some(mut verification) = verification {
+        evidence.extend(verification.before.iter().cloned());
         let found = before
             .actions
             .iter()
@@ -170,10 +170,10 @@ async fn resolved(
             .map(|(_, a)| a.sent_at.unwrap_or(after.started_at))
             .max();
         let suspended = after.is_open() && !took_effect(&after);
-        if judged_from(kit, &mut judging, &mut after, found, &mut batch) {
-            recalled.judgings.push(judging);
+        if judged_from(kit, &mut verification, &mut after, found, &mut batch) {
+            recalled.verifications.push(verification);
         } else if suspended {
-            recalled.suspended.push(judging);
+            recalled.suspended.push(verification);
         }
     }
     if took_effect(&after)
@@ -202,7 +202,7 @@ async fn resolved(
     }
     kit.settle_ledger(&mut recalled.ledger, &after, in_effect, now);
     kit.put_ledger(&mut recalled.ledger, &mut batch, now);
-    temporary::follow(&after, &mut batch);
+    expiring_action::follow(&after, &mut batch);
     batch.put(&after);
     let (closed, mut told) = retell(&mut recalled.escalations, &after, now);
     let news = tell(&kit.ids, &mut recalled.escalations, unknown(&after, &evidence), now);
@@ -231,14 +231,14 @@ async fn resolved(
 /// better, and one found too late is judged unknown. Says whether there is anything to judge.
 fn judged_from(
     kit: &Kit,
-    judging: &mut Judging,
+    verification: &mut PendingVerification,
     execution: &mut Execution,
     found: Option<Time>,
     batch: &mut Batch,
 ) -> bool {
     if !took_effect(execution) {
         if !execution.is_open() {
-            batch.delete::<Judging>(judging.execution_id.to_string());
+            batch.delete::<PendingVerification>(verification.execution_id.to_string());
         }
         return false;
     }
@@ -248,15 +248,15 @@ fn judged_from(
         .iter()
         .filter(|a| a.in_effect() && a.state != ActionState::Closed)
         .map(|a| a.action.kind());
-    judging.actions = known.collect();
+    verification.actions = known.collect();
     if let Some(found) = found {
-        kit.settles_from(judging, found);
-        (judging.first_look, judging.clear_at) = (None, None);
+        kit.settles_from(verification, found);
+        (verification.first_look, verification.clear_at) = (None, None);
     }
     for record in execution.actions.iter_mut().filter(|a| a.state == ActionState::Applied) {
-        record.advance(ActionState::Judging).expect("applied may be judged");
+        record.advance(ActionState::Verifying).expect("applied may be judged");
     }
-    batch.put(judging);
+    batch.put(verification);
     true
 }
 
@@ -279,16 +279,16 @@ pub(super) async fn give_up(
             }
         }
         execution.interrupted = false;
-        let judging = kit.knowledge.get::<Judging>(&id.to_string()).await?;
-        if let Some((mut judging, _)) = judging
-            && judged_from(kit, &mut judging, &mut execution, None, batch)
+        let verification = kit.knowledge.get::<PendingVerification>(&id.to_string()).await?;
+        if let Some((mut verification, _)) = verification
+            && judged_from(kit, &mut verification, &mut execution, None, batch)
         {
             // With one of its actions unknown nobody can say what the others have done.
-            judging.settled_at = judging.settled_at.min(now);
-            judging.judge_by = judging.judge_by.min(now);
-            batch.put(&judging);
+            verification.settled_at = verification.settled_at.min(now);
+            verification.judge_by = verification.judge_by.min(now);
+            batch.put(&verification);
         }
-        temporary::follow(&execution, batch);
+        expiring_action::follow(&execution, batch);
         batch.put(&execution);
     }
     Ok(())

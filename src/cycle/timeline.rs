@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::verify::Ruled;
+use super::verify::Verified;
 use crate::domain::action::{Action, ActionKind};
-use crate::domain::cycle::{CandidateReport, Verdict};
+use crate::domain::cycle::{CandidateReport, CandidateResult};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::grant::Grant;
 use crate::domain::incident::{Happening, Incident};
@@ -92,10 +92,10 @@ pub(super) fn treated(treatments: &[Treatment], policy: uuid::Uuid) -> Option<St
 }
 
 /// What came of the actions that were verified in this cycle.
-pub(super) fn results(ruled: &[Ruled], treatments: &[Treatment], at: Time) -> Vec<Happened> {
-    let result = |ruled: &Ruled| {
-        let judging = &ruled.judging;
-        let actions: Vec<&str> = judging.actions.iter().map(ActionKind::as_str).collect();
+pub(super) fn results(ruled: &[Verified], treatments: &[Treatment], at: Time) -> Vec<Happened> {
+    let result = |ruled: &Verified| {
+        let verification = &ruled.verification;
+        let actions: Vec<&str> = verification.actions.iter().map(ActionKind::as_str).collect();
         let text = format!(
             "{}: {}: {}",
             actions.join(", "),
@@ -103,10 +103,10 @@ pub(super) fn results(ruled: &[Ruled], treatments: &[Treatment], at: Time) -> Ve
             ruled.ruling.reason
         );
         Happened {
-            incident: treated(treatments, judging.policy_id),
-            target: Some(judging.target.clone()),
-            applied_since: Some(judging.intent_at),
-            ..Happened::new(Happening::Result, text, at).with(judging.before.iter().cloned())
+            incident: treated(treatments, verification.policy_id),
+            target: Some(verification.target.clone()),
+            applied_since: Some(verification.intent_at),
+            ..Happened::new(Happening::Result, text, at).with(verification.before.iter().cloned())
         }
     };
     ruled.iter().map(result).collect()
@@ -172,7 +172,7 @@ fn of_policy(plan: &Plan, policy: &Policy, what: Happening, text: String, at: Ti
 }
 
 fn held(plan: &Plan, candidate: &CandidateReport, at: Time) -> Option<Happened> {
-    let Verdict::Held { reason, detail } = &candidate.verdict else { return None };
+    let CandidateResult::Held { reason, detail } = &candidate.verdict else { return None };
     let treatment = plan.treatment_for(candidate)?;
     let text = format!("{}: {detail}", held_by(candidate.action, reason.as_str()));
     Some(Happened {

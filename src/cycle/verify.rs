@@ -4,31 +4,31 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::aftermath::{IsUndoable, follow_verdict, put};
-use super::cluster::Looked;
-use super::escalate::{announce, tell, verdict};
+use super::cluster::ClusterAssessment;
+use super::expiring_action::overtaken;
+use super::follow_ups::{IsUndoable, follow_result, put};
 use super::kit::Kit;
 use super::ledger;
+use super::needs::{announce, tell, verdict};
 use super::observe::Seen;
 use super::recall::Recalled;
-use super::temporary::overtaken;
 use crate::analyzer::{Changes, Tracker};
 use crate::domain::cycle::Trigger;
 use crate::domain::execution::{ActionState, Execution};
 use crate::domain::fleet::Fleet;
-use crate::domain::outcome::{ActionStatistics, Judging, Outcome, OutcomeType};
+use crate::domain::outcome::{ActionStatistics, Outcome, OutcomeType, PendingVerification};
 use crate::domain::target::System;
 use crate::domain::time::{Time, since};
-use crate::domain::verification::Yardstick;
+use crate::domain::verification::Baseline;
 use crate::domain::violation::Violation;
-use crate::knowledge::judge::{Look, Ruling, Sight, look};
+use crate::knowledge::verification::{CycleView, Look, VerificationResult, look};
 use crate::knowledge::{Batch, StoreError};
 
 /// A verdict of this cycle.
 #[derive(Debug)]
-pub(super) struct Ruled {
-    pub judging: Judging,
-    pub ruling: Ruling,
+pub(super) struct Verified {
+    pub verification: PendingVerification,
+    pub ruling: VerificationResult,
     pub outcome_ids: Vec<Uuid>,
     /// What becomes of an action that did harm.
     pub left: Option<String>,
@@ -47,7 +47,7 @@ pub(super) struct Verify {
 /// What this cycle saw, as far as verifying needs it.
 pub(super) struct Scene<'a> {
     pub seen: &'a Seen,
-    pub looked: &'a Looked,
+    pub looked: &'a ClusterAssessment,
     pub changes: &'a Changes,
     pub tracker: &'a Tracker,
     pub active: &'a [Violation],
@@ -80,7 +80,7 @@ impl Verify {
         kit: &Kit,
         recalled: &mut Recalled,
         scene: &Scene<'_>,
-    ) -> Result<Vec<Ruled>, StoreError> {
+    ) -> Result<Vec<Verified>, StoreError> {
         let Scene { seen, active, blind_since, .. } = *scene;
         let health = scene.looked.health(&kit.config.plan);
         ledger::keep(kit, &mut recalled.ledger, scene, health.as_ref()).await?;
@@ -93,9 +93,9 @@ impl Verify {
         kit: &Kit,
         recalled: &mut Recalled,
         scene: &Scene<'_>,
-    ) -> Result<Vec<Ruled>, StoreError> {
+    ) -> Result<Vec<Verified>, StoreError> {
         let Scene { seen, active, .. } = *scene;
-        if recalled.judgings.is_empty() {
+        if recalled.verifications.is_empty() {
             return Ok(Vec::new());
         }
         let counters: BTreeSet<String> = kit
@@ -106,9 +106,9 @@ impl Verify {
             .filter(|r| r.increase_over().is_some())
             .map(|r| r.name.clone())
             .collect();
-        let values = values_for(scene.tracker, &recalled.judgings);
+        let values = values_for(scene.tracker, &recalled.verifications);
         let sent = recalled.ledger.entries.clone();
-        let sight = Sight {
+        let sight = CycleView {
             now: seen.snapshot.at,
             scheduled: seen.trigger == Trigger::Scheduled,
             active,
@@ -126,25 +126,25 @@ impl Verify {
         let aftermath_before = recalled.aftermath.clone();
         let mut ruled = Vec::new();
         let mut kept = Vec::new();
-        for judging in std::mem::take(&mut recalled.judgings) {
-            let execution = recalled.executions.get(&judging.execution_id);
+        for verification in std::mem::take(&mut recalled.verifications) {
+            let execution = recalled.executions.get(&verification.execution_id);
             if execution.is_some_and(Execution::is_open) {
                 // What is in effect of it is known only when it has been brought to its end.
-                kept.push(judging);
+                kept.push(verification);
                 continue;
             }
             if let Some(ruling) = execution.and_then(|e| overtaken(e, sight.now)) {
-                ruled.push(rule(kit, scene, judging, ruling, recalled, &mut batch).await?);
+                ruled.push(rule(kit, scene, verification, ruling, recalled, &mut batch).await?);
                 continue;
             }
-            match look(&judging, &sight) {
+            match look(&verification, &sight) {
                 Look::Waiting(updated) => {
-                    if updated != judging {
+                    if updated != verification {
                         batch.put(&updated);
                     }
                     kept.push(updated);
                 }
-                Look::Ruled(updated, ruling) => {
+                Look::Verified(updated, ruling) => {
                     ruled.push(rule(kit, scene, updated, ruling, recalled, &mut batch).await?);
                 }
             }
@@ -168,7 +168,7 @@ impl Verify {
         for record in &told {
             announce(&kit.metrics, record);
         }
-        recalled.judgings = kept;
+        recalled.verifications = kept;
         if !ruled.is_empty() {
             recalled.statistics = self.learned(kit).await?;
         }
@@ -177,16 +177,16 @@ impl Verify {
 }
 
 /// What this cycle read well of the series that the judgings ask for.
-fn values_for(tracker: &Tracker, judgings: &[Judging]) -> BTreeMap<String, f64> {
-    let asked = judgings.iter().flat_map(|judging| {
-        let score = match &judging.yardstick {
-            Some(Yardstick::Scored(score)) => Some(score),
-            Some(Yardstick::Unscored(_)) | None => None,
+fn values_for(tracker: &Tracker, verifications: &[PendingVerification]) -> BTreeMap<String, f64> {
+    let asked = verifications.iter().flat_map(|verification| {
+        let score = match &verification.yardstick {
+            Some(Baseline::Scored(score)) => Some(score),
+            Some(Baseline::Unscored(_)) | None => None,
         };
         let scored = score
             .into_iter()
             .flat_map(|s| std::iter::once(&s.series).chain(s.control.iter().map(|c| &c.series)));
-        judging.measured.iter().chain(scored)
+        verification.measured.iter().chain(scored)
     });
     asked.filter_map(|fp| Some((fp.clone(), tracker.read_now(fp)?))).collect()
 }
@@ -195,53 +195,54 @@ fn values_for(tracker: &Tracker, judgings: &[Judging]) -> BTreeMap<String, f64> 
 async fn rule(
     kit: &Kit,
     scene: &Scene<'_>,
-    judging: Judging,
-    ruling: Ruling,
+    verification: PendingVerification,
+    ruling: VerificationResult,
     recalled: &mut Recalled,
     batch: &mut Batch,
-) -> Result<Ruled, StoreError> {
+) -> Result<Verified, StoreError> {
     let success = ruling.outcome == OutcomeType::Success;
-    let (id, now) = (judging.execution_id, scene.seen.snapshot.at);
-    let system = judging.target.system();
+    let (id, now) = (verification.execution_id, scene.seen.snapshot.at);
+    let system = verification.target.system();
     let tripped = recalled.ledger.tripped(system).is_some();
-    kit.judge_ledger(&mut recalled.ledger, id, ruling.outcome, now);
-    let effect = judging.clear_at.filter(|_| success);
+    kit.verify_ledger(&mut recalled.ledger, id, ruling.outcome, now);
+    let effect = verification.clear_at.filter(|_| success);
     let mut outcome_ids = Vec::new();
-    for action in &judging.actions {
+    for action in &verification.actions {
         let outcome = Outcome {
             id: kit.ids.id(),
-            policy_id: judging.policy_id,
-            execution_id: judging.execution_id,
-            cause: judging.cause.clone(),
-            component: judging.component.clone(),
+            policy_id: verification.policy_id,
+            execution_id: verification.execution_id,
+            cause: verification.cause.clone(),
+            component: verification.component.clone(),
             action_type: *action,
             outcome_type: ruling.outcome,
-            metric_before: judging.metric_before,
-            metric_after: judging.witness.as_deref().and_then(|fp| scene.tracker.value(fp)),
-            violations_before: judging.before.len(),
+            metric_before: verification.metric_before,
+            metric_after: verification.witness.as_deref().and_then(|fp| scene.tracker.value(fp)),
+            violations_before: verification.before.len(),
             violations_after: ruling.violations_after,
             judged_at: now,
-            target: judging.target.clone(),
-            settled_at: judging.settled_at,
+            target: verification.target.clone(),
+            settled_at: verification.settled_at,
             reason: ruling.reason.clone(),
-            time_to_effect_seconds: effect.map(|at| since(at, judging.applied_at).as_secs_f64()),
+            time_to_effect_seconds: effect
+                .map(|at| since(at, verification.applied_at).as_secs_f64()),
             verification: ruling.verification.clone(),
             recurred: None,
         };
         tracing::info!(
-            action = action.as_str(), cause = %judging.cause, component = judging.component,
+            action = action.as_str(), cause = %verification.cause, component = verification.component,
             outcome = ruling.outcome.as_str(), reason = ruling.reason, "outcome judged"
         );
         kit.metrics.outcome(&outcome);
         outcome_ids.push(outcome.id);
         batch.put(&outcome);
     }
-    batch.delete::<Judging>(judging.execution_id.to_string());
-    let stored = kit.knowledge.get::<Execution>(&judging.execution_id.to_string()).await?;
-    let left = follow_verdict(
+    batch.delete::<PendingVerification>(verification.execution_id.to_string());
+    let stored = kit.knowledge.get::<Execution>(&verification.execution_id.to_string()).await?;
+    let left = follow_result(
         kit,
         scene.undoable,
-        &judging,
+        &verification,
         (&ruling, &outcome_ids),
         stored.as_ref().map(|(execution, _)| execution),
         &mut recalled.aftermath,
@@ -257,7 +258,7 @@ async fn rule(
             // A temporary action is closed when it is over.
             let lasts = recalled.temporaries.iter().any(|t| t.key == record.key);
             // Applied is what a process that stopped right after the call left behind.
-            for state in [ActionState::Judging, ActionState::Judged, ActionState::Closed] {
+            for state in [ActionState::Verifying, ActionState::Verified, ActionState::Closed] {
                 let closes = state == ActionState::Closed && (lasts || owed);
                 if record.state.may_become(state) && record.state != ActionState::Unknown && !closes
                 {
@@ -271,7 +272,7 @@ async fn rule(
     for treatment in &mut recalled.treatments {
         let mut changed = false;
         for attempt in &mut treatment.attempts {
-            if attempt.policy_id == judging.policy_id && attempt.verdict.is_none() {
+            if attempt.policy_id == verification.policy_id && attempt.verdict.is_none() {
                 attempt.verdict = Some(ruling.outcome);
                 changed = true;
             }
@@ -280,5 +281,5 @@ async fn rule(
             batch.put(treatment);
         }
     }
-    Ok(Ruled { judging, ruling, outcome_ids, left })
+    Ok(Verified { verification, ruling, outcome_ids, left })
 }

@@ -10,18 +10,19 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_loop::{self, Elector, Heartbeat, LoopHandle, Publisher, Terms};
 use crate::cycle::{
-    Assessor, Background, ClusterAnalyzer, Cycle, Ids, Outside, People, Stages, check_open_work,
+    AlertPipeline, Assessor, Background, ClusterAnalyzer, Cycle, Ids, Outside, Stages,
+    check_open_work,
 };
 use crate::domain::target::System;
 use crate::executor::{Actuators, Executor};
+use crate::http::HttpTransport;
 use crate::knowledge::Knowledge;
 use crate::knowledge::lease::host_name;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
-use crate::monitor::cluster::{self, ClusterWatch, Patience, Watch};
+use crate::monitor::cluster::{self, ClusterWatch, Watch, WatchTimeouts};
 use crate::monitor::github::Github;
 use crate::notify::{self, Notifiers};
-use crate::wire::Wire;
 
 /// Everything of a daemon but its listeners: what `run --once` and `demo` need too.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ pub async fn assemble(config: &Arc<Config>, clock: Clock) -> Result<Parts, Error
 #[derive(Debug, Default)]
 pub struct World {
     /// Instead of the network.
-    pub wire: Option<Arc<dyn Wire>>,
+    pub wire: Option<Arc<dyn HttpTransport>>,
     pub ids: Ids,
     /// Instead of the rules.
     pub assessor: Option<Arc<dyn Assessor>>,
@@ -116,7 +117,7 @@ pub async fn assemble_in(
 /// Makes the stages of a configuration: at the start, and at each reload.
 #[derive(Clone, Debug)]
 pub struct Builder {
-    wire: Option<Arc<dyn Wire>>,
+    wire: Option<Arc<dyn HttpTransport>>,
     assessor: Option<Arc<dyn Assessor>>,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -136,13 +137,15 @@ impl Builder {
         let (notifiers, github) = people_outside(wire.as_ref(), config, metrics, *clock)?;
         let outside = Outside { notifiers, github, assessor: self.assessor.clone() };
         let cluster = ClusterAnalyzer::new(config)?;
-        let (people, background) = People::new(config, outside, *clock, metrics.clone());
+        let (people, background) = AlertPipeline::new(config, outside, *clock, metrics.clone());
         let people = Box::new(people);
         let Acting { actuators, charter, hooks } = Acting::new(self, config)?;
         let (monitor, alertmanager) = (config.monitor.clone(), config.alertmanager.clone());
         let interval = config.orchestrator.loop_interval;
         let monitor = match wire {
-            Some(wire) => Monitor::over(wire.clone(), monitor, alertmanager, interval, *clock)?,
+            Some(wire) => {
+                Monitor::with_transport(wire.clone(), monitor, alertmanager, interval, *clock)?
+            }
             None => Monitor::new(monitor, alertmanager, interval, *clock)?,
         };
         let executor = Executor::new(config.execute.clone(), actuators);
@@ -156,7 +159,7 @@ pub async fn watching(settings: &cluster::settings::Settings) -> (Watch, Option<
     if !settings.enabled {
         return (Watch::Off, None);
     }
-    match ClusterWatch::new(settings, Patience::default()).await {
+    match ClusterWatch::new(settings, WatchTimeouts::default()).await {
         Ok((watch, driver)) => (Watch::On(watch), Some(driver)),
         Err(error) => (Watch::broken(settings, &error), None),
     }
@@ -175,13 +178,15 @@ impl Acting {
         let wire = builder.wire.as_ref();
         let observer = builder.observer.clone();
         let charter = config.execute.charter().map(|settings| match wire {
-            Some(wire) => Charter::over(wire.clone(), &settings, observer),
+            Some(wire) => Charter::with_transport(wire.clone(), &settings, observer),
             None => Charter::new(&settings, observer),
         });
         let charter = charter.transpose()?.map(Arc::new);
         let settings = config.hooks.clone();
         let hooks = match wire.cloned() {
-            Some(wire) => Hooks::over(settings, &move |_: &_, _: Option<&_>| Ok(wire.clone())),
+            Some(wire) => {
+                Hooks::with_transport(settings, &move |_: &_, _: Option<&_>| Ok(wire.clone()))
+            }
             None => Hooks::new(settings),
         }?;
         let hooks = match &builder.hooks {
@@ -202,7 +207,7 @@ impl Acting {
 
 /// Those who tell people, and where deployments are looked for.
 fn people_outside(
-    wire: Option<&Arc<dyn Wire>>,
+    wire: Option<&Arc<dyn HttpTransport>>,
     config: &Config,
     metrics: &Arc<Metrics>,
     clock: Clock,
@@ -220,8 +225,8 @@ fn people_outside(
     let settings = &config.github;
     let (notifiers, github) = match wire {
         Some(wire) => (
-            Notifiers::over(wire.clone(), setup)?,
-            settings.enabled.then(|| Github::over(wire.clone(), settings, clock)),
+            Notifiers::with_transport(wire.clone(), setup)?,
+            settings.enabled.then(|| Github::with_transport(wire.clone(), settings, clock)),
         ),
         None => (Notifiers::new(setup)?, settings.enabled.then(|| Github::new(settings, clock))),
     };

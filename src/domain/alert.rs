@@ -201,7 +201,7 @@ pub struct AlertView {
     /// The list was read from an Alertmanager that has been up long enough: what is not in it is clear.
     pub absence_proves_clear: bool,
     /// The list was read, and does not tell which routes a time interval mutes.
-    pub muting_untold: bool,
+    pub muting_unnotified: bool,
     /// Words of label `severity` that `alertmanager.severities` does not know, each with how many alerts were new with it.
     pub unknown_severities: BTreeMap<String, u64>,
 }

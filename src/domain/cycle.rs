@@ -83,7 +83,7 @@ pub enum Trigger {
 /// What became of one candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
-pub enum Verdict {
+pub enum CandidateResult {
     /// The one policy of this cycle.
     Chosen,
     /// Admitted, but another scored higher and a cycle executes one policy at most.
@@ -96,7 +96,7 @@ pub enum Verdict {
     Ineligible { reason: Ineligibility, detail: String },
 }
 
-impl Verdict {
+impl CandidateResult {
     /// In one word of the API: itself, or the reason.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -141,7 +141,9 @@ pub enum Hold {
     BudgetExhausted,
     /// So much of the fleet, or another of its redundancy group, is being worked on already.
     FleetLimit,
-    Judging,
+    #[serde(rename = "judging")]
+    #[strum(serialize = "judging")]
+    Verifying,
     InFlight,
     OutcomeUnknown,
     Rejected,
@@ -237,7 +239,7 @@ pub struct CandidateReport {
     /// What each guard said, in their order; empty for one that was not ripe for them.
     #[serde(default)]
     pub guards: Vec<GuardReading>,
-    pub verdict: Verdict,
+    pub verdict: CandidateResult,
 }
 
 /// One cycle: what was seen, concluded, weighed and done.

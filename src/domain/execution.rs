@@ -31,8 +31,12 @@ pub enum ActionState {
     Applied,
     Refused,
     Unknown,
-    Judging,
-    Judged,
+    #[serde(rename = "judging")]
+    #[strum(serialize = "judging")]
+    Verifying,
+    #[serde(rename = "judged")]
+    #[strum(serialize = "judged")]
+    Verified,
     Closed,
     UndoSent,
     Undone,
@@ -58,9 +62,9 @@ impl ActionState {
             S::Validated => matches!(to, S::Sent | S::Refused),
             S::Sent => matches!(to, S::Applied | S::Refused | S::Unknown),
             S::Unknown => matches!(to, S::Applied | S::Refused | S::Closed),
-            S::Applied => matches!(to, S::Judging | S::UndoSent),
-            S::Judging => matches!(to, S::Judged | S::UndoSent),
-            S::Judged => matches!(to, S::Closed | S::UndoSent),
+            S::Applied => matches!(to, S::Verifying | S::UndoSent),
+            S::Verifying => matches!(to, S::Verified | S::UndoSent),
+            S::Verified => matches!(to, S::Closed | S::UndoSent),
             S::UndoSent => matches!(to, S::Undone | S::UndoFailed),
             S::Refused | S::Closed | S::Undone | S::UndoFailed => false,
         }
@@ -142,7 +146,10 @@ impl ActionRecord {
     pub fn in_effect(&self) -> bool {
         matches!(
             self.state,
-            ActionState::Applied | ActionState::Judging | ActionState::Judged | ActionState::Closed
+            ActionState::Applied
+                | ActionState::Verifying
+                | ActionState::Verified
+                | ActionState::Closed
         )
     }
 }

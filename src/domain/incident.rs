@@ -234,7 +234,7 @@ pub struct Numbers {
 /// How it has gone so far: what deciding the next message needs of the past.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that is stored")]
-pub struct Course {
+pub struct IncidentHistory {
     /// By the table of severities alone, before what raises it.
     pub base: Option<Sev>,
     /// Everything found is known and expected, or what a rollout does.
@@ -251,12 +251,16 @@ pub struct Course {
     /// The severity of the last decision that it was part of.
     pub decided: Option<Sev>,
     /// What people heard last, in an alert or an update: its numbers, and a hash of all that is no time.
-    pub told_numbers: Option<Numbers>,
-    pub told_gist: String,
+    #[serde(alias = "told_numbers")]
+    pub notified_numbers: Option<Numbers>,
+    #[serde(alias = "told_gist")]
+    pub notified_hash: String,
     /// The same hash of what its first message shows.
-    pub shown_gist: String,
+    #[serde(alias = "shown_gist")]
+    pub shown_hash: String,
     /// When people were told that it was over.
-    pub end_told_at: Option<Time>,
+    #[serde(alias = "end_told_at")]
+    pub end_notified_at: Option<Time>,
     /// Written by the version before: what was told of it last is in a backup only, a file of one machine.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_backup: bool,
@@ -267,8 +271,8 @@ pub struct Course {
     #[serde(default)]
     pub has_vanished: bool,
     /// It was due while no notifier was configured: nobody has heard of it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub told_nobody: bool,
+    #[serde(default, alias = "told_nobody", skip_serializing_if = "std::ops::Not::not")]
+    pub notified_nobody: bool,
     /// When its timeline last got something that people hear of at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noted_at: Option<Time>,
@@ -326,8 +330,10 @@ pub struct Incident {
     /// Where it was first announced.
     pub thread: Option<Thread>,
     /// When the last full alert went into the outbox; `None`: nobody is notified yet.
-    pub told_at: Option<Time>,
-    pub told_severity: Option<Sev>,
+    #[serde(alias = "told_at")]
+    pub notified_at: Option<Time>,
+    #[serde(alias = "told_severity")]
+    pub notified_severity: Option<Sev>,
     /// What became of that at each notifier; empty: none is configured. Only `delivered` says that people were notified.
     #[serde(default)]
     pub notified: BTreeMap<NotifierName, Notified>,
@@ -343,7 +349,8 @@ pub struct Incident {
     /// The deployment that may be behind it.
     pub suspect: Option<Suspect>,
     #[serde(default)]
-    pub course: Course,
+    #[serde(alias = "course")]
+    pub course: IncidentHistory,
 }
 
 impl Incident {
@@ -359,7 +366,7 @@ impl Incident {
     /// When people last heard of it.
     #[must_use]
     pub fn heard_at(&self) -> Option<Time> {
-        self.told_at.max(self.updated_at).max(self.course.end_told_at)
+        self.notified_at.max(self.updated_at).max(self.course.end_notified_at)
     }
 
     /// Whether anybody was notified of it, as it follows its title: only what a notifier confirmed counts.
@@ -377,7 +384,7 @@ impl Incident {
             }
         }
         let by: Vec<&str> = delivered.iter().map(|(name, _)| name.as_str()).collect();
-        match (delivered.iter().map(|(_, at)| *at).max(), self.told_at) {
+        match (delivered.iter().map(|(_, at)| *at).max(), self.notified_at) {
             (Some(at), _) => format!("notified {} by {}", time::text(at), by.join(" and ")),
             _ if !has_notifier => NOBODY_IS_NOTIFIED.to_owned(),
             _ if !failed.is_empty() => {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::action::ActionKind;
-use super::outcome::{Judging, OutcomeType};
+use super::outcome::{OutcomeType, PendingVerification};
 use super::target::{System, Target};
 use super::{Cause, time::Time};
 
@@ -74,13 +74,13 @@ pub enum End {
 impl Entry {
     /// Did it end without a good word? An end that nobody will ever judge is one; an inconclusive verdict too.
     #[must_use]
-    pub fn has_failed(&self, judgings: &[Judging]) -> bool {
+    pub fn has_failed(&self, verifications: &[PendingVerification]) -> bool {
         match self.end {
-            End::Open => judgings.iter().all(|j| j.execution_id != self.execution_id),
+            End::Open => verifications.iter().all(|j| j.execution_id != self.execution_id),
             End::Unsent => false,
             End::Failed => true,
             // Giving back treats nothing, so that nobody can say that it helped.
-            End::Judged(OutcomeType::Unknown) => self.cause.0 != Cause::GIVE_BACK,
+            End::Judged(OutcomeType::Unknown) => self.cause.0 != Cause::SCALE_BACK,
             End::Judged(verdict) => match verdict {
                 OutcomeType::Ineffective | OutcomeType::Degradation | OutcomeType::Unknown => true,
                 OutcomeType::Success | OutcomeType::Partial => false,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::action::ActionKind;
 use super::target::Target;
-use super::verification::{Verification, Yardstick};
+use super::verification::{Baseline, Verification};
 use super::{Cause, time::Time};
 
 /// What came of an action.
@@ -77,7 +77,7 @@ pub struct Recurred {
 
 /// An applied execution that waits for its verdict; in the store, so that a restart neither forgets nor repeats it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Judging {
+pub struct PendingVerification {
     pub execution_id: Uuid,
     pub policy_id: Uuid,
     pub cause: Cause,
@@ -109,7 +109,7 @@ pub struct Judging {
     pub measured: BTreeSet<String>,
     /// `None` in a record of an older version.
     #[serde(default)]
-    pub yardstick: Option<Yardstick>,
+    pub yardstick: Option<Baseline>,
     /// What the series of the yardstick read in the first good cycle since it was due.
     #[serde(default)]
     pub first_values: BTreeMap<String, f64>,

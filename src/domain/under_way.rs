@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Cause;
 use super::action::Action;
 use super::execution::Execution;
-use super::outcome::Judging;
+use super::outcome::PendingVerification;
 use super::time::Time;
 
 /// What an action that has begun waits for.
@@ -59,13 +59,13 @@ impl UnderWay {
     }
 
     #[must_use]
-    pub fn verifying(judging: &Judging, execution: &Execution, now: Time) -> Self {
-        let settles = now < judging.settled_at;
+    pub fn verifying(verification: &PendingVerification, execution: &Execution, now: Time) -> Self {
+        let settles = now < verification.settled_at;
         Self {
             stage: if settles { Stage::Settling } else { Stage::Verifying },
-            since: judging.applied_at,
-            settles_at: Some(judging.settled_at),
-            verified_by: Some(judging.judge_by),
+            since: verification.applied_at,
+            settles_at: Some(verification.settled_at),
+            verified_by: Some(verification.judge_by),
             ..Self::executing(execution)
         }
     }

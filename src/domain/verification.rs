@@ -10,7 +10,7 @@ use super::outcome::OutcomeType;
 /// The score of the worst violation of the evidence at the intent; with the judging, so that a restart judges alike.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Yardstick {
+pub enum Baseline {
     Scored(Score),
     Unscored(Unscored),
 }

@@ -12,11 +12,11 @@ use super::cycle::condition::Condition;
 use super::decision::Decision;
 use super::finding::Finding;
 use super::incident::{Incident, NOBODY_IS_NOTIFIED};
+use super::loop_status::LoopStatus;
 use super::message::NotificationResult;
 use super::outcome::ActionStatistics;
 use super::reading::Source;
 use super::rule::Severity;
-use super::standing::Standing;
 use super::time::Time;
 use super::violation::Violation;
 
@@ -58,7 +58,7 @@ pub struct ShownAlert {
 
 /// What people are told, and what stands in the way of it.
 #[derive(Clone, Debug, Default)]
-pub struct People {
+pub struct NotificationView {
     /// Of the last cycle, the loop's own among them.
     pub findings: Vec<Finding>,
     /// Incidents that last.
@@ -71,21 +71,21 @@ pub struct People {
     /// Is any notifier configured? `None`: no cycle has said so yet.
     pub has_notifier: Option<bool>,
     /// Why the last attempt to tell people failed; `None` after one that did not.
-    pub not_told: Option<String>,
+    pub not_notified: Option<String>,
     /// What of the cluster cannot be read; `None`: all of it can, or nothing of it is wanted.
     pub cluster_problem: Option<String>,
     /// Why the catalogue or the files of reports are not as they should be.
     pub problem: Option<String>,
 }
 
-impl People {
+impl NotificationView {
     /// Why nobody hears of anything.
     #[must_use]
     pub fn not_notified(&self) -> Option<String> {
         if self.has_notifier == Some(false) {
             return Some(NOBODY_IS_NOTIFIED.to_owned());
         }
-        self.not_told.clone()
+        self.not_notified.clone()
     }
 }
 
@@ -109,12 +109,12 @@ pub struct LoopView {
     pub charter: Option<CharterView>,
     pub statistics: Vec<ActionStatistics>,
     /// `None` before the first cycle, and when the last one broke off.
-    pub standing: Option<Standing>,
+    pub standing: Option<LoopStatus>,
     /// Why the store could not be read or written in the last cycle.
     pub store_error: Option<String>,
     /// Cycles that failed or broke off since the last healthy or completed one.
     pub failed_cycles: u64,
-    pub people: People,
+    pub people: NotificationView,
     /// What may be said of the whole; `None` before the first cycle.
     pub condition: Option<Condition>,
     pub interval: Duration,

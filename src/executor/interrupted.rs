@@ -39,8 +39,8 @@ pub fn settle_interrupted(mut execution: Execution, now: Time) -> Execution {
             }
             ActionState::Refused
             | ActionState::Unknown
-            | ActionState::Judging
-            | ActionState::Judged
+            | ActionState::Verifying
+            | ActionState::Verified
             | ActionState::Closed
             | ActionState::Undone
             | ActionState::UndoFailed => continue,

@@ -13,7 +13,7 @@ use crate::domain::action::ActionKind;
 use crate::domain::execution::ExecutionMode;
 use crate::domain::secret::Secret;
 use crate::domain::speed::divided;
-use crate::wire::HttpSettings;
+use crate::http::HttpSettings;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {

@@ -231,8 +231,8 @@ impl Transaction<'_> {
             | ActionState::Applied
             | ActionState::Refused
             | ActionState::Unknown
-            | ActionState::Judging
-            | ActionState::Judged
+            | ActionState::Verifying
+            | ActionState::Verified
             | ActionState::Closed
             | ActionState::Undone
             | ActionState::UndoFailed => return,
@@ -304,8 +304,8 @@ pub(super) fn success_rate(execution: &Execution) -> f64 {
         .iter()
         .filter(|record| match record.state {
             ActionState::Applied
-            | ActionState::Judging
-            | ActionState::Judged
+            | ActionState::Verifying
+            | ActionState::Verified
             | ActionState::Closed
             | ActionState::UndoSent
             | ActionState::Undone

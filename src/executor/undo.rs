@@ -23,7 +23,7 @@ impl Transaction<'_> {
         self.window = self.window.for_undo(self.settings.policy_timeout);
         for index in (0..self.execution.actions.len()).rev() {
             let state = self.execution.actions[index].state;
-            if !matches!(state, ActionState::Applied | ActionState::Judging) {
+            if !matches!(state, ActionState::Applied | ActionState::Verifying) {
                 continue;
             }
             if let Some(why) = self.halted().await? {

@@ -3,10 +3,10 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Explanation, Kind, Page, judged, words};
+use super::{Explanation, Kind, Page, verified, words};
 use crate::domain::execution::{ActionRecord, ActionState, Execution, ExecutionMode};
 use crate::domain::legible;
-use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
+use crate::domain::outcome::{ActionStatistics, Outcome, PendingVerification};
 use crate::domain::policy::Policy;
 use crate::domain::time::{Time, since};
 
@@ -17,7 +17,7 @@ pub struct ActionFacts<'a> {
     /// Set when one action was asked for by its key: the others are left out.
     pub key: Option<Uuid>,
     pub policy: Option<&'a Policy>,
-    pub judging: Option<&'a Judging>,
+    pub verification: Option<&'a PendingVerification>,
     pub verdicts: &'a [Outcome],
     /// What is known of these actions for this cause.
     pub learned: &'a [ActionStatistics],
@@ -57,23 +57,23 @@ pub fn action(facts: &ActionFacts<'_>) -> Explanation {
     }
     page.section("Did it help?");
     for verdict in facts.verdicts {
-        page.item(&judged::outcome(verdict, facts.now));
+        page.item(&verified::outcome(verdict, facts.now));
     }
-    if let Some(judging) = facts.judging {
-        page.say(&judged::judging(judging, facts.now));
+    if let Some(verification) = facts.verification {
+        page.say(&verified::verification(verification, facts.now));
     }
-    if facts.verdicts.is_empty() && facts.judging.is_none() {
-        page.say("There is no verdict: it took no effect that could be judged, or the verdict is no longer kept.");
+    if facts.verdicts.is_empty() && facts.verification.is_none() {
+        page.say("There is no verdict: it took no effect that could be verified, or the verdict is no longer kept.");
     }
     page.section("Learned so far");
     for statistics in facts.learned {
-        page.item(&judged::learned(statistics));
+        page.item(&verified::learned(statistics));
     }
-    let title = format!("Action {}: {}", execution.id, judged::status(execution.status));
+    let title = format!("Action {}: {}", execution.id, verified::status(execution.status));
     let raw = json!({
         "execution": execution,
         "policy": facts.policy,
-        "judging": facts.judging,
+        "judging": facts.verification,
         "verdicts": facts.verdicts,
         "learned": facts.learned,
     });
@@ -86,19 +86,19 @@ fn in_short(facts: &ActionFacts<'_>) -> Vec<String> {
         format!(" What went wrong: {}.", words::without_stop(error))
     });
     let helped = facts.verdicts.first().map_or_else(String::new, |outcome| {
-        format!(" Verdict {}.", judged::verdict(outcome.outcome_type))
+        format!(" Verdict {}.", verified::verdict(outcome.outcome_type))
     });
     vec![format!(
         "{} for {} at {}: {}.{error}{helped}",
-        judged::actions(execution),
+        verified::actions(execution),
         execution.cause,
         legible::name(&execution.component),
-        judged::status(execution.status)
+        verified::status(execution.status)
     )]
 }
 
 fn journal(page: &mut Page, record: &ActionRecord, now: Time) {
-    page.item(&judged::record(record));
+    page.item(&verified::record(record));
     page.under(&format!("Idempotency key {}, the same for every try.", record.key));
     if let Some(started) = record.started_at {
         let until = match record.state {
@@ -114,8 +114,8 @@ fn journal(page: &mut Page, record: &ActionRecord, now: Time) {
             | ActionState::Applied
             | ActionState::Refused
             | ActionState::Unknown
-            | ActionState::Judging
-            | ActionState::Judged
+            | ActionState::Verifying
+            | ActionState::Verified
             | ActionState::Closed => {
                 format!("The call was {}.", times(started, record.ended_at, now))
             }

@@ -4,14 +4,14 @@ use serde_json::json;
 
 use super::unread::{Unread, sees_nothing, unread};
 use super::violation::left_out;
-use super::{Explanation, Kind, Page, judged, weighed, why, words};
+use super::{Explanation, Kind, Page, verified, weighed, why, words};
 use crate::domain::cycle::basis::{ActiveViolation, Basis, Concluded, StillOpen};
 use crate::domain::cycle::condition::{ClusterRead, OpenIncident};
 use crate::domain::cycle::{CycleReport, Trigger};
 use crate::domain::execution::Execution;
 use crate::domain::legible;
 use crate::domain::need::Need;
-use crate::domain::outcome::{Judging, Outcome};
+use crate::domain::outcome::{Outcome, PendingVerification};
 use crate::domain::rule::Severity;
 use crate::domain::time::{self, Time, since};
 
@@ -22,11 +22,11 @@ pub struct CycleFacts<'a> {
     pub report: &'a CycleReport,
     pub execution: Option<&'a Execution>,
     /// While the execution waits for its verdict.
-    pub judging: Option<&'a Judging>,
+    pub verification: Option<&'a PendingVerification>,
     /// Verdicts on the execution.
     pub verdicts: &'a [Outcome],
     /// Verdicts that this cycle gave on earlier ones.
-    pub judged: &'a [Outcome],
+    pub verified: &'a [Outcome],
     /// What people were told in this cycle.
     pub told: &'a [Need],
 }
@@ -45,8 +45,8 @@ pub fn cycle(facts: &CycleFacts<'_>) -> Explanation {
             words::count(report.violations, "violation")
         )),
     }
-    for outcome in facts.judged {
-        page.item(&judged::outcome(outcome, facts.now));
+    for outcome in facts.verified {
+        page.item(&verified::outcome(outcome, facts.now));
     }
     page.section("Concluded");
     if let Some(basis) = &report.basis {
@@ -68,9 +68,9 @@ fn raw(facts: &CycleFacts<'_>) -> serde_json::Value {
     json!({
         "report": facts.report,
         "execution": facts.execution,
-        "judging": facts.judging,
+        "judging": facts.verification,
         "verdicts": facts.verdicts,
-        "judged": facts.judged,
+        "judged": facts.verified,
         "escalations": facts.told,
     })
 }
@@ -82,7 +82,7 @@ fn header(report: &CycleReport, short: &[String], now: Time) -> String {
     };
     let stopped = report.phase.map_or_else(String::new, |p| format!(" in phase {}", p.as_str()));
     let error = report.error.as_deref().map(words::without_stop);
-    let problem = error.filter(|error| !told_elsewhere(error, short, report.basis.as_ref()));
+    let problem = error.filter(|error| !reported_elsewhere(error, short, report.basis.as_ref()));
     let problem = problem.map_or_else(String::new, |error| format!(" Problem: {error}."));
     format!(
         "Cycle number {}, {trigger}, began {} and ended {}{stopped} after {:.2} s.{problem}",
@@ -94,7 +94,7 @@ fn header(report: &CycleReport, short: &[String], now: Time) -> String {
 }
 
 /// The error of a cycle is mostly that of one source, which is told with it.
-fn told_elsewhere(error: &str, short: &[String], basis: Option<&Basis>) -> bool {
+fn reported_elsewhere(error: &str, short: &[String], basis: Option<&Basis>) -> bool {
     let by_basis = basis.is_some_and(|basis| {
         let sources = basis.sources.iter().filter_map(|s| s.error.as_ref());
         sources
@@ -299,16 +299,16 @@ fn done(page: &mut Page, facts: &CycleFacts<'_>) {
     match facts.execution {
         Some(execution) => {
             for record in &execution.actions {
-                page.item(&judged::record(record));
+                page.item(&verified::record(record));
             }
         }
         None => page.say("The journal of it is no longer kept."),
     }
     for outcome in facts.verdicts {
-        page.item(&judged::outcome(outcome, facts.now));
+        page.item(&verified::outcome(outcome, facts.now));
     }
-    if let Some(judging) = facts.judging {
-        page.say(&judged::judging(judging, facts.now));
+    if let Some(verification) = facts.verification {
+        page.say(&verified::verification(verification, facts.now));
     }
     page.say(&format!("More: mape-k explain action {id}"));
 }

@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::cycle::escalation;
-use super::{Explanation, Kind, Page, judged, words};
+use super::{Explanation, Kind, Page, verified, words};
 use crate::domain::incident::{Incident, Resolution};
 use crate::domain::legible;
 use crate::domain::need::Need;
-use crate::domain::outcome::Judging;
+use crate::domain::outcome::PendingVerification;
 use crate::domain::time::{self, Time, since};
 use crate::domain::treatment::Treatment;
 
@@ -21,7 +21,7 @@ pub struct IncidentFacts<'a> {
     /// The open ones first.
     pub needs: &'a [&'a Need],
     pub treatments: &'a [Treatment],
-    pub judgings: &'a [Judging],
+    pub verifications: &'a [PendingVerification],
     pub notification: &'a str,
 }
 
@@ -45,7 +45,7 @@ pub fn incident(facts: &IncidentFacts<'_>) -> Explanation {
     page.section("What was tried");
     let tried = facts.treatments.iter().flat_map(|treatment| &treatment.attempts);
     let tried: Vec<String> =
-        tried.map(|one| judged::attempt(one, facts.judgings, facts.now)).collect();
+        tried.map(|one| verified::attempt(one, facts.verifications, facts.now)).collect();
     items(&mut page, &tried);
     if tried.is_empty() {
         page.say("Nothing.");

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::{Explanation, Kind, Page, judged, words};
+use super::{Explanation, Kind, Page, verified, words};
 use crate::domain::execution::Execution;
 use crate::domain::legible;
-use crate::domain::outcome::{Judging, Outcome};
+use crate::domain::outcome::{Outcome, PendingVerification};
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::time::Time;
 
@@ -15,7 +15,7 @@ pub struct PolicyFacts<'a> {
     pub policy: &'a Policy,
     /// Of it, if it came to that and is still kept.
     pub execution: Option<&'a Execution>,
-    pub judging: Option<&'a Judging>,
+    pub verification: Option<&'a PendingVerification>,
     pub verdicts: &'a [Outcome],
 }
 
@@ -31,21 +31,21 @@ pub fn policy(facts: &PolicyFacts<'_>) -> Explanation {
     match facts.execution {
         Some(execution) => {
             for record in &execution.actions {
-                page.item(&judged::record(record));
+                page.item(&verified::record(record));
             }
             page.say(&format!("More: mape-k explain action {}", execution.id));
         }
         None => page.say("Nothing of it was sent, so far as is kept."),
     }
     for verdict in facts.verdicts {
-        page.item(&judged::outcome(verdict, facts.now));
+        page.item(&verified::outcome(verdict, facts.now));
     }
-    if let Some(judging) = facts.judging {
-        page.say(&judged::judging(judging, facts.now));
+    if let Some(verification) = facts.verification {
+        page.say(&verified::verification(verification, facts.now));
     }
     // Handed over is not yet done, and what failed was not.
     let became = match (policy.approval, facts.execution) {
-        (Approval::Executed, Some(execution)) => judged::status(execution.status),
+        (Approval::Executed, Some(execution)) => verified::status(execution.status),
         (Approval::Executed, None) => "begun",
         (approval, _) => approval.as_str(),
     };
@@ -53,7 +53,7 @@ pub fn policy(facts: &PolicyFacts<'_>) -> Explanation {
     let raw = json!({
         "policy": policy,
         "execution": facts.execution,
-        "judging": facts.judging,
+        "judging": facts.verification,
         "verdicts": facts.verdicts,
     });
     page.end(Kind::Policy, policy.id.to_string(), &title, raw)
@@ -85,7 +85,7 @@ fn in_short(facts: &PolicyFacts<'_>) -> Vec<String> {
             format!("{what} gave way to another remedy for the same cause. Nothing of it is done.")
         }
         Approval::Executed => match facts.execution {
-            Some(execution) => format!("{what} was {}.", judged::status(execution.status)),
+            Some(execution) => format!("{what} was {}.", verified::status(execution.status)),
             None => format!(
                 "{what} was handed over to be carried out; its journal is not among those read."
             ),

@@ -5,12 +5,12 @@ use serde_json::json;
 use super::cycle::escalation;
 use super::unread::{Unread, unread};
 use super::weighed::{as_well, by_nearness, name, sentence};
-use super::{Explanation, Kind, Page, judged, weighed, words};
+use super::{Explanation, Kind, Page, verified, weighed, words};
 use crate::domain::analysis::{Analysis, RootCause};
-use crate::domain::cycle::{CandidateReport, CycleReport, Verdict};
+use crate::domain::cycle::{CandidateReport, CandidateResult, CycleReport};
 use crate::domain::legible;
 use crate::domain::need::Need;
-use crate::domain::outcome::Judging;
+use crate::domain::outcome::PendingVerification;
 use crate::domain::rule::Severity;
 use crate::domain::time::{self, Time, since};
 use crate::domain::treatment::Treatment;
@@ -30,7 +30,7 @@ pub struct ViolationFacts<'a> {
     pub analysis: Option<&'a Analysis>,
     /// The newest first.
     pub incidents: &'a [Treatment],
-    pub judgings: &'a [Judging],
+    pub verifications: &'a [PendingVerification],
     /// Open ones whose evidence it is.
     pub escalations: &'a [Need],
 }
@@ -192,11 +192,11 @@ fn in_short(
             root.cause
         ),
         (None, _, Some(nearest)) => match &nearest.verdict {
-            Verdict::Chosen => format!("In the latest cycle {} was chosen.", name(nearest)),
-            Verdict::Outranked { .. }
-            | Verdict::Held { .. }
-            | Verdict::Impossible { .. }
-            | Verdict::Ineligible { .. } => {
+            CandidateResult::Chosen => format!("In the latest cycle {} was chosen.", name(nearest)),
+            CandidateResult::Outranked { .. }
+            | CandidateResult::Held { .. }
+            | CandidateResult::Impossible { .. }
+            | CandidateResult::Ineligible { .. } => {
                 format!(
                     "The nearest remedy is {}. {}{}",
                     name(nearest),
@@ -258,7 +258,7 @@ fn attempts(page: &mut Page, incident: &Treatment, facts: &ViolationFacts<'_>) {
         words::at(incident.opened_at, facts.now)
     ));
     for attempt in incident.attempts.iter().rev().take(ATTEMPTS) {
-        page.item(&judged::attempt(attempt, facts.judgings, facts.now));
+        page.item(&verified::attempt(attempt, facts.verifications, facts.now));
     }
     if incident.attempts.is_empty() {
         page.item("Nothing was tried yet.");

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::verdict::{hold, impossibility, ineligibility};
+use super::candidate::{hold, impossibility, ineligibility};
 use super::words;
 use super::{Meaning, Page};
 use crate::domain::cycle::basis::Proposed;
-use crate::domain::cycle::{CandidateReport, Verdict};
+use crate::domain::cycle::{CandidateReport, CandidateResult};
 use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::legible;
 use crate::domain::target::System;
@@ -27,11 +27,11 @@ pub(super) fn name(candidate: &CandidateReport) -> String {
 /// The remedies in the order of how near they were to being done.
 pub(super) fn by_nearness(candidates: &[CandidateReport]) -> Vec<&CandidateReport> {
     let rank = |c: &CandidateReport| match c.verdict {
-        Verdict::Chosen => 0,
-        Verdict::Outranked { .. } => 1,
-        Verdict::Held { .. } => 2,
-        Verdict::Ineligible { .. } => 3,
-        Verdict::Impossible { .. } => 4,
+        CandidateResult::Chosen => 0,
+        CandidateResult::Outranked { .. } => 1,
+        CandidateResult::Held { .. } => 2,
+        CandidateResult::Ineligible { .. } => 3,
+        CandidateResult::Impossible { .. } => 4,
     };
     let mut sorted: Vec<&CandidateReport> = candidates.iter().collect();
     sorted.sort_by(|a, b| rank(a).cmp(&rank(b)).then(b.score.total_cmp(&a.score)));
@@ -83,11 +83,11 @@ pub(super) fn tell(
     page: &mut Page,
     candidates: &[CandidateReport],
     policies: &[Proposed],
-    told: Option<&Verdict>,
+    told: Option<&CandidateResult>,
 ) {
     let groups = Group::all(candidates);
-    let mut explained: BTreeSet<&str> = told.map(Verdict::word).into_iter().collect();
-    let mut passed_told = false;
+    let mut explained: BTreeSet<&str> = told.map(CandidateResult::word).into_iter().collect();
+    let mut passed_notified = false;
     for (position, group) in groups.iter().enumerate() {
         let candidate = group.0[0];
         if position < IN_FULL {
@@ -105,9 +105,9 @@ pub(super) fn tell(
             if !holding.is_empty() && !in_short {
                 page.under(&format!("Held back as well by {holding}."));
             }
-            if let Some(passed) = passed(candidate).filter(|_| !passed_told) {
+            if let Some(passed) = passed(candidate).filter(|_| !passed_notified) {
                 page.under(&passed);
-                passed_told = true;
+                passed_notified = true;
             }
         } else if position < IN_FULL + IN_A_LINE {
             page.item(&format!(
@@ -153,10 +153,10 @@ pub(super) fn policy_of<'a>(
 /// What became of it, with its detail; with `first` also what that means and what would change it.
 fn verdict(candidate: &CandidateReport, first: bool) -> String {
     let (lead, detail) = match &candidate.verdict {
-        Verdict::Chosen | Verdict::Outranked { .. } => return sentence(candidate),
-        Verdict::Held { .. } => ("Held back", detail(candidate)),
-        Verdict::Impossible { .. } => ("Impossible", detail(candidate)),
-        Verdict::Ineligible { .. } => ("Not now", detail(candidate)),
+        CandidateResult::Chosen | CandidateResult::Outranked { .. } => return sentence(candidate),
+        CandidateResult::Held { .. } => ("Held back", detail(candidate)),
+        CandidateResult::Impossible { .. } => ("Impossible", detail(candidate)),
+        CandidateResult::Ineligible { .. } => ("Not now", detail(candidate)),
     };
     let plain = format!("{lead} ({}): {detail}.", candidate.verdict.word());
     if first || detail.is_empty() { sentence(candidate) } else { plain }
@@ -169,16 +169,16 @@ pub(super) fn sentence(candidate: &CandidateReport) -> String {
         format!("{lead} ({word}): {}. {}", because(meaning, &detail), meaning.changes)
     };
     match &candidate.verdict {
-        Verdict::Chosen => "Chosen: the one policy of this cycle.".to_owned(),
-        Verdict::Outranked { by, score } => format!(
+        CandidateResult::Chosen => "Chosen: the one policy of this cycle.".to_owned(),
+        CandidateResult::Outranked { by, score } => format!(
             "Outranked: {by} scored higher ({score:.2}), and a cycle carries out one policy. It is weighed again \
              in the next cycle."
         ),
-        Verdict::Held { reason, .. } => said("Held back", reason.as_str(), hold(*reason)),
-        Verdict::Impossible { reason, .. } => {
+        CandidateResult::Held { reason, .. } => said("Held back", reason.as_str(), hold(*reason)),
+        CandidateResult::Impossible { reason, .. } => {
             said("Impossible", reason.as_str(), impossibility(*reason))
         }
-        Verdict::Ineligible { reason, .. } => {
+        CandidateResult::Ineligible { reason, .. } => {
             said("Not now", reason.as_str(), ineligibility(*reason))
         }
     }
@@ -187,16 +187,16 @@ pub(super) fn sentence(candidate: &CandidateReport) -> String {
 /// The verdict's detail, in the words of the guard or rule that it comes from.
 pub(super) fn detail(candidate: &CandidateReport) -> String {
     match &candidate.verdict {
-        Verdict::Chosen | Verdict::Outranked { .. } => String::new(),
-        Verdict::Held { detail, .. }
-        | Verdict::Impossible { detail, .. }
-        | Verdict::Ineligible { detail, .. } => words::without_stop(detail).to_owned(),
+        CandidateResult::Chosen | CandidateResult::Outranked { .. } => String::new(),
+        CandidateResult::Held { detail, .. }
+        | CandidateResult::Impossible { detail, .. }
+        | CandidateResult::Ineligible { detail, .. } => words::without_stop(detail).to_owned(),
     }
 }
 
 /// The guard that the verdict comes from: the first that holds for that reason.
 fn decisive(candidate: &CandidateReport) -> Option<&GuardReading> {
-    let Verdict::Held { reason, .. } = &candidate.verdict else { return None };
+    let CandidateResult::Held { reason, .. } = &candidate.verdict else { return None };
     candidate.guards.iter().find(|reading| reading.held == Some(*reason))
 }
 
@@ -221,7 +221,7 @@ fn holding(candidate: &CandidateReport) -> Vec<String> {
 /// taken for the whole answer.
 pub(super) fn as_well(candidate: &CandidateReport) -> String {
     let holding = holding(candidate);
-    let held = matches!(candidate.verdict, Verdict::Held { .. }) && !holding.is_empty();
+    let held = matches!(candidate.verdict, CandidateResult::Held { .. }) && !holding.is_empty();
     if held {
         format!(
             " It is held as well by {}, and not done before each lets it pass.",

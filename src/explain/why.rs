@@ -1,13 +1,13 @@
 //! The first sentences of a cycle's page: what was done, or why nothing was.
 
+use super::candidate::{hold, impossibility, ineligibility};
 use super::cycle::CycleFacts;
-use super::verdict::{hold, impossibility, ineligibility};
 use super::weighed::{as_well, because, by_nearness, detail, name, policy_of};
-use super::{Meaning, judged, words};
+use super::{Meaning, verified, words};
 use crate::domain::cycle::basis::Basis;
 use crate::domain::cycle::condition::{Condition, State};
 use crate::domain::cycle::{
-    CandidateReport, CycleReport, CycleStatus, Hold, Ineligibility, Phase, Verdict,
+    CandidateReport, CandidateResult, CycleReport, CycleStatus, Hold, Ineligibility, Phase,
 };
 use crate::domain::execution::ExecutionStatus;
 use crate::domain::legible;
@@ -35,11 +35,11 @@ pub(super) fn in_short(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
         said.push(format!("{incidents}."));
     }
     // One error, said once: it is the tail of its phrase.
-    let is_told = |why: &String| {
+    let is_notified = |why: &String| {
         let error = why.split_once(": ").map_or(why.as_str(), |(_, error)| error);
         said.iter().any(|told| told.contains(words::without_stop(error)))
     };
-    unknown.retain(|why| !is_told(why));
+    unknown.retain(|why| !is_notified(why));
     if !unknown.is_empty() {
         said.push(format!("Whether more is wrong is UNKNOWN: {}.", all(&unknown)));
     }
@@ -50,7 +50,7 @@ fn done(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
     let chosen = chosen(facts.report);
     let what = facts
         .execution
-        .map(judged::actions)
+        .map(verified::actions)
         .or_else(|| chosen.map(|c| words::action(c.planned.as_ref(), c.action)));
     let what = what.unwrap_or_else(|| "an action".to_owned());
     let why = chosen.map_or_else(String::new, |c| {
@@ -92,7 +92,7 @@ fn done(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
 }
 
 fn chosen(report: &CycleReport) -> Option<&CandidateReport> {
-    report.candidates.iter().find(|c| c.verdict == Verdict::Chosen)
+    report.candidates.iter().find(|c| c.verdict == CandidateResult::Chosen)
 }
 
 /// The store failed between the decision and the result.
@@ -156,7 +156,7 @@ fn undecided(report: &CycleReport) -> String {
 /// person has it says more than whose turn it is.
 fn deciding(candidates: &[CandidateReport]) -> Option<&CandidateReport> {
     let weight = |candidate: &CandidateReport| match &candidate.verdict {
-        Verdict::Ineligible { reason, .. } => match reason {
+        CandidateResult::Ineligible { reason, .. } => match reason {
             Ineligibility::RemediesExhausted => 0,
             Ineligibility::AmbiguousScope => 1,
             Ineligibility::TooFewOccurrences
@@ -167,24 +167,24 @@ fn deciding(candidates: &[CandidateReport]) -> Option<&CandidateReport> {
             Ineligibility::OverTheLimit => 5,
             Ineligibility::NotItsTurn => 6,
         },
-        Verdict::Chosen
-        | Verdict::Outranked { .. }
-        | Verdict::Held { .. }
-        | Verdict::Impossible { .. } => 0,
+        CandidateResult::Chosen
+        | CandidateResult::Outranked { .. }
+        | CandidateResult::Held { .. }
+        | CandidateResult::Impossible { .. } => 0,
     };
     let sorted = by_nearness(candidates);
     let nearest = *sorted.first()?;
-    if !matches!(nearest.verdict, Verdict::Ineligible { .. }) {
+    if !matches!(nearest.verdict, CandidateResult::Ineligible { .. }) {
         return Some(nearest);
     }
     sorted
         .into_iter()
-        .filter(|c| matches!(c.verdict, Verdict::Ineligible { .. }))
+        .filter(|c| matches!(c.verdict, CandidateResult::Ineligible { .. }))
         .min_by_key(|c| weight(c))
 }
 
 /// The verdict that the first sentences explain.
-pub(super) fn explained(report: &CycleReport) -> Option<&Verdict> {
+pub(super) fn explained(report: &CycleReport) -> Option<&CandidateResult> {
     let ran = matches!(report.status, CycleStatus::Healthy | CycleStatus::Completed);
     let deciding = deciding(&report.candidates).filter(|_| ran && report.execution_id.is_none());
     deciding.map(|candidate| &candidate.verdict)
@@ -194,12 +194,14 @@ fn waits(candidate: &CandidateReport) -> String {
     let detail = detail(candidate);
     match &candidate.verdict {
         // Never without a chosen one.
-        Verdict::Chosen | Verdict::Outranked { .. } => "another remedy came first".to_owned(),
-        Verdict::Held { reason, .. } => because(hold(*reason), &detail),
-        Verdict::Impossible { reason, .. } => {
+        CandidateResult::Chosen | CandidateResult::Outranked { .. } => {
+            "another remedy came first".to_owned()
+        }
+        CandidateResult::Held { reason, .. } => because(hold(*reason), &detail),
+        CandidateResult::Impossible { reason, .. } => {
             format!("no remedy is possible: {}", because(impossibility(*reason), &detail))
         }
-        Verdict::Ineligible { reason, .. } => because(ineligibility(*reason), &detail),
+        CandidateResult::Ineligible { reason, .. } => because(ineligibility(*reason), &detail),
     }
 }
 
@@ -273,8 +275,8 @@ fn untreated(basis: &Basis) -> String {
 fn more(report: &CycleReport) -> Option<String> {
     let candidate = deciding(&report.candidates)?;
     match &candidate.verdict {
-        Verdict::Chosen | Verdict::Outranked { .. } => None,
-        Verdict::Held { reason, .. } => {
+        CandidateResult::Chosen | CandidateResult::Outranked { .. } => None,
+        CandidateResult::Held { reason, .. } => {
             let policies = report.basis.as_ref().map(|b| b.policies.as_slice()).unwrap_or_default();
             let policy =
                 policy_of(candidate, policies).filter(|_| *reason == Hold::ApprovalPending);
@@ -288,8 +290,12 @@ fn more(report: &CycleReport) -> Option<String> {
                 as_well(candidate)
             ))
         }
-        Verdict::Impossible { reason, .. } => Some(nearest(candidate, impossibility(*reason))),
-        Verdict::Ineligible { reason, .. } => Some(nearest(candidate, ineligibility(*reason))),
+        CandidateResult::Impossible { reason, .. } => {
+            Some(nearest(candidate, impossibility(*reason)))
+        }
+        CandidateResult::Ineligible { reason, .. } => {
+            Some(nearest(candidate, ineligibility(*reason)))
+        }
     }
 }
 

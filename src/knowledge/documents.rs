@@ -10,11 +10,11 @@ use crate::domain::alert::{AlertStatus, InboxAlert};
 use crate::domain::analysis::Analysis;
 use crate::domain::cycle::CycleReport;
 use crate::domain::execution::Execution;
+use crate::domain::expiring_action::ExpiringAction;
 use crate::domain::incident::Incident;
 use crate::domain::need::Need;
-use crate::domain::outcome::{Insight, Judging, Outcome};
+use crate::domain::outcome::{Insight, Outcome, PendingVerification};
 use crate::domain::policy::Policy;
-use crate::domain::temporary::Temporary;
 use crate::domain::time::Time;
 use crate::domain::treatment::Treatment;
 use crate::domain::violation::TrackedViolation;
@@ -152,8 +152,8 @@ impl Document for Execution {
     }
 }
 
-impl Document for Judging {
-    const COLLECTION: Collection = Collection::Judgings;
+impl Document for PendingVerification {
+    const COLLECTION: Collection = Collection::Verifications;
 
     fn key(&self) -> String {
         self.execution_id.to_string()
@@ -164,8 +164,8 @@ impl Document for Judging {
     }
 }
 
-impl Document for Temporary {
-    const COLLECTION: Collection = Collection::Temporaries;
+impl Document for ExpiringAction {
+    const COLLECTION: Collection = Collection::ExpiringActions;
 
     fn key(&self) -> String {
         self.key.to_string()

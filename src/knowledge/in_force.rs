@@ -4,8 +4,8 @@
 use super::Knowledge;
 use super::store::StoreError;
 use crate::domain::execution::{Execution, ExecutionStatus};
-use crate::domain::outcome::Judging;
-use crate::domain::temporary::{InForce, Temporary};
+use crate::domain::expiring_action::{ExpiringAction, InForce};
+use crate::domain::outcome::PendingVerification;
 use crate::domain::time::Time;
 use crate::domain::under_way::UnderWay;
 
@@ -15,7 +15,7 @@ const SHOWN: usize = 50;
 impl Knowledge {
     /// What ends first first, at most [`InForce::SHOWN`].
     pub async fn in_force(&self) -> Result<Vec<InForce>, StoreError> {
-        let mut followed = self.all::<Temporary>(None).await?;
+        let mut followed = self.all::<ExpiringAction>(None).await?;
         followed.sort_by_key(|temporary| temporary.expires_at);
         let mut found = Vec::new();
         for temporary in followed.iter().take(InForce::SHOWN) {
@@ -28,9 +28,9 @@ impl Knowledge {
     /// What has begun and has no result yet, oldest first.
     pub async fn under_way(&self, now: Time) -> Result<Vec<UnderWay>, StoreError> {
         let mut found = Vec::new();
-        for judging in self.all::<Judging>(None).await?.iter().take(SHOWN) {
-            let stored = self.get::<Execution>(&judging.execution_id.to_string()).await?;
-            found.extend(stored.map(|(e, _)| UnderWay::verifying(judging, &e, now)));
+        for verification in self.all::<PendingVerification>(None).await?.iter().take(SHOWN) {
+            let stored = self.get::<Execution>(&verification.execution_id.to_string()).await?;
+            found.extend(stored.map(|(e, _)| UnderWay::verifying(verification, &e, now)));
         }
         for status in [ExecutionStatus::Pending, ExecutionStatus::InProgress] {
             let running = self.all::<Execution>(Some(status.into())).await?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::domain::outcome::OutcomeType;
 use crate::domain::rule::Comparison;
 use crate::domain::time::{Time, after, since};
-use crate::domain::verification::{Lowering, Normal, Score, Verification, Yardstick};
+use crate::domain::verification::{Baseline, Lowering, Normal, Score, Verification};
 
 /// Readings behind "before": those that a warning needs to be acted on.
 const BEFORE: usize = 3;
@@ -118,7 +118,7 @@ fn placebo(past: &Past<'_>, rising: bool, normal: Normal) -> Vec<f64> {
 #[must_use]
 pub fn verify(
     counted: OutcomeType,
-    yardstick: Option<&Yardstick>,
+    yardstick: Option<&Baseline>,
     first: &BTreeMap<String, f64>,
     second: &BTreeMap<String, f64>,
     touched: &BTreeSet<String>,
@@ -140,13 +140,13 @@ pub fn verify(
     };
     let mut class = counted;
     match yardstick {
-        Some(Yardstick::Scored(score)) => {
+        Some(Baseline::Scored(score)) => {
             let post =
                 |series: &String| Some(f64::midpoint(*first.get(series)?, *second.get(series)?));
             measure(score, &post, touched, &mut verification);
             (class, verification.lowered_by) = lowered(counted, score.rising, &verification);
         }
-        Some(Yardstick::Unscored(why)) => verification.unscored = Some(*why),
+        Some(Baseline::Unscored(why)) => verification.unscored = Some(*why),
         None => {}
     }
     if let Some(rule) = guard.filter(|_| class != OutcomeType::Degradation) {

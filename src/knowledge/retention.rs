@@ -122,7 +122,7 @@ fn bounds(settings: &Settings, now: Time, pattern_history_limit: usize) -> Vec<B
             }
             // Never: one for each ground, deleted with its verdict, and one for each temporary action until it is over. A
             // lost one would be an action that is neither judged nor waited for, or one that nobody ends.
-            Collection::Judgings | Collection::Temporaries => vec![],
+            Collection::Verifications | Collection::ExpiringActions => vec![],
             // Open ones are one for each (reason, cause, component, subject).
             Collection::Needs => vec![history(collection, Some(CLOSED))],
             // What waits is never dropped for its age. The outbox bounds itself; this guards against what nobody takes in.

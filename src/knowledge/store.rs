@@ -21,8 +21,10 @@ pub enum Collection {
     Analyses,
     Policies,
     Executions,
-    Judgings,
-    Temporaries,
+    #[strum(serialize = "judgings")]
+    Verifications,
+    #[strum(serialize = "temporaries")]
+    ExpiringActions,
     Outcomes,
     Insights,
     /// Stored under the name that the first version gave it.

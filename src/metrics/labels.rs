@@ -7,7 +7,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::domain::Cause;
 use crate::domain::action::ActionKind;
-use crate::domain::cycle::{Hold, Impossibility, Ineligibility, Verdict};
+use crate::domain::cycle::{CandidateResult, Hold, Impossibility, Ineligibility};
 
 /// A label whose values are all known when the process starts.
 pub trait Label: Copy {
@@ -184,11 +184,11 @@ impl From<&Cause> for CauseLabel {
     }
 }
 
-/// What became of a candidate and why: [`Verdict::word`].
+/// What became of a candidate and why: [`CandidateResult::word`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CandidateVerdict(&'static str);
+pub struct CandidateLabel(&'static str);
 
-impl Label for CandidateVerdict {
+impl Label for CandidateLabel {
     fn all() -> Vec<Self> {
         let names = ["chosen", "outranked"].into_iter();
         let names = names.chain(Hold::VARIANTS.iter().map(Into::into));
@@ -201,8 +201,8 @@ impl Label for CandidateVerdict {
     }
 }
 
-impl From<&Verdict> for CandidateVerdict {
-    fn from(verdict: &Verdict) -> Self {
+impl From<&CandidateResult> for CandidateLabel {
+    fn from(verdict: &CandidateResult) -> Self {
         Self(verdict.word())
     }
 }

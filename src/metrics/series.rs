@@ -4,7 +4,7 @@ use prometheus::{Gauge, Histogram, IntCounter};
 
 use super::family::{CounterTable, Counters, Families, GaugeTable, Gauges, Histograms};
 use super::labels::{
-    ActionLabel, AlertOutcome, Call, CallStatus, CandidateVerdict, CauseLabel, ExecutionResult,
+    ActionLabel, AlertOutcome, Call, CallStatus, CandidateLabel, CauseLabel, ExecutionResult,
     IntakeRejection, NotificationResult, StoreOperation, WakeReason, WebhookStatus,
 };
 use crate::domain::analysis::PatternKind;
@@ -38,7 +38,7 @@ pub(super) struct LoopSeries {
     pub wakeups: Counters<WakeReason>,
     pub violations: Gauges<Severity>,
     pub patterns: Counters<PatternKind>,
-    pub candidates: Counters<CandidateVerdict>,
+    pub candidates: Counters<CandidateLabel>,
     pub blocked: Counters<Hold>,
     pub store_errors: Counters<StoreOperation>,
     pub catalogue_accepted: Gauge,

@@ -22,7 +22,7 @@ use crate::domain::Labels;
 use crate::domain::alert::{AlertListing, AlertRoute, ListedAlert};
 use crate::domain::reading::{FailureKind, ReadFailure, Source};
 use crate::domain::time::{Time, since};
-use crate::wire::{Access, Wire};
+use crate::http::{Access, HttpTransport};
 
 const LIST: &str = "api/v2/alerts";
 const GROUPS: &str = "api/v2/alerts/groups";
@@ -38,7 +38,7 @@ pub struct Alertmanager {
     receiver: Option<String>,
     clock: Clock,
     /// It has told in this process what is muted: its plain list, which does not, is never read again.
-    has_told_muting: AtomicBool,
+    has_notified_muting: AtomicBool,
 }
 
 #[derive(Deserialize)]
@@ -89,13 +89,17 @@ struct Status {
 
 impl Alertmanager {
     #[must_use]
-    pub fn over(wire: Arc<dyn Wire>, settings: &AlertmanagerSettings, clock: Clock) -> Self {
+    pub fn with_transport(
+        wire: Arc<dyn HttpTransport>,
+        settings: &AlertmanagerSettings,
+        clock: Clock,
+    ) -> Self {
         let url = settings.url.clone();
         let access =
             Access { section: "alertmanager", http: settings.http.as_deref(), token: None };
         let peer = Peer::new(Source::Alertmanager, url, "alertmanager.url", access, wire);
         let receiver = settings.receiver.as_deref().map(|name| format!("^{}$", escaped(name)));
-        Self { peer, receiver, clock, has_told_muting: AtomicBool::new(false) }
+        Self { peer, receiver, clock, has_notified_muting: AtomicBool::new(false) }
     }
 
     /// The alerts first and the status after them: an Alertmanager that restarts between them is then seen as young, and
@@ -133,7 +137,7 @@ impl Alertmanager {
         let pairs: Vec<_> = EVERYTHING.into_iter().chain([("muted", "true")]).collect();
         let request = self.peer.get(GROUPS, &self.pairs(&pairs));
         let reply = self.peer.fetch(request, asked, budget, deadline).await?;
-        let told_before = self.has_told_muting.load(Ordering::Relaxed);
+        let notified_before = self.has_notified_muting.load(Ordering::Relaxed);
         if !reply.status.is_success() {
             let has_no_groups = matches!(
                 reply.status,
@@ -143,7 +147,7 @@ impl Alertmanager {
                     | StatusCode::UNAUTHORIZED
                     | StatusCode::FORBIDDEN
             );
-            if has_no_groups && !told_before {
+            if has_no_groups && !notified_before {
                 return Ok(None);
             }
             let said = String::from_utf8_lossy(&reply.body);
@@ -152,11 +156,11 @@ impl Alertmanager {
         let nonsense = |what: &str| self.peer.failure(FailureKind::Nonsense, asked, what);
         match decode_groups(&reply.body) {
             Ok(Groups { alerts, tells_muting: Some(true) }) => {
-                self.has_told_muting.store(true, Ordering::Relaxed);
+                self.has_notified_muting.store(true, Ordering::Relaxed);
                 Ok(Some(alerts))
             }
-            Ok(Groups { alerts, tells_muting: None }) if told_before => Ok(Some(alerts)),
-            Ok(_) if told_before => Err(nonsense(
+            Ok(Groups { alerts, tells_muting: None }) if notified_before => Ok(Some(alerts)),
+            Ok(_) if notified_before => Err(nonsense(
                 "it no longer says which alerts a time interval mutes, which it did before: if this Alertmanager is meant to be \
                  older, restart mape-k",
             )),

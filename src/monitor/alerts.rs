@@ -105,7 +105,7 @@ pub fn view(input: ViewInput<'_>) -> Seen {
         alerts,
         failure: listing.err().cloned(),
         absence_proves_clear: gone == AlertState::Clear,
-        muting_untold: listing.is_ok_and(|l| !l.tells_muting && !l.alerts.is_empty()),
+        muting_unnotified: listing.is_ok_and(|l| !l.tells_muting && !l.alerts.is_empty()),
         unknown_severities: unknown_severities.0,
     };
     Seen { view, outweighed }

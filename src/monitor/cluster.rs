@@ -50,7 +50,7 @@ const EVENTS: [&str; 5] = [
 
 /// How long the API server is waited for. No key of the configuration: they follow from how it behaves.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct WatchTimeouts {
     /// For the head of an answer, and for a page of a list as a whole. The server itself gives up after 60 s.
     pub answer: Duration,
     /// After which the server is asked to end a watch, whole seconds: its end says that nothing was missed. A request a
@@ -65,7 +65,7 @@ pub struct Patience {
     pub pause: Duration,
 }
 
-impl Default for Patience {
+impl Default for WatchTimeouts {
     fn default() -> Self {
         Self {
             answer: Duration::from_secs(30),
@@ -77,7 +77,7 @@ impl Default for Patience {
     }
 }
 
-impl Patience {
+impl WatchTimeouts {
     /// A working watcher proves itself at least this often: the longest silence of a stream, and the list after it.
     fn stale(&self) -> Duration {
         self.quiet + self.answer + self.grace
@@ -111,7 +111,7 @@ impl Watch {
 pub struct ClusterWatch {
     client: kube::Client,
     settings: Arc<Settings>,
-    patience: Patience,
+    patience: WatchTimeouts,
     caches: Arc<[Arc<Cache>]>,
     own_namespace: Option<String>,
     settled: Arc<Notify>,
@@ -137,7 +137,10 @@ impl std::fmt::Debug for Driver {
 
 impl ClusterWatch {
     /// Finds out where the API server is and who we are to it; asks it nothing yet.
-    pub async fn new(settings: &Settings, patience: Patience) -> Result<(Self, Driver), Error> {
+    pub async fn new(
+        settings: &Settings,
+        patience: WatchTimeouts,
+    ) -> Result<(Self, Driver), Error> {
         let Connection { client, server, own_namespace } = connect::client(settings).await?;
         let settled = Arc::new(Notify::new());
         let caches: Vec<Arc<Cache>> = settings

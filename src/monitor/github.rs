@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::domain::deployment::Commit;
 use crate::domain::reading::{FailureKind, ReadFailure};
 use crate::domain::time::Time;
-use crate::wire::{Wire, network};
+use crate::http::{HttpTransport, network};
 
 /// Of one path: a service that is deployed more often than that in a day has its newest shown.
 const MAX_COMMITS: usize = 10;
@@ -75,11 +75,15 @@ struct Details {
 
 impl Github {
     pub fn new(settings: &Settings, clock: Clock) -> Result<Self, Error> {
-        Self::over(network(&settings.api_url, settings.http.as_deref())?, settings, clock)
+        Self::with_transport(network(&settings.api_url, settings.http.as_deref())?, settings, clock)
     }
 
     /// The same by another way than the network.
-    pub fn over(wire: Arc<dyn Wire>, settings: &Settings, clock: Clock) -> Result<Self, Error> {
+    pub fn with_transport(
+        wire: Arc<dyn HttpTransport>,
+        settings: &Settings,
+        clock: Clock,
+    ) -> Result<Self, Error> {
         let state = State {
             lists: BTreeMap::new(),
             details: BTreeMap::new(),

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::domain::reading::{FailureKind, ReadFailure, Source};
 use crate::domain::time::Time;
-use crate::wire::{self, Access, Endpoint, Wire};
+use crate::http::{self, Access, Endpoint, HttpTransport};
 
 /// 100,000 series of some 300 bytes each are 30 MB; twice that is no answer to a rule any more.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -64,7 +64,7 @@ impl Peer {
         base: Url,
         key: &'static str,
         access: Access<'_>,
-        wire: Arc<dyn Wire>,
+        wire: Arc<dyn HttpTransport>,
     ) -> Self {
         Self { source, endpoint: Endpoint::new(wire, base, access), key }
     }
@@ -99,16 +99,16 @@ impl Peer {
         deadline: Instant,
     ) -> Result<Reply, ReadFailure> {
         let exchange = async {
-            let unreachable = |what: &str, failure: wire::Failure| {
+            let unreachable = |what: &str, failure: http::Failure| {
                 let why = match failure {
-                    wire::Failure::NotSent(why) | wire::Failure::Broken(why) => why,
-                    wire::Failure::TimedOut => "no answer in time".to_owned(),
+                    http::Failure::NotSent(why) | http::Failure::Broken(why) => why,
+                    http::Failure::TimedOut => "no answer in time".to_owned(),
                 };
                 self.failure(FailureKind::Unreachable, asked, &format!("{what}: {why}"))
             };
             let sent = match request.build() {
                 Ok(request) => self.endpoint.send(request).await,
-                Err(error) => Err(wire::failure(&error)),
+                Err(error) => Err(http::failure(&error)),
             };
             let mut response = sent.map_err(|failure| unreachable("no answer", failure))?;
             let (status, date) = (response.status(), date(response.headers()));
@@ -116,7 +116,7 @@ impl Peer {
             while let Some(chunk) = response
                 .chunk()
                 .await
-                .map_err(|error| unreachable("the answer broke off", wire::failure(&error)))?
+                .map_err(|error| unreachable("the answer broke off", http::failure(&error)))?
             {
                 if body.len() + chunk.len() > ANSWER_BYTES || !budget.take(chunk.len()) {
                     let what = format!(
@@ -210,5 +210,5 @@ fn date(headers: &HeaderMap) -> Option<Time> {
 
 /// One line of at most [`SHOWN_CHARS`] characters.
 pub(super) fn shorten(text: &str) -> String {
-    wire::shorten(text, SHOWN_CHARS)
+    http::shorten(text, SHOWN_CHARS)
 }

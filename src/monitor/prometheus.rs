@@ -31,7 +31,7 @@ use crate::domain::reading::{
 };
 use crate::domain::rule::{Measure, MetricRule, Rule};
 use crate::domain::time::{Time, since};
-use crate::wire::{Wire, network};
+use crate::http::{HttpTransport, network};
 
 #[derive(Debug)]
 pub struct Prometheus {
@@ -64,11 +64,16 @@ struct Moment {
 impl Prometheus {
     pub fn new(url: &Url, settings: &Settings, clock: Clock) -> Result<Self, Error> {
         let wire = network(url, settings.http.as_deref())?;
-        Ok(Self::over(wire, url, settings, clock))
+        Ok(Self::with_transport(wire, url, settings, clock))
     }
 
     #[must_use]
-    pub fn over(wire: Arc<dyn Wire>, url: &Url, settings: &Settings, clock: Clock) -> Self {
+    pub fn with_transport(
+        wire: Arc<dyn HttpTransport>,
+        url: &Url,
+        settings: &Settings,
+        clock: Clock,
+    ) -> Self {
         let peer = Peer::new(
             Source::Prometheus,
             url.clone(),

@@ -28,7 +28,7 @@ use crate::domain::reading::{
 };
 use crate::domain::rule::{Measure, MetricRule, Rule};
 use crate::domain::time::{Time, after};
-use crate::wire::Wire;
+use crate::http::HttpTransport;
 
 /// A range of more points than the ring can hold is cut, as a bound of the loop over it.
 const MAX_STEPS: usize = 11_000;
@@ -55,7 +55,11 @@ pub struct Scrape {
 }
 
 impl Scrape {
-    pub fn over(wire: Arc<dyn Wire>, settings: &Settings, clock: Clock) -> Result<Self, Error> {
+    pub fn with_transport(
+        wire: Arc<dyn HttpTransport>,
+        settings: &Settings,
+        clock: Clock,
+    ) -> Result<Self, Error> {
         let url = settings.scrape_url.clone().ok_or(Error::NoScrapeUrl)?;
         let peer = Peer::new(Source::Scrape, url, "monitor.scrape_url", settings.access(), wire);
         let longest = settings.rules.iter().filter_map(|rule| rule.increase_over()).max();

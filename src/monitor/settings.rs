@@ -15,7 +15,7 @@ use crate::domain::secret::Secret;
 use crate::domain::speed::divided;
 use crate::domain::target::TargetLabels;
 use crate::domain::{CHARTER, Cause, Labels};
-use crate::wire::{Access, HttpSettings};
+use crate::http::{Access, HttpSettings};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

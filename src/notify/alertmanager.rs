@@ -23,7 +23,7 @@ use crate::domain::message::{Entry, Form, Message, NotifierName, Thread};
 use crate::domain::secret::Secret;
 use crate::domain::speed;
 use crate::domain::time::{Time, after};
-use crate::wire::{Access, Endpoint, HttpSettings, Wire};
+use crate::http::{Access, Endpoint, HttpSettings, HttpTransport};
 
 /// Alertmanager's own `resolve_timeout`: no alert of ours ends sooner because a cycle took long.
 const SHORTEST_STAND: Duration = Duration::from_secs(5 * 60);
@@ -80,8 +80,8 @@ impl Alert {
 impl Alertmanager {
     /// `interval` is that of the cycles, each of which refreshes.
     #[must_use]
-    pub fn over(
-        wire: Arc<dyn Wire>,
+    pub fn with_transport(
+        wire: Arc<dyn HttpTransport>,
         url: &Url,
         http: Option<&HttpSettings>,
         interval: Duration,

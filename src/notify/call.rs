@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::NotifyError;
 use crate::domain::secret::Secret;
-use crate::wire::{self, Endpoint};
+use crate::http::{self, Endpoint};
 
 /// Of an answer: both servers answer with a line or two; Slack echoes the message, which is below 64 KiB.
 const MAX_ANSWER: usize = 256 << 10;
@@ -62,8 +62,8 @@ impl Caller {
         }
         let exchange = self.endpoint.exchange(request.timeout(left), MAX_ANSWER);
         match timeout_at(end, exchange).await {
-            Err(_) | Ok(Err(wire::Failure::TimedOut)) => Err(late()),
-            Ok(Err(wire::Failure::NotSent(why) | wire::Failure::Broken(why))) => {
+            Err(_) | Ok(Err(http::Failure::TimedOut)) => Err(late()),
+            Ok(Err(http::Failure::NotSent(why) | http::Failure::Broken(why))) => {
                 let key = self.key;
                 Err(NotifyError::Unreachable(self.hide(format!(
                     "{server}, asked for {asked}: {why}. Check that it can be reached from here and that {key} is right"
@@ -94,6 +94,6 @@ pub(super) fn hide(secrets: &[Secret], text: String) -> String {
 
 /// One line of at most [`SHOWN_CHARS`] characters.
 pub(super) fn shorten(text: &str) -> String {
-    let line = wire::shorten(text.trim(), SHOWN_CHARS);
+    let line = http::shorten(text.trim(), SHOWN_CHARS);
     if line.is_empty() { "it says nothing".to_owned() } else { line }
 }

@@ -277,8 +277,8 @@ impl Outbox {
     pub fn forget_settled(&self) -> Vec<String> {
         let is_over = |held: &mut Held| {
             let entry = &held.entry;
-            let is_told = entry.is_reported || entry.is_edit();
-            !entry.waits() && is_told && !held.is_news && !held.wants_backup
+            let is_notified = entry.is_reported || entry.is_edit();
+            !entry.waits() && is_notified && !held.is_news && !held.wants_backup
         };
         let gone = self.inner().entries.extract_if(.., is_over).collect::<Vec<_>>();
         gone.into_iter().filter(|held| !held.is_unstored).map(|held| held.entry.id).collect()

@@ -21,9 +21,9 @@ use crate::domain::outbox::Outgoing;
 use crate::domain::secret::Secret;
 use crate::domain::speed;
 use crate::domain::time::Time;
+use crate::http::{HttpSettings, HttpTransport, Reach, network};
 use crate::metrics::Metrics;
 use crate::metrics::labels::NotificationResult;
-use crate::wire::{HttpSettings, Reach, Wire, network};
 
 /// For one attempt with all its second ways, of which each is a call of five seconds at most.
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(15);
@@ -77,7 +77,10 @@ impl Notifiers {
     }
 
     /// The same by another way than the network.
-    pub fn over(wire: Arc<dyn Wire>, setup: Setup<'_>) -> Result<Self, SetupError> {
+    pub fn with_transport(
+        wire: Arc<dyn HttpTransport>,
+        setup: Setup<'_>,
+    ) -> Result<Self, SetupError> {
         Self::through(move |_: &Url, _: Option<&HttpSettings>| Ok(wire.clone()), setup)
     }
 
@@ -86,7 +89,7 @@ impl Notifiers {
         let mut secrets = Vec::new();
         if setup.slack.enabled {
             let wire = reach(&setup.slack.server(), setup.slack.http.as_deref())?;
-            let slack = Slack::over(wire, setup.slack, setup.metrics.clone())?;
+            let slack = Slack::with_transport(wire, setup.slack, setup.metrics.clone())?;
             secrets.extend(slack.secrets());
             all.push(Arc::new(slack));
         }
@@ -95,7 +98,7 @@ impl Notifiers {
             let (url, http) = setup.alertmanager();
             let wire = reach(url, http)?;
             let one = Arc::new(
-                Alertmanager::over(wire, url, http, setup.interval)
+                Alertmanager::with_transport(wire, url, http, setup.interval)
                     .rehearsing(setup.rehearsal)
                     .in_environment(setup.environment),
             );

@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::domain::secret::Secret;
 use crate::domain::speed::divided;
-use crate::wire::HttpSettings;
+use crate::http::HttpSettings;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Channels {

@@ -24,8 +24,8 @@ use crate::domain::decision::{Channel, Sev};
 use crate::domain::message::{Form, Message, NotifierName, Thread};
 use crate::domain::secret::Secret;
 use crate::domain::time::Time;
+use crate::http::HttpTransport;
 use crate::metrics::Metrics;
-use crate::wire::Wire;
 
 /// A SEV-1 that is told to wait no longer than this is sent once more at once: two seconds of
 /// a deadline of five.
@@ -74,8 +74,8 @@ struct Target {
 }
 
 impl Slack {
-    pub fn over(
-        wire: Arc<dyn Wire>,
+    pub fn with_transport(
+        wire: Arc<dyn HttpTransport>,
         settings: &Settings,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetupError> {
@@ -218,12 +218,12 @@ impl Slack {
     }
 
     /// In the log, for whoever is to set it right.
-    fn say(refusals: &[String], meant_for: Option<&str>, told_in: &str) {
+    fn say(refusals: &[String], meant_for: Option<&str>, notified_in: &str) {
         let Some(error) = refusals.last() else { return };
         if let Some(channel) = meant_for {
-            tracing::error!(channel, told_in, error, "people are notified in another channel");
+            tracing::error!(channel, notified_in, error, "people are notified in another channel");
         } else {
-            tracing::warn!(told_in, error, "Slack took a message only in another form");
+            tracing::warn!(notified_in, error, "Slack took a message only in another form");
         }
     }
 

@@ -7,14 +7,14 @@ use super::cost_benefit::order;
 use super::guards::{self, Held, Subject, failures_in_a_row, for_the_cause, settling};
 use super::policy::is_approved_by_person;
 use super::settings::Strategy;
+use super::strategy_order::{StrategyOrder, turn};
 use super::treatment::attempts_in_incident;
-use super::turn::{Turn, turn};
 use super::weigh::{Weighed, grounds, weigh};
 use super::{Concern, Plan, PlanInput};
 use crate::domain::CHARTER;
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::analysis::RootCause;
-use crate::domain::cycle::{CandidateReport, Hold, Impossibility, Ineligibility, Verdict};
+use crate::domain::cycle::{CandidateReport, CandidateResult, Hold, Impossibility, Ineligibility};
 use crate::domain::guard::GuardReading;
 use crate::domain::policy::Policy;
 use crate::domain::target::{System, Target};
@@ -63,8 +63,8 @@ pub(super) fn weigh_treatment<'a>(
     let mut weighed: Vec<(&Strategy, Weighed<'_>)> = Vec::new();
     for strategy in strategies {
         let confined = grounds(input.settings, strategy.action, &everywhere).len() == 1;
-        for ground in grounds(input.settings, strategy.action, roots) {
-            weighed.push((strategy, weigh(input, cause, strategy, ground, confined)));
+        for situation in grounds(input.settings, strategy.action, roots) {
+            weighed.push((strategy, weigh(input, cause, strategy, situation, confined)));
         }
     }
     let impossible = impossible(input, treatment, &weighed);
@@ -72,26 +72,26 @@ pub(super) fn weigh_treatment<'a>(
     let mut viable = false;
     let mut ripe = false;
     for (strategy, weighed) in weighed {
-        let turn = turn(strategy, strategies, treatment, input.judgings, &impossible);
+        let turn = turn(strategy, strategies, treatment, input.verifications, &impossible);
         ripe |= weighed.unripe(input).is_none();
         match stand(input, treatment, &weighed, &turn) {
-            Standing::Out(verdict) => {
+            Eligibility::Out(verdict) => {
                 plan.concerns.extend(concern(input, &verdict, &weighed));
                 plan.candidates.push(weighed.report(verdict));
             }
-            Standing::Waits(verdict) => {
+            Eligibility::Waits(verdict) => {
                 viable = true;
                 plan.concerns.extend(concern(input, &verdict, &weighed));
                 plan.candidates.push(weighed.report(verdict));
             }
-            Standing::Admitted(action, readings) => {
+            Eligibility::Admitted(action, readings) => {
                 viable = true;
                 contenders.push(weighed.contender(input, action, readings));
             }
         }
     }
-    let judging = input.judgings.iter().any(|j| treatment.is_of(&j.cause, &j.target));
-    if treatment.exhausted || (!viable && ripe && !judging) {
+    let verification = input.verifications.iter().any(|j| treatment.is_of(&j.cause, &j.target));
+    if treatment.exhausted || (!viable && ripe && !verification) {
         exhaust(treatment, roots, plan);
     }
     hold_rivals(input, contenders)
@@ -142,11 +142,11 @@ fn hold_rivals<'a>(
 }
 
 /// Where a candidate stands.
-enum Standing {
+enum Eligibility {
     /// It will not be executed in this treatment as things are.
-    Out(Verdict),
+    Out(CandidateResult),
     /// Not now, but it may still come to be executed in this treatment.
-    Waits(Verdict),
+    Waits(CandidateResult),
     Admitted(Action, Vec<GuardReading>),
 }
 
@@ -154,58 +154,67 @@ fn stand(
     input: &PlanInput<'_>,
     treatment: &Treatment,
     weighed: &Weighed<'_>,
-    turn: &Turn,
-) -> Standing {
-    let ineligible = |reason, detail| Verdict::Ineligible { reason, detail };
+    turn: &StrategyOrder,
+) -> Eligibility {
+    let ineligible = |reason, detail| CandidateResult::Ineligible { reason, detail };
     let rails = &input.settings.guardrails;
     let tried_out = match turn {
-        Turn::TriedOut(detail) => Some(detail.clone()),
-        Turn::Now | Turn::Later(_) => {
+        StrategyOrder::TriedOut(detail) => Some(detail.clone()),
+        StrategyOrder::Now | StrategyOrder::Later(_) => {
             worn_out(input, treatment, weighed).or_else(|| spent(input, treatment))
         }
     };
     if let Some(detail) = tried_out {
-        return Standing::Out(ineligible(Ineligibility::TriedOut, detail));
+        return Eligibility::Out(ineligible(Ineligibility::TriedOut, detail));
     }
     if treatment.exhausted {
         let detail = format!("no action is left for {}; a person has been asked", said(treatment));
-        return Standing::Out(ineligible(Ineligibility::RemediesExhausted, detail));
+        return Eligibility::Out(ineligible(Ineligibility::RemediesExhausted, detail));
     }
     if rails.forbidden_actions.contains(&weighed.kind) {
         let detail = "guardrails.forbidden_actions names it".to_owned();
-        return Standing::Out(Verdict::Impossible { reason: Impossibility::Forbidden, detail });
+        return Eligibility::Out(CandidateResult::Impossible {
+            reason: Impossibility::Forbidden,
+            detail,
+        });
     }
     if treatment.impossible.contains(&weighed.kind) {
         let detail = format!("it was refused as invalid for {}", said(treatment));
-        return Standing::Out(Verdict::Impossible { reason: Impossibility::Invalid, detail });
+        return Eligibility::Out(CandidateResult::Impossible {
+            reason: Impossibility::Invalid,
+            detail,
+        });
     }
     if let Err((reason, detail)) = &weighed.computed
         && is_observed(input, weighed.kind)
     {
-        return Standing::Out(Verdict::Impossible { reason: *reason, detail: detail.clone() });
+        return Eligibility::Out(CandidateResult::Impossible {
+            reason: *reason,
+            detail: detail.clone(),
+        });
     }
     if weighed.score() <= input.settings.min_score {
         let detail = format!("{:.3} <= {:.3}", weighed.score(), input.settings.min_score);
-        return Standing::Out(ineligible(Ineligibility::LowScore, detail));
+        return Eligibility::Out(ineligible(Ineligibility::LowScore, detail));
     }
-    if let Turn::Later(before) = turn {
-        return Standing::Out(ineligible(Ineligibility::NotItsTurn, format!("after {before}")));
+    if let StrategyOrder::Later(before) = turn {
+        return Eligibility::Out(ineligible(Ineligibility::NotItsTurn, format!("after {before}")));
     }
     if let Some((reason, detail)) = weighed.unripe(input) {
-        return Standing::Waits(ineligible(reason, detail));
+        return Eligibility::Waits(ineligible(reason, detail));
     }
     if let Some(detail) = weighed.ambiguous(input) {
-        return Standing::Waits(ineligible(Ineligibility::AmbiguousScope, detail));
+        return Eligibility::Waits(ineligible(Ineligibility::AmbiguousScope, detail));
     }
     match &weighed.computed {
         Ok(action) => {
             let evidence = weighed.evidence();
-            let component = &weighed.ground.component;
+            let component = &weighed.situation.component;
             let subject = Subject { cause: &weighed.cause, component, action, evidence: &evidence };
-            Standing::Admitted(action.clone(), guards::read(input, &subject))
+            Eligibility::Admitted(action.clone(), guards::read(input, &subject))
         }
         // Only without Charter's state: see above.
-        Err((_, detail)) => Standing::Waits(Verdict::Held {
+        Err((_, detail)) => Eligibility::Waits(CandidateResult::Held {
             reason: Hold::CharterUnreachable,
             detail: detail.clone(),
         }),
@@ -255,12 +264,16 @@ fn worn_out(input: &PlanInput<'_>, treatment: &Treatment, weighed: &Weighed<'_>)
 
 /// What people must be told of a candidate that is out. Scaling at its limit is news once nothing that is still
 /// taking effect could end the cause.
-fn concern(input: &PlanInput<'_>, verdict: &Verdict, weighed: &Weighed<'_>) -> Option<Concern> {
+fn concern(
+    input: &PlanInput<'_>,
+    verdict: &CandidateResult,
+    weighed: &Weighed<'_>,
+) -> Option<Concern> {
     let cause = weighed.cause.clone();
-    let component = weighed.ground.component.clone();
+    let component = weighed.situation.component.clone();
     let evidence = weighed.evidence();
     match verdict {
-        Verdict::Impossible { reason: Impossibility::AtLimit, detail }
+        CandidateResult::Impossible { reason: Impossibility::AtLimit, detail }
             if weighed.kind == ActionKind::ScaleUp
                 && weighed.unripe(input).is_none()
                 && settling(input, &Target::Charter(None)).is_none() =>
@@ -268,15 +281,15 @@ fn concern(input: &PlanInput<'_>, verdict: &Verdict, weighed: &Weighed<'_>) -> O
             let detail = detail.clone();
             Some(Concern::CapacityExhausted { cause, component, evidence, detail })
         }
-        Verdict::Ineligible { reason: Ineligibility::AmbiguousScope, detail } => {
+        CandidateResult::Ineligible { reason: Ineligibility::AmbiguousScope, detail } => {
             let detail = detail.clone();
             Some(Concern::AmbiguousScope { cause, component, evidence, detail })
         }
-        Verdict::Chosen
-        | Verdict::Outranked { .. }
-        | Verdict::Held { .. }
-        | Verdict::Impossible { .. }
-        | Verdict::Ineligible { .. } => None,
+        CandidateResult::Chosen
+        | CandidateResult::Outranked { .. }
+        | CandidateResult::Held { .. }
+        | CandidateResult::Impossible { .. }
+        | CandidateResult::Ineligible { .. } => None,
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::domain::action::ActionKind;
+pub use crate::domain::loop_status::Mode;
 use crate::domain::speed::divided;
-pub use crate::domain::standing::Mode;
 use crate::domain::target::System;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

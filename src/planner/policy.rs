@@ -102,7 +102,7 @@ fn closed(policy: &Policy, approval: Approval, now: Time) -> Policy {
 fn is_over(input: &PlanInput<'_>, policy: &Policy) -> bool {
     let decided = if is_approved_by_person(policy) { policy.decided_at } else { None };
     let from = decided.unwrap_or(policy.created_at);
-    let gone = policy.cause.0 != Cause::GIVE_BACK
+    let gone = policy.cause.0 != Cause::SCALE_BACK
         && !policy.evidence.iter().any(|fp| input.violations.contains_key(fp.as_str()));
     gone || since(input.now, from) >= input.settings.approval_ttl
 }

@@ -8,7 +8,7 @@ use super::candidate::{Contender, precedence};
 use super::policy;
 use super::{Plan, PlanInput};
 use crate::domain::Cause;
-use crate::domain::cycle::{CandidateReport, Hold, Ineligibility, Verdict};
+use crate::domain::cycle::{CandidateReport, CandidateResult, Hold, Ineligibility};
 use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::policy::{Approval, Policy};
 
@@ -21,17 +21,17 @@ pub(super) fn choose(
     contenders.sort_by(|a, b| precedence(input, a, b));
     let limit = input.settings.max_policies_per_analysis;
     // At most one policy is open per cause and component: that of its best candidate.
-    let mut proposed: BTreeMap<(Cause, String), Verdict> = BTreeMap::new();
+    let mut proposed: BTreeMap<(Cause, String), CandidateResult> = BTreeMap::new();
     for contender in contenders {
         let mut guards = contender.report.guards.clone();
         let pair = (contender.report.cause.clone(), contender.report.component.clone());
         let verdict = if let Some((reason, detail)) = &contender.held {
             policy::refresh(input, &contender, plan);
-            Verdict::Held { reason: *reason, detail: detail.clone() }
+            CandidateResult::Held { reason: *reason, detail: detail.clone() }
         } else if let Some(best) = proposed.get(&pair) {
             beside(best, plan)
         } else if proposed.len() >= limit {
-            Verdict::Ineligible {
+            CandidateResult::Ineligible {
                 reason: Ineligibility::OverTheLimit,
                 detail: format!("more than {limit} policies"),
             }
@@ -64,10 +64,10 @@ fn admit(
     mut policy: Policy,
     stored: Option<&Policy>,
     plan: &mut Plan,
-) -> Verdict {
+) -> CandidateResult {
     let verdict = if policy.approval != Approval::Approved {
         let (id, revision) = (policy.id, policy.revision);
-        Verdict::Held {
+        CandidateResult::Held {
             reason: Hold::ApprovalPending,
             detail: format!("policy {id} revision {revision} waits for a person"),
         }
@@ -77,7 +77,7 @@ fn admit(
         policy.approval = Approval::Executed;
         policy.updated_at = input.now;
         plan.chosen = Some(policy.clone());
-        Verdict::Chosen
+        CandidateResult::Chosen
     };
     if stored != Some(&policy) {
         plan.policies.push(policy);
@@ -86,14 +86,14 @@ fn admit(
 }
 
 /// A rival for the same cause and component shares the fate of the best one.
-fn beside(best: &Verdict, plan: &Plan) -> Verdict {
+fn beside(best: &CandidateResult, plan: &Plan) -> CandidateResult {
     match (best, &plan.chosen) {
-        (Verdict::Chosen, Some(chosen)) => outranked(chosen),
+        (CandidateResult::Chosen, Some(chosen)) => outranked(chosen),
         _ => best.clone(),
     }
 }
 
-fn outranked(chosen: &Policy) -> Verdict {
+fn outranked(chosen: &Policy) -> CandidateResult {
     // A policy that the planner proposes has exactly one action.
-    Verdict::Outranked { by: chosen.actions[0].kind(), score: chosen.score }
+    CandidateResult::Outranked { by: chosen.actions[0].kind(), score: chosen.score }
 }

@@ -11,7 +11,7 @@ use super::policy::open_policy;
 use super::settings::{Settings, Strategy};
 use crate::domain::action::{Action, ActionKind};
 use crate::domain::analysis::RootCause;
-use crate::domain::cycle::{CandidateReport, Ineligibility, Verdict};
+use crate::domain::cycle::{CandidateReport, CandidateResult, Ineligibility};
 use crate::domain::guard::GuardReading;
 use crate::domain::reading::Source;
 use crate::domain::rule::IDENTITY_LABELS;
@@ -19,7 +19,7 @@ use crate::domain::target::System;
 use crate::domain::{CHARTER, Cause};
 
 /// What a candidate would treat.
-pub(super) struct Ground<'a> {
+pub(super) struct Situation<'a> {
     pub component: String,
     confidence: f64,
     occurrences: u32,
@@ -33,7 +33,7 @@ pub(super) fn grounds<'a>(
     settings: &Settings,
     kind: ActionKind,
     roots: &[&'a RootCause],
-) -> Vec<Ground<'a>> {
+) -> Vec<Situation<'a>> {
     let is_own = |root: &&&RootCause| {
         root.target.as_ref().is_some_and(|target| settings.may_change(kind, target))
     };
@@ -41,7 +41,7 @@ pub(super) fn grounds<'a>(
     if roots.is_empty() {
         return Vec::new();
     }
-    let ground = |component: &str, roots: &[&'a RootCause]| Ground {
+    let situation = |component: &str, roots: &[&'a RootCause]| Situation {
         component: component.to_owned(),
         confidence: roots.iter().map(|r| r.confidence).fold(0.0, f64::max),
         occurrences: roots.iter().fold(0, |n, r| n.saturating_add(r.occurrences)),
@@ -49,15 +49,15 @@ pub(super) fn grounds<'a>(
         evidence: roots.iter().flat_map(|r| r.evidence.iter().map(String::as_str)).collect(),
     };
     if kind.spec().whole {
-        return vec![ground(CHARTER, &roots)];
+        return vec![situation(CHARTER, &roots)];
     }
-    roots.iter().map(|root| ground(&root.component, &[root])).collect()
+    roots.iter().map(|root| situation(&root.component, &[root])).collect()
 }
 
 pub(super) struct Weighed<'a> {
     pub cause: Cause,
     pub kind: ActionKind,
-    pub ground: Ground<'a>,
+    pub situation: Situation<'a>,
     pub computed: Computed,
     effectiveness: f64,
     benefit: f64,
@@ -69,7 +69,7 @@ pub(super) fn weigh<'a>(
     input: &PlanInput<'_>,
     cause: &Cause,
     strategy: &Strategy,
-    ground: Ground<'a>,
+    situation: Situation<'a>,
     confined: bool,
 ) -> Weighed<'a> {
     let kind = strategy.action;
@@ -77,11 +77,11 @@ pub(super) fn weigh<'a>(
     Weighed {
         cause: cause.clone(),
         kind,
-        computed: compute(input, strategy, &ground.component, confined),
+        computed: compute(input, strategy, &situation.component, confined),
         effectiveness,
-        benefit: benefit(ground.confidence, effectiveness, input.settings),
+        benefit: benefit(situation.confidence, effectiveness, input.settings),
         cost: input.settings.cost(kind),
-        ground,
+        situation,
     }
 }
 
@@ -91,14 +91,14 @@ impl Weighed<'_> {
     }
 
     pub fn evidence(&self) -> Vec<String> {
-        self.ground.evidence.iter().map(|fp| (*fp).to_owned()).collect()
+        self.situation.evidence.iter().map(|fp| (*fp).to_owned()).collect()
     }
 
     /// What is not yet there to act at all; `None` when there is enough behind the cause.
     pub fn unripe(&self, input: &PlanInput<'_>) -> Option<(Ineligibility, String)> {
         let settings = input.settings;
-        let needed = if self.ground.critical { 1 } else { settings.plan_threshold };
-        let seen = self.ground.evidence.iter().filter_map(|fp| input.violations.get(fp));
+        let needed = if self.situation.critical { 1 } else { settings.plan_threshold };
+        let seen = self.situation.evidence.iter().filter_map(|fp| input.violations.get(fp));
         let sources: BTreeSet<Source> =
             seen.filter(|v| v.confirmed && v.counts() && !v.flapping).map(|v| v.source).collect();
         let unconfirmed = |why: &str| Some((Ineligibility::Unconfirmed, why.to_owned()));
@@ -113,16 +113,16 @@ impl Weighed<'_> {
                 "only alerts say so: on Kubernetes they confirm what a finding or a rule sees",
             );
         }
-        if self.ground.confidence < settings.min_confidence {
+        if self.situation.confidence < settings.min_confidence {
             return Some((
                 Ineligibility::LowConfidence,
-                format!("{:.2} < {:.2}", self.ground.confidence, settings.min_confidence),
+                format!("{:.2} < {:.2}", self.situation.confidence, settings.min_confidence),
             ));
         }
-        if self.ground.occurrences < needed {
+        if self.situation.occurrences < needed {
             return Some((
                 Ineligibility::TooFewOccurrences,
-                format!("{} < {needed}", self.ground.occurrences),
+                format!("{} < {needed}", self.situation.occurrences),
             ));
         }
         None
@@ -134,7 +134,7 @@ impl Weighed<'_> {
             return None;
         }
         IDENTITY_LABELS.iter().find_map(|label| {
-            let evidence = self.ground.evidence.iter().filter_map(|fp| input.violations.get(fp));
+            let evidence = self.situation.evidence.iter().filter_map(|fp| input.violations.get(fp));
             let values: BTreeSet<&str> =
                 evidence.filter_map(|v| v.labels.get(*label).map(String::as_str)).collect();
             (values.len() > 1).then(|| {
@@ -147,18 +147,18 @@ impl Weighed<'_> {
         })
     }
 
-    pub fn report(&self, verdict: Verdict) -> CandidateReport {
+    pub fn report(&self, verdict: CandidateResult) -> CandidateReport {
         CandidateReport {
             cause: self.cause.clone(),
-            component: self.ground.component.clone(),
+            component: self.situation.component.clone(),
             action: self.kind,
             planned: self.computed.as_ref().ok().cloned(),
-            cause_confidence: self.ground.confidence,
+            cause_confidence: self.situation.confidence,
             effectiveness: self.effectiveness,
             benefit: self.benefit,
             cost: self.cost,
             score: self.score(),
-            occurrences: self.ground.occurrences,
+            occurrences: self.situation.occurrences,
             guards: Vec::new(),
             verdict,
         }
@@ -172,11 +172,11 @@ impl Weighed<'_> {
     ) -> Contender<'p> {
         Contender {
             held: guards::first_held(&readings),
-            report: CandidateReport { guards: readings, ..self.report(Verdict::Chosen) },
+            report: CandidateReport { guards: readings, ..self.report(CandidateResult::Chosen) },
             action,
             evidence: self.evidence(),
-            critical: self.ground.critical,
-            open: open_policy(input, &self.cause, &self.ground.component),
+            critical: self.situation.critical,
+            open: open_policy(input, &self.cause, &self.situation.component),
         }
     }
 }

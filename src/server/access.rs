@@ -11,8 +11,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
+use super::connection_limiter::Activity;
 use super::limits::{Limits, Wait};
-use super::places::Activity;
 use super::reply::ApiError;
 use super::{Settings, host};
 use crate::domain::secret::Secret;

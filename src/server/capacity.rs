@@ -3,7 +3,7 @@
 //! Every connection is an open file. A daemon whose listeners take all of them can open neither its store nor a connection to
 //! Charter, so the listeners have what is left of the limit beside all else.
 
-use super::places::MOST;
+use super::connection_limiter::MOST;
 
 /// Files that everything but the listeners' connections and the watches of Kubernetes may have open at once:
 ///

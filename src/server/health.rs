@@ -169,7 +169,7 @@ pub async fn health(State(context): State<Context>) -> Response {
             components.insert("charter", Component::unless(charter_problem(&view)));
         }
         let people = &view.people;
-        let untold = people.not_told.clone().or_else(|| people.problem.clone());
+        let untold = people.not_notified.clone().or_else(|| people.problem.clone());
         components.insert("escalation", Component::unless(untold));
         if people.has_notifier == Some(false) {
             let detail = Some(NOBODY_IS_NOTIFIED.to_owned());

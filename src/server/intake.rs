@@ -104,7 +104,7 @@ impl Intake {
             knowledge,
             handle: handle.clone(),
             metrics: metrics.clone(),
-            told_full: false,
+            notified_full: false,
         };
         let intake = Self {
             sources: watch::Sender::new(Sources::of(settings, monitor)),

@@ -21,10 +21,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::connection_limiter::{Activity, Admission, AnswerBody, ConnectionLimiter, MOST, Place};
 use super::host::{LocalAddress, is_own_loopback};
 use super::log_throttle::LogThrottle;
 use super::patience::Patient;
-use super::places::{Activity, Admission, AnswerBody, MOST, Place, Places};
 use super::tls::Tls;
 
 /// For a whole request head; also how long a kept-alive connection may idle. Longer than Prometheus' usual 15 s.
@@ -78,7 +78,7 @@ pub async fn serve_within(
     tls: Option<Tls>,
     shutdown: CancellationToken,
 ) {
-    let places = Places::new(most);
+    let places = ConnectionLimiter::new(most);
     let (refused, failed) = (LogThrottle::default(), LogThrottle::default());
     let mut connections = JoinSet::new();
     loop {
@@ -141,7 +141,11 @@ fn is_peers(error: &std::io::Error) -> bool {
 }
 
 /// A place for it, which another connection may have to leave first.
-async fn admit(places: &Places, arrived: &Arrived, connections: &mut JoinSet<()>) -> Option<Place> {
+async fn admit(
+    places: &ConnectionLimiter,
+    arrived: &Arrived,
+    connections: &mut JoinSet<()>,
+) -> Option<Place> {
     let ip = arrived.peer.ip();
     let own = is_own_loopback(ip) || ip == arrived.local;
     loop {

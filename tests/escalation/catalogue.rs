@@ -11,7 +11,7 @@ use mape_k::cli::Output;
 use mape_k::cli::check_config::check;
 use mape_k::config::{CatalogueFile, Errors, Origin};
 use mape_k::domain::catalogue::{Catalogue, KnownIssue, Service, Tier};
-use mape_k::escalation::settings::Settings;
+use mape_k::incidents::settings::Settings;
 use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;

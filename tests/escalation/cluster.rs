@@ -14,7 +14,7 @@ use std::time::Duration;
 use mape_k::domain::cluster::{ClusterReading, Kind};
 use mape_k::domain::time::Time;
 use mape_k::monitor::cluster::settings::Settings;
-use mape_k::monitor::cluster::{ClusterWatch, Patience};
+use mape_k::monitor::cluster::{ClusterWatch, WatchTimeouts};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::api_server::ApiServer;
@@ -24,7 +24,7 @@ use crate::support::eventually::eventually;
 pub const WITHIN: Duration = Duration::from_secs(20);
 
 /// As in production, an order of magnitude shorter; a watch ends by itself after two seconds.
-const PATIENCE: Patience = Patience {
+const PATIENCE: WatchTimeouts = WatchTimeouts {
     answer: Duration::from_secs(3),
     watch: Duration::from_secs(2),
     quiet: Duration::from_secs(4),
@@ -45,7 +45,7 @@ impl Watching {
 
     async fn with(
         server: &ApiServer,
-        patience: Patience,
+        patience: WatchTimeouts,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
         Self::begin(&server.kubeconfig(), patience, change).await
@@ -55,7 +55,11 @@ impl Watching {
         Self::begin(path, PATIENCE, change).await
     }
 
-    async fn begin(path: &Path, patience: Patience, change: impl FnOnce(&mut Settings)) -> Self {
+    async fn begin(
+        path: &Path,
+        patience: WatchTimeouts,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let mut settings =
             Settings { enabled: true, kubeconfig: Some(path.to_owned()), ..Settings::default() };
         change(&mut settings);

@@ -1,7 +1,7 @@
 //! S14: whatever bytes arrive, by the webhook or as answers of Prometheus, Alertmanager and Charter: no decoder panics,
 //! none gives a value that breaks what is promised of it. Noise, and real payloads with something changed in them.
 
-use mape_k::actuators::charter::{Verdict, decode};
+use mape_k::actuators::charter::{Opinion, decode};
 use mape_k::domain::time::Time;
 use mape_k::monitor::prometheus::wire::{self, Answer};
 use mape_k::monitor::scrape::exposition;
@@ -197,8 +197,8 @@ proptest! {
             prop_assert!((1..=256).contains(&id.len()) && id != "." && id != "..", "{id:?}");
         }
         match decode::verdict(status, &body) {
-            Ok(Verdict::Valid) => prop_assert!(status != 422, "422 is a no"),
-            Ok(Verdict::Invalid { error, code }) => {
+            Ok(Opinion::Valid) => prop_assert!(status != 422, "422 is a no"),
+            Ok(Opinion::Invalid { error, code }) => {
                 for text in [Some(error), code].into_iter().flatten() {
                     prop_assert!(text.chars().count() <= 300 && !text.chars().any(char::is_control), "{text:?}");
                 }

@@ -11,7 +11,7 @@ use mape_k::clock::Clock;
 use mape_k::config::Config;
 use mape_k::domain::need::NeedReason;
 use mape_k::metrics::Metrics;
-use mape_k::metrics::labels::{CandidateVerdict, Label as _};
+use mape_k::metrics::labels::{CandidateLabel, Label as _};
 
 const DOCUMENTS: [&str; 15] = [
     "README.md",
@@ -286,7 +286,7 @@ fn operations_says_what_to_do_for_every_reason() {
         let row = format!("| `{}` |", reason.as_str());
         assert!(text.contains(&row), "docs/OPERATIONS.md has no row for {}", reason.as_str());
     }
-    for verdict in CandidateVerdict::all() {
+    for verdict in CandidateLabel::all() {
         assert!(
             first_cells.contains(verdict.text()),
             "docs/OPERATIONS.md has no row for {}",

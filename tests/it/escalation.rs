@@ -13,7 +13,7 @@ use mape_k::domain::need::NeedReason::{
     Storm, UnconfirmedAlert, UnknownAlert, UnknownCause,
 };
 use mape_k::domain::time::Time;
-use mape_k::escalation::{Changes, NeedRequest, Situation, reconcile};
+use mape_k::incidents::{Changes, NeedRequest, Situation, reconcile};
 use uuid::Uuid;
 
 fn wanted(reason: NeedReason) -> NeedRequest {

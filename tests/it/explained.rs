@@ -13,16 +13,16 @@ use mape_k::domain::decision::Sev;
 use mape_k::domain::execution::{ActionState, ExecutionStatus};
 use mape_k::domain::finding::{FindingKind, FindingSeverity, IncidentClass};
 use mape_k::domain::guard::Guard;
+use mape_k::domain::loop_status::Mode;
 use mape_k::domain::message::NotifierName;
 use mape_k::domain::need::NeedReason;
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::{Approval, Priority};
 use mape_k::domain::reading::{FailureKind, Source};
 use mape_k::domain::rule::{Aggregate, Severity};
-use mape_k::domain::standing::Mode;
 use mape_k::explain::{Meaning, hold, impossibility, ineligibility};
 use mape_k::knowledge::store::Collection;
-use mape_k::metrics::labels::{ActionLabel, CandidateVerdict, Label};
+use mape_k::metrics::labels::{ActionLabel, CandidateLabel, Label};
 use serde::Serialize;
 use strum::VariantArray as _;
 
@@ -56,7 +56,7 @@ fn every_reason_says_what_it_means_and_what_would_change_it() {
 fn the_reasons_are_those_that_the_metrics_count() {
     let mut explained: BTreeSet<&str> = all().into_iter().map(|(name, _)| name).collect();
     explained.extend(["chosen", "outranked"]);
-    let counted: BTreeSet<&str> = CandidateVerdict::all().into_iter().map(Label::text).collect();
+    let counted: BTreeSet<&str> = CandidateLabel::all().into_iter().map(Label::text).collect();
     assert_eq!(explained, counted);
 }
 

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 /// How one call is treated; calls without a turn are answered as the contract says.
 #[derive(Clone, Debug)]
-pub enum Turn {
+pub enum StrategyOrder {
     Normal,
     /// Answers this and does nothing.
     Answer(u16, Value),
@@ -70,9 +70,9 @@ pub struct World {
     pub ends_temporary: bool,
     begun: HashMap<String, Instant>,
     /// The n-th of all calls, counted from 0, is treated so, whatever it asks for.
-    pub nth: HashMap<usize, Turn>,
+    pub nth: HashMap<usize, StrategyOrder>,
     answers: HashMap<String, (u16, Value)>,
-    script: HashMap<Call, VecDeque<Turn>>,
+    script: HashMap<Call, VecDeque<StrategyOrder>>,
 }
 
 pub struct FakeCharter {
@@ -144,7 +144,7 @@ impl FakeCharter {
     }
 
     /// The next calls of this kind are treated so, in order.
-    pub fn script(&self, call: Call, turns: impl IntoIterator<Item = Turn>) {
+    pub fn script(&self, call: Call, turns: impl IntoIterator<Item = StrategyOrder>) {
         self.world().script.entry(call).or_default().extend(turns);
     }
 
@@ -224,34 +224,34 @@ async fn serve(State((world, hanging)): State<Shared>, request: Request<Body>) -
         let scripted = world.nth.remove(&nth);
         scripted
             .or_else(|| world.script.get_mut(&call).and_then(VecDeque::pop_front))
-            .unwrap_or(Turn::Normal)
+            .unwrap_or(StrategyOrder::Normal)
     };
     let act = || world.lock().unwrap().answer(call, path, &head.headers, &body);
     match turn {
-        Turn::Normal => act(),
-        Turn::Answer(status, body) => answer(status, &body),
-        Turn::Nonsense(status) => {
+        StrategyOrder::Normal => act(),
+        StrategyOrder::Answer(status, body) => answer(status, &body),
+        StrategyOrder::Nonsense(status) => {
             (StatusCode::from_u16(status).unwrap(), "<html>welcome</html>").into_response()
         }
-        Turn::Hang => {
+        StrategyOrder::Hang => {
             hanging.notify_one();
             std::future::pending().await
         }
-        Turn::Reset => hang_up(),
-        Turn::DoThenHang => {
+        StrategyOrder::Reset => hang_up(),
+        StrategyOrder::DoThenHang => {
             act();
             hanging.notify_one();
             std::future::pending().await
         }
-        Turn::DoThenReset => {
+        StrategyOrder::DoThenReset => {
             act();
             hang_up()
         }
-        Turn::DoThenAnswer(status) => {
+        StrategyOrder::DoThenAnswer(status) => {
             act();
             answer(status, &json!({}))
         }
-        Turn::HangThenDo(later) => {
+        StrategyOrder::HangThenDo(later) => {
             let (world, headers, path) = (world.clone(), head.headers.clone(), path.to_owned());
             // On its own: the client hangs up meanwhile and this handler is dropped.
             tokio::spawn(async move {
@@ -260,7 +260,7 @@ async fn serve(State((world, hanging)): State<Shared>, request: Request<Body>) -
             });
             std::future::pending().await
         }
-        Turn::Late(later) => {
+        StrategyOrder::Late(later) => {
             tokio::time::sleep(later).await;
             act()
         }

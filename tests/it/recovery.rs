@@ -12,15 +12,15 @@ use mape_k::domain::outcome::OutcomeType::{
 };
 use mape_k::domain::rule::Comparison;
 use mape_k::domain::time::Time;
-use mape_k::domain::verification::{Control, Lowering, Score, Unscored, Verification, Yardstick};
+use mape_k::domain::verification::{Baseline, Control, Lowering, Score, Unscored, Verification};
 use mape_k::domain::violation::Violation;
 use mape_k::knowledge::learning::statistics;
 use mape_k::knowledge::natural::{Held, Scene, observe};
 use mape_k::knowledge::recovery::{Past, score, verify};
 use uuid::Uuid;
 
-use crate::judging::violation;
 use crate::learning::outcome;
+use crate::verification::violation;
 
 const INTERVAL: i64 = 30;
 
@@ -66,7 +66,7 @@ fn judged_with(
 ) -> (OutcomeType, Verification) {
     let mut values = BTreeMap::from([("s".to_owned(), after)]);
     values.extend(control.iter().map(|(name, value)| ((*name).to_owned(), *value)));
-    let yardstick = Yardstick::Scored(score);
+    let yardstick = Baseline::Scored(score);
     verify(counted, Some(&yardstick), &values, &values, touched, guard)
 }
 
@@ -120,11 +120,11 @@ fn s07_what_cannot_be_known_lowers_nothing_and_says_so() {
     let values: Vec<f64> = [1.5; 30].into_iter().chain([2.0; 3]).collect();
     assert!(past(&values, 30, Comparison::Gt, &[]).expect("a score").normal.is_none());
     // Nothing was read after.
-    let (none, yardstick) = (BTreeMap::new(), Yardstick::Scored(rising(40)));
+    let (none, yardstick) = (BTreeMap::new(), Baseline::Scored(rising(40)));
     let (class, known) = verify(Success, Some(&yardstick), &none, &none, &BTreeSet::new(), None);
     assert_eq!((class, known.after), (Success, None));
     for why in [Unscored::Alert, Unscored::Counter, Unscored::Condition, Unscored::Unread] {
-        let yardstick = Yardstick::Unscored(why);
+        let yardstick = Baseline::Unscored(why);
         let (class, known) =
             verify(Success, Some(&yardstick), &none, &none, &BTreeSet::new(), None);
         assert_eq!((class, known.unscored), (Success, Some(why)));

@@ -173,7 +173,7 @@ async fn no_write_of_an_old_epoch_is_seen_after_the_first_of_a_new_one(store: Ar
 
 /// Every clone that leads carries its term; the others write whoever leads.
 async fn knowledge_writes_under_its_term(store: Arc<dyn Store>) {
-    let knowledge = Knowledge::over(store.clone(), &Settings::default(), "under test");
+    let knowledge = Knowledge::with_store(store.clone(), &Settings::default(), "under test");
     let old = Term::until(store.lead("a", LONG).await.unwrap().epoch, Instant::now() + LONG);
     let leading = knowledge.leading(old.clone());
     let insight = || mape_k::knowledge::Fact {

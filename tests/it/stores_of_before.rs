@@ -14,10 +14,10 @@ mod temporaries;
 use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
-use mape_k::domain::aftermath::Aftermath;
 use mape_k::domain::execution::Execution;
+use mape_k::domain::follow_ups::FollowUps;
 use mape_k::domain::ledger::Ledger;
-use mape_k::domain::outcome::{Judging, Outcome};
+use mape_k::domain::outcome::{Outcome, PendingVerification};
 use mape_k::domain::time::Time;
 use mape_k::domain::violation::TrackedViolation;
 use mape_k::executor::undo_key;
@@ -112,14 +112,14 @@ fn rewritten(record: Stored) -> Stored {
     }
     let mut body = match record.collection {
         Collection::Executions => again::<Execution>(&record.body),
-        Collection::Judgings => again::<Judging>(&record.body),
+        Collection::Verifications => again::<PendingVerification>(&record.body),
         Collection::Outcomes => again::<Outcome>(&record.body),
         Collection::Violations => again::<TrackedViolation>(&record.body),
         _ => record.body.clone(),
     };
     match body["name"].as_str() {
         Some("ledger") => body["value"] = again::<Ledger>(&body["value"]),
-        Some("aftermath") => body["value"] = again::<Aftermath>(&body["value"]),
+        Some("aftermath") => body["value"] = again::<FollowUps>(&body["value"]),
         _ => {}
     }
     let text = body.to_string();

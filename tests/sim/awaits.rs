@@ -35,8 +35,8 @@ impl Outside {
             match collection {
                 Collection::Policies
                 | Collection::Executions
-                | Collection::Judgings
-                | Collection::Temporaries
+                | Collection::Verifications
+                | Collection::ExpiringActions
                 | Collection::Outcomes
                 | Collection::Needs => true,
                 Collection::Alerts

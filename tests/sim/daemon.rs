@@ -70,7 +70,7 @@ impl Daemon {
     pub async fn start(site: &Site, number: u32, clock_off: f64) -> Result<Self, String> {
         let disk =
             Disk { memory: site.memory.clone(), outside: site.outside.clone(), daemon: number };
-        let knowledge = Knowledge::over(Arc::new(disk), &site.config.knowledge, "simulated");
+        let knowledge = Knowledge::with_store(Arc::new(disk), &site.config.knowledge, "simulated");
         let network = Network { outside: site.outside.clone(), daemon: number };
         let world = World {
             wire: Some(Arc::new(network)),

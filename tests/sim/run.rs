@@ -228,7 +228,7 @@ impl<'a> Run<'a> {
             daemon.kill();
         }
         let settings = &self.site.config.knowledge;
-        let knowledge = Knowledge::over(self.site.memory.clone(), settings, "simulated");
+        let knowledge = Knowledge::with_store(self.site.memory.clone(), settings, "simulated");
         let learned = knowledge.statistics().await.expect("the memory store reads");
         let natural = knowledge.natural().await.expect("the memory store reads").counts;
         let account = Account::of(&knowledge, &self.site.outside).await;

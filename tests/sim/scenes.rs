@@ -48,7 +48,7 @@ pub struct Scene {
 struct Expect {
     actions: Option<BTreeMap<ActionKind, Range>>,
     order: Option<Vec<ActionKind>>,
-    verdicts: Option<BTreeMap<Verdict, Range>>,
+    verdicts: Option<BTreeMap<CandidateResult, Range>>,
     told: Option<BTreeMap<NeedReason, Range>>,
     open: Option<BTreeMap<NeedReason, Range>>,
     calls: Option<Range>,
@@ -67,9 +67,9 @@ enum Ends {
 
 /// An outcome's class by its name, so that it has an order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Verdict(&'static str);
+struct CandidateResult(&'static str);
 
-impl<'de> Deserialize<'de> for Verdict {
+impl<'de> Deserialize<'de> for CandidateResult {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(OutcomeType::deserialize(deserializer)?.as_str()))
     }
@@ -187,7 +187,7 @@ impl Scene {
         {
             unmet.0.push(format!("order: {order:?} is expected in {:?}", account.actions));
         }
-        let classes = account.verdicts.iter().map(|(_, class)| Verdict(class.as_str()));
+        let classes = account.verdicts.iter().map(|(_, class)| CandidateResult(class.as_str()));
         unmet.counts("verdicts", verdicts.as_ref(), &self::counted(classes));
         unmet.counts("told", told.as_ref(), &account.told);
         unmet.counts("open", open.as_ref(), &account.open);

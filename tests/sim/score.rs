@@ -19,7 +19,7 @@ use std::path::Path;
 use mape_k::charter_sandbox::faults::Fault;
 
 use controller::Controller;
-use course::Course;
+use course::IncidentHistory;
 use measured::{Record, measure};
 use price::Sample;
 use tally::{Trio, u_net};
@@ -85,7 +85,7 @@ fn recovered_is_good_for_ten_minutes() {
 /// Each controller goes through one incident, and what is known of them beforehand holds.
 #[test]
 fn one_incident_under_every_controller() {
-    let course = Course::episode(1, Fault::MisconfiguredPolicy);
+    let course = IncidentHistory::episode(1, Fault::MisconfiguredPolicy);
     let records: Vec<(Controller, Record)> =
         Controller::COMPARED.map(|controller| (controller, measure(&course, controller))).into();
     let noop = &records[0].1;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mape_k::charter_sandbox::faults::Fault;
 use mape_k::config::Config;
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::standing::Mode;
+use mape_k::domain::loop_status::Mode;
 use serde::{Deserialize, Serialize};
 
 pub use kinds::kinds;

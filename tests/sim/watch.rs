@@ -12,14 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mape_k::domain::cycle::CycleReport;
 use mape_k::domain::execution::Execution;
+use mape_k::domain::expiring_action::ExpiringAction;
 use mape_k::domain::ledger::Ledger;
+use mape_k::domain::loop_status::Mode;
 use mape_k::domain::need::Need;
-use mape_k::domain::outcome::{Judging, Outcome};
+use mape_k::domain::outcome::{Outcome, PendingVerification};
 use mape_k::domain::pause::Pause;
 use mape_k::domain::policy::Policy;
-use mape_k::domain::standing::Mode;
 use mape_k::domain::target::System;
-use mape_k::domain::temporary::Temporary;
 use mape_k::domain::time::Time;
 use mape_k::domain::violation::TrackedViolation;
 use mape_k::knowledge::Fact;
@@ -57,8 +57,8 @@ pub struct Watch {
     /// Events so far: what came before what, also within one moment.
     moment: u64,
     executions: BTreeMap<String, Execution>,
-    judgings: BTreeMap<String, Judging>,
-    temporaries: BTreeMap<String, Temporary>,
+    verifications: BTreeMap<String, PendingVerification>,
+    temporaries: BTreeMap<String, ExpiringAction>,
     escalations: BTreeMap<String, Need>,
     policies: BTreeMap<String, Policy>,
     violations: BTreeMap<String, TrackedViolation>,
@@ -175,10 +175,10 @@ impl Outside {
         let key = key.to_owned();
         match collection {
             Collection::Executions => self.journalled(now, daemon, key, &read(body)),
-            Collection::Judgings => {
-                self.watch.judgings.insert(key, read(body));
+            Collection::Verifications => {
+                self.watch.verifications.insert(key, read(body));
             }
-            Collection::Temporaries => {
+            Collection::ExpiringActions => {
                 self.watch.temporaries.insert(key, read(body));
             }
             Collection::Policies => {
@@ -207,10 +207,10 @@ impl Outside {
             Collection::Executions => {
                 self.watch.executions.remove(key);
             }
-            Collection::Judgings => {
-                self.watch.judgings.remove(key);
+            Collection::Verifications => {
+                self.watch.verifications.remove(key);
             }
-            Collection::Temporaries => {
+            Collection::ExpiringActions => {
                 self.watch.temporaries.remove(key);
             }
             Collection::Violations => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mape_k::charter_sandbox::service;
-use mape_k::wire::{Failure, Wire};
+use mape_k::http::{Failure, HttpTransport};
 use reqwest::{Client, Request, Response};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -30,7 +30,7 @@ pub struct Network {
 }
 
 #[async_trait]
-impl Wire for Network {
+impl HttpTransport for Network {
     fn client(&self) -> &Client {
         client()
     }

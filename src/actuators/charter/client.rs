@@ -18,7 +18,7 @@ use super::transport::{Answer, Transport};
 use crate::domain::action::Action;
 use crate::domain::charter::CommitteeState;
 use crate::domain::time::Time;
-use crate::wire::Wire;
+use crate::http::HttpTransport;
 
 /// What marks a change as one of ours, the same for every try.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Client {
 
 /// What Charter thinks of an action before it is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Opinion {
     Valid,
     Invalid { error: String, code: Option<String> },
 }
@@ -88,12 +88,12 @@ impl Client {
     }
 
     /// The same calls by another way than the network.
-    pub fn over(
-        wire: Arc<dyn Wire>,
+    pub fn with_transport(
+        wire: Arc<dyn HttpTransport>,
         settings: &Settings,
         observer: Arc<dyn CallObserver>,
     ) -> Result<Self, SetupError> {
-        Ok(Self::with(Transport::over(wire, settings, observer)?, settings))
+        Ok(Self::with(Transport::with_transport(wire, settings, observer)?, settings))
     }
 
     fn with(transport: Transport, settings: &Settings) -> Self {
@@ -141,7 +141,7 @@ impl Client {
             .await
     }
 
-    pub async fn validate(&self, action: &Action) -> Result<Verdict, Error> {
+    pub async fn validate(&self, action: &Action) -> Result<Opinion, Error> {
         let path = ["api", "v1", "policies", "validate"];
         let request = self.transport.request(Method::POST, &path).json(action);
         self.transport

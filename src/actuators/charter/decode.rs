@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::transport::excerpt;
-use super::{ListedPolicy, ReportedViolation, Verdict};
+use super::{ListedPolicy, Opinion, ReportedViolation};
 use crate::domain::charter::CommitteeState;
 
 /// An id is a path segment of ours and a column of the store.
@@ -45,24 +45,24 @@ pub fn committee_state(body: &[u8]) -> Result<CommitteeState, String> {
 }
 
 /// `POST /api/v1/policies/validate`, which says no by 422 as well as by 200.
-pub fn verdict(status: u16, body: &[u8]) -> Result<Verdict, String> {
+pub fn verdict(status: u16, body: &[u8]) -> Result<Opinion, String> {
     #[derive(Deserialize)]
-    struct Opinion {
+    struct Reply {
         valid: bool,
         error: Option<String>,
         code: Option<String>,
     }
     let unprocessable = status == 422;
-    match json::<Opinion>(body) {
-        Ok(opinion) if opinion.valid && !unprocessable => Ok(Verdict::Valid),
-        Ok(opinion) => Ok(Verdict::Invalid {
+    match json::<Reply>(body) {
+        Ok(opinion) if opinion.valid && !unprocessable => Ok(Opinion::Valid),
+        Ok(opinion) => Ok(Opinion::Invalid {
             error: opinion.error.map_or_else(
                 || "Charter gives no reason".to_owned(),
                 |error| excerpt(error.as_bytes()),
             ),
             code: opinion.code.map(|code| excerpt(code.as_bytes())),
         }),
-        Err(_) if unprocessable => Ok(Verdict::Invalid { error: excerpt(body), code: None }),
+        Err(_) if unprocessable => Ok(Opinion::Invalid { error: excerpt(body), code: None }),
         Err(error) => Err(error),
     }
 }

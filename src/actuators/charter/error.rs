@@ -1,7 +1,7 @@
 //! What can go wrong with a call to Charter, sorted by the one question that matters: may it have taken effect?
 
 use super::call::{Call, CallStatus};
-use crate::wire;
+use crate::http;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -118,7 +118,7 @@ pub enum SetupError {
     #[error("execute.charter_url {0} cannot carry a path: give an http:// or https:// address")]
     Address(String),
     #[error("Charter cannot be reached: {0}")]
-    Http(#[from] wire::SetupError),
+    Http(#[from] http::SetupError),
 }
 
 fn colon(detail: &str) -> String {

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use url::Url;
 
 use crate::domain::secret::Secret;
-use crate::wire::HttpSettings;
+use crate::http::HttpSettings;
 
 /// Does this Charter honour `Idempotency-Key`?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::call::{Call, CallObserver, CallStatus, Stopwatch};
 use super::error::{Error, SetupError};
 use super::settings::{Idempotency, Settings};
 use crate::domain::address;
-use crate::wire::{self, Access, Connections, Endpoint, Http, Wire};
+use crate::http::{self, Access, Connections, Endpoint, Http, HttpTransport};
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 const FENCE_EPOCH: &str = "X-Fence-Epoch";
@@ -79,11 +79,11 @@ impl Transport {
             are_kept: false,
         };
         let http = Http::reaching(&settings.url, settings.http.as_deref(), connections)?;
-        Self::over(Arc::new(http), settings, observer)
+        Self::with_transport(Arc::new(http), settings, observer)
     }
 
-    pub(super) fn over(
-        wire: Arc<dyn Wire>,
+    pub(super) fn with_transport(
+        wire: Arc<dyn HttpTransport>,
         settings: &Settings,
         observer: Arc<dyn CallObserver>,
     ) -> Result<Self, SetupError> {
@@ -168,7 +168,7 @@ impl Transport {
         };
         let request = request.build().map_err(|error| {
             let url = error.url().map_or_else(|| self.endpoint.address(), address::redacted);
-            Self::failure(call, url, wire::failure(&error))
+            Self::failure(call, url, http::failure(&error))
         })?;
         let url = address::redacted(request.url());
         let sent = self.endpoint.send(request).await;
@@ -260,13 +260,13 @@ impl Transport {
         }
     }
 
-    fn failure(call: Call, url: String, failure: wire::Failure) -> Error {
+    fn failure(call: Call, url: String, failure: http::Failure) -> Error {
         let (detail, timed_out) = match failure {
-            wire::Failure::NotSent(detail) => return Error::NotSent { call, url, detail },
-            wire::Failure::TimedOut => {
+            http::Failure::NotSent(detail) => return Error::NotSent { call, url, detail },
+            http::Failure::TimedOut => {
                 ("no answer in time (execute.timeout_seconds)".to_owned(), true)
             }
-            wire::Failure::Broken(detail) => (detail, false),
+            http::Failure::Broken(detail) => (detail, false),
         };
         Error::Unclear { call, url, detail, timed_out, may_still_land: true }
     }
@@ -307,7 +307,7 @@ fn carries(headers: &HeaderMap, key: Uuid) -> bool {
 
 async fn bounded(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| wire::causes(&e))? {
+    while let Some(chunk) = response.chunk().await.map_err(|e| http::causes(&e))? {
         if body.len() + chunk.len() > MAX_BODY {
             return Err(format!("the answer is larger than {MAX_BODY} bytes"));
         }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::command::End;
 use crate::actuators::{Doubt, Failure, Refusal, Validation};
-use crate::wire;
+use crate::http;
 
 /// Exit codes that a hook gives a meaning; every other one is "not known".
 const DONE: i32 = 0;
@@ -28,7 +28,7 @@ pub(super) enum Came {
     Command(End),
     /// The server's status, and the beginning of its answer.
     Http(StatusCode, Vec<u8>),
-    NoAnswer(wire::Failure),
+    NoAnswer(http::Failure),
 }
 
 /// What the hook's `probe` says of the effect of `apply`.
@@ -104,11 +104,11 @@ impl Came {
                 Some(NOT_DONE) => Change::NotDone,
                 _ => Change::Unknown,
             },
-            Self::Command(End::NotStarted(_)) | Self::NoAnswer(wire::Failure::NotSent(_)) => {
+            Self::Command(End::NotStarted(_)) | Self::NoAnswer(http::Failure::NotSent(_)) => {
                 Change::NotDone
             }
             Self::Command(End::Lost(_) | End::TimedOut | End::Stopped)
-            | Self::NoAnswer(wire::Failure::TimedOut | wire::Failure::Broken(_)) => Change::Unknown,
+            | Self::NoAnswer(http::Failure::TimedOut | http::Failure::Broken(_)) => Change::Unknown,
             Self::Http(status, _) => status_of_change(*status),
         }
     }
@@ -131,9 +131,9 @@ impl Came {
                 format!("answered {status}, a redirect, which is not followed: give the final URL")
             }
             Self::Http(status, _) => format!("answered {status}"),
-            Self::NoAnswer(wire::Failure::NotSent(why)) => format!("was not reached: {why}"),
-            Self::NoAnswer(wire::Failure::TimedOut) => "did not answer in time".to_owned(),
-            Self::NoAnswer(wire::Failure::Broken(why)) => format!("gave no whole answer: {why}"),
+            Self::NoAnswer(http::Failure::NotSent(why)) => format!("was not reached: {why}"),
+            Self::NoAnswer(http::Failure::TimedOut) => "did not answer in time".to_owned(),
+            Self::NoAnswer(http::Failure::Broken(why)) => format!("gave no whole answer: {why}"),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::address;
 use crate::domain::hook::HookSpec;
 use crate::domain::secret::Secret;
 use crate::domain::target::Target;
-use crate::wire::HttpSettings;
+use crate::http::HttpSettings;
 
 /// Variables of the daemon's own environment that every command gets.
 pub const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];

@@ -13,7 +13,7 @@ use super::settings::{Hook, Settings, Verb};
 use crate::domain::legible;
 use crate::domain::secret::Secret;
 use crate::domain::{Cause, Labels, address};
-use crate::wire::{Access, Endpoint, Failure, Reach, SetupError};
+use crate::http::{Access, Endpoint, Failure, Reach, SetupError};
 
 /// How much of an answer goes into the text of a reply. What a program says last is mostly why it ended.
 const EXCERPT: usize = 400;
@@ -232,7 +232,7 @@ async fn over_http(
     };
     let request = match request.build() {
         Ok(request) => request,
-        Err(error) => return (failed(crate::wire::failure(&error)), String::new()),
+        Err(error) => return (failed(crate::http::failure(&error)), String::new()),
     };
     let mut response = match endpoint.send(request).await {
         Ok(response) => response,

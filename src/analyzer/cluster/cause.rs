@@ -165,9 +165,9 @@ fn says_little(event: &Event) -> bool {
 /// What the registry or the runtime said about an image: while the kubelet backs off, only its event keeps that.
 pub(super) fn pull_error<'a>(index: &Index<'a>, pod: &'a Pod, message: &str) -> Option<&'a str> {
     // A newer kubelet repeats the error itself.
-    let is_told = !message.is_empty()
+    let is_notified = !message.is_empty()
         && (!message.starts_with("Back-off") || message.contains("ErrImagePull: "));
-    if is_told {
+    if is_notified {
         return None;
     }
     let image = message.split('"').nth(1).unwrap_or_default();

@@ -16,7 +16,7 @@ pub struct LogOf {
 /// `None`: no log would tell, for nothing has run.
 #[must_use]
 pub fn log_of(reading: &ClusterReading, finding: &Finding) -> Option<LogOf> {
-    let is_told = matches!(
+    let is_notified = matches!(
         finding.kind,
         FindingKind::CrashLoop
             | FindingKind::OomKilled
@@ -25,7 +25,7 @@ pub fn log_of(reading: &ClusterReading, finding: &Finding) -> Option<LogOf> {
             | FindingKind::JobFailed
             | FindingKind::PodFailed
     );
-    if !is_told {
+    if !is_notified {
         return None;
     }
     let is_its_own = |pod: &Pod| {

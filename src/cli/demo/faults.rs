@@ -8,7 +8,7 @@ use crate::domain::action::ActionKind;
 use crate::domain::cycle::CycleReport;
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::need::{Need, NeedReason};
-use crate::domain::outcome::{Judging, Outcome, OutcomeType};
+use crate::domain::outcome::{Outcome, OutcomeType, PendingVerification};
 use crate::domain::time::{Time, since};
 use crate::domain::view::LoopView;
 use crate::domain::violation::Violation;
@@ -18,7 +18,7 @@ use crate::knowledge::Knowledge;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// These actions in this order, each with its verdict, and nothing else; then healed.
-    Healed(&'static [(ActionKind, Verdict)]),
+    Healed(&'static [(ActionKind, FaultEnd)]),
     /// One action without success, then `remedies_exhausted`.
     Exhausted(ActionKind),
     /// No call at all.
@@ -28,7 +28,7 @@ pub(super) enum End {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum FaultEnd {
     Success,
     NotSuccess,
 }
@@ -58,7 +58,7 @@ pub(super) const FAULTS: [Fault; 9] = [
         name: "hot_shard",
         story: "one component gets far more than its share of the load",
         cause: "system_overload",
-        end: End::Healed(&[(ActionKind::RebalanceLoad, Verdict::Success)]),
+        end: End::Healed(&[(ActionKind::RebalanceLoad, FaultEnd::Success)]),
         watch: 60,
     },
     Fault {
@@ -79,7 +79,7 @@ pub(super) const FAULTS: [Fault; 9] = [
         name: "overload",
         story: "more load arrives than three replicas can serve",
         cause: "validation_latency",
-        end: End::Healed(&[(ActionKind::ScaleUp, Verdict::Success)]),
+        end: End::Healed(&[(ActionKind::ScaleUp, FaultEnd::Success)]),
         watch: 60,
     },
     Fault {
@@ -93,7 +93,7 @@ pub(super) const FAULTS: [Fault; 9] = [
         name: "misconfigured_policy",
         story: "a policy rejects what it should not and reports critical violations",
         cause: "policy_misconfiguration",
-        end: End::Healed(&[(ActionKind::ApplyPolicy, Verdict::Success)]),
+        end: End::Healed(&[(ActionKind::ApplyPolicy, FaultEnd::Success)]),
         watch: 60,
     },
     Fault {
@@ -101,8 +101,8 @@ pub(super) const FAULTS: [Fault; 9] = [
         story: "one service leaks until its nodes are unhealthy",
         cause: "system_overload",
         end: End::Healed(&[
-            (ActionKind::RebalanceLoad, Verdict::NotSuccess),
-            (ActionKind::RestartService, Verdict::Success),
+            (ActionKind::RebalanceLoad, FaultEnd::NotSuccess),
+            (ActionKind::RestartService, FaultEnd::Success),
         ]),
         watch: 60,
     },
@@ -111,8 +111,8 @@ pub(super) const FAULTS: [Fault; 9] = [
         story: "failed requests are retried until the retries are the load",
         cause: "validation_latency",
         end: End::Healed(&[
-            (ActionKind::ScaleUp, Verdict::NotSuccess),
-            (ActionKind::ThrottleRequests, Verdict::Success),
+            (ActionKind::ScaleUp, FaultEnd::NotSuccess),
+            (ActionKind::ThrottleRequests, FaultEnd::Success),
         ]),
         watch: 60,
     },
@@ -131,7 +131,7 @@ pub(super) struct Episode<'a> {
     executions: Vec<Execution>,
     outcomes: Vec<Outcome>,
     exhausted: bool,
-    judging: bool,
+    verification: bool,
 }
 
 impl<'a> Episode<'a> {
@@ -144,7 +144,7 @@ impl<'a> Episode<'a> {
             executions: Vec::new(),
             outcomes: Vec::new(),
             exhausted: false,
-            judging: false,
+            verification: false,
         }
     }
 
@@ -158,7 +158,7 @@ impl<'a> Episode<'a> {
             self.clear.get_or_insert(at);
         }
         // First, so that a verdict which falls between these reads is seen among the outcomes.
-        self.judging = !knowledge.all::<Judging>(None).await?.is_empty();
+        self.verification = !knowledge.all::<PendingVerification>(None).await?.is_empty();
         let executions = knowledge.page::<Execution>(None, None, 50).await?.items;
         self.executions =
             executions.into_iter().filter(|e| e.started_at >= self.began).rev().collect();
@@ -179,8 +179,8 @@ impl<'a> Episode<'a> {
         }
         let must_be_seen = !matches!(self.fault.end, End::LeftAlone);
         let settled =
-            !self.judging && (self.clear.is_some() || (!must_be_seen && self.seen.is_none()));
-        watched >= self.fault.watch as f64 && (settled || (self.exhausted && !self.judging))
+            !self.verification && (self.clear.is_some() || (!must_be_seen && self.seen.is_none()));
+        watched >= self.fault.watch as f64 && (settled || (self.exhausted && !self.verification))
     }
 
     pub fn row(&self, speed: f64) -> Row {
@@ -237,7 +237,7 @@ impl<'a> Episode<'a> {
                             let success = *outcome == Some(OutcomeType::Success);
                             kind == wanted
                                 && outcome.is_some()
-                                && success == (*verdict == Verdict::Success)
+                                && success == (*verdict == FaultEnd::Success)
                         })
                 }
             }

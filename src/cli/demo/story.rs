@@ -1,6 +1,6 @@
 //! Tells one cycle as a person would want to read it: what was seen, decided, done and learned, and why.
 
-use crate::domain::cycle::{CandidateReport, CycleReport, Verdict};
+use crate::domain::cycle::{CandidateReport, CandidateResult, CycleReport};
 
 /// The lines of one cycle; none for a cycle in which nothing happened.
 #[must_use]
@@ -48,13 +48,13 @@ pub(super) fn weighed(candidates: &[CandidateReport]) -> Vec<String> {
 }
 
 /// What became of a candidate, without the numbers that change from cycle to cycle.
-pub(super) fn fate(verdict: &Verdict) -> (&'static str, String) {
+pub(super) fn fate(verdict: &CandidateResult) -> (&'static str, String) {
     match verdict {
-        Verdict::Chosen => ("chose", String::new()),
-        Verdict::Outranked { by, .. } => ("not yet", format!("{by} scores higher")),
-        Verdict::Held { reason, .. } => ("waits", name(reason)),
-        Verdict::Impossible { reason, .. } => ("cannot", name(reason)),
-        Verdict::Ineligible { reason, .. } => ("not now", name(reason)),
+        CandidateResult::Chosen => ("chose", String::new()),
+        CandidateResult::Outranked { by, .. } => ("not yet", format!("{by} scores higher")),
+        CandidateResult::Held { reason, .. } => ("waits", name(reason)),
+        CandidateResult::Impossible { reason, .. } => ("cannot", name(reason)),
+        CandidateResult::Ineligible { reason, .. } => ("not now", name(reason)),
     }
 }
 
@@ -65,11 +65,11 @@ fn line(candidate: &CandidateReport, components: &str) -> String {
         .map_or_else(|| candidate.action.to_string(), ToString::to_string);
     let (word, reason) = fate(&candidate.verdict);
     let detail = match &candidate.verdict {
-        Verdict::Chosen => String::new(),
-        Verdict::Outranked { score, .. } => format!("; {reason} ({score:.2})"),
-        Verdict::Held { detail, .. }
-        | Verdict::Impossible { detail, .. }
-        | Verdict::Ineligible { detail, .. } => format!("; {reason}: {detail}"),
+        CandidateResult::Chosen => String::new(),
+        CandidateResult::Outranked { score, .. } => format!("; {reason} ({score:.2})"),
+        CandidateResult::Held { detail, .. }
+        | CandidateResult::Impossible { detail, .. }
+        | CandidateResult::Ineligible { detail, .. } => format!("; {reason}: {detail}"),
     };
     format!(
         "{word:<8} {what} for {} at {components}: benefit {:.2} − cost {:.2} = {:.2}{detail}",

@@ -13,9 +13,9 @@ use crate::config::Config;
 use crate::domain::address;
 use crate::domain::decision::{Channel, Sev};
 use crate::domain::message::{Form, Message, NotifierName};
+use crate::http::{Access, Answer, Endpoint, Failure, network};
 use crate::metrics::Metrics;
 use crate::notify::{Notifiers, Setup};
-use crate::wire::{Access, Answer, Endpoint, Failure, network};
 
 /// An answer of Slack or Alertmanager to a short question.
 const MAX_ANSWER: usize = 1 << 20;

@@ -15,14 +15,14 @@ use crate::domain::violation::Violation;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Verdict {
+pub(super) enum ComponentResult {
     Clear,
     Violations,
     /// Something could not be read. It comes before violations: there may be more of them.
     Unknown,
 }
 
-impl Verdict {
+impl ComponentResult {
     pub(super) fn exit_code(self) -> ExitCode {
         match self {
             Self::Clear => ExitCode::SUCCESS,
@@ -48,7 +48,7 @@ pub(super) struct SourceState {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum RuleVerdict {
+pub(super) enum RuleResult {
     Ok,
     Violated,
     Unknown,
@@ -57,7 +57,7 @@ pub(super) enum RuleVerdict {
 #[derive(Debug, Serialize)]
 pub(super) struct RuleState {
     pub rule: String,
-    pub verdict: RuleVerdict,
+    pub verdict: RuleResult,
     /// The worst of its series.
     pub value: Option<f64>,
     pub series: usize,
@@ -76,7 +76,7 @@ pub(super) struct Unread {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report<'a> {
-    pub verdict: Verdict,
+    pub verdict: ComponentResult,
     sources: Vec<SourceState>,
     rules: Vec<RuleState>,
     violations: Vec<&'a Violation>,
@@ -106,9 +106,9 @@ impl<'a> Report<'a> {
         let is_whole = unread.is_empty() && rules.iter().all(|rule| rule.is_whole);
         let is_clear = violations.is_empty() && findings.iter().all(Vec::is_empty);
         let verdict = match (is_whole, is_clear) {
-            (false, _) => Verdict::Unknown,
-            (true, true) => Verdict::Clear,
-            (true, false) => Verdict::Violations,
+            (false, _) => ComponentResult::Unknown,
+            (true, true) => ComponentResult::Clear,
+            (true, false) => ComponentResult::Violations,
         };
         Self { verdict, sources, rules, violations, findings, charter, unread, problems }
     }
@@ -129,14 +129,14 @@ impl<'a> Report<'a> {
         }
         let found = self.violations.len() + self.findings.as_ref().map_or(0, Vec::len);
         match (self.verdict, &self.findings) {
-            (Verdict::Clear, Some(_)) => writeln!(out, "no violations, no findings"),
-            (Verdict::Clear, None) => writeln!(out, "no violations"),
-            (Verdict::Violations, _) => writeln!(out, "{} wrong", counted(found, "thing")),
-            (Verdict::Unknown, _) if found == 0 => writeln!(
+            (ComponentResult::Clear, Some(_)) => writeln!(out, "no violations, no findings"),
+            (ComponentResult::Clear, None) => writeln!(out, "no violations"),
+            (ComponentResult::Violations, _) => writeln!(out, "{} wrong", counted(found, "thing")),
+            (ComponentResult::Unknown, _) if found == 0 => writeln!(
                 out,
                 "UNKNOWN: whether anything is wrong cannot be said while what is named above cannot be read"
             ),
-            (Verdict::Unknown, _) => writeln!(
+            (ComponentResult::Unknown, _) => writeln!(
                 out,
                 "{} wrong; whether anything else is, is UNKNOWN while what is named above cannot be read",
                 counted(found, "thing")
@@ -184,9 +184,9 @@ impl<'a> Report<'a> {
             None => String::new(),
         };
         let verdict = match rule.verdict {
-            RuleVerdict::Ok => "ok      ",
-            RuleVerdict::Violated => "violated",
-            RuleVerdict::Unknown => "UNKNOWN ",
+            RuleResult::Ok => "ok      ",
+            RuleResult::Violated => "violated",
+            RuleResult::Unknown => "UNKNOWN ",
         };
         writeln!(out, "{verdict}  {}: {value}{limit}{problem}", rule.rule)
     }

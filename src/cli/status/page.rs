@@ -10,15 +10,15 @@ use super::super::decide;
 use super::super::terminal::Terminal;
 use super::super::words::{ahead, lasting, said};
 use super::{Listed, Seen};
+use crate::domain::expiring_action::InForce;
 use crate::domain::incident::Incident;
 use crate::domain::legible::name;
+use crate::domain::loop_status::LoopStatus;
 use crate::domain::need::{Need, NeedReason};
 use crate::domain::outcome::ActionStatistics;
 use crate::domain::pause::Pause;
 use crate::domain::reading::Source;
 use crate::domain::speed;
-use crate::domain::standing::Standing;
-use crate::domain::temporary::InForce;
 use crate::domain::time::Time;
 use crate::domain::time::text;
 use crate::domain::under_way::{Stage, UnderWay};
@@ -85,7 +85,7 @@ fn print_state(client: &Client, seen: &Seen, out: &mut Terminal<impl Write>) -> 
     if let Some(pause) = part::<Pause>(&state["paused"]) {
         writeln!(out, "{pause}; `{}` ends it", client.command("resume"))?;
     }
-    match (part::<Standing>(&state["standing"]), last) {
+    match (part::<LoopStatus>(&state["standing"]), last) {
         (Some(standing), Some(last)) => writeln!(out, "{}", standing.said(last))?,
         (_, None) => {}
         (None, Some(_)) => writeln!(out, "mode and guards: not known, the last cycle broke off")?,

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::Background;
 use crate::domain::deployment::Suspect;
 use crate::domain::time::Time;
-use crate::escalation::board::Onset;
-use crate::escalation::correlation;
+use crate::incidents::correlation;
+use crate::incidents::tracker::Onset;
 use crate::monitor::github::Github;
 
 /// For all commits of all services that broke; an answer that comes later than the cycle waits is taken in by a later one.

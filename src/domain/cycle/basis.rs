@@ -9,13 +9,13 @@ use crate::domain::Cause;
 use crate::domain::action::ActionKind;
 use crate::domain::analysis::PatternKind;
 use crate::domain::charter::CommitteeState;
+use crate::domain::expiring_action::InForce;
+use crate::domain::loop_status::LoopStatus;
 use crate::domain::need::NeedReason;
 use crate::domain::pause::Pause;
 use crate::domain::policy::Approval;
 use crate::domain::reading::Source;
 use crate::domain::rule::{Comparison, Severity};
-use crate::domain::standing::Standing;
-use crate::domain::temporary::InForce;
 use crate::domain::time::Time;
 
 /// What a cycle went by.
@@ -47,7 +47,7 @@ pub struct Basis {
     pub policies: Vec<Proposed>,
     /// How the loop stood when it had done its work.
     #[serde(default)]
-    pub standing: Option<Standing>,
+    pub standing: Option<LoopStatus>,
     /// Temporary actions at work then, at most 10.
     #[serde(default)]
     pub in_force: Vec<InForce>,

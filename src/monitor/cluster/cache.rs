@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Patience;
+use super::WatchTimeouts;
 use super::failure::{Fault, Subject};
 use super::trim::{Trimmed, Unread};
 use crate::domain::cluster::{Kind, UnreadObject};
@@ -228,7 +228,7 @@ impl Cache {
     /// The objects, and those that cannot be read, if they can be relied on.
     pub(super) fn objects(
         &self,
-        patience: &Patience,
+        patience: &WatchTimeouts,
         now: Time,
     ) -> Result<(Vec<Trimmed>, Vec<UnreadObject>), ReadFailure> {
         let state = self.state();

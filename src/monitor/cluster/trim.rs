@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-pub(super) use self::object::{Unread, Wire, read};
+pub(super) use self::object::{HttpTransport, Unread, read};
 use self::object::{decode, without_nulls};
 pub(super) use self::others::{ClaimWire, CronJobWire, EventWire, JobWire, NodeWire};
 pub(super) use self::pod::PodWire;

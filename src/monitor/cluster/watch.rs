@@ -28,12 +28,12 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-use super::Patience;
+use super::WatchTimeouts;
 use super::cache::{Cache, Listed, MAX_OBJECTS};
 use super::failure::{Fault, not_the_api, of_kube, of_status};
 use super::trim::{
-    ClaimWire, CronJobWire, DaemonSetWire, DeploymentWire, EventWire, JobWire, NodeWire, PodWire,
-    ReplicaSetWire, ReplicationControllerWire, StatefulSetWire, Unread, Wire, read,
+    ClaimWire, CronJobWire, DaemonSetWire, DeploymentWire, EventWire, HttpTransport, JobWire,
+    NodeWire, PodWire, ReplicaSetWire, ReplicationControllerWire, StatefulSetWire, Unread, read,
 };
 use crate::domain::cluster::Kind;
 use crate::domain::reading::FailureKind;
@@ -54,7 +54,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Watcher {
     client: Client,
     cache: Arc<Cache>,
-    patience: Patience,
+    patience: WatchTimeouts,
 }
 
 /// A watch that came to an end without a failure.
@@ -65,7 +65,7 @@ struct Ended {
 }
 
 impl Watcher {
-    pub(super) fn new(client: Client, cache: Arc<Cache>, patience: Patience) -> Self {
+    pub(super) fn new(client: Client, cache: Arc<Cache>, patience: WatchTimeouts) -> Self {
         Self { client, cache, patience }
     }
 
@@ -86,7 +86,7 @@ impl Watcher {
         }
     }
 
-    async fn keep_current<W: Wire>(&self) {
+    async fn keep_current<W: HttpTransport>(&self) {
         let mut pauses = self.pauses();
         let mut from: Option<String> = None;
         loop {
@@ -121,7 +121,7 @@ impl Watcher {
     }
 
     /// Page by page into a map of its own, which then takes the place of the old one. Answers the version to watch from.
-    async fn list<W: Wire>(&self) -> Result<String, Fault> {
+    async fn list<W: HttpTransport>(&self) -> Result<String, Fault> {
         let mut listed = Listed::new(self.cache.kind());
         let mut params = ListParams {
             limit: Some(PAGE),
@@ -143,7 +143,7 @@ impl Watcher {
         Err(Fault::new(FailureKind::Nonsense, "the list has no end"))
     }
 
-    async fn page<W: Wire>(
+    async fn page<W: HttpTransport>(
         &self,
         params: &ListParams,
         listed: &mut Listed,
@@ -176,7 +176,7 @@ impl Watcher {
         Ok(page.metadata)
     }
 
-    async fn watch<W: Wire>(&self, from: String) -> Result<Ended, Fault> {
+    async fn watch<W: HttpTransport>(&self, from: String) -> Result<Ended, Fault> {
         let began = Instant::now();
         let params = WatchParams {
             field_selector: self.cache.subject().selector.map(str::to_owned),

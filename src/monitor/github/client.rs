@@ -13,9 +13,9 @@ use super::settings::Settings;
 use crate::clock::Clock;
 use crate::domain::reading::{FailureKind, ReadFailure};
 use crate::domain::time::{self, Time};
+use crate::http::{self, Access, Answer, Endpoint, HttpTransport};
 use crate::monitor::Error;
 use crate::monitor::http::shorten;
-use crate::wire::{self, Access, Answer, Endpoint, Wire};
 
 /// A commit comes with its files' patches, which GitHub cuts at 1 MB; thirty of them are hardly ever large.
 const MAX_ANSWER: usize = 4 << 20;
@@ -104,7 +104,11 @@ struct PullJson {
 }
 
 impl Client {
-    pub fn new(wire: Arc<dyn Wire>, settings: &Settings, clock: Clock) -> Result<Self, Error> {
+    pub fn new(
+        wire: Arc<dyn HttpTransport>,
+        settings: &Settings,
+        clock: Clock,
+    ) -> Result<Self, Error> {
         let (Some(owner), Some(repository)) = (&settings.owner, &settings.repository) else {
             return Err(Error::NoRepository);
         };
@@ -181,11 +185,11 @@ impl Client {
         let request = self.request(path, pairs).timeout(left);
         let exchange = self.endpoint.exchange(request, MAX_ANSWER);
         let answer = match timeout_at(deadline, exchange).await {
-            Err(_) | Ok(Err(wire::Failure::TimedOut)) => {
+            Err(_) | Ok(Err(http::Failure::TimedOut)) => {
                 let what = "no whole answer in the time there was";
                 return (Err(self.failure(FailureKind::Timeout, asked, what)), None);
             }
-            Ok(Err(wire::Failure::NotSent(why) | wire::Failure::Broken(why))) => {
+            Ok(Err(http::Failure::NotSent(why) | http::Failure::Broken(why))) => {
                 return (Err(self.failure(FailureKind::Unreachable, asked, &why)), None);
             }
             Ok(Ok(answer)) => answer,

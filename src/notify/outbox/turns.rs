@@ -12,7 +12,7 @@ use crate::notify::set::Notifiers;
 const BEHIND: &str = "an earlier message about the same incident was not delivered yet";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum StrategyOrder {
     /// In hand, settled, or behind another.
     Waits,
     /// To be told in a summary with all others that are late.
@@ -37,19 +37,19 @@ impl Inner {
     }
 
     /// Of each entry. Notes of those behind a failed one that they are.
-    pub fn turns(&mut self, now: Time) -> Vec<Turn> {
+    pub fn turns(&mut self, now: Time) -> Vec<StrategyOrder> {
         let mut ahead: BTreeMap<NotifierName, Ahead<'_>> = BTreeMap::new();
         let mut turns = Vec::with_capacity(self.entries.len());
         let mut behind = Vec::new();
         for (place, held) in self.entries.iter().enumerate() {
             let entry = &held.entry;
             if !entry.waits() {
-                turns.push(Turn::Waits);
+                turns.push(StrategyOrder::Waits);
                 continue;
             }
             if entry.is_edit() {
                 let is_free = held.is_ready && !held.in_hand;
-                turns.push(if is_free { Turn::Free } else { Turn::Waits });
+                turns.push(if is_free { StrategyOrder::Free } else { StrategyOrder::Waits });
                 continue;
             }
             let ahead = ahead.entry(entry.notifier).or_default();
@@ -65,9 +65,9 @@ impl Inner {
                 behind.push(place);
             }
             turns.push(match (held.is_ready && !held.in_hand && !is_behind, is_late) {
-                (false, _) => Turn::Waits,
-                (true, true) => Turn::Late,
-                (true, false) => Turn::Free,
+                (false, _) => StrategyOrder::Waits,
+                (true, true) => StrategyOrder::Late,
+                (true, false) => StrategyOrder::Free,
             });
             ahead.all.extend(entry.incidents());
             if is_late { &mut ahead.late } else { &mut ahead.live }.extend(entry.incidents());
@@ -89,7 +89,7 @@ impl Inner {
     /// What cannot be told in time any more, in one message of one notifier.
     pub fn summary(
         &self,
-        turns: &[Turn],
+        turns: &[StrategyOrder],
         notifiers: &Notifiers,
         busy: &BTreeSet<Worker>,
         leads: bool,
@@ -100,7 +100,9 @@ impl Inner {
                 .entries
                 .iter()
                 .zip(turns)
-                .filter(|(held, turn)| **turn == Turn::Late && held.entry.notifier == notifier)
+                .filter(|(held, turn)| {
+                    **turn == StrategyOrder::Late && held.entry.notifier == notifier
+                })
                 .map(|(held, _)| held)
                 .filter(|held| leads || held.is_unstored)
                 .collect();
@@ -123,7 +125,7 @@ impl Inner {
     /// The worst, then the oldest; edits, which call nobody, last.
     pub fn single(
         &self,
-        turns: &[Turn],
+        turns: &[StrategyOrder],
         notifiers: &Notifiers,
         busy: &BTreeSet<Worker>,
         leads: bool,
@@ -133,7 +135,7 @@ impl Inner {
             .entries
             .iter()
             .zip(turns)
-            .filter(|(held, turn)| **turn == Turn::Free && held.entry.is_due(now))
+            .filter(|(held, turn)| **turn == StrategyOrder::Free && held.entry.is_due(now))
             .map(|(held, _)| held)
             .filter(|held| leads || held.is_unstored)
             .collect();

@@ -15,11 +15,11 @@ use super::words::Words;
 use crate::domain::address;
 use crate::domain::message::Thread;
 use crate::domain::secret::Secret;
+use crate::http::{Access, Endpoint, HttpTransport};
 use crate::metrics::Metrics;
 use crate::notify::call::{Answer, Caller, shorten};
 use crate::notify::settings::Slack as Settings;
 use crate::notify::{NotifyError, Refusal, SetupError};
-use crate::wire::{Access, Endpoint, Wire};
 
 /// What Slack asks for when it names no time.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
@@ -88,7 +88,7 @@ pub(super) struct Posted {
 impl Client {
     /// With a token, which can do more, even if there is a webhook too.
     pub fn new(
-        wire: Arc<dyn Wire>,
+        wire: Arc<dyn HttpTransport>,
         settings: &Settings,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetupError> {

@@ -3,9 +3,9 @@
 use super::super::{Plan, PlanInput, Strategy};
 use super::Broken;
 use crate::domain::action::{Action, ActionKind};
-use crate::domain::aftermath::Undone;
 use crate::domain::analysis::RootCause;
 use crate::domain::charter::CommitteeStatus;
+use crate::domain::follow_ups::Undone;
 use crate::domain::policy::Policy;
 use crate::domain::target::{System, Target};
 use crate::domain::{CHARTER, Labels};
@@ -19,7 +19,7 @@ pub(super) fn check(
 ) {
     let target = action.target();
     let near = |other: &Target| other.overlaps(&target) || are_neighbours(input, other, &target);
-    let judged = input.judgings.iter().any(|j| near(&j.target));
+    let judged = input.verifications.iter().any(|j| near(&j.target));
     broken.unless(!judged, "its ground is being judged");
     let blocked = input.blocked.iter().any(near);
     broken.unless(!blocked, "its ground has an action of unknown result");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::{Plan, PlanInput};
 use super::Broken;
 use crate::domain::Cause;
-use crate::domain::cycle::Verdict;
+use crate::domain::cycle::CandidateResult;
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::treatment::Treatment;
@@ -14,7 +14,7 @@ pub(super) fn check(input: &PlanInput<'_>, plan: &Plan, policy: &Policy, broken:
     broken.unless(!policy.actions.is_empty(), "it has no action");
     numbers(input, policy, broken);
     best(plan, policy, broken);
-    if policy.cause.0 == Cause::GIVE_BACK {
+    if policy.cause.0 == Cause::SCALE_BACK {
         let quiet = input.quiet_since.map(|at| (input.now - at).to_std().unwrap_or_default());
         let due = input.settings.give_back.after.zip(quiet).is_some_and(|(after, q)| q >= after);
         broken.unless(due, "nothing is to be given back now");
@@ -62,7 +62,7 @@ fn numbers(input: &PlanInput<'_>, policy: &Policy, broken: &mut Broken) {
 fn best(plan: &Plan, policy: &Policy, broken: &mut Broken) {
     let by_person = policy.decided_by.as_deref() != Some("auto");
     for report in &plan.candidates {
-        if let Verdict::Outranked { by, score } = &report.verdict {
+        if let CandidateResult::Outranked { by, score } = &report.verdict {
             let named = policy.actions.iter().any(|a| a.kind() == *by)
                 && (policy.score - score).abs() < 1e-9;
             broken.unless(named, "a candidate is reported as outranked by another than it");

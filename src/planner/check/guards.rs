@@ -45,7 +45,7 @@ pub(super) fn check(
         broken.unless(reversible, "half-open, it could not be taken back");
         let probe = |e: &Entry| e.at >= tripped.until && e.target.system() == system;
         let tried = |id| input.ledger.entries.iter().any(|e| e.execution_id == id && probe(e));
-        let out = input.judgings.iter().any(|j| tried(j.execution_id));
+        let out = input.verifications.iter().any(|j| tried(j.execution_id));
         broken.unless(!out, "half-open, and the one action is out already");
     }
     counts(input, action, broken);
@@ -66,7 +66,7 @@ pub(super) fn check(
         Target::Charter(Some(name)) | Target::Hook { component: name, .. } => {
             let busy = |other: &str| {
                 let there = |t: &Target| t.system() == system && t.component() == other;
-                input.judgings.iter().any(|j| there(&j.target))
+                input.verifications.iter().any(|j| there(&j.target))
             };
             let groups = rails.fleet.redundancy_groups.iter().filter(|g| g.contains(name));
             let sibling = groups.flatten().any(|other| busy(other));
@@ -75,7 +75,7 @@ pub(super) fn check(
         Target::Kubernetes { namespace, .. } => {
             let on_cluster = |t: &&Target| matches!(t, Target::Kubernetes { .. });
             let busy: Vec<&Target> =
-                input.judgings.iter().map(|j| &j.target).filter(on_cluster).collect();
+                input.verifications.iter().map(|j| &j.target).filter(on_cluster).collect();
             broken.unless(busy.len() < rails.kubernetes.at_once, "too many are judged at once");
             let there = busy
                 .iter()
@@ -112,7 +112,8 @@ fn object(input: &PlanInput<'_>, target: &Target, broken: &mut Broken) {
 /// The report shows every guard, and none that holds.
 fn read_guards(plan: &Plan, policy: &Policy, broken: &mut Broken) {
     let chosen = plan.candidates.iter().find(|c| {
-        c.verdict == crate::domain::cycle::Verdict::Chosen && c.component == policy.component
+        c.verdict == crate::domain::cycle::CandidateResult::Chosen
+            && c.component == policy.component
     });
     let Some(report) = chosen else { return };
     let read: Vec<Guard> = report.guards.iter().map(|g| g.guard).collect();

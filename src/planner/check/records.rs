@@ -8,7 +8,7 @@ use super::super::guardrails::Mode;
 use super::super::{Plan, PlanInput};
 use super::Broken;
 use crate::domain::action::{Action, Risk};
-use crate::domain::cycle::Verdict;
+use crate::domain::cycle::CandidateResult;
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::target::Target;
 
@@ -57,7 +57,7 @@ pub(super) fn check(input: &PlanInput<'_>, plan: &Plan, broken: &mut Broken) {
         plan.policies.iter().filter(|p| p.approval == Approval::Executed).map(|p| p.id).collect();
     let chosen: Vec<Uuid> = plan.chosen.iter().map(|p| p.id).collect();
     broken.unless(executed == chosen, "the executed policy is not the chosen one");
-    let reported = plan.candidates.iter().filter(|c| c.verdict == Verdict::Chosen).count();
+    let reported = plan.candidates.iter().filter(|c| c.verdict == CandidateResult::Chosen).count();
     broken.unless(reported == chosen.len(), "the report does not say what was chosen");
 }
 

@@ -127,7 +127,7 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
         e.target.system() == system
             && e.at >= tripped.until
             && e.end == End::Open
-            && input.judgings.iter().any(|j| j.execution_id == e.execution_id)
+            && input.verifications.iter().any(|j| j.execution_id == e.execution_id)
     });
     if probing {
         return held(format!(

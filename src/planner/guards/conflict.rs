@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::neighbours::overlap;
 use super::{Held, Subject};
 use crate::domain::action::ActionKind;
-use crate::domain::aftermath::Undone;
 use crate::domain::charter::CommitteeStatus;
 use crate::domain::cycle::Hold;
+use crate::domain::follow_ups::Undone;
 use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::target::{System, Target};
 use crate::domain::time::{Time, since};
@@ -25,13 +25,13 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
 /// Something is still taking effect on this ground: an action of ours, its undo, or a change of size.
 pub(in crate::planner) fn settling(input: &PlanInput<'_>, target: &Target) -> Option<Held> {
     let where_to = |other: &Target| overlap(input, other, target);
-    let found = input.judgings.iter().find_map(|j| Some((j, where_to(&j.target)?)));
-    if let Some((judging, place)) = found {
-        let left = since(judging.settled_at, input.now).as_secs();
-        let actions: Vec<&str> = judging.actions.iter().map(ActionKind::as_str).collect();
+    let found = input.verifications.iter().find_map(|j| Some((j, where_to(&j.target)?)));
+    if let Some((verification, place)) = found {
+        let left = since(verification.settled_at, input.now).as_secs();
+        let actions: Vec<&str> = verification.actions.iter().map(ActionKind::as_str).collect();
         let actions = actions.join(", ");
         return Some((
-            Hold::Judging,
+            Hold::Verifying,
             format!("{actions}{place} is being judged, {left} s of its settle time left"),
         ));
     }
@@ -75,7 +75,7 @@ fn unknown(input: &PlanInput<'_>, target: &Target) -> Option<Held> {
 
 /// How much of the target's system has an action that has no result yet.
 fn fleet(input: &PlanInput<'_>, target: &Target) -> GuardReading {
-    let grounds = input.judgings.iter().map(|j| &j.target).chain(input.blocked);
+    let grounds = input.verifications.iter().map(|j| &j.target).chain(input.blocked);
     let own: Vec<&Target> = grounds.filter(|t| t.system() == target.system()).collect();
     match target {
         // It overlaps with each of its services.

@@ -85,5 +85,5 @@ fn entries<'a>(
 
 fn streak<'a>(input: &PlanInput<'_>, newest_first: impl Iterator<Item = &'a Entry>) -> u32 {
     let row = newest_first.take_while(|e| !e.has_succeeded());
-    u32::try_from(row.filter(|e| e.has_failed(input.judgings)).count()).unwrap_or(u32::MAX)
+    u32::try_from(row.filter(|e| e.has_failed(input.verifications)).count()).unwrap_or(u32::MAX)
 }

@@ -10,7 +10,7 @@ use crate::domain::analysis::Analysis;
 use crate::domain::cycle::CycleReport;
 use crate::domain::execution::Execution;
 use crate::domain::need::Need;
-use crate::domain::outcome::{ActionStatistics, Judging, Outcome};
+use crate::domain::outcome::{ActionStatistics, Outcome, PendingVerification};
 use crate::domain::policy::Policy;
 use crate::domain::treatment::Treatment;
 use crate::domain::violation::{TrackedViolation, Violation};
@@ -81,10 +81,10 @@ async fn explain_cycle(context: &Context, id: &str) -> Answer {
             ApiError::NotFound(format!("no cycle {id} is kept; GET /api/v1/cycles lists them"))
         })?
     };
-    let (mut execution, mut judging, mut verdicts) = (None, None, Vec::new());
+    let (mut execution, mut verification, mut verdicts) = (None, None, Vec::new());
     if let Some(id) = report.execution_id {
         execution = get::<Execution>(knowledge, &id.to_string()).await?;
-        judging = get::<Judging>(knowledge, &id.to_string()).await?;
+        verification = get::<PendingVerification>(knowledge, &id.to_string()).await?;
         verdicts = verdicts_on(knowledge, id).await?;
     }
     let judged: Vec<Outcome> = get_all(knowledge, &report.outcomes).await?;
@@ -93,9 +93,9 @@ async fn explain_cycle(context: &Context, id: &str) -> Answer {
         now: context.handle.now(),
         report: &report,
         execution: execution.as_ref(),
-        judging: judging.as_ref(),
+        verification: verification.as_ref(),
         verdicts: &verdicts,
-        judged: &judged,
+        verified: &judged,
         told: &told,
     })))
 }
@@ -120,7 +120,7 @@ pub(super) async fn violation(State(context): State<Context>, Id(id): Id) -> Ans
         None => None,
     };
     let incidents = knowledge.survey::<Treatment>(None, INCIDENTS).await?.0;
-    let judgings = knowledge.survey::<Judging>(None, LOOKED_THROUGH).await?.0;
+    let verifications = knowledge.survey::<PendingVerification>(None, LOOKED_THROUGH).await?.0;
     let mut escalations = knowledge.survey::<Need>(Some(documents::OPEN), LOOKED_THROUGH).await?.0;
     escalations.retain(|e| e.evidence.contains(&violation.fingerprint));
     Ok(Json(explain::violation(&ViolationFacts {
@@ -129,7 +129,7 @@ pub(super) async fn violation(State(context): State<Context>, Id(id): Id) -> Ans
         report: report.as_ref(),
         analysis: analysis.as_ref(),
         incidents: &incidents,
-        judgings: &judgings,
+        verifications: &verifications,
         escalations: &escalations,
     })))
 }
@@ -193,16 +193,16 @@ pub(super) async fn policy(State(context): State<Context>, Id(id): Id) -> Answer
     })?;
     let executions = knowledge.survey::<Execution>(None, LOOKED_THROUGH).await?.0;
     let execution = executions.into_iter().find(|e| e.policy_id == policy.id);
-    let (mut judging, mut verdicts) = (None, Vec::new());
+    let (mut verification, mut verdicts) = (None, Vec::new());
     if let Some(execution) = &execution {
-        judging = get::<Judging>(knowledge, &execution.id.to_string()).await?;
+        verification = get::<PendingVerification>(knowledge, &execution.id.to_string()).await?;
         verdicts = verdicts_on(knowledge, execution.id).await?;
     }
     Ok(Json(explain::policy(&PolicyFacts {
         now: context.handle.now(),
         policy: &policy,
         execution: execution.as_ref(),
-        judging: judging.as_ref(),
+        verification: verification.as_ref(),
         verdicts: &verdicts,
     })))
 }
@@ -229,14 +229,14 @@ pub(super) async fn action(State(context): State<Context>, Id(id): Id) -> Answer
         s.cause == execution.cause && execution.actions.iter().any(|a| a.action.kind() == s.action)
     });
     let policy = get::<Policy>(knowledge, &execution.policy_id.to_string()).await?;
-    let judging = get::<Judging>(knowledge, &execution.id.to_string()).await?;
+    let verification = get::<PendingVerification>(knowledge, &execution.id.to_string()).await?;
     let verdicts = verdicts_on(knowledge, execution.id).await?;
     Ok(Json(explain::action(&ActionFacts {
         now: context.handle.now(),
         execution: &execution,
         key,
         policy: policy.as_ref(),
-        judging: judging.as_ref(),
+        verification: verification.as_ref(),
         verdicts: &verdicts,
         learned: &learned,
     })))
@@ -255,14 +255,15 @@ pub(super) async fn action(State(context): State<Context>, Id(id): Id) -> Answer
 )]
 pub(super) async fn incident(State(context): State<Context>, Id(id): Id) -> Answer {
     let own = Own::read(&context, &id).await?;
-    let judgings = context.knowledge.survey::<Judging>(None, LOOKED_THROUGH).await?.0;
+    let verifications =
+        context.knowledge.survey::<PendingVerification>(None, LOOKED_THROUGH).await?.0;
     let needs: Vec<&Need> = own.needs.iter().map(|asked| &asked.need).collect();
     Ok(Json(explain::incident(&IncidentFacts {
         now: context.handle.now(),
         incident: &own.incident,
         needs: &needs,
         treatments: &own.treatments,
-        judgings: &judgings,
+        verifications: &verifications,
         notification: &own.notification,
     })))
 }

@@ -106,7 +106,7 @@ pub(super) async fn pause(
             Pause::LONGEST.as_secs()
         )));
     }
-    let since = context.peoples_time()?;
+    let since = context.time_text()?;
     let until = after(since, lasts);
     let asked = Pause { by, reason, since, until };
     let (pause, replaced) = context.knowledge.pause(asked, body.replace).await?;

@@ -157,7 +157,7 @@ async fn decide(
             Grant::SHOWN
         )));
     }
-    let now = context.peoples_time()?;
+    let now = context.time_text()?;
     let who = By { name: by, reason };
     let decided = context.knowledge.decide_policy(id, body.revision, hash, decision, who, now);
     let policy = decided.await?;

@@ -9,13 +9,13 @@ use utoipa::ToSchema;
 
 use crate::domain::Cause;
 use crate::domain::cycle::CycleStatus;
+use crate::domain::expiring_action::InForce;
+use crate::domain::loop_status::LoopStatus;
 use crate::domain::need::Need;
 use crate::domain::outcome::ActionStatistics;
 use crate::domain::pause::Pause;
 use crate::domain::reading::Source;
 use crate::domain::rule::Severity;
-use crate::domain::standing::Standing;
-use crate::domain::temporary::InForce;
 use crate::domain::time::Time;
 use crate::domain::view::{RuleHealth, ShownAlert, SourceStatus};
 use crate::domain::{charter::CommitteeState, violation::Violation};
@@ -51,7 +51,7 @@ pub(super) struct LoopState {
     /// Who paused it, why and until when; null while it may act.
     paused: Option<Pause>,
     /// Mode, breaker, storm and budget after the last cycle; null before the first and when it broke off.
-    standing: Option<Standing>,
+    standing: Option<LoopStatus>,
     /// Throttles, bypasses and overrides at work at Charter now, so far as the journal knows.
     in_force: Vec<InForce>,
     /// From one scheduled cycle to the next.

@@ -14,7 +14,7 @@ use crate::domain::incident::Incident;
 use crate::domain::message::NotificationResult;
 use crate::domain::time::Time;
 use crate::domain::under_way::UnderWay;
-use crate::domain::view::{LoopView, People};
+use crate::domain::view::{LoopView, NotificationView};
 use crate::knowledge::documents;
 use crate::server::Context;
 use crate::server::reply::ApiError;
@@ -82,7 +82,8 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
     for incident in open.iter().filter(|incident| incident.ended_at.is_none()) {
         *incidents.entry(incident.severity.as_str()).or_default() += 1;
     }
-    let People { last_decision, last_notification, sent, failed, .. } = view.people.clone();
+    let NotificationView { last_decision, last_notification, sent, failed, .. } =
+        view.people.clone();
     let at = context.handle.now();
     let running = context.running.borrow().clone();
     Ok(Json(Status {

@@ -50,7 +50,7 @@ pub struct Writer {
     pub(super) handle: LoopHandle,
     pub(super) metrics: Arc<Metrics>,
     /// It was said that [`MAX_RECEIVERS`] is reached; once a process is enough.
-    pub(super) told_full: bool,
+    pub(super) notified_full: bool,
 }
 
 fn named(fact: Fact) -> BTreeSet<String> {
@@ -112,8 +112,8 @@ impl Writer {
         for delivery in group.iter().filter(|delivery| !delivery.receiver.is_empty()) {
             if names.len() < MAX_RECEIVERS {
                 names.insert(delivery.receiver.clone());
-            } else if !self.told_full && !names.contains(&delivery.receiver) {
-                self.told_full = true;
+            } else if !self.notified_full && !names.contains(&delivery.receiver) {
+                self.notified_full = true;
                 tracing::warn!(
                     kept = MAX_RECEIVERS,
                     receiver = delivery.receiver,

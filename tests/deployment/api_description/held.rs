@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jsonschema::Validator;
 use mape_k::domain::action::Action;
-use mape_k::domain::cycle::{CandidateReport, Verdict};
+use mape_k::domain::cycle::{CandidateReport, CandidateResult};
 use mape_k::domain::execution::ActionRecord;
 use mape_k::domain::finding::Finding;
 use mape_k::domain::incident::Incident;
@@ -210,7 +210,7 @@ pub fn values_of_bad_days(description: &Value) {
         json!({"verdict": "impossible", "reason": "at_limit", "detail": "x"}),
         json!({"verdict": "ineligible", "reason": "not_its_turn", "detail": "x"}),
     ] {
-        value::<Verdict>(description, "Verdict", &verdict);
+        value::<CandidateResult>(description, "CandidateResult", &verdict);
         let guards = json!([{"guard": "budget", "held": "budget_exhausted", "value": 6.0, "limit": 6.0, "detail": "x"}]);
         let candidate = json!({"cause": "c", "component": "charter", "action": "scale_up", "planned": null,
             "cause_confidence": 0.9, "effectiveness": 1.0, "benefit": 0.9, "cost": 0.1, "score": 0.8,

@@ -6,7 +6,7 @@ use std::process::Command;
 use mape_k::clock::Clock;
 use mape_k::config::{CatalogueFile, Refreshed};
 use mape_k::domain::catalogue::Tier;
-use mape_k::escalation::settings::Settings;
+use mape_k::incidents::settings::Settings;
 use mape_k::metrics::Metrics;
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::api_server::ApiServer;
 use super::objects::large_pod;
 use super::{Watching, only};
-use mape_k::monitor::cluster::Patience;
+use mape_k::monitor::cluster::WatchTimeouts;
 
 /// Of this process, in MB; the fake server is part of it, with the objects that it holds.
 fn resident() -> f64 {
@@ -28,7 +28,7 @@ async fn measure(count: usize) -> f64 {
     }
     let before = resident();
     let began = Instant::now();
-    let watching = Watching::with(&server, Patience::default(), only(&[Kind::Pods])).await;
+    let watching = Watching::with(&server, WatchTimeouts::default(), only(&[Kind::Pods])).await;
     watching.watch.ready(began + Duration::from_secs(60)).await;
     let reading = watching.read();
     let took = began.elapsed();

@@ -3,7 +3,7 @@
 use mape_k::domain::cluster::{ClusterReading, Kind};
 use mape_k::domain::reading::FailureKind;
 use mape_k::monitor::cluster::settings::Settings;
-use mape_k::monitor::cluster::{ClusterWatch, Patience};
+use mape_k::monitor::cluster::{ClusterWatch, WatchTimeouts};
 
 use super::api_server::{ApiServer, Cut, Mood};
 use super::objects::pod;
@@ -149,7 +149,7 @@ async fn b02_a_break_within_the_grace_is_no_failure() {
     let mut server = ApiServer::start();
     server.put(pod("shop", "a"));
     // Nobody's test machine is away for a minute between the two.
-    let patience = Patience { grace: WITHIN * 3, ..PATIENCE };
+    let patience = WatchTimeouts { grace: WITHIN * 3, ..PATIENCE };
     let watching = Watching::with(&server, patience, only(&[Kind::Pods])).await;
     watching.until_whole().await;
     server.down();

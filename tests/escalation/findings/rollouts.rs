@@ -5,7 +5,7 @@ use mape_k::domain::catalogue::{Catalogue, Tier};
 use mape_k::domain::cluster::ClusterReading;
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::{Finding, FindingKind};
-use mape_k::escalation::severity::{Situation, weigh};
+use mape_k::incidents::severity::{Situation, weigh};
 use serde_json::{Value, json};
 
 use super::fixtures::{find, line, now, objects, reading, reading_of, service};

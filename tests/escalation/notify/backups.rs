@@ -10,10 +10,10 @@ use mape_k::clock::Clock;
 use mape_k::domain::decision::Sev;
 use mape_k::domain::message::{Form, Message};
 use mape_k::domain::secret::Secret;
+use mape_k::http::{Connections, Failure, Http, HttpTransport};
 use mape_k::metrics::Metrics;
 use mape_k::notify::Notifiers;
 use mape_k::notify::settings::Slack;
-use mape_k::wire::{Connections, Failure, Http, Wire};
 use reqwest::{Client, Request, Response};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -112,7 +112,7 @@ struct Panicking {
 }
 
 #[async_trait]
-impl Wire for Panicking {
+impl HttpTransport for Panicking {
     fn client(&self) -> &Client {
         self.http.client()
     }
@@ -135,7 +135,9 @@ async fn b07_a_panic_is_a_failed_delivery_with_a_backup_and_the_next_message_goe
         ..Slack::default()
     };
     let setup = setup(&settings, &scene.metrics, Some(scene.folder.path()));
-    let new = || Notifiers::over(wire.clone(), setup.clone()).expect("settings that can notify");
+    let new = || {
+        Notifiers::with_transport(wire.clone(), setup.clone()).expect("settings that can notify")
+    };
     let notifiers = Post::of(new(), new(), &scene.metrics);
     let told = notifiers.deliver(&[alert(Sev::Sev1, "payments")], soon()).await;
     assert!(told[0][0].backed_up);

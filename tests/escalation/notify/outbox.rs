@@ -98,10 +98,10 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        Self::over(MemoryStore::default()).await
+        Self::with_transport(MemoryStore::default()).await
     }
 
-    async fn over(memory: MemoryStore) -> Self {
+    async fn with_transport(memory: MemoryStore) -> Self {
         Self {
             slack: FakeSlack::start().await,
             disk: Arc::new(Disk { memory, is_full: AtomicBool::new(false) }),
@@ -111,7 +111,7 @@ impl World {
     }
 
     fn knowledge(&self) -> Knowledge {
-        Knowledge::over(self.disk.clone(), &Settings::default(), "the test's")
+        Knowledge::with_store(self.disk.clone(), &Settings::default(), "the test's")
     }
 
     fn notifiers(&self, is_on: bool) -> Notifiers {
@@ -237,7 +237,7 @@ async fn r04_what_the_store_cannot_take_goes_out_if_it_is_urgent_and_not_again_w
 
 #[tokio::test]
 async fn r04_a_leader_that_another_has_followed_sends_nothing_and_the_other_sends_it_once() {
-    let world = World::over(MemoryStore::shared()).await;
+    let world = World::with_transport(MemoryStore::shared()).await;
     let long = Duration::from_secs(3_600);
     let lead = |epoch| world.knowledge().leading(Term::until(epoch, Instant::now() + long));
     let epoch = world.disk.lead("first", long).await.expect("asked").epoch;

@@ -3,7 +3,7 @@
 use mape_k::domain::catalogue::Tier;
 use mape_k::domain::decision::{Channel, Sev};
 use mape_k::domain::finding::FindingKind;
-use mape_k::escalation::rules::{assess, fallback};
+use mape_k::incidents::rules::{assess, fallback};
 
 use super::world::{World, finding, minutes, night, noon, replicas, service, with};
 

@@ -3,8 +3,8 @@
 use mape_k::domain::catalogue::{Service, Tier};
 use mape_k::domain::decision::Sev;
 use mape_k::domain::deployment::{Commit, Correlation};
-use mape_k::escalation::correlation::best_suspect;
-use mape_k::escalation::rules::assess;
+use mape_k::incidents::correlation::best_suspect;
+use mape_k::incidents::rules::assess;
 
 use super::world::{Time, World, minutes, night, noon, replicas, service, with};
 
@@ -49,7 +49,7 @@ fn b29_where_not_all_files_are_known_it_touches_the_path_that_was_asked_for() {
     unknown.files.clear();
     for (one, words) in [(many, "files: at least apps/a"), (unknown, "files: not known")] {
         let found = best_suspect(&payments, noon(), std::slice::from_ref(&one)).expect("a suspect");
-        let text = mape_k::escalation::correlation::in_words(&found, noon());
+        let text = mape_k::incidents::correlation::in_words(&found, noon());
         assert!(text.contains(words), "{text}");
         assert_eq!(best_suspect(&service("bare", Tier::P0), noon(), &[one]), None, "no paths");
     }

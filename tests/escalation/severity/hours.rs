@@ -1,7 +1,7 @@
 //! Business hours: zone, days, changes of the clock, windows over midnight.
 
 use chrono::{NaiveTime, Weekday};
-use mape_k::escalation::settings::BusinessHours;
+use mape_k::incidents::settings::BusinessHours;
 
 use super::world::at;
 

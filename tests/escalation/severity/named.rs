@@ -12,7 +12,7 @@ use mape_k::domain::rule::{Comparison, Severity};
 use mape_k::domain::target::Systems;
 use mape_k::domain::violation::Violation;
 use mape_k::domain::{Cause, Labels};
-use mape_k::escalation::own::{self, Anchors};
+use mape_k::incidents::evidence::{self, Anchors};
 use uuid::Uuid;
 
 use super::one::{anchor, need, open};
@@ -132,8 +132,8 @@ fn i16_a_title_names_what_the_evidence_is_about() {
         let needs = [asked];
         let systems = Systems::default();
         let anchors = Anchors::of(&[], &[], [&violation].into_iter(), &systems);
-        let mut findings = own::violations([&violation].into_iter(), &needs, &anchors);
-        findings.extend(own::findings(&needs, None, &anchors));
+        let mut findings = evidence::violations([&violation].into_iter(), &needs, &anchors);
+        findings.extend(evidence::findings(&needs, None, &anchors));
         let mut world = World::new(night());
         let told = world.cycle(&findings);
         let expected = format!("SEV-2: {title}; no action is configured");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::FindingKind;
 use mape_k::domain::message::Form;
-use mape_k::escalation::trend::Heading;
+use mape_k::incidents::trend::Heading;
 
 use super::world::{World, finding, minutes, night, noon, replicas};
 

@@ -2,7 +2,7 @@
 
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::{Finding, FindingKind};
-use mape_k::escalation::trend::Heading;
+use mape_k::incidents::trend::Heading;
 
 use super::world::{World, finding, minutes, noon, replicas};
 
@@ -90,7 +90,7 @@ fn b28_the_trend_is_a_value_of_the_report() {
     assert_eq!(json["incidents"][0]["heading"], "new");
     assert_eq!(json["incidents"][0]["incident"], "INC-20260310_120000-001");
     assert_eq!(
-        serde_json::from_value::<mape_k::escalation::trend::TrendAnalysis>(json).ok(),
+        serde_json::from_value::<mape_k::incidents::trend::TrendAnalysis>(json).ok(),
         Some(trend)
     );
 }

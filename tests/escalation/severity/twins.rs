@@ -8,7 +8,7 @@ use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::Finding;
 use mape_k::domain::incident::Absence;
 use mape_k::domain::message::{Form, Message};
-use mape_k::escalation::settings::Settings;
+use mape_k::incidents::settings::Settings;
 
 use super::world::{Slack, Time, World, night, replicas};
 

@@ -11,10 +11,10 @@ use mape_k::domain::finding::{Finding, FindingKind, FindingSeverity};
 use mape_k::domain::incident::{Absence, Anchor, AtWork, Incident};
 use mape_k::domain::message::{Form, Message, NotifierName, Thread};
 use mape_k::domain::outbox::{GivenUp, Outgoing};
-use mape_k::escalation::board::{BoardState, IncidentBoard, Observation, Observed};
-use mape_k::escalation::compose::{About, messages};
-use mape_k::escalation::rules::assess;
-use mape_k::escalation::settings::Settings;
+use mape_k::incidents::compose::{About, messages};
+use mape_k::incidents::rules::assess;
+use mape_k::incidents::settings::Settings;
+use mape_k::incidents::tracker::{IncidentTracker, Observation, Observed, TrackerState};
 
 pub type Time = DateTime<Utc>;
 
@@ -126,7 +126,7 @@ pub enum Slack {
 }
 
 pub struct World {
-    pub board: IncidentBoard,
+    pub board: IncidentTracker,
     pub settings: Settings,
     pub catalogue: Catalogue,
     pub now: Time,
@@ -158,7 +158,7 @@ impl World {
 
     pub fn of(settings: Settings, now: Time) -> Self {
         Self {
-            board: IncidentBoard::restore(&settings, Vec::new(), BoardState::default()),
+            board: IncidentTracker::restore(&settings, Vec::new(), TrackerState::default()),
             settings,
             catalogue: catalogue(),
             now,
@@ -292,11 +292,11 @@ impl World {
     /// The process ends, and another begins on the same store.
     pub fn restart(&mut self) {
         let state = if self.state.is_empty() {
-            BoardState::default()
+            TrackerState::default()
         } else {
             serde_json::from_str(&self.state).expect("and back")
         };
-        self.board = IncidentBoard::restore(&self.settings, self.stored.clone(), state);
+        self.board = IncidentTracker::restore(&self.settings, self.stored.clone(), state);
     }
 
     pub fn pass(&mut self, duration: Duration) {

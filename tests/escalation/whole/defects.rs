@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mape_k::domain::cycle::{CycleReport, CycleStatus, Phase, Trigger};
-use mape_k::wire::{Connections, Failure, Http, Wire};
+use mape_k::http::{Connections, Failure, Http, HttpTransport};
 use reqwest::{Client, Request, Response, Url};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -72,15 +72,15 @@ async fn b05_health_says_what_waits_and_stops_saying_it_once_it_was_told() {
     town.deployment("payments", 0, 2, 3);
     let mut running = town.start().await;
     running.cycle().await;
-    let untold = running.view().people.not_told.clone().expect("health is degraded");
+    let untold = running.view().people.not_notified.clone().expect("health is degraded");
     assert!(untold.contains("1 messages wait") && untold.contains("invalid_auth"), "{untold}");
     running.stop().await;
     let mut running = town.start().await;
     running.cycle().await;
-    assert!(running.view().people.not_told.is_some(), "after a restart too");
+    assert!(running.view().people.not_notified.is_some(), "after a restart too");
     town.slack.always(Reply::Fine);
     running.later(61).await;
-    assert_eq!(running.view().people.not_told, None);
+    assert_eq!(running.view().people.not_notified, None);
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn b31_both_halves_that_fail_are_both_in_the_report() {
 struct Defective(Http);
 
 #[async_trait]
-impl Wire for Defective {
+impl HttpTransport for Defective {
     fn client(&self) -> &Client {
         self.0.client()
     }
@@ -212,11 +212,11 @@ async fn b05_what_no_file_can_keep_is_said_by_health_and_stays_due() {
     let mut running = town.start().await;
     let report = running.cycle().await;
     assert!(!report.notification_result.expect("a result").backed_up);
-    let untold = running.view().people.not_told.clone().expect("health says so");
+    let untold = running.view().people.not_notified.clone().expect("health says so");
     assert!(untold.contains("invalid_auth"), "{untold}");
     town.posted();
     town.slack.always(Reply::Fine);
     running.later(61).await;
     assert_eq!(town.posted().len(), 1);
-    assert_eq!(running.view().people.not_told, None);
+    assert_eq!(running.view().people.not_notified, None);
 }

@@ -11,7 +11,7 @@ use mape_k::knowledge::Decision;
 use tokio::time::Instant;
 
 use super::town::{Running, Town};
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 use crate::notify::fake_slack::Asked;
 
 /// Ten times what R04 allows.
@@ -25,7 +25,7 @@ async fn hanging(call: Call) -> Town {
     config.execute.timeout_seconds = Duration::from_mins(1);
     config.execute.policy_timeout = Duration::from_mins(1);
     config.monitor.poll_interval = Duration::from_millis(10);
-    town.loops.charter.script(call, std::iter::repeat_n(Turn::Hang, 100));
+    town.loops.charter.script(call, std::iter::repeat_n(StrategyOrder::Hang, 100));
     town
 }
 

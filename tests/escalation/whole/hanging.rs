@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mape_k::control_loop::once;
 use mape_k::domain::cycle::Trigger;
-use mape_k::wire::{Connections, Failure, Http, Wire};
+use mape_k::http::{Connections, Failure, Http, HttpTransport};
 use reqwest::{Client, Request, Response, Url};
 use serde_json::json;
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use crate::notify::fake_slack::Reply;
 struct Hanging(Http, &'static str);
 
 #[async_trait]
-impl Wire for Hanging {
+impl HttpTransport for Hanging {
     fn client(&self) -> &Client {
         self.0.client()
     }

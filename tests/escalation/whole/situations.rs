@@ -235,7 +235,7 @@ async fn b03_12_what_can_be_read_is_told_although_the_rest_cannot() {
 
 #[tokio::test]
 async fn b04_13_without_a_service_to_name_the_conservative_decision_names_it_unknown() {
-    let decision = mape_k::escalation::rules::fallback(&[]);
+    let decision = mape_k::incidents::rules::fallback(&[]);
     assert_eq!(decision.affected_services, ["unknown"]);
     assert_eq!((decision.severity, decision.root_cause.as_str()), (Sev::Sev2, FALLBACK));
 }

@@ -14,9 +14,9 @@ use mape_k::daemon::{self, Parts, assemble_in};
 use mape_k::domain::cycle::{CycleReport, Trigger};
 use mape_k::domain::secret::Secret;
 use mape_k::domain::view::LoopView;
-use mape_k::escalation::rules::{Assessment, Case};
+use mape_k::http::HttpTransport;
+use mape_k::incidents::rules::{Assessment, Case};
 use mape_k::knowledge::{Database, Knowledge};
-use mape_k::wire::Wire;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -42,7 +42,7 @@ pub struct Town {
     pub folder: TempDir,
     pub assessor: Option<Arc<dyn Assessor>>,
     /// Instead of the network.
-    pub wire: Option<Arc<dyn Wire>>,
+    pub wire: Option<Arc<dyn HttpTransport>>,
 }
 
 /// An assessor that is of no use.

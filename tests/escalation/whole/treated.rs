@@ -7,7 +7,9 @@ use mape_k::actuators::hook::{Hook, Verb};
 use mape_k::config::Config;
 use mape_k::domain::Cause;
 use mape_k::domain::action::{ActionKind, HookName};
-use mape_k::domain::cycle::{CycleReport, CycleStatus, Ineligibility, Phase, Trigger, Verdict};
+use mape_k::domain::cycle::{
+    CandidateResult, CycleReport, CycleStatus, Ineligibility, Phase, Trigger,
+};
 use mape_k::domain::reading::Source;
 use mape_k::domain::target::Target;
 use mape_k::domain::violation::Violation;
@@ -145,8 +147,8 @@ async fn r07_without_the_cluster_charter_is_treated_and_the_cluster_is_not() {
     let shown = findings(&running);
     let [search] = &shown[..] else { panic!("neither opened nor cleared: {shown:#?}") };
     assert!(!search.confirmed && search.cleared_at.is_none());
-    let is_held = |verdict: &Verdict| {
-        matches!(verdict, Verdict::Ineligible { reason: Ineligibility::Unconfirmed, .. })
+    let is_held = |verdict: &CandidateResult| {
+        matches!(verdict, CandidateResult::Ineligible { reason: Ineligibility::Unconfirmed, .. })
     };
     let report = running.cycle().await;
     assert!(report.candidates.iter().all(|c| is_held(&c.verdict)), "{:#?}", report.candidates);

@@ -32,7 +32,7 @@ pub struct Series {
     pub age: i64,
 }
 
-struct Watched {
+struct WatchedSuccess {
     rule: Arc<Rule>,
     answer: Result<Vec<Series>, ReadFailure>,
     present: bool,
@@ -46,7 +46,7 @@ pub struct World {
     pub alertmanager: bool,
     pub history: Vec<SeriesHistory>,
     store: BTreeMap<String, TrackedViolation>,
-    rules: Vec<Watched>,
+    rules: Vec<WatchedSuccess>,
     ids: u128,
 }
 
@@ -159,7 +159,11 @@ impl World {
 
     /// Adds a rule with the series that it answers from now on.
     pub fn watch(mut self, rule: Rule, answer: Vec<Series>) -> Self {
-        self.rules.push(Watched { rule: Arc::new(rule), answer: Ok(answer), present: false });
+        self.rules.push(WatchedSuccess {
+            rule: Arc::new(rule),
+            answer: Ok(answer),
+            present: false,
+        });
         self
     }
 
@@ -197,7 +201,7 @@ impl World {
         self.watched(&name).rule = Arc::new(rule);
     }
 
-    fn watched(&mut self, rule: &str) -> &mut Watched {
+    fn watched(&mut self, rule: &str) -> &mut WatchedSuccess {
         self.rules.iter_mut().find(|w| w.rule.name == rule).expect("a rule of this world")
     }
 

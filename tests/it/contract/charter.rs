@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Fate, Fixture};
 use crate::executor::settings;
-use crate::fake_charter::{FakeCharter, Turn};
+use crate::fake_charter::{FakeCharter, StrategyOrder};
 
 struct Quiet;
 
@@ -26,13 +26,19 @@ async fn charter() -> (FakeCharter, Charter) {
     (fake, charter)
 }
 
-fn turn(fate: Fate) -> Turn {
+fn turn(fate: Fate) -> StrategyOrder {
     match fate {
-        Fate::DoneAndLost => Turn::DoThenReset,
-        Fate::Lost => Turn::Reset,
-        Fate::Refused => Turn::Answer(422, json!({"error": "out of range", "code": "invalid"})),
-        Fate::NotNow => Turn::Answer(503, json!({"error": "starting", "code": "unavailable"})),
-        Fate::Conflict => Turn::Answer(409, json!({"error": "changed", "code": "conflict"})),
+        Fate::DoneAndLost => StrategyOrder::DoThenReset,
+        Fate::Lost => StrategyOrder::Reset,
+        Fate::Refused => {
+            StrategyOrder::Answer(422, json!({"error": "out of range", "code": "invalid"}))
+        }
+        Fate::NotNow => {
+            StrategyOrder::Answer(503, json!({"error": "starting", "code": "unavailable"}))
+        }
+        Fate::Conflict => {
+            StrategyOrder::Answer(409, json!({"error": "changed", "code": "conflict"}))
+        }
     }
 }
 

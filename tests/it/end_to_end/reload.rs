@@ -12,7 +12,7 @@ use super::daemon::{Daemon, Settings};
 use super::stack::STAGING;
 use super::target::Target;
 use super::{LATER, SOON, SPEED};
-use crate::fake_charter::{FakeCharter, Turn};
+use crate::fake_charter::{FakeCharter, StrategyOrder};
 use crate::support::eventually::eventually;
 use crate::support::process::Process;
 
@@ -203,7 +203,7 @@ async fn r09_what_cannot_change_while_running_is_named_and_refuses_the_whole() {
 #[tokio::test]
 async fn r09_a_reload_in_the_middle_of_an_action_waits_and_the_action_ends_once() {
     let charter = FakeCharter::start().await;
-    charter.script(Call::Scale, [Turn::Late(Duration::from_secs(4))]);
+    charter.script(Call::Scale, [StrategyOrder::Late(Duration::from_secs(4))]);
     let target = Target::start(2.0, 0.0, 3).await;
     let settings = Settings::scraping(&target.url, &charter.base, SPEED);
     let mut daemon = Daemon::start(settings, &STAGING).await;
@@ -308,7 +308,7 @@ async fn r09_a_hundred_signals_are_no_hundred_reloads_and_the_last_configuration
 #[tokio::test]
 async fn r09_a_signal_while_the_daemon_stops_ends_nothing_early() {
     let charter = FakeCharter::start().await;
-    charter.script(Call::Scale, [Turn::Late(Duration::from_secs(3))]);
+    charter.script(Call::Scale, [StrategyOrder::Late(Duration::from_secs(3))]);
     let target = Target::start(2.0, 0.0, 3).await;
     let settings = Settings::scraping(&target.url, &charter.base, SPEED);
     let mut daemon = Daemon::start(settings, &STAGING).await;

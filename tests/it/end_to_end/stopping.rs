@@ -10,7 +10,7 @@ use super::daemon::{Daemon, Settings};
 use super::stack::STAGING;
 use super::target::Target;
 use super::{SOON, SPEED};
-use crate::fake_charter::{FakeCharter, Turn};
+use crate::fake_charter::{FakeCharter, StrategyOrder};
 use crate::support::eventually::eventually;
 
 /// The row's 10 s; a test fails at ten times it.
@@ -23,7 +23,7 @@ struct Scene {
 }
 
 /// A latency that stays broken, and a Charter that treats the scaling as told: up to the moment it is asked to scale.
-async fn asked_to_scale(turn: Turn) -> Scene {
+async fn asked_to_scale(turn: StrategyOrder) -> Scene {
     let charter = FakeCharter::start().await;
     charter.script(Call::Scale, [turn]);
     let target = Target::start(2.0, 0.0, 3).await;
@@ -69,7 +69,7 @@ async fn a_person_is_told(scene: &Scene) {
 
 #[tokio::test]
 async fn a49_an_action_that_is_answered_late_is_finished_before_the_daemon_leaves() {
-    let mut scene = asked_to_scale(Turn::Late(Duration::from_secs(3))).await;
+    let mut scene = asked_to_scale(StrategyOrder::Late(Duration::from_secs(3))).await;
     let began = Instant::now();
     let finished = scene.daemon.stop(STOPS_WITHIN).await;
     println!("A49 finished and left after {:.2} s", began.elapsed().as_secs_f64());
@@ -82,7 +82,7 @@ async fn a49_an_action_that_is_answered_late_is_finished_before_the_daemon_leave
 
 #[tokio::test]
 async fn a49_an_action_that_is_never_answered_is_recorded_as_unknown() {
-    let mut scene = asked_to_scale(Turn::Hang).await;
+    let mut scene = asked_to_scale(StrategyOrder::Hang).await;
     let began = Instant::now();
     let finished = scene.daemon.stop(STOPS_WITHIN).await;
     println!("A49 gave up and left after {:.2} s", began.elapsed().as_secs_f64());
@@ -98,7 +98,7 @@ async fn a49_an_action_that_is_never_answered_is_recorded_as_unknown() {
 
 #[tokio::test]
 async fn a49_a_second_signal_ends_the_process_at_once_and_the_intent_is_known() {
-    let mut scene = asked_to_scale(Turn::Hang).await;
+    let mut scene = asked_to_scale(StrategyOrder::Hang).await;
     let process = scene.daemon.process();
     process.terminate();
     eventually(SOON, "the first signal is heard", async || {

@@ -10,16 +10,16 @@ use uuid::Uuid;
 use serde_json::json;
 
 use super::*;
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
-fn refusal() -> Turn {
-    Turn::Answer(400, json!({"error": "not today", "code": "refused"}))
+fn refusal() -> StrategyOrder {
+    StrategyOrder::Answer(400, json!({"error": "not today", "code": "refused"}))
 }
 
 #[tokio::test]
 async fn a26_the_third_of_three_fails_and_the_first_two_are_undone_in_reverse() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Apply, [Turn::Normal, refusal()]);
+    fake.script(Call::Apply, [StrategyOrder::Normal, refusal()]);
     let actions = vec![scale_up(5), throttle(), baseline()];
     let execution = run(&executor(settings(&fake.base)), actions).await;
     assert_eq!(execution.status, ExecutionStatus::RolledBack);
@@ -97,7 +97,7 @@ async fn without_a_journal_nothing_happens_and_when_it_breaks_no_further_call_is
 #[tokio::test]
 async fn undo_leaves_alone_what_somebody_else_has_changed_since() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Apply, [Turn::Late(Duration::from_millis(200)), refusal()]);
+    fake.script(Call::Apply, [StrategyOrder::Late(Duration::from_millis(200)), refusal()]);
     let base = fake.base.clone();
     let running = tokio::spawn(async move {
         let executor = executor(settings(&base));
@@ -117,13 +117,16 @@ async fn undo_leaves_alone_what_somebody_else_has_changed_since() {
 #[tokio::test]
 async fn a_refused_undo_is_said_so_and_what_is_not_in_force_counts_as_undone() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Apply, [Turn::Normal, Turn::Normal, Turn::Normal, refusal()]);
-    let expired = Turn::Answer(409, json!({"error": "expired", "code": "not_active"}));
+    fake.script(
+        Call::Apply,
+        [StrategyOrder::Normal, StrategyOrder::Normal, StrategyOrder::Normal, refusal()],
+    );
+    let expired = StrategyOrder::Answer(409, json!({"error": "expired", "code": "not_active"}));
     fake.script(
         Call::Rollback,
         [
-            Turn::Answer(403, json!({"error": "frozen", "code": "x"})),
-            Turn::Answer(404, json!({"error": "gone", "code": "x"})),
+            StrategyOrder::Answer(403, json!({"error": "frozen", "code": "x"})),
+            StrategyOrder::Answer(404, json!({"error": "gone", "code": "x"})),
             expired,
         ],
     );

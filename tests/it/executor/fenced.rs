@@ -6,10 +6,13 @@ use mape_k::domain::execution::{ActionState as S, ExecutionStatus};
 use serde_json::json;
 
 use super::*;
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
-fn stale() -> Turn {
-    Turn::Answer(409, json!({"error": "epoch 7 is over, 8 has been seen", "code": "stale_epoch"}))
+fn stale() -> StrategyOrder {
+    StrategyOrder::Answer(
+        409,
+        json!({"error": "epoch 7 is over, 8 has been seen", "code": "stale_epoch"}),
+    )
 }
 
 fn leading(fake: &FakeCharter, epoch: Option<u64>) -> Executor {
@@ -20,10 +23,10 @@ fn leading(fake: &FakeCharter, epoch: Option<u64>) -> Executor {
 
 #[tokio::test]
 async fn s03_every_change_carries_the_epoch_and_nothing_else_does() {
-    let refusal = Turn::Answer(400, json!({"error": "not today", "code": "refused"}));
+    let refusal = StrategyOrder::Answer(400, json!({"error": "not today", "code": "refused"}));
     for epoch in [Some(7), None] {
         let fake = FakeCharter::start().await;
-        fake.script(Call::Apply, [Turn::Normal, refusal.clone()]);
+        fake.script(Call::Apply, [StrategyOrder::Normal, refusal.clone()]);
         // Scaled, throttled, refused; rolled back and scaled back.
         let actions = vec![scale_up(5), throttle(), baseline()];
         let execution = run(&leading(&fake, epoch), actions).await;
@@ -62,8 +65,8 @@ async fn s03_a_stale_epoch_is_refused_for_good_and_nothing_more_is_sent() {
 #[tokio::test]
 async fn s03_a_stale_epoch_at_a_rollback_is_no_undo() {
     let fake = FakeCharter::start().await;
-    let refusal = Turn::Answer(400, json!({"error": "not today", "code": "refused"}));
-    fake.script(Call::Apply, [Turn::Normal, refusal]);
+    let refusal = StrategyOrder::Answer(400, json!({"error": "not today", "code": "refused"}));
+    fake.script(Call::Apply, [StrategyOrder::Normal, refusal]);
     fake.script(Call::Rollback, [stale()]);
     let actions = vec![throttle(), baseline()];
     let execution = run(&leading(&fake, Some(7)), actions).await;

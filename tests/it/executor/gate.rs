@@ -7,7 +7,7 @@ use mape_k::executor::Rails;
 use serde_json::json;
 
 use super::*;
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
 const PAUSED: &str = "paused by ada until 2026-11-22T04:00:00Z: deploying";
 
@@ -67,7 +67,10 @@ async fn s04_paused_before_the_first_not_even_validation_is_asked() {
 async fn s04_paused_before_the_undo_nothing_is_undone() {
     for records in [7, 9] {
         let fake = FakeCharter::start().await;
-        fake.script(Call::Apply, [Turn::Answer(400, json!({"error": "no", "code": "refused"}))]);
+        fake.script(
+            Call::Apply,
+            [StrategyOrder::Answer(400, json!({"error": "no", "code": "refused"}))],
+        );
         let (execution, _) = halted(&fake, records, Ok(PAUSED)).await;
         assert_eq!((fake.changes().len(), fake.replicas()), (2, 5), "after {records} records");
         assert_eq!(execution.status, ExecutionStatus::Failed);
@@ -79,7 +82,10 @@ async fn s04_paused_before_the_undo_nothing_is_undone() {
 #[tokio::test]
 async fn s04_paused_between_two_tries_there_is_no_second() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Scale, [Turn::Answer(503, json!({"error": "busy", "code": "busy"}))]);
+    fake.script(
+        Call::Scale,
+        [StrategyOrder::Answer(503, json!({"error": "busy", "code": "busy"}))],
+    );
     let (execution, _) = halted(&fake, 4, Ok(PAUSED)).await;
     assert_eq!((fake.changes().len(), fake.replicas()), (1, 3));
     assert_eq!((states(&execution)[0], execution.actions[0].tries), (S::Refused, 1));

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::*;
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
 /// As the journal has it after the settling at a start; sent long ago.
 fn left(mode: ExecutionMode, actions: Vec<(Action, ActionState)>) -> Execution {
@@ -150,7 +150,7 @@ async fn what_somebody_else_has_changed_since_is_not_touched() {
 async fn a_size_is_compared_again_before_an_undo_is_repeated() {
     let fake = FakeCharter::start().await;
     fake.world().replicas = 5;
-    fake.script(Call::Scale, [Turn::Answer(503, json!({}))]);
+    fake.script(Call::Scale, [StrategyOrder::Answer(503, json!({}))]);
     let half = vec![(scale_up(5), S::Applied), (baseline(), S::Refused)];
     let execution = left(ExecutionMode::Transactional, half);
     let base = fake.base.clone();
@@ -193,15 +193,15 @@ async fn s02_what_is_not_there_is_lost_only_at_a_second_look_well_after_the_firs
 /// What passes ends no undo: what was not begun stays as it was, what was begun goes on under the same key.
 #[tokio::test]
 async fn s09_a_passing_failure_ends_no_undo() {
-    let busy = || Turn::Answer(503, json!({}));
-    let slow = || Turn::Answer(429, json!({"error": "too many", "code": "rate_limited"}));
-    let lost = || Turn::Answer(401, json!({"error": "no key", "code": "unauthorized"}));
-    let cases: [(&str, Call, Turn, S); 6] = [
+    let busy = || StrategyOrder::Answer(503, json!({}));
+    let slow = || StrategyOrder::Answer(429, json!({"error": "too many", "code": "rate_limited"}));
+    let lost = || StrategyOrder::Answer(401, json!({"error": "no key", "code": "unauthorized"}));
+    let cases: [(&str, Call, StrategyOrder, S); 6] = [
         ("the rollback is not served", Call::Rollback, busy(), S::UndoSent),
         ("too many calls", Call::Rollback, slow(), S::UndoSent),
         ("a key to be corrected", Call::Rollback, lost(), S::UndoSent),
-        ("its answer is lost", Call::Rollback, Turn::Reset, S::UndoSent),
-        ("a gateway gave up", Call::Rollback, Turn::Answer(502, json!({})), S::UndoSent),
+        ("its answer is lost", Call::Rollback, StrategyOrder::Reset, S::UndoSent),
+        ("a gateway gave up", Call::Rollback, StrategyOrder::Answer(502, json!({})), S::UndoSent),
         ("the list is not read", Call::Policies, busy(), S::Applied),
     ];
     for (why, call, turn, state) in cases {
@@ -229,7 +229,7 @@ async fn s09_a_passing_failure_ends_no_undo() {
 async fn s09_a_size_that_cannot_be_read_ends_no_undo() {
     let fake = FakeCharter::start().await;
     fake.world().replicas = 5;
-    fake.script(Call::CommitteeState, [Turn::Answer(503, json!({}))]);
+    fake.script(Call::CommitteeState, [StrategyOrder::Answer(503, json!({}))]);
     let half = vec![(scale_up(5), S::Applied), (baseline(), S::Refused)];
     let put_off = resumed_under(&fake, left(ExecutionMode::Transactional, half), None).await;
     assert_eq!((states(&put_off), fake.replicas()), (vec![S::Applied, S::Refused], 5));
@@ -276,7 +276,7 @@ async fn s01_an_id_that_names_another_policy_by_now_is_not_rolled_back() {
 async fn s09_a_stop_while_an_undo_hangs_ends_no_undo() {
     let fake = FakeCharter::start().await;
     fake.world().policies.push(listed("p-1", "active"));
-    fake.script(Call::Rollback, [Turn::Hang]);
+    fake.script(Call::Rollback, [StrategyOrder::Hang]);
     let half = vec![(throttle(), S::Applied), (baseline(), S::Refused)];
     let mut execution = left(ExecutionMode::Transactional, half);
     crate::fake_charter::kept(&mut execution.actions[0], |prior| {

@@ -10,7 +10,7 @@ use mape_k::executor::{Idempotency, Settings};
 use serde_json::json;
 
 use super::*;
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
 fn one_key(fake: &FakeCharter, call: Call) -> usize {
     let seen = fake.seen_of(call);
@@ -29,7 +29,7 @@ fn looked_before_each_repeat(fake: &FakeCharter, send: Call, look: Call) {
 #[tokio::test]
 async fn a28_a_hang_on_validate_fails_at_the_timeout() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Validate, vec![Turn::Hang; 3]);
+    fake.script(Call::Validate, vec![StrategyOrder::Hang; 3]);
     let started = Instant::now();
     let execution = run(&executor(settings(&fake.base)), vec![throttle()]).await;
     println!("three validations at 1 s each given up after {:?}", started.elapsed());
@@ -41,7 +41,7 @@ async fn a28_a_hang_on_validate_fails_at_the_timeout() {
 #[tokio::test]
 async fn a28_a_policy_s_time_bounds_it_whatever_hangs() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Validate, vec![Turn::Hang; 3]);
+    fake.script(Call::Validate, vec![StrategyOrder::Hang; 3]);
     let executor = executor(Settings {
         timeout_seconds: Duration::from_secs(30),
         policy_timeout: Duration::from_millis(600),
@@ -57,9 +57,12 @@ async fn a28_a_policy_s_time_bounds_it_whatever_hangs() {
 
 #[tokio::test]
 async fn a28_a_hang_on_apply_that_took_effect_is_found_by_looking() {
-    for turn in
-        [Turn::DoThenHang, Turn::DoThenReset, Turn::DoThenAnswer(502), Turn::DoThenAnswer(504)]
-    {
+    for turn in [
+        StrategyOrder::DoThenHang,
+        StrategyOrder::DoThenReset,
+        StrategyOrder::DoThenAnswer(502),
+        StrategyOrder::DoThenAnswer(504),
+    ] {
         let fake = keyless_fake().await;
         // One like it from before must not be taken for ours.
         fake.world().policies.push(json!({
@@ -76,8 +79,8 @@ async fn a28_a_hang_on_apply_that_took_effect_is_found_by_looking() {
 
 #[tokio::test]
 async fn a28_an_apply_that_is_surely_not_there_is_sent_again_under_the_same_key() {
-    let answered = [Turn::Answer(500, json!({})), Turn::Nonsense(200)];
-    let under_way = [Turn::Hang, Turn::Reset];
+    let answered = [StrategyOrder::Answer(500, json!({})), StrategyOrder::Nonsense(200)];
+    let under_way = [StrategyOrder::Hang, StrategyOrder::Reset];
     let cases = answered.map(|turn| (turn, Idempotency::No)).into_iter();
     // What may still arrive does no harm at a Charter that honours the key.
     for (turn, honours) in cases.chain(under_way.map(|turn| (turn, Idempotency::Yes))) {
@@ -96,7 +99,11 @@ async fn a28_an_apply_that_is_surely_not_there_is_sent_again_under_the_same_key(
 /// Not there when looked for, and there a moment later: a second try would have been a second effect.
 #[tokio::test]
 async fn s02_what_may_still_arrive_at_a_charter_without_keys_is_not_sent_again() {
-    for turn in [Turn::Hang, Turn::Reset, Turn::HangThenDo(Duration::from_millis(1_100))] {
+    for turn in [
+        StrategyOrder::Hang,
+        StrategyOrder::Reset,
+        StrategyOrder::HangThenDo(Duration::from_millis(1_100)),
+    ] {
         let fake = keyless_fake().await;
         fake.script(Call::Apply, [turn.clone()]);
         let execution = run(&executor(settings(&fake.base)), vec![throttle()]).await;
@@ -109,7 +116,7 @@ async fn s02_what_may_still_arrive_at_a_charter_without_keys_is_not_sent_again()
 
 #[tokio::test]
 async fn a28_what_cannot_be_told_is_unknown_and_not_sent_again() {
-    let unreadable = || vec![Turn::Answer(500, json!({})); 3];
+    let unreadable = || vec![StrategyOrder::Answer(500, json!({})); 3];
     let cases = [
         (restart("validator"), Call::Restart, Call::Violations),
         (throttle(), Call::Apply, Call::Policies),
@@ -117,9 +124,9 @@ async fn a28_what_cannot_be_told_is_unknown_and_not_sent_again() {
     ];
     for (action, call, look) in cases {
         let fake = keyless_fake().await;
-        fake.script(call, [Turn::DoThenHang]);
+        fake.script(call, [StrategyOrder::DoThenHang]);
         // The read before sending is answered, the look after it is not.
-        fake.script(look, [Turn::Normal]);
+        fake.script(look, [StrategyOrder::Normal]);
         fake.script(look, unreadable());
         let execution = run(&executor(settings(&fake.base)), vec![action.clone()]).await;
         assert_eq!(states(&execution), [S::Unknown], "{action}: {execution:?}");
@@ -142,7 +149,7 @@ async fn a28_a_charter_known_to_honour_keys_is_asked_again_where_looking_tells_n
         if learnt {
             run(&executor, vec![throttle()]).await;
         }
-        fake.script(Call::Restart, [Turn::DoThenHang]);
+        fake.script(Call::Restart, [StrategyOrder::DoThenHang]);
         let execution = run(&executor, vec![restart("validator")]).await;
         assert_eq!(one_key(&fake, Call::Restart), tries, "{setting:?} learnt {learnt}");
         assert_eq!(fake.restarts(), ["validator"], "restarted once, whatever was sent");
@@ -153,7 +160,7 @@ async fn a28_a_charter_known_to_honour_keys_is_asked_again_where_looking_tells_n
 
 #[tokio::test]
 async fn a28_503_503_200_succeeds_under_one_key() {
-    let busy = Turn::Answer(503, json!({"error": "busy", "code": "busy"}));
+    let busy = StrategyOrder::Answer(503, json!({"error": "busy", "code": "busy"}));
     for (action, call) in
         [(throttle(), Call::Apply), (scale_up(5), Call::Scale), (restart("auditor"), Call::Restart)]
     {
@@ -173,7 +180,7 @@ async fn a28_503_503_200_succeeds_under_one_key() {
 #[tokio::test]
 async fn a28_400_is_not_retried() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Apply, [Turn::Answer(400, json!({"error": "no", "code": "bad"}))]);
+    fake.script(Call::Apply, [StrategyOrder::Answer(400, json!({"error": "no", "code": "bad"}))]);
     let execution = run(&executor(settings(&fake.base)), vec![throttle()]).await;
     assert_eq!((states(&execution), one_key(&fake, Call::Apply)), (vec![S::Refused], 1));
     assert!(execution.error.expect("an error").contains("400 bad: no"));
@@ -182,7 +189,7 @@ async fn a28_400_is_not_retried() {
 #[tokio::test]
 async fn a28_three_hangs_in_a_row_end_as_unknown() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Apply, vec![Turn::Hang; 3]);
+    fake.script(Call::Apply, vec![StrategyOrder::Hang; 3]);
     let settings = Settings { idempotent_charter: Idempotency::Yes, ..settings(&fake.base) };
     let execution = run(&executor(settings), vec![throttle()]).await;
     assert_eq!(states(&execution), [S::Unknown], "the last may still be on its way");
@@ -193,7 +200,7 @@ async fn a28_three_hangs_in_a_row_end_as_unknown() {
 #[tokio::test]
 async fn a_size_that_somebody_else_sets_meanwhile_is_not_fought_over() {
     let fake = keyless_fake().await;
-    fake.script(Call::Scale, [Turn::Hang]);
+    fake.script(Call::Scale, [StrategyOrder::Hang]);
     let base = fake.base.clone();
     let running =
         tokio::spawn(async move { run(&executor(settings(&base)), vec![scale_up(5)]).await });
@@ -211,9 +218,9 @@ async fn an_undo_whose_answer_is_lost_is_looked_for_as_well() {
     let fake = keyless_fake().await;
     fake.script(
         Call::Apply,
-        [Turn::Normal, Turn::Answer(400, json!({"error": "no", "code": "bad"}))],
+        [StrategyOrder::Normal, StrategyOrder::Answer(400, json!({"error": "no", "code": "bad"}))],
     );
-    fake.script(Call::Rollback, [Turn::DoThenHang]);
+    fake.script(Call::Rollback, [StrategyOrder::DoThenHang]);
     let execution = run(&executor(settings(&fake.base)), vec![throttle(), baseline()]).await;
     assert_eq!(states(&execution), [S::Undone, S::Refused]);
     assert_eq!(execution.status, ExecutionStatus::RolledBack);
@@ -223,7 +230,7 @@ async fn an_undo_whose_answer_is_lost_is_looked_for_as_well() {
 #[tokio::test]
 async fn after_an_unknown_result_best_effort_touches_the_same_ground_no_more() {
     let fake = keyless_fake().await;
-    fake.script(Call::Restart, [Turn::DoThenHang]);
+    fake.script(Call::Restart, [StrategyOrder::DoThenHang]);
     let actions = vec![restart("validator"), restart("auditor"), throttle()];
     let execution = run(&executor(best_effort(&fake.base)), actions).await;
     assert_eq!(states(&execution), [S::Unknown, S::Applied, S::Refused]);

@@ -7,7 +7,7 @@ use mape_k::domain::execution::{ActionState as S, ExecutionStatus};
 use mape_k::executor::Settings;
 
 use super::*;
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
 /// Runs the actions and stops as soon as Charter sees this call.
 async fn stopped_at(fake: &FakeCharter, call: Call, actions: Vec<Action>) -> (Execution, Ledger) {
@@ -36,7 +36,7 @@ async fn stopped_at(fake: &FakeCharter, call: Call, actions: Vec<Action>) -> (Ex
 #[tokio::test]
 async fn a49_a_call_in_flight_is_given_time_to_finish() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Scale, [Turn::Late(Duration::from_millis(500))]);
+    fake.script(Call::Scale, [StrategyOrder::Late(Duration::from_millis(500))]);
     let (execution, _) = stopped_at(&fake, Call::Scale, vec![scale_up(5)]).await;
     assert_eq!(execution.status, ExecutionStatus::Completed);
 }
@@ -44,7 +44,7 @@ async fn a49_a_call_in_flight_is_given_time_to_finish() {
 #[tokio::test]
 async fn a49_no_new_action_is_started_and_the_earlier_ones_are_undone() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Scale, [Turn::Late(Duration::from_millis(500))]);
+    fake.script(Call::Scale, [StrategyOrder::Late(Duration::from_millis(500))]);
     let (execution, _) = stopped_at(&fake, Call::Scale, vec![scale_up(5), throttle()]).await;
     assert_eq!(states(&execution), [S::Undone, S::Refused]);
     assert_eq!(execution.status, ExecutionStatus::RolledBack);
@@ -55,7 +55,7 @@ async fn a49_no_new_action_is_started_and_the_earlier_ones_are_undone() {
 #[tokio::test]
 async fn a49_what_does_not_finish_is_recorded_as_unknown_and_the_earlier_ones_are_undone() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Apply, [Turn::Hang]);
+    fake.script(Call::Apply, [StrategyOrder::Hang]);
     let (execution, _) = stopped_at(&fake, Call::Apply, vec![scale_up(5), throttle()]).await;
     assert_eq!(states(&execution), [S::Undone, S::Unknown]);
     assert_eq!(execution.status, ExecutionStatus::Failed, "nobody knows about the second");
@@ -65,7 +65,7 @@ async fn a49_what_does_not_finish_is_recorded_as_unknown_and_the_earlier_ones_ar
 #[tokio::test]
 async fn a49_a_stop_before_anything_was_sent_sends_nothing() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Validate, [Turn::Hang]);
+    fake.script(Call::Validate, [StrategyOrder::Hang]);
     let (execution, _) = stopped_at(&fake, Call::Validate, vec![scale_up(5)]).await;
     assert_eq!(states(&execution), [S::Refused]);
     assert_eq!(fake.changes().len(), 0);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mape_k::actuators::charter::{Call, CallStatus};
 use mape_k::actuators::charter::{Charter, Prior};
-use mape_k::actuators::charter::{PolicyStatus, Verdict};
+use mape_k::actuators::charter::{Opinion, PolicyStatus};
 use mape_k::domain::action::Action;
 use mape_k::domain::execution::{ActionState, ExecutionStatus};
 use mape_k::domain::secret::Secret;
@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::*;
 use crate::charter_integration::nine_actions;
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
 #[tokio::test]
 async fn a15_each_of_the_nine_actions_parses_prints_executes_and_undoes_where_it_can() {
@@ -29,7 +29,7 @@ async fn a15_each_of_the_nine_actions_parses_prints_executes_and_undoes_where_it
 
         let fake = FakeCharter::start().await;
         // The second action is invalid, so the first one is undone.
-        fake.script(Call::Validate, [Turn::Normal, invalid()]);
+        fake.script(Call::Validate, [StrategyOrder::Normal, invalid()]);
         let execution =
             run(&executor(settings(&fake.base)), vec![action.clone(), baseline()]).await;
         let first = &execution.actions[0];
@@ -103,13 +103,17 @@ async fn a21_bodies_on_the_wire_equal_the_contract() {
 
 const APPLY: &str = "/api/v1/policies/apply";
 
-fn invalid() -> Turn {
-    Turn::Answer(422, json!({"valid": false, "error": "no such set", "code": "invalid_policy"}))
+fn invalid() -> StrategyOrder {
+    StrategyOrder::Answer(
+        422,
+        json!({"valid": false, "error": "no such set", "code": "invalid_policy"}),
+    )
 }
 
 #[tokio::test]
 async fn a22_an_invalid_policy_is_not_applied_and_the_reason_is_kept() {
-    let refused_with_200 = Turn::Answer(200, json!({"valid": false, "error": "no such set"}));
+    let refused_with_200 =
+        StrategyOrder::Answer(200, json!({"valid": false, "error": "no such set"}));
     for turn in [invalid(), refused_with_200] {
         let fake = FakeCharter::start().await;
         fake.script(Call::Validate, [turn]);
@@ -153,7 +157,7 @@ async fn a23_a24_a25_policies_committee_and_violations_are_read_and_changed() {
 
     let violations = client.violations().await.expect("a list");
     assert_eq!((&*violations[0].violation_id, &*violations[0].severity), ("v-1", "critical"));
-    assert_eq!(client.validate(&throttle()).await, Ok(Verdict::Valid));
+    assert_eq!(client.validate(&throttle()).await, Ok(Opinion::Valid));
 }
 
 #[tokio::test]
@@ -187,7 +191,7 @@ async fn what_charter_quotes_of_our_key_goes_no_further() {
     let fake = FakeCharter::start().await;
     fake.script(
         Call::Apply,
-        [Turn::Answer(400, json!({"error": "bad Bearer s3cret", "code": "x"}))],
+        [StrategyOrder::Answer(400, json!({"error": "bad Bearer s3cret", "code": "x"}))],
     );
     let executor = executor(Settings {
         charter_api_key: Some(Secret::new("s3cret".into())),
@@ -201,7 +205,7 @@ async fn what_charter_quotes_of_our_key_goes_no_further() {
 #[tokio::test]
 async fn undo_goes_under_a_key_of_its_own_that_follows_from_the_action_s() {
     let fake = FakeCharter::start().await;
-    fake.script(Call::Validate, [Turn::Normal, invalid()]);
+    fake.script(Call::Validate, [StrategyOrder::Normal, invalid()]);
     let execution = run(&executor(settings(&fake.base)), vec![throttle(), baseline()]).await;
     let key = execution.actions[0].key;
     let rollback = &fake.seen_of(Call::Rollback)[0];
@@ -224,11 +228,11 @@ async fn observing_needs_both_health_and_committee_state() {
     let expected = [(Call::Health, CallStatus::Ok), (Call::CommitteeState, CallStatus::Ok)];
     assert_eq!(told, expected, "every call is reported, for the histogram and the heartbeat");
 
-    fake.script(Call::Health, vec![Turn::Answer(200, json!({"status": "sick"})); 3]);
+    fake.script(Call::Health, vec![StrategyOrder::Answer(200, json!({"status": "sick"})); 3]);
     let error = charter.observe(now()).await.state.expect_err("not healthy");
     assert!(error.contains("/health") && error.contains("not ok"), "{error}");
     fake.world().forget_script();
-    fake.script(Call::CommitteeState, [Turn::Hang]);
+    fake.script(Call::CommitteeState, [StrategyOrder::Hang]);
     let error = charter.observe(now()).await.state.expect_err("hangs");
     assert!(error.contains(&fake.base) && error.contains("answer"), "{error}");
 }

@@ -76,8 +76,8 @@ fn r12_a_hook_is_an_action_with_cost_risk_settle_and_target() {
     assert!(told.iter().any(|text| text.contains("waits for `mape-k approve`")), "{told:?}");
     let (_, warnings) =
         with_environment(&CART.replace("auto_approve: true", "auto_approve: false"));
-    let is_told = warnings.iter().any(|warning| warning.text.contains("mape-k approve"));
-    assert!(!is_told, "where a person approves everything there is nothing to warn of");
+    let is_notified = warnings.iter().any(|warning| warning.text.contains("mape-k approve"));
+    assert!(!is_notified, "where a person approves everything there is nothing to warn of");
 }
 
 /// Its settle time is divided with those of all actions; what it calls becomes no faster.

@@ -12,7 +12,7 @@ use mape_k::actuators::hook::{Hook, Hooks, Verb};
 use mape_k::actuators::{Actuator as _, Doubt, Failure, Probe, Refusal, Step, Validation};
 use mape_k::domain::Labels;
 use mape_k::domain::secret::Secret;
-use mape_k::wire::HttpSettings;
+use mape_k::http::HttpSettings;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 

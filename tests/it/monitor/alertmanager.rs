@@ -102,7 +102,7 @@ async fn w01_the_groups_tell_what_a_time_interval_mutes() {
     assert_eq!((alerts.len(), alerts[0].state), (1, AlertState::HeldBack), "{alerts:?}");
     let why = alerts[0].no_evidence.as_ref().expect("a reason").to_string();
     assert!(why.contains("muted by time interval weekend"), "{why}");
-    assert!(!seen.alerts.muting_untold);
+    assert!(!seen.alerts.muting_unnotified);
 }
 
 /// W01: a server without groups, or with groups that do not tell what is muted, is read by its plain list, and what only that
@@ -132,7 +132,7 @@ async fn w01_the_plain_list_is_read_where_the_groups_do_not_tell_and_not_where_t
         let seen = snapshot(&fake, None, EMPTY_INBOX).await;
         let states: Vec<AlertState> = seen.alerts.alerts.iter().map(|a| a.state).collect();
         assert_eq!(states, [AlertState::HeldBack; 2], "{said:?}");
-        assert!(seen.alerts.muting_untold, "{said:?}");
+        assert!(seen.alerts.muting_unnotified, "{said:?}");
         // The same, delivered.
         let mut alerts: Value = serde_json::from_str(LISTED).expect("JSON");
         for alert in alerts.as_array_mut().expect("a list") {
@@ -214,7 +214,7 @@ async fn w01_a_server_that_has_told_muting_is_never_read_by_its_plain_list_again
         // Nothing fires any more: that is what it says, and no doubt about it.
         *now.lock().expect("no panic before") = ok("[]");
         let seen = read().await;
-        assert!(seen.failure.is_none() && !seen.muting_untold, "{said:?}");
+        assert!(seen.failure.is_none() && !seen.muting_unnotified, "{said:?}");
         assert_eq!(seen.alerts[0].state, AlertState::Clear, "{said:?}");
         assert!(fake.calls().iter().all(|call| call.path != "/api/v2/alerts"), "{said:?}");
     }

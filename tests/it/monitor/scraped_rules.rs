@@ -9,10 +9,10 @@ use mape_k::domain::Labels;
 use mape_k::domain::reading::Point;
 use mape_k::domain::rule::{Aggregate, Comparison, Measure, MetricRule, Rule};
 use mape_k::domain::time::{Time, after};
+use mape_k::http::{Failure, HttpTransport};
 use mape_k::monitor::Settings;
 use mape_k::monitor::scrape::Scrape;
 use mape_k::monitor::source::MetricSource;
-use mape_k::wire::{Failure, Wire};
 use reqwest::{Client, Request, Response};
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ struct Exposed {
 }
 
 #[async_trait]
-impl Wire for Exposed {
+impl HttpTransport for Exposed {
     fn client(&self) -> &Client {
         &self.client
     }
@@ -72,7 +72,7 @@ impl Scraped {
             ..Settings::default()
         };
         let (target, clock) = (Arc::new(Exposed::default()), Clock::starting_at(at(0)));
-        let source = Scrape::over(target.clone(), &settings, clock).expect("a source");
+        let source = Scrape::with_transport(target.clone(), &settings, clock).expect("a source");
         let mut scraped = Self { source, rule, last: Vec::new() };
         let start = Instant::now();
         for (seconds, text) in expositions {

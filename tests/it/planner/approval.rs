@@ -2,7 +2,7 @@
 
 use mape_k::domain::CHARTER;
 use mape_k::domain::action::{Action, ActionKind};
-use mape_k::domain::cycle::{Hold, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Hold};
 use mape_k::domain::policy::Approval;
 
 use super::world::{CASCADE, LATENCY, MISCONFIGURED, World, action, verdict};
@@ -15,7 +15,7 @@ fn a18_a_pending_policy_waits_for_a_person() {
         let plan = world.cycle();
         assert!(plan.chosen.is_none());
         let held = verdict(&plan, ActionKind::ScaleUp);
-        assert!(matches!(held, Verdict::Held { reason: Hold::ApprovalPending, .. }));
+        assert!(matches!(held, CandidateResult::Held { reason: Hold::ApprovalPending, .. }));
         assert_eq!(world.policies.len(), 1);
         assert_eq!(world.policies[0].approval, Approval::Pending);
     }
@@ -40,7 +40,7 @@ fn an_approval_by_mode_does_not_outlive_the_mode() {
     let mut world = World::with(LATENCY, CHARTER);
     world.add(MISCONFIGURED, "p1", 0.75);
     world.pass();
-    world.judgings.clear();
+    world.verifications.clear();
     let mut world = world.by_hand();
     world.roots.remove(0);
     let plan = world.cycle();

@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use mape_k::domain::CHARTER;
 use mape_k::domain::action::{Action, ActionKind, RebalanceStrategy, Risk};
-use mape_k::domain::aftermath::Undone;
 use mape_k::domain::charter::CommitteeStatus;
-use mape_k::domain::cycle::Verdict;
+use mape_k::domain::cycle::CandidateResult;
+use mape_k::domain::follow_ups::Undone;
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::{Approval, Policy};
 use mape_k::domain::target::Target;
@@ -13,7 +13,7 @@ use mape_k::domain::treatment::Attempt;
 use mape_k::planner::{Plan, Resize, check};
 use uuid::Uuid;
 
-use super::world::{LATENCY, MISCONFIGURED, OVERLOAD, World, committee, judging};
+use super::world::{LATENCY, MISCONFIGURED, OVERLOAD, World, committee, verification};
 
 fn refused(world: &World, plan: &Plan) -> Vec<String> {
     world.ask(|input| check(input, plan))
@@ -106,7 +106,7 @@ fn an_action_with_wrong_parameters_is_refused() {
 fn a_plan_for_another_world_is_refused() {
     type Case = (fn(&mut World, &Policy), &'static str);
     let cases: [Case; 13] = [
-        (|w, p| w.judgings.push(judging(p, w.now)), "its ground is being judged"),
+        (|w, p| w.verifications.push(verification(p, w.now)), "its ground is being judged"),
         (
             |w, _| w.blocked.push(Target::Charter(None)),
             "its ground has an action of unknown result",
@@ -280,7 +280,7 @@ fn a_report_that_passes_over_the_better_is_refused() {
     let mut misnamed = world.plan();
     let at = outranked(&mut misnamed);
     misnamed.candidates[at].verdict =
-        Verdict::Outranked { by: ActionKind::RestartService, score: 0.6 };
+        CandidateResult::Outranked { by: ActionKind::RestartService, score: 0.6 };
     refuses(&world, &misnamed, "a candidate is reported as outranked by another than it");
 }
 
@@ -288,7 +288,8 @@ fn a_report_that_passes_over_the_better_is_refused() {
 fn giving_back_is_refused_unless_it_is_due() {
     let mut world = World::new();
     world.size(6);
-    world.surplus = Some(mape_k::planner::Surplus { original: 4, ours: 6, given_back: None });
+    world.surplus =
+        Some(mape_k::planner::ReclaimableReplicas { original: 4, ours: 6, given_back: None });
     world.quiet_since = Some(world.now);
     world.settings.give_back.after = Some(std::time::Duration::from_secs(60));
     world.wait(60);

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use mape_k::domain::CHARTER;
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::cycle::Verdict;
+use mape_k::domain::cycle::CandidateResult;
 use mape_k::domain::ledger::{Breaker, End, Storm, Tripped};
 use mape_k::domain::outcome::OutcomeType::Success;
 use mape_k::domain::pause::Pause;
@@ -100,7 +100,7 @@ fn s05_the_linter_refuses_what_a_guard_would_have_held() {
     let found = world.ask(|input| check(input, &full));
     assert!(found.iter().any(|text| text.ends_with("its incident has had its actions")));
     let mut doctored = plan.clone();
-    let chosen = doctored.candidates.iter_mut().find(|c| c.verdict == Verdict::Chosen);
+    let chosen = doctored.candidates.iter_mut().find(|c| c.verdict == CandidateResult::Chosen);
     chosen.expect("chosen").guards.pop();
     let found = world.ask(|input| check(input, &doctored));
     assert!(found.iter().any(|text| text.ends_with("not every guard was asked")), "{found:?}");

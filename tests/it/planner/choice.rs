@@ -2,7 +2,7 @@
 
 use mape_k::domain::CHARTER;
 use mape_k::domain::action::{Action, ActionKind, Risk};
-use mape_k::domain::cycle::{Hold, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Hold};
 use mape_k::domain::policy::Approval;
 use mape_k::planner::{Strategy, order};
 
@@ -16,9 +16,9 @@ fn a20_the_best_policy_goes_out_and_the_other_says_why_not() {
     let plan = world.plan();
     assert_eq!(action(&plan), Some(ActionKind::ScaleUp));
     let score = plan.chosen.as_ref().expect("a policy").score;
-    let outranked = Verdict::Outranked { by: ActionKind::ScaleUp, score };
+    let outranked = CandidateResult::Outranked { by: ActionKind::ScaleUp, score };
     assert_eq!(verdict(&plan, ActionKind::ApplyPolicy), &outranked);
-    assert_eq!(verdict(&plan, ActionKind::ScaleUp), &Verdict::Chosen);
+    assert_eq!(verdict(&plan, ActionKind::ScaleUp), &CandidateResult::Chosen);
     let executed = plan.policies.iter().filter(|p| p.approval == Approval::Executed);
     assert_eq!(executed.count(), 1, "one policy a cycle");
     assert_eq!(plan.policies.len(), 2, "the other is recorded too");
@@ -35,7 +35,7 @@ fn outranked_names_the_real_winner() {
     let plan = world.plan();
     assert_eq!(action(&plan), Some(ActionKind::ApplyPolicy));
     let score = plan.chosen.as_ref().expect("a policy").score;
-    let outranked = Verdict::Outranked { by: ActionKind::ApplyPolicy, score };
+    let outranked = CandidateResult::Outranked { by: ActionKind::ApplyPolicy, score };
     assert_eq!(verdict(&plan, ActionKind::ScaleUp), &outranked);
 }
 
@@ -55,7 +55,10 @@ fn rivals_wait_while_the_best_of_their_cause_is_held_back() {
     assert!(plan.chosen.is_none(), "{:?}", plan.chosen);
     for kind in [ActionKind::RebalanceLoad, ActionKind::RestartService] {
         let held = verdict(&plan, kind);
-        assert!(matches!(held, Verdict::Held { reason: Hold::OutcomeUnknown, .. }), "{held:?}");
+        assert!(
+            matches!(held, CandidateResult::Held { reason: Hold::OutcomeUnknown, .. }),
+            "{held:?}"
+        );
     }
     // The other way round the best is free to go, and only the rival is held.
     world.settings.cost_model.clear();
@@ -73,7 +76,10 @@ fn rivals_wait_while_the_best_waits_for_a_person() {
     let plan = world.cycle();
     for kind in [ActionKind::ScaleUp, ActionKind::RebalanceLoad] {
         let held = verdict(&plan, kind);
-        assert!(matches!(held, Verdict::Held { reason: Hold::ApprovalPending, .. }), "{held:?}");
+        assert!(
+            matches!(held, CandidateResult::Held { reason: Hold::ApprovalPending, .. }),
+            "{held:?}"
+        );
     }
     assert_eq!(plan.policies.len(), 1, "one open policy a cause and component");
 }
@@ -84,7 +90,7 @@ fn an_impossible_best_lets_the_next_count() {
     let mut world = World::with(LATENCY, CHARTER);
     world.size(20);
     let plan = world.plan();
-    assert!(matches!(verdict(&plan, ActionKind::ScaleUp), Verdict::Impossible { .. }));
+    assert!(matches!(verdict(&plan, ActionKind::ScaleUp), CandidateResult::Impossible { .. }));
     assert_eq!(action(&plan), Some(ActionKind::ThrottleRequests));
 }
 

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use mape_k::domain::Cause;
 use mape_k::domain::action::{ActionKind, HookName, Risk};
 use mape_k::domain::cluster::{Cluster, ClusterReading, Kind};
-use mape_k::domain::cycle::{Hold, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Hold};
 use mape_k::domain::fleet::ClusterHealth;
 use mape_k::domain::guard::Guard;
 use mape_k::domain::ledger::{End, Storm};
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::guards::did;
 use super::systems::with_hook;
-use super::world::{LATENCY, World, action, judging, report, start};
+use super::world::{LATENCY, World, action, report, start, verification};
 
 const DEPLOYMENT: &str = "kubernetes/shop/deployment/cart";
 
@@ -72,7 +72,7 @@ fn approved(target: &str, reading: ClusterReading) -> (World, ActionKind) {
 /// What the policy would be held by, and what that guard says; `None`: it is carried out.
 fn held(world: &World, kind: ActionKind) -> Option<(Hold, String)> {
     let plan = world.plan();
-    let Verdict::Held { reason, detail } = &report(&plan, kind).verdict else {
+    let CandidateResult::Held { reason, detail } = &report(&plan, kind).verdict else {
         assert_eq!(action(&plan), Some(kind), "{:?}", report(&plan, kind).verdict);
         return None;
     };
@@ -319,10 +319,10 @@ fn r03_three_unverified_actions_on_kubernetes_at_once_and_one_in_a_namespace() {
     let busy = |targets: &[&str]| {
         let mut world = world.clone();
         for target in targets {
-            let mut judging = judging(&policy, world.now);
-            judging.cause = Cause::new("elsewhere");
-            judging.target = target.parse().expect("a target");
-            world.judgings.push(judging);
+            let mut verification = verification(&policy, world.now);
+            verification.cause = Cause::new("elsewhere");
+            verification.target = target.parse().expect("a target");
+            world.verifications.push(verification);
         }
         held(&world, kind)
     };
@@ -338,7 +338,7 @@ fn r03_three_unverified_actions_on_kubernetes_at_once_and_one_in_a_namespace() {
     assert_eq!(busy(&["charter/a", "charter/b", "hook/x/y"]), None, "other systems do not count");
     // Contained and container, whoever is first.
     for other in ["kubernetes/shop/pod/cart-6d4-x", "kubernetes/node/n1", DEPLOYMENT] {
-        assert_eq!(busy(&[other]).expect("held").0, Hold::Judging, "{other}");
+        assert_eq!(busy(&[other]).expect("held").0, Hold::Verifying, "{other}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who is a candidate at all, and with which numbers.
 
 use mape_k::domain::action::{ActionKind, RebalanceStrategy};
-use mape_k::domain::cycle::{Ineligibility, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Ineligibility};
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::{Approval, Priority};
 use mape_k::domain::rule::Severity;
@@ -11,9 +11,9 @@ use proptest::prelude::*;
 
 use super::world::{CASCADE, LATENCY, MISCONFIGURED, OVERLOAD, World, action, report, verdict};
 
-fn ineligible(verdict: &Verdict) -> Option<Ineligibility> {
+fn ineligible(verdict: &CandidateResult) -> Option<Ineligibility> {
     match verdict {
-        Verdict::Ineligible { reason, .. } => Some(*reason),
+        CandidateResult::Ineligible { reason, .. } => Some(*reason),
         _ => None,
     }
 }
@@ -240,7 +240,7 @@ proptest! {
             prop_assert!((0.0..=1.0).contains(&report.effectiveness));
             prop_assert!((-1.0..=0.95).contains(&report.score));
         }
-        let admitted = |v: &Verdict| matches!(v, Verdict::Chosen | Verdict::Outranked { .. });
+        let admitted = |v: &CandidateResult| matches!(v, CandidateResult::Chosen | CandidateResult::Outranked { .. });
         let best = plan.candidates.iter().filter(|c| admitted(&c.verdict)).map(|c| c.score)
             .fold(f64::NEG_INFINITY, f64::max);
         match &plan.chosen {

@@ -5,7 +5,7 @@ use mape_k::domain::action::ActionKind::{
     self, ActivateEmergencyOverride, ApplyPolicy, RebalanceLoad, RestartService, ScaleUp,
     ThrottleRequests,
 };
-use mape_k::domain::cycle::{Impossibility, Ineligibility, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Impossibility, Ineligibility};
 use mape_k::domain::outcome::OutcomeType::{Degradation, Ineffective, Partial, Success, Unknown};
 use mape_k::planner::{Concern, Plan};
 
@@ -34,7 +34,9 @@ fn the_next_remedy_comes_after_a_verdict_against_the_first() {
             assert_eq!(action(&plan), Some(first));
             let later = verdict(&plan, next);
             let not_its_turn = Ineligibility::NotItsTurn;
-            assert!(matches!(later, Verdict::Ineligible { reason, .. } if *reason == not_its_turn));
+            assert!(
+                matches!(later, CandidateResult::Ineligible { reason, .. } if *reason == not_its_turn)
+            );
             assert_eq!(world.actions(2, against), [Some(first), Some(next)]);
         }
     }
@@ -75,7 +77,7 @@ fn attempts_that_a_crash_cut_off_are_bounded_too() {
     let mut world = World::with(LATENCY, CHARTER);
     for _ in 0..3 {
         assert_eq!(action(&world.cycle()), Some(ScaleUp));
-        world.judgings.clear();
+        world.verifications.clear();
     }
     assert_eq!(action(&world.cycle()), None);
 }
@@ -110,7 +112,7 @@ fn an_exhausted_incident_stays_so_until_it_ends() {
     assert!(plan.chosen.is_none() && exhausted(&plan));
     let rebalance = verdict(&plan, RebalanceLoad);
     let told = Ineligibility::RemediesExhausted;
-    assert!(matches!(rebalance, Verdict::Ineligible { reason, .. } if *reason == told));
+    assert!(matches!(rebalance, CandidateResult::Ineligible { reason, .. } if *reason == told));
     world.wait(600 - 30 - 1);
     assert!(world.plan().chosen.is_none(), "less than ten minutes without evidence");
     world.wait(1);
@@ -144,7 +146,7 @@ fn a_cause_that_is_not_confined_is_not_restarted_but_escalated() {
     world.add(OVERLOAD, "b", 0.75);
     let restart = verdict(&world.plan(), RestartService).clone();
     let reason = Impossibility::NotConfined;
-    assert!(matches!(restart, Verdict::Impossible { reason: r, .. } if r == reason));
+    assert!(matches!(restart, CandidateResult::Impossible { reason: r, .. } if r == reason));
 }
 
 /// What Charter refused as invalid is not asked again; the next remedy's turn has come.
@@ -157,7 +159,7 @@ fn a_refused_action_lets_the_next_count() {
     let plan = world.plan();
     assert_eq!(action(&plan), Some(ThrottleRequests));
     let refused = verdict(&plan, ScaleUp);
-    assert!(matches!(refused, Verdict::Impossible { reason: Impossibility::Invalid, .. }));
+    assert!(matches!(refused, CandidateResult::Impossible { reason: Impossibility::Invalid, .. }));
 }
 
 /// At the limit with the cause still there people are told; not while something may yet take effect.

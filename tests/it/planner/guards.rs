@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::cycle::{Hold, Impossibility, Ineligibility, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Hold, Impossibility, Ineligibility};
 use mape_k::domain::guard::{Guard, GuardReading};
 use mape_k::domain::leader::Lead;
 use mape_k::domain::ledger::{Breaker, End, Entry, Storm, Tripped};
@@ -16,7 +16,7 @@ use mape_k::planner::guardrails::Mode;
 use mape_k::planner::{Concern, Strategy};
 use uuid::Uuid;
 
-use super::world::{CASCADE, LATENCY, OVERLOAD, World, action, judging, report, verdict};
+use super::world::{CASCADE, LATENCY, OVERLOAD, World, action, report, verdict, verification};
 
 /// An action of so many seconds ago.
 pub fn did(world: &mut World, kind: ActionKind, target: &str, cause: &str, ago: i64, end: End) {
@@ -38,7 +38,9 @@ fn held(world: &World, kind: ActionKind, guard: Guard, hold: Hold) -> GuardReadi
     let plan = world.plan();
     assert!(plan.chosen.is_none(), "{:?}", plan.chosen);
     let report = report(&plan, kind);
-    let Verdict::Held { reason, detail } = &report.verdict else { panic!("{:?}", report.verdict) };
+    let CandidateResult::Held { reason, detail } = &report.verdict else {
+        panic!("{:?}", report.verdict)
+    };
     assert_eq!((*reason, report.guards.len()), (hold, Guard::ALL.len()), "{detail}");
     let reading = report.guards.iter().find(|g| g.guard == guard).expect("it was asked");
     assert_eq!((reading.held, &reading.detail), (Some(hold), detail));
@@ -140,7 +142,7 @@ fn s06_in_a_storm_only_throttling_is_let_pass_and_only_once() {
     let plan = world.plan();
     assert_eq!(action(&plan), Some(ActionKind::ThrottleRequests));
     let restart = report(&plan, ActionKind::RestartService);
-    assert!(matches!(restart.verdict, Verdict::Held { reason: Hold::Storm, .. }));
+    assert!(matches!(restart.verdict, CandidateResult::Held { reason: Hold::Storm, .. }));
     let now = world.now;
     world.ledger.storms.get_mut(&System::Charter).expect("it rages").throttled_at = Some(now);
     let reading = held(&world, ActionKind::ThrottleRequests, Guard::Storm, Hold::Storm);
@@ -173,10 +175,10 @@ fn s05_an_open_breaker_holds_everything_and_half_open_lets_one_reversible_action
     assert_eq!(action(&plan), Some(ActionKind::ScaleUp));
     // It is out and not judged yet: no second one, on no ground.
     did(&mut world, ActionKind::ScaleUp, CHARTER, LATENCY, 0, End::Open);
-    let mut open = judging(plan.chosen.as_ref().expect("chosen"), world.now);
+    let mut open = verification(plan.chosen.as_ref().expect("chosen"), world.now);
     open.execution_id = world.ledger.entries[0].execution_id;
     open.target = Target::service("elsewhere");
-    world.judgings.push(open);
+    world.verifications.push(open);
     world.strategy(LATENCY, vec![Strategy::new(ActionKind::ApplyPolicy)]);
     world.settings.strategies.get_mut(&Cause::new(LATENCY)).expect("there")[0].policy_set =
         Some("baseline".to_owned());
@@ -234,7 +236,7 @@ fn s05_a_settle_time_longer_than_the_shortest_cooldown_is_its_least() {
 #[test]
 fn s05_the_opposite_direction_waits_ten_minutes() {
     let mut world = World::with(LATENCY, CHARTER);
-    did(&mut world, ActionKind::ScaleDown, CHARTER, Cause::GIVE_BACK, 599, End::Judged(Success));
+    did(&mut world, ActionKind::ScaleDown, CHARTER, Cause::SCALE_BACK, 599, End::Judged(Success));
     let reading = held(&world, ActionKind::ScaleUp, Guard::Cooldown, Hold::OppositeDirection);
     numbers(&reading, 599.0, 600.0);
     world.wait(1);
@@ -305,7 +307,10 @@ fn s05_a_forbidden_action_is_impossible_and_its_successor_has_its_turn() {
     let plan = world.plan();
     let reason = Impossibility::Forbidden;
     let out = verdict(&plan, ActionKind::ScaleUp);
-    assert!(matches!(out, Verdict::Impossible { reason: r, .. } if *r == reason), "{out:?}");
+    assert!(
+        matches!(out, CandidateResult::Impossible { reason: r, .. } if *r == reason),
+        "{out:?}"
+    );
     assert_eq!(action(&plan), Some(ActionKind::ThrottleRequests));
 }
 
@@ -317,7 +322,10 @@ fn s08_an_incident_has_four_actions_at_most_and_ends_with_its_history() {
     assert!(plan.chosen.is_none());
     let out = verdict(&plan, ActionKind::RebalanceLoad);
     let tried_out = Ineligibility::TriedOut;
-    assert!(matches!(out, Verdict::Ineligible { reason, .. } if *reason == tried_out), "{out:?}");
+    assert!(
+        matches!(out, CandidateResult::Ineligible { reason, .. } if *reason == tried_out),
+        "{out:?}"
+    );
     let Some(Concern::RemediesExhausted { detail, .. }) = plan.concerns.first() else {
         panic!("{:?}", plan.concerns)
     };
@@ -393,7 +401,8 @@ fn s05_half_open_the_reversible_rival_is_let_past() {
 fn s05_missing_data_never_shrinks_anything() {
     let mut world = World::new();
     world.settings.give_back.after = Some(std::time::Duration::from_secs(60));
-    world.surplus = Some(mape_k::planner::Surplus { original: 2, ours: 4, given_back: None });
+    world.surplus =
+        Some(mape_k::planner::ReclaimableReplicas { original: 2, ours: 4, given_back: None });
     world.quiet_since = Some(world.now - TimeDelta::seconds(100));
     assert_eq!(action(&world.plan()), Some(ActionKind::ScaleDown));
     world.rules = vec![mape_k::domain::reading::RuleStatus {

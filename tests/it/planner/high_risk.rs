@@ -2,7 +2,7 @@
 
 use mape_k::domain::CHARTER;
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::cycle::{Hold, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Hold};
 use mape_k::domain::policy::{Approval, Policy};
 use mape_k::planner::guardrails::Mode;
 use mape_k::planner::{Plan, Strategy, check};
@@ -22,7 +22,7 @@ fn risky() -> World {
 }
 
 fn waits(plan: &Plan, kind: ActionKind) -> bool {
-    matches!(verdict(plan, kind), Verdict::Held { reason: Hold::ApprovalPending, .. })
+    matches!(verdict(plan, kind), CandidateResult::Held { reason: Hold::ApprovalPending, .. })
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn an_approval_of_its_own_does_not_outlive_the_leave_to_give_it() {
     // Approved, and something better goes first.
     world.add(LATENCY, CHARTER, 0.95);
     world.pass();
-    world.judgings.clear();
+    world.verifications.clear();
     assert_eq!(world.policies[0].approval, Approval::Approved);
     world.roots.pop();
     world.settings.guardrails.auto_approve_high_risk = false;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use mape_k::domain::CHARTER;
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::aftermath::Undone;
 use mape_k::domain::charter::{CharterView, CommitteeStatus};
-use mape_k::domain::cycle::{Hold, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Hold};
+use mape_k::domain::follow_ups::Undone;
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::Approval;
 use mape_k::domain::target::Target;
@@ -17,7 +17,7 @@ use super::world::{LATENCY, MISCONFIGURED, OVERLOAD, World, action, committee, s
 
 fn hold(world: &World, kind: ActionKind) -> Option<Hold> {
     match verdict(&world.plan(), kind) {
-        Verdict::Held { reason, .. } => Some(*reason),
+        CandidateResult::Held { reason, .. } => Some(*reason),
         _ => None,
     }
 }
@@ -31,7 +31,7 @@ fn a65_what_is_being_judged_holds_the_ground() {
     let plan = world.plan();
     assert!(plan.chosen.is_none() && plan.generated == 0);
     for kind in [ActionKind::ScaleUp, ActionKind::RebalanceLoad] {
-        let Verdict::Held { reason: Hold::Judging, detail } = verdict(&plan, kind) else {
+        let CandidateResult::Held { reason: Hold::Verifying, detail } = verdict(&plan, kind) else {
             panic!("{kind}: {:?}", verdict(&plan, kind))
         };
         assert!(detail.contains("scale_up") && detail.contains("150 s"), "{detail}");
@@ -47,13 +47,13 @@ fn only_restarts_of_different_services_go_side_by_side() {
     world.strategy(OVERLOAD, vec![Strategy::new(ActionKind::RestartService)]);
     world.strategy("other", vec![Strategy::new(ActionKind::RestartService)]);
     world.pass();
-    assert_eq!(hold(&world, ActionKind::RestartService), Some(Hold::Judging));
+    assert_eq!(hold(&world, ActionKind::RestartService), Some(Hold::Verifying));
     world.clear();
     world.add("other", "b", 0.75);
     assert_eq!(action(&world.plan()), Some(ActionKind::RestartService));
     world.clear();
     world.add(LATENCY, CHARTER, 0.75);
-    assert_eq!(hold(&world, ActionKind::ScaleUp), Some(Hold::Judging));
+    assert_eq!(hold(&world, ActionKind::ScaleUp), Some(Hold::Verifying));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn an_unreachable_charter_holds_everything() {
     assert_eq!(hold(&world, ActionKind::ScaleUp), Some(Hold::CharterUnreachable));
     assert_eq!(hold(&world, ActionKind::ApplyPolicy), Some(Hold::CharterUnreachable));
     let throttle = verdict(&plan, ActionKind::ThrottleRequests);
-    assert!(matches!(throttle, Verdict::Ineligible { .. }), "{throttle:?}");
+    assert!(matches!(throttle, CandidateResult::Ineligible { .. }), "{throttle:?}");
 }
 
 /// A rejection holds until the violation clears, at most an hour, for its cause and component only.
@@ -141,7 +141,8 @@ fn a_rejection_holds_until_the_violation_clears_or_an_hour_is_over() {
 fn surplus_is_given_back_only_when_configured_quiet_and_ours() {
     let mut world = World::new();
     world.size(6);
-    world.surplus = Some(mape_k::planner::Surplus { original: 4, ours: 6, given_back: None });
+    world.surplus =
+        Some(mape_k::planner::ReclaimableReplicas { original: 4, ours: 6, given_back: None });
     world.quiet_since = Some(world.now);
     world.wait(3600);
     assert!(world.plan().chosen.is_none(), "off by default");

@@ -2,14 +2,14 @@
 
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::catalogue::{Service, Tier};
-use mape_k::domain::cycle::{Hold, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Hold};
 use mape_k::domain::target::Target;
 use mape_k::domain::{Cause, Labels};
 use mape_k::planner::{Strategy, check};
 
 use super::cluster::{deployment, is_held, reading};
 use super::systems::with_hook;
-use super::world::{World, action, judging, report};
+use super::world::{World, action, report, verification};
 
 fn service(name: &str, depends_on: &[&str]) -> Service {
     Service {
@@ -44,17 +44,17 @@ fn r03_direct_neighbours_of_the_catalogue_overlap_and_no_further() {
     let beside = |other: &str, services: &[Service], unknown: bool| {
         let mut world = world.clone();
         world.catalogue.services = services.to_vec();
-        let mut busy = judging(&policy, world.now);
+        let mut busy = verification(&policy, world.now);
         busy.cause = Cause::new("elsewhere");
         busy.target = other.parse().expect("a target");
         if unknown {
             world.blocked.push(busy.target);
         } else {
-            world.judgings.push(busy);
+            world.verifications.push(busy);
         }
         let plan = world.plan();
         match &report(&plan, kind).verdict {
-            Verdict::Held { reason, detail } => {
+            CandidateResult::Held { reason, detail } => {
                 let alone = world_without_neighbours(&world).plan();
                 let refused = world.ask(|input| check(input, &alone));
                 assert!(!refused.is_empty(), "{other}: the linter lets it pass");
@@ -75,7 +75,7 @@ fn r03_direct_neighbours_of_the_catalogue_overlap_and_no_further() {
     ];
     for other in neighbours {
         let (hold, detail) = beside(other, &catalogue, false).expect(other);
-        assert_eq!(hold, Hold::Judging, "{other}: {detail}");
+        assert_eq!(hold, Hold::Verifying, "{other}: {detail}");
         assert_eq!(beside(other, &catalogue, true).expect(other).0, Hold::OutcomeUnknown);
         assert_eq!(
             beside(other, &[], false),
@@ -108,13 +108,13 @@ fn r03_services_of_charter_go_side_by_side_unless_the_catalogue_makes_them_neigh
     let mut world = World::with("other", "validator");
     world.strategy("other", vec![Strategy::new(ActionKind::RestartService)]);
     let policy = world.plan().chosen.expect("chosen");
-    let mut busy = judging(&policy, world.now);
+    let mut busy = verification(&policy, world.now);
     busy.cause = Cause::new("elsewhere");
     busy.target = Target::service("ingest");
-    world.judgings.push(busy);
+    world.verifications.push(busy);
     assert_eq!(action(&world.plan()), Some(ActionKind::RestartService));
     world.catalogue.services = vec![service("validator", &[]), service("ingest", &[])];
     assert_eq!(action(&world.plan()), Some(ActionKind::RestartService));
     world.catalogue.services = vec![service("validator", &[]), service("ingest", &["validator"])];
-    is_held(&world, ActionKind::RestartService, Hold::Judging, "ingest depends on validator");
+    is_held(&world, ActionKind::RestartService, Hold::Verifying, "ingest depends on validator");
 }

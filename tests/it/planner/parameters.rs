@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use mape_k::domain::CHARTER;
 use mape_k::domain::action::{Action, ActionKind};
-use mape_k::domain::cycle::{Impossibility, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Impossibility};
 use mape_k::planner::{Plan, Strategy};
 
 use super::world::{CASCADE, LATENCY, MISCONFIGURED, OVERLOAD, World, verdict};
 
 fn impossible(plan: &Plan, kind: ActionKind) -> Option<Impossibility> {
     match verdict(plan, kind) {
-        Verdict::Impossible { reason, .. } => Some(*reason),
+        CandidateResult::Impossible { reason, .. } => Some(*reason),
         _ => None,
     }
 }

@@ -19,8 +19,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::guards::did;
-use super::world::{LATENCY, World, action, judging, start, verdict};
-use mape_k::domain::cycle::Verdict;
+use super::world::{LATENCY, World, action, start, verdict, verification};
+use mape_k::domain::cycle::CandidateResult;
 
 pub const CART: &str = "cart_is_slow";
 
@@ -84,7 +84,7 @@ fn open(now: Time) -> Breaker {
 /// Why this action is held, if it is.
 fn hold(world: &World, kind: ActionKind) -> Option<Hold> {
     match verdict(&world.plan(), kind) {
-        Verdict::Held { reason, .. } => Some(*reason),
+        CandidateResult::Held { reason, .. } => Some(*reason),
         _ => None,
     }
 }
@@ -166,14 +166,14 @@ fn r03_what_is_in_hand_counts_against_its_own_systems_share() {
     world.strategy("other", vec![Strategy::new(ActionKind::RestartService)]);
     world.add("other", "validator", 0.75);
     let policy = world.plan().chosen.expect("one is chosen");
-    let mut busy = judging(&policy, world.now);
+    let mut busy = verification(&policy, world.now);
     busy.cause = Cause::new("elsewhere");
     busy.target = Target::service("ingest");
-    world.judgings = vec![busy.clone()];
+    world.verifications = vec![busy.clone()];
     assert_eq!(hold(&world, ActionKind::RestartService), Some(Hold::FleetLimit));
     assert_eq!(action(&world.plan()), Some(hook));
     busy.target = "hook/other/stock".parse().expect("a target");
-    world.judgings = vec![busy];
+    world.verifications = vec![busy];
     assert_eq!(hold(&world, hook), Some(Hold::FleetLimit));
     assert_eq!(action(&world.plan()), Some(ActionKind::RestartService));
 }

@@ -1,7 +1,7 @@
 //! L02: attempts are counted for each cause and target; what bounds an incident counts all of its causes.
 
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::cycle::{Ineligibility, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Ineligibility};
 use mape_k::domain::outcome::OutcomeType::Ineffective;
 use mape_k::domain::target::Target;
 use mape_k::domain::treatment::Treatment;
@@ -17,7 +17,7 @@ fn treatments_of<'a>(world: &'a World, cause: &str) -> Vec<&'a Treatment> {
 fn tried_out(world: &World, kind: ActionKind, component: &str) -> Option<String> {
     let plan = world.plan();
     plan.candidates.iter().find_map(|c| match &c.verdict {
-        Verdict::Ineligible { reason: Ineligibility::TriedOut, detail }
+        CandidateResult::Ineligible { reason: Ineligibility::TriedOut, detail }
             if c.action == kind && c.component == component =>
         {
             Some(detail.clone())

@@ -6,17 +6,17 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta};
 use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::aftermath::Undone;
 use mape_k::domain::analysis::{PatternKind, RootCause};
 use mape_k::domain::catalogue::Catalogue;
 use mape_k::domain::charter::{CharterView, CommitteeState, CommitteeStatus};
 use mape_k::domain::cluster::ClusterReading;
-use mape_k::domain::cycle::{CandidateReport, Verdict};
+use mape_k::domain::cycle::{CandidateReport, CandidateResult};
 use mape_k::domain::fleet::Fleet;
+use mape_k::domain::follow_ups::Undone;
 use mape_k::domain::grant::Grant;
 use mape_k::domain::leader::Lead;
 use mape_k::domain::ledger::Ledger;
-use mape_k::domain::outcome::{ActionStatistics, Judging, OutcomeType};
+use mape_k::domain::outcome::{ActionStatistics, OutcomeType, PendingVerification};
 use mape_k::domain::pause::Pause;
 use mape_k::domain::policy::{Approval, Policy};
 use mape_k::domain::reading::{RuleStatus, Source};
@@ -25,7 +25,7 @@ use mape_k::domain::target::{System, Target};
 use mape_k::domain::time::Time;
 use mape_k::domain::treatment::{Attempt, Treatment};
 use mape_k::domain::violation::Violation;
-use mape_k::planner::{self, Plan, PlanInput, Resize, Settings, Strategy, Surplus};
+use mape_k::planner::{self, Plan, PlanInput, ReclaimableReplicas, Resize, Settings, Strategy};
 use uuid::Uuid;
 
 pub const LATENCY: &str = Cause::VALIDATION_LATENCY;
@@ -49,7 +49,7 @@ pub struct World {
     /// The incident of each fingerprint.
     pub incidents: BTreeMap<String, String>,
     pub policies: Vec<Policy>,
-    pub judgings: Vec<Judging>,
+    pub verifications: Vec<PendingVerification>,
     pub blocked: Vec<Target>,
     pub undone: Vec<Undone>,
     pub charter: CharterView,
@@ -58,7 +58,7 @@ pub struct World {
     pub resize: Option<Resize>,
     pub recovering_since: Option<Time>,
     pub served: Option<f64>,
-    pub surplus: Option<Surplus>,
+    pub surplus: Option<ReclaimableReplicas>,
     pub quiet_since: Option<Time>,
     pub scoped: bool,
     ids: u128,
@@ -86,7 +86,7 @@ impl World {
             treatments: Vec::new(),
             incidents: BTreeMap::new(),
             policies: Vec::new(),
-            judgings: Vec::new(),
+            verifications: Vec::new(),
             blocked: Vec::new(),
             undone: Vec::new(),
             charter: committee(CommitteeStatus::Normal, 4, 4),
@@ -181,7 +181,7 @@ impl World {
             treatments: &self.treatments,
             incidents: &self.incidents,
             policies: &self.policies,
-            judgings: &self.judgings,
+            verifications: &self.verifications,
             blocked: &self.blocked,
             undone: &self.undone,
             charter: &self.charter,
@@ -239,7 +239,7 @@ impl World {
                     failed: false,
                 }));
             }
-            self.judgings.push(judging(policy, now));
+            self.verifications.push(verification(policy, now));
         }
         self.wait(30);
         plan
@@ -252,9 +252,9 @@ impl World {
 
     /// Everything under judgement gets this verdict.
     pub fn judged(&mut self, verdict: OutcomeType) {
-        for judging in std::mem::take(&mut self.judgings) {
+        for verification in std::mem::take(&mut self.verifications) {
             let attempts = self.treatments.iter_mut().flat_map(|i| &mut i.attempts);
-            for attempt in attempts.filter(|a| a.policy_id == judging.policy_id) {
+            for attempt in attempts.filter(|a| a.policy_id == verification.policy_id) {
                 attempt.verdict = Some(verdict);
             }
         }
@@ -262,9 +262,9 @@ impl World {
 
     /// What was just executed has failed.
     pub fn failed(&mut self) {
-        for judging in std::mem::take(&mut self.judgings) {
+        for verification in std::mem::take(&mut self.verifications) {
             let attempts = self.treatments.iter_mut().flat_map(|i| &mut i.attempts);
-            for attempt in attempts.filter(|a| a.policy_id == judging.policy_id) {
+            for attempt in attempts.filter(|a| a.policy_id == verification.policy_id) {
                 attempt.failed = true;
             }
         }
@@ -307,7 +307,7 @@ pub fn report(plan: &Plan, kind: ActionKind) -> &CandidateReport {
     found.unwrap_or_else(|| panic!("no report of {kind} in {:#?}", plan.candidates))
 }
 
-pub fn verdict(plan: &Plan, kind: ActionKind) -> &Verdict {
+pub fn verdict(plan: &Plan, kind: ActionKind) -> &CandidateResult {
     &report(plan, kind).verdict
 }
 
@@ -345,8 +345,8 @@ pub fn violation(fingerprint: &str, component: &str, at: Time) -> Violation {
     }
 }
 
-pub fn judging(policy: &Policy, now: Time) -> Judging {
-    Judging {
+pub fn verification(policy: &Policy, now: Time) -> PendingVerification {
+    PendingVerification {
         execution_id: Uuid::nil(),
         policy_id: policy.id,
         cause: policy.cause.clone(),

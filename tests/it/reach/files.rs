@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use mape_k::config::Config;
 use mape_k::domain::secret::Secret;
+use mape_k::http::read_secret_file;
 use mape_k::knowledge::sqlite::SqliteStore;
 use mape_k::telemetry;
-use mape_k::wire::read_secret_file;
 use url::Url;
 
 use super::{parsed, refused, warnings};

@@ -54,7 +54,7 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
     let surface = Surface::start().await;
     let mut batch = surface.knowledge.batch();
     let mut told = incident(CART, "kubernetes/shop/deployment/cart", "slow");
-    told.told_at = Some(noon());
+    told.notified_at = Some(noon());
     told.notified.insert(NotifierName::Slack, Notified::Delivered { at: noon() });
     batch.put(&told);
     batch.put(&incident(BILLING, "component/billing", "slow"));

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::decisions::kept;
-use super::explain::recorded::{POLICY, execution, judging, outcome, policy};
+use super::explain::recorded::{POLICY, execution, outcome, policy, verification};
 use super::{Setup, Surface, healthy_view, noon, violation};
 use crate::support::process::{Finished, Process};
 
@@ -120,13 +120,13 @@ fn rejected() -> Policy {
     }
 }
 
-fn incident(number: u32, told_at: Option<Time>) -> Incident {
-    let notified = told_at.map(|at| json!({"slack": {"state": "delivered", "at": at}}));
+fn incident(number: u32, notified_at: Option<Time>) -> Incident {
+    let notified = notified_at.map(|at| json!({"slack": {"state": "delivered", "at": at}}));
     serde_json::from_value(json!({
         "id": format!("INC-20261118_120000-00{number}"), "anchor": format!("kubernetes/shop/deployment/cart-{number}"),
         "title": format!("cart-{number} has no ready replica"), "service": format!("cart-{number}"),
         "namespace": "shop", "class": "availability", "since": noon(), "opened_at": noon(), "last_seen_at": noon(),
-        "resolved_at": null, "severity": "SEV-1", "evidence": [], "told_at": told_at, "notified": notified.unwrap_or_else(|| json!({})),
+        "resolved_at": null, "severity": "SEV-1", "evidence": [], "told_at": notified_at, "notified": notified.unwrap_or_else(|| json!({})),
         "numbers": {"ready": 0, "desired": 2, "pods": 2, "tier": "P0", "restarts": 0},
     }))
     .expect("an incident")
@@ -177,7 +177,7 @@ async fn r10_03_an_action_under_way_says_what_it_waits_for_and_how_long() {
     let settling = State {
         fill: |batch| {
             batch.put(&execution());
-            batch.put(&judging());
+            batch.put(&verification());
         },
         ..State::HEALTHY
     };
@@ -195,9 +195,9 @@ async fn r10_03_an_action_under_way_says_what_it_waits_for_and_how_long() {
     let verifying = State {
         fill: |batch| {
             batch.put(&execution());
-            let mut judging = judging();
-            judging.settled_at = noon() + TimeDelta::seconds(60);
-            batch.put(&judging);
+            let mut verification = verification();
+            verification.settled_at = noon() + TimeDelta::seconds(60);
+            batch.put(&verification);
         },
         ..State::HEALTHY
     };

@@ -2,7 +2,7 @@
 //! record kept, and what has to be undone is undone under its own key.
 
 use mape_k::actuators::charter::Call;
-use mape_k::domain::aftermath::Aftermath;
+use mape_k::domain::follow_ups::FollowUps;
 use mape_k::domain::ledger::{End, Ledger};
 use mape_k::domain::target::{System, Target};
 use serde_json::{Value, json};
@@ -260,8 +260,8 @@ async fn r11_an_undo_that_is_owed_is_made_once() {
         world.cycles(3).await;
         assert_eq!(world.changes(), ["rollback"], "{form:?}");
         assert_eq!(world.charter.seen_of(Call::Rollback)[0].key, undo_key_of(&world, 0).await);
-        let left: Aftermath =
-            world.knowledge().fact(Aftermath::FACT).await.expect("the store").expect("one");
+        let left: FollowUps =
+            world.knowledge().fact(FollowUps::FACT).await.expect("the store").expect("one");
         let targets: Vec<String> = left.undone.iter().map(|u| u.target.to_string()).collect();
         assert_eq!(
             (left.undoings.len(), targets),

@@ -33,8 +33,8 @@ fn open() -> Vec<Stored> {
         unreadable(C::Policies, "p-1", "pending"),
         unreadable(C::Policies, "p-2", "approved"),
         unreadable(C::Policies, "p-3", "rejected"),
-        unreadable(C::Judgings, "j-1", ""),
-        unreadable(C::Temporaries, "t-1", ""),
+        unreadable(C::Verifications, "j-1", ""),
+        unreadable(C::ExpiringActions, "t-1", ""),
         unreadable(C::Treatments, "i-1", ""),
         unreadable(C::Violations, "v-1", "active"),
         unreadable(C::Needs, "n-1", "open"),
@@ -115,10 +115,14 @@ async fn r11_history_that_cannot_be_read_does_not_refuse_the_start() {
         super::lists(&world, &[("ours", super::throttle())]);
         world.start().await;
         world.until("ended", async || world.changes() == ["rollback"]).await;
-        let judgings = async || {
-            world.knowledge().all::<mape_k::domain::outcome::Judging>(None).await.expect("read")
+        let verifications = async || {
+            world
+                .knowledge()
+                .all::<mape_k::domain::outcome::PendingVerification>(None)
+                .await
+                .expect("read")
         };
-        world.until("a result", async || judgings().await.is_empty()).await;
+        world.until("a result", async || verifications().await.is_empty()).await;
         // The sweep over the newest executions comes every 20 cycles.
         world.cycles(22).await;
         let view = world.get("/api/v1/state").await.1;

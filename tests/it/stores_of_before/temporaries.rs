@@ -1,7 +1,7 @@
 //! Temporary actions that the version before began end when they were meant to.
 
 use mape_k::actuators::charter::Call;
-use mape_k::domain::temporary::Temporary;
+use mape_k::domain::expiring_action::ExpiringAction;
 use mape_k::domain::time::Time;
 
 use super::{
@@ -18,7 +18,7 @@ async fn ended_once(world: &World) {
     assert!(sent.path.contains("/ours/"), "{}", sent.path);
     assert_eq!(sent.key, undo_key_of(world, 0).await);
     assert_eq!(world.charter.policies()[1]["status"], "active");
-    assert!(world.knowledge().all::<Temporary>(None).await.expect("the store").is_empty());
+    assert!(world.knowledge().all::<ExpiringAction>(None).await.expect("the store").is_empty());
     assert_eq!(execution(world).await["status"], "completed", "its end is no failure");
 }
 
@@ -66,7 +66,10 @@ async fn r11_a_temporary_action_in_force_is_verified_and_stays() {
             (states(&world).await, world.changes()),
             (vec!["judged".to_owned()], Vec::new())
         );
-        assert_eq!(world.knowledge().all::<Temporary>(None).await.expect("the store").len(), 1);
+        assert_eq!(
+            world.knowledge().all::<ExpiringAction>(None).await.expect("the store").len(),
+            1
+        );
         world.stop().await;
     })
     .await;

@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::world::World;
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
 /// More turns than any test plays.
 const ALWAYS: usize = 100;
@@ -18,7 +18,8 @@ const ALWAYS: usize = 100;
 #[tokio::test]
 async fn a_refusing_charter_is_asked_once_for_each_remedy() {
     let mut world = World::new().await;
-    let refusal = Turn::Answer(400, json!({"error": "the committee is frozen", "code": "frozen"}));
+    let refusal =
+        StrategyOrder::Answer(400, json!({"error": "the committee is frozen", "code": "frozen"}));
     for call in [Call::Scale, Call::Apply] {
         world.charter.script(call, std::iter::repeat_n(refusal.clone(), ALWAYS));
     }
@@ -43,10 +44,13 @@ async fn a_refusing_charter_is_asked_once_for_each_remedy() {
 /// told, and then it is left alone.
 #[tokio::test]
 async fn a_charter_that_hangs_or_answers_nonsense_is_tried_a_bounded_number_of_times() {
-    tokio::join!(stubborn("hanging", &Turn::Hang), stubborn("nonsense", &Turn::Nonsense(200)));
+    tokio::join!(
+        stubborn("hanging", &StrategyOrder::Hang),
+        stubborn("nonsense", &StrategyOrder::Nonsense(200))
+    );
 }
 
-async fn stubborn(what: &str, turn: &Turn) {
+async fn stubborn(what: &str, turn: &StrategyOrder) {
     let mut world = World::new().await;
     world.config.execute.timeout_seconds = Duration::from_millis(200);
     world.config.execute.policy_timeout = Duration::from_secs(2);

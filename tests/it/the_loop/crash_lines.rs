@@ -10,7 +10,7 @@ use mape_k::daemon::assemble;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::cycle::Trigger;
 use mape_k::domain::execution::{ActionState, Execution, ExecutionStatus};
-use mape_k::domain::outcome::Judging;
+use mape_k::domain::outcome::PendingVerification;
 use mape_k::domain::policy::{Approval, Policy};
 use mape_k::knowledge::{Decision, Knowledge};
 use serde_json::json;
@@ -18,12 +18,12 @@ use sqlx::{Connection, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
 use super::world::World;
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
 /// Killed while the change was on its way, and somebody else has changed the size since: not known, told, not sent again.
 #[tokio::test]
 async fn a_crash_while_sending_that_cannot_be_told_ends_as_unknown_and_is_not_repeated() {
-    let mut world = crashed_while_sending(Turn::DoThenHang).await;
+    let mut world = crashed_while_sending(StrategyOrder::DoThenHang).await;
     world.charter.world().replicas = 4;
     world.start().await;
     world.cycles(6).await;
@@ -52,14 +52,16 @@ async fn a_crash_while_sending_that_cannot_be_told_ends_as_unknown_and_is_not_re
     assert!(world.items("outcomes").await.is_empty());
     let execution = &world.items("executions").await[0];
     assert_eq!(execution["actions"][0]["state"], "closed", "with its escalation");
-    assert!(world.knowledge().all::<Judging>(None).await.expect("the store").is_empty());
+    assert!(
+        world.knowledge().all::<PendingVerification>(None).await.expect("the store").is_empty()
+    );
     world.stop().await;
 }
 
 /// Killed after the executor had written that the end is unknown, before the cycle had: still told, still blocked.
 #[tokio::test]
 async fn a_crash_before_the_result_is_recorded_leaves_nobody_untold() {
-    let mut world = crashed_while_sending(Turn::Hang).await;
+    let mut world = crashed_while_sending(StrategyOrder::Hang).await;
     world.charter.world().replicas = 4;
     let knowledge = Knowledge::open(&world.config.knowledge).await.expect("the store");
     let mut execution = knowledge.all::<Execution>(None).await.expect("the store").remove(0);
@@ -79,13 +81,13 @@ async fn a_crash_before_the_result_is_recorded_leaves_nobody_untold() {
 /// Killed between the durable intent and the first byte: nothing was sent, so it is done now, once.
 #[tokio::test]
 async fn a_crash_right_after_the_intent_is_done_afresh() {
-    let mut world = crashed_while_sending(Turn::Hang).await;
+    let mut world = crashed_while_sending(StrategyOrder::Hang).await;
     let knowledge = Knowledge::open(&world.config.knowledge).await.expect("the store");
     let execution = knowledge.all::<Execution>(None).await.expect("the store").remove(0);
     let mut batch = knowledge.batch();
     batch.delete::<Execution>(execution.id.to_string());
     knowledge.commit(batch).await.expect("a commit");
-    assert_eq!(knowledge.all::<Judging>(None).await.expect("the store").len(), 1);
+    assert_eq!(knowledge.all::<PendingVerification>(None).await.expect("the store").len(), 1);
     knowledge.close().await;
     world.charter.world().seen.clear();
     world.start().await;
@@ -98,7 +100,7 @@ async fn a_crash_right_after_the_intent_is_done_afresh() {
     world.stop().await;
 }
 
-pub async fn crashed_while_sending(turn: Turn) -> World {
+pub async fn crashed_while_sending(turn: StrategyOrder) -> World {
     let mut world = World::new().await;
     world.on_disk();
     world.config.plan.incident_gap = Duration::from_secs(3);
@@ -117,7 +119,7 @@ pub async fn crashed_while_sending(turn: Turn) -> World {
 async fn a_result_that_cannot_be_stored_is_not_repeated_and_judged_once() {
     let mut world = World::new().await;
     world.on_disk();
-    world.charter.script(Call::Scale, [Turn::Late(Duration::from_secs(1))]);
+    world.charter.script(Call::Scale, [StrategyOrder::Late(Duration::from_secs(1))]);
     world.config.execute.policy_timeout = Duration::from_secs(3);
     world.start().await;
     world.latency(1.5);
@@ -156,7 +158,7 @@ async fn an_unknown_end_that_cannot_be_told_blocks_until_it_can() {
     restart.after = None;
     restart.service = Some("all".to_owned());
     strategies.insert(mape_k::domain::Cause::new("validation_latency"), vec![restart]);
-    world.charter.script(Call::Restart, [Turn::DoThenHang]);
+    world.charter.script(Call::Restart, [StrategyOrder::DoThenHang]);
     world.start().await;
     world.cycles(1).await;
     refuse(&world, "escalations").await;

@@ -19,12 +19,12 @@ use mape_k::domain::action::Action;
 use mape_k::domain::cycle::Trigger;
 use mape_k::domain::execution::ActionState as S;
 use mape_k::domain::execution::{ActionRecord, Execution, ExecutionMode, ExecutionStatus};
+use mape_k::domain::expiring_action::ExpiringAction;
 use mape_k::domain::ledger::{End, Entry, Ledger};
 use mape_k::domain::need::Need;
-use mape_k::domain::outcome::Judging;
+use mape_k::domain::outcome::PendingVerification;
 use mape_k::domain::policy::Policy;
 use mape_k::domain::target::{System, Target};
-use mape_k::domain::temporary::Temporary;
 use mape_k::domain::time::after;
 use mape_k::domain::violation::Violation;
 use mape_k::executor::{Journal, JournalError, undo_key};
@@ -36,7 +36,7 @@ use uuid::Uuid;
 
 use super::world::World;
 use crate::executor::{Watch, baseline, keys, policy, scale_up, throttle};
-use crate::fake_charter::{Effect, Turn};
+use crate::fake_charter::{Effect, StrategyOrder};
 
 /// How a run goes when nothing cuts it.
 #[derive(Clone, Copy, Debug)]
@@ -103,8 +103,8 @@ async fn world(setting: Setting) -> World {
     world.config.execute.timeout_seconds = Duration::from_millis(500);
     world.charter.world().honours_keys = setting.honours_keys;
     if setting.refuses_third {
-        let refusal = Turn::Answer(400, json!({"error": "not today", "code": "refused"}));
-        world.charter.script(Call::Apply, [Turn::Normal, refusal]);
+        let refusal = StrategyOrder::Answer(400, json!({"error": "not today", "code": "refused"}));
+        world.charter.script(Call::Apply, [StrategyOrder::Normal, refusal]);
     }
     world.latency(1.5);
     world
@@ -114,7 +114,7 @@ async fn world(setting: Setting) -> World {
 async fn intend(knowledge: &Knowledge, policy: &Policy, id: Uuid, keys: &[Uuid], setting: Setting) {
     let now = Utc::now();
     let settled_at = after(now, Duration::from_secs(7));
-    let judging = Judging {
+    let verification = PendingVerification {
         execution_id: id,
         policy_id: policy.id,
         cause: policy.cause.clone(),
@@ -149,9 +149,9 @@ async fn intend(knowledge: &Knowledge, policy: &Policy, id: Uuid, keys: &[Uuid],
         Ledger { entries: policy.actions.iter().map(entry).collect(), ..Ledger::default() };
     let value = serde_json::to_value(ledger).expect("JSON");
     batch.put(&Fact { name: "ledger".to_owned(), value, at: now });
-    batch.put(&judging);
+    batch.put(&verification);
     batch.put(&Execution::intended(policy, id, keys, setting.mode, now));
-    batch.put(&Temporary {
+    batch.put(&ExpiringAction {
         key: keys[2],
         execution_id: id,
         expires_at: after(now, Duration::from_secs(905)),
@@ -171,8 +171,8 @@ async fn run(
     let (id, keys) = (Uuid::new_v4(), keys(3));
     intend(&knowledge, policy, id, &keys, setting).await;
     match crash {
-        Crash::BeforeCall(k) => _ = world.charter.world().nth.insert(k, Turn::Hang),
-        Crash::AfterCall(k) => _ = world.charter.world().nth.insert(k, Turn::DoThenHang),
+        Crash::BeforeCall(k) => _ = world.charter.world().nth.insert(k, StrategyOrder::Hang),
+        Crash::AfterCall(k) => _ = world.charter.world().nth.insert(k, StrategyOrder::DoThenHang),
         Crash::Never | Crash::BeforeWrite(_) | Crash::AfterWrite(_) => {}
     }
     let execute = world.config.execute.clone();
@@ -277,9 +277,13 @@ async fn ends_well(world: &World, setting: Setting, crash: Crash) {
     assert_eq!(own, [end; 3], "what the guards count: {what}");
     let not_undone = execution.actions.iter().any(|a| a.state == S::UndoFailed);
     assert_eq!(ledger.tripped(System::Charter).is_some(), not_undone, "the breaker: {what}");
-    let judgings = parts.knowledge.all::<Judging>(None).await.expect("the store");
-    assert_eq!(!judgings.is_empty(), there.contains(&true), "judged what is in effect: {what}");
-    let followed = parts.knowledge.all::<Temporary>(None).await.expect("the store");
+    let verifications = parts.knowledge.all::<PendingVerification>(None).await.expect("the store");
+    assert_eq!(
+        !verifications.is_empty(),
+        there.contains(&true),
+        "judged what is in effect: {what}"
+    );
+    let followed = parts.knowledge.all::<ExpiringAction>(None).await.expect("the store");
     assert_eq!(!followed.is_empty(), there[2], "the throttle is followed to its end: {what}");
     parts.knowledge.close().await;
 }

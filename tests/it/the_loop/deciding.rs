@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use mape_k::actuators::charter::Call;
-use mape_k::domain::cycle::{Ineligibility, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Ineligibility};
 use reqwest::StatusCode;
 use serde_json::json;
 
 use super::world::{COMPONENTS, World, verdict_on};
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
 /// A fault that its remedy heals: one call, judged a success, and nothing after it; nothing scales down by default.
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn two_are_too_few() {
             occurrences.push(candidate.occurrences);
             let too_few = matches!(
                 candidate.verdict,
-                Verdict::Ineligible { reason: Ineligibility::TooFewOccurrences, .. }
+                CandidateResult::Ineligible { reason: Ineligibility::TooFewOccurrences, .. }
             );
             assert_eq!(too_few, candidate.occurrences < 3, "{candidate:?}");
         }
@@ -242,8 +242,8 @@ async fn given_back() {
 
 /// A refused step back is not repeated in every cycle: it waits for another quiet time.
 async fn a_refused_give_back_waits_for_another_quiet_time() {
-    let refused = Turn::Answer(400, json!({"error": "not now", "code": "busy"}));
-    let world = gives_back(&[Turn::Normal, refused]).await;
+    let refused = StrategyOrder::Answer(400, json!({"error": "not now", "code": "busy"}));
+    let world = gives_back(&[StrategyOrder::Normal, refused]).await;
     world.until("refused", async || world.changes().len() == 2).await;
     world.cycles(3).await;
     assert_eq!(world.changes(), ["scale 5", "scale 3"], "again at once");
@@ -253,7 +253,7 @@ async fn a_refused_give_back_waits_for_another_quiet_time() {
 }
 
 /// A world whose fault was healed by scaling up, and where quiet has begun.
-async fn gives_back(scaling: &[Turn]) -> World {
+async fn gives_back(scaling: &[StrategyOrder]) -> World {
     let mut world = World::new().await;
     world.config.plan.give_back.after = Some(Duration::from_secs(2));
     world.charter.script(Call::Scale, scaling.iter().cloned());

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::leading::shared;
 use super::world::World;
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 use crate::support::postgres::{address, connect};
 
 const LONG: Duration = Duration::from_mins(10);
@@ -206,7 +206,7 @@ async fn s03_a_leader_that_charter_does_not_take_for_one_is_not_well() {
     let mut world = World::new().await;
     world.on_postgres().await;
     let stale = json!({"error": "epoch 1 is over, 9 has been seen", "code": "stale_epoch"});
-    world.charter.script(Call::Scale, [Turn::Answer(409, stale)]);
+    world.charter.script(Call::Scale, [StrategyOrder::Answer(409, stale)]);
     world.start().await;
     world.latency(1.5);
     let leader = async || world.get("/health").await.1["components"]["leader"].clone();

@@ -1,6 +1,6 @@
 //! Explain over what the real loop records: a cycle that acts, the next one that is held, and what each page says why.
 
-use mape_k::domain::cycle::{CycleReport, Hold, Verdict};
+use mape_k::domain::cycle::{CandidateResult, CycleReport, Hold};
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -23,8 +23,9 @@ fn says(page: &str, parts: &[&str]) {
 }
 
 fn is_judging(report: &CycleReport) -> bool {
-    let judging = |v: &Verdict| matches!(v, Verdict::Held { reason: Hold::Judging, .. });
-    report.candidates.iter().any(|c| judging(&c.verdict))
+    let verification =
+        |v: &CandidateResult| matches!(v, CandidateResult::Held { reason: Hold::Verifying, .. });
+    report.candidates.iter().any(|c| verification(&c.verdict))
 }
 
 /// Why did it act, why not again, and what is all that about: from the pages alone.

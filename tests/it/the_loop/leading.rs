@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::elected::pair;
 use super::world::{World, verdict_on};
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 use crate::support::eventually::eventually;
 
 const LONG: Duration = Duration::from_mins(10);
@@ -30,7 +30,7 @@ pub async fn shared(world: &World) -> (Parts, Arc<MemoryStore>) {
 }
 
 async fn on(world: &World, store: Arc<MemoryStore>) -> Parts {
-    let knowledge = Knowledge::over(store.clone(), &Settings::default(), "shared");
+    let knowledge = Knowledge::with_store(store.clone(), &Settings::default(), "shared");
     let config = Arc::new(world.config.clone());
     let outside = daemon::World::default();
     let parts = assemble_in(outside, knowledge, &config, Clock::start()).await.expect("the parts");
@@ -80,7 +80,7 @@ async fn s03_a_leader_whose_time_ends_while_charter_validates_does_not_send() {
     let term = Term::until(epoch, Instant::now() + LONG);
     parts.cycle.lead(term.clone()).await.expect("taken up");
     world.latency(1.5);
-    world.charter.script(Call::Validate, [Turn::Late(Duration::from_millis(500))]);
+    world.charter.script(Call::Validate, [StrategyOrder::Late(Duration::from_millis(500))]);
     let ends = async {
         eventually(super::world::PATIENCE, "validated", async || {
             let asked = world.charter.seen_of(Call::Validate).len();
@@ -136,7 +136,7 @@ async fn s03_a_leader_that_charter_does_not_take_for_one_acts_no_more_and_says_s
     let term = Term::until(epoch, Instant::now() + LONG);
     parts.cycle.lead(term).await.expect("taken up");
     let stale = json!({"error": "epoch 1 is over, 9 has been seen", "code": "stale_epoch"});
-    world.charter.script(Call::Scale, [Turn::Answer(409, stale)]);
+    world.charter.script(Call::Scale, [StrategyOrder::Answer(409, stale)]);
     world.latency(1.5);
     until_ripe(&mut parts).await;
     assert_eq!(world.changes(), ["scale 5"]);
@@ -159,7 +159,7 @@ async fn s03_who_begins_to_lead_takes_up_what_the_one_before_left() {
     first.cycle.lead(Term::until(epoch, Instant::now() + LONG)).await.expect("taken up");
     let mut second = on(&world, store.clone()).await;
     world.latency(1.5);
-    world.charter.script(Call::Scale, [Turn::DoThenHang]);
+    world.charter.script(Call::Scale, [StrategyOrder::DoThenHang]);
     let acts = async {
         until_ripe(&mut first).await;
         unreachable!("its call is never answered")
@@ -175,7 +175,7 @@ async fn s03_who_begins_to_lead_takes_up_what_the_one_before_left() {
     let report = cycle(&mut second).await;
     assert_eq!(world.changes(), ["scale 5"], "it is found, and not sent again");
     assert_eq!((report.opened, report.violations), (0, 1), "active from before: no onset");
-    let judged = second.knowledge.all::<mape_k::domain::outcome::Judging>(None).await;
+    let judged = second.knowledge.all::<mape_k::domain::outcome::PendingVerification>(None).await;
     assert_eq!(judged.expect("readable").len(), 1, "it is judged by the one that found it");
 }
 

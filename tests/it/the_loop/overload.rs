@@ -5,7 +5,7 @@ use mape_k::clock::Clock;
 use mape_k::config::Config;
 use mape_k::daemon::Daemon;
 use mape_k::domain::execution::Execution;
-use mape_k::domain::outcome::{Judging, Outcome};
+use mape_k::domain::outcome::{Outcome, PendingVerification};
 use mape_k::knowledge::Database;
 use mape_k::monitor::MetricsSource;
 use serde_json::{Value, json};
@@ -34,8 +34,9 @@ async fn a65_everything_breaks_at_once_and_the_first_call_is_scale_up() {
     }
     world.until("scaled", async || !world.changes().is_empty()).await;
     world.cycles(3).await;
-    let judgings = world.knowledge().all::<Judging>(None).await.expect("the store");
-    assert_eq!(judgings.len(), 1, "it is being judged");
+    let verifications =
+        world.knowledge().all::<PendingVerification>(None).await.expect("the store");
+    assert_eq!(verifications.len(), 1, "it is being judged");
     assert_eq!(world.changes(), ["scale 5"], "another call while it is judged");
     let reports = world.reports().await;
     assert!(reports.iter().any(|r| r.opened == 7), "all seven in one cycle");

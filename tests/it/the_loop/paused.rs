@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::world::{World, verdict_on};
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
 async fn pause(world: &World, seconds: u64) -> Value {
     let body = json!({"by": "ada", "reason": "deploying", "duration_seconds": seconds});
@@ -89,7 +89,7 @@ async fn s04_a_pause_ends_by_itself() {
 #[tokio::test]
 async fn s04_a_pause_in_the_middle_of_an_execution_is_noticed_before_the_next_call() {
     let mut world = World::new().await;
-    world.charter.script(Call::Validate, [Turn::Late(Duration::from_secs(1))]);
+    world.charter.script(Call::Validate, [StrategyOrder::Late(Duration::from_secs(1))]);
     world.latency(1.5);
     world.start().await;
     let validated = async || !world.charter.seen_of(Call::Validate).is_empty();
@@ -146,7 +146,7 @@ async fn s04_what_was_chosen_before_the_pause_is_reported_as_held_by_it() {
     world.config.plan.plan_threshold = 1;
     world.latency(1.5);
     // The first cycle looks at Charter's list when it has read everything else, the pause included.
-    world.charter.script(Call::Policies, [Turn::Hang]);
+    world.charter.script(Call::Policies, [StrategyOrder::Hang]);
     world.start().await;
     world.charter.hangs().await;
     pause(&world, 3600).await;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::crash_lines::crashed_while_sending;
 use super::world::World;
 use crate::executor::{baseline, keys, policy, scale_up};
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
 async fn execution(world: &World) -> Value {
     world.items("executions").await.pop().expect("the first execution")
@@ -25,7 +25,7 @@ async fn execution(world: &World) -> Value {
 
 #[tokio::test]
 async fn s02_what_took_effect_unseen_is_found_after_the_restart_and_judged() {
-    let mut world = crashed_while_sending(Turn::DoThenHang).await;
+    let mut world = crashed_while_sending(StrategyOrder::DoThenHang).await;
     // Judged from when it was sent: a slow machine may find it late.
     world.config.knowledge.judge_limit = Duration::from_mins(1);
     world.start().await;
@@ -46,7 +46,7 @@ async fn s02_what_took_effect_unseen_is_found_after_the_restart_and_judged() {
 /// An old process's request may still be worked on for as long as a call may take.
 #[tokio::test]
 async fn s02_what_is_not_there_is_called_lost_only_when_its_time_is_over() {
-    let mut world = crashed_while_sending(Turn::Hang).await;
+    let mut world = crashed_while_sending(StrategyOrder::Hang).await;
     world.start().await;
     world.cycles(4).await;
     let action = execution(&world).await["actions"][0].clone();
@@ -71,7 +71,7 @@ async fn s02_what_is_not_there_is_called_lost_only_when_its_time_is_over() {
 /// Found so late that what is seen now says nothing of it.
 #[tokio::test]
 async fn s02_what_is_found_too_late_is_no_success() {
-    let mut world = crashed_while_sending(Turn::DoThenHang).await;
+    let mut world = crashed_while_sending(StrategyOrder::DoThenHang).await;
     world.config.knowledge.judge_limit = Duration::ZERO;
     world.config.execute.settle.insert(ActionKind::ScaleUp, Duration::ZERO);
     world.latency(0.2);
@@ -85,7 +85,7 @@ async fn s02_what_is_found_too_late_is_no_success() {
 /// Ten quiet minutes in which nobody could look are no reason to give up.
 #[tokio::test]
 async fn s02_what_could_not_be_looked_for_is_not_given_up() {
-    let mut world = crashed_while_sending(Turn::DoThenHang).await;
+    let mut world = crashed_while_sending(StrategyOrder::DoThenHang).await;
     world.charter.world().replicas = 4;
     world.config.plan.incident_gap = Duration::from_secs(1);
     world.latency(0.2);
@@ -109,7 +109,7 @@ async fn s02_duplicate_webhooks_around_a_crash_are_one_action() {
     let labels = json!({"alertname": "CharterValidationLatencyHigh", "severity": "critical", "cause": "validation_latency"});
     let mut world = World::new().await;
     world.on_disk();
-    world.charter.script(Call::Scale, [Turn::DoThenHang]);
+    world.charter.script(Call::Scale, [StrategyOrder::DoThenHang]);
     world.start().await;
     world.alertmanager.state().fire("f-1", &labels);
     for _ in 0..5 {
@@ -142,11 +142,11 @@ async fn half_done(world: &World) -> Uuid {
     }
     world.charter.world().replicas = 5;
     let knowledge = Knowledge::open(&world.config.knowledge).await.expect("the store");
-    let mut judging = crate::planner::world::judging(&policy, Utc::now());
-    judging.execution_id = half.id;
+    let mut verification = crate::planner::world::verification(&policy, Utc::now());
+    verification.execution_id = half.id;
     let mut batch = knowledge.batch();
     batch.put(&half);
-    batch.put(&judging);
+    batch.put(&verification);
     knowledge.commit(batch).await.expect("a commit");
     knowledge.close().await;
     half.id

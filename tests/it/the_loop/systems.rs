@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use mape_k::actuators::hook::{Hook, Verb};
 use mape_k::domain::action::{ActionKind, HookName};
-use mape_k::domain::cycle::{Hold, Verdict};
+use mape_k::domain::cycle::{CandidateResult, Hold};
 use mape_k::domain::ledger::{Breaker, Ledger, Tripped};
 use mape_k::domain::rule::{Comparison, ComponentFrom, Measure, MetricRule, Rule, Severity};
 use mape_k::domain::target::{System, Target};
@@ -93,7 +93,8 @@ async fn page(world: &World) -> (String, String) {
 
 /// Waits until a cycle reports this action as held by the breaker.
 async fn held(world: &World, action: &str) {
-    let open = |v: &Verdict| matches!(v, Verdict::Held { reason: Hold::BreakerOpen, .. });
+    let open =
+        |v: &CandidateResult| matches!(v, CandidateResult::Held { reason: Hold::BreakerOpen, .. });
     world
         .until("held by the breaker", async || {
             let reports = world.reports().await;

@@ -8,9 +8,9 @@ use chrono::{TimeDelta, Utc};
 use mape_k::actuators::charter::Call;
 use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::outcome::{Judging, Outcome};
+use mape_k::domain::expiring_action::ExpiringAction;
+use mape_k::domain::outcome::{Outcome, PendingVerification};
 use mape_k::domain::pause::Pause;
-use mape_k::domain::temporary::Temporary;
 use mape_k::domain::time::Time;
 use mape_k::executor::undo_key;
 use mape_k::knowledge::{Fact, Knowledge};
@@ -18,7 +18,7 @@ use mape_k::planner::guardrails::Mode;
 use serde_json::{Value, json};
 
 use super::world::World;
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
 /// Longer than settling and judging take here, by far.
 const LASTS: Duration = Duration::from_secs(12);
@@ -62,7 +62,7 @@ async fn state_is(world: &World, state: &str) {
 }
 
 async fn followed(world: &World) -> usize {
-    world.knowledge().all::<Temporary>(None).await.expect("the store").len()
+    world.knowledge().all::<ExpiringAction>(None).await.expect("the store").len()
 }
 
 /// Rolled back once, under the undo's own key, and at its time.
@@ -143,7 +143,7 @@ async fn s09_it_is_ended_by_the_process_that_is_there_then() {
 #[tokio::test]
 async fn s09_one_that_a_dead_process_left_unknown_is_found_and_ended() {
     let mut world = world(ActionKind::ThrottleRequests, Duration::from_secs(3)).await;
-    world.charter.script(Call::Apply, [Turn::DoThenHang]);
+    world.charter.script(Call::Apply, [StrategyOrder::DoThenHang]);
     world.config.execute.timeout_seconds = Duration::from_mins(1);
     world.config.execute.policy_timeout = Duration::from_mins(1);
     world.start().await;
@@ -161,7 +161,7 @@ async fn s09_one_that_a_dead_process_left_unknown_is_found_and_ended() {
 #[tokio::test]
 async fn s09_an_end_that_was_cut_is_gone_on_with() {
     let mut world = world(ActionKind::ThrottleRequests, Duration::from_secs(3)).await;
-    world.charter.script(Call::Rollback, [Turn::Hang]);
+    world.charter.script(Call::Rollback, [StrategyOrder::Hang]);
     world.config.execute.timeout_seconds = Duration::from_mins(1);
     world.config.execute.policy_timeout = Duration::from_mins(1);
     world.start().await;
@@ -200,7 +200,7 @@ async fn s09_one_that_is_over_before_its_verdict_spoils_no_statistics() {
 #[tokio::test]
 async fn s09_an_end_that_took_effect_unseen_is_not_repeated() {
     let mut world = world(ActionKind::ThrottleRequests, Duration::from_secs(3)).await;
-    world.charter.script(Call::Rollback, [Turn::DoThenHang]);
+    world.charter.script(Call::Rollback, [StrategyOrder::DoThenHang]);
     world.config.execute.timeout_seconds = Duration::from_mins(1);
     world.config.execute.policy_timeout = Duration::from_mins(1);
     world.start().await;
@@ -217,7 +217,7 @@ async fn s09_an_end_that_took_effect_unseen_is_not_repeated() {
 #[tokio::test]
 async fn s09_a_passing_failure_of_its_end_is_gone_on_with() {
     let mut world = world(ActionKind::ThrottleRequests, LASTS).await;
-    world.charter.script(Call::Rollback, vec![Turn::Answer(503, json!({})); 12]);
+    world.charter.script(Call::Rollback, vec![StrategyOrder::Answer(503, json!({})); 12]);
     world.start().await;
     applied(&world).await;
     judged(&world).await;
@@ -237,7 +237,7 @@ async fn s09_a_passing_failure_of_its_end_is_gone_on_with() {
 #[tokio::test]
 async fn s09_a_pause_while_it_is_being_ended_puts_the_end_off() {
     let mut world = world(ActionKind::ThrottleRequests, Duration::from_secs(3)).await;
-    world.charter.script(Call::Rollback, [Turn::Answer(503, json!({}))]);
+    world.charter.script(Call::Rollback, [StrategyOrder::Answer(503, json!({}))]);
     world.start().await;
     applied(&world).await;
     world.until("being ended", async || !world.charter.seen_of(Call::Rollback).is_empty()).await;
@@ -282,7 +282,8 @@ async fn s09_one_that_was_ended_before_its_verdict_is_judged_after_a_crash() {
     settle.insert(ActionKind::ThrottleRequests, Duration::from_mins(5));
     world.start().await;
     applied(&world).await;
-    let judging = world.knowledge().all::<Judging>(None).await.expect("the store").remove(0);
+    let verification =
+        world.knowledge().all::<PendingVerification>(None).await.expect("the store").remove(0);
     state_is(&world, "undone").await;
     world.until("judged", async || !world.items("outcomes").await.is_empty()).await;
     world.stop().await;
@@ -292,7 +293,7 @@ async fn s09_one_that_was_ended_before_its_verdict_is_judged_after_a_crash() {
     for outcome in knowledge.all::<Outcome>(None).await.expect("the store") {
         batch.delete::<Outcome>(outcome.id.to_string());
     }
-    batch.put(&judging);
+    batch.put(&verification);
     knowledge.commit(batch).await.expect("a commit");
     knowledge.close().await;
     world.start().await;
@@ -306,7 +307,7 @@ async fn s09_one_that_was_ended_before_its_verdict_is_judged_after_a_crash() {
 #[tokio::test]
 async fn s09_an_end_that_fails_is_told_once() {
     let mut world = world(ActionKind::ThrottleRequests, LASTS).await;
-    let refusal = Turn::Answer(403, json!({"error": "frozen", "code": "frozen"}));
+    let refusal = StrategyOrder::Answer(403, json!({"error": "frozen", "code": "frozen"}));
     world.charter.script(Call::Rollback, vec![refusal; 10]);
     world.config.plan.incident_gap = Duration::from_secs(1);
     world.start().await;
@@ -337,7 +338,7 @@ async fn s09_an_end_that_fails_is_told_once() {
 #[tokio::test]
 async fn s09_what_is_in_force_against_the_journal_is_told() {
     let mut world = world(ActionKind::ThrottleRequests, Duration::from_secs(3)).await;
-    world.charter.script(Call::Rollback, [Turn::Answer(200, json!({}))]);
+    world.charter.script(Call::Rollback, [StrategyOrder::Answer(200, json!({}))]);
     world.start().await;
     applied(&world).await;
     state_is(&world, "undone").await;

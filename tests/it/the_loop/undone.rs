@@ -6,14 +6,14 @@ use chrono::{TimeDelta, Utc};
 use mape_k::actuators::charter::Call;
 use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::aftermath::Aftermath;
+use mape_k::domain::follow_ups::FollowUps;
 use mape_k::domain::pause::Pause;
 use mape_k::knowledge::Fact;
 use mape_k::planner::guardrails::Mode;
 use serde_json::{Value, json};
 
 use super::world::World;
-use crate::fake_charter::Turn;
+use crate::fake_charter::StrategyOrder;
 
 const DONE_AND_UNDONE: [&str; 2] = ["rebalance_load", "rollback"];
 
@@ -58,7 +58,7 @@ async fn told(world: &World) -> String {
 }
 
 async fn owed(world: &World) -> usize {
-    let kept = world.knowledge().fact::<Aftermath>(Aftermath::FACT).await.expect("the store");
+    let kept = world.knowledge().fact::<FollowUps>(FollowUps::FACT).await.expect("the store");
     kept.unwrap_or_default().undoings.len()
 }
 
@@ -130,7 +130,7 @@ async fn s07_an_undo_of_harm_that_was_cut_is_gone_on_with_and_not_repeated() {
     world.config.execute.policy_timeout = Duration::from_mins(1);
     world.start().await;
     harmed(&world).await;
-    world.charter.script(Call::Rollback, [Turn::DoThenHang]);
+    world.charter.script(Call::Rollback, [StrategyOrder::DoThenHang]);
     world.until("being undone", async || world.changes().len() == 2).await;
     world.crash().await;
     world.start().await;
@@ -148,7 +148,7 @@ async fn s07_an_undo_of_harm_whose_end_stays_unknown_is_told_and_gone_on_with() 
     world.config.execute.timeout_seconds = Duration::from_millis(500);
     world.start().await;
     harmed(&world).await;
-    world.charter.script(Call::Rollback, vec![Turn::Hang; 1_000]);
+    world.charter.script(Call::Rollback, vec![StrategyOrder::Hang; 1_000]);
     world.until("told", async || world.is_open("outcome_unknown").await).await;
     let open = world.items("needs?open=true").await;
     let record = open.iter().find(|e| e["reason"] == "outcome_unknown").expect("just seen");
@@ -203,7 +203,7 @@ async fn s07_an_undo_of_harm_that_fails_opens_the_breaker_and_calls_a_person() {
     let mut world = world().await;
     world.start().await;
     harmed(&world).await;
-    let refusal = Turn::Answer(403, json!({"error": "frozen", "code": "frozen"}));
+    let refusal = StrategyOrder::Answer(403, json!({"error": "frozen", "code": "frozen"}));
     world.charter.script(Call::Rollback, vec![refusal; 10]);
     world.until("failed", async || action(&world).await["state"] == "undo_failed").await;
     world.until("told", async || world.is_open("breaker").await).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::outcome::{Judging, OutcomeType};
+use mape_k::domain::outcome::{OutcomeType, PendingVerification};
 use mape_k::domain::time::Time;
 use serde_json::json;
 
@@ -145,6 +145,7 @@ async fn blinded_after_the_action(world: &mut World) -> Time {
     world.prometheus.be(Mood::Gone).await;
     world.until("its end is recorded", async || completed(world).await == 1).await;
     world.cycles(1).await;
-    let judgings = world.knowledge().all::<Judging>(None).await.expect("the store");
-    judgings[0].settled_at
+    let verifications =
+        world.knowledge().all::<PendingVerification>(None).await.expect("the store");
+    verifications[0].settled_at
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mape_k::charter_sandbox::faults::Fault;
 use mape_k::charter_sandbox::service;
 use mape_k::domain::Labels;
-use mape_k::wire::Wire;
+use mape_k::http::HttpTransport;
 use serde_json::{Value, json};
 
 use super::super::alertmanager::{RULES, time};

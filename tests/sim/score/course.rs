@@ -26,7 +26,7 @@ pub struct Incident {
 
 /// One run of one plant.
 #[derive(Clone, Debug)]
-pub struct Course {
+pub struct IncidentHistory {
     pub seed: u64,
     pub seconds: f64,
     pub incidents: Vec<Incident>,
@@ -36,7 +36,7 @@ pub struct Course {
     pub mended_after: Option<f64>,
 }
 
-impl Course {
+impl IncidentHistory {
     /// One fault, 10 to 20 minutes after the start.
     pub fn episode(seed: u64, fault: Fault) -> Self {
         let mut rng = rng(seed, fault);

@@ -4,7 +4,7 @@ use mape_k::charter_sandbox::faults::Fault;
 use mape_k::domain::outcome::OutcomeType;
 
 use super::controller::Controller;
-use super::course::Course;
+use super::course::IncidentHistory;
 use super::measured::measure;
 use super::workers;
 
@@ -34,7 +34,7 @@ pub fn measure_all(seeds: &[u64]) -> Vec<Lies> {
         questions.extend(seeds.iter().map(|seed| {
             // A shock has its own end.
             let passing = *passing && *fault != Fault::SharedShock;
-            Course::lied_to(*seed, *fault, passing)
+            IncidentHistory::lied_to(*seed, *fault, passing)
         }));
     }
     let ours = Controller::Loop { learning: true, free: false };

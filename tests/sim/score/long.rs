@@ -3,7 +3,7 @@
 use mape_k::charter_sandbox::faults::Fault;
 
 use super::controller::Controller;
-use super::course::{APART, Course};
+use super::course::{APART, IncidentHistory};
 use super::measured::measure;
 use super::tally::sums;
 use super::workers;
@@ -30,7 +30,7 @@ pub struct Long {
 pub fn measure_all(seed: u64, times: u32) -> Vec<Long> {
     let mut questions = Vec::new();
     for fault in FAULTS {
-        let course = Course::long(seed, fault, times);
+        let course = IncidentHistory::long(seed, fault, times);
         questions.push((course.clone(), Controller::Oracle));
         questions.extend(SHOWN.map(|controller| (course.clone(), controller)));
     }

@@ -21,7 +21,7 @@ use super::super::outside::{EPOCH, Shared, at_wall};
 use super::super::run;
 use super::super::script::{CharterTrouble, Script};
 use super::controller::{Controller, Reflex};
-use super::course::Course;
+use super::course::IncidentHistory;
 use super::price::{Change, STEP, Sample};
 
 /// What a run was like.
@@ -40,7 +40,7 @@ pub struct Record {
 }
 
 /// Runs it alone on this thread.
-pub fn measure(course: &Course, controller: Controller) -> Record {
+pub fn measure(course: &IncidentHistory, controller: Controller) -> Record {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -50,7 +50,7 @@ pub fn measure(course: &Course, controller: Controller) -> Record {
 }
 
 struct Measuring<'a> {
-    course: &'a Course,
+    course: &'a IncidentHistory,
     controller: Controller,
     site: Site,
     began: Instant,
@@ -69,7 +69,7 @@ enum Moment {
 }
 
 impl<'a> Measuring<'a> {
-    async fn new(course: &'a Course, controller: Controller) -> Self {
+    async fn new(course: &'a IncidentHistory, controller: Controller) -> Self {
         let script = Script::quiet(course.seed, 1.0);
         let site = Site {
             outside: Shared::new(&script),

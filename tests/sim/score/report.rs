@@ -6,7 +6,7 @@ use std::time::Instant;
 use mape_k::domain::outcome::OutcomeType;
 
 use super::controller::Controller;
-use super::course::Course;
+use super::course::IncidentHistory;
 use super::lies::Lies;
 use super::long::Long;
 use super::measured::measure;
@@ -38,7 +38,7 @@ pub fn classes(seeds: &[u64], cards: &[Card]) -> String {
 /// shares a core with it.
 pub fn cost(began: Instant) -> String {
     let measured = began.elapsed();
-    let quiet = Course::quiet(1, 24.0);
+    let quiet = IncidentHistory::quiet(1, 24.0);
     let took = |controller| {
         let began = Instant::now();
         let record = measure(&quiet, controller);

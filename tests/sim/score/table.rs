@@ -3,7 +3,7 @@
 use mape_k::charter_sandbox::faults::Fault;
 
 use super::controller::Controller;
-use super::course::Course;
+use super::course::IncidentHistory;
 use super::measured::measure;
 use super::tally::{Figures, Trio, figures};
 use super::workers;
@@ -33,7 +33,7 @@ impl Card {
 pub fn measure_all(seeds: &[u64]) -> Vec<Card> {
     let mut questions = Vec::new();
     for fault in Fault::ALL {
-        questions.extend(seeds.iter().map(|seed| Course::episode(*seed, fault)));
+        questions.extend(seeds.iter().map(|seed| IncidentHistory::episode(*seed, fault)));
     }
     // All controllers of an incident at once: they are held against its run without any.
     let answers = workers::each(&questions, |course| {

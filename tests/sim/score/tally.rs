@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::course::Course;
+use super::course::IncidentHistory;
 use super::measured::Record;
 use super::price::{STEP, Sample};
 
@@ -37,7 +37,7 @@ pub struct Figures {
 }
 
 /// Of an episode, which has one incident.
-pub fn figures(course: &Course, record: &Record, noop: &Record) -> Figures {
+pub fn figures(course: &IncidentHistory, record: &Record, noop: &Record) -> Figures {
     let incident = &course.incidents[0];
     let (bad, price) = sums(record, 0.0, course.seconds);
     let since = incident.at;

@@ -2,7 +2,7 @@
 
 use mape_k::charter_sandbox::faults::Fault;
 use mape_k::domain::action::ActionKind;
-use mape_k::domain::standing::Mode;
+use mape_k::domain::loop_status::Mode;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};

@@ -49,7 +49,7 @@ fn collide(a: &Action, b: &Action) -> bool {
 impl Watch {
     /// Not known to be in effect and judged, or not in effect: nothing may be begun beside it on the same ground.
     fn is_unjudged(&self, execution: &Execution) -> bool {
-        self.judgings.contains_key(&execution.id.to_string())
+        self.verifications.contains_key(&execution.id.to_string())
             || execution.actions.iter().any(|action| {
                 matches!(
                     action.state,
@@ -57,7 +57,7 @@ impl Watch {
                         | ActionState::Validated
                         | ActionState::Sent
                         | ActionState::Applied
-                        | ActionState::Judging
+                        | ActionState::Verifying
                         | ActionState::Unknown
                         | ActionState::UndoSent
                 )

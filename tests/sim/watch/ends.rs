@@ -43,7 +43,7 @@ impl Outside {
                     format!("{} of {id} is judged twice", outcome.action_type),
                 );
             }
-            if !self.watch.judgings.contains_key(&id) {
+            if !self.watch.verifications.contains_key(&id) {
                 self.watch.broke(11, now, format!("{id} is judged, and was not being judged"));
             }
             self.watch.judged.push(key.clone());
@@ -64,7 +64,7 @@ impl Outside {
         for key in outcomes {
             let Some(outcome) = self.watch.outcomes.get(key).cloned() else { continue };
             let id = outcome.execution_id.to_string();
-            if self.watch.judgings.contains_key(&id) {
+            if self.watch.verifications.contains_key(&id) {
                 self.watch.broke(11, now, format!("{id} has a verdict and is still being judged"));
             }
             if outcome.outcome_type != OutcomeType::Degradation {
@@ -113,10 +113,10 @@ impl Outside {
                 broken.push(format!("{id} is still called running"));
             }
         }
-        for (id, judging) in &watch.judgings {
+        for (id, verification) in &watch.verifications {
             tests += 1;
             let open = watch.executions.get(id).is_some_and(Execution::is_open);
-            if late(judging.judge_by) && !open {
+            if late(verification.judge_by) && !open {
                 broken.push(format!("{id} is still being judged, long after its time"));
             }
         }
@@ -200,7 +200,9 @@ impl Outside {
                 }
             }
         }
-        broken.extend(watch.judgings.keys().map(|id| format!("{id} is being judged at the end")));
+        broken.extend(
+            watch.verifications.keys().map(|id| format!("{id} is being judged at the end")),
+        );
         broken.extend(watch.temporaries.keys().map(|key| format!("{key} is in force at the end")));
         // What is broken in truth may have its page.
         let active = watch.truth.is_broken() || !self.alertmanager.named(end).is_empty();

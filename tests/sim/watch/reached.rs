@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use mape_k::charter_sandbox::faults::Fault;
-use mape_k::domain::cycle::{CycleReport, Hold, Impossibility, Ineligibility, Verdict};
+use mape_k::domain::cycle::{CandidateResult, CycleReport, Hold, Impossibility, Ineligibility};
 use mape_k::domain::execution::ActionState;
 use mape_k::domain::guard::Guard;
 use mape_k::domain::need::NeedReason;
@@ -19,13 +19,17 @@ impl Outside {
         self.watch.reach(format!("cycle {}", report.status.as_str()));
         for candidate in &report.candidates {
             let what = match &candidate.verdict {
-                Verdict::Chosen => "chosen".to_owned(),
-                Verdict::Outranked { .. } => "outranked".to_owned(),
-                Verdict::Held { reason, .. } => format!("hold {}", reason.as_str()),
-                Verdict::Impossible { reason, .. } => format!("impossible {}", reason.as_str()),
-                Verdict::Ineligible { reason, .. } => format!("ineligible {}", reason.as_str()),
+                CandidateResult::Chosen => "chosen".to_owned(),
+                CandidateResult::Outranked { .. } => "outranked".to_owned(),
+                CandidateResult::Held { reason, .. } => format!("hold {}", reason.as_str()),
+                CandidateResult::Impossible { reason, .. } => {
+                    format!("impossible {}", reason.as_str())
+                }
+                CandidateResult::Ineligible { reason, .. } => {
+                    format!("ineligible {}", reason.as_str())
+                }
             };
-            if matches!(candidate.verdict, Verdict::Held { reason: Hold::Paused, .. }) {
+            if matches!(candidate.verdict, CandidateResult::Held { reason: Hold::Paused, .. }) {
                 // It would have been sent.
                 self.watch.tested(4);
             }
@@ -44,8 +48,8 @@ const STATES: [ActionState; 12] = [
     ActionState::Applied,
     ActionState::Refused,
     ActionState::Unknown,
-    ActionState::Judging,
-    ActionState::Judged,
+    ActionState::Verifying,
+    ActionState::Verified,
     ActionState::Closed,
     ActionState::UndoSent,
     ActionState::Undone,
@@ -105,7 +109,7 @@ pub const UNREACHED: [(&str, &str); 19] = [
         "shipped policies have one action: undo_leaves_alone_what_somebody_else_has_changed_since",
     ),
     (
-        "move Judging to UndoSent",
+        "move Verifying to UndoSent",
         "a verdict comes before any expiry: s09_one_that_is_over_before_its_verdict_spoils_no_statistics",
     ),
     (

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mape_k::domain::Cause;
-use mape_k::domain::cycle::{CycleReport, Trigger, Verdict};
+use mape_k::domain::cycle::{CandidateResult, CycleReport, Trigger};
 use mape_k::domain::execution::Execution;
 use mape_k::domain::need::NeedReason as Reason;
 use mape_k::domain::policy::Approval;
@@ -197,7 +197,7 @@ impl Outside {
     ///
     /// Judged at the end of the cycle, as of the intent: a violation is stored after what was done about it.
     pub(super) fn well_informed(&mut self, now: f64, execution: &Execution) {
-        if execution.cause.0 == Cause::GIVE_BACK {
+        if execution.cause.0 == Cause::SCALE_BACK {
             return;
         }
         let slow = if self.store.now(now).is_some() { SLOW_STORE } else { 0.0 };
@@ -265,7 +265,7 @@ impl Outside {
             self.watch.broke(12, now, what);
         }
         if report.trigger == Trigger::Scheduled
-            && report.candidates.iter().any(|c| matches!(c.verdict, Verdict::Held { .. }))
+            && report.candidates.iter().any(|c| matches!(c.verdict, CandidateResult::Held { .. }))
         {
             self.watch.truth.held = now;
         }
@@ -305,7 +305,7 @@ impl Outside {
                     && policy.decided_at.is_some_and(|at| since(wall, at).as_secs() < 3600)
                     && policy.evidence.iter().any(of_rule)
             });
-            let in_hand = !self.watch.judgings.is_empty();
+            let in_hand = !self.watch.verifications.is_empty();
             // And one whose data are missing was called that, which holds for as long.
             let missing = self
                 .watch

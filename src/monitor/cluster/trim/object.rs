@@ -10,7 +10,9 @@ use super::{Meta, Trimmed};
 use crate::monitor::cluster::failure::short;
 
 /// The fields of one kind that are read.
-pub(in crate::monitor::cluster) trait Wire: DeserializeOwned {
+pub(in crate::monitor::cluster) trait HttpTransport:
+    DeserializeOwned
+{
     fn meta(&self) -> &Meta;
     fn trim(self) -> Trimmed;
 }
@@ -47,7 +49,7 @@ fn key(namespace: &str, name: &str) -> String {
 }
 
 /// Reads one object of a list or a watch from its text.
-pub(in crate::monitor::cluster) fn read<W: Wire>(text: &str) -> Result<Slim, Unread> {
+pub(in crate::monitor::cluster) fn read<W: HttpTransport>(text: &str) -> Result<Slim, Unread> {
     if let Some(slim) = serde_json::from_str::<W>(text).ok().and_then(|wire| slim(wire).ok()) {
         return Ok(slim);
     }
@@ -63,7 +65,7 @@ pub(in crate::monitor::cluster) fn read<W: Wire>(text: &str) -> Result<Slim, Unr
 }
 
 /// Decodes an object without nulls. The error names the field.
-pub(super) fn decode<W: Wire>(object: Value) -> Result<Slim, String> {
+pub(super) fn decode<W: HttpTransport>(object: Value) -> Result<Slim, String> {
     let wire: W = serde_path_to_error::deserialize(object).map_err(|error| {
         let path = error.path().to_string();
         if path == "." { error.into_inner().to_string() } else { error.to_string() }
@@ -71,7 +73,7 @@ pub(super) fn decode<W: Wire>(object: Value) -> Result<Slim, String> {
     slim(wire)
 }
 
-fn slim<W: Wire>(wire: W) -> Result<Slim, String> {
+fn slim<W: HttpTransport>(wire: W) -> Result<Slim, String> {
     let meta = wire.meta();
     if meta.name.is_empty() {
         return Err("metadata.name: it is empty".to_owned());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count, text};
+use super::{ConditionWire, HttpTransport, Meta, Trimmed, conditions, count, text};
 use crate::domain::cluster::{ACT_LABEL, Claim, CronJob, Event, Job, Node, Owner};
 use crate::domain::time::Time;
 
@@ -49,7 +49,7 @@ struct NodeStatus {
     conditions: Option<Vec<ConditionWire>>,
 }
 
-impl Wire for NodeWire {
+impl HttpTransport for NodeWire {
     fn meta(&self) -> &Meta {
         &self.metadata
     }
@@ -84,7 +84,7 @@ struct JobStatus {
     conditions: Option<Vec<ConditionWire>>,
 }
 
-impl Wire for JobWire {
+impl HttpTransport for JobWire {
     fn meta(&self) -> &Meta {
         &self.metadata
     }
@@ -118,7 +118,7 @@ struct CronJobStatus {
     last_successful_time: Option<Time>,
 }
 
-impl Wire for CronJobWire {
+impl HttpTransport for CronJobWire {
     fn meta(&self) -> &Meta {
         &self.metadata
     }
@@ -153,7 +153,7 @@ struct ClaimStatus {
     phase: Option<String>,
 }
 
-impl Wire for ClaimWire {
+impl HttpTransport for ClaimWire {
     fn meta(&self) -> &Meta {
         &self.metadata
     }
@@ -210,7 +210,7 @@ struct Series {
     last_observed_time: Option<Time>,
 }
 
-impl Wire for EventWire {
+impl HttpTransport for EventWire {
     fn meta(&self) -> &Meta {
         &self.metadata
     }

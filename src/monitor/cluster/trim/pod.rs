@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count, is_of_the_system, text};
+use super::{
+    ConditionWire, HttpTransport, Meta, Trimmed, conditions, count, is_of_the_system, text,
+};
 use crate::domain::cluster::{Container, ContainerState, Owner, Pod, RestartPolicy, Terminated};
 use crate::domain::time::Time;
 
@@ -133,7 +135,7 @@ struct TerminatedWire {
     finished_at: Option<Time>,
 }
 
-impl Wire for PodWire {
+impl HttpTransport for PodWire {
     fn meta(&self) -> &Meta {
         &self.metadata
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ConditionWire, Meta, Trimmed, Wire, conditions, count, is_of_the_system};
+use super::{ConditionWire, HttpTransport, Meta, Trimmed, conditions, count, is_of_the_system};
 use crate::domain::Labels;
 use crate::domain::cluster::{ACT_LABEL, EmptySet, Owner, Workload, WorkloadKind};
 
@@ -114,7 +114,7 @@ struct Status {
 
 macro_rules! workload {
     ($wire:ty, $kind:expr) => {
-        impl Wire for $wire {
+        impl HttpTransport for $wire {
             fn meta(&self) -> &Meta {
                 &self.0.metadata
             }

@@ -1,19 +1,19 @@
 //! Cycles that acted: what was done and why that, what came of it, and what came second.
 
 use mape_k::domain::action::{Action, ActionKind, RebalanceStrategy};
-use mape_k::domain::cycle::{CycleReport, Verdict};
+use mape_k::domain::cycle::{CandidateResult, CycleReport};
 use mape_k::domain::execution::{ActionState, Execution, ExecutionStatus};
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::policy::Approval;
 
 use super::latest;
 use super::recorded::{
-    EXECUTION, candidate, concluded, execution, failing, judging, outcome, proposed, scale_up,
+    EXECUTION, candidate, concluded, execution, failing, outcome, proposed, scale_up, verification,
     weighed,
 };
 
 fn acted() -> CycleReport {
-    let mut report = weighed(vec![scale_up(Verdict::Chosen, &[])]);
+    let mut report = weighed(vec![scale_up(CandidateResult::Chosen, &[])]);
     report.execution_id = Some(EXECUTION);
     report.policies_generated = 1;
     report.basis.as_mut().expect("a basis").policies = vec![proposed(Approval::Executed)];
@@ -25,7 +25,7 @@ async fn it_scaled_up_and_waits_for_the_verdict() {
     let page = latest(|batch| {
         batch.put(&acted());
         batch.put(&execution());
-        batch.put(&judging());
+        batch.put(&verification());
     })
     .await;
     insta::assert_snapshot!(page, @"
@@ -64,7 +64,7 @@ async fn it_scaled_up_and_waits_for_the_verdict() {
 
 #[tokio::test]
 async fn two_remedies_were_admitted_and_one_was_outranked() {
-    let outranked = Verdict::Outranked { by: ActionKind::ScaleUp, score: 0.6 };
+    let outranked = CandidateResult::Outranked { by: ActionKind::ScaleUp, score: 0.6 };
     let rebalance = Action::RebalanceLoad { strategy: RebalanceStrategy::LeastLoaded };
     let second =
         candidate("system_overload", ActionKind::RebalanceLoad, Some(rebalance), outranked);

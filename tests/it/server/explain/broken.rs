@@ -3,7 +3,9 @@
 use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::charter::{CommitteeState, CommitteeStatus};
-use mape_k::domain::cycle::{CandidateReport, CycleReport, CycleStatus, Hold, Phase, Verdict};
+use mape_k::domain::cycle::{
+    CandidateReport, CandidateResult, CycleReport, CycleStatus, Hold, Phase,
+};
 
 use super::latest;
 use super::recorded::{concluded, failing, held, latency, quiet, scale_up, slow, weighed};
@@ -99,7 +101,7 @@ async fn the_plan_was_refused_by_its_own_check() {
         status: CycleStatus::Error,
         phase: Some(Phase::Plan),
         error: Some(error.to_owned()),
-        ..weighed(vec![scale_up(Verdict::Chosen, &[])])
+        ..weighed(vec![scale_up(CandidateResult::Chosen, &[])])
     };
     let page = latest(|batch| batch.put(&report)).await;
     insta::assert_snapshot!(page, @"
@@ -177,7 +179,7 @@ async fn the_store_failed_while_acting() {
         phases: [Phase::Monitor, Phase::Analyze, Phase::Plan, Phase::Execute]
             .map(|phase| (phase, 0.1))
             .into(),
-        ..weighed(vec![scale_up(Verdict::Chosen, &[])])
+        ..weighed(vec![scale_up(CandidateResult::Chosen, &[])])
     };
     let page = latest(|batch| batch.put(&report)).await;
     assert!(!page.contains("Nothing was done") && !page.contains("Nothing that changes"), "{page}");
@@ -216,7 +218,7 @@ async fn the_store_failed_while_acting() {
 /// A report of an older version, and one of many remedies: still a page.
 #[tokio::test]
 async fn a_report_without_its_basis_and_one_of_a_storm_are_pages_too() {
-    let old = CycleReport { basis: None, ..weighed(vec![scale_up(Verdict::Chosen, &[])]) };
+    let old = CycleReport { basis: None, ..weighed(vec![scale_up(CandidateResult::Chosen, &[])]) };
     let mut body = serde_json::to_value(&old).expect("JSON");
     body.as_object_mut().expect("an object").remove("basis");
     let read: CycleReport = serde_json::from_value(body).expect("older reports can be read");

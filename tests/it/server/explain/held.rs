@@ -217,8 +217,8 @@ async fn a_storm_holds_it() {
 #[tokio::test]
 async fn an_earlier_action_is_still_being_judged_and_its_rival_waits_too() {
     let detail = "scale_up is being judged, 75 s of its settle time left";
-    let reading = GuardReading::held(Guard::Conflict, Hold::Judging, detail);
-    let rival = CandidateReport { guards: Vec::new(), ..throttle(held(Hold::Judging, detail)) };
+    let reading = GuardReading::held(Guard::Conflict, Hold::Verifying, detail);
+    let rival = CandidateReport { guards: Vec::new(), ..throttle(held(Hold::Verifying, detail)) };
     let report = weighed(vec![rival, scale_up_held(reading)]);
     let page = latest(|batch| batch.put(&report)).await;
     insta::assert_snapshot!(page, @"

@@ -1,7 +1,7 @@
 //! Cycles that had nothing to weigh, or nothing ripe.
 
 use mape_k::domain::Cause;
-use mape_k::domain::cycle::{CandidateReport, CycleReport, Hold, Ineligibility, Verdict};
+use mape_k::domain::cycle::{CandidateReport, CandidateResult, CycleReport, Hold, Ineligibility};
 use mape_k::domain::need::{Need, NeedReason};
 use mape_k::domain::rule::Severity;
 use uuid::Uuid;
@@ -99,7 +99,8 @@ async fn it_is_too_early_for_any_detector() {
 
 #[tokio::test]
 async fn it_was_seen_too_seldom_to_act_on() {
-    let verdict = |reason, detail: &str| Verdict::Ineligible { reason, detail: detail.to_owned() };
+    let verdict =
+        |reason, detail: &str| CandidateResult::Ineligible { reason, detail: detail.to_owned() };
     let seldom = verdict(Ineligibility::TooFewOccurrences, "2 < 3");
     let scale_up = CandidateReport { occurrences: 2, guards: Vec::new(), ..scale_up(seldom, &[]) };
     let later = CandidateReport {
@@ -246,7 +247,7 @@ async fn charter_does_not_answer() {
 
 #[tokio::test]
 async fn every_remedy_is_exhausted() {
-    let verdict = || Verdict::Ineligible {
+    let verdict = || CandidateResult::Ineligible {
         reason: Ineligibility::RemediesExhausted,
         detail: "no candidate is left in this incident; a person has been told".to_owned(),
     };

@@ -7,12 +7,14 @@ use mape_k::domain::action::{Action, ActionKind, Risk};
 use mape_k::domain::analysis::PatternKind;
 use mape_k::domain::charter::{CommitteeState, CommitteeStatus};
 use mape_k::domain::cycle::basis::{ActiveViolation, Basis, Concluded, Proposed, SourceRead};
-use mape_k::domain::cycle::{CandidateReport, CycleReport, CycleStatus, Hold, Phase, Verdict};
+use mape_k::domain::cycle::{
+    CandidateReport, CandidateResult, CycleReport, CycleStatus, Hold, Phase,
+};
 use mape_k::domain::execution::{
     ActionRecord, ActionState, Execution, ExecutionMode, ExecutionStatus,
 };
 use mape_k::domain::guard::{Guard, GuardReading};
-use mape_k::domain::outcome::{Judging, Outcome, OutcomeType};
+use mape_k::domain::outcome::{Outcome, OutcomeType, PendingVerification};
 use mape_k::domain::policy::{Approval, Policy, Priority};
 use mape_k::domain::reading::Source;
 use mape_k::domain::rule::{Comparison, Severity};
@@ -120,7 +122,7 @@ pub fn candidate(
     cause: &str,
     action: ActionKind,
     planned: Option<Action>,
-    verdict: Verdict,
+    verdict: CandidateResult,
 ) -> CandidateReport {
     let cost = action.default_cost();
     CandidateReport {
@@ -140,7 +142,7 @@ pub fn candidate(
 }
 
 /// `scale_up` to six for the latency, with what each guard said of it: passed, but for `held`.
-pub fn scale_up(verdict: Verdict, held: &[GuardReading]) -> CandidateReport {
+pub fn scale_up(verdict: CandidateResult, held: &[GuardReading]) -> CandidateReport {
     let passed = [
         GuardReading::passed(Guard::Pause, "not paused"),
         GuardReading::passed(Guard::Mode, "act"),
@@ -169,11 +171,11 @@ pub fn scale_up_held(reading: GuardReading) -> CandidateReport {
     scale_up(held(reason, &reading.detail), &[reading])
 }
 
-pub fn held(reason: Hold, detail: &str) -> Verdict {
-    Verdict::Held { reason, detail: detail.to_owned() }
+pub fn held(reason: Hold, detail: &str) -> CandidateResult {
+    CandidateResult::Held { reason, detail: detail.to_owned() }
 }
 
-pub fn throttle(verdict: Verdict) -> CandidateReport {
+pub fn throttle(verdict: CandidateResult) -> CandidateReport {
     let action = Action::ThrottleRequests { rate_limit: 400.0, duration_seconds: 900 };
     candidate(Cause::VALIDATION_LATENCY, ActionKind::ThrottleRequests, Some(action), verdict)
 }
@@ -221,7 +223,7 @@ pub fn policy(approval: Approval) -> Policy {
 /// `scale_up` to six, applied at the second try and waiting for its verdict.
 pub fn execution() -> Execution {
     let mut record = ActionRecord::new(Action::ScaleUp { replicas: 6 }, KEY);
-    record.state = ActionState::Judging;
+    record.state = ActionState::Verifying;
     record.tries = 2;
     crate::fake_charter::kept(&mut record, |prior| prior.replicas = Some(4));
     record.started_at = Some(noon());
@@ -243,8 +245,8 @@ pub fn execution() -> Execution {
     }
 }
 
-pub fn judging() -> Judging {
-    Judging {
+pub fn verification() -> PendingVerification {
+    PendingVerification {
         execution_id: EXECUTION,
         policy_id: POLICY,
         cause: Cause::new(Cause::VALIDATION_LATENCY),

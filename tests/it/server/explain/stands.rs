@@ -6,11 +6,11 @@ use mape_k::cli::{Output, explain::About, status};
 use mape_k::domain::action::Action;
 use mape_k::domain::cycle::basis::{Basis, StillOpen};
 use mape_k::domain::execution::{ActionState, Execution};
+use mape_k::domain::expiring_action::{ExpiringAction, InForce};
 use mape_k::domain::ledger::{Breaker, Ledger, Tripped};
+use mape_k::domain::loop_status::{LoopStatus, Mode, SystemStanding};
 use mape_k::domain::need::NeedReason;
-use mape_k::domain::standing::{Mode, Standing, SystemStanding};
 use mape_k::domain::target::System;
-use mape_k::domain::temporary::{InForce, Temporary};
 use mape_k::domain::time::Time;
 use serde_json::{Value, json};
 
@@ -35,14 +35,14 @@ fn ends() -> Time {
     noon() + TimeDelta::seconds(900)
 }
 
-fn followed() -> Temporary {
-    Temporary { key: KEY, execution_id: EXECUTION, expires_at: ends() }
+fn followed() -> ExpiringAction {
+    ExpiringAction { key: KEY, execution_id: EXECUTION, expires_at: ends() }
 }
 
-fn standing(ledger: &Ledger) -> Standing {
+fn standing(ledger: &Ledger) -> LoopStatus {
     let hour = std::time::Duration::from_secs(3600);
     let charter = SystemStanding::of(ledger, System::Charter, (6, hour), noon());
-    Standing::new(Mode::Act, true, vec![charter])
+    LoopStatus::new(Mode::Act, true, vec![charter])
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is
 #[tokio::test]
 async fn s09_the_page_of_an_action_says_until_when_it_is_in_force() {
     let said = [
-        (ActionState::Judged, "judged, in force until 2026-11-18T11:21:40Z"),
+        (ActionState::Verified, "judged, in force until 2026-11-18T11:21:40Z"),
         (ActionState::Closed, "was in force until 2026-11-18T11:21:40Z"),
         (ActionState::UndoFailed, "in force until 2026-11-18T11:21:40Z if it was not undone"),
     ];
@@ -112,7 +112,7 @@ async fn s09_the_page_of_an_action_says_until_when_it_is_in_force() {
 async fn s09_status_and_state_say_what_is_in_force_and_how_the_loop_stands() {
     let kept = Kept::new(|batch| {
         batch.put(&followed());
-        batch.put(&throttled(ActionState::Judged));
+        batch.put(&throttled(ActionState::Verified));
     })
     .await;
     let (_, state) = kept.get("/api/v1/state").await;

@@ -6,7 +6,7 @@ use mape_k::cli::client::Client;
 use mape_k::cli::explain::{self, About};
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::analysis::{Analysis, Pattern, PatternKind, RootCause};
-use mape_k::domain::cycle::{CycleReport, CycleStatus, Hold, Verdict};
+use mape_k::domain::cycle::{CandidateResult, CycleReport, CycleStatus, Hold};
 use mape_k::domain::guard::{Guard, GuardReading};
 use mape_k::domain::need::{Need, NeedReason};
 use mape_k::domain::outcome::OutcomeType;
@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 use super::Kept;
 use super::recorded::{
-    EXECUTION, KEY, LATENCY, POLICY, execution, judging, outcome, policy, scale_up, scale_up_held,
-    weighed,
+    EXECUTION, KEY, LATENCY, POLICY, execution, outcome, policy, scale_up, scale_up_held,
+    verification, weighed,
 };
 use crate::server::{healthy_view, noon, violation};
 
@@ -314,7 +314,7 @@ async fn an_action_with_its_journal_key_and_verdict() {
     let kept = Kept::new(|batch| {
         batch.put(&policy(Approval::Executed));
         batch.put(&execution());
-        batch.put(&judging());
+        batch.put(&verification());
         batch.put(&outcome(OutcomeType::Partial));
     })
     .await;
@@ -356,7 +356,7 @@ async fn an_action_with_its_journal_key_and_verdict() {
 
 #[tokio::test]
 async fn a_cycle_is_named_by_its_id_or_as_the_latest() {
-    let report = weighed(vec![scale_up(Verdict::Chosen, &[])]);
+    let report = weighed(vec![scale_up(CandidateResult::Chosen, &[])]);
     let kept = Kept::new(|batch| batch.put(&report)).await;
     let page = kept.page(About::Cycle, None).await;
     assert_eq!(kept.page(About::Cycle, Some("latest")).await, page);
