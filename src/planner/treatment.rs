@@ -44,18 +44,25 @@ pub(super) fn update<'a>(
     treated.sort_by(|(a, _), (b, _)| {
         (&a.cause, a.opened_at, a.id).cmp(&(&b.cause, b.opened_at, b.id))
     });
+    // First, for a policy belongs to the first treatment that contains its target.
+    plan.treatments.extend(treated.iter().map(|(treatment, _)| treatment.clone()));
     let is_treated = |id| treated.iter().any(|(one, _)| one.id == id);
-    for treatment in input.treatments.iter().filter(|one| is_open(input, one)) {
-        if !is_treated(treatment.id) && is_hidden(input, treatment) {
+    let open = input.treatments.iter().filter(|one| is_open(input, one) && !is_treated(one.id));
+    for treatment in open {
+        if treated.iter().any(|(one, _)| absorbs(one, treatment)) {
+            if !treatment.attempts.is_empty() {
+                plan.treatments.push(Treatment { attempts: Vec::new(), ..treatment.clone() });
+            }
+        } else if is_hidden(input, treatment) {
             plan.treatments.push(Treatment { last_evidence_at: input.now, ..treatment.clone() });
         }
     }
-    plan.treatments.extend(treated.iter().map(|(treatment, _)| treatment.clone()));
     treated
 }
 
-/// The open one of this cause and target, or a new one. A record of the version before has no target: what was tried
-/// under it was tried on every target of its cause.
+/// The open one of this cause and target, or a new one. A reload may have widened the target: then the open ones of its
+/// parts become one. A record of the version before has no target: what was tried under it was tried on every target of
+/// its cause.
 fn open(
     input: &PlanInput<'_>,
     root: &RootCause,
@@ -63,8 +70,16 @@ fn open(
     new_id: &mut dyn FnMut() -> Uuid,
 ) -> Treatment {
     let mut open = input.treatments.iter().filter(|one| is_open(input, one));
-    if let Some(own) = open.clone().find(|one| one.is_of(&root.cause, &target)) {
-        return own.clone();
+    let own = open.clone().filter(|one| one.is_of(&root.cause, &target));
+    let mut own: Vec<&Treatment> = own.collect();
+    own.sort_by_key(|one| (one.opened_at, one.id));
+    let contains = |one: &&Treatment| one.target.as_ref().is_some_and(|own| own.contains(&target));
+    let is_whole = |one: &&&Treatment| contains(one) && own.iter().all(|part| absorbs(one, part));
+    if let Some(whole) = own.iter().find(is_whole) {
+        return Treatment::clone(whole);
+    }
+    if let Some((first, others)) = own.split_first() {
+        return joined(first, others, target);
     }
     let before = open.find(|one| one.target.is_none() && one.cause == root.cause);
     let fresh = Treatment {
@@ -82,6 +97,24 @@ fn open(
         Some(before) => Treatment { id: fresh.id, target: fresh.target, ..before.clone() },
         None => fresh,
     }
+}
+
+/// One treatment of the whole: what was tried on any part was tried on it.
+fn joined(first: &Treatment, others: &[&Treatment], target: Target) -> Treatment {
+    let mut whole = Treatment { target: Some(target), ..first.clone() };
+    for part in others {
+        whole.attempts.extend(part.attempts.iter().cloned());
+        whole.impossible.extend(&part.impossible);
+        whole.exhausted &= part.exhausted;
+    }
+    whole.attempts.sort_by_key(|attempt| attempt.at);
+    whole
+}
+
+/// Is the target of the other a part of this one's, for the same cause?
+fn absorbs(one: &Treatment, other: &Treatment) -> bool {
+    let targets = one.target.as_ref().zip(other.target.as_ref());
+    one.cause == other.cause && targets.is_some_and(|(whole, part)| whole.contains(part))
 }
 
 /// A violation that may be evidence for it is active and cannot be read now: a treatment does not run out, and its
@@ -106,7 +139,7 @@ pub(super) fn is_open(input: &PlanInput<'_>, treatment: &Treatment) -> bool {
 pub(super) fn attempts_in_incident(input: &PlanInput<'_>, treatment: &Treatment) -> usize {
     let is_beside = |one: &&Treatment| {
         let same = one.incident.is_some() && one.incident == treatment.incident;
-        same && one.id != treatment.id && is_open(input, one)
+        same && one.id != treatment.id && is_open(input, one) && !absorbs(treatment, one)
     };
     let beside = input.treatments.iter().filter(is_beside).map(|one| one.attempts.len());
     treatment.attempts.len() + beside.sum::<usize>()

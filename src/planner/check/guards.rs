@@ -53,9 +53,13 @@ pub(super) fn check(
     if let Some(own) = plan.treatment_of(policy) {
         let lasts =
             |one: &Treatment| one.last_evidence_at + input.settings.incident_gap > input.now;
+        // Its own attempts have those of the parts of its target already.
+        let is_part = |one: &Treatment| {
+            one.target.as_ref().is_some_and(|target| own.is_of(&one.cause, target))
+        };
         let in_incident = |one: &&Treatment| {
             let same = one.incident.is_some() && one.incident == own.incident;
-            same && one.id != own.id && lasts(one)
+            same && one.id != own.id && lasts(one) && !is_part(one)
         };
         let others = input.treatments.iter().filter(in_incident).flat_map(|one| &one.attempts);
         let room = own.attempts.len() + others.count() < rails.actions_per_incident as usize;

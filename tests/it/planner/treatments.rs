@@ -2,7 +2,7 @@
 
 use mape_k::domain::action::ActionKind;
 use mape_k::domain::cycle::{CandidateResult, Ineligibility};
-use mape_k::domain::outcome::OutcomeType::Ineffective;
+use mape_k::domain::outcome::OutcomeType::{Ineffective, Success};
 use mape_k::domain::target::Target;
 use mape_k::domain::treatment::Treatment;
 use mape_k::planner::{Strategy, check};
@@ -52,6 +52,59 @@ fn l02_a_second_fault_has_its_own_attempts_and_is_proposed_in_the_next_cycle() {
     world.clear();
     world.add(OVERLOAD, "a", 0.75);
     assert!(world.plan().chosen.is_none(), "three tries are enough, whatever happened beside it");
+}
+
+/// A reload adds an action that changes all of Charter to a cause whose services are treated one by one: they are one
+/// treatment from then on, and what was tried for any of them counts.
+#[test]
+fn l02_treatments_of_single_services_become_one_when_an_action_changes_all_of_charter() {
+    let restart = ActionKind::RestartService;
+    let mut world = World::with(OVERLOAD, "a");
+    world.strategy(OVERLOAD, vec![Strategy::new(restart)]);
+    assert_eq!(world.actions(2, Ineffective), [Some(restart); 2]);
+    world.clear();
+    world.add(OVERLOAD, "b", 0.75);
+    assert_eq!(world.actions(1, Ineffective), [Some(restart)]);
+    let rebalance = Strategy { after: Some(restart), ..Strategy::new(ActionKind::RebalanceLoad) };
+    for target in ["a", "b"] {
+        let mut reloaded = world.clone();
+        reloaded.strategy(OVERLOAD, vec![Strategy::new(restart), rebalance.clone()]);
+        reloaded.clear();
+        reloaded.add(OVERLOAD, target, 0.75);
+        // [`World::plan`] asserts that the check refuses nothing.
+        assert_eq!(action(&reloaded.cycle()), Some(ActionKind::RebalanceLoad), "{target}");
+        let attempts = |world: &World, target: Option<&str>| {
+            let target = Target::Charter(target.map(str::to_owned));
+            let own = treatments_of(world, OVERLOAD).into_iter();
+            own.filter(|one| one.target == Some(target.clone())).map(|one| one.attempts.len()).sum()
+        };
+        assert_eq!(attempts(&reloaded, None), 4, "{target}: all three, and the new one");
+        let parts: usize = ["a", "b"].map(|part| attempts(&reloaded, Some(part))).iter().sum();
+        assert_eq!(parts, 0, "{target}: each stands in one treatment alone");
+        // Later cycles take nothing in twice.
+        reloaded.judged(Ineffective);
+        reloaded.pass();
+        assert_eq!(attempts(&reloaded, None), 4, "{target}");
+    }
+    // The twin: without that action the second service has its own tries.
+    assert_eq!(action(&world.plan()), Some(restart));
+}
+
+/// A restart of the second service belongs to the treatment that was the first one's: the plan is not refused.
+#[test]
+fn l02_a_second_service_is_treated_after_the_target_of_the_first_was_widened() {
+    let restart = ActionKind::RestartService;
+    let mut world = World::with(OVERLOAD, "a");
+    world.strategy(OVERLOAD, vec![Strategy::new(restart)]);
+    assert_eq!(world.actions(1, Success), [Some(restart)]);
+    let rebalance = Strategy { after: Some(restart), ..Strategy::new(ActionKind::RebalanceLoad) };
+    world.strategy(OVERLOAD, vec![Strategy::new(restart), rebalance]);
+    world.clear();
+    world.add(OVERLOAD, "b", 0.75);
+    let plan = world.cycle();
+    assert_eq!(action(&plan), Some(restart), "{:#?}", plan.candidates);
+    let own = plan.treatment_of(plan.chosen.as_ref().expect("chosen")).expect("its treatment");
+    assert_eq!((own.target.clone(), own.attempts.len()), (Some(Target::Charter(None)), 1));
 }
 
 /// What one fault waits for holds back nothing of an unrelated one.
