@@ -70,6 +70,7 @@ use crate::planner::Plan;
 use act::Act;
 use cluster::ClusterAssessment;
 use decide::{Case, Decide};
+use first_look::look;
 use kit::{Hands, Kit, Means};
 use needs::{CycleOutcome, Escalate};
 use observe::Observe;
@@ -173,6 +174,7 @@ impl Cycle {
         }
         let knowledge = kit.knowledge.leading(term.clone());
         let (rails, now) = (&kit.config.plan.guardrails, kit.clock.now());
+        let has_led = self.people.has_led(&term);
         let recovered = recover(&knowledge, &kit.metrics, rails, &kit.ids, now).await?;
         let newest = match knowledge.page::<CycleReport>(None, None, 1).await {
             // It is asked for its name and a count alone.
@@ -187,11 +189,14 @@ impl Cycle {
         self.hands.executor.speak_with(term.told());
         self.tracker = tracker;
         self.observe.afresh(recovered.known_alerts);
-        self.verify = Verify::default();
-        self.settle = Settle::default();
-        self.decide = Decide::default();
-        self.act.afresh();
-        self.escalate = Escalate::default();
+        // After a reload nobody else has led: what this process remembers is true, and a journal that failed still counts.
+        if !has_led {
+            self.verify = Verify::default();
+            self.settle = Settle::default();
+            self.decide = Decide::default();
+            self.act.afresh();
+            self.escalate = Escalate::default();
+        }
         self.publish.afresh(newest.as_ref());
         Ok(())
     }
@@ -281,7 +286,10 @@ impl Cycle {
         // What came to nothing before the cluster was looked at hides nothing of it from people.
         let looked = match looked {
             Some(looked) => looked,
-            None => self.look(run, self.observe.monitor.read_cluster()),
+            None => {
+                let reading = self.observe.monitor.read_cluster();
+                look(&self.kit, &mut self.cluster, run, reading)
+            }
         };
         let around = (self.observe.monitor.cluster(), self.cluster.onsets());
         self.people.told(&self.kit, run, looked, &self.tracker, around, stop).await;

@@ -42,6 +42,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::domain::natural::Natural;
 use crate::domain::outcome::{ActionStatistics, Insight, Outcome};
@@ -170,6 +171,22 @@ impl Knowledge {
     /// Asks whoever leads for a cycle.
     pub async fn wake(&self) -> Result<(), StoreError> {
         self.store.wake().await
+    }
+
+    /// A store that hangs is one that cannot be used: what was asked of it ends with an error then.
+    pub async fn answers<T>(
+        &self,
+        within: Duration,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        timeout(within, work).await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable {
+                store: self.name.to_string(),
+                what: "used",
+                cause: format!("no answer within {} s", within.as_secs()),
+                advice: "Check that its disk or its server answers",
+            })
+        })
     }
 
     fn fence(&self) -> Option<u64> {

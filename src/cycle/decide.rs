@@ -99,6 +99,14 @@ impl Decide {
         (plan, refused)
     }
 
+    /// By other rules nobody knows whether all was quiet, and of another Charter nothing is known.
+    pub fn renewed(&mut self, is_same_charter: bool) {
+        self.quiet_since = None;
+        if !is_same_charter {
+            *self = Self::default();
+        }
+    }
+
     /// What later cycles need of this one.
     pub fn remember(&mut self, seen: &Seen, changes: &Changes, tracker: &Tracker) {
         let now = seen.snapshot.at;

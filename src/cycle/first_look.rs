@@ -2,22 +2,29 @@
 //! waits for Charter.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::cluster::ClusterAssessment;
+use super::cluster::{ClusterAnalyzer, ClusterAssessment};
+use super::kit::Kit;
 use super::observe::Seen;
 use super::recall::{Recalled, recall};
 use super::run::Run;
 use super::{Cycle, Failure, panic_text};
 use crate::analyzer::Changes;
 use crate::domain::cluster::ClusterReading;
-use crate::domain::cycle::{Phase, Trigger};
+use crate::domain::cycle::Phase;
 use crate::knowledge::StoreError;
 
+/// People are not notified later because the store is slow: alerts that only it has are taken in by the next cycle then.
+const RECALLED_WITHIN: Duration = Duration::from_secs(5);
+
 impl Cycle {
-    /// What the sources show, taken in; and what is worst of it told. Nothing here waits for Charter.
+    /// What the sources show, taken in; and people notified of what is worst. Charter is not waited for, and the store not
+    /// for long.
     pub(super) async fn first_look(
         &mut self,
         run: &mut Run<'_>,
@@ -25,56 +32,65 @@ impl Cycle {
         stop: &CancellationToken,
     ) -> Result<(Seen, Result<Recalled, StoreError>, Changes), Failure> {
         let trigger = run.report.trigger;
+        let Self { kit, observe, cluster, tracker, act, verify, people, .. } = self;
+        let kit = &*kit;
         // Reading changes nothing, so a stop need not wait for a source that hangs.
-        let (mut seen, recalled) = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(Failure::Stopped),
-            both = self.observe(trigger) => both,
-        };
-        let cluster = seen.cluster.take();
-        let looked = self.look(run, cluster);
-        let looked = seen_of_cluster.insert(looked);
+        let reading = observe.read(kit, tracker.wants_history(kit.clock.now()));
+        let mut read = stop.run_until_cancelled(reading).await.ok_or(Failure::Stopped)?;
+        let (unread, is_right) = (read.unread.take(), read.has_right_time());
+        let mut recalling = Box::pin(async {
+            match unread {
+                Some(error) => Err(error),
+                None => recall(kit, act, verify, is_right).await,
+            }
+        });
+        // What arrived while the sources were read is taken in too, unless the store does not say in time what that is.
+        let recalled = timeout(RECALLED_WITHIN, &mut recalling);
+        let recalled = stop.run_until_cancelled(recalled).await.ok_or(Failure::Stopped)?;
+        let mut recalled = recalled.ok();
+        let inbox = recalled.as_mut().and_then(|recalled| recalled.as_mut().ok());
+        let mut seen = observe.join(kit, read, inbox, trigger);
+        let looked = seen_of_cluster.insert(look(kit, cluster, run, seen.cluster.take()));
 
         run.enter(Phase::Analyze);
-        let kit = &self.kit;
         let mut new_id = || kit.ids.id();
         let found = looked.found(&kit.config.plan);
-        let changes = self.tracker.observe(&seen.snapshot, &found, trigger, &mut new_id);
-        self.verify.remember(&changes);
+        let changes = tracker.observe(&seen.snapshot, &found, trigger, &mut new_id);
 
-        let around = (self.observe.monitor.cluster(), self.cluster.onsets());
-        let early = self.people.notify_early(kit, run, looked, &self.tracker, around, stop);
-        if let Err(panic) = AssertUnwindSafe(early).catch_unwind().await {
+        let around = (observe.monitor.cluster(), cluster.onsets());
+        let early = people.notify_early(kit, run, looked, tracker, around, stop);
+        let rest = async {
+            match recalled {
+                Some(recalled) => Some(recalled),
+                None => stop.run_until_cancelled(&mut recalling).await,
+            }
+        };
+        let (early, recalled) = tokio::join!(AssertUnwindSafe(early).catch_unwind(), rest);
+        if let Err(panic) = early {
             // The end of the cycle tells of all of it, and of the defect if it is still there.
             let text = panic_text(&*panic);
-            tracing::error!(text, "what is worst could not be told before the rest of the cycle");
+            tracing::error!(
+                text,
+                "notifying people early panicked; they are notified at the end of the cycle"
+            );
         }
         // Charter may still be silent.
         run.enter(Phase::Monitor);
+        let recalled = recalled.ok_or(Failure::Stopped)?;
+        drop(recalling);
+        verify.remember(&changes);
         Ok((seen, recalled, changes))
     }
+}
 
-    /// What is wrong in the cluster.
-    pub(super) fn look(
-        &mut self,
-        run: &mut Run<'_>,
-        reading: Option<ClusterReading>,
-    ) -> ClusterAssessment {
-        run.enter(Phase::K8sAnalyzer);
-        let read_at = reading.as_ref().and_then(|reading| reading.read_at);
-        let now = read_at.unwrap_or_else(|| self.kit.clock.now());
-        self.cluster.analyze(reading, now, &self.kit.metrics)
-    }
-
-    /// What arrived while the sources were read is taken in too.
-    async fn observe(&mut self, trigger: Trigger) -> (Seen, Result<Recalled, StoreError>) {
-        let kit = &self.kit;
-        let history_from = self.tracker.wants_history(kit.clock.now());
-        let mut read = self.observe.read(kit, history_from).await;
-        let mut recalled = match read.unread.take() {
-            Some(error) => Err(error),
-            None => recall(kit, &mut self.act, &mut self.verify, read.has_right_time()).await,
-        };
-        (self.observe.join(kit, read, recalled.as_mut().ok(), trigger), recalled)
-    }
+/// What is wrong in the cluster.
+pub(super) fn look(
+    kit: &Kit,
+    cluster: &mut ClusterAnalyzer,
+    run: &mut Run<'_>,
+    reading: Option<ClusterReading>,
+) -> ClusterAssessment {
+    run.enter(Phase::K8sAnalyzer);
+    let read_at = reading.as_ref().and_then(|reading| reading.read_at);
+    cluster.analyze(reading, read_at.unwrap_or_else(|| kit.clock.now()), &kit.metrics)
 }

@@ -1,6 +1,7 @@
 //! The first phase: every source read in one go, under one deadline. Charter is read beside it, under the same one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::kit::Kit;
 use super::recall::Recalled;
@@ -83,7 +84,8 @@ impl Observe {
     pub async fn read(&mut self, kit: &Kit, history_from: Option<Time>) -> Read {
         let now = kit.clock.now();
         // A counter read over its full window would show an increase that is over as one that goes on.
-        let (baselines, unread) = match baselines(kit, now).await {
+        let baselines = kit.knowledge.answers(ANSWERS_WITHIN, baselines(kit, now)).await;
+        let (baselines, unread) = match baselines {
             Ok(baselines) => (baselines, None),
             Err(error) => (Vec::new(), Some(error)),
         };
@@ -196,6 +198,9 @@ fn newly_listed(inbox: &mut [InboxAlert], view: &AlertView) -> Vec<InboxAlert> {
     }
     newly
 }
+
+/// The sources are read when a store that hangs has not answered by then; nothing is decided in that cycle.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Outcomes looked at for baselines: one policy at a time is judged on one ground, so these reach far back.
 const RECENT_OUTCOMES: usize = 20;

@@ -1,6 +1,7 @@
 //! A reload of the configuration: the stages made of the new one take the places of the old ones between two cycles.
 //!
-//! What is in flight lives in the store. The next [`Cycle::lead`] takes it up from there, as a new leader does.
+//! What is in flight lives in the store: the next [`Cycle::lead`] takes it up from there. What only this process remembers,
+//! such as a journal that failed or since when the metrics cannot be read, goes on.
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ impl Cycle {
         let Stages { monitor, charter, executor, cluster, mut people } = stages;
         people.succeed(&mut self.people);
         self.people = people;
+        self.settle.renewed();
+        self.decide.renewed(self.kit.config.execute.charter_url == config.execute.charter_url);
         self.observe = Observe::new(monitor);
         self.hands = Hands { charter, executor };
         self.cluster = cluster;

@@ -47,6 +47,11 @@ impl Default for Settle {
 }
 
 impl Settle {
+    /// The journal is held against Charter's list anew.
+    pub fn renewed(&mut self) {
+        *self = Self { journal_failed: self.journal_failed.take(), ..Self::default() };
+    }
+
     /// What people must go on being told of.
     pub fn open_ends(&self) -> Vec<NeedRequest> {
         self.leftovers.iter().chain(&self.unresolved).cloned().collect()

@@ -3,6 +3,9 @@
 #[path = "../it/the_loop/fakes.rs"]
 #[allow(dead_code, reason = "shared with the other test binary")]
 mod fakes;
+#[path = "../it/the_loop/faulty.rs"]
+#[allow(dead_code, reason = "shared with the other test binary")]
+mod faulty;
 #[path = "../it/the_loop/world.rs"]
 #[allow(dead_code, reason = "shared with the other test binary")]
 mod loops;

@@ -10,6 +10,7 @@ use crate::cycle::assess::{Assessor, Rules};
 use crate::cycle::beside::{Background, Desk, Gear};
 use crate::domain::view;
 use crate::incidents::tracker::{IncidentTracker, TrackerState};
+use crate::knowledge::Term;
 use crate::knowledge::report_files::ReportFiles;
 use crate::metrics::Metrics;
 use crate::monitor::github::Github;
@@ -84,6 +85,11 @@ impl AlertPipeline {
         self.reports = std::mem::take(&mut before.reports);
         self.shown = std::mem::take(&mut before.shown);
         self.alarmed_at = before.alarmed_at;
+    }
+
+    /// It has led under this very term: a reload came between.
+    pub(in crate::cycle) fn has_led(&self, term: &Term) -> bool {
+        self.desk.leads_under(Some(term))
     }
 
     /// The store has every incident as it is.

@@ -1,5 +1,5 @@
-//! The first of two passes over the incidents: a SEV-1 is told before anything is settled, planned or sent, so that a
-//! Charter that hangs never delays it. Without one, what is due waits for what the cycle brings: one message then says
+//! The first of two passes over the incidents: people are notified of a SEV-1 before anything is settled, planned or sent,
+//! so that neither a Charter nor a store that hangs delays it for long. Without one, what is due waits for what the cycle brings: one message then says
 //! what is wrong and what is done about it.
 
 use tokio_util::sync::CancellationToken;
@@ -76,18 +76,18 @@ impl AlertPipeline {
             Some(case) => Some(self.decided(&findings, &case, now, stop).await),
             None => None,
         };
-        self.store(kit, onsets, run, now).await;
-        let Some(decision) = decision else { return };
-        say(&decision);
-        // Whoever leads now tells of it: two that tell would tell twice.
-        if kit.knowledge.term().is_none_or(Term::holds) {
-            run.enter(Phase::Notification);
-            self.tell(run, kit, Some(&decision), looked, (Pass::Early, now));
-            self.catalogue = looked.catalogue.clone();
-            self.hand_over(&looked.catalogue, now);
-            self.store(kit, onsets, run, now).await;
+        if let Some(decision) = &decision {
+            say(decision);
+            // Only the process that leads notifies people: two would notify them twice.
+            if kit.knowledge.term().is_none_or(Term::holds) {
+                run.enter(Phase::Notification);
+                self.tell(run, kit, Some(decision), looked, (Pass::Early, now));
+                self.catalogue = looked.catalogue.clone();
+                self.hand_over(&looked.catalogue, now);
+            }
         }
-        self.early = Some(decision);
+        self.store(kit, onsets, run, now).await;
+        self.early = decision;
     }
 
     /// A SEV-1 that is due, with all that is due beside it: it is one message.

@@ -1,5 +1,7 @@
 //! What the store holds of incidents and messages: taken up at the beginning of a leadership, kept in every cycle.
 
+use std::time::Duration;
+
 use super::{AlertPipeline, ENDED, ENDED_WITHIN, Remembered};
 use crate::analyzer::cluster::Onsets;
 use crate::domain::incident::Incident;
@@ -8,6 +10,9 @@ use crate::domain::time::Time;
 use crate::knowledge::documents::{CLOSED, Fact, OPEN};
 use crate::knowledge::{Knowledge, StoreError, When};
 use crate::notify::spool::{Backup, Done};
+
+/// Messages wait for the store no longer: what it does not take by then is sent all the same.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 
 impl AlertPipeline {
     /// The outbox as the store has it, and what waits in files: of the version before, or of a process whose store was in
@@ -82,7 +87,7 @@ impl AlertPipeline {
             let value = serde_json::to_value(&remembered).unwrap_or_default();
             batch.put(&Fact { name: Fact::PEOPLE.to_owned(), value, at: now });
         }
-        let committed = knowledge.commit(batch).await;
+        let committed = knowledge.answers(TAKEN_WITHIN, knowledge.commit(batch)).await;
         if committed.is_ok() {
             outbox.saved(&messages);
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Background, leads};
@@ -256,16 +256,10 @@ async fn write(
     for (_, entry) in entries {
         batch.put(entry);
     }
-    match timeout(WRITE_WITHIN, knowledge.commit(batch)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error @ StoreError::Superseded { .. })) => {
-            Err(Unwritten::Superseded(error.to_string()))
-        }
-        Ok(Err(error)) => Err(Unwritten::Failed(error.to_string())),
-        Err(_) => {
-            let seconds = WRITE_WITHIN.as_secs();
-            Err(Unwritten::Failed(format!("the store did not answer within {seconds} s")))
-        }
+    match knowledge.answers(WRITE_WITHIN, knowledge.commit(batch)).await {
+        Ok(_) => Ok(()),
+        Err(error @ StoreError::Superseded { .. }) => Err(Unwritten::Superseded(error.to_string())),
+        Err(error) => Err(Unwritten::Failed(error.to_string())),
     }
 }
 

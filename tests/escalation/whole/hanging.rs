@@ -7,13 +7,15 @@ use async_trait::async_trait;
 use mape_k::control_loop::once;
 use mape_k::domain::cycle::Trigger;
 use mape_k::http::{Connections, Failure, Http, HttpTransport};
+use mape_k::knowledge::{Knowledge, Settings};
 use reqwest::{Client, Request, Response, Url};
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::faulty::{Disk, Faulty};
 use super::town::Town;
-use crate::notify::fake_slack::Reply;
+use crate::notify::fake_slack::{Asked, Reply};
 
 /// The network, in which one server never answers.
 #[derive(Debug)]
@@ -80,6 +82,37 @@ async fn r04_a_sev_1_leaves_although_charter_answers_nothing() {
         assert!(!town.posted().is_empty());
         println!("a SEV-1 left {took:?} after its cycle began; Charter hangs: {charter}");
     }
+}
+
+/// The store hangs when the cycle begins: nothing is decided or done, and the SEV-1 leaves all the same.
+#[tokio::test]
+async fn r04_a_sev_1_leaves_although_the_store_hangs() {
+    let town = town("nobody.invalid").await;
+    let store = Arc::new(Faulty::default());
+    let knowledge = Knowledge::with_store(store.clone(), &Settings::default(), "the test's");
+    let mut running = town.start_on(knowledge).await;
+    store.be(Disk::Hangs);
+    let began = Instant::now();
+    let stop = CancellationToken::new();
+    let left = async {
+        while town.slack.count() == 0 {
+            assert!(began.elapsed() < LEAVES_WITHIN * 3, "it left");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let (cycle, publisher) = (&mut running.parts.cycle, &running.parts.publisher);
+    let mut cycle = Box::pin(once(cycle, publisher, Trigger::Scheduled, &stop));
+    tokio::select! {
+        () = left => {}
+        report = &mut cycle => {
+            let error = report.expect("no panic").error.expect("it says why");
+            assert!(error.contains("no answer within"), "{error}");
+        }
+    }
+    drop(cycle);
+    let posted: Vec<String> = town.posted().iter().map(Asked::shown).collect();
+    assert!(posted.iter().any(|text| text.contains("payments")), "{posted:#?}");
+    println!("a SEV-1 left {:?} after its cycle began; the store hangs", began.elapsed());
 }
 
 #[tokio::test]

@@ -128,8 +128,12 @@ impl Town {
     }
 
     pub async fn start(&self) -> Running {
+        let knowledge = Knowledge::open(&self.loops.config.knowledge).await.expect("a store");
+        self.start_on(knowledge).await
+    }
+
+    pub async fn start_on(&self, knowledge: Knowledge) -> Running {
         let config = Arc::new(self.loops.config.clone());
-        let knowledge = Knowledge::open(&config.knowledge).await.expect("a store");
         let world = daemon::World {
             assessor: self.assessor.clone(),
             wire: self.wire.clone(),
