@@ -143,6 +143,7 @@ impl RuleMemory {
             oldest_sample: fresh.iter().map(|(_, point)| point.sampled_at).min(),
             missing_since: self.missing_since,
             missing_too_long,
+            is_awaited: reading.points.is_ok() && !self.ever_seen && !missing_too_long,
             problem,
         };
         Weighed { status, fresh, stale }

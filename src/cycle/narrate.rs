@@ -65,10 +65,12 @@ impl Run<'_> {
                 Source::Alertmanager | Source::Kubernetes => {}
             }
         }
-        if let Some(problem) = changes.rules.iter().find_map(|r| r.problem.clone()) {
-            // Missing is never healthy.
+        for rule in changes.rules.iter().filter(|rule| rule.problem.is_some()) {
+            // Missing is never healthy, and no error while it is only awaited.
             healthy = false;
-            report.error.get_or_insert(problem);
+            if !rule.is_awaited {
+                report.error = report.error.take().or_else(|| rule.problem.clone());
+            }
         }
         if let Some(error) = seen.charter.problem() {
             report.error.get_or_insert_with(|| error.clone());

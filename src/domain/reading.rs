@@ -166,5 +166,7 @@ pub struct RuleStatus {
     pub missing_since: Option<Time>,
     /// Missing for so long that people must be told (`data_missing`).
     pub missing_too_long: bool,
+    /// Answered, never anything yet, and not for long: a counter has no increase before its second sample.
+    pub is_awaited: bool,
     pub problem: Option<String>,
 }

@@ -109,6 +109,7 @@ fn case(before: usize) -> Case {
             oldest_sample: None,
             missing_since: None,
             missing_too_long: false,
+            is_awaited: false,
             problem: None,
         }],
         counters: BTreeSet::new(),

@@ -360,6 +360,20 @@ async fn healthy_with_tokens(change: impl FnOnce(&mut Value)) -> Scene {
     Scene { daemon, charter, _target: target }
 }
 
+/// The line of the first cycle, and of those after it, names no error where there is none.
+#[tokio::test]
+async fn the_log_of_good_cycles_has_no_error_field() {
+    let mut scene = healthy(0.01, |_| {}).await;
+    scene.daemon.cycles(3).await;
+    let log = scene.daemon.process().stderr() + &scene.daemon.process().stdout();
+    let of_cycles: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("cycle healthy") || line.contains("cycle completed"))
+        .collect();
+    assert!(of_cycles.first().is_some_and(|line| line.contains("number=1")), "{log}");
+    assert!(!of_cycles.iter().any(|line| line.contains("error")), "{of_cycles:#?}");
+}
+
 #[tokio::test]
 async fn r09_without_a_change_nothing_is_built_anew() {
     let mut scene = healthy(0.01, |_| {}).await;

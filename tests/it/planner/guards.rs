@@ -413,6 +413,7 @@ fn s05_missing_data_never_shrinks_anything() {
         oldest_sample: None,
         missing_since: None,
         missing_too_long: false,
+        is_awaited: false,
         problem: Some("only 7 of 10".to_owned()),
     }];
     let reading = held(&world, ActionKind::ScaleDown, Guard::Freshness, Hold::StaleData);
