@@ -64,10 +64,12 @@ pub async fn run(
     // The epoch of the last cycle.
     let mut led = None;
     loop {
+        let may_be_renewed = cycle.may_be_renewed();
+        publisher.renewals.need_store(!may_be_renewed);
         let trigger = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            renewal = publisher.renewals.next(), if cycle.may_be_renewed() => {
+            renewal = publisher.renewals.next(), if may_be_renewed => {
                 loop_interval = renewal.config.orchestrator.loop_interval;
                 wake_gap = renewal.config.alertmanager.wake_gap;
                 cycle.renew(renewal);

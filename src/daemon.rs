@@ -148,6 +148,7 @@ impl Daemon {
         let reloader = Reloader {
             source,
             newest: config.clone(),
+            in_effect: watch::Sender::new((config.clone(), clock.now())),
             builder: parts.builder,
             knowledge: parts.knowledge.clone(),
             clock,

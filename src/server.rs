@@ -37,7 +37,7 @@ use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 use reply::ApiError;
 
-pub use configuration::{Reloads, Running, RunningNow, reloads};
+pub use configuration::{Reloads, Running, RunningNow, Waiting, reloads};
 pub use intake::{Intake, Writer};
 pub use listen::{serve, serve_tls, serve_within};
 pub use settings::Settings;

@@ -9,6 +9,7 @@ use super::client::{Client, ClientError};
 use super::terminal::Terminal;
 use crate::config::{Config, Warning};
 use crate::domain::difference::{Difference, differences};
+use crate::server::Waiting;
 
 /// `is_named`: the daemon was named by the person, so that it is an error when it does not answer.
 pub async fn run(
@@ -23,7 +24,10 @@ pub async fn run(
     let (defaults, _) = Config::parse("", &|_| None)?;
     let changed = differences(&defaults.to_json(), &ours);
     let running = match client.get::<Value>("api/v1/config").await {
-        Ok(theirs) => Ok(differences(&theirs, &ours)),
+        Ok(mut theirs) => {
+            _ = theirs.as_object_mut().and_then(|shown| shown.remove(Waiting::KEY));
+            Ok(differences(&theirs, &ours))
+        }
         Err(error) if is_named => return Err(error.into()),
         Err(error) => Err(error),
     };

@@ -1,5 +1,6 @@
 //! Where a reloaded configuration waits for the cycle in hand to end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -11,6 +12,7 @@ use crate::cycle::Renewal;
 pub struct Renewals {
     newest: Arc<Mutex<Option<Box<Renewal>>>>,
     offered: Arc<Notify>,
+    needs_store: Arc<AtomicBool>,
 }
 
 impl Renewals {
@@ -18,6 +20,21 @@ impl Renewals {
     pub fn offer(&self, renewal: Renewal) {
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(renewal));
         self.offered.notify_one();
+    }
+
+    /// What a renewal that is not in effect yet waits for.
+    #[must_use]
+    pub fn wait_for(&self) -> &'static str {
+        if self.needs_store.load(Ordering::Relaxed) {
+            "the knowledge store to take the incidents that are kept in memory only"
+        } else {
+            "the cycle in hand to end"
+        }
+    }
+
+    /// Whether the store must be written before the loop can take one.
+    pub(super) fn need_store(&self, need: bool) {
+        self.needs_store.store(need, Ordering::Relaxed);
     }
 
     /// The newest one, once there is one.

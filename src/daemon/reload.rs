@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! SIGHUP, POST /-/reload ─▶ read again ─▶ valid? ─▶ can it change? ─▶ stages ─▶ the loop, between two cycles
-//!                                          └─ no: what applied before still does, and it is said
+//!                                          └─ no: what applied before still does, and the answer says so
 //! ```
 //! All or nothing: what fails before the last step has changed nothing.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
@@ -21,11 +23,12 @@ use crate::config::{Config, Errors, Problem, Warning};
 use crate::control_loop::Renewals;
 use crate::cycle::Renewal;
 use crate::domain::difference::Difference;
+use crate::domain::time::Time;
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 use crate::monitor::cluster::{Driver, Watch};
 use crate::server::configuration::{Asked, Refused, Reloaded};
-use crate::server::{Intake, Running};
+use crate::server::{Intake, Running, Waiting};
 
 /// Reads file and environment again, as the start did.
 pub type Source = Arc<dyn Fn() -> Result<(Config, Vec<Warning>), Errors> + Send + Sync>;
@@ -48,10 +51,17 @@ const AT_START: [&str; 11] = [
     "orchestrator.log_level",
 ];
 
+/// An answer waits so long for the configuration to take effect.
+const APPLIED_WITHIN: Duration = Duration::from_secs(3);
+
+/// The configuration that is in effect, and since when.
+type InEffect = (Arc<Config>, Time);
+
 pub(super) struct Reloader {
     pub source: Source,
     /// The newest that was accepted.
     pub newest: Arc<Config>,
+    pub in_effect: watch::Sender<InEffect>,
     pub builder: Builder,
     pub knowledge: Knowledge,
     pub clock: Clock,
@@ -66,8 +76,8 @@ pub(super) struct Reloader {
 /// Who watches the cluster for the newest configuration.
 pub(super) struct Cluster {
     watch: Watch,
-    /// Ends the watching of `watch` alone.
-    watched: CancellationToken,
+    /// Each ends one watching; the last is that of `watch`, and the loop may still use one of before.
+    watched: Vec<CancellationToken>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -76,13 +86,12 @@ impl Cluster {
     /// `stop`: of the process.
     pub fn new(watch: Watch, driver: Option<Driver>, stop: &CancellationToken) -> Self {
         let (stop, tasks) = (stop.clone(), JoinSet::new());
-        let mut cluster = Self { watch: Watch::Off, watched: stop.child_token(), stop, tasks };
+        let mut cluster = Self { watch: Watch::Off, watched: Vec::new(), stop, tasks };
         cluster.change(watch, driver);
         cluster
     }
 
-    /// Returns what ends the watching of before.
-    fn change(&mut self, watch: Watch, driver: Option<Driver>) -> CancellationToken {
+    fn change(&mut self, watch: Watch, driver: Option<Driver>) {
         self.watch = watch;
         let watched = self.stop.child_token();
         if let Some(driver) = driver {
@@ -92,12 +101,19 @@ impl Cluster {
                 let run = AssertUnwindSafe(driver.run(stopped));
                 if run.catch_unwind().await.is_err() {
                     tracing::error!(
-                        "watching the cluster panicked: it is blind there until it is restarted"
+                        "watching the cluster panicked: mape-k sees nothing of Kubernetes from now on. Restart it, and please report this"
                     );
                 }
             });
         }
-        std::mem::replace(&mut self.watched, watched)
+        self.watched.retain(|before| !before.is_cancelled());
+        self.watched.push(watched);
+    }
+
+    /// What ends the watching that the loop needs no more once it uses the present one.
+    fn before(&self) -> Vec<CancellationToken> {
+        let (_, before) = self.watched.split_last().expect("the first is made with it");
+        before.to_vec()
     }
 }
 
@@ -110,13 +126,13 @@ impl Reloader {
                 () = stop.cancelled() => break,
                 Some(first) = asked.recv() => first,
             };
-            // Whoever asked before this reading is answered by it.
+            // This reading answers everybody who asked before it.
             let rest = std::iter::from_fn(|| asked.try_recv().ok());
             let waiting: Vec<Asked> = std::iter::once(first).chain(rest).collect();
             let outcome = Arc::new(self.reload().await);
             self.say(&outcome);
             for answer in waiting.into_iter().flatten() {
-                // Whoever asked may have gone away.
+                // The caller may have gone away.
                 drop(answer.send(outcome.clone()));
             }
             while self.cluster.tasks.try_join_next().is_some() {}
@@ -134,16 +150,22 @@ impl Reloader {
                 let changed: Vec<String> =
                     reloaded.changed.iter().map(ToString::to_string).collect();
                 let (config_hash, changed) = (&reloaded.config_hash, changed.join("; "));
-                if changed.is_empty() {
+                if let Some(waits_for) = reloaded.waits_for {
+                    tracing::warn!(
+                        config_hash,
+                        changed,
+                        "the configuration is reloaded and not in effect yet: it waits for {waits_for}"
+                    );
+                } else if changed.is_empty() {
                     tracing::info!(
                         config_hash,
-                        "the configuration was read again; nothing in it has changed"
+                        "the configuration was read again and differs in nothing from the one in effect"
                     );
                 } else {
                     tracing::info!(
                         config_hash,
                         changed,
-                        "the configuration is reloaded; it applies from the next cycle on"
+                        "the configuration is reloaded and in effect"
                     );
                 }
             }
@@ -171,13 +193,12 @@ impl Reloader {
         let (config, warnings) = read.map_err(|errors| invalid(of(&errors)))?;
         let (config, warnings) =
             (Arc::new(config), warnings.iter().map(ToString::to_string).collect());
-        let changed = self.newest.differences(&config);
+        let changed = self.in_effect.borrow().0.differences(&config);
         let fixed: Vec<&Difference> =
             changed.iter().filter(|one| is_read_at_start(&one.key)).collect();
         if !fixed.is_empty() {
             return Err(restart(fixed.iter().map(ToString::to_string).collect()));
         }
-        let reloaded = Reloaded { config_hash: config.hash(), changed, warnings };
         if *config != *self.newest {
             let renewal = self.build(&config).await.map_err(|error| match error {
                 Error::Catalogue(errors) => invalid(of(&errors)),
@@ -186,7 +207,30 @@ impl Reloader {
             self.newest = config;
             self.renewals.offer(renewal);
         }
-        Ok(reloaded)
+        let applied_at = self.applied().await;
+        let waits_for = applied_at.is_none().then(|| self.renewals.wait_for());
+        Ok(Reloaded { config_hash: self.newest.hash(), changed, applied_at, waits_for, warnings })
+    }
+
+    /// Since when the newest is in effect; `None`, and shown as waiting, when the loop does not take it soon.
+    async fn applied(&self) -> Option<Time> {
+        let is_newest = |(config, _): &InEffect| Arc::ptr_eq(config, &self.newest);
+        let mut in_effect = self.in_effect.subscribe();
+        if let Ok(Ok(now)) = timeout(APPLIED_WITHIN, in_effect.wait_for(is_newest)).await {
+            return Some(now.1);
+        }
+        let waiting = Waiting {
+            config_hash: self.newest.hash(),
+            accepted_at: self.clock.now(),
+            waits_for: self.renewals.wait_for(),
+        };
+        self.running.send_modify(|running| {
+            // Not once the loop has taken it after all.
+            if !is_newest(&self.in_effect.borrow()) {
+                Arc::make_mut(running).waiting = Some(waiting);
+            }
+        });
+        None
     }
 
     /// The last that can fail comes first.
@@ -199,19 +243,28 @@ impl Reloader {
         };
         // What runs beside the cycles runs on, with what the new stages bring for it.
         let (stages, _, _) = self.builder.stages(config, watch.clone())?;
-        // Kept until the loop looks elsewhere; a list of 5,000 pods is not asked for because a threshold changed.
-        let before =
-            if is_watched { None } else { Some(self.cluster.change(watch, driver).drop_guard()) };
+        // A list of 5,000 pods is not asked for because a threshold changed.
+        if !is_watched {
+            self.cluster.change(watch, driver);
+        }
+        let before = self.cluster.before();
         let (intake, running, metrics) =
             (self.intake.clone(), self.running.clone(), self.metrics.clone());
+        let (in_effect, clock) = (self.in_effect.clone(), self.clock);
         let taken = config.clone();
         let on_taken = Box::new(move || {
-            drop(before);
+            // Not before: a renewal that a newer one replaces is never taken, and the loop goes on with its watch.
+            before.iter().for_each(CancellationToken::cancel);
             if let Some(intake) = intake {
                 intake.renew(&taken.alertmanager, &taken.monitor);
             }
             metrics.drives_charter(taken.execute.charter_url.is_some());
-            running.send_replace(Arc::new(shown(&taken)));
+            in_effect.send_replace((taken.clone(), clock.now()));
+            let before = running.send_replace(Arc::new(shown(&taken)));
+            if before.waiting.is_some() {
+                let config_hash = taken.hash();
+                tracing::info!(config_hash, "the configuration that waited is in effect");
+            }
         });
         Ok(Renewal { config: config.clone(), stages, knowledge: self.knowledge.clone(), on_taken })
     }
@@ -226,6 +279,7 @@ pub fn shown(config: &Config) -> Running {
         kubernetes: config.kubernetes.enabled,
         notifiers: config.notifiers(),
         environment: config.orchestrator.environment.clone(),
+        waiting: None,
     }
 }
 

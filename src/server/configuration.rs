@@ -17,6 +17,7 @@ use super::Context;
 use super::reply::ApiError;
 use crate::domain::difference::Difference;
 use crate::domain::message::NotifierName;
+use crate::domain::time::Time;
 
 /// Requests that may wait: all of them are answered by one reload.
 const WAITING: usize = 64;
@@ -36,6 +37,21 @@ pub struct Running {
     pub notifiers: Vec<NotifierName>,
     /// `orchestrator.environment`.
     pub environment: Option<String>,
+    /// A configuration that was accepted and is not in effect yet.
+    pub waiting: Option<Waiting>,
+}
+
+/// A configuration that a reload has accepted and that is not in effect yet.
+#[derive(Clone, Debug, Serialize)]
+pub struct Waiting {
+    pub config_hash: String,
+    pub accepted_at: Time,
+    pub waits_for: &'static str,
+}
+
+impl Waiting {
+    /// Its key beside the sections of the configuration that is in effect.
+    pub const KEY: &str = "reload_waiting";
 }
 
 /// What is in effect at any moment. The daemon writes it.
@@ -71,10 +87,14 @@ impl Reloads {
 /// The configuration was accepted.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Reloaded {
-    /// Of the configuration that applies from the next cycle on; `/health` shows it as soon as it does.
+    /// Of the configuration that was read; `/health` shows it once it is in effect.
     pub config_hash: String,
-    /// What differs from what applied before; empty when nothing does.
+    /// What differs from the configuration that was in effect; empty when nothing does.
     pub changed: Vec<Difference>,
+    /// Since when it has been in effect. `null`: it is accepted and waits.
+    pub applied_at: Option<Time>,
+    /// What it waits for; until then the configuration of before stays in effect. `null`: it is in effect.
+    pub waits_for: Option<&'static str>,
     /// Worth knowing, no reason to refuse it.
     pub warnings: Vec<String>,
 }
@@ -99,7 +119,8 @@ impl std::fmt::Display for Refused {
 
 /// Reloads the configuration: file and environment are read again, checked, and applied whole or not at all.
 ///
-/// It applies from the next cycle on, which begins as soon as the one in hand has ended. `SIGHUP` does the same.
+/// It takes effect as soon as the cycle in hand has ended, and while the store fails once that works again. The answer comes
+/// after at most three seconds and says in `applied_at` and `waits_for` which of the two it is. `SIGHUP` does the same.
 #[utoipa::path(
     post,
     path = "/-/reload",
@@ -126,7 +147,8 @@ pub(super) async fn reload(State(context): State<Context>) -> Result<Response, A
 
 /// The configuration that is in effect, in the shape of the file.
 ///
-/// Secrets and passwords are `***`. Files that are named by it are not part of it.
+/// Secrets and passwords are `***`. Files that are named by it are not part of it. While a reloaded configuration is
+/// accepted and not in effect yet, `reload_waiting` says which one, since when, and what it waits for.
 #[utoipa::path(
     get,
     path = "/api/v1/config",
@@ -134,5 +156,10 @@ pub(super) async fn reload(State(context): State<Context>) -> Result<Response, A
     responses((status = 200, description = "As `mape-k check-config -o json` prints it under `config`.", body = Value))
 )]
 pub(super) async fn config(State(context): State<Context>) -> Json<Value> {
-    Json(context.running.borrow().config.clone())
+    let running = context.running.borrow().clone();
+    let mut shown = running.config.clone();
+    if let Some(waiting) = &running.waiting {
+        shown[Waiting::KEY] = serde_json::to_value(waiting).unwrap_or_default();
+    }
+    Json(shown)
 }

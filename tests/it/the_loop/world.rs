@@ -1,5 +1,6 @@
 //! One daemon with everything around it, and the words in which these tests speak about it.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mape_k::actuators::charter::Call;
@@ -38,6 +39,8 @@ pub struct World {
     /// Read at [`World::start`].
     pub config: Config,
     daemon: Option<Daemon>,
+    /// What a reload reads.
+    source: Arc<Mutex<Config>>,
     http: reqwest::Client,
     folder: TempDir,
 }
@@ -78,6 +81,7 @@ impl World {
             charter,
             config,
             daemon: None,
+            source: Arc::default(),
             http: reqwest::Client::new(),
             folder: tempfile::tempdir().expect("a temporary folder"),
         };
@@ -150,8 +154,19 @@ impl World {
     /// On a machine whose clock says something else.
     pub async fn start_at(&mut self, clock: Clock) {
         assert!(self.daemon.is_none(), "it runs already");
-        let daemon = Daemon::start(self.config.clone(), clock).await;
+        self.source = Arc::new(Mutex::new(self.config.clone()));
+        let source = self.source.clone();
+        let reads = move || Ok((source.lock().expect("whole").clone(), Vec::new()));
+        let daemon = Daemon::start_from(self.config.clone(), clock, Arc::new(reads)).await;
         self.daemon = Some(daemon.expect("the daemon starts"));
+    }
+
+    /// Changes the configuration and reloads it; what the daemon answers.
+    pub async fn reload(&self, change: impl FnOnce(&mut Config)) -> Value {
+        change(&mut self.source.lock().expect("whole"));
+        let (status, answer) = self.ask("/-/reload", &json!({})).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        answer
     }
 
     /// Ends it in order.
