@@ -64,7 +64,7 @@ pub fn overall_confidence(patterns: &[Pattern], violations: usize) -> f64 {
 fn recommendation(root: &RootCause) -> String {
     if root.cause.is_unknown() {
         return format!(
-            "Look at {}: what is wrong there names no cause, so no remedy is known",
+            "Look at {}: what is wrong there names no cause, so no action is known",
             root.component
         );
     }

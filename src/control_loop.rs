@@ -101,7 +101,7 @@ pub async fn run(
         };
         let epoch = term.epoch();
         if let Err(error) = cycle.lead(term).await {
-            tracing::warn!(%error, epoch, "the store could not be taken up; it is tried again");
+            tracing::warn!(%error, epoch, "what the store knows could not be read: no cycle runs, and nothing is done, until it can; it is tried again every second");
             leads = false;
             publisher.heartbeat.beat();
             not_taken_up += 1;
@@ -131,7 +131,11 @@ pub async fn run(
             Ok(_) => panics = 0,
             Err(text) => {
                 panics += 1;
-                tracing::error!(panics, text, "a cycle panicked");
+                tracing::error!(
+                    panics,
+                    text,
+                    "a cycle panicked; after {MAX_PANICS} in a row the process ends. Please report this"
+                );
                 publisher.view.send_modify(|view| {
                     let mut broken = (**view).clone();
                     broken.last_status = Some(CycleStatus::Error);

@@ -231,7 +231,9 @@ impl Daemon {
             tokio::time::timeout(CLOSE_WITHIN, self.hooks.stop()),
         );
         if closed.is_err() {
-            tracing::warn!("the store was still busy and was not closed; nothing of it is lost");
+            tracing::warn!(
+                "the store was still busy and was not closed in order; nothing in it is lost"
+            );
         }
         tracing::info!("mape-k stopped");
         result
@@ -258,12 +260,12 @@ fn warn_of_the_webhook(address: SocketAddr, config: &Config) {
         if !is_here {
             tracing::warn!(
                 %address, alertmanager,
-                "webhooks are taken from this machine alone, and Alertmanager is on another: what it sends does not arrive. Set alertmanager.webhook_host to an address that it reaches (0.0.0.0), and alertmanager.webhook_token"
+                "the webhook listens to this machine alone, and Alertmanager runs on another: its alerts do not arrive. Set alertmanager.webhook_host to an address that it reaches (0.0.0.0), and alertmanager.webhook_token"
             );
         }
     } else if config.alertmanager.webhook_token.is_none() {
         tracing::warn!(
-            %address, "the webhook is open to other machines and has no token: whoever reaches it can deliver alerts. Set alertmanager.webhook_token, or alertmanager.webhook_host to 127.0.0.1"
+            %address, "the webhook is open to other machines and has no token: anybody who reaches it can deliver alerts. Set alertmanager.webhook_token, or alertmanager.webhook_host to 127.0.0.1"
         );
     }
 }

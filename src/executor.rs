@@ -6,7 +6,7 @@
 //!              └─────────────────────────────────────────────────────────────────▶ Execution
 //! ```
 //! What to do was decided by the planner; whether it may still be sent is asked again before every call (`gate`). Whether
-//! it helped is judged later, from [`crate::domain::execution`]'s records. The store is reached only through [`Journal`],
+//! it helped is verified later, from [`crate::domain::execution`]'s records. The store is reached only through [`Journal`],
 //! systems only through [`Actuator`].
 
 pub mod settings;
@@ -76,7 +76,7 @@ impl Executor {
     /// Carries out a policy: its actions in order, under one key each, until done, undone, or not known. Nothing is sent
     /// without the policy's own grant for exactly this, nor while the journal says that the loop is halted.
     ///
-    /// What took effect stays `applied`; whoever called moves it on to judging. Ends within the policy's time, twice
+    /// What took effect stays `applied`; the caller moves it on to verifying. Ends within the policy's time, twice
     /// that with undoing, and within 8 s of `stop`.
     pub async fn execute(
         &self,

@@ -92,9 +92,9 @@ pub struct PlanInput<'a> {
     /// Open policies, and rejected ones of the last hour.
     pub policies: &'a [Policy],
     pub verifications: &'a [PendingVerification],
-    /// Ground on which an execution ended without a known result.
+    /// Targets of executions that ended without a known result.
     pub blocked: &'a [Target],
-    /// Ground on which harm was undone lately.
+    /// Targets on which harm was undone lately.
     pub undone: &'a [Undone],
     pub charter: &'a CharterView,
     /// The watch caches as they stand; `None`: Kubernetes is not watched.
@@ -113,7 +113,7 @@ pub struct PlanInput<'a> {
     pub scoped: bool,
 }
 
-/// Why people must be told, found while planning.
+/// Why people must be notified, found while planning.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Concern {
     /// Scaling is at its limit with the cause still there.

@@ -81,7 +81,7 @@ impl Tracker {
     }
 }
 
-/// What is there in the cluster, by which a finding that is over is told from one whose owner is gone.
+/// Everything in the cluster, to know a finding that has ended from one whose owner is gone.
 #[derive(Debug)]
 pub struct There<'a> {
     reading: &'a ClusterReading,

@@ -44,7 +44,7 @@ pub struct Changes {
     pub opened: Vec<String>,
     /// Seen clear in good data.
     pub cleared: Vec<Violation>,
-    /// Closed because their series was unseen for too long, or their rule is gone: no success, judged unknown.
+    /// Closed because their series was unseen for too long, or their rule is gone: no success, so that the result is unknown.
     pub vanished: Vec<String>,
     pub rules: Vec<RuleStatus>,
 }

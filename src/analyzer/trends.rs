@@ -33,7 +33,7 @@ pub struct Trend {
 }
 
 impl Trends {
-    /// Takes up the past of a series of which nothing is known yet, where a source has told it: after a start, or a change
+    /// Takes up the past of a series of which nothing is known yet, where a source has it: after a start, or a change
     /// of leader, its normal level is known at once.
     pub(super) fn recall(&mut self, history: &[SeriesHistory], rules: &[RuleReading], now: Time) {
         for past in history {

@@ -3,7 +3,7 @@
 //! ```text
 //! every third of the lease ─▶ lead(holder, lease) ─┬ ours ─────▶ term begun or renewed ─▶ the loop runs cycles
 //!                                                  ├ another's ▶ term ended ─▶ the loop follows
-//!                                                  └ no answer ▶ the term ends by itself when its time is over
+//!                                                  └ no answer ▶ the term ends by itself when the lease runs out
 //! a wake-up at a follower ─▶ wake() ─▶ shows in the leader's next renewal ─▶ a cycle there
 //! ```
 //! A store that one process has to itself has no election: that process leads for good, from its start.
@@ -24,7 +24,7 @@ use crate::metrics::labels::StoreOperation;
 /// The lease is asked for so often while it lasts: two questions may be lost before it ends.
 const ASKED: u32 = 3;
 
-/// What the loop hears: the present term, if this process has one. Whoever has a sender may end it.
+/// The present term, if this process has one, as the loop sees it. Anybody with a sender may end it.
 pub type Terms = watch::Receiver<Option<Term>>;
 
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct Elector {
     metrics: Arc<Metrics>,
     /// Wake-ups asked for at followers, as far as they were heard of.
     wakes: Option<u64>,
-    /// One that the leader has not been told of yet.
+    /// One that the leader does not know of yet.
     unheard: bool,
 }
 
@@ -111,7 +111,7 @@ impl Elector {
             if !matches!(resigned, Ok(Ok(()))) {
                 tracing::warn!(
                     lease_seconds = self.lease.as_secs_f64(),
-                    "the lease could not be given back; another one leads when it is over"
+                    "the lease could not be given back: another mape-k can lead only when it runs out"
                 );
             }
         }
@@ -170,7 +170,7 @@ impl Elector {
                 epoch = term.epoch(),
                 leader = lease.holder,
                 its_epoch = lease.epoch,
-                "another mape-k leads: this one writes and sends nothing more, and follows"
+                "another mape-k leads now: this one follows, writes nothing and sends nothing"
             );
         } else if self.leader.borrow().epoch != lease.epoch {
             tracing::info!(leader = lease.holder, epoch = lease.epoch, "this mape-k follows");
@@ -196,7 +196,11 @@ impl Elector {
     fn knows_nothing(&self, problem: String) {
         if self.leader.borrow().problem.is_none() {
             let leads = self.leader.borrow().leads();
-            tracing::warn!(problem, leads, "it cannot be found out who leads");
+            tracing::warn!(
+                problem,
+                leads,
+                "the store does not say who leads; nothing is done by any replica whose lease has run out until it answers"
+            );
         }
         self.metrics.store_error(StoreOperation::Check);
         self.leader.send_modify(|leader| leader.problem = Some(problem));
@@ -209,8 +213,12 @@ impl Elector {
         }
         match timeout(self.lease / ASKED, self.knowledge.wake()).await {
             Ok(Ok(())) => self.unheard = false,
-            Ok(Err(error)) => tracing::warn!(%error, "the leader could not be woken yet"),
-            Err(_) => tracing::warn!("the leader could not be woken in time"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the leader could not be woken; it is tried again with the next renewal")
+            }
+            Err(_) => tracing::warn!(
+                "the store did not take the wake-up for the leader in time; it is tried again with the next renewal"
+            ),
         }
     }
 }

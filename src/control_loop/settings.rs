@@ -17,7 +17,7 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     pub mode: Mode,
-    /// Named in every message, alert and report: whoever reads them may run several.
+    /// Named in every message, alert and report, for readers who run several.
     pub environment: Option<String>,
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub loop_interval: Duration,

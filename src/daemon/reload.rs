@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! SIGHUP, POST /-/reload ─▶ read again ─▶ valid? ─▶ can it change? ─▶ stages ─▶ the loop, between two cycles
-//!                                          └─ no: what applied before still does, and the answer says so
+//!                                          └─ no: what was in effect stays so, and the answer says so
 //! ```
 //! All or nothing: what fails before the last step has changed nothing.
 
@@ -290,7 +290,7 @@ fn is_read_at_start(key: &str) -> bool {
 
 fn restart(keys: Vec<String>) -> Refused {
     Refused {
-        error: "The configuration was not reloaded, and what applied before still does: this cannot change while the daemon runs. Restart the daemon to apply it, or set it back and reload.".to_owned(),
+        error: "The configuration was not reloaded, and the one of before stays in effect: these keys cannot change while the daemon runs. Restart the daemon to apply it, or set them back and reload.".to_owned(),
         problems: keys,
         restart_needed: true,
     }
@@ -298,7 +298,7 @@ fn restart(keys: Vec<String>) -> Refused {
 
 fn invalid(problems: Vec<String>) -> Refused {
     Refused {
-        error: "The configuration was not reloaded, and what applied before still does: it is not valid. Correct it and reload; `mape-k check-config` reads it too.".to_owned(),
+        error: "The configuration was not reloaded, and the one of before stays in effect: the new one is not valid. Correct it and reload; `mape-k check-config` checks it too.".to_owned(),
         problems,
         restart_needed: false,
     }

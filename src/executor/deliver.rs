@@ -10,7 +10,7 @@
 //!   │                                   └ cannot tell ─▶ unknown, unless the key is honoured ─┐
 //!   └──────────────── pause ◀─────────────────────────────────────────────────────────────────────┘
 //! ```
-//! What is not there may still be on its way. Only a system that honours keys, or a change whose repetition changes
+//! A change that is not seen may still be on its way. Only a system that honours keys, or a change whose repetition changes
 //! nothing, takes another try then; otherwise its end is unknown.
 //! The key is the same for every try; there are at most `execute.max_retries` of them.
 

@@ -12,7 +12,7 @@ use crate::domain::execution::ActionState;
 use crate::domain::policy::Policy;
 use crate::domain::time::Time;
 
-/// What the `guardrails` section forbids whoever approved it.
+/// What the `guardrails` section forbids, whether or not a person approved it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rails {
     /// Mode observe: no system is ever changed.
@@ -56,7 +56,7 @@ fn refusal(rails: &Rails, policy: &Policy, action: &Action, now: Time) -> Option
 
 impl Transaction<'_> {
     /// Why nothing at all may be sent. Once said it stands for the rest of the execution, and nothing is undone either:
-    /// whoever paused wants Charter left as it is.
+    /// the person who paused wants Charter left as it is.
     pub(super) async fn halted(&mut self) -> Result<Option<String>, Halt> {
         if self.hands_off.is_some() {
             return Ok(self.hands_off.clone());
@@ -72,7 +72,7 @@ impl Transaction<'_> {
         Ok(self.hands_off.clone())
     }
 
-    /// Why this action may not be sent, or taken back, at this moment.
+    /// Why this action may not be sent, or undone, at this moment.
     pub(super) async fn barred(&mut self, index: usize) -> Result<Option<String>, Halt> {
         if let Some(why) = self.halted().await? {
             return Ok(Some(why));
@@ -83,7 +83,9 @@ impl Transaction<'_> {
             return Ok(None);
         }
         let Some(policy) = self.policy else {
-            return Ok(Some("what was left behind is only taken back, never done anew".to_owned()));
+            return Ok(Some(
+                "what an earlier process left is only undone, never done anew".to_owned(),
+            ));
         };
         Ok(refusal(&self.settings.rails, policy, &record.action, (self.now)()))
     }

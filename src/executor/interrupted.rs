@@ -28,7 +28,7 @@ pub fn settle_interrupted(mut execution: Execution, now: Time) -> Execution {
             ),
             ActionState::UndoSent => {
                 record.error = Some(
-                    "the process stopped while it was being undone; that is gone on with"
+                    "the process stopped while it was being undone; the next cycle goes on with it"
                         .to_owned(),
                 );
                 continue;

@@ -1,11 +1,11 @@
 //! What a later look at Charter brings to an end: executions that a process left without one, and temporary actions whose
-//! time is over. Nothing is ever sent forward here: an intent of then is not carried out now.
+//! time has run out. Nothing is ever sent forward here: an intent of then is not carried out now.
 //!
 //! ```text
 //! undo_sent ─▶ undone again, same key     unknown ─▶ look ─┬ there ──────────▶ applied
 //!                                                          ├ twice not there ─▶ refused
 //!                                                          └ cannot tell ────▶ unknown, as before
-//! all known, mode transactional, not all in effect: what is in effect is taken back
+//! all known, mode transactional, not all in effect: the action in effect is undone
 //! ```
 
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use crate::domain::time::{Time, after, since};
 impl Executor {
     /// Brings an execution that was left without a known end as far to one as Charter's present state allows; one of
     /// which nothing new can be said is returned as it was, and nothing is written. It is `interrupted` no more only when
-    /// nothing is left to be done or found out; in the store it stays so until whoever called has drawn the conclusions.
+    /// nothing is left to be done or found out; in the store it stays so until the caller has drawn the conclusions.
     pub async fn resume(
         &self,
         execution: Execution,
@@ -53,7 +53,7 @@ impl Executor {
         Execution { interrupted: !concluded, ..after }
     }
 
-    /// Ends a temporary action that is in force although its time is over; also one whose undo a process did not finish.
+    /// Ends a temporary action that is in force although its time has run out; also one whose undo a process did not finish.
     pub async fn end(
         &self,
         execution: Execution,
@@ -139,7 +139,9 @@ impl Transaction<'_> {
             Probe::Absent if record.absent_since.is_some_and(|at| since(now, at) >= quiet) => {
                 let place = record.action.target().place();
                 record.error = Some(match record.action.lasts() {
-                    Some(_) => format!("not in force at {place}: it never arrived, or is over"),
+                    Some(_) => format!(
+                        "not in force at {place}: it never arrived, or its time has run out"
+                    ),
                     None => format!("not at {place}: it never arrived"),
                 });
                 ActionState::Refused

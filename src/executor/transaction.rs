@@ -1,6 +1,6 @@
 //! One execution from intent to end: the actions in order, each written down before and after it is sent.
 //!
-//! Decides what comes next; how one change is sent is [`super::deliver`], how it is taken back [`super::undo`].
+//! Decides what comes next; how one change is sent is [`super::deliver`], how it is undone [`super::undo`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub(super) struct Transaction<'a> {
     pub(super) executor: &'a Executor,
     pub(super) settings: &'a Settings,
     /// With the grant under which all of it is sent.
-    /// What is carried out; `None` where only what was done before is looked for and taken back.
+    /// What is carried out; `None` where only what was done before is looked for and undone.
     pub(super) policy: Option<&'a Policy>,
     pub(super) journal: &'a dyn Journal,
     pub(super) now: &'a (dyn Fn() -> Time + Send + Sync),
@@ -98,7 +98,7 @@ impl Transaction<'_> {
                         record.state == ActionState::Unknown
                             && record.action.target().overlaps(&target)
                     })
-                    .then_some("what became of an earlier action on the same ground is not known")
+                    .then_some("the result of an earlier action on the same target is not known")
             }
         }
     }
@@ -215,7 +215,7 @@ impl Transaction<'_> {
         let record = &self.execution.actions[index];
         tracing::warn!(
             execution = %self.execution.id, action = %record.action, key = %record.key,
-            tries = record.tries, error, "a call came to nothing"
+            tries = record.tries, error, "a call to change a system failed"
         );
     }
 
@@ -283,7 +283,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Completed when all took effect; rolled back when something was taken back and nothing is, or may be, left of it.
+/// Completed when all took effect; rolled back when something was undone and nothing is, or may be, left of it.
 pub(super) fn outcome(execution: &Execution) -> ExecutionStatus {
     let states = || execution.actions.iter().map(|record| record.state);
     if execution.actions.iter().all(ActionRecord::in_effect) {

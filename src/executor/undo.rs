@@ -37,7 +37,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Takes one action back, or goes on where that was cut: under the same key. What cannot be done or told now stays as
+    /// Undoes one action, or goes on where that was cut: under the same key. What cannot be done or found out now stays as
     /// it is, and is due still; only a refusal, or somebody else's change, ends it.
     pub(super) async fn undo(&mut self, index: usize) -> Result<(), Halt> {
         if let Some(why) = self.halted().await? {
@@ -120,7 +120,7 @@ impl Transaction<'_> {
         let record = &mut self.execution.actions[index];
         let how = match record.state {
             ActionState::UndoSent if record.undo_under_way => {
-                "not known whether it was undone, and gone on with"
+                "not known whether it was undone; the next cycle goes on with it"
             }
             _ => "in effect, not undone yet",
         };

@@ -44,7 +44,7 @@ pub(super) enum Phase {
 /// Why something was cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Cut {
-    #[error("the policy's time (execute.policy_timeout) was over")]
+    #[error("the policy's time (execute.policy_timeout) had run out")]
     Time,
     #[error("the process is stopping")]
     Stop,
@@ -102,7 +102,7 @@ impl Window {
         Ok(())
     }
 
-    /// Drives `work` until it is done or the phase is over.
+    /// Drives `work` until it is done or the phase has no time left.
     pub(super) async fn within<T>(
         &self,
         phase: Phase,

@@ -85,7 +85,7 @@ pub fn hold(reason: Hold) -> Meaning {
         ),
         Hold::Rejected => meaning(
             "a person has rejected the remedy",
-            "It is proposed again when the violation has cleared and come back, or after an hour.",
+            "It is proposed again when the violation has cleared and come back, or after an hour (less in a rehearsal).",
         ),
         Hold::ApprovalPending => meaning(
             "the remedy waits for a person's word",
@@ -151,7 +151,7 @@ pub fn ineligibility(reason: Ineligibility) -> Meaning {
         ),
         Ineligibility::TriedOut => meaning(
             "the remedy was tried and did not do it",
-            "The cause's next remedy counts; this one may be tried again in a new incident (plan.incident_gap), or when its failures are older than a day (guardrails.failures_per_remedy, guardrails.actions_per_cause_per_day).",
+            "The cause's next remedy counts; this one may be tried again in a new incident (plan.incident_gap), or when its failures are older than a day, less in a rehearsal (guardrails.failures_per_remedy, guardrails.actions_per_cause_per_day).",
         ),
         Ineligibility::AmbiguousScope => meaning(
             "what is wrong belongs to two systems, and nothing says which of them is ours",

@@ -168,11 +168,12 @@ fn stand(
         return Eligibility::Out(ineligible(Ineligibility::TriedOut, detail));
     }
     if treatment.exhausted {
-        let detail = format!("no action is left for {}; a person has been asked", said(treatment));
+        let detail =
+            format!("no action is left for {}; a person has been asked for help", said(treatment));
         return Eligibility::Out(ineligible(Ineligibility::RemediesExhausted, detail));
     }
     if rails.forbidden_actions.contains(&weighed.kind) {
-        let detail = "guardrails.forbidden_actions names it".to_owned();
+        let detail = "guardrails.forbidden_actions forbids it".to_owned();
         return Eligibility::Out(CandidateResult::Impossible {
             reason: Impossibility::Forbidden,
             detail,
@@ -194,11 +195,15 @@ fn stand(
         });
     }
     if weighed.score() <= input.settings.min_score {
-        let detail = format!("{:.3} <= {:.3}", weighed.score(), input.settings.min_score);
+        let (score, least) = (weighed.score(), input.settings.min_score);
+        let detail = format!("score {score:.3} is not above {least:.3} (plan.min_score)");
         return Eligibility::Out(ineligible(Ineligibility::LowScore, detail));
     }
     if let StrategyOrder::Later(before) = turn {
-        return Eligibility::Out(ineligible(Ineligibility::NotItsTurn, format!("after {before}")));
+        return Eligibility::Out(ineligible(
+            Ineligibility::NotItsTurn,
+            format!("it comes after {before}"),
+        ));
     }
     if let Some((reason, detail)) = weighed.unripe(input) {
         return Eligibility::Waits(ineligible(reason, detail));
@@ -244,25 +249,25 @@ fn spent(input: &PlanInput<'_>, treatment: &Treatment) -> Option<String> {
 fn worn_out(input: &PlanInput<'_>, treatment: &Treatment, weighed: &Weighed<'_>) -> Option<String> {
     let rails = &input.settings.guardrails;
     let action = weighed.computed.as_ref().ok()?;
-    let of = said(treatment);
+    let (of, day) = (said(treatment), time::day(rails.budget.day.as_secs_f64()));
     let failures = failures_in_a_row(input, &weighed.cause, action);
     if failures >= rails.failures_per_remedy {
         let most = rails.failures_per_remedy;
         return Some(format!(
-            "failed {failures} times in a row for {of} within a day, at most {most} (guardrails.failures_per_remedy)"
+            "failed {failures} times in a row for {of} in the last {day}, at most {most} (guardrails.failures_per_remedy)"
         ));
     }
     let treated = for_the_cause(input, &weighed.cause, action);
     let most = rails.actions_per_cause_per_day;
     (treated >= most as usize).then(|| {
         format!(
-            "{treated} actions for {of} within a day, at most {most} (guardrails.actions_per_cause_per_day): it does \
-             not stay healed"
+            "{treated} actions for {of} in the last {day}, at most {most} (guardrails.actions_per_cause_per_day): it \
+             does not stay healed"
         )
     })
 }
 
-/// What people must be told of a candidate that is out. Scaling at its limit is news once nothing that is still
+/// What people must know of a candidate that is out. Scaling at its limit is news once nothing that is still
 /// taking effect could end the cause.
 fn concern(
     input: &PlanInput<'_>,
@@ -298,7 +303,7 @@ fn history(attempt: &Attempt) -> String {
     let end = match attempt.verdict {
         Some(verdict) => verdict.as_str(),
         None if attempt.failed => "failed",
-        None => "without a verdict",
+        None => "without a result",
     };
     format!("{} at {}: {end}", attempt.action, time::text(attempt.at))
 }

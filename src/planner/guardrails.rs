@@ -19,10 +19,10 @@ pub struct Guardrails {
     pub forbidden_actions: BTreeSet<ActionKind>,
     /// Actions an incident may have; then a person has it.
     pub actions_per_incident: u32,
-    /// So many actions for one cause on one ground within a day, whatever came of them: what helps only for a while does
+    /// So many actions for one cause on one target within a day, whatever came of them: what helps only for a while does
     /// not heal it.
     pub actions_per_cause_per_day: u32,
-    /// So many failures in a row of one action for one cause on one ground within a day end it for that day.
+    /// So many failures in a row of one action for one cause on one target within a day end it for that day.
     pub failures_per_remedy: u32,
     /// The longest that a bypass, throttle or override may be asked for.
     #[serde(serialize_with = "crate::domain::time::seconds")]
@@ -71,7 +71,7 @@ impl Guardrails {
     }
 }
 
-/// Between two actions of one kind on one ground: at least the settle time, doubled by every failure in a row.
+/// Between two actions of one kind on one target: at least the settle time, doubled by every failure in a row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cooldown {
     #[serde(serialize_with = "crate::domain::time::seconds")]
@@ -145,10 +145,10 @@ impl Default for Fleet {
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Breaker {
-    /// So many degradations among the last `of` verdicts open it.
+    /// So many degradations among the last `of` results open it.
     pub degradations: usize,
     pub of: usize,
-    /// So many verdicts `ineffective` in a row open it.
+    /// So many results `ineffective` in a row open it.
     pub ineffective: usize,
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub open_for: Duration,
@@ -174,7 +174,7 @@ pub struct Storm {
     pub min_components: usize,
     /// With fewer sick ones it is no storm.
     pub min_sick: usize,
-    /// It is over when both shares have been below half of their limit for so long.
+    /// It ends when both shares have been below half of their limit for so long.
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub leave_after: Duration,
 }
@@ -247,7 +247,7 @@ pub struct ClusterStorm {
     pub min_workloads: usize,
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub within: Duration,
-    /// It is over when both have been below half of their limit for so long.
+    /// It ends when both have been below half of their limit for so long.
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub leave_after: Duration,
 }

@@ -1,4 +1,4 @@
-//! The guards: pure predicates over one ripe remedy, asked in the order of [`Guard::ALL`]; all fail closed.
+//! The guards: pure predicates over one action that is due, asked in the order of [`Guard::ALL`]; all fail closed.
 //!
 //! Each gives a reading with the number it looked at and its limit. The first that holds decides; the others are read
 //! all the same, because an operator wants to know what else stands in the way. What only Charter and the store can say
@@ -83,7 +83,7 @@ fn mode(input: &PlanInput<'_>) -> GuardReading {
         Mode::Observe => GuardReading::held(
             Guard::Mode,
             Hold::ModeObserve,
-            "guardrails.mode is observe: nothing is ever sent",
+            "guardrails.mode is observe: no action is sent",
         ),
         Mode::Suggest => passed("guardrails.mode is suggest: a person decides"),
         Mode::Act => passed("guardrails.mode is act"),
@@ -93,21 +93,25 @@ fn mode(input: &PlanInput<'_>) -> GuardReading {
 fn leader(input: &PlanInput<'_>) -> GuardReading {
     match &input.lead.barred {
         Some(why) => GuardReading::held(Guard::Leader, Hold::NotLeading, why.clone()),
-        None if input.lead.shared => {
-            GuardReading::passed(Guard::Leader, format!("leads with epoch {}", input.lead.epoch))
-        }
-        None => GuardReading::passed(Guard::Leader, "the store is this mape-k's alone"),
+        None if input.lead.shared => GuardReading::passed(
+            Guard::Leader,
+            format!("this mape-k leads with epoch {}", input.lead.epoch),
+        ),
+        None => GuardReading::passed(Guard::Leader, "no other mape-k shares the store"),
     }
 }
 
 fn charter(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
     if subject.action.kind().system() != System::Charter {
-        return GuardReading::passed(Guard::Charter, "not asked of Charter");
+        return GuardReading::passed(Guard::Charter, "the action does not change Charter");
     }
     match &input.charter.state {
         Ok(state) => GuardReading::passed(
             Guard::Charter,
-            format!("Charter answers, {} of {} nodes healthy", state.healthy_nodes, state.replicas),
+            format!(
+                "Charter answers: {} of {} nodes are healthy",
+                state.healthy_nodes, state.replicas
+            ),
         ),
         Err(error) => GuardReading::held(Guard::Charter, Hold::CharterUnreachable, error.clone()),
     }

@@ -23,7 +23,7 @@ pub(super) fn is_approved_by_person(policy: &Policy) -> bool {
     policy.approval == Approval::Approved && !is_auto(policy)
 }
 
-/// The open policy of a cause and component, unless its time is over.
+/// The open policy of a cause and component, unless its time has run out.
 pub(super) fn open_policy<'a>(
     input: &PlanInput<'a>,
     cause: &Cause,

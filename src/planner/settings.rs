@@ -35,7 +35,7 @@ pub struct Settings {
     pub give_back: GiveBack,
     /// Every cause's candidates: the shipped table with the configured causes put over it.
     pub strategies: BTreeMap<Cause, Vec<Strategy>>,
-    /// `knowledge.confidence_saturation_point`: judged runs after which what was learned counts in full.
+    /// `knowledge.confidence_saturation_point`: verified runs after which what was learned counts in full.
     #[serde(skip)]
     pub saturation: u32,
     /// `knowledge.pattern_learning_enabled`: false keeps effectiveness at 1.
@@ -273,7 +273,7 @@ impl Strategy {
     }
 }
 
-/// The shipped table. A cause that is not in it (`unknown` among them) has no remedy: a person is told.
+/// The shipped table. A cause that is not in it (`unknown` among them) has no action: a person is notified.
 #[must_use]
 pub fn shipped_strategies() -> BTreeMap<Cause, Vec<Strategy>> {
     // Temporary states end by themselves after 15 minutes.

@@ -14,7 +14,7 @@ const MAX_TRIES: usize = 3;
 
 pub(super) enum StrategyOrder {
     Now,
-    /// Its predecessor has neither been judged without success nor been impossible.
+    /// Its predecessor neither had a result without success nor was impossible.
     Later(ActionKind),
     TriedOut(String),
 }
@@ -66,9 +66,9 @@ pub(super) fn turn(
 /// What a treatment says of one action.
 struct Tried {
     tries: usize,
-    /// Neither a success nor a verdict against it: each try counts towards the bound, none calls the next remedy.
+    /// Neither a success nor a result against it: each try counts towards the bound, none calls the next action.
     inconclusive: usize,
-    /// Judged ineffective or degradation.
+    /// Its result was ineffective or degradation.
     without_success: bool,
     degraded: bool,
 }

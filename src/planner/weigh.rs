@@ -1,4 +1,4 @@
-//! One candidate with its ground and its numbers.
+//! One candidate with its target and its numbers.
 
 use std::collections::BTreeSet;
 
@@ -94,7 +94,7 @@ impl Weighed<'_> {
         self.situation.evidence.iter().map(|fp| (*fp).to_owned()).collect()
     }
 
-    /// What is not yet there to act at all; `None` when there is enough behind the cause.
+    /// What is missing to act at all; `None` when there is enough behind the cause.
     pub fn unripe(&self, input: &PlanInput<'_>) -> Option<(Ineligibility, String)> {
         let settings = input.settings;
         let needed = if self.situation.critical { 1 } else { settings.plan_threshold };
@@ -103,26 +103,32 @@ impl Weighed<'_> {
             seen.filter(|v| v.confirmed && v.counts() && !v.flapping).map(|v| v.source).collect();
         let unconfirmed = |why: &str| Some((Ineligibility::Unconfirmed, why.to_owned()));
         if sources.is_empty() {
-            return unconfirmed("none of its evidence was read as broken in this cycle");
+            return unconfirmed("none of its evidence was read in this cycle as breaking its rule");
         }
         // An alert may be about what is gone, or about another cluster.
         let hook = settings.hooks.get(&self.kind);
         let on_kubernetes = hook.is_some_and(|h| h.target.system() == System::Kubernetes);
         if on_kubernetes && sources == [Source::Alertmanager].into() {
             return unconfirmed(
-                "only alerts say so: on Kubernetes they confirm what a finding or a rule sees",
+                "only alerts are behind it, and on Kubernetes an alert alone starts no action: a finding or a rule must show the same",
             );
         }
         if self.situation.confidence < settings.min_confidence {
             return Some((
                 Ineligibility::LowConfidence,
-                format!("{:.2} < {:.2}", self.situation.confidence, settings.min_confidence),
+                format!(
+                    "confidence {:.2} is below {:.2} (plan.min_confidence)",
+                    self.situation.confidence, settings.min_confidence
+                ),
             ));
         }
         if self.situation.occurrences < needed {
             return Some((
                 Ineligibility::TooFewOccurrences,
-                format!("{} < {needed}", self.situation.occurrences),
+                format!(
+                    "seen {} of {needed} times (orchestrator.plan_threshold)",
+                    self.situation.occurrences
+                ),
             ));
         }
         None
@@ -140,7 +146,7 @@ impl Weighed<'_> {
             (values.len() > 1).then(|| {
                 let values: Vec<&str> = values.into_iter().collect();
                 format!(
-                    "label {label} has values {}: set monitor.scope to name ours",
+                    "its evidence has more than one value of label {label} ({}): name the system that mape-k acts on in monitor.scope",
                     values.join(", ")
                 )
             })

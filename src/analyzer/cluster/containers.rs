@@ -51,7 +51,7 @@ pub(super) fn look<'a>(
     }
 }
 
-/// A pod that failed and will not be restarted: only how it ended can be told.
+/// A pod that failed and will not be restarted: only how it ended is known.
 pub(super) fn look_at_the_dead<'a>(
     index: &Index<'a>,
     who: Who<'a>,

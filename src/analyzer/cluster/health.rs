@@ -1,4 +1,4 @@
-//! How much of the cluster is sick: the numbers by which a storm of Kubernetes is told.
+//! How much of the cluster is sick: the numbers that decide whether there is a storm of Kubernetes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -85,7 +85,7 @@ impl<'a> Index<'a> {
         owner_of(pod, &self.jobs, &self.sets)
     }
 
-    /// Its objects are all there: what is not among them does not exist.
+    /// Its objects were all read: any other does not exist.
     pub(super) fn is_read(&self, kind: Kind) -> bool {
         self.reading.is_expected(kind, None) && !self.reading.is_hidden(kind, None)
     }
@@ -322,7 +322,7 @@ impl<'a> Index<'a> {
     }
 }
 
-/// A static pod is owned by its node, which does not answer for it: it stands for itself.
+/// A static pod is owned by its node, which does not answer for it: it is its own workload.
 pub(super) fn owner_of<'a>(pod: &'a Pod, jobs: &Jobs<'a>, sets: &Sets<'a>) -> Who<'a> {
     let own = Who { namespace: &pod.namespace, kind: "Pod", name: &pod.name };
     match &pod.owner {

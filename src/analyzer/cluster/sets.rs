@@ -19,7 +19,7 @@ pub(super) fn who_of(workload: &Workload) -> Who<'_> {
     Who { namespace: &workload.namespace, kind, name }
 }
 
-/// Under its own name, whoever owns it: events are about it.
+/// Under its own name, not its owner's: events are about it.
 pub(super) fn itself(workload: &Workload) -> Who<'_> {
     Who { namespace: &workload.namespace, kind: workload.kind.as_str(), name: &workload.name }
 }

@@ -1,5 +1,5 @@
-//! Whatever a finding may be about, so that one that is over can be told from one whose owner is gone; and which workloads
-//! suffer on one node alone.
+//! Everything that a finding may be about, to know a finding that has ended from one whose owner is gone; and which
+//! workloads suffer on one node alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 

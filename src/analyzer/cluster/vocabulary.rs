@@ -1,13 +1,13 @@
-//! The words of Kubernetes that findings are told apart by, and those of a reading that are none of them.
+//! The words of Kubernetes that tell findings apart, and those of a reading that are none of them.
 //!
-//! No finding depends on a word being here: what is not ready is found by its state. The list says which words somebody
+//! No finding depends on a word being here: a pod that is not ready is found by its state. The list says which words somebody
 //! should look at, because a new version of Kubernetes, or another kubelet, has brought them.
 
 use std::collections::BTreeSet;
 
 use crate::domain::cluster::{ClusterReading, ContainerState, Pod, UnknownWord, WordKind};
 
-/// Words of one cycle, and characters of one word: whoever may write a pod's status chooses them.
+/// Words of one cycle, and characters of one word: anybody who may write a pod's status chooses them.
 const MAX_WORDS: usize = 50;
 const MAX_CHARS: usize = 100;
 

@@ -20,11 +20,11 @@ pub(super) fn check(
     let target = action.target();
     let near = |other: &Target| other.overlaps(&target) || are_neighbours(input, other, &target);
     let judged = input.verifications.iter().any(|j| near(&j.target));
-    broken.unless(!judged, "its ground is being judged");
+    broken.unless(!judged, "an action on its target is being verified");
     let blocked = input.blocked.iter().any(near);
-    broken.unless(!blocked, "its ground has an action of unknown result");
+    broken.unless(!blocked, "its target has an action of unknown result");
     let unsettled = |u: &Undone| near(&u.target) && input.now < u.settled_at;
-    broken.unless(!input.undone.iter().any(unsettled), "an undo on its ground has not settled");
+    broken.unless(!input.undone.iter().any(unsettled), "an undo on its target has not settled");
     turn(input, plan, policy, action.kind(), broken);
     parameters(input, policy, action, broken);
     if action.kind().system() != System::Charter {
@@ -86,10 +86,10 @@ fn turn(
         failed || !is_possible(input, policy, before)
     };
     let in_turn = own.is_empty() || own.iter().any(|s| s.after.is_none_or(come));
-    broken.unless(in_turn, "the remedy that it comes after has not failed");
+    broken.unless(in_turn, "the action that it comes after has not failed");
 }
 
-/// Could this remedy be had at all, as far as its parameters and Charter's size say?
+/// Is this action possible at all, as far as its parameters and Charter's size say?
 fn is_possible(input: &PlanInput<'_>, policy: &Policy, kind: ActionKind) -> bool {
     if input.settings.guardrails.forbidden_actions.contains(&kind) {
         return false;

@@ -101,7 +101,7 @@ fn history(input: &PlanInput<'_>, policy: &Policy, treatment: &Treatment, broken
     let strategies = input.settings.strategies.get(&policy.cause).unwrap_or(&none);
     for kind in policy.actions.iter().map(crate::domain::action::Action::kind) {
         let entries = || strategies.iter().filter(|s| s.action == kind);
-        broken.unless(entries().count() > 0, "its cause has no such remedy");
+        broken.unless(entries().count() > 0, "its cause has no such strategy");
         broken.unless(!treatment.impossible.contains(&kind), "it was refused as invalid before");
         let tries: Vec<_> = treatment.attempts.iter().filter(|a| a.action == kind).collect();
         let count = |verdict| tries.iter().filter(|a| a.verdict == Some(verdict)).count();

@@ -42,7 +42,7 @@ pub(super) fn check(
             }
             _ => true,
         };
-        broken.unless(reversible, "half-open, it could not be taken back");
+        broken.unless(reversible, "half-open, it could not be undone");
         let probe = |e: &Entry| e.at >= tripped.until && e.target.system() == system;
         let tried = |id| input.ledger.entries.iter().any(|e| e.execution_id == id && probe(e));
         let out = input.verifications.iter().any(|j| tried(j.execution_id));
@@ -80,12 +80,12 @@ pub(super) fn check(
             let on_cluster = |t: &&Target| matches!(t, Target::Kubernetes { .. });
             let busy: Vec<&Target> =
                 input.verifications.iter().map(|j| &j.target).filter(on_cluster).collect();
-            broken.unless(busy.len() < rails.kubernetes.at_once, "too many are judged at once");
+            broken.unless(busy.len() < rails.kubernetes.at_once, "too many are being verified");
             let there = busy
                 .iter()
                 .filter(|t| namespace.is_some() && t.namespace() == namespace.as_deref());
             let most = rails.kubernetes.at_once_per_namespace;
-            broken.unless(there.count() < most, "too many of its namespace are judged at once");
+            broken.unless(there.count() < most, "too many of its namespace are being verified");
         }
     }
 }
@@ -94,7 +94,7 @@ pub(super) fn check(
 fn object(input: &PlanInput<'_>, target: &Target, broken: &mut Broken) {
     let Target::Kubernetes { namespace, kind, name } = target else { return };
     let Some(reading) = input.cluster.filter(|reading| reading.read_at.is_some()) else {
-        broken.unless(false, "nobody can say what its target is now");
+        broken.unless(false, "the state of its target is not known");
         return;
     };
     let protected = namespace.as_deref().is_some_and(|namespace| {
@@ -144,7 +144,7 @@ fn counts(input: &PlanInput<'_>, action: &Action, broken: &mut Broken) {
         let own = |e: &Entry| e.target == target || (beside(e) && e.target.overlaps(&target));
         broken.unless(
             there(&own) < most.per_workload_per_hour as usize,
-            "its ground's budget is spent",
+            "its target's budget is spent",
         );
     } else {
         let most = &rails.budget;
@@ -152,7 +152,7 @@ fn counts(input: &PlanInput<'_>, action: &Action, broken: &mut Broken) {
         let own = |e: &Entry| e.target == target;
         broken.unless(
             there(&own) < most.per_target_per_hour as usize,
-            "its ground's budget is spent",
+            "its target's budget is spent",
         );
     }
     let is_override =

@@ -1,4 +1,4 @@
-//! What the plan would leave in the store agrees with itself and with what is there.
+//! What the plan would leave in the store agrees with itself and with the records of before.
 
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@
 //! closed ─(2 degradations of 10, 5 without effect in a row, failed undo, journal error)─▶ open ─(30 min)─▶ half-open
 //!    ▲                                                                                     ▲                  │
 //!    ├──────────── half-open for 30 min without a bad word ────────────────────────────────┼──────────────────┤
-//!    └──────────── one reversible action judged success or partial ────────────────────────┼──────────────────┤
+//!    └──────────── one reversible action: success or partial ──────────────────────────────┼──────────────────┤
 //!                                                                  ineffective, degradation └──────────────────┘
 //! ```
 
@@ -49,7 +49,7 @@ pub(in crate::planner) fn is_half_open(input: &PlanInput<'_>, system: System) ->
     input.ledger.tripped(system).is_some_and(|t| input.now >= t.until)
 }
 
-/// Takes one verdict in: an execution's entries end, and the breaker of their system opens or closes by it.
+/// Takes one result in: an execution's entries end, and the breaker of their system opens or closes by it.
 pub fn judged(
     ledger: &mut Ledger,
     settings: &guardrails::Breaker,
@@ -71,7 +71,7 @@ pub fn judged(
         }
         OutcomeType::Ineffective | OutcomeType::Degradation if probed => {
             let why =
-                format!("the one action tried while half-open was judged {}", verdict.as_str());
+                format!("the one action tried while half-open had the result {}", verdict.as_str());
             trip(ledger, system, settings, why, now);
         }
         OutcomeType::Success
@@ -88,7 +88,7 @@ pub fn judged(
     }
 }
 
-/// Do the last verdicts open it?
+/// Do the last results open it?
 fn too_bad(ledger: &Ledger, system: System, settings: &guardrails::Breaker) -> Option<String> {
     let counts_from = ledger.breakers.get(&system).and_then(|b| b.counts_from);
     let counts =
@@ -102,7 +102,7 @@ fn too_bad(ledger: &Ledger, system: System, settings: &guardrails::Breaker) -> O
     let last: Vec<OutcomeType> = verdicts().take(settings.of).collect();
     let degraded = last.iter().filter(|v| **v == OutcomeType::Degradation).count();
     if degraded >= settings.degradations {
-        return Some(format!("{degraded} of the last {} verdicts were degradation", last.len()));
+        return Some(format!("{degraded} of the last {} results were degradation", last.len()));
     }
     let in_vain = verdicts()
         .take_while(|v| matches!(v, OutcomeType::Ineffective | OutcomeType::Degradation))
@@ -131,11 +131,11 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
     });
     if probing {
         return held(format!(
-            "half-open, and its one action is still being judged; opened by: {why}"
+            "half-open, and its one action is still being verified; opened by: {why}"
         ));
     }
     if !input.settings.is_reversible(subject.action.kind()) {
-        return held(format!("half-open: only what can be taken back; opened by: {why}"));
+        return held(format!("half-open: only an action that can be undone; opened by: {why}"));
     }
     GuardReading::passed(
         Guard::Breaker,

@@ -1,4 +1,4 @@
-//! Something is still taking effect on the same ground, or its end is not known, or enough of the fleet is in hand.
+//! Something is still taking effect on the same target, or its end is not known, or enough of the fleet is in hand.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
     fleet(input, &target)
 }
 
-/// Something is still taking effect on this ground: an action of ours, its undo, or a change of size.
+/// Something is still taking effect on this target: an action of ours, its undo, or a change of size.
 pub(in crate::planner) fn settling(input: &PlanInput<'_>, target: &Target) -> Option<Held> {
     let where_to = |other: &Target| overlap(input, other, target);
     let found = input.verifications.iter().find_map(|j| Some((j, where_to(&j.target)?)));
@@ -32,7 +32,7 @@ pub(in crate::planner) fn settling(input: &PlanInput<'_>, target: &Target) -> Op
         let actions = actions.join(", ");
         return Some((
             Hold::Verifying,
-            format!("{actions}{place} is being judged, {left} s of its settle time left"),
+            format!("{actions}{place} is being verified, {left} s of its settle time left"),
         ));
     }
     let unsettled = |u: &&Undone| input.now < u.settled_at && where_to(&u.target).is_some();
@@ -40,7 +40,7 @@ pub(in crate::planner) fn settling(input: &PlanInput<'_>, target: &Target) -> Op
         let left = since(undone.settled_at, input.now).as_secs();
         return Some((
             Hold::InFlight,
-            format!("harm was undone there, {left} s until that settles"),
+            format!("an action that did harm was undone there; {left} s until that settles"),
         ));
     }
     if target.system() != System::Charter {
@@ -68,7 +68,7 @@ pub(in crate::planner) fn settling(input: &PlanInput<'_>, target: &Target) -> Op
 
 fn unknown(input: &PlanInput<'_>, target: &Target) -> Option<Held> {
     input.blocked.iter().any(|blocked| overlap(input, blocked, target).is_some()).then(|| {
-        let detail = "an earlier action there ended without a known result; a person has been told";
+        let detail = "an earlier action there ended without a known result; a person has been asked to look (outcome_unknown)";
         (Hold::OutcomeUnknown, detail.to_owned())
     })
 }
@@ -87,7 +87,7 @@ fn fleet(input: &PlanInput<'_>, target: &Target) -> GuardReading {
     }
 }
 
-const FREE: &str = "nothing is taking effect on this ground";
+const FREE: &str = "nothing is taking effect on this target";
 
 /// A component in hand counts whether it looks healthy or not.
 fn share(input: &PlanInput<'_>, system: System, name: &str, own: &[&Target]) -> GuardReading {

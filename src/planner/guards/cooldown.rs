@@ -1,4 +1,4 @@
-//! The same action on the same ground not too soon again, later after every failure; and not its opposite either.
+//! The same action on the same target not too soon again, later after every failure; and not its opposite either.
 
 use super::{Subject, lately, spell};
 use crate::domain::Cause;
@@ -6,7 +6,7 @@ use crate::domain::action::{Action, ActionKind};
 use crate::domain::cycle::Hold;
 use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::ledger::Entry;
-use crate::domain::time::since;
+use crate::domain::time::{self, since};
 use crate::planner::PlanInput;
 
 pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
@@ -28,7 +28,8 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
         }
     }
     let Some(last) = last_of(kind) else {
-        return GuardReading::passed(Guard::Cooldown, format!("no {kind} there in the last day"));
+        let day = time::day(input.settings.guardrails.budget.day.as_secs_f64());
+        return GuardReading::passed(Guard::Cooldown, format!("no {kind} there in the last {day}"));
     };
     let failures = streak(input, entries(input, subject.action, kind));
     let settle = input.settings.settle.get(&kind).copied().unwrap_or_else(|| kind.default_settle());
@@ -50,7 +51,7 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
     reading.with(gone.as_secs_f64(), wait.as_secs_f64())
 }
 
-/// How often in a row, within a day, this action has failed for this cause on this ground.
+/// How often in a row, within a day, this action has failed for this cause on this target.
 pub(in crate::planner) fn failures_in_a_row(
     input: &PlanInput<'_>,
     cause: &Cause,
@@ -59,7 +60,7 @@ pub(in crate::planner) fn failures_in_a_row(
     streak(input, entries(input, action, action.kind()).filter(|e| &e.cause == cause))
 }
 
-/// How many actions this cause has had on this ground within a day, whatever came of them.
+/// How many actions this cause has had on this target within a day, whatever came of them.
 pub(in crate::planner) fn for_the_cause(
     input: &PlanInput<'_>,
     cause: &Cause,
@@ -70,7 +71,7 @@ pub(in crate::planner) fn for_the_cause(
     lately(input, target.system(), input.settings.guardrails.budget.day).filter(own).count()
 }
 
-/// Newest first, on the ground of `action`.
+/// Newest first, on the target of `action`.
 fn entries<'a>(
     input: &PlanInput<'a>,
     action: &Action,

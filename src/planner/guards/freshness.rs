@@ -1,4 +1,4 @@
-//! Enough of what is behind a remedy was read in this very cycle: half blind, nothing is done.
+//! Enough of the evidence of an action was read in this very cycle: half blind, nothing is done.
 
 use super::Subject;
 use crate::domain::cycle::Hold;
@@ -30,7 +30,7 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
         .unwrap_or_default();
     let least = input.settings.min_coverage * 100.0;
     let detail = format!(
-        "{read} of {all} violations behind it were read in this cycle, at least {least:.0} %{age}"
+        "{read} of {all} violations behind it were read in this cycle, at least {least:.0} % needed{age}"
     );
     let reading = if share >= input.settings.min_coverage {
         GuardReading::passed(Guard::Freshness, detail)

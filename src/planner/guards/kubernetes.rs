@@ -57,7 +57,7 @@ fn found<'a>(
 
 fn unreadable(reading: &ClusterReading, kind: Kind, target: &Target) -> (Hold, String) {
     let failure = reading.failures.get(&kind).map(|failure| failure.text.clone());
-    let detail = failure.unwrap_or_else(|| format!("nobody can say what {target} is now"));
+    let detail = failure.unwrap_or_else(|| format!("the state of {target} is not known"));
     (Hold::ClusterUnreadable, detail)
 }
 
@@ -95,7 +95,7 @@ fn nearest<'a>(
 
 pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
     match found(input, subject) {
-        None => GuardReading::passed(Guard::Kubernetes, "not asked of Kubernetes"),
+        None => GuardReading::passed(Guard::Kubernetes, "the target is not in Kubernetes"),
         Some(Ok(_)) => {
             let detail = format!("the watch caches have {}", subject.action.target());
             GuardReading::passed(Guard::Kubernetes, detail)
@@ -109,7 +109,7 @@ pub(super) fn opt_in(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReadi
     let passed = |detail: &str| GuardReading::passed(Guard::OptIn, detail);
     let held = |hold, detail| GuardReading::held(Guard::OptIn, hold, detail);
     let object = match found(input, subject) {
-        None => return passed("not asked of Kubernetes"),
+        None => return passed("the target is not in Kubernetes"),
         Some(Err((why, _))) => return held(why, "its label cannot be read".to_owned()),
         Some(Ok(object)) => object,
     };
@@ -132,7 +132,9 @@ pub(super) fn opt_in(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReadi
 pub(super) fn protected(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading {
     let held = |detail| GuardReading::held(Guard::Protected, Hold::Protected, detail);
     let passed = |detail: &str| GuardReading::passed(Guard::Protected, detail);
-    let Some(found) = found(input, subject) else { return passed("not asked of Kubernetes") };
+    let Some(found) = found(input, subject) else {
+        return passed("the target is not in Kubernetes");
+    };
     let target = subject.action.target();
     if let Some(namespace) = target.namespace() {
         if input.settings.guardrails.kubernetes.protects(namespace) {
@@ -154,7 +156,7 @@ pub(super) fn protected(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardRe
         }
         Ok(_) => passed("it is not protected"),
         Err((why, _)) => {
-            GuardReading::held(Guard::Protected, why, "nobody can say whether it is protected")
+            GuardReading::held(Guard::Protected, why, "it is not known whether it is protected")
         }
     }
 }

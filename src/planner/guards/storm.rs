@@ -87,7 +87,7 @@ fn begun(now: Time) -> Storm {
     }
 }
 
-/// It is over once it has been calm for so long.
+/// It ends once it has been calm for so long.
 fn goes_on(mut storm: Storm, calm: bool, leave_after: Duration, now: Time) -> Option<Storm> {
     storm.calm_since = if calm { storm.calm_since.or(Some(now)) } else { None };
     let over = storm.calm_since.is_some_and(|at| since(now, at) >= leave_after);
@@ -107,14 +107,14 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
             return GuardReading::passed(
                 Guard::Storm,
                 format!(
-                    "off: {} components known, told from {} on",
+                    "off: {} components are known, and a storm takes at least {}",
                     fleet.components, settings.min_components
                 ),
             );
         }
         let share = fleet.sick.len() as f64 / fleet.components as f64;
         let detail = format!(
-            "{} of {} components sick, a storm above {:.0} %",
+            "{} of {} components are sick; above {:.0} % is a storm",
             fleet.sick.len(),
             fleet.components,
             settings.unhealthy * 100.0
@@ -123,7 +123,7 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
     };
     let lasts = since(input.now, storm.since);
     let what = format!(
-        "a storm since {}: {} of {} components sick",
+        "a storm for {}: {} of {} components are sick",
         spell(lasts),
         storm.sick,
         storm.components
@@ -131,18 +131,19 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
     let share = storm.sick as f64 / storm.components.max(1) as f64;
     let is_throttle = subject.action.kind() == ActionKind::ThrottleRequests;
     let reading = match (is_throttle, storm.throttled_at.is_some()) {
-        (true, false) => {
-            GuardReading::passed(Guard::Storm, format!("{what}; throttling is let pass, once"))
-        }
+        (true, false) => GuardReading::passed(
+            Guard::Storm,
+            format!("{what}; one throttle is allowed in a storm"),
+        ),
         (true, true) => GuardReading::held(
             Guard::Storm,
             Hold::Storm,
-            format!("{what}; it was throttled in it already"),
+            format!("{what}; this storm has had its one throttle"),
         ),
         (false, _) => GuardReading::held(
             Guard::Storm,
             Hold::Storm,
-            format!("{what}; nothing is done to one component"),
+            format!("{what}; no action on a single component in a storm"),
         ),
     };
     reading.with(share, settings.unhealthy)
@@ -151,12 +152,12 @@ pub(super) fn read(input: &PlanInput<'_>, subject: &Subject<'_>) -> GuardReading
 fn read_cluster(input: &PlanInput<'_>) -> GuardReading {
     let limit = input.settings.guardrails.kubernetes.storm.not_ready;
     let Some(storm) = input.ledger.storm(System::Kubernetes) else {
-        return GuardReading::passed(Guard::Storm, "no storm of the cluster");
+        return GuardReading::passed(Guard::Storm, "the cluster is not in a storm");
     };
     let lasts = spell(since(input.now, storm.since));
     let detail = format!(
-        "a storm since {lasts}: {} of {} nodes NotReady, {} of {} workloads became sick lately; nothing is done to one \
-         workload",
+        "a storm for {lasts}: {} of {} nodes NotReady, {} of {} workloads became sick lately; no action on a single \
+         workload in a storm",
         storm.not_ready, storm.nodes, storm.sick, storm.components
     );
     let share = storm.not_ready as f64 / storm.nodes.max(1) as f64;

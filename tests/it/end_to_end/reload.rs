@@ -370,7 +370,7 @@ async fn the_log_of_good_cycles_has_no_error_field() {
         .lines()
         .filter(|line| line.contains("cycle healthy") || line.contains("cycle completed"))
         .collect();
-    assert!(of_cycles.first().is_some_and(|line| line.contains("number=1")), "{log}");
+    assert!(of_cycles.first().is_some_and(|line| line.contains("\"number\":1,")), "{log}");
     assert!(!of_cycles.iter().any(|line| line.contains("error")), "{of_cycles:#?}");
 }
 

@@ -91,7 +91,7 @@ fn an_action_with_wrong_parameters_is_refused() {
         (Action::UpdateConfiguration { settings: serde_json::Map::new() }, "it sets nothing"),
         (
             Action::RebalanceLoad { strategy: RebalanceStrategy::LeastLoaded },
-            "its cause has no such remedy",
+            "its cause has no such strategy",
         ),
     ];
     let world = World::with(LATENCY, CHARTER);
@@ -106,17 +106,20 @@ fn an_action_with_wrong_parameters_is_refused() {
 fn a_plan_for_another_world_is_refused() {
     type Case = (fn(&mut World, &Policy), &'static str);
     let cases: [Case; 13] = [
-        (|w, p| w.verifications.push(verification(p, w.now)), "its ground is being judged"),
+        (
+            |w, p| w.verifications.push(verification(p, w.now)),
+            "an action on its target is being verified",
+        ),
         (
             |w, _| w.blocked.push(Target::Charter(None)),
-            "its ground has an action of unknown result",
+            "its target has an action of unknown result",
         ),
         (
             |w, _| {
                 let settled_at = w.now + TimeDelta::seconds(1);
                 w.undone.push(Undone { target: Target::Charter(None), at: w.now, settled_at });
             },
-            "an undo on its ground has not settled",
+            "an undo on its target has not settled",
         ),
         (|w, _| w.charter.state = Err("refused".to_owned()), "Charter's state is not known"),
         (
@@ -143,7 +146,7 @@ fn a_plan_for_another_world_is_refused() {
         ),
         (|w, _| w.roots[0].occurrences = 2, "too few occurrences are behind it"),
         (|w, _| w.settings.auto_approve = false, "nobody approved a policy"),
-        (|w, _| w.settings.strategies.clear(), "its cause has no such remedy"),
+        (|w, _| w.settings.strategies.clear(), "its cause has no such strategy"),
         (
             |w, p| {
                 let (approval, decided_at) = (Approval::Rejected, Some(w.now));
@@ -215,7 +218,7 @@ fn a_policy_whose_incident_has_had_enough_is_refused() {
     let world = World::with(LATENCY, CHARTER);
     let throttle = Action::ThrottleRequests { rate_limit: 800.0, duration_seconds: 900 };
     let plan = doctored(&world, |p| p.actions = vec![throttle.clone()]);
-    refuses(&world, &plan, "the remedy that it comes after has not failed");
+    refuses(&world, &plan, "the action that it comes after has not failed");
 }
 
 #[test]

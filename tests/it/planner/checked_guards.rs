@@ -86,7 +86,7 @@ fn s05_the_linter_refuses_what_a_guard_would_have_held() {
                 did(w, ActionKind::ApplyPolicy, CHARTER, "x", 600 + n, End::Judged(Success));
             }
         },
-        "its ground's budget is spent",
+        "its target's budget is spent",
     );
     let mut full = plan.clone();
     let attempts = &mut full.treatments[0].attempts;

@@ -263,7 +263,7 @@ fn r03_the_guards_of_kubernetes_are_not_asked_of_charter_and_other_hooks() {
     for guard in [Guard::Kubernetes, Guard::OptIn, Guard::Protected] {
         let readings = &report(&plan, ActionKind::ScaleUp).guards;
         let reading = readings.iter().find(|r| r.guard == guard).expect("it is shown");
-        assert_eq!(reading.detail, "not asked of Kubernetes");
+        assert_eq!(reading.detail, "the target is not in Kubernetes");
     }
     world.cluster = Some(ClusterReading::default());
     assert!(world.plan().chosen.is_some());

@@ -88,7 +88,7 @@ fn s03_who_may_not_be_the_leader_any_more_chooses_nothing() {
     assert_eq!(action(&plan), Some(ActionKind::ScaleUp));
     let readings = &report(&plan, ActionKind::ScaleUp).guards;
     let leader = readings.iter().find(|g| g.guard == Guard::Leader).expect("it was asked");
-    assert_eq!(leader.detail, "leads with epoch 7");
+    assert_eq!(leader.detail, "this mape-k leads with epoch 7");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn s05_an_open_breaker_holds_everything_and_half_open_lets_one_reversible_action
     let at = world.now - TimeDelta::seconds(600);
     let until = at + TimeDelta::seconds(1800);
     let tripped =
-        Tripped { at, until, why: "2 of the last 10 verdicts were degradation".to_owned() };
+        Tripped { at, until, why: "2 of the last 10 results were degradation".to_owned() };
     world
         .ledger
         .breakers
@@ -166,7 +166,7 @@ fn s05_an_open_breaker_holds_everything_and_half_open_lets_one_reversible_action
     assert!(reading.detail.contains("20 min more") && reading.detail.contains("degradation"));
     world.wait(1200);
     let reading = held(&world, ActionKind::RestartService, Guard::Breaker, Hold::BreakerOpen);
-    assert!(reading.detail.contains("only what can be taken back"), "{}", reading.detail);
+    assert!(reading.detail.contains("only an action that can be undone"), "{}", reading.detail);
     let ledger = world.ledger.clone();
     let mut world = World::with(LATENCY, CHARTER);
     world.ledger = ledger;

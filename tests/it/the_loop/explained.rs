@@ -68,7 +68,7 @@ async fn a_cycle_that_acts_and_the_next_that_is_held_say_why() {
         &page(&world, &format!("/cycles/{}", held.id)).await,
         &[
             "Nothing was done because an earlier action on the same ground has not had its verdict yet",
-            "scale_up is being judged",
+            "scale_up is being verified",
             "It is weighed again after that verdict",
             "No action was sent.",
         ],

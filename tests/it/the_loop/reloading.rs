@@ -215,7 +215,7 @@ async fn r09_a_follower_reloads_and_leads_by_the_new_configuration() {
     let weighed = async || {
         let reports = follower.reports().await;
         let last = reports.last().map(|report| json!(report.candidates)).unwrap_or_default();
-        last.to_string().contains("guardrails.forbidden_actions names it")
+        last.to_string().contains("guardrails.forbidden_actions forbids it")
     };
     follower.until("it holds to the new one", weighed).await;
     assert!(!leader.changes().iter().any(|change| change.starts_with("scale")));
