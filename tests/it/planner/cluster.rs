@@ -207,7 +207,7 @@ fn r03_a_target_that_the_caches_do_not_have_is_held() {
     // Nobody listed anything yet, the kind is refused, or it is not asked for.
     let mut early = reading([deployment(None, None, None)]);
     early.read_at = None;
-    is_held(&in_world(Some(early)), kind, Hold::ClusterUnreadable, "nobody can say");
+    is_held(&in_world(Some(early)), kind, Hold::ClusterUnreadable, "is not known");
     let mut refused = reading([]);
     let failure = ReadFailure { kind: FailureKind::Server, text: "403 Forbidden".to_owned() };
     refused.failures.insert(Kind::Deployments, failure);
