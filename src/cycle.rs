@@ -284,13 +284,10 @@ impl Cycle {
         stop: &CancellationToken,
     ) {
         // What came to nothing before the cluster was looked at hides nothing of it from people.
-        let looked = match looked {
-            Some(looked) => looked,
-            None => {
-                let reading = self.observe.monitor.read_cluster();
-                look(&self.kit, &mut self.cluster, run, reading)
-            }
-        };
+        let looked = looked.unwrap_or_else(|| {
+            let reading = self.observe.monitor.read_cluster();
+            look(&self.kit, &mut self.cluster, run, reading)
+        });
         let around = (self.observe.monitor.cluster(), self.cluster.onsets());
         self.people.told(&self.kit, run, looked, &self.tracker, around, stop).await;
     }

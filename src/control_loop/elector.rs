@@ -214,7 +214,7 @@ impl Elector {
         match timeout(self.lease / ASKED, self.knowledge.wake()).await {
             Ok(Ok(())) => self.unheard = false,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the leader could not be woken; it is tried again with the next renewal")
+                tracing::warn!(%error, "the leader could not be woken; it is tried again with the next renewal");
             }
             Err(_) => tracing::warn!(
                 "the store did not take the wake-up for the leader in time; it is tried again with the next renewal"
