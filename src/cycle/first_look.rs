@@ -1,4 +1,4 @@
-//! The beginning of a cycle: what the sources show, taken in and stored; and what is worst of it told, before anything
+//! The beginning of a cycle: what the sources show, taken in and stored; and a SEV-1 notified, before anything
 //! waits for Charter.
 
 use std::panic::AssertUnwindSafe;
@@ -17,7 +17,7 @@ use crate::domain::cycle::{Phase, Trigger};
 use crate::knowledge::StoreError;
 
 impl Cycle {
-    /// What the sources show, taken in; and what is worst of it told. Nothing here waits for Charter.
+    /// What the sources show, taken in; and a SEV-1 notified. Nothing here waits for Charter.
     pub(super) async fn first_look(
         &mut self,
         run: &mut Run<'_>,
@@ -47,7 +47,10 @@ impl Cycle {
         if let Err(panic) = AssertUnwindSafe(early).catch_unwind().await {
             // The end of the cycle tells of all of it, and of the defect if it is still there.
             let text = panic_text(&*panic);
-            tracing::error!(text, "what is worst could not be told before the rest of the cycle");
+            tracing::error!(
+                text,
+                "the early notification of SEV-1 incidents panicked, which is a defect: they are notified at the end of the cycle. Please report this"
+            );
         }
         // Charter may still be silent.
         run.enter(Phase::Monitor);

@@ -42,7 +42,7 @@ impl Escalate {
         }
         if !left.refused.is_empty() {
             let detail = format!(
-                "its own check refused the plan, and nothing is done while it does: {}. Please report this",
+                "the plan failed its own check, which is a defect, and nothing is done while it does: {}. Please report this",
                 left.refused.join("; ")
             );
             wanted.push(whole(Reason::HandsTied, "plan_refused", detail));
@@ -57,7 +57,7 @@ impl Escalate {
         wanted
     }
 
-    /// A cause whose remedy has been held by one and the same reason for long; budget at once.
+    /// A cause whose action has been held by one and the same reason for long; budget at once.
     fn held_for_long(
         &mut self,
         kit: &Kit,
@@ -123,17 +123,18 @@ impl Escalate {
             if since(now, from) < patience {
                 continue;
             }
-            let remedy = candidate
+            let action = candidate
                 .planned
                 .as_ref()
                 .map_or_else(|| candidate.action.to_string(), ToString::to_string);
             wanted.push(NeedRequest {
+                approval: None,
                 target: None,
                 reason: escalated,
                 cause: Some(candidate.cause.clone()),
                 component,
                 subject: reason.as_str().to_owned(),
-                detail: format!("{remedy} would be due, and is held: {detail}"),
+                detail: format!("{action} is due and held: {detail}"),
                 evidence: treatment.map(|one| evidence(left, one)).unwrap_or_default(),
             });
         }
@@ -145,7 +146,7 @@ impl Escalate {
 fn said_breaker(kit: &Kit, system: System, tripped: &Tripped) -> NeedRequest {
     let over = after(tripped.until, kit.config.plan.guardrails.breaker.open_for);
     let detail = format!(
-        "nothing was done to {} from {} on: {}; from {} on one action that can be taken back is tried, and without another bad word everything goes on at {}",
+        "nothing is done to {} since {}: {}. From {} on one action that can be undone is tried; if it does no harm, all actions go on at {}",
         said(system),
         time::text(tripped.at),
         tripped.why,
@@ -211,7 +212,7 @@ fn said_storm(system: System, storm: &Storm, left: &CycleOutcome<'_>) -> NeedReq
             let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
             let lets = match system {
                 System::Charter => {
-                    "Nothing is done to single components; throttling, once, is all that is let pass"
+                    "Nothing is done to single components; one throttling of Charter is allowed"
                 }
                 System::Kubernetes | System::Hook => "No hook is called for them",
             };
@@ -241,6 +242,7 @@ fn said_blind(left: &CycleOutcome<'_>, from: Time) -> String {
 
 fn whole(reason: Reason, subject: &str, detail: String) -> NeedRequest {
     NeedRequest {
+        approval: None,
         target: None,
         reason,
         cause: None,

@@ -16,12 +16,12 @@ use crate::domain::action::{Action, ActionKind};
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::fleet::Fleet;
-use crate::domain::need::{Need, NeedReason as Reason};
+use crate::domain::need::{ApprovalRequest, Need, NeedReason as Reason};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Approval;
 use crate::domain::reading::RuleStatus;
 use crate::domain::target::{System, Target};
-use crate::domain::time::Time;
+use crate::domain::time::{Time, after};
 use crate::domain::violation::Violation;
 use crate::incidents::{Changes, NeedRequest, Situation, reconcile};
 use crate::knowledge::StoreError;
@@ -53,7 +53,7 @@ impl<'a> CycleOutcome<'a> {
     }
 }
 
-/// Since when what people are told of has lasted.
+/// Since when the conditions that people are notified of have lasted.
 #[derive(Debug, Default)]
 pub(super) struct Escalate {
     /// Since when the metrics cannot be read; over after a few cycles in which they could.
@@ -74,7 +74,7 @@ impl Escalate {
     ) -> Result<Changes, StoreError> {
         let mut wanted: Vec<NeedRequest> = left.plan.concerns.iter().map(concern).collect();
         wanted.extend(unknown_causes(kit, recalled, left));
-        wanted.extend(approvals(recalled, left.plan));
+        wanted.extend(approvals(kit, recalled, left.plan));
         let evidence = left.plan.chosen.as_ref().map(|p| p.evidence.as_slice()).unwrap_or_default();
         wanted.extend(left.execution.into_iter().flat_map(|e| failed(e, evidence)));
         wanted.extend(left.rulings.iter().filter_map(|r| verdict(r, left.active)));
@@ -159,7 +159,7 @@ impl Escalate {
     }
 }
 
-/// Root causes that no strategy treats where they are. One that names no cause is held back by a known cause on, or an action judged
+/// Root causes that no strategy treats where they are. One that names no cause is held back by a known cause on, or an action verified
 /// for, that very component.
 fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &CycleOutcome<'_>) -> Vec<NeedRequest> {
     let plan = &kit.config.plan;
@@ -188,10 +188,11 @@ fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &CycleOutcome<'_>) -> Ve
                 root.cause
             )
         } else {
-            format!("no remedy is configured for cause {} (plan.strategies)", root.cause)
+            format!("no action is configured for cause {} (plan.strategies)", root.cause)
         };
         for (subject, own) in by_rule {
             wanted.push(NeedRequest {
+                approval: None,
                 target: None,
                 reason: Reason::UnknownCause,
                 cause: Some(root.cause.clone()),
@@ -208,7 +209,7 @@ fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &CycleOutcome<'_>) -> Ve
     wanted
 }
 
-/// Opens what is not open yet and returns it, to be stored in one batch with the fact itself.
+/// Opens the needs that are not open yet and returns them, to be stored in one batch with the fact itself.
 pub(super) fn tell(
     ids: &Ids,
     open: &mut Vec<Need>,
@@ -217,22 +218,8 @@ pub(super) fn tell(
 ) -> Vec<Need> {
     let mut told = Vec::new();
     for want in wanted {
-        let record = Need {
-            id: ids.id(),
-            reason: want.reason,
-            cause: want.cause,
-            component: want.component,
-            subject: want.subject,
-            detail: want.detail,
-            evidence: want.evidence,
-            opened_at: now,
-            closed_at: None,
-            // The reconciliation at the end of the cycle is the first to see it.
-            times_seen: 0,
-            last_active_at: now,
-            target: want.target,
-            incident: None,
-        };
+        // The reconciliation at the end of the cycle is the first to see it.
+        let record = Need { times_seen: 0, ..want.opened(ids.id(), now) };
         if open.iter().all(|e| e.key() != record.key()) {
             open.push(record.clone());
             told.push(record);
@@ -255,6 +242,7 @@ fn missing(rules: &[RuleStatus]) -> Vec<NeedRequest> {
     let too_long = rules.iter().filter(|r| r.missing_too_long);
     too_long
         .map(|status| NeedRequest {
+            approval: None,
             target: None,
             reason: Reason::DataMissing,
             cause: None,
@@ -282,6 +270,7 @@ fn concern(concern: &Concern) -> NeedRequest {
         }
     };
     NeedRequest {
+        approval: None,
         target: None,
         reason,
         cause: Some(cause.clone()),
@@ -293,7 +282,7 @@ fn concern(concern: &Concern) -> NeedRequest {
 }
 
 /// Policies that wait for a person after this cycle's plan.
-fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<NeedRequest> {
+fn approvals(kit: &Kit, recalled: &Recalled, plan: &Plan) -> Vec<NeedRequest> {
     let planned = |id| plan.policies.iter().find(|p| p.id == id);
     let before = recalled.policies.iter().filter(|p| planned(p.id).is_none());
     before
@@ -303,6 +292,12 @@ fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<NeedRequest> {
             let actions: Vec<String> = policy.actions.iter().map(ToString::to_string).collect();
             let hash = policy.short_hash();
             NeedRequest {
+                approval: Some(ApprovalRequest {
+                    policy: policy.id,
+                    revision: policy.revision,
+                    hash: hash.clone(),
+                    expires_at: after(policy.created_at, kit.config.plan.approval_ttl),
+                }),
                 target: policy.actions.first().map(Action::target),
                 reason: Reason::ApprovalNeeded,
                 cause: Some(policy.cause.clone()),
@@ -330,6 +325,7 @@ pub(super) fn failed(execution: &Execution, evidence: &[String]) -> Vec<NeedRequ
         ExecutionStatus::Failed | ExecutionStatus::RolledBack => {
             let error = execution.error.clone();
             wanted.push(NeedRequest {
+                approval: None,
                 target: target(execution),
                 reason: Reason::ActionFailed,
                 cause: Some(execution.cause.clone()),
@@ -355,6 +351,7 @@ pub(super) fn unknown(execution: &Execution, evidence: &[String]) -> Vec<NeedReq
         return Vec::new();
     }
     vec![NeedRequest {
+        approval: None,
         target: target(execution),
         reason: Reason::OutcomeUnknown,
         cause: Some(execution.cause.clone()),
@@ -386,6 +383,7 @@ pub(super) fn verdict(ruled: &Verified, active: &[Violation]) -> Option<NeedRequ
             .map(|v| v.fingerprint.clone()),
     );
     Some(NeedRequest {
+        approval: None,
         target: Some(verification.target.clone()),
         reason,
         cause: Some(verification.cause.clone()),
@@ -401,6 +399,7 @@ pub(super) fn verdict(ruled: &Verified, active: &[Violation]) -> Option<NeedRequ
 
 fn flapping(violation: &Violation) -> NeedRequest {
     NeedRequest {
+        approval: None,
         target: None,
         reason: Reason::Flapping,
         cause: violation.cause.clone(),

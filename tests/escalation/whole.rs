@@ -13,6 +13,7 @@ mod cases;
 mod defects;
 mod early;
 mod files;
+mod followed;
 mod hanging;
 mod origin;
 mod reloaded;

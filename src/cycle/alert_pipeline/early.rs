@@ -1,4 +1,4 @@
-//! The first of two passes over the incidents: a SEV-1 is told before anything is settled, planned or sent, so that a
+//! The first of two passes over the incidents: a SEV-1 is notified before anything is settled, planned or sent, so that a
 //! Charter that hangs never delays it. Without one, what is due waits for what the cycle brings: one message then says
 //! what is wrong and what is done about it.
 

@@ -1,4 +1,4 @@
-//! Alerts that people are told of because the loop does nothing about them: critical ones of unknown cause, too large or
+//! Alerts that people are notified of because the loop does nothing about them: critical ones of unknown cause, too large or
 //! not confirmed, and Grafana's reports of missing data.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,6 +127,7 @@ fn is_notified(alert: &Alert) -> bool {
 
 fn one(reason: Reason, alert: &Alert, why: &str) -> NeedRequest {
     NeedRequest {
+        approval: None,
         target: None,
         reason,
         cause: None,
@@ -150,6 +151,7 @@ fn missing_data(alerts: &[Alert]) -> Option<NeedRequest> {
     let rest = rules.len() - named.len();
     let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
     (!missing.is_empty()).then(|| NeedRequest {
+        approval: None,
         target: None,
         reason: Reason::DataMissing,
         cause: None,

@@ -128,6 +128,11 @@ impl Town {
     }
 
     pub async fn start(&self) -> Running {
+        self.start_at(Clock::start()).await
+    }
+
+    /// On a machine whose clock says something else.
+    pub async fn start_at(&self, clock: Clock) -> Running {
         let config = Arc::new(self.loops.config.clone());
         let knowledge = Knowledge::open(&config.knowledge).await.expect("a store");
         let world = daemon::World {
@@ -135,7 +140,7 @@ impl Town {
             wire: self.wire.clone(),
             ..daemon::World::default()
         };
-        let parts = assemble_in(world, knowledge, &config, Clock::start()).await;
+        let parts = assemble_in(world, knowledge, &config, clock).await;
         let mut parts = parts.expect("the daemon is put together");
         let stop = CancellationToken::new();
         if let Some(cluster) = parts.cluster.take() {
