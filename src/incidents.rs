@@ -50,6 +50,21 @@ pub struct NeedRequest {
 }
 
 impl NeedRequest {
+    /// Without cause, component, evidence and target.
+    #[must_use]
+    pub fn new(reason: Reason, subject: impl Into<String>, detail: String) -> Self {
+        Self {
+            reason,
+            cause: None,
+            component: None,
+            subject: subject.into(),
+            detail,
+            evidence: Vec::new(),
+            target: None,
+            approval: None,
+        }
+    }
+
     /// A record of it, seen for the first time.
     #[must_use]
     pub fn opened(self, id: Uuid, now: Time) -> Need {

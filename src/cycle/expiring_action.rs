@@ -284,14 +284,5 @@ fn leftover(execution: &Execution, record: &ActionRecord) -> NeedRequest {
 }
 
 pub(super) fn wanted(execution: &Execution, detail: String) -> NeedRequest {
-    NeedRequest {
-        approval: None,
-        target: super::needs::target(execution),
-        reason: NeedReason::OutcomeUnknown,
-        cause: Some(execution.cause.clone()),
-        component: Some(execution.component.clone()),
-        subject: execution.id.to_string(),
-        detail,
-        evidence: Vec::new(),
-    }
+    super::needs::of(execution, NeedReason::OutcomeUnknown, execution.id.to_string(), detail)
 }

@@ -37,7 +37,7 @@ impl Escalate {
         } else if left.blind {
             let from = *self.blind_since.get_or_insert(now);
             if since(now, from) >= soon {
-                wanted.push(whole(Reason::Blind, "metrics", said_blind(left, from)));
+                wanted.push(NeedRequest::new(Reason::Blind, "metrics", said_blind(left, from)));
             }
         }
         if !left.refused.is_empty() {
@@ -45,7 +45,7 @@ impl Escalate {
                 "the plan failed its own check, which is a defect, and nothing is done while it does: {}. Please report this",
                 left.refused.join("; ")
             );
-            wanted.push(whole(Reason::HandsTied, "plan_refused", detail));
+            wanted.push(NeedRequest::new(Reason::HandsTied, "plan_refused", detail));
         }
         for system in System::ALL {
             let storm = ledger.storm(system).map(|storm| said_storm(system, storm, left));
@@ -127,15 +127,12 @@ impl Escalate {
                 .planned
                 .as_ref()
                 .map_or_else(|| candidate.action.to_string(), ToString::to_string);
+            let detail = format!("{action} is due and held: {detail}");
             wanted.push(NeedRequest {
-                approval: None,
-                target: None,
-                reason: escalated,
                 cause: Some(candidate.cause.clone()),
                 component,
-                subject: reason.as_str().to_owned(),
-                detail: format!("{action} is due and held: {detail}"),
                 evidence: treatment.map(|one| evidence(left, one)).unwrap_or_default(),
+                ..NeedRequest::new(escalated, reason.as_str(), detail)
             });
         }
         self.held_since.retain(|key, _| held.contains(key));
@@ -153,7 +150,7 @@ fn said_breaker(kit: &Kit, system: System, tripped: &Tripped) -> NeedRequest {
         time::text(tripped.until),
         time::text(over),
     );
-    whole(Reason::Breaker, &subject("breaker", system), detail)
+    NeedRequest::new(Reason::Breaker, &subject("breaker", system), detail)
 }
 
 /// In a storm every sick component has something to say: one page is opened, and nothing new of theirs beside it.
@@ -228,7 +225,7 @@ fn said_storm(system: System, storm: &Storm, left: &CycleOutcome<'_>) -> NeedReq
     let is_own = |v: &Violation| v.target.as_ref().is_some_and(|t| t.system() == system);
     let counted = left.active.iter().filter(|v| v.counts());
     let evidence = counted.filter(|v| is_own(v)).map(|v| v.fingerprint.clone()).collect();
-    NeedRequest { evidence, ..whole(Reason::Storm, &subject("storm", system), detail) }
+    NeedRequest { evidence, ..NeedRequest::new(Reason::Storm, &subject("storm", system), detail) }
 }
 
 fn said_blind(left: &CycleOutcome<'_>, from: Time) -> String {
@@ -238,19 +235,6 @@ fn said_blind(left: &CycleOutcome<'_>, from: Time) -> String {
         "the metrics have not been readable since {}, so nothing is done about what they would show: {text}",
         time::text(from)
     )
-}
-
-fn whole(reason: Reason, subject: &str, detail: String) -> NeedRequest {
-    NeedRequest {
-        approval: None,
-        target: None,
-        reason,
-        cause: None,
-        component: None,
-        subject: subject.to_owned(),
-        detail,
-        evidence: Vec::new(),
-    }
 }
 
 fn evidence(left: &CycleOutcome<'_>, treatment: &Treatment) -> Vec<String> {

@@ -20,7 +20,7 @@ use crate::domain::need::{ApprovalRequest, Need, NeedReason as Reason};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Approval;
 use crate::domain::reading::RuleStatus;
-use crate::domain::target::{System, Target};
+use crate::domain::target::System;
 use crate::domain::time::{Time, after};
 use crate::domain::violation::Violation;
 use crate::incidents::{Changes, NeedRequest, Situation, reconcile};
@@ -191,18 +191,12 @@ fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &CycleOutcome<'_>) -> Ve
             format!("no action is configured for cause {} (plan.strategies)", root.cause)
         };
         for (subject, own) in by_rule {
+            let first = own.first().map(|v| v.description.as_str()).unwrap_or_default();
             wanted.push(NeedRequest {
-                approval: None,
-                target: None,
-                reason: Reason::UnknownCause,
                 cause: Some(root.cause.clone()),
                 component: Some(root.component.clone()),
-                subject: subject.to_owned(),
-                detail: format!(
-                    "{why}: {}",
-                    own.first().map(|v| v.description.as_str()).unwrap_or_default()
-                ),
                 evidence: own.iter().map(|v| v.fingerprint.clone()).collect(),
+                ..NeedRequest::new(Reason::UnknownCause, subject, format!("{why}: {first}"))
             });
         }
     }
@@ -241,18 +235,10 @@ pub(super) fn announce(metrics: &Metrics, record: &Need) {
 fn missing(rules: &[RuleStatus]) -> Vec<NeedRequest> {
     let too_long = rules.iter().filter(|r| r.missing_too_long);
     too_long
-        .map(|status| NeedRequest {
-            approval: None,
-            target: None,
-            reason: Reason::DataMissing,
-            cause: None,
-            component: None,
-            subject: status.rule.clone(),
-            detail: status
-                .problem
-                .clone()
-                .unwrap_or_else(|| format!("rule {} has had no data for too long", status.rule)),
-            evidence: Vec::new(),
+        .map(|status| {
+            let missing = || format!("rule {} has had no data for too long", status.rule);
+            let detail = status.problem.clone().unwrap_or_else(missing);
+            NeedRequest::new(Reason::DataMissing, &status.rule, detail)
         })
         .collect()
 }
@@ -270,14 +256,10 @@ fn concern(concern: &Concern) -> NeedRequest {
         }
     };
     NeedRequest {
-        approval: None,
-        target: None,
-        reason,
         cause: Some(cause.clone()),
         component: Some(component.clone()),
-        subject: cause.0.clone(),
-        detail: detail.clone(),
         evidence: evidence.clone(),
+        ..NeedRequest::new(reason, &cause.0, detail.clone())
     }
 }
 
@@ -291,51 +273,49 @@ fn approvals(kit: &Kit, recalled: &Recalled, plan: &Plan) -> Vec<NeedRequest> {
         .map(|policy| {
             let actions: Vec<String> = policy.actions.iter().map(ToString::to_string).collect();
             let hash = policy.short_hash();
+            // The hash names it even when it has changed: the command then shows both.
+            let detail = format!(
+                "{} waits for approval: mape-k approve {hash}, or mape-k reject {hash} --reason TEXT",
+                actions.join(", ")
+            );
             NeedRequest {
                 approval: Some(ApprovalRequest {
                     policy: policy.id,
                     revision: policy.revision,
-                    hash: hash.clone(),
+                    hash,
                     expires_at: after(policy.created_at, kit.config.plan.approval_ttl),
                 }),
                 target: policy.actions.first().map(Action::target),
-                reason: Reason::ApprovalNeeded,
                 cause: Some(policy.cause.clone()),
                 component: Some(policy.component.clone()),
-                subject: policy.cause.0.clone(),
-                // The hash names it even when it has changed: the command then shows both.
-                detail: format!(
-                    "{} waits for approval: mape-k approve {hash}, or mape-k reject {hash} --reason TEXT",
-                    actions.join(", ")
-                ),
                 evidence: policy.evidence.clone(),
+                ..NeedRequest::new(Reason::ApprovalNeeded, &policy.cause.0, detail)
             }
         })
         .collect()
 }
 
-/// What the execution changes.
-pub(super) fn target(execution: &Execution) -> Option<Target> {
-    execution.actions.first().map(|record| record.action.target())
+/// About what the execution changes.
+pub(super) fn of(
+    execution: &Execution,
+    reason: Reason,
+    subject: String,
+    detail: String,
+) -> NeedRequest {
+    NeedRequest {
+        target: execution.actions.first().map(|record| record.action.target()),
+        cause: Some(execution.cause.clone()),
+        component: Some(execution.component.clone()),
+        ..NeedRequest::new(reason, subject, detail)
+    }
 }
 
 pub(super) fn failed(execution: &Execution, evidence: &[String]) -> Vec<NeedRequest> {
     let mut wanted = Vec::new();
-    match execution.status {
-        ExecutionStatus::Failed | ExecutionStatus::RolledBack => {
-            let error = execution.error.clone();
-            wanted.push(NeedRequest {
-                approval: None,
-                target: target(execution),
-                reason: Reason::ActionFailed,
-                cause: Some(execution.cause.clone()),
-                component: Some(execution.component.clone()),
-                subject: execution.cause.0.clone(),
-                detail: error.unwrap_or_else(|| "the execution failed".to_owned()),
-                evidence: evidence.to_vec(),
-            });
-        }
-        ExecutionStatus::Pending | ExecutionStatus::InProgress | ExecutionStatus::Completed => {}
+    if matches!(execution.status, ExecutionStatus::Failed | ExecutionStatus::RolledBack) {
+        let detail = execution.error.clone().unwrap_or_else(|| "the execution failed".to_owned());
+        let failed = of(execution, Reason::ActionFailed, execution.cause.0.clone(), detail);
+        wanted.push(NeedRequest { evidence: evidence.to_vec(), ..failed });
     }
     wanted.extend(unknown(execution, evidence));
     wanted
@@ -350,16 +330,9 @@ pub(super) fn unknown(execution: &Execution, evidence: &[String]) -> Vec<NeedReq
     if unknown.is_empty() {
         return Vec::new();
     }
-    vec![NeedRequest {
-        approval: None,
-        target: target(execution),
-        reason: Reason::OutcomeUnknown,
-        cause: Some(execution.cause.clone()),
-        component: Some(execution.component.clone()),
-        subject: execution.id.to_string(),
-        detail: unknown.join("; "),
-        evidence: evidence.to_vec(),
-    }]
+    let detail = unknown.join("; ");
+    let unknown = of(execution, Reason::OutcomeUnknown, execution.id.to_string(), detail);
+    vec![NeedRequest { evidence: evidence.to_vec(), ..unknown }]
 }
 
 pub(super) fn verdict(ruled: &Verified, active: &[Violation]) -> Option<NeedRequest> {
@@ -382,33 +355,28 @@ pub(super) fn verdict(ruled: &Verified, active: &[Violation]) -> Option<NeedRequ
             .filter(|v| v.counts() && v.lies_on(&verification.target))
             .map(|v| v.fingerprint.clone()),
     );
+    let detail = format!(
+        "{actions} for {}: {}{left}. See mape-k explain action {}",
+        verification.cause, ruled.ruling.reason, verification.execution_id
+    );
     Some(NeedRequest {
-        approval: None,
         target: Some(verification.target.clone()),
-        reason,
         cause: Some(verification.cause.clone()),
         component: Some(verification.component.clone()),
-        detail: format!(
-            "{actions} for {}: {}{left}. See mape-k explain action {}",
-            verification.cause, ruled.ruling.reason, verification.execution_id
-        ),
-        subject: actions,
         evidence: evidence.into_iter().collect(),
+        ..NeedRequest::new(reason, actions, detail)
     })
 }
 
 fn flapping(violation: &Violation) -> NeedRequest {
+    let detail = format!(
+        "it keeps coming back, so nothing is planned for it until it stays clear: {}",
+        violation.description
+    );
     NeedRequest {
-        approval: None,
-        target: None,
-        reason: Reason::Flapping,
         cause: violation.cause.clone(),
         component: violation.component.clone(),
-        subject: violation.rule.clone(),
-        detail: format!(
-            "it keeps coming back, so nothing is planned for it until it stays clear: {}",
-            violation.description
-        ),
         evidence: vec![violation.fingerprint.clone()],
+        ..NeedRequest::new(Reason::Flapping, &violation.rule, detail)
     }
 }

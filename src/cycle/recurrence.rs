@@ -109,15 +109,12 @@ async fn take_back(
     put(&recalled.aftermath, &mut batch, now);
     let actions: Vec<&str> = watched.actions.iter().map(ActionKind::as_str).collect();
     let subject = actions.join(", ");
+    let detail = format!("{subject} for {}: {reason}", watched.cause);
     let wanted = NeedRequest {
-        approval: None,
-        target: None,
-        reason: NeedReason::Ineffective,
         cause: Some(watched.cause.clone()),
         component: Some(watched.component.clone()),
-        detail: format!("{subject} for {}: {reason}", watched.cause),
-        subject,
         evidence: watched.evidence.iter().cloned().collect(),
+        ..NeedRequest::new(NeedReason::Ineffective, subject, detail)
     };
     let mut told = tell(&kit.ids, &mut recalled.escalations, vec![wanted], now);
     for record in &mut told {
