@@ -150,7 +150,7 @@ fn said_breaker(kit: &Kit, system: System, tripped: &Tripped) -> NeedRequest {
         time::text(tripped.until),
         time::text(over),
     );
-    NeedRequest::new(Reason::Breaker, &subject("breaker", system), detail)
+    NeedRequest::new(Reason::Breaker, subject("breaker", system), detail)
 }
 
 /// In a storm every sick component has something to say: one page is opened, and nothing new of theirs beside it.
@@ -225,7 +225,7 @@ fn said_storm(system: System, storm: &Storm, left: &CycleOutcome<'_>) -> NeedReq
     let is_own = |v: &Violation| v.target.as_ref().is_some_and(|t| t.system() == system);
     let counted = left.active.iter().filter(|v| v.counts());
     let evidence = counted.filter(|v| is_own(v)).map(|v| v.fingerprint.clone()).collect();
-    NeedRequest { evidence, ..NeedRequest::new(Reason::Storm, &subject("storm", system), detail) }
+    NeedRequest { evidence, ..NeedRequest::new(Reason::Storm, subject("storm", system), detail) }
 }
 
 fn said_blind(left: &CycleOutcome<'_>, from: Time) -> String {
