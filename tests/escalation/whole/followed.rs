@@ -16,6 +16,7 @@ use mape_k::planner::Strategy;
 use serde_json::{Value, json};
 
 use super::town::{Running, Town};
+use crate::notify::fake_slack::Asked;
 
 /// A hook that restarts `search`: each run is a line of this file. It has no probe, so that a person is asked first.
 fn treat(config: &mut Config, file: &std::path::Path) {
@@ -166,14 +167,14 @@ async fn r04_after_a_clock_was_set_back_an_hour_people_hear_of_what_is_done_and_
     town.posted();
     approve(&running, &policy).await;
     running.cycle().await;
-    let said: String = town.posted().iter().map(|asked| asked.shown()).collect();
+    let said: String = town.posted().iter().map(Asked::shown).collect();
     assert!(said.contains("approved by sre, applying"), "{said}");
     assert!(said.contains("restart-search"), "what was done: {said}");
     assert_eq!(runs(&file), 1);
 
     town.deployment("payments", 0, 2, 10);
     running.cycle_until("what is new", |report| report.escalation_decision.is_some()).await;
-    let said: String = town.posted().iter().map(|asked| asked.shown()).collect();
+    let said: String = town.posted().iter().map(Asked::shown).collect();
     assert!(said.contains("payments"), "{said}");
     running.stop().await;
 }
