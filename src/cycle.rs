@@ -4,7 +4,7 @@
 //! monitor       observe (Prometheus, Alertmanager, Charter, the cluster's watch caches; one deadline) ─▶ recall the store
 //! k8s-analyzer  what was read of the cluster ─▶ findings
 //! analyze       track violations and findings
-//! escalation    incidents, stored; a SEV-1 is decided and told at once, whatever Charter does
+//! escalation    incidents, stored; a SEV-1 is decided and notified at once, whatever Charter does
 //! analyze       verify what was done ─▶ detectors, root causes
 //! execute       settle what earlier cycles left open: resolve, expire, undo harm
 //! plan          plan ─▶ check the plan
@@ -78,7 +78,6 @@ use publish::{Publish, Shown};
 use recover::recover;
 use run::Run;
 use settle::Settle;
-use timeline::Happened;
 use verify::{Scene, Verify};
 
 pub use alert_pipeline::{AlertPipeline, Outside};
@@ -201,7 +200,7 @@ impl Cycle {
         Ok(())
     }
 
-    /// The store could not be taken up, so many times in a row, so that no cycle runs: people are told without it.
+    /// The store could not be taken up, so many times in a row, so that no cycle runs: people are notified without it.
     pub fn not_taken_up(&mut self, in_a_row: u64, error: &StoreError) {
         self.kit.store_failed(StoreOperation::Read, error);
         self.kit.metrics.failed_in_a_row(in_a_row);
@@ -210,7 +209,7 @@ impl Cycle {
         }
     }
 
-    /// Runs one cycle to its end and says what came of it. `on_phase` hears of every phase as it begins.
+    /// Runs one cycle to its end and says what came of it. `on_phase` is called with every phase as it begins.
     pub async fn run(
         &mut self,
         trigger: Trigger,
@@ -238,7 +237,7 @@ impl Cycle {
                 tracing::error!(
                     cycle = run.report.id,
                     text,
-                    "what is for people panicked; the loop goes on"
+                    "notifying people panicked in this cycle, which is a defect: mape-k goes on healing and sends a bare alert instead. Please report this"
                 );
                 self.people.alarm(Some(&mut run.report), &self.kit);
             }
@@ -270,7 +269,7 @@ impl Cycle {
                 let text = panic_text(&*panic);
                 tracing::error!(
                     text,
-                    "taking in what became of messages panicked; the loop goes on"
+                    "recording which messages were delivered panicked, which is a defect: mape-k goes on. Please report this"
                 );
                 None
             }
@@ -292,7 +291,7 @@ impl Cycle {
         self.people.told(&self.kit, run, looked, &self.tracker, around, stop).await;
     }
 
-    /// What was seen of the cluster outlives a failure: people hear of it whatever becomes of the rest.
+    /// What was seen of the cluster outlives a failure: people are notified of it whatever becomes of the rest.
     #[expect(clippy::too_many_lines, reason = "the whole flow on one screen")]
     async fn phases(
         &mut self,
@@ -342,6 +341,7 @@ impl Cycle {
         run.show(&seen, &changes, &self.observe.last_read);
         // Without the store nothing is decided: what cannot be recalled could be done twice.
         let (mut recalled, mut rulings) = verified?;
+        self.people.follow(&kit.knowledge, &mut recalled.treatments, now).await?;
         // The breaker knows of it.
         (self.act.journal_failed, self.settle.journal_failed) = (None, None);
         run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
@@ -414,8 +414,8 @@ impl Cycle {
         };
         let told = self.escalate.escalate(kit, &recalled, &left).await?;
         run.escalated(&told);
-        run.happened.extend(told.closed.iter().map(|need| Happened::answered(need, now)));
-        let acting = recalled.acting(carried.execution());
+        let mut acting = recalled.acting(carried.execution());
+        acting.extend(timeline::waiting(&plan));
         self.people.heard(&told, &analysis.root_causes, acting);
         run.report.escalations_closed.extend(resolved);
         run.stands(kit, &recalled.ledger, &told).await?;

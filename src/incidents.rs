@@ -1,12 +1,12 @@
 //! Need: what the loop cannot or may not fix itself, one record per (reason, cause, component, subject).
 //!
-//! Pure: opens what is wanted and not open, refreshes what is open, closes what its reason says is over.
-//! What people are told of a cycle's findings, these records among them, is decided in the modules below, in this order:
+//! Pure: opens what is wanted and not open, refreshes what is open, closes what its reason says has ended.
+//! Who is notified of a cycle's findings, these records among them, is decided in the modules below, in this order:
 //!
 //! ```text
 //! findings ─▶ severity ─▶ board (incidents, trend, hours, correlation) ─▶ rules ─▶ board.decide ─▶ compose ─▶ messages
 //!               ▲           ▲                                                                      │
-//!           catalogue    stored incidents ◀──────────────── board.told ◀──────── deliveries ◀──────┘
+//!           catalogue    stored incidents ◀──────────────── tracker  ◀──────── deliveries ◀──────┘
 //! ```
 
 pub mod evidence;
@@ -31,11 +31,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::domain::Cause;
-use crate::domain::need::{Need, NeedReason as Reason};
+use crate::domain::need::{ApprovalRequest, Need, NeedReason as Reason};
 use crate::domain::target::Target;
 use crate::domain::time::{Time, since};
 
-/// Something that people must be told, as one cycle sees it.
+/// What a person is asked for, as one cycle sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NeedRequest {
     pub reason: Reason,
@@ -46,9 +46,48 @@ pub struct NeedRequest {
     pub evidence: Vec<String>,
     /// What it is about, where its evidence does not say so.
     pub target: Option<Target>,
+    pub approval: Option<ApprovalRequest>,
 }
 
-/// What decides whether an open record is over.
+impl NeedRequest {
+    /// Without cause, component, evidence and target.
+    #[must_use]
+    pub fn new(reason: Reason, subject: impl Into<String>, detail: String) -> Self {
+        Self {
+            reason,
+            cause: None,
+            component: None,
+            subject: subject.into(),
+            detail,
+            evidence: Vec::new(),
+            target: None,
+            approval: None,
+        }
+    }
+
+    /// A record of it, seen for the first time.
+    #[must_use]
+    pub fn opened(self, id: Uuid, now: Time) -> Need {
+        Need {
+            id,
+            reason: self.reason,
+            cause: self.cause,
+            component: self.component,
+            subject: self.subject,
+            detail: self.detail,
+            evidence: self.evidence,
+            opened_at: now,
+            closed_at: None,
+            times_seen: 1,
+            last_active_at: now,
+            target: self.target,
+            approval: self.approval,
+            incident: None,
+        }
+    }
+}
+
+/// What decides whether an open record ends.
 #[derive(Debug)]
 pub struct Situation<'a> {
     pub now: Time,
@@ -95,6 +134,7 @@ pub fn reconcile(
         if let Some(want) = told {
             record.times_seen += 1;
             record.detail = want.detail;
+            record.approval = want.approval;
             let evidence = record.evidence.drain(..).chain(want.evidence).collect();
             record.evidence = bounded(evidence, situation.active);
         }
@@ -111,22 +151,9 @@ pub fn reconcile(
             changes.unchanged.push(record);
         }
     }
-    for want in wanted.into_values() {
-        changes.opened.push(Need {
-            id: new_id(),
-            reason: want.reason,
-            cause: want.cause,
-            component: want.component,
-            subject: want.subject,
-            detail: want.detail,
-            evidence: bounded(want.evidence.into_iter().collect(), situation.active),
-            opened_at: now,
-            closed_at: None,
-            times_seen: 1,
-            last_active_at: now,
-            target: want.target,
-            incident: None,
-        });
+    for mut want in wanted.into_values() {
+        want.evidence = bounded(want.evidence.into_iter().collect(), situation.active);
+        changes.opened.push(want.opened(new_id(), now));
     }
     changes
 }
@@ -138,6 +165,7 @@ fn grouped(wanted: Vec<NeedRequest>) -> BTreeMap<Key, NeedRequest> {
         let key = (want.reason, want.cause.clone(), want.component.clone(), want.subject.clone());
         if let Some(held) = by_key.get_mut(&key) {
             held.detail = want.detail;
+            held.approval = want.approval;
             held.evidence.append(&mut want.evidence);
         } else {
             by_key.insert(key, want);
@@ -149,7 +177,7 @@ fn grouped(wanted: Vec<NeedRequest>) -> BTreeMap<Key, NeedRequest> {
 /// Evidence kept with a record: enough to see what it was about, bounded under a storm.
 const MAX_EVIDENCE: usize = 1_000;
 
-/// Beyond the bound the active ones stay: they decide when a record is over.
+/// Beyond the bound the active ones stay: they decide when a record ends.
 fn bounded(evidence: BTreeSet<String>, active: &BTreeSet<String>) -> Vec<String> {
     if evidence.len() <= MAX_EVIDENCE {
         return evidence.into_iter().collect();

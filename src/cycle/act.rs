@@ -148,7 +148,7 @@ impl Act {
             (&plan.chosen, kit.knowledge.paused(kit.clock.now()).await?)
         {
             // Paused since it was planned: not begun, so that its treatment does not count it as a failed attempt.
-            tracing::info!(policy = %policy.id, %pause, "the chosen policy is left as it was decided");
+            tracing::info!(policy = %policy.id, %pause, "the proposal is not executed: somebody decided on it meanwhile");
             return Ok(ExecutionResult::Left(Hold::Paused, pause.to_string()));
         }
         if let Some(why) = kit.lead_now().barred.filter(|_| plan.chosen.is_some()) {
@@ -196,7 +196,7 @@ impl Act {
             return Ok(ExecutionResult::Nothing);
         };
         if written.get(position) != Some(&Written::Done) {
-            tracing::info!(policy = %policy.id, "policy was decided by a person meanwhile; left alone");
+            tracing::info!(policy = %policy.id, "somebody decided on the proposal meanwhile: the decision stays as it is");
             abandon(kit, &verification, plan, &keys, &mut recalled.ledger).await?;
             self.in_hand = false;
             let why = "a person had decided on it meanwhile";
@@ -229,7 +229,7 @@ impl Act {
 }
 
 impl Kit {
-    /// When its actions are to be judged, if they took effect then.
+    /// When the results of its actions are verified, if they took effect then.
     pub(super) fn settles_from(&self, verification: &mut PendingVerification, applied_at: Time) {
         let settings = &self.config.execute;
         let settle = verification.actions.iter().map(|a| settings.settle(*a)).max();
@@ -239,7 +239,7 @@ impl Kit {
     }
 }
 
-/// What is true at the intent and needed for the verdict, durable before anything is sent.
+/// What is true at the intent and needed to verify its result, durable before anything is sent.
 fn verification(
     kit: &Kit,
     policy: &Policy,
@@ -311,7 +311,7 @@ async fn record_result(
         let applied_at = execution.ended_at.unwrap_or_else(|| kit.clock.now());
         kit.settles_from(&mut verification, applied_at);
         for record in execution.actions.iter_mut().filter(|a| a.state == ActionState::Applied) {
-            record.advance(ActionState::Verifying).expect("applied may be judged");
+            record.advance(ActionState::Verifying).expect("applied may be verified");
         }
         batch.put(&verification);
         let known = recalled.surplus.as_ref();
@@ -351,7 +351,7 @@ async fn record_result(
     Ok(execution)
 }
 
-/// Takes back what was stored for a policy that was not begun.
+/// Undoes what was stored for a policy that was not begun.
 async fn abandon(
     kit: &Kit,
     verification: &PendingVerification,

@@ -1,4 +1,4 @@
-//! The second half of a cycle: how bad everything is that was found, whom it is told, and what came of that.
+//! The second half of a cycle: how bad everything is that was found, who is notified of it, and whether that arrived.
 //!
 //! ```text
 //! findings of the cluster ──┐
@@ -22,7 +22,6 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::assess::{Assessor, within};
 use super::beside::Desk;
@@ -83,9 +82,7 @@ pub struct AlertPipeline {
     acting: Vec<AtWork>,
     /// Actions whose result is not known yet, as last read.
     verifying: Vec<AtWork>,
-    /// Needs that this cycle opened.
-    opened: Vec<Uuid>,
-    /// What the first pass of this cycle has decided and told.
+    /// What the first pass of this cycle has decided and notified.
     early: Option<Decision>,
     /// Since when cycle after cycle fails.
     failing_since: Option<Time>,
@@ -123,7 +120,7 @@ impl AlertPipeline {
         let (mut incidents, remembered) = match stored(knowledge, now).await {
             // Nothing would be healed for as long as it lies there, and what is open is only told once more.
             Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!(%error, "what people were told cannot be read: all that is open is told anew");
+                tracing::error!(%error, "the store's record of who was notified of what is damaged: every open incident is notified again");
                 Default::default()
             }
             stored => stored?,
@@ -144,7 +141,7 @@ impl AlertPipeline {
             tracing::info!(
                 incident,
                 into,
-                "two incidents of an earlier version are one from now on"
+                "two incidents of an earlier version have the same target and were merged"
             );
         }
         let onsets = remembered.onsets.clone();
@@ -160,7 +157,7 @@ impl AlertPipeline {
         if !lost.is_empty() {
             tracing::warn!(
                 incidents = lost.join(", "),
-                "nobody was notified of these, and no message about them waits: they are due again"
+                "no notifier confirmed a message about these incidents, and none waits in the outbox: they are notified again"
             );
         }
         if !self.desk.notifiers().is_empty() {
@@ -238,7 +235,7 @@ impl AlertPipeline {
             Err(error) => {
                 tracing::warn!(
                     error,
-                    "the escalation could not be assessed: the conservative decision stands"
+                    "the incidents could not be assessed: the conservative decision (SEV-2, everything is notified) applies"
                 );
                 self.board.decide_blindly(findings, Some(case), now)
             }
@@ -247,8 +244,8 @@ impl AlertPipeline {
 }
 
 impl AlertPipeline {
-    /// Everything from the findings to the people. A stop cuts short what can wait, and what was heard is still told.
-    /// `onsets`: when each finding was first seen, to be stored with what people were told of it.
+    /// Everything from the findings to the messages. A stop cuts short what can wait; people are still notified.
+    /// `onsets`: when each finding was first seen, to be stored with what people were notified of.
     pub(super) async fn told(
         &mut self,
         kit: &Kit,
@@ -282,7 +279,6 @@ impl AlertPipeline {
         self.verifying(&kit.knowledge).await;
         let around = Around { watch, tracker, config: &kit.config, pass: Pass::Late { heard } };
         let findings = self.observe(&looked, failing.as_ref(), &around, now);
-        self.note_needs();
         self.brief.clear();
         stop.run_until_cancelled(self.suspects(&looked.catalogue, now)).await;
         let decision = self.decide(&findings, &looked, now, stop).await;
@@ -326,7 +322,7 @@ impl AlertPipeline {
     async fn store(&mut self, kit: &Kit, onsets: &Onsets, run: &mut Run<'_>, now: Time) {
         if let Err(error) = self.keep(&kit.knowledge, onsets, now).await {
             kit.store_failed(StoreOperation::Write, &error);
-            tracing::warn!(%error, "incidents are kept in memory only until the store takes them");
+            tracing::warn!(%error, "the store did not take the incidents: they are kept in memory and written again with the next change");
             run.view.store_error.get_or_insert(error.to_string());
         }
     }
@@ -358,7 +354,7 @@ impl Run<'_> {
             CycleStatus::Failed | CycleStatus::Error => {}
         }
         report.error = Some(match report.error.take() {
-            Some(before) => format!("{before}; and of the cluster: {error}"),
+            Some(before) => format!("{before}; the cluster: {error}"),
             None => error.clone(),
         });
     }

@@ -1,5 +1,5 @@
 //! Who weighs a case: the rules, or one day something else behind the same trait. What fails, takes too long or panics
-//! is replaced by the conservative decision, so that people are told rather too much than nothing.
+//! is replaced by the conservative decision, so that people are notified of too much rather than of nothing.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a verdict will be measured on, taken from the tracker at the intent.
+//! What a result will be measured on, taken from the tracker at the intent.
 
 use super::kit::Kit;
 use crate::analyzer::Tracker;

@@ -156,12 +156,12 @@ impl Background {
             _ = all => {}
             () = late => tracing::warn!(
                 waiting = self.desk.outbox.waiting(),
-                "stopping: messages are left that were not sent in time"
+                "stopping: some messages could not be sent in time; the next start sends them"
             ),
         }
         let last = tokio::time::timeout(LAST_FILES_WITHIN, self.keep_what_the_store_loses());
         if last.await.is_err() {
-            tracing::warn!("stopping: not every message that waits could be kept in a file");
+            tracing::warn!("stopping: a waiting message could not be written to a backup file");
         }
     }
 

@@ -140,7 +140,7 @@ impl ClusterAnalyzer {
                 );
             }
             Refreshed::Refused(errors) => {
-                tracing::error!(%errors, "the service catalogue has changed and is refused; the one before stands");
+                tracing::error!(%errors, "the changed service catalogue is refused: the one before stays in effect");
             }
         }
         metrics.catalogue(self.catalogue.refusal().is_none());
@@ -178,7 +178,7 @@ impl ClusterAnalyzer {
         ClusterAssessment { reading: Some(reading), findings, error, unread_objects, ..known }
     }
 
-    /// Findings do not depend on the words, but somebody should know that there are new ones: each is told once.
+    /// Findings do not depend on the words, but somebody should know that there are new ones: each is logged once.
     fn note_unknown_words(&mut self, reading: &ClusterReading, metrics: &Metrics) {
         for unknown in cluster::unknown_words(reading) {
             if self.unknown.len() >= UNKNOWN_WORDS || self.unknown.contains(&unknown) {

@@ -55,7 +55,7 @@ pub(super) struct Case<'a> {
 }
 
 impl Decide {
-    /// The plan, and what its own check found broken. A broken plan is left with what people must be told.
+    /// The plan, and what its own check found broken. A broken plan keeps only what people must be notified of.
     pub fn plan(
         &self,
         kit: &Kit,

@@ -60,7 +60,7 @@ pub(super) fn follow(execution: &Execution, batch: &mut Batch) {
     }
 }
 
-/// The verdict on an execution of which a temporary action was over before it could be judged: what is seen now says
+/// The result of an execution whose temporary action had ended before it could be verified: what is seen now says
 /// nothing of it, so nothing is learned.
 pub(super) fn overtaken(execution: &Execution, now: Time) -> Option<VerificationResult> {
     let is_over = |a: &&ActionRecord| a.expires_at.is_some_and(|at| at <= now);
@@ -68,13 +68,13 @@ pub(super) fn overtaken(execution: &Execution, now: Time) -> Option<Verification
     Some(VerificationResult {
         outcome: OutcomeType::Unknown,
         violations_after: 0,
-        reason: format!("{} was over before it could be judged", over.action),
+        reason: format!("{} had ended before its result could be verified", over.action),
         verification: None,
     })
 }
 
 impl Settle {
-    /// Ends what is over its time: closed if Charter no longer lists it, rolled back if it does. Touches only ids that our
+    /// Ends what has run out its time: closed if Charter no longer lists it, rolled back if it does. Touches only ids that our
     /// journal holds. While `barred` it only looks. Returns whether Charter was changed.
     pub(super) async fn end_temporaries(
         &mut self,
@@ -143,7 +143,7 @@ impl Settle {
         Ok(changed)
     }
 
-    /// Something that should be over and is not, for longer than a passing thing takes, is told for as long.
+    /// People are notified of an action that should have ended and goes on for longer than a passing failure takes.
     async fn overdue(
         &mut self,
         kit: &Kit,
@@ -162,7 +162,7 @@ impl Settle {
             return Ok(());
         };
         let detail = format!(
-            "{} ({}) should have been over at {} and could not be ended yet: {why}",
+            "{} ({}) should have ended at {} and could not be ended yet: {why}",
             record.action,
             Prior::of(record).policy_id.as_deref().unwrap_or("no id of it is known"),
             time::text(temporary.expires_at)
@@ -223,9 +223,9 @@ impl Settle {
             }
             for record in execution.actions.iter_mut().filter(|a| a.key == key) {
                 if record.state == ActionState::Verified {
-                    record.advance(ActionState::Closed).expect("judged may be closed");
+                    record.advance(ActionState::Closed).expect("verified may be closed");
                 }
-                tracing::info!(execution = %id, action = %record.action, %key, state = ?record.state, "temporary action is over");
+                tracing::info!(execution = %id, action = %record.action, %key, state = ?record.state, "temporary action ended");
             }
             let now = kit.clock.now();
             let failed = execution
@@ -273,7 +273,7 @@ fn is_over(record: &ActionRecord) -> bool {
 fn leftover(execution: &Execution, record: &ActionRecord) -> NeedRequest {
     let said = match (record.state, &record.error) {
         (ActionState::UndoFailed, Some(error)) => error.as_str(),
-        _ => "the journal says that it is over",
+        _ => "the journal says that it has ended",
     };
     let detail = format!(
         "Charter lists {} ({}) as in force: roll it back at Charter; {said}",
@@ -284,13 +284,5 @@ fn leftover(execution: &Execution, record: &ActionRecord) -> NeedRequest {
 }
 
 pub(super) fn wanted(execution: &Execution, detail: String) -> NeedRequest {
-    NeedRequest {
-        target: super::needs::target(execution),
-        reason: NeedReason::OutcomeUnknown,
-        cause: Some(execution.cause.clone()),
-        component: Some(execution.component.clone()),
-        subject: execution.id.to_string(),
-        detail,
-        evidence: Vec::new(),
-    }
+    super::needs::of(execution, NeedReason::OutcomeUnknown, execution.id.to_string(), detail)
 }

@@ -1,4 +1,4 @@
-//! The beginning of a cycle: what the sources show, taken in and stored; and what is worst of it told, before anything
+//! The beginning of a cycle: what the sources show, taken in and stored; and a SEV-1 notified, before anything
 //! waits for Charter.
 
 use std::panic::AssertUnwindSafe;
@@ -71,7 +71,7 @@ impl Cycle {
             let text = panic_text(&*panic);
             tracing::error!(
                 text,
-                "notifying people early panicked; they are notified at the end of the cycle"
+                "the early notification of SEV-1 incidents panicked, which is a defect: they are notified at the end of the cycle. Please report this"
             );
         }
         // Charter may still be silent.

@@ -1,7 +1,7 @@
-//! What follows from a verdict: a success is watched for a while, a degradation is undone once or handed to a person.
+//! What follows from a result: a success is watched for a while, a degradation is undone once or handed to a person.
 //!
 //! The undo is the executor's: compared with Charter's present state, under its own key, in the journal before and after.
-//! What is owed stands in the store from the verdict on, so that a crash neither loses nor repeats it.
+//! What is owed is in the store from the result on, so that a crash neither loses nor repeats it.
 
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ pub(super) fn put(aftermath: &FollowUps, batch: &mut Batch, now: Time) {
 /// What becomes of an action that should be undone; it asks nobody.
 pub(super) type IsUndoable<'a> = dyn Fn(&ActionRecord) -> Undoable + Send + Sync + 'a;
 
-/// Notes what a verdict leaves to be done. Returns what people are told of a degradation.
+/// Notes what a result leaves to be done. Returns what people are notified of after a degradation.
 pub(super) fn follow_result(
     kit: &Kit,
     undoable: &IsUndoable<'_>,
@@ -88,7 +88,7 @@ pub(super) fn follow_result(
     }
 }
 
-/// Why nothing of it may, or can, be taken back.
+/// Why nothing of it may, or can, be undone.
 fn not_undone_because(
     kit: &Kit,
     undoable: &IsUndoable<'_>,
@@ -112,7 +112,7 @@ fn not_undone_because(
 }
 
 impl Settle {
-    /// Takes back what did harm, or goes on where that was cut. Until it is done nothing is planned on that ground.
+    /// Undoes what did harm, or goes on where that was cut. Until it is done nothing is planned for that target.
     pub(super) async fn undo_harm(
         &mut self,
         how: &Means<'_>,
@@ -152,7 +152,7 @@ impl Settle {
                     match ended {
                         Ok(ended) => execution = ended,
                         Err(error) => {
-                            tracing::warn!(execution = %id, %key, %error, "harmful action not undone yet: the store was not written");
+                            tracing::warn!(execution = %id, %key, %error, "an action that did harm is not undone yet: the store was not written");
                             if journal.is_behind() {
                                 let why = "the journal of an undo could not be written";
                                 self.journal_failed = Some((system, why.to_owned()));
@@ -168,7 +168,7 @@ impl Settle {
             let waits = left.map(|a| barred.or_else(|| a.error.clone()).unwrap_or_default());
             match waits {
                 Some(why) if begun || now <= owed.until || cut(&execution) => {
-                    tracing::info!(execution = %id, why, "harmful action not undone yet");
+                    tracing::info!(execution = %id, why, "an action that did harm is not undone yet");
                     if now > owed.until {
                         let detail = format!("its undo was begun and its end is not known: {why}");
                         self.unresolved.push(expiring_action::wanted(&execution, detail));
@@ -227,7 +227,7 @@ impl Settle {
             for record in &mut execution.actions {
                 let lasts = recalled.temporaries.iter().any(|t| t.key == record.key);
                 if record.state == ActionState::Verified && !lasts {
-                    record.advance(ActionState::Closed).expect("judged may be closed");
+                    record.advance(ActionState::Closed).expect("verified may be closed");
                 }
             }
             expiring_action::follow(&execution, &mut batch);
@@ -253,7 +253,7 @@ impl Settle {
                 record.detail = format!("{}; {said}", without_promise(&record.detail));
                 batch.put(record);
             }
-            tracing::info!(execution = %execution.id, said, "harmful action settled");
+            tracing::info!(execution = %execution.id, said, "an action that did harm is dealt with");
             recalled.executions.insert(execution.id, execution);
         }
         for ruled in rulings.iter_mut().filter(|r| r.verification.execution_id == owed.execution_id)
@@ -311,12 +311,12 @@ fn is_due(undoable: &IsUndoable<'_>, record: &ActionRecord) -> bool {
 fn stays(undoable: &IsUndoable<'_>, record: &ActionRecord) -> Option<&'static str> {
     if record.action.target().system() == System::Kubernetes {
         // Its owner may have said no meanwhile; nothing is changed there without a person.
-        return Some("undoing something in Kubernetes is for a person");
+        return Some("mape-k never undoes a change in Kubernetes by itself: a person decides");
     }
     match undoable(record) {
         Undoable::Yes => None,
         Undoable::Shrinks => {
-            Some("it added capacity, and to take that away while more is broken is for a person")
+            Some("it added capacity, and removing capacity while more is broken needs a person")
         }
         Undoable::No(why) => Some(why),
     }
@@ -345,7 +345,7 @@ fn undone(undoable: &IsUndoable<'_>, execution: &Execution) -> String {
     });
     match in_effect.find_map(|a| stays(undoable, a)) {
         Some(why) => format!("it is in effect and not undone: {why}; look at {place} by hand"),
-        None => "it was over before it could be undone".to_owned(),
+        None => "it had ended before it could be undone".to_owned(),
     }
 }
 

@@ -37,15 +37,15 @@ impl Escalate {
         } else if left.blind {
             let from = *self.blind_since.get_or_insert(now);
             if since(now, from) >= soon {
-                wanted.push(whole(Reason::Blind, "metrics", said_blind(left, from)));
+                wanted.push(NeedRequest::new(Reason::Blind, "metrics", said_blind(left, from)));
             }
         }
         if !left.refused.is_empty() {
             let detail = format!(
-                "its own check refused the plan, and nothing is done while it does: {}. Please report this",
+                "the plan failed its own check, which is a defect, and nothing is done while it does: {}. Please report this",
                 left.refused.join("; ")
             );
-            wanted.push(whole(Reason::HandsTied, "plan_refused", detail));
+            wanted.push(NeedRequest::new(Reason::HandsTied, "plan_refused", detail));
         }
         for system in System::ALL {
             let storm = ledger.storm(system).map(|storm| said_storm(system, storm, left));
@@ -57,7 +57,7 @@ impl Escalate {
         wanted
     }
 
-    /// A cause whose remedy has been held by one and the same reason for long; budget at once.
+    /// A cause whose action has been held by one and the same reason for long; budget at once.
     fn held_for_long(
         &mut self,
         kit: &Kit,
@@ -123,18 +123,16 @@ impl Escalate {
             if since(now, from) < patience {
                 continue;
             }
-            let remedy = candidate
+            let action = candidate
                 .planned
                 .as_ref()
                 .map_or_else(|| candidate.action.to_string(), ToString::to_string);
+            let detail = format!("{action} is due and held: {detail}");
             wanted.push(NeedRequest {
-                target: None,
-                reason: escalated,
                 cause: Some(candidate.cause.clone()),
                 component,
-                subject: reason.as_str().to_owned(),
-                detail: format!("{remedy} would be due, and is held: {detail}"),
                 evidence: treatment.map(|one| evidence(left, one)).unwrap_or_default(),
+                ..NeedRequest::new(escalated, reason.as_str(), detail)
             });
         }
         self.held_since.retain(|key, _| held.contains(key));
@@ -145,14 +143,14 @@ impl Escalate {
 fn said_breaker(kit: &Kit, system: System, tripped: &Tripped) -> NeedRequest {
     let over = after(tripped.until, kit.config.plan.guardrails.breaker.open_for);
     let detail = format!(
-        "nothing was done to {} from {} on: {}; from {} on one action that can be taken back is tried, and without another bad word everything goes on at {}",
+        "nothing is done to {} since {}: {}. From {} on one action that can be undone is tried; if it does no harm, all actions go on at {}",
         said(system),
         time::text(tripped.at),
         tripped.why,
         time::text(tripped.until),
         time::text(over),
     );
-    whole(Reason::Breaker, &subject("breaker", system), detail)
+    NeedRequest::new(Reason::Breaker, subject("breaker", system), detail)
 }
 
 /// In a storm every sick component has something to say: one page is opened, and nothing new of theirs beside it.
@@ -211,7 +209,7 @@ fn said_storm(system: System, storm: &Storm, left: &CycleOutcome<'_>) -> NeedReq
             let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
             let lets = match system {
                 System::Charter => {
-                    "Nothing is done to single components; throttling, once, is all that is let pass"
+                    "Nothing is done to single components; one throttling of Charter is allowed"
                 }
                 System::Kubernetes | System::Hook => "No hook is called for them",
             };
@@ -227,7 +225,7 @@ fn said_storm(system: System, storm: &Storm, left: &CycleOutcome<'_>) -> NeedReq
     let is_own = |v: &Violation| v.target.as_ref().is_some_and(|t| t.system() == system);
     let counted = left.active.iter().filter(|v| v.counts());
     let evidence = counted.filter(|v| is_own(v)).map(|v| v.fingerprint.clone()).collect();
-    NeedRequest { evidence, ..whole(Reason::Storm, &subject("storm", system), detail) }
+    NeedRequest { evidence, ..NeedRequest::new(Reason::Storm, subject("storm", system), detail) }
 }
 
 fn said_blind(left: &CycleOutcome<'_>, from: Time) -> String {
@@ -237,18 +235,6 @@ fn said_blind(left: &CycleOutcome<'_>, from: Time) -> String {
         "the metrics have not been readable since {}, so nothing is done about what they would show: {text}",
         time::text(from)
     )
-}
-
-fn whole(reason: Reason, subject: &str, detail: String) -> NeedRequest {
-    NeedRequest {
-        target: None,
-        reason,
-        cause: None,
-        component: None,
-        subject: subject.to_owned(),
-        detail,
-        evidence: Vec::new(),
-    }
 }
 
 fn evidence(left: &CycleOutcome<'_>, treatment: &Treatment) -> Vec<String> {

@@ -93,7 +93,7 @@ impl Run<'_> {
     /// The plan broke a rule of its own check: a defect, so a person has to look, and nothing of it is executed.
     pub(super) fn refused(&mut self, broken: &[String]) {
         let error = format!(
-            "the plan was refused by its own check and nothing was executed: {}. Please report this",
+            "the plan failed its own check, which is a defect, and nothing was executed: {}. Please report this",
             broken.join("; ")
         );
         tracing::error!(error, "plan refused");
@@ -220,7 +220,7 @@ fn concluded(root: &RootCause, plan: &planner::Settings) -> Concluded {
     }
 }
 
-/// The policy of a remedy: as the plan leaves it, else as it was known. One that is over is another story, but for the
+/// The policy of an action: as the plan leaves it, else as it was known. One that has ended is another story, but for the
 /// rejection that holds it back.
 fn proposed(candidate: &CandidateReport, plan: &Plan, known: &[Policy]) -> Option<Proposed> {
     let rejected =

@@ -16,12 +16,12 @@ use crate::domain::action::{Action, ActionKind};
 use crate::domain::analysis::{Analysis, RootCause};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::fleet::Fleet;
-use crate::domain::need::{Need, NeedReason as Reason};
+use crate::domain::need::{ApprovalRequest, Need, NeedReason as Reason};
 use crate::domain::outcome::OutcomeType;
 use crate::domain::policy::Approval;
 use crate::domain::reading::RuleStatus;
-use crate::domain::target::{System, Target};
-use crate::domain::time::Time;
+use crate::domain::target::System;
+use crate::domain::time::{Time, after};
 use crate::domain::violation::Violation;
 use crate::incidents::{Changes, NeedRequest, Situation, reconcile};
 use crate::knowledge::StoreError;
@@ -53,7 +53,7 @@ impl<'a> CycleOutcome<'a> {
     }
 }
 
-/// Since when what people are told of has lasted.
+/// Since when the conditions that people are notified of have lasted.
 #[derive(Debug, Default)]
 pub(super) struct Escalate {
     /// Since when the metrics cannot be read; over after a few cycles in which they could.
@@ -74,7 +74,7 @@ impl Escalate {
     ) -> Result<Changes, StoreError> {
         let mut wanted: Vec<NeedRequest> = left.plan.concerns.iter().map(concern).collect();
         wanted.extend(unknown_causes(kit, recalled, left));
-        wanted.extend(approvals(recalled, left.plan));
+        wanted.extend(approvals(kit, recalled, left.plan));
         let evidence = left.plan.chosen.as_ref().map(|p| p.evidence.as_slice()).unwrap_or_default();
         wanted.extend(left.execution.into_iter().flat_map(|e| failed(e, evidence)));
         wanted.extend(left.rulings.iter().filter_map(|r| verdict(r, left.active)));
@@ -159,7 +159,7 @@ impl Escalate {
     }
 }
 
-/// Root causes that no strategy treats where they are. One that names no cause is held back by a known cause on, or an action judged
+/// Root causes that no strategy treats where they are. One that names no cause is held back by a known cause on, or an action verified
 /// for, that very component.
 fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &CycleOutcome<'_>) -> Vec<NeedRequest> {
     let plan = &kit.config.plan;
@@ -188,27 +188,22 @@ fn unknown_causes(kit: &Kit, recalled: &Recalled, left: &CycleOutcome<'_>) -> Ve
                 root.cause
             )
         } else {
-            format!("no remedy is configured for cause {} (plan.strategies)", root.cause)
+            format!("no action is configured for cause {} (plan.strategies)", root.cause)
         };
         for (subject, own) in by_rule {
+            let first = own.first().map(|v| v.description.as_str()).unwrap_or_default();
             wanted.push(NeedRequest {
-                target: None,
-                reason: Reason::UnknownCause,
                 cause: Some(root.cause.clone()),
                 component: Some(root.component.clone()),
-                subject: subject.to_owned(),
-                detail: format!(
-                    "{why}: {}",
-                    own.first().map(|v| v.description.as_str()).unwrap_or_default()
-                ),
                 evidence: own.iter().map(|v| v.fingerprint.clone()).collect(),
+                ..NeedRequest::new(Reason::UnknownCause, subject, format!("{why}: {first}"))
             });
         }
     }
     wanted
 }
 
-/// Opens what is not open yet and returns it, to be stored in one batch with the fact itself.
+/// Opens the needs that are not open yet and returns them, to be stored in one batch with the fact itself.
 pub(super) fn tell(
     ids: &Ids,
     open: &mut Vec<Need>,
@@ -217,22 +212,8 @@ pub(super) fn tell(
 ) -> Vec<Need> {
     let mut told = Vec::new();
     for want in wanted {
-        let record = Need {
-            id: ids.id(),
-            reason: want.reason,
-            cause: want.cause,
-            component: want.component,
-            subject: want.subject,
-            detail: want.detail,
-            evidence: want.evidence,
-            opened_at: now,
-            closed_at: None,
-            // The reconciliation at the end of the cycle is the first to see it.
-            times_seen: 0,
-            last_active_at: now,
-            target: want.target,
-            incident: None,
-        };
+        // The reconciliation at the end of the cycle is the first to see it.
+        let record = Need { times_seen: 0, ..want.opened(ids.id(), now) };
         if open.iter().all(|e| e.key() != record.key()) {
             open.push(record.clone());
             told.push(record);
@@ -254,17 +235,10 @@ pub(super) fn announce(metrics: &Metrics, record: &Need) {
 fn missing(rules: &[RuleStatus]) -> Vec<NeedRequest> {
     let too_long = rules.iter().filter(|r| r.missing_too_long);
     too_long
-        .map(|status| NeedRequest {
-            target: None,
-            reason: Reason::DataMissing,
-            cause: None,
-            component: None,
-            subject: status.rule.clone(),
-            detail: status
-                .problem
-                .clone()
-                .unwrap_or_else(|| format!("rule {} has had no data for too long", status.rule)),
-            evidence: Vec::new(),
+        .map(|status| {
+            let missing = || format!("rule {} has had no data for too long", status.rule);
+            let detail = status.problem.clone().unwrap_or_else(missing);
+            NeedRequest::new(Reason::DataMissing, &status.rule, detail)
         })
         .collect()
 }
@@ -282,18 +256,15 @@ fn concern(concern: &Concern) -> NeedRequest {
         }
     };
     NeedRequest {
-        target: None,
-        reason,
         cause: Some(cause.clone()),
         component: Some(component.clone()),
-        subject: cause.0.clone(),
-        detail: detail.clone(),
         evidence: evidence.clone(),
+        ..NeedRequest::new(reason, &cause.0, detail.clone())
     }
 }
 
 /// Policies that wait for a person after this cycle's plan.
-fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<NeedRequest> {
+fn approvals(kit: &Kit, recalled: &Recalled, plan: &Plan) -> Vec<NeedRequest> {
     let planned = |id| plan.policies.iter().find(|p| p.id == id);
     let before = recalled.policies.iter().filter(|p| planned(p.id).is_none());
     before
@@ -302,44 +273,49 @@ fn approvals(recalled: &Recalled, plan: &Plan) -> Vec<NeedRequest> {
         .map(|policy| {
             let actions: Vec<String> = policy.actions.iter().map(ToString::to_string).collect();
             let hash = policy.short_hash();
+            // The hash names it even when it has changed: the command then shows both.
+            let detail = format!(
+                "{} waits for approval: mape-k approve {hash}, or mape-k reject {hash} --reason TEXT",
+                actions.join(", ")
+            );
             NeedRequest {
+                approval: Some(ApprovalRequest {
+                    policy: policy.id,
+                    revision: policy.revision,
+                    hash,
+                    expires_at: after(policy.created_at, kit.config.plan.approval_ttl),
+                }),
                 target: policy.actions.first().map(Action::target),
-                reason: Reason::ApprovalNeeded,
                 cause: Some(policy.cause.clone()),
                 component: Some(policy.component.clone()),
-                subject: policy.cause.0.clone(),
-                // The hash names it even when it has changed: the command then shows both.
-                detail: format!(
-                    "{} waits for approval: mape-k approve {hash}, or mape-k reject {hash} --reason TEXT",
-                    actions.join(", ")
-                ),
                 evidence: policy.evidence.clone(),
+                ..NeedRequest::new(Reason::ApprovalNeeded, &policy.cause.0, detail)
             }
         })
         .collect()
 }
 
-/// What the execution changes.
-pub(super) fn target(execution: &Execution) -> Option<Target> {
-    execution.actions.first().map(|record| record.action.target())
+/// About what the execution changes.
+pub(super) fn of(
+    execution: &Execution,
+    reason: Reason,
+    subject: String,
+    detail: String,
+) -> NeedRequest {
+    NeedRequest {
+        target: execution.actions.first().map(|record| record.action.target()),
+        cause: Some(execution.cause.clone()),
+        component: Some(execution.component.clone()),
+        ..NeedRequest::new(reason, subject, detail)
+    }
 }
 
 pub(super) fn failed(execution: &Execution, evidence: &[String]) -> Vec<NeedRequest> {
     let mut wanted = Vec::new();
-    match execution.status {
-        ExecutionStatus::Failed | ExecutionStatus::RolledBack => {
-            let error = execution.error.clone();
-            wanted.push(NeedRequest {
-                target: target(execution),
-                reason: Reason::ActionFailed,
-                cause: Some(execution.cause.clone()),
-                component: Some(execution.component.clone()),
-                subject: execution.cause.0.clone(),
-                detail: error.unwrap_or_else(|| "the execution failed".to_owned()),
-                evidence: evidence.to_vec(),
-            });
-        }
-        ExecutionStatus::Pending | ExecutionStatus::InProgress | ExecutionStatus::Completed => {}
+    if matches!(execution.status, ExecutionStatus::Failed | ExecutionStatus::RolledBack) {
+        let detail = execution.error.clone().unwrap_or_else(|| "the execution failed".to_owned());
+        let failed = of(execution, Reason::ActionFailed, execution.cause.0.clone(), detail);
+        wanted.push(NeedRequest { evidence: evidence.to_vec(), ..failed });
     }
     wanted.extend(unknown(execution, evidence));
     wanted
@@ -354,15 +330,9 @@ pub(super) fn unknown(execution: &Execution, evidence: &[String]) -> Vec<NeedReq
     if unknown.is_empty() {
         return Vec::new();
     }
-    vec![NeedRequest {
-        target: target(execution),
-        reason: Reason::OutcomeUnknown,
-        cause: Some(execution.cause.clone()),
-        component: Some(execution.component.clone()),
-        subject: execution.id.to_string(),
-        detail: unknown.join("; "),
-        evidence: evidence.to_vec(),
-    }]
+    let detail = unknown.join("; ");
+    let unknown = of(execution, Reason::OutcomeUnknown, execution.id.to_string(), detail);
+    vec![NeedRequest { evidence: evidence.to_vec(), ..unknown }]
 }
 
 pub(super) fn verdict(ruled: &Verified, active: &[Violation]) -> Option<NeedRequest> {
@@ -385,31 +355,28 @@ pub(super) fn verdict(ruled: &Verified, active: &[Violation]) -> Option<NeedRequ
             .filter(|v| v.counts() && v.lies_on(&verification.target))
             .map(|v| v.fingerprint.clone()),
     );
+    let detail = format!(
+        "{actions} for {}: {}{left}. See mape-k explain action {}",
+        verification.cause, ruled.ruling.reason, verification.execution_id
+    );
     Some(NeedRequest {
         target: Some(verification.target.clone()),
-        reason,
         cause: Some(verification.cause.clone()),
         component: Some(verification.component.clone()),
-        detail: format!(
-            "{actions} for {}: {}{left}. See mape-k explain action {}",
-            verification.cause, ruled.ruling.reason, verification.execution_id
-        ),
-        subject: actions,
         evidence: evidence.into_iter().collect(),
+        ..NeedRequest::new(reason, actions, detail)
     })
 }
 
 fn flapping(violation: &Violation) -> NeedRequest {
+    let detail = format!(
+        "it keeps coming back, so nothing is planned for it until it stays clear: {}",
+        violation.description
+    );
     NeedRequest {
-        target: None,
-        reason: Reason::Flapping,
         cause: violation.cause.clone(),
         component: violation.component.clone(),
-        subject: violation.rule.clone(),
-        detail: format!(
-            "it keeps coming back, so nothing is planned for it until it stays clear: {}",
-            violation.description
-        ),
         evidence: vec![violation.fingerprint.clone()],
+        ..NeedRequest::new(Reason::Flapping, &violation.rule, detail)
     }
 }

@@ -156,7 +156,7 @@ impl Observe {
     }
 }
 
-/// Where counters must count only what came after settling: actions that are being judged, and those judged so
+/// Where counters must count only what came after settling: actions that are being verified, and those verified so
 /// lately that a counter's window still reaches back before the end of their settling.
 async fn baselines(kit: &Kit, now: Time) -> Result<Vec<CounterBaseline>, StoreError> {
     let windows = kit.config.monitor.rules.iter().filter_map(|r| r.increase_over());
@@ -202,5 +202,5 @@ fn newly_listed(inbox: &mut [InboxAlert], view: &AlertView) -> Vec<InboxAlert> {
 /// The sources are read when a store that hangs has not answered by then; nothing is decided in that cycle.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
-/// Outcomes looked at for baselines: one policy at a time is judged on one ground, so these reach far back.
+/// Outcomes looked at for baselines: one policy at a time is verified on one target, so these reach far back.
 const RECENT_OUTCOMES: usize = 20;

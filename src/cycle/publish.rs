@@ -310,7 +310,7 @@ fn say(report: &CycleReport) {
             number = report.number,
             phase = Phase::K8sAnalyzer.as_str(),
             error = report.error,
-            "cycle failed: the cluster could not be read whole, so nothing is called healthy"
+            "cycle failed: some of the cluster could not be read, so nothing is reported as healthy"
         ),
         CycleStatus::Failed => tracing::warn!(
             cycle = report.id,

@@ -14,7 +14,7 @@ use crate::domain::alert::InboxAlert;
 use crate::domain::execution::{ActionState, Execution, ExecutionStatus};
 use crate::domain::expiring_action::ExpiringAction;
 use crate::domain::follow_ups::FollowUps;
-use crate::domain::incident::AtWork;
+use crate::domain::incident::{AtWork, WorkStage};
 use crate::domain::ledger::Ledger;
 use crate::domain::natural::Natural;
 use crate::domain::need::{Need, NeedReason};
@@ -48,14 +48,14 @@ pub(super) struct Recalled {
     pub policies: Vec<Policy>,
     pub treatments: Vec<Treatment>,
     pub verifications: Vec<PendingVerification>,
-    /// Of executions that may or may not have taken effect: not judged before that is known.
+    /// Of executions that may or may not have taken effect: not verified before that is known.
     pub suspended: Vec<PendingVerification>,
-    /// Those that are being judged, and those that an open `outcome_unknown` names.
+    /// Those that are being verified, and those that an open `outcome_unknown` names.
     pub executions: BTreeMap<Uuid, Execution>,
     pub temporaries: Vec<ExpiringAction>,
     pub statistics: Vec<ActionStatistics>,
     pub escalations: Vec<Need>,
-    /// Ground on which an execution ended without a known result.
+    /// Targets of executions that ended without a known result.
     pub blocked: Vec<Target>,
     pub surplus: Option<ReclaimableReplicas>,
     pub pause: Option<Pause>,
@@ -123,7 +123,7 @@ impl Recalled {
             .map(|record| AtWork {
                 target: record.action.target(),
                 action: record.action.kind().to_string(),
-                verifying_until: None,
+                stage: WorkStage::Applying,
             })
             .collect()
     }
@@ -144,7 +144,7 @@ pub(super) async fn recall(
             by = over.by,
             reason = over.reason,
             until = time::text(over.until),
-            "a pause is over: the loop acts again"
+            "a pause ended: the loop acts again"
         );
     }
     let statistics = verify.learned(kit).await?;
@@ -176,13 +176,13 @@ fn strings(fact: &Fact) -> BTreeSet<String> {
     list.filter_map(|v| v.as_str()).map(str::to_owned).collect()
 }
 
-/// The execution that an `outcome_unknown` is about; one about a verdict names none.
+/// The execution that an `outcome_unknown` is about; one about a result names none.
 pub(super) fn execution_of(record: &Need) -> Option<Uuid> {
     let unknown = record.reason == NeedReason::OutcomeUnknown;
     record.subject.parse().ok().filter(|_| unknown)
 }
 
-/// The ground of every open `outcome_unknown` that names an execution.
+/// The target of every open `outcome_unknown` that names an execution.
 pub(super) fn blocked(executions: &BTreeMap<Uuid, Execution>, open: &[Need]) -> Vec<Target> {
     let named: BTreeSet<Uuid> = open.iter().filter_map(execution_of).collect();
     let executions = named.iter().filter_map(|id| executions.get(id));

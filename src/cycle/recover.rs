@@ -54,8 +54,8 @@ pub(super) async fn recover(
     Ok(Recovered { violations, known_alerts })
 }
 
-/// Ends every execution that the store still calls running by what its journal proves. A judging is kept only if
-/// something took effect; otherwise its attempt has failed and people are told, all in one batch.
+/// Ends every execution that the store still calls running by what its journal proves. A pending verification is kept only if
+/// something took effect; otherwise its attempt has failed and people are notified, all in one batch.
 pub(super) async fn settle(
     knowledge: &Knowledge,
     metrics: &Metrics,
@@ -71,7 +71,7 @@ pub(super) async fn settle(
     for tag in ["pending", "in_progress"] {
         for execution in knowledge.all::<Execution>(Some(tag)).await? {
             let execution = settle_interrupted(execution, now);
-            tracing::warn!(execution = %execution.id, status = ?execution.status, "settled an interrupted execution");
+            tracing::warn!(execution = %execution.id, status = ?execution.status, "an interrupted execution was brought to its end");
             batch.put(&execution);
             expiring_action::follow(&execution, &mut batch);
             let in_effect = took_effect(&execution);
@@ -140,7 +140,7 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Was what its end means for the guards stored with it? Entries of one that is in effect stay open until its verdict.
+/// Was what its end means for the guards stored with it? Entries of one that is in effect stay open until its result.
 fn followed_up(execution: &Execution, ledger: &Ledger, open: &[Need]) -> bool {
     if has_undo_failed(execution) {
         return open.iter().any(|e| execution_of(e) == Some(execution.id));

@@ -63,7 +63,7 @@ async fn take_back(
 ) -> Result<(), StoreError> {
     let now = seen.snapshot.at;
     let reason = format!(
-        "recurred: {} was active again {} s after it was judged a success",
+        "recurred: {} was active again {} s after the success was verified",
         back.description,
         since(now, watched.judged_at).as_secs()
     );
@@ -109,14 +109,12 @@ async fn take_back(
     put(&recalled.aftermath, &mut batch, now);
     let actions: Vec<&str> = watched.actions.iter().map(ActionKind::as_str).collect();
     let subject = actions.join(", ");
+    let detail = format!("{subject} for {}: {reason}", watched.cause);
     let wanted = NeedRequest {
-        target: None,
-        reason: NeedReason::Ineffective,
         cause: Some(watched.cause.clone()),
         component: Some(watched.component.clone()),
-        detail: format!("{subject} for {}: {reason}", watched.cause),
-        subject,
         evidence: watched.evidence.iter().cloned().collect(),
+        ..NeedRequest::new(NeedReason::Ineffective, subject, detail)
     };
     let mut told = tell(&kit.ids, &mut recalled.escalations, vec![wanted], now);
     for record in &mut told {
@@ -134,12 +132,12 @@ async fn take_back(
     });
     tracing::info!(
         execution = %watched.execution_id, cause = %watched.cause, component = watched.component,
-        violation = back.fingerprint, reason, "success taken back"
+        violation = back.fingerprint, reason, "a success is withdrawn: the same violation is back"
     );
     Ok(())
 }
 
-/// Read as broken in this very cycle; at the verdict it was not. Since when is not asked: a record that was not stored any
+/// Read as broken in this very cycle; when its result was verified it was not. Since when is not asked: a record that was not stored any
 /// more before a crash, or a leader whose clock is behind, would say that it had been active all the time.
 fn is_back(violation: &Violation, watched: &WatchedSuccess) -> bool {
     violation.counts() && violation.confirmed && watched.evidence.contains(&violation.fingerprint)

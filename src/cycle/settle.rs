@@ -33,7 +33,7 @@ pub(super) struct Settle {
     pub(super) leftovers: Vec<NeedRequest>,
     /// Charter's list is still to be held against the journal.
     pub(super) sweep_due: bool,
-    /// What this cycle could not find out or end, so that people must go on being told of it.
+    /// What this cycle could not find out or end, so that people must go on being notified of it.
     pub(super) unresolved: Vec<NeedRequest>,
     /// Why the journal of an undo cannot be relied on.
     pub(super) journal_failed: Option<(System, String)>,
@@ -52,7 +52,7 @@ impl Settle {
         *self = Self { journal_failed: self.journal_failed.take(), ..Self::default() };
     }
 
-    /// What people must go on being told of.
+    /// What people must go on being notified of.
     pub fn open_ends(&self) -> Vec<NeedRequest> {
         self.leftovers.iter().chain(&self.unresolved).cloned().collect()
     }
@@ -63,7 +63,7 @@ impl Settle {
         self.sweep_due |= carried.is_none_or(|c| c.execution().is_some_and(has_undo_failed));
     }
 
-    /// Brings to an end what earlier cycles left open: finds out what became of it, ends what is over its time, undoes what
+    /// Brings to an end what earlier cycles left open: finds out what became of it, ends what has run out its time, undoes what
     /// did harm. A part of *execute*, under what holds back everything that is sent. Returns the escalations that it closed.
     pub async fn settle(
         &mut self,
@@ -218,22 +218,21 @@ async fn resolved(
     kit.knowledge.commit(batch).await?;
     let found = Happened::of(&after, &recalled.treatments, now);
     recalled.happened.push(found.with(evidence));
-    recalled.happened.extend(closed.iter().map(|need| Happened::answered(need, now)));
     for record in &news {
         announce(&kit.metrics, record);
     }
     for record in &closed {
         tracing::info!(
             escalation = %record.id, reason = record.reason.as_str(), subject = record.subject,
-            "escalation closed: what became of the execution is known"
+            "a need ended: the result of its execution is known"
         );
     }
     recalled.executions.insert(after.id, after);
     Ok(closed.iter().map(|e| e.id).collect())
 }
 
-/// Judges what is in effect, as of when what was `found` had been sent: how long ago it took effect is not known
-/// better, and one found too late is judged unknown. Says whether there is anything to judge.
+/// Verifies what is in effect, as of when what was `found` had been sent: how long ago it took effect is not known
+/// better, and the result of one found too late is unknown. Says whether there is anything to verify.
 fn judged_from(
     kit: &Kit,
     verification: &mut PendingVerification,
@@ -259,14 +258,14 @@ fn judged_from(
         (verification.first_look, verification.clear_at) = (None, None);
     }
     for record in execution.actions.iter_mut().filter(|a| a.state == ActionState::Applied) {
-        record.advance(ActionState::Verifying).expect("applied may be judged");
+        record.advance(ActionState::Verifying).expect("applied may be verified");
     }
     batch.put(verification);
     true
 }
 
 /// Nobody will say any more what became of executions whose escalation closes: their records close with it, and the
-/// verdict on what is known to be in effect is that nobody can tell.
+/// result of what is known to be in effect is that nobody can tell.
 pub(super) async fn give_up(
     kit: &Kit,
     closed: &[Need],
@@ -303,7 +302,7 @@ pub(super) fn has_undo_failed(execution: &Execution) -> bool {
     execution.actions.iter().any(|a| a.state == ActionState::UndoFailed)
 }
 
-/// Brings what people were told of an execution in line with what is known by now: the closed records, and those that
+/// Brings the needs of an execution in line with what is known by now: the closed records, and those that
 /// say something else.
 fn retell(open: &mut Vec<Need>, execution: &Execution, now: Time) -> (Vec<Need>, Vec<Need>) {
     let wanted = failed(execution, &[]);

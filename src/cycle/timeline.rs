@@ -7,19 +7,15 @@ use std::collections::BTreeMap;
 
 use super::verify::Verified;
 use crate::domain::action::{Action, ActionKind};
-use crate::domain::cycle::{CandidateReport, CandidateResult};
+use crate::domain::cycle::{CandidateReport, CandidateResult, Ineligibility};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::grant::Grant;
-use crate::domain::incident::{Happening, Incident};
-use crate::domain::need::Need;
+use crate::domain::incident::{AtWork, Happening, Incident, WorkStage};
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::target::Target;
 use crate::domain::time::Time;
 use crate::domain::treatment::Treatment;
 use crate::planner::Plan;
-
-/// Letters of a plan's hash by which a command names it.
-const HASH: usize = 8;
 
 #[derive(Clone, Debug)]
 pub(super) struct Happened {
@@ -66,12 +62,6 @@ impl Happened {
             target: execution.actions.first().map(|record| record.action.target()),
             ..Self::new(what, text, at)
         }
-    }
-
-    /// A need that ended.
-    pub fn answered(need: &Need, at: Time) -> Self {
-        let text = format!("{} ({}): it has ended", need.reason.as_str(), need.subject);
-        Self { incident: need.incident.clone(), ..Self::new(Happening::Answered, text, at) }
     }
 
     pub fn with(self, evidence: impl IntoIterator<Item = String>) -> Self {
@@ -128,7 +118,7 @@ pub(super) fn planned(plan: &Plan, known: &[Policy], at: Time) -> Vec<Happened> 
     let before: BTreeMap<_, u32> = known.iter().map(|p| (p.id, p.revision)).collect();
     let is_new = |p: &&Policy| before.get(&p.id).is_none_or(|revision| *revision < p.revision);
     happened.extend(plan.policies.iter().filter(is_new).map(|policy| {
-        let hash: String = policy.plan_hash.chars().take(HASH).collect();
+        let hash = policy.short_hash();
         let text = format!(
             "{}: proposed as {hash}, revision {}, score {:.2}, {} risk",
             actions(policy),
@@ -146,7 +136,7 @@ fn actions(policy: &Policy) -> String {
     policy.actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// By a person: what the mode approves nobody has to be told of.
+/// By a person: nobody is notified of what the mode approves.
 fn decided(plan: &Plan, policy: &Policy) -> Option<Happened> {
     let by = policy.decided_by.as_deref().filter(|by| *by != Grant::AUTO)?;
     let (what, text) = match policy.approval {
@@ -180,6 +170,27 @@ fn held(plan: &Plan, candidate: &CandidateReport, at: Time) -> Option<Happened> 
         target: treatment.target.clone(),
         ..Happened::new(Happening::Held, text, at)
     })
+}
+
+/// Why what could be done about each target is not done in this cycle; what a guard holds comes first.
+pub(super) fn waiting(plan: &Plan) -> Vec<AtWork> {
+    let waits = |candidate: &CandidateReport, why: String| {
+        let target = plan.treatment_for(candidate)?.target.clone()?;
+        let action = candidate.action.to_string();
+        Some(AtWork { target, action, stage: WorkStage::Waiting(why) })
+    };
+    let held = plan.candidates.iter().filter_map(|one| match &one.verdict {
+        CandidateResult::Held { reason, .. } => waits(one, format!("held by {}", reason.as_str())),
+        _ => None,
+    });
+    let other = plan.candidates.iter().filter_map(|one| match &one.verdict {
+        CandidateResult::Ineligible { reason: Ineligibility::NotItsTurn, .. } => None,
+        CandidateResult::Ineligible { detail, .. } | CandidateResult::Impossible { detail, .. } => {
+            waits(one, detail.clone())
+        }
+        _ => None,
+    });
+    held.chain(other).collect()
 }
 
 /// How a line begins that says which guard holds an action: numbers that change make no new line.

@@ -1,4 +1,4 @@
-//! Judges what has settled, before anything new is planned: the verdict is stored once, with everything it changes.
+//! Verifies what has settled, before anything new is planned: the result is stored once, with everything it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ use crate::domain::violation::Violation;
 use crate::knowledge::verification::{CycleView, Look, VerificationResult, look};
 use crate::knowledge::{Batch, StoreError};
 
-/// A verdict of this cycle.
+/// A result of this cycle.
 #[derive(Debug)]
 pub(super) struct Verified {
     pub verification: PendingVerification,
@@ -37,10 +37,10 @@ pub(super) struct Verified {
 /// What verifying remembers.
 #[derive(Debug, Default)]
 pub(super) struct Verify {
-    /// Violations that vanished and that judging, or the count of natural recoveries, has not durably heard of.
+    /// Violations that vanished and that the verification, or the count of natural recoveries, has not durably heard of.
     pub(super) vanished: Vec<String>,
     /// What outcomes and natural recoveries teach, until one of them is written: while this process leads nobody else
-    /// writes them, and whoever leads anew begins afresh.
+    /// writes them, and a new leader begins afresh.
     pub(super) learned: Option<Vec<ActionStatistics>>,
 }
 
@@ -73,7 +73,7 @@ impl Verify {
         self.vanished.extend(changes.vanished.iter().cloned());
     }
 
-    /// What is known by now of what was done before: successes that did not last, and verdicts on what has settled. Changes
+    /// What is known by now of what was done before: successes that did not last, and results of what has settled. Changes
     /// nothing outside.
     pub async fn verify(
         &mut self,
@@ -191,7 +191,7 @@ fn values_for(tracker: &Tracker, verifications: &[PendingVerification]) -> BTree
     asked.filter_map(|fp| Some((fp.clone(), tracker.read_now(fp)?))).collect()
 }
 
-/// Everything that one verdict changes, in one batch.
+/// Everything that one result changes, in one batch.
 async fn rule(
     kit: &Kit,
     scene: &Scene<'_>,
@@ -231,7 +231,7 @@ async fn rule(
         };
         tracing::info!(
             action = action.as_str(), cause = %verification.cause, component = verification.component,
-            outcome = ruling.outcome.as_str(), reason = ruling.reason, "outcome judged"
+            outcome = ruling.outcome.as_str(), reason = ruling.reason, "the result of an action is verified"
         );
         kit.metrics.outcome(&outcome);
         outcome_ids.push(outcome.id);

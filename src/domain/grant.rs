@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::Cause;
 use super::action::{Action, Risk};
 use super::policy::Policy;
+use super::target::Target;
 use super::time::{self, Time};
 
 /// Bound to one revision and its hash: anything else is a policy that nobody has allowed.
@@ -30,7 +31,7 @@ pub enum NoGrant {
     Absent,
     #[error("{by} approved revision {approved}, and this is revision {present}")]
     OtherRevision { by: String, approved: u32, present: u32 },
-    #[error("{by} approved {approved}, and its actions and parameters hash to {present}")]
+    #[error("{by} approved {approved}, and its actions, parameters and targets hash to {present}")]
     OtherHash { by: String, approved: String, present: String },
     #[error("the approval by {by} expired at {}", time::text(*at))]
     Expired { by: String, at: Time },
@@ -51,7 +52,8 @@ impl Grant {
 }
 
 impl Policy {
-    /// SHA-256 in hex over what would be done and why: id, revision, cause, component, actions with their parameters.
+    /// SHA-256 in hex over what would be done and why: id, revision, cause, component, actions with their parameters, and
+    /// what they change. The version before left the last one out, so that what was approved then is proposed anew.
     #[must_use]
     pub fn hash(&self) -> String {
         #[derive(Serialize)]
@@ -61,9 +63,11 @@ impl Policy {
             cause: &'a Cause,
             component: &'a str,
             actions: &'a [Action],
+            targets: Vec<Target>,
         }
         let Self { id, revision, cause, component, actions, .. } = self;
-        let plan = Plan { id: *id, revision: *revision, cause, component, actions };
+        let targets = actions.iter().map(Action::target).collect();
+        let plan = Plan { id: *id, revision: *revision, cause, component, actions, targets };
         // Texts, numbers and maps of texts always have a form in JSON; its fields are in the order above.
         let form = serde_json::to_vec(&plan).unwrap_or_default();
         let mut hex = String::with_capacity(64);

@@ -100,11 +100,6 @@ impl Anchor {
         }
     }
 
-    #[must_use]
-    pub fn is_daemon(&self) -> bool {
-        self.0 == Self::DAEMON
-    }
-
     /// A record of an earlier version has none yet.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
@@ -185,14 +180,24 @@ pub enum Absence {
     Vanished,
 }
 
-/// An action that is not finished, as an incident's status needs it.
+/// What is done about one target, or keeps it from being done, as an incident's status needs it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AtWork {
     pub target: Target,
     /// The names of its actions.
     pub action: String,
-    /// When its result is due; `None`: it is still being carried out.
-    pub verifying_until: Option<Time>,
+    pub stage: WorkStage,
+}
+
+/// How far that is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WorkStage {
+    /// It is being carried out.
+    Applying,
+    /// Applied: it settles until the first time, and without a result by the second that is `unknown`.
+    Verifying { settled_at: Time, judge_by: Time },
+    /// Why it is not carried out in this cycle.
+    Waiting(String),
 }
 
 /// Another anchor whose evidence an incident has taken in, for as long as that evidence lasts.
@@ -273,9 +278,10 @@ pub struct IncidentHistory {
     /// It was due while no notifier was configured: nobody has heard of it.
     #[serde(default, alias = "told_nobody", skip_serializing_if = "std::ops::Not::not")]
     pub notified_nobody: bool,
-    /// When its timeline last got something that people hear of at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub noted_at: Option<Time>,
+    /// Lines of its timeline that people are notified of at once and have not been yet: the newest of their kind. A count,
+    /// because times of two processes whose clocks differ cannot be compared.
+    #[serde(default)]
+    pub unheard: usize,
 }
 
 /// Whoever reads a report must not believe that somebody else knows.
@@ -367,6 +373,26 @@ impl Incident {
     #[must_use]
     pub fn heard_at(&self) -> Option<Time> {
         self.notified_at.max(self.updated_at).max(self.course.end_notified_at)
+    }
+
+    /// The clock may have been set back since it was written: nothing in it lies after `now`, so that no wait is longer
+    /// than it should be and nothing that happens now seems older than the incident.
+    pub fn not_after(&mut self, now: Time) {
+        let course = &mut self.course;
+        let known = [&mut self.since, &mut self.opened_at, &mut self.last_seen_at];
+        let optional = [
+            &mut self.ended_at,
+            &mut self.notified_at,
+            &mut self.updated_at,
+            &mut self.edited_at,
+            &mut course.end_notified_at,
+            &mut course.down_since,
+            &mut course.short_since,
+        ];
+        for at in known.into_iter().chain(optional.into_iter().flatten()).chain(&mut course.returns)
+        {
+            *at = now.min(*at);
+        }
     }
 
     /// Whether anybody was notified of it, as it follows its title: only what a notifier confirmed counts.

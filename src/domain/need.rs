@@ -62,6 +62,17 @@ impl NeedReason {
     }
 }
 
+/// The proposal that waits for an approval, as it stands: what is approved is exactly this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ApprovalRequest {
+    pub policy: Uuid,
+    pub revision: u32,
+    /// How its hash begins: what `mape-k approve` and `mape-k reject` take.
+    pub hash: String,
+    /// Undecided by then it expires.
+    pub expires_at: Time,
+}
+
 /// What a person is asked for: the loop cannot or may not do it itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Need {
@@ -83,7 +94,10 @@ pub struct Need {
     /// What it is about, where its evidence does not say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// The incident that it belongs to; it stays there.
+    /// Of a need for an approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalRequest>,
+    /// The incident that it belongs to, or that goes on with that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<String>,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::correlation;
 use super::rules;
 use super::tracker::{IncidentTracker, Why, catalogued_as, raised_by};
-use super::words::{lasting, listed};
+use super::words::listed;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::finding::FindingKind;
@@ -21,7 +21,7 @@ const MAX_LINES: usize = 10;
 const MAX_RECOMMENDATIONS: usize = 3;
 const MAX_NAMES: usize = 5;
 
-/// For so long an Alertmanager is told that something has ended.
+/// For so long an Alertmanager is sent the end of an incident.
 const ENDS_TOLD_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Read where no service's runbook is given.
@@ -36,7 +36,7 @@ pub struct About<'a> {
     pub now: Time,
 }
 
-/// What is to be told in this cycle, in the order in which it is sent.
+/// The messages of this cycle, in the order in which they are sent.
 #[must_use]
 pub fn messages(
     board: &IncidentTracker,
@@ -72,8 +72,8 @@ pub fn messages(
     messages
 }
 
-/// What an Alertmanager is told in each cycle: every incident that people were told of, and the end of those that ended
-/// lately, so that one missed telling is made up for.
+/// What an Alertmanager is sent in each cycle: every incident that people were notified of, and the end of those that ended
+/// lately, so that one lost request is made up for.
 #[must_use]
 pub fn standing(board: &IncidentTracker, catalogue: &Catalogue, now: Time) -> Vec<Entry> {
     let about = About { cycle_id: "", catalogue, is_partial: false, now };
@@ -221,10 +221,10 @@ impl Composer<'_> {
     }
 
     fn lines(&self, incident: &Incident) -> Vec<String> {
-        let heard_at = incident.heard_at();
-        let news =
-            incident.timeline.iter().filter(|one| one.what.is_news() && Some(one.at) > heard_at);
-        let mut lines: Vec<String> = news.map(|one| one.text.clone()).collect();
+        let news = incident.timeline.iter().rev().filter(|one| one.what.is_news());
+        let news = news.take(incident.course.unheard).map(|one| one.text.clone());
+        let mut lines: Vec<String> = news.collect();
+        lines.reverse();
         lines.extend(incident.lines.iter().take(MAX_LINES).cloned());
         if incident.lines.len() > MAX_LINES {
             lines.push(format!("… and {} more", incident.lines.len() - MAX_LINES));
@@ -232,21 +232,12 @@ impl Composer<'_> {
         if let Some(what) = raised_by(incident, self.board.interval()) {
             lines.push(format!("Worse than when it began: {what}"));
         }
-        let unseen = since(incident.ended_at.unwrap_or(self.about.now), incident.last_seen_at);
-        if incident.ended_at.is_some() && unseen >= UNSEEN {
-            let unseen = lasting(unseen);
-            lines.push(format!(
-                "It could not be read for {unseen}; nobody knows whether it is resolved"
-            ));
-        } else if incident.resolution == Some(Resolution::Vanished) {
+        if incident.resolution == Some(Resolution::Vanished) {
             lines.push(VANISHED.to_owned());
         }
         lines
     }
 }
-
-/// An end after so long without a look is a guess, and said to be.
-const UNSEEN: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 const VANISHED: &str = "Nothing shows it any more: its object was deleted or scaled to zero, its rule was removed, or its source \
                         is turned off. That is no recovery";

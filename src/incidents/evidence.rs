@@ -211,7 +211,7 @@ pub struct Failing {
 impl Failing {
     fn said(&self) -> String {
         format!(
-            "cycle after cycle has failed since {} (phase {}): {}",
+            "every cycle has failed since {} (phase {}): {}",
             time::text(self.since),
             self.phase,
             self.error
@@ -277,7 +277,7 @@ fn bare(kind: FindingKind) -> Finding {
 fn recommendation(reason: Reason) -> &'static str {
     match reason {
         Reason::UnknownCause | Reason::UnknownAlert => {
-            "look into it: no remedy is configured for it (`mape-k explain` shows what was seen)"
+            "look into it: no action is configured for it (`mape-k explain` shows what was seen)"
         }
         Reason::UnconfirmedAlert => {
             "look into it: Alertmanager does not confirm it, so nothing is done about it (its text says why)"
@@ -286,20 +286,22 @@ fn recommendation(reason: Reason) -> &'static str {
         Reason::CapacityExhausted => {
             "raise plan.scaling.max_replicas, or find out what the load is made of"
         }
-        Reason::ActionFailed => "read why: `mape-k explain action`; then mend it by hand",
+        Reason::ActionFailed => {
+            "read why it failed: `mape-k explain action`; then repair it by hand"
+        }
         Reason::Ineffective | Reason::Degradation | Reason::RemediesExhausted => {
-            "take over: what the loop can do did not help (`mape-k explain`)"
+            "take over: the actions that mape-k has did not help (`mape-k explain`)"
         }
         Reason::OutcomeUnknown => "look at its target and decide whether it took effect",
         Reason::Flapping => "find out why it comes and goes; nothing is planned for it meanwhile",
         Reason::AmbiguousScope => "set monitor.scope to the labels of what this loop heals",
-        Reason::DataMissing => "find out why the metric is not there any more",
+        Reason::DataMissing => "find out why the metric is missing",
         Reason::Blind => {
             "see `mape-k status` for what cannot be read: it is neither watched nor healed meanwhile"
         }
-        Reason::HandsTied => "remove what holds the remedy, or apply it by hand",
+        Reason::HandsTied => "remove what holds the action, or apply it by hand",
         Reason::Breaker => "see why the breaker opened: `mape-k status`, `mape-k explain`",
         Reason::Storm => "look for one common cause: the loop does nothing to single components",
-        Reason::Budget => "apply the remedy by hand, or widen guardrails.budget",
+        Reason::Budget => "apply the action by hand, or raise guardrails.budget",
     }
 }

@@ -157,7 +157,7 @@ fn line(weighed: &Weighed) -> String {
     }
 }
 
-/// Of what is not excused; of everything when all of it is.
+/// Of the evidence that nothing excuses; of everything when all of it is excused.
 fn numbers(weighed: &[&Weighed], restart_rate: Option<f64>) -> Numbers {
     let all_excused = weighed.iter().all(|w| w.is_excused);
     let counting = || weighed.iter().filter(|w| all_excused || !w.is_excused);

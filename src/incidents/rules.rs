@@ -13,7 +13,7 @@ use crate::domain::catalogue::{Service, Tier};
 use crate::domain::decision::{Channel, Decision, Sev};
 use crate::domain::deployment::Correlation;
 use crate::domain::finding::{Finding, IncidentClass};
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::time::Time;
 
 /// What an assessor is given: owned, so that it may take its time elsewhere.
@@ -69,7 +69,7 @@ fn confidence(case: &Case) -> u8 {
     let uncounted = case
         .incidents
         .iter()
-        .filter(|one| one.incident.class == IncidentClass::Availability)
+        .filter(|one| shown(&one.incident) == IncidentClass::Availability)
         .any(|one| one.incident.numbers.desired.is_none());
     let doubts = [(case.is_partial, 30), (uncatalogued, 10), (uncounted, 10)];
     let doubt: u8 = doubts.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum();
@@ -102,22 +102,35 @@ fn root_cause(case: &Case) -> String {
     if let Some((service, dependency)) = needed {
         return format!("{}, which {service} needs: {}", dependency.service, headline(dependency));
     }
-    let node = case.incidents.iter().find(|node| {
+    let of_node = |one: &CaseIncident| {
+        one.incident.findings.iter().find(|f| f.kind.class() == IncidentClass::Node).cloned()
+    };
+    let node = case.incidents.iter().find_map(|node| {
         let follows = |other: &CaseIncident| {
-            other.incident.class != IncidentClass::Node
-                && other.incident.since >= node.incident.since
+            of_node(other).is_none() && other.incident.since >= node.incident.since
         };
-        node.incident.class == IncidentClass::Node && case.incidents.iter().any(follows)
+        let finding = of_node(node)?;
+        case.incidents.iter().any(follows).then_some((&node.incident, finding))
     });
-    if let Some(node) = node {
-        return format!("Possibly node {}: {}", node.incident.service, headline(&node.incident));
+    if let Some((node, finding)) = node {
+        return format!("Possibly node {}: {}", node.service, said(node, Some(&finding)));
     }
     case.incidents.first().map_or_else(String::new, |one| headline(&one.incident))
 }
 
+/// The class of its worst evidence now; of what is asked of people when there is nothing else.
+fn shown(incident: &Incident) -> IncidentClass {
+    let evidence = incident.findings.iter().find(|finding| !finding.is_need());
+    evidence.or(incident.findings.first()).map_or(incident.class, |finding| finding.kind.class())
+}
+
 /// What was found, of its worst finding.
 fn headline(incident: &Incident) -> String {
-    incident.findings.first().map_or_else(
+    said(incident, incident.findings.first())
+}
+
+fn said(incident: &Incident, finding: Option<&Finding>) -> String {
+    finding.map_or_else(
         || format!("{} of {}", incident.class.as_str(), incident.service),
         |finding| match clause(&finding.reason) {
             "" => format!("{} of {}", finding.kind.as_str().replace('_', " "), finding.owner),
@@ -130,11 +143,18 @@ fn impact(case: &Case) -> String {
     let of = |one: &CaseIncident| {
         let incident = &one.incident;
         let is_short = incident.course.short_since.is_some();
-        let state = match incident.class {
+        let state = match shown(incident) {
             _ if incident.course.down_since.is_some() => "down",
             IncidentClass::Availability if is_short => "degraded",
-            IncidentClass::Loop => "not healed by the loop",
-            IncidentClass::Violation => "treated by the loop",
+            IncidentClass::Loop | IncidentClass::Violation => match incident.status {
+                IncidentStatus::Acting => "an action is being applied",
+                IncidentStatus::Verifying => "an action was applied, its result is being verified",
+                IncidentStatus::NeedsAttention => "a person is needed",
+                IncidentStatus::Open | IncidentStatus::Resolved if incident.doing.is_empty() => {
+                    "observed"
+                }
+                IncidentStatus::Open | IncidentStatus::Resolved => &incident.doing,
+            },
             IncidentClass::Availability => "impaired",
             IncidentClass::Memory => "killed for its memory",
             IncidentClass::Job => "job failed",
@@ -142,9 +162,10 @@ fn impact(case: &Case) -> String {
             IncidentClass::Node => "node",
         };
         let tier = if one.service.is_some() { one.tier.as_str() } else { "in no catalogue" };
-        match incident.class {
-            _ if shows_pods(one) => format!("{} ({tier}, {state})", incident.service),
-            _ => format!("{} ({state})", incident.service),
+        if shows_pods(one) {
+            format!("{} ({tier}, {state})", incident.service)
+        } else {
+            format!("{} ({state})", incident.service)
         }
     };
     let parts: Vec<String> = case.incidents.iter().map(of).collect();
@@ -158,7 +179,7 @@ fn actions(case: &Case) -> Vec<String> {
         let strong = one.incident.suspect.as_ref().filter(|s| s.correlation == Correlation::High);
         let undo = strong.map(|suspect| {
             let short = suspect.commit.sha.get(..10).unwrap_or(&suspect.commit.sha).to_owned();
-            format!("Look at {short}, and take it back if it is the cause")
+            format!("Look at {short}, and revert it if it is the cause")
         });
         let told = one.incident.findings.iter().map(|finding| finding.recommendation.clone());
         for action in undo.into_iter().chain(told).filter(|action| !action.trim().is_empty()) {
@@ -172,7 +193,7 @@ fn actions(case: &Case) -> Vec<String> {
 }
 
 /// The conservative decision, for when the assessment failed, took too long, or nothing else can be said. Whether it
-/// was told already is the board's to know.
+/// people were notified already is the tracker's to know.
 #[must_use]
 pub fn fallback(findings: &[Finding]) -> Decision {
     let services: BTreeSet<&str> =

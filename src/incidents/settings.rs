@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::domain::catalogue::Tier;
 use crate::domain::speed::divided;
 
-/// When people are told of what can wait.
+/// When people are notified of what can wait.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BusinessHours {
     pub start: NaiveTime,
@@ -62,7 +62,7 @@ pub struct Settings {
     /// Of a service that is in no catalogue; `None`: down for 10 minutes it is SEV-3, all else of it SEV-4.
     pub default_tier: Option<Tier>,
     pub business_hours: BusinessHours,
-    /// After so long an unchanged incident is told in full again.
+    /// After so long people are notified of an unchanged incident in full again.
     #[serde(serialize_with = "crate::domain::time::seconds")]
     pub repeat_after: Duration,
     /// Where reports and backups are written; `None`: nowhere.

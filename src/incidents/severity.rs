@@ -22,7 +22,7 @@ pub(super) use service_health::{FLAP, HOUR};
 /// A P0 that lacks replicas for longer than this is as bad as one that is down.
 const P0_DEGRADED: Duration = Duration::from_secs(120);
 
-/// What is in no catalogue, and has no `escalation.default_tier` either, may be down for so long before anybody hears of it.
+/// What is in no catalogue, and has no `escalation.default_tier` either, may be down for so long before anybody is notified of it.
 const UNRANKED_DOWN: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, Debug)]

@@ -1,13 +1,13 @@
 //! What an incident is called: its trouble and target, and what mape-k does about it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::domain::finding::{Finding, FindingKind};
-use crate::domain::incident::{Anchor, AtWork, Incident, IncidentStatus};
+use crate::domain::incident::{Anchor, AtWork, Incident, IncidentStatus, WorkStage};
 use crate::domain::legible::name;
 use crate::domain::need::NeedReason as Reason;
 use crate::domain::target::Target;
-use crate::domain::time;
+use crate::domain::time::{self, Time};
 
 /// Characters of what is done about it: the rest of a line.
 const MAX_DOING: usize = 160;
@@ -58,7 +58,8 @@ fn of(finding: &Finding) -> String {
 pub(super) fn status(
     incident: &Incident,
     at_work: &[AtWork],
-    treated: &BTreeSet<String>,
+    treated: &BTreeMap<String, String>,
+    now: Time,
 ) -> (IncidentStatus, String) {
     let absorbed = incident.absorbed.iter().map(|other| &other.anchor);
     let targets: Vec<Target> =
@@ -67,22 +68,58 @@ pub(super) fn status(
         targets.iter().any(|own| own.contains(&work.target) || work.target.contains(own))
     };
     let own: Vec<&AtWork> = at_work.iter().filter(concerns).collect();
-    if let Some(acting) = own.iter().find(|work| work.verifying_until.is_none()) {
+    if let Some(acting) = own.iter().find(|work| work.stage == WorkStage::Applying) {
         return (IncidentStatus::Acting, format!("{} is being applied", acting.action));
     }
-    let verifying = own.iter().find_map(|work| Some((work, work.verifying_until?)));
-    if let Some((work, until)) = verifying {
-        let until = time::text(until);
-        let doing = format!("{} applied, verifying until {until}", work.action);
+    let verifying = own.iter().find_map(|work| match work.stage {
+        WorkStage::Verifying { settled_at, .. } if now < settled_at => Some(format!(
+            "{} applied; its effect settles until {}, then its result is verified",
+            work.action,
+            time::text(settled_at)
+        )),
+        WorkStage::Verifying { judge_by, .. } => {
+            Some(format!("{} applied, verifying until {}", work.action, time::text(judge_by)))
+        }
+        WorkStage::Applying | WorkStage::Waiting(_) => None,
+    });
+    if let Some(doing) = verifying {
         return (IncidentStatus::Verifying, doing);
     }
     let need = incident.findings.iter().find(|finding| finding.is_need());
     if let Some(need) = need {
         return (IncidentStatus::NeedsAttention, asked(need));
     }
-    let is_treated = incident.findings.iter().any(|one| treated.contains(&one.fingerprint()));
-    let doing = if is_treated { "" } else { "no action is configured" };
-    (IncidentStatus::Open, doing.to_owned())
+    (IncidentStatus::Open, short(&waits(incident, &own, treated, now)))
+}
+
+/// Why nothing is done about an open incident of which nothing is asked either; empty: an action is about to be chosen.
+fn waits(
+    incident: &Incident,
+    own: &[&AtWork],
+    treated: &BTreeMap<String, String>,
+    now: Time,
+) -> String {
+    if incident.course.is_muted {
+        return "Alertmanager holds its alerts back".to_owned();
+    }
+    if incident.last_seen_at < now {
+        let at = time::text(incident.last_seen_at);
+        return format!("UNKNOWN: its evidence could not be read since {at}");
+    }
+    let waiting = own.iter().find_map(|work| match &work.stage {
+        WorkStage::Waiting(why) => Some(format!("{}: {why}", work.action)),
+        WorkStage::Applying | WorkStage::Verifying { .. } => None,
+    });
+    let mut treated = incident.findings.iter().filter_map(|one| treated.get(&one.fingerprint()));
+    match (waiting, treated.next()) {
+        (Some(waiting), Some(_)) => waiting,
+        (None, Some(why)) => why.clone(),
+        (_, None) => "no action is configured".to_owned(),
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(MAX_DOING).collect()
 }
 
 fn asked(need: &Finding) -> String {
@@ -101,5 +138,5 @@ fn asked(need: &Finding) -> String {
         Reason::UnconfirmedAlert => "no action: Alertmanager does not confirm it".to_owned(),
         other => format!("a person is needed: {}", other.as_str().replace('_', " ")),
     };
-    said.chars().take(MAX_DOING).collect()
+    short(&said)
 }

@@ -1,4 +1,4 @@
-//! The incidents that people are told of: what is open, what was told, what is due. Held in memory, made of what is stored.
+//! The incidents: what is open, who was notified of what, what is due. Held in memory, made of what is stored.
 //!
 //! In each cycle, in this order:
 //!
@@ -7,8 +7,8 @@
 //! 2. `wanting_suspects`, `suspect` for each whose commits could be read (`correlation::best_suspect`).
 //! 3. `case`; `None`: there is nothing to decide. Otherwise an assessment of it (`rules::assess`), then `decide`, or
 //!    `decide_blindly` when that failed.
-//! 4. `take_changed` and `state` to be stored: an incident has its id before anybody hears it.
-//! 5. `compose::messages`, and after the delivery of each `told`.
+//! 4. `take_changed` and `state` to be stored: an incident has its id before anybody is notified.
+//! 5. `compose::messages`, `queued` for each, and later what became of its delivery.
 //! 6. `take_changed` and `state` again, `trend` for the report.
 //!
 //! Bound: one incident for each anchor with a finding, so by what the cluster and the rules hold; ended ones for a day.
@@ -39,7 +39,7 @@ use crate::domain::time::{Time, since};
 
 pub use observe::{Observation, Observed};
 
-/// The same services are told of no more often when nothing could be assessed.
+/// People are notified of the same services no more often when nothing could be assessed.
 const FALLBACK_EVERY: Duration = Duration::from_secs(30 * 60);
 
 /// For so long after its beginning a deployment is looked for.
@@ -52,12 +52,12 @@ const TIMELINE_TEXT: usize = 400;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// Nobody has been told yet.
+    /// Nobody has been notified yet.
     New,
     Worse,
-    /// People were told that it was over.
+    /// People were notified that it was resolved.
     Back,
-    /// Not told for `escalation.repeat_after`.
+    /// Nobody was notified for `escalation.repeat_after`.
     Repeat,
 }
 
@@ -66,7 +66,7 @@ pub enum Why {
 #[serde(default)]
 pub struct TrackerState {
     trend: Trend,
-    /// The sets of services that were told of without an assessment, within the last 30 minutes.
+    /// The sets of services that people were notified of without an assessment, within the last 30 minutes.
     fallbacks: Vec<FallbackNotified>,
 }
 
@@ -98,7 +98,7 @@ pub struct IncidentTracker {
 }
 
 impl IncidentTracker {
-    /// `incidents`: all that are open, and those that ended within the last 24 hours or whose end was not told.
+    /// `incidents`: all that are open, and those that ended within the last 24 hours or whose end nobody was notified of.
     #[must_use]
     pub fn restore(settings: &Settings, mut incidents: Vec<Incident>, state: TrackerState) -> Self {
         // In the order in which they began, as without a restart: it is the order in which they are told.
@@ -115,8 +115,12 @@ impl IncidentTracker {
         }
     }
 
-    /// Open ones of an earlier version that are about the same are one from now on, and each gets its title.
+    /// What was stored as it is to be read now: by this clock, with a title each, and one for each anchor.
     pub fn merge_restored(&mut self, now: Time) -> Vec<(String, String)> {
+        for incident in &mut self.incidents {
+            incident.not_after(now);
+        }
+        self.state.fallbacks.retain(|told| told.at <= now);
         for incident in self.incidents.iter_mut().filter(|incident| incident.title.is_empty()) {
             incident.title = title::title(incident);
         }
@@ -165,7 +169,7 @@ impl IncidentTracker {
         let lines = held.timeline.len();
         held.note(what, text, at);
         if what.is_news() {
-            held.course.noted_at = held.course.noted_at.max(Some(at));
+            held.course.unheard += 1;
         }
         if held.timeline.len() != lines || what.is_news() {
             self.changed.insert(held.id.clone());
@@ -319,7 +323,7 @@ impl IncidentTracker {
         }
     }
 
-    /// The conservative decision, when there is no assessment: for the same services to be told once in 30 minutes.
+    /// The conservative decision, when there is no assessment: people are notified of the same services once in 30 minutes.
     #[must_use]
     pub fn decide_blindly(
         &mut self,
@@ -364,7 +368,7 @@ pub(super) fn catalogued_as<'a>(
     catalogued(&incident.service, incident.namespace.as_deref(), catalogue)
 }
 
-/// By the table, with the deployment behind it, and one more than when it was told while a number is worse than then.
+/// By the table, with the deployment behind it, and one more than when people were notified while a number is worse than then.
 fn set_severity(incident: &mut Incident, interval: Duration, now: Time) {
     let course = &mut incident.course;
     let base = course.base.unwrap_or(incident.severity);

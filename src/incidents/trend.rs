@@ -55,6 +55,8 @@ impl Trend {
         let slot = slot(now, interval);
         // An earlier version kept them by service and class.
         self.histories.retain(|history| !history.anchor.is_unknown());
+        // What lies ahead was written by a clock that has been set back since.
+        self.slots.retain(|known| *known <= slot);
         if self.slots.last() != Some(&slot) {
             self.slots.push(slot);
         }
@@ -65,9 +67,9 @@ impl Trend {
         let is_open: BTreeSet<&Anchor> = open.iter().map(|(key, _)| key).collect();
         for history in &mut self.histories {
             let is_open = is_open.contains(&history.anchor);
-            history
-                .points
-                .retain(|point| (is_open || point.slot != slot) && since(now, point.at) < KEPT);
+            history.points.retain(|point| {
+                (is_open || point.slot != slot) && point.slot <= slot && since(now, point.at) < KEPT
+            });
         }
         let mut by_key: BTreeMap<Anchor, usize> =
             self.histories.iter().enumerate().map(|(i, h)| (h.anchor.clone(), i)).collect();

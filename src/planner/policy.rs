@@ -213,7 +213,9 @@ fn within_tolerance(old: f64, new: f64) -> bool {
 fn impact(action: &Action, contender: &Contender<'_>) -> String {
     let CandidateReport { cause, component, .. } = &contender.report;
     let behind = contender.evidence.len();
-    format!("{action} should end {cause} at {component} ({behind} violations behind it)")
+    let behind =
+        if behind == 1 { "1 violation".to_owned() } else { format!("{behind} violations") };
+    format!("{action} should end {cause} at {component} ({behind} behind it)")
 }
 
 /// Critical with a critical violation behind it, else by score.

@@ -16,6 +16,7 @@ mod cases;
 mod defects;
 mod early;
 mod files;
+mod followed;
 mod hanging;
 mod origin;
 mod reloaded;

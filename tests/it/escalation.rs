@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 fn wanted(reason: NeedReason) -> NeedRequest {
     NeedRequest {
+        approval: None,
         target: None,
         reason,
         cause: Some(Cause::new("x")),
@@ -149,6 +150,7 @@ fn the_same_told_twice_in_a_cycle_is_one_with_all_the_evidence() {
     assert_eq!(changes.opened.len(), 1);
     assert_eq!((changes.opened[0].evidence.len(), changes.opened[0].times_seen), (3, 1));
     let later = NeedRequest {
+        approval: None,
         target: None,
         detail: "in other words".to_owned(),
         evidence: vec!["v4".to_owned()],

@@ -70,6 +70,7 @@ fn policy(number: u128, approval: Approval) -> Policy {
 
 fn escalation(number: u128, closed_at: Option<Time>) -> Need {
     Need {
+        approval: None,
         target: None,
         incident: None,
         id: Uuid::from_u128(number),

@@ -18,6 +18,7 @@ use mape_k::domain::execution::Execution;
 use mape_k::domain::follow_ups::FollowUps;
 use mape_k::domain::ledger::Ledger;
 use mape_k::domain::outcome::{Outcome, PendingVerification};
+use mape_k::domain::policy::Policy;
 use mape_k::domain::time::Time;
 use mape_k::domain::violation::TrackedViolation;
 use mape_k::executor::undo_key;
@@ -115,6 +116,7 @@ fn rewritten(record: Stored) -> Stored {
         Collection::Verifications => again::<PendingVerification>(&record.body),
         Collection::Outcomes => again::<Outcome>(&record.body),
         Collection::Violations => again::<TrackedViolation>(&record.body),
+        Collection::Policies => rehashed(&record.body),
         _ => record.body.clone(),
     };
     match body["name"].as_str() {
@@ -125,6 +127,17 @@ fn rewritten(record: Stored) -> Stored {
     let text = body.to_string();
     assert!(OLD_NAMES.iter().all(|name| !text.contains(name)), "{text}");
     Stored { body, ..record }
+}
+
+/// Its hash as this version makes it, and the approval of just that.
+fn rehashed(body: &Value) -> Value {
+    let mut policy: Policy = serde_json::from_value(body.clone()).expect("it is read");
+    let hash = policy.hash();
+    let before = std::mem::replace(&mut policy.plan_hash, hash);
+    for grant in policy.grant.iter_mut().filter(|grant| grant.plan_hash == before) {
+        grant.plan_hash.clone_from(&policy.plan_hash);
+    }
+    serde_json::to_value(policy).expect("JSON")
 }
 
 /// Puts records into the store of this world, which has not been started yet.

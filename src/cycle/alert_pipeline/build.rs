@@ -61,7 +61,6 @@ impl AlertPipeline {
             causes: Vec::new(),
             acting: Vec::new(),
             verifying: Vec::new(),
-            opened: Vec::new(),
             early: None,
             failing_since: None,
             unsaved: BTreeMap::new(),

@@ -6,9 +6,11 @@ use super::super::timeline::{Happened, is_held_already};
 use super::AlertPipeline;
 use crate::domain::analysis::RootCause;
 use crate::domain::incident::{Anchor, AtWork, Happening};
-use crate::domain::need::Need;
+use crate::domain::time::Time;
+use crate::domain::treatment::Treatment;
 use crate::domain::violation::Violation;
 use crate::incidents::Changes;
+use crate::knowledge::{Knowledge, StoreError};
 
 impl AlertPipeline {
     /// What the loop itself left for people in this cycle.
@@ -18,7 +20,6 @@ impl AlertPipeline {
         causes: &[RootCause],
         acting: Vec<AtWork>,
     ) {
-        self.opened = told.opened.iter().map(|need| need.id).collect();
         let open = told.opened.iter().chain(&told.refreshed).chain(&told.unchanged);
         self.records = open.cloned().collect();
         self.causes = causes.to_vec();
@@ -38,6 +39,28 @@ impl AlertPipeline {
         active.iter().filter_map(incident).collect()
     }
 
+    /// Follows merged incidents: their treatments belong to the one that goes on. And a treatment lasts for as long as its
+    /// incident: what was tried in it counts until it is resolved.
+    pub(in crate::cycle) async fn follow(
+        &self,
+        knowledge: &Knowledge,
+        treatments: &mut [Treatment],
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let mut moved = knowledge.batch();
+        for treatment in treatments {
+            let Some(id) = &mut treatment.incident else { continue };
+            let Some(open) = self.board.going_on(id) else { continue };
+            if open.id != *id {
+                id.clone_from(&open.id);
+                moved.put(treatment);
+            }
+            treatment.last_evidence_at = now;
+        }
+        knowledge.commit(moved).await?;
+        Ok(())
+    }
+
     /// Each line goes to the incident of its treatment or need and to those of its evidence, as they are or last were;
     /// without either to that of its target.
     pub(super) fn note(&mut self, happened: &[Happened]) {
@@ -45,12 +68,18 @@ impl AlertPipeline {
             return;
         }
         let mut lies_in: BTreeMap<String, String> = BTreeMap::new();
-        for incident in self.board.incidents() {
-            let own = incident.findings.iter().map(|f| (f.fingerprint(), incident.id.clone()));
-            lies_in.extend(own);
+        // What lies in an ended one and in an open one lies in the open one.
+        for is_open in [false, true] {
+            for incident in self.board.incidents().iter().filter(|one| one.is_open() == is_open) {
+                let own = incident.findings.iter().map(|f| (f.fingerprint(), incident.id.clone()));
+                lies_in.extend(own);
+            }
         }
         for one in happened {
-            let shows = |id: &&String| {
+            let going_on = |id: &String| {
+                self.board.going_on(id).map_or_else(|| id.clone(), |one| one.id.clone())
+            };
+            let shows = |id: &String| {
                 let incident = self.board.incident(id);
                 one.applied_since.is_none_or(|since| {
                     incident.is_some_and(|incident| {
@@ -59,9 +88,9 @@ impl AlertPipeline {
                     })
                 })
             };
-            let evidence = one.evidence.iter().filter_map(|fp| lies_in.get(fp)).filter(shows);
-            let mut incidents: BTreeSet<String> =
-                evidence.chain(one.incident.as_ref()).cloned().collect();
+            let evidence = one.evidence.iter().filter_map(|fp| lies_in.get(fp));
+            let mut incidents: BTreeSet<String> = evidence.map(going_on).filter(shows).collect();
+            incidents.extend(one.incident.as_ref().map(going_on));
             if incidents.is_empty()
                 && let Some(target) = &one.target
             {
@@ -79,19 +108,4 @@ impl AlertPipeline {
             }
         }
     }
-
-    /// Needs that this cycle opened, once they are linked to their incidents.
-    pub(super) fn note_needs(&mut self) {
-        for id in std::mem::take(&mut self.opened) {
-            let need = self.records.iter().find(|need| need.id == id).cloned();
-            let Some((need, incident)) = need.and_then(|n| Some((n.clone(), n.incident?))) else {
-                continue;
-            };
-            self.board.note(&incident, Happening::Needed, &said(&need), need.opened_at);
-        }
-    }
-}
-
-fn said(need: &Need) -> String {
-    format!("{} ({}): {}", need.reason.as_str(), need.subject, need.detail)
 }

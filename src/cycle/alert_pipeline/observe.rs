@@ -1,4 +1,4 @@
-//! What the cycle shows becomes incidents: all evidence and needs, and what became of what is not shown any more.
+//! What the cycle shows becomes incidents: all evidence and needs, and what became of evidence that no cycle shows any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,11 @@ use crate::analyzer::cluster::confined;
 use crate::analyzer::{There, Tracker};
 use crate::config::Config;
 use crate::domain::finding::{Finding, FindingKind};
-use crate::domain::incident::{Absence, Anchor, AtWork};
+use crate::domain::incident::{Absence, Anchor, AtWork, WorkStage};
 use crate::domain::need::Need;
 use crate::domain::outcome::PendingVerification;
 use crate::domain::time::Time;
+use crate::domain::violation::Violation;
 use crate::incidents::evidence::{self, Anchors, Failing};
 use crate::incidents::tracker::Observation;
 use crate::knowledge::Knowledge;
@@ -67,10 +68,12 @@ impl AlertPipeline {
         let confined = reading.map(confined).unwrap_or_default();
         let absence = |finding: &Finding| around.absence(finding, there.as_ref());
         let is_treated = |(cause, target)| config.plan.treats(cause, target);
-        let active = tracker.active().filter(|v| v.actionable);
-        let treated: BTreeSet<String> = active
+        let caused: BTreeSet<&String> =
+            self.causes.iter().flat_map(|root| &root.evidence).collect();
+        let treated: BTreeMap<String, String> = tracker
+            .active()
             .filter(|v| v.cause.as_ref().zip(v.target.as_ref()).is_some_and(is_treated))
-            .map(|v| v.fingerprint.clone())
+            .map(|v| (v.fingerprint.clone(), waits_for(v, &caused)))
             .collect();
         let at_work: Vec<AtWork> = self.acting.iter().chain(&self.verifying).cloned().collect();
         let seen = Observation {
@@ -98,12 +101,12 @@ impl AlertPipeline {
                     title = one.title,
                     severity = one.severity.as_str(),
                     findings = one.lines.join("; "),
-                    "an incident {what}"
+                    "incident {what}"
                 );
             }
         }
         for (incident, into) in &observed.merged {
-            tracing::info!(incident, into, "two incidents are one from now on");
+            tracing::info!(incident, into, "two incidents were merged");
         }
         self.link(&findings);
         findings
@@ -138,9 +141,26 @@ impl AlertPipeline {
                         .collect::<Vec<_>>()
                         .join(", "),
                     target: verification.target,
-                    verifying_until: Some(verification.settled_at),
+                    stage: WorkStage::Verifying {
+                        settled_at: verification.settled_at,
+                        judge_by: verification.judge_by,
+                    },
                 })
                 .collect();
         }
+    }
+}
+
+/// Why no action is planned yet for a violation that one is configured for; empty: it is evidence of a cause, so that one
+/// is. `caused`: what is evidence of any.
+fn waits_for(violation: &Violation, caused: &BTreeSet<&String>) -> String {
+    match &violation.no_evidence {
+        Some(why) => format!("no action: {why}"),
+        None if violation.flapping => "no action while it keeps coming back".to_owned(),
+        None if !violation.confirmed => "no action until it can be read again".to_owned(),
+        None if !caused.contains(&violation.fingerprint) => {
+            "no action yet: it has not lasted long enough to name its cause".to_owned()
+        }
+        None => String::new(),
     }
 }

@@ -23,7 +23,7 @@ impl AlertPipeline {
     ) -> Result<Vec<Outgoing>, StoreError> {
         let notifiers = self.desk.notifiers();
         let files = notifiers.waiting_files().await.unwrap_or_else(|error| {
-            tracing::error!(error, "what waits in files cannot be read and is not sent");
+            tracing::error!(error, "the backup files cannot be read: the messages in them are not sent. Check the folder escalation.reports_dir");
             Vec::new()
         });
         if !knowledge.is_durable() {
@@ -39,7 +39,7 @@ impl AlertPipeline {
         for file in files {
             tracing::info!(
                 file = file.file,
-                "a message that waited in a file is in the outbox now"
+                "a message from a backup file was put into the outbox"
             );
             notifiers.finish(&file.file, Done::Queued).await;
         }
@@ -48,7 +48,7 @@ impl AlertPipeline {
             tracing::error!(
                 entry = one.key,
                 cause = one.cause,
-                "a message of the outbox cannot be read and is not sent"
+                "a message of the outbox cannot be read and is not sent: look at its incident"
             );
         }
         Ok(entries)

@@ -72,7 +72,7 @@ impl AlertPipeline {
         self.shown.last_notification.clone_from(&report.notification_result);
     }
 
-    /// The background hears which incidents last, where they are followed, and what an Alertmanager is told of.
+    /// Gives the background the open incidents, their threads, and what is posted to an Alertmanager.
     pub(super) fn hand_over(&self, catalogue: &Catalogue, now: Time) {
         let incidents = self.board.incidents();
         let open = incidents.iter().filter(|one| one.is_open()).map(|one| one.id.clone());
@@ -118,7 +118,7 @@ impl AlertPipeline {
             self.hand_over(&self.catalogue, now);
             if let Err(error) = self.keep(&kit.knowledge, onsets, now).await {
                 kit.store_failed(StoreOperation::Write, &error);
-                tracing::warn!(%error, "what became of messages is kept in memory until the store takes it");
+                tracing::warn!(%error, "the store did not take the delivery results: they are kept in memory and written again with the next change");
             }
         }
         self.show_outbox(now);
@@ -143,7 +143,7 @@ impl AlertPipeline {
             Ok(None) => {}
             Err(error) => {
                 kit.store_failed(StoreOperation::Read, &error);
-                tracing::warn!(%error, cycle, "the report does not say what became of its messages");
+                tracing::warn!(%error, cycle, "the store did not return a cycle's report: its notification_result stays pending");
             }
         }
         self.desk.outbox.reported(cycle);
@@ -221,7 +221,7 @@ fn result(entries: &[Outgoing]) -> Option<NotificationResult> {
     let failed = entries.iter().filter(|entry| !entry.is_delivered());
     let errors: Vec<String> = failed
         .map(|entry| {
-            let error = entry.error.as_deref().unwrap_or("it was given up");
+            let error = entry.error.as_deref().unwrap_or("mape-k gave up sending it");
             format!("{}: {error}", entry.notifier.as_str())
         })
         .collect();
@@ -244,14 +244,14 @@ fn nobody_is_there(message: &Message) {
             tracing::error!(
                 title,
                 severity,
-                "people should be notified, and no notifier is enabled"
+                "nobody is notified of this: no notifier is enabled. Enable slack or notify.alertmanager"
             );
         }
         (_, Sev::Sev3 | Sev::Sev4) => {
             tracing::warn!(
                 title,
                 severity,
-                "people should be notified, and no notifier is enabled"
+                "nobody is notified of this: no notifier is enabled. Enable slack or notify.alertmanager"
             );
         }
     }

@@ -120,7 +120,7 @@ impl Background {
         if !claimed.stored.is_empty() {
             let written = write(knowledge.as_ref(), &claimed.stored).await;
             let error = written.err().or_else(|| {
-                let gone = "this mape-k does not lead any more".to_owned();
+                let gone = "another mape-k leads now".to_owned();
                 (!leads(knowledge.as_ref())).then_some(Unwritten::Superseded(gone))
             });
             match error {
@@ -128,7 +128,7 @@ impl Background {
                 Some(Unwritten::Failed(error)) if job.is_direct && leads(knowledge.as_ref()) => {
                     tracing::warn!(
                         error,
-                        "the store did not take the claim of a message; it is sent all the same"
+                        "the store did not take the claim of a message: it is sent all the same, and another process may repeat it"
                     );
                 }
                 Some(Unwritten::Failed(error) | Unwritten::Superseded(error)) => {
@@ -150,7 +150,7 @@ impl Background {
             Err(Unwritten::Failed(error) | Unwritten::Superseded(error)) => {
                 tracing::warn!(
                     error,
-                    "the result of a message is kept in memory until the store takes it"
+                    "the store did not take a delivery result: it is kept in memory and written again later"
                 );
             }
         }
@@ -203,7 +203,7 @@ impl Background {
             reason,
             why = ?entry.state,
             backup = file.as_ref().map_or_else(|error| error.as_str(), String::as_str),
-            "a message is given up: nobody was notified by it. Read it in the backup file"
+            "mape-k gave up sending a message: nobody was notified by it. Read it in its backup file"
         );
         self.desk.outbox.backed_up(&entry.id, file.ok());
         Ended::Filed
@@ -216,7 +216,7 @@ impl Background {
         if let Some(error) = &problem {
             tracing::warn!(
                 error,
-                "Alertmanager was not told which incidents last; it is told again in the next cycle"
+                "Alertmanager did not take the list of open incidents: it is sent again in the next cycle"
             );
         }
         self.desk.outbox.refreshed(problem);

@@ -71,7 +71,7 @@ impl Background {
             let found = AssertUnwindSafe(suspects(github, *window, &onsets)).catch_unwind();
             let Some(found) = over.run_until_cancelled(found).await else { return };
             let found = found.unwrap_or_else(|_| {
-                tracing::error!("looking for deployments panicked: people are notified without");
+                tracing::error!("looking for deployments panicked, which is a defect: messages name no suspected deployment");
                 Vec::new()
             });
             questions.answered.send_modify(|answered| {
@@ -100,7 +100,10 @@ async fn suspects(github: &Github, window: Duration, onsets: &[Onset]) -> Vec<(S
         found.extend(suspect.map(|suspect| (onset.incident.clone(), suspect)));
     }
     if let Some(error) = failed {
-        tracing::warn!(error, "deployments could not be looked for; people are notified without");
+        tracing::warn!(
+            error,
+            "deployments could not be read: messages name no suspected deployment"
+        );
     }
     found
 }

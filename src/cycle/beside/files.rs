@@ -70,11 +70,14 @@ impl Files {
     fn note(&self, problem: Option<String>) {
         let mut state = self.state();
         if let Some(problem) = problem.as_ref().filter(|now| state.problem.as_ref() != Some(now)) {
-            tracing::warn!(problem, "the report is in the store, and not in a file");
+            tracing::warn!(problem, "the cycle's report was stored but not written to its file");
         }
         if problem.is_none() && state.dropped > 0 {
             let dropped = std::mem::take(&mut state.dropped);
-            tracing::warn!(dropped, "the disk hung: so many reports are in the store only");
+            tracing::warn!(
+                dropped,
+                "the disk did not answer in time: these reports were stored but not written to files"
+            );
         }
         state.problem = problem;
     }

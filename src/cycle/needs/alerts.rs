@@ -1,4 +1,4 @@
-//! Alerts that people are told of because the loop does nothing about them: critical ones of unknown cause, too large or
+//! Alerts that people are notified of because the loop does nothing about them: critical ones of unknown cause, too large or
 //! not confirmed, and Grafana's reports of missing data.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,14 +126,11 @@ fn is_notified(alert: &Alert) -> bool {
 }
 
 fn one(reason: Reason, alert: &Alert, why: &str) -> NeedRequest {
+    let detail = format!("{why}: {}", alert.description);
     NeedRequest {
-        target: None,
-        reason,
-        cause: None,
         component: alert.component.clone(),
-        subject: alert.name.clone(),
-        detail: format!("{why}: {}", alert.description),
         evidence: vec![alert_fingerprint(&alert.fingerprint)],
+        ..NeedRequest::new(reason, &alert.name, detail)
     }
 }
 
@@ -149,17 +146,13 @@ fn missing_data(alerts: &[Alert]) -> Option<NeedRequest> {
     let named: Vec<&str> = rules.iter().take(NAMED).copied().collect();
     let rest = rules.len() - named.len();
     let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    let detail = format!(
+        "Grafana has no data for, or cannot evaluate, {}{rest}: missing data is no evidence, and nothing is done \
+         about it. Check the data source",
+        named.join(", ")
+    );
     (!missing.is_empty()).then(|| NeedRequest {
-        target: None,
-        reason: Reason::DataMissing,
-        cause: None,
-        component: None,
-        subject: GRAFANA.to_owned(),
-        detail: format!(
-            "Grafana has no data for, or cannot evaluate, {}{rest}: missing data is no evidence, and nothing is done \
-             about it. Check the data source",
-            named.join(", ")
-        ),
         evidence: missing.iter().map(|alert| alert_fingerprint(&alert.fingerprint)).collect(),
+        ..NeedRequest::new(Reason::DataMissing, GRAFANA, detail)
     })
 }

@@ -68,6 +68,7 @@ impl IncidentTracker {
         for incident in self.incidents.iter_mut().filter(|incident| incident.is_open()) {
             let is_shown = anchors_of(incident).any(|anchor| anchors.contains(anchor));
             let mut fate = Fate::default();
+            let mut gone = None;
             let counted = incident.findings.iter().filter(|finding| finding.ready.is_some());
             held.replicas.extend(counted.map(|one| (one.identity(), (one.ready, one.desired))));
             for finding in incident.findings.iter().filter(|one| !shown.contains(&one.identity())) {
@@ -85,10 +86,11 @@ impl IncidentTracker {
                         }
                     }
                     Absence::Clear if finding.is_need() => {}
-                    Absence::Clear => incident.course.has_vanished = false,
-                    Absence::Vanished => incident.course.has_vanished = true,
+                    Absence::Clear => gone = gone.or(Some(false)),
+                    Absence::Vanished => gone = Some(true),
                 }
             }
+            incident.course.has_vanished = gone.unwrap_or(incident.course.has_vanished);
             held.fates.insert(incident.id.clone(), fate);
         }
         held
@@ -229,6 +231,7 @@ fn take_in(into: &mut Incident, merged: &Incident, now: Time) {
     into.causes.extend(merged.causes.iter().cloned());
     into.course.returns.extend(&merged.course.returns);
     into.course.returns.sort_unstable();
+    into.course.unheard += merged.course.unheard;
     if into.suspect.is_none() {
         into.suspect.clone_from(&merged.suspect);
     }

@@ -1,4 +1,4 @@
-//! What is due to be told beside alerts, and what became of messages: put into the outbox, delivered, failed, given up.
+//! What people are due to be notified of beside alerts, and what became of messages: put into the outbox, delivered, failed, given up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +17,7 @@ const BRIEF_EVERY: Duration = Duration::from_secs(30 * 60);
 type ByThread<'a> = Vec<(Option<Thread>, Vec<&'a Incident>)>;
 
 impl IncidentTracker {
-    /// Ends that people have not heard, by the thread in which they are told. One that keeps coming back is over when it
+    /// Ends that nobody was notified of, by the thread of each. An incident that keeps coming back has ended when it
     /// has stayed away for a while.
     pub(in crate::incidents) fn ends(&self, now: Time) -> ByThread<'_> {
         let is_over = |incident: &&Incident| {
@@ -28,7 +28,7 @@ impl IncidentTracker {
         by_thread(self.incidents.iter().filter(is_over))
     }
 
-    /// What came and went while nobody was told.
+    /// What came and went before anybody was notified.
     pub(in crate::incidents) fn missed(&self, now: Time) -> Vec<&Incident> {
         let missed = |incident: &&Incident| {
             // What is queued was a SEV-3 at least, however mild it was in the end.
@@ -38,12 +38,12 @@ impl IncidentTracker {
         self.incidents.iter().filter(missed).collect()
     }
 
-    /// Told ones that changed since people last heard of them, once in half an hour; what was decided, done or came of it
-    /// at once. `alerted` are told in full now.
+    /// Those that changed since people were last notified of them, once in half an hour; what was decided, done or came of it
+    /// at once. Messages show `alerted` in full now.
     pub(in crate::incidents) fn updates(&self, alerted: &[String], now: Time) -> ByThread<'_> {
         let is_due = |incident: &&Incident| {
             let last_heard = incident.heard_at();
-            let is_news = incident.course.noted_at > last_heard;
+            let is_news = incident.course.unheard > 0;
             let is_changed = || {
                 incident.is_open()
                     && self.may_tell(incident.severity, now)
@@ -73,7 +73,7 @@ impl IncidentTracker {
     }
 
     /// A message goes into the outbox, for these notifiers; with nobody who carries its like (`to` empty) the log is who
-    /// hears it. From here on it is not composed again.
+    /// reads it. From here on it is not composed again.
     pub fn queued(&mut self, message: &Message, to: &[NotifierName], now: Time) {
         if message.form == Form::Alert
             && let Some(services) = self.blind_decision.take()
@@ -102,6 +102,7 @@ impl IncidentTracker {
                 Form::Ended(_) => {
                     incident.end_is_due = false;
                     incident.course.end_notified_at = Some(now);
+                    incident.course.unheard = 0;
                 }
                 Form::Summary => incident.is_queued = false,
             }
@@ -177,7 +178,7 @@ impl IncidentTracker {
         }
     }
 
-    /// The message that this one edits or answers is gone, and this one was told elsewhere: all that was followed there
+    /// The message that this one edits or answers is gone, and this one was posted elsewhere: all that was followed there
     /// goes on here. Answers whether it is so.
     fn follow(&mut self, message: &Message, place: Option<&Thread>) -> bool {
         let (Some(gone), Some(place)) = (message.form.thread(), place) else { return false };
@@ -268,6 +269,7 @@ fn heard(incident: &mut Incident, severity: Sev) {
     incident.notified_severity = Some(severity);
     incident.course.notified_numbers = Some(incident.numbers);
     incident.course.notified_hash = content_hash(incident);
+    incident.course.unheard = 0;
 }
 
 /// Those whose alert is still under way have no thread yet, and those of one alert will have the same.

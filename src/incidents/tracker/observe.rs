@@ -18,9 +18,9 @@ use crate::incidents::severity::{FLAP, HOUR, Situation, Weighed, weigh};
 use crate::incidents::title;
 use crate::incidents::trend::{restart_rate, slot};
 
-/// Ended ones are kept for so long; an open one that could not be seen for so long is over.
+/// Ended ones are kept for so long.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
-/// Ended ones of which somebody still has to be told: over the longest week-end, and for as long as no delivery works.
+/// Ended ones of which people still have to be notified: over the longest week-end, and for as long as no delivery works.
 const KEPT_UNTOLD: Duration = Duration::from_secs(8 * 24 * 3600);
 
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +32,9 @@ pub struct Observation<'a> {
     /// Of this cycle's analysis, the likeliest first.
     pub causes: &'a [RootCause],
     pub at_work: &'a [AtWork],
-    /// Fingerprints of evidence for which an action is configured.
-    pub treated: &'a BTreeSet<String>,
+    /// Fingerprints of evidence for which an action is configured, each with why nothing is planned for it yet; empty:
+    /// something is, and `at_work` says what of it.
+    pub treated: &'a BTreeMap<String, String>,
     pub now: Time,
 }
 
@@ -70,7 +71,7 @@ fn is_as_before(mut before: Incident, now: &Incident) -> bool {
 }
 
 impl IncidentTracker {
-    /// All that a cycle has found: what is not there any more ends. `absence`: what it means that evidence which an
+    /// All that a cycle has found: an incident without any evidence left ends. `absence`: what it means that evidence which an
     /// incident holds is not among the findings.
     pub fn observe(
         &mut self,
@@ -86,7 +87,7 @@ impl IncidentTracker {
         observed
     }
 
-    /// What is there, opened or refreshed, while the cycle may still find more: nothing ends.
+    /// Opens or refreshes what the cycle has found, while the cycle may still find more: nothing ends.
     pub fn begin_cycle(
         &mut self,
         seen: &Observation<'_>,
@@ -194,6 +195,7 @@ impl IncidentTracker {
                 incident.ended_at = None;
                 incident.resolution = None;
                 incident.end_is_due = false;
+                incident.course.has_vanished = false;
                 incident.course.returns = returns;
                 if incident.course.end_notified_at.is_some() {
                     // What people heard is over: how bad it was says nothing of this time.
@@ -262,20 +264,23 @@ impl IncidentTracker {
             |incident: &&mut Incident| incident.is_open() && !present.contains(&incident.id);
         for incident in self.incidents.iter_mut().filter(absent) {
             let fate = held.of(&incident.id);
-            let is_lost = since(now, incident.last_seen_at) >= KEPT;
-            if fate.is_muted || fate.is_kept && !is_lost {
+            if fate.is_muted || fate.is_kept {
                 if incident.course.is_muted != fate.is_muted {
                     incident.course.is_muted = fate.is_muted;
                     self.changed.insert(incident.id.clone());
                 }
                 continue;
             }
-            let has_vanished = is_lost || incident.course.has_vanished;
-            let (resolution, said) = if has_vanished {
+            let (resolution, said) = if incident.course.has_vanished {
                 (Resolution::Vanished, "no longer there: nothing can show it any more")
             } else {
                 (Resolution::Clear, "all of its evidence is clear")
             };
+            let needs: Vec<Finding> =
+                incident.findings.iter().filter(|one| one.is_need()).cloned().collect();
+            for need in &needs {
+                answered(incident, need, now);
+            }
             incident.note(Happening::Resolved, said.to_owned(), now);
             incident.ended_at = Some(now);
             incident.resolution = Some(resolution);
@@ -299,7 +304,7 @@ impl IncidentTracker {
     fn set_status(&mut self, seen: &Observation<'_>) {
         for incident in &mut self.incidents {
             let (status, doing) = if incident.is_open() {
-                title::status(incident, seen.at_work, seen.treated)
+                title::status(incident, seen.at_work, seen.treated, seen.now)
             } else {
                 (IncidentStatus::Resolved, String::new())
             };
@@ -332,15 +337,28 @@ fn note(incident: &mut Incident, before: &Incident, now: Time) {
         }
         _ => {}
     }
-    let needs = |incident: &Incident| -> BTreeMap<String, String> {
+    let needs = |incident: &Incident| -> BTreeMap<String, Finding> {
         let needs = incident.findings.iter().filter(|finding| finding.is_need());
-        needs.map(|need| (need.identity(), need.reason.clone())).collect()
+        needs.map(|need| (need.identity(), need.clone())).collect()
     };
     let (were, are) = (needs(before), needs(incident));
     for (_, need) in are.iter().filter(|(id, _)| !were.contains_key(*id)) {
-        incident.note(Happening::Needed, need.clone(), now);
+        incident.note(Happening::Needed, format!("{}: {}", asked_for(need), need.reason), now);
     }
     for (_, need) in were.iter().filter(|(id, _)| !are.contains_key(*id)) {
-        incident.note(Happening::Answered, need.clone(), now);
+        answered(incident, need, now);
+    }
+}
+
+/// A need of it ended.
+fn answered(incident: &mut Incident, need: &Finding, now: Time) {
+    let text = format!("{} ({}): nobody is asked any more", asked_for(need), need.headline);
+    incident.note(Happening::Answered, text, now);
+}
+
+fn asked_for(need: &Finding) -> &'static str {
+    match need.kind {
+        FindingKind::Loop(reason) => reason.as_str(),
+        kind => kind.as_str(),
     }
 }

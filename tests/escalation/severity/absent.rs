@@ -138,3 +138,27 @@ fn r05_what_is_no_longer_there_is_not_said_to_be_resolved() {
         assert_eq!(world.board.incidents()[0].resolution, Some(resolution));
     }
 }
+
+/// Whatever the order of its evidence: what has vanished was not seen clear, and what came back starts anew.
+#[test]
+fn r05_one_of_two_that_vanished_is_no_success_in_either_order() {
+    for first in [FindingKind::ReplicasMissing, FindingKind::CrashLoop] {
+        let mut world = World::new(night());
+        let crash = finding("payments", FindingKind::CrashLoop, night());
+        let both = [replicas("payments", 0, 2, night()), crash];
+        world.cycle(&both).alert();
+        world.absence =
+            Box::new(
+                move |finding| {
+                    if finding.kind == first { Absence::Vanished } else { Absence::Clear }
+                },
+            );
+        world.cycles(1, &[]);
+        assert_eq!(world.board.incidents()[0].resolution, Some(Resolution::Vanished), "{first:?}");
+        world.cycles(1, &both);
+        assert!(world.board.incidents()[0].is_open(), "back");
+        world.absence = Box::new(|_| Absence::Clear);
+        world.cycles(1, &[]);
+        assert_eq!(world.board.incidents()[0].resolution, Some(Resolution::Clear), "{first:?}");
+    }
+}

@@ -40,6 +40,10 @@ fn b02_a_reading_that_was_not_whole_ends_nothing() {
     world.absence = Box::new(|_| Absence::Unread);
     assert!(world.cycles(20, &[]).is_empty());
     assert!(world.board.incidents()[0].is_open());
+    // However long that lasts: nobody can say that it is resolved, nor that it is no longer there.
+    world.pass(minutes(48 * 60));
+    assert!(world.cycles(1, &[]).is_empty());
+    assert!(world.board.incidents()[0].doing.starts_with("UNKNOWN: "));
     world.absence = Box::new(|_| Absence::Clear);
     assert!(matches!(world.cycles(1, &[])[0].form, Form::Ended(Some(_))));
 }

@@ -115,6 +115,7 @@ fn i16_a_title_names_what_the_evidence_is_about() {
     ];
     for (violation, title) in cases {
         let asked = Need {
+            approval: None,
             id: Uuid::from_u128(2),
             reason: Reason::UnknownAlert,
             cause: None,

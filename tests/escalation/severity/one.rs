@@ -6,7 +6,7 @@ use mape_k::domain::action::ActionKind;
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::{Finding, FindingKind};
 use mape_k::domain::incident::{
-    Absence, Anchor, AtWork, Happening, Incident, IncidentStatus, Resolution,
+    Absence, Anchor, AtWork, Happening, Incident, IncidentStatus, Resolution, WorkStage,
 };
 use mape_k::domain::message::{Form, Message};
 use mape_k::domain::need::NeedReason as Reason;
@@ -84,7 +84,7 @@ fn ends(messages: &[Message]) -> Vec<&str> {
 #[test]
 fn r05_latency_its_alert_an_approval_a_failure_and_a_retry_are_one_incident_in_one_thread() {
     let mut world = World::new(night());
-    world.treated = ["latency".to_owned()].into();
+    world.treated = [("latency".to_owned(), String::new())].into();
     let quiet = world.cycle(&[latency(night())]);
     assert_eq!(quiet.messages, [], "the loop treats it itself: SEV-4");
     assert_eq!(open(&world)[0].title, "Charter: validation latency 3.5 s > 1 s");
@@ -104,27 +104,34 @@ fn r05_latency_its_alert_an_approval_a_failure_and_a_retry_are_one_incident_in_o
     let told = world.cycle(&[&both[..], std::slice::from_ref(&asked)].concat());
     let title = "SEV-2: Charter: validation latency 3.5 s > 1 s; waits for approval: scale_up to 5";
     assert_eq!(told.alert().title, title);
+    assert_eq!(told.alert().impact, "charter (a person is needed)", "not that the loop treats it");
     assert_eq!(open(&world)[0].status, IncidentStatus::NeedsAttention);
     let thread = open(&world)[0].thread.clone().expect("announced");
 
     // Approved: nothing is resolved by that, and nobody is told so.
-    world.at_work = vec![at_work(None)];
+    world.at_work = vec![at_work(WorkStage::Applying)];
     let told = world.cycles(1, &both);
     assert!(ends(&told).is_empty(), "{told:#?}");
     let now = open(&world)[0];
     assert_eq!((&now.id, now.status), (&id, IncidentStatus::Acting));
-    world.at_work = vec![at_work(Some("2026-03-10T02:10:03Z".parse().expect("a time")))];
-    world.cycles(1, &both);
-    assert_eq!(open(&world)[0].status, IncidentStatus::Verifying);
-    let doing = &open(&world)[0].doing;
-    assert!(doing.starts_with("scale_up applied, verifying until 20"), "{doing}");
-    assert!(doing.ends_with("T02:10:03Z"), "{doing}");
+    let settled_at = world.now + minutes(1);
+    let judge_by = "2026-03-10T02:10:03Z".parse().expect("a time");
+    world.at_work = vec![at_work(WorkStage::Verifying { settled_at, judge_by })];
+    for said in [
+        "scale_up applied; its effect settles until 2026-03-10T02:02:30Z, then its result is verified",
+        "scale_up applied, verifying until 2026-03-10T02:10:03Z",
+    ] {
+        world.cycles(1, &both);
+        let now = open(&world)[0];
+        assert_eq!((now.status, now.doing.as_str()), (IncidentStatus::Verifying, said));
+        world.pass(minutes(1));
+    }
 
     // It fails, and another need follows: the same incident, due again in its own thread.
     world.at_work.clear();
     let failed = need(Reason::ActionFailed, 2, "scale_up failed", world.now);
     world.cycles(20, &[&both[..], &[failed]].concat());
-    world.at_work = vec![at_work(None)];
+    world.at_work = vec![at_work(WorkStage::Applying)];
     world.cycles(2, &both);
     world.at_work.clear();
 
@@ -142,9 +149,35 @@ fn r05_latency_its_alert_an_approval_a_failure_and_a_retry_are_one_incident_in_o
     }
 }
 
-fn at_work(verifying_until: Option<Time>) -> AtWork {
+fn at_work(stage: WorkStage) -> AtWork {
     let action = ActionKind::ScaleUp.to_string();
-    AtWork { target: Target::Charter(None), action, verifying_until }
+    AtWork { target: Target::Charter(None), action, stage }
+}
+
+/// What is not acted on says why: nothing is configured, a guard holds it, it waits, or nobody can read it.
+#[test]
+fn r04_an_open_incident_says_why_nothing_is_done() {
+    let waits = |why: &str| vec![at_work(WorkStage::Waiting(why.to_owned()))];
+    let held = "scale_up: held by cooldown";
+    let lasts = "no action yet: it has not lasted long enough to name its cause";
+    for (treated, at_work, said) in [
+        (None, Vec::new(), "no action is configured"),
+        (None, waits("held by cooldown"), "no action is configured"),
+        (Some(""), waits("held by cooldown"), held),
+        (Some(lasts), Vec::new(), lasts),
+        (Some(""), Vec::new(), ""),
+    ] {
+        let mut world = World::new(night());
+        world.treated =
+            treated.map(|why| ("latency".to_owned(), why.to_owned())).into_iter().collect();
+        world.at_work = at_work;
+        world.cycle(&[latency(night())]);
+        assert_eq!(open(&world)[0].doing, said);
+        world.absence = Box::new(|_| Absence::Unread);
+        world.cycles(1, &[]);
+        let unknown = "UNKNOWN: its evidence could not be read since 2026-03-10T02:00:00Z";
+        assert_eq!(open(&world)[0].doing, unknown);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::FindingKind;
+use mape_k::domain::incident::Happening;
 use mape_k::domain::message::Form;
 use mape_k::incidents::trend::Heading;
 
@@ -88,4 +89,38 @@ fn b28_what_does_not_change_is_written_once_in_an_interval() {
     world.pass(Duration::from_secs(30));
     world.observe(&found);
     assert_eq!(world.board.take_changed().len(), 1, "its return");
+}
+
+/// Bad day: the process that wrote the store had a clock that was an hour ahead.
+#[test]
+fn r04_a_clock_set_back_an_hour_loses_no_news_and_stretches_no_wait() {
+    let mut world = World::new(noon());
+    let found = |ready| [replicas("search", ready, 4, noon() - minutes(90))];
+    world.cycle(&found(3)).alert();
+    world.cycles(2, &found(3));
+    let id = world.board.incidents()[0].id.clone();
+    world.now = noon() - minutes(60);
+    world.restart();
+    assert!(world.cycle(&found(3)).messages.is_empty(), "nothing happened");
+
+    let now = world.now;
+    world.board.note(&id, Happening::Applied, "scale_up: applied", now);
+    let told = world.cycle(&found(3)).messages;
+    let is_update =
+        |message: &&mape_k::domain::message::Message| matches!(message.form, Form::Update(_));
+    let update = told.iter().find(is_update).expect("what was done is told at once");
+    assert_eq!(update.entries[0].findings[0], "scale_up: applied");
+    assert!(!world.cycles(1, &found(3)).iter().any(|m| is_update(&m)), "once");
+
+    world.pass(minutes(5));
+    let told = world.cycle(&found(2));
+    assert_eq!(told.alert().entries[0].incident, id, "the next worsening, after one interval");
+    let need = super::one::need(mape_k::domain::need::NeedReason::HandsTied, 9, "held", world.now);
+    let need = mape_k::domain::finding::Finding { anchor: Some(found(2)[0].anchor()), ..need };
+    world.pass(minutes(31));
+    let told = world.cycle(&[found(2)[0].clone(), need]).messages;
+    assert!(
+        told.iter().any(|m| m.form != Form::Summary && !matches!(m.form, Form::Edit(_))),
+        "the next need"
+    );
 }

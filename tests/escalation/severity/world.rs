@@ -135,8 +135,8 @@ pub struct World {
     pub absence: Box<dyn Fn(&Finding) -> Absence>,
     pub confined: BTreeMap<Anchor, Anchor>,
     pub at_work: Vec<AtWork>,
-    /// Fingerprints of what an action is configured for.
-    pub treated: BTreeSet<String>,
+    /// Fingerprints of what an action is configured for, and why it waits.
+    pub treated: BTreeMap<String, String>,
     /// What was stored of it so far, as text.
     pub stored: Vec<Incident>,
     pub state: String,
@@ -166,7 +166,7 @@ impl World {
             absence: Box::new(|_| Absence::Clear),
             confined: BTreeMap::new(),
             at_work: Vec::new(),
-            treated: BTreeSet::new(),
+            treated: BTreeMap::new(),
             stored: Vec::new(),
             state: String::new(),
             sent: 0,
@@ -297,6 +297,7 @@ impl World {
             serde_json::from_str(&self.state).expect("and back")
         };
         self.board = IncidentTracker::restore(&self.settings, self.stored.clone(), state);
+        self.board.merge_restored(self.now);
     }
 
     pub fn pass(&mut self, duration: Duration) {

@@ -34,7 +34,7 @@ async fn b37_three_failed_cycles_in_a_row_are_told_once_and_so_is_their_end() {
     assert_eq!(decision.affected_services, ["mape-k"]);
     let told = town.posted();
     assert_eq!(told.len(), 1);
-    assert!(told[0].shown().contains("cycle after cycle has failed"), "{}", told[0].shown());
+    assert!(told[0].shown().contains("every cycle has failed"), "{}", told[0].shown());
     for _ in 0..3 {
         running.cycle().await;
     }

@@ -180,7 +180,7 @@ async fn b31_a_cluster_that_cannot_be_read_is_logged_with_its_cycle_its_phase_an
     town.api.down();
     let report = town.start().await.cycle().await;
     let text = log.text();
-    let line = text.lines().find(|line| line.contains("so nothing is called healthy"));
+    let line = text.lines().find(|line| line.contains("so nothing is reported as healthy"));
     let line: serde_json::Value = serde_json::from_str(line.expect("it is said")).expect("JSON");
     let fields = &line["fields"];
     assert_eq!(fields["cycle"], report.id);

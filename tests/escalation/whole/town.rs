@@ -128,18 +128,30 @@ impl Town {
     }
 
     pub async fn start(&self) -> Running {
-        let knowledge = Knowledge::open(&self.loops.config.knowledge).await.expect("a store");
-        self.start_on(knowledge).await
+        self.start_as(self.store().await, Clock::start()).await
     }
 
     pub async fn start_on(&self, knowledge: Knowledge) -> Running {
+        self.start_as(knowledge, Clock::start()).await
+    }
+
+    /// On a machine whose clock says something else.
+    pub async fn start_at(&self, clock: Clock) -> Running {
+        self.start_as(self.store().await, clock).await
+    }
+
+    async fn store(&self) -> Knowledge {
+        Knowledge::open(&self.loops.config.knowledge).await.expect("a store")
+    }
+
+    async fn start_as(&self, knowledge: Knowledge, clock: Clock) -> Running {
         let config = Arc::new(self.loops.config.clone());
         let world = daemon::World {
             assessor: self.assessor.clone(),
             wire: self.wire.clone(),
             ..daemon::World::default()
         };
-        let parts = assemble_in(world, knowledge, &config, Clock::start()).await;
+        let parts = assemble_in(world, knowledge, &config, clock).await;
         let mut parts = parts.expect("the daemon is put together");
         let stop = CancellationToken::new();
         if let Some(cluster) = parts.cluster.take() {

@@ -327,6 +327,7 @@ pub(super) fn cycle(number: u64) -> CycleReport {
 
 pub(super) fn escalation(number: u64, open: bool) -> Need {
     Need {
+        approval: None,
         target: None,
         incident: None,
         id: Uuid::from_u128(100 + u128::from(number)),

@@ -95,6 +95,7 @@ const HISTORY: &[&str] = &["history", "--since", "12h"];
 fn approval_needed() -> Need {
     let policy = policy(Approval::Pending);
     Need {
+        approval: None,
         id: Uuid::from_u128(77),
         reason: NeedReason::ApprovalNeeded,
         cause: Some(policy.cause.clone()),

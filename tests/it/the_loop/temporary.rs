@@ -187,7 +187,10 @@ async fn s09_one_that_is_over_before_its_verdict_spoils_no_statistics() {
     world.until("judged", async || !world.items("outcomes").await.is_empty()).await;
     let outcome = world.items("outcomes").await.remove(0);
     assert_eq!(outcome["outcome_type"], "unknown");
-    assert!(outcome["reason"].to_string().contains("over before it could be judged"), "{outcome}");
+    assert!(
+        outcome["reason"].to_string().contains("ended before its result could be verified"),
+        "{outcome}"
+    );
     let (_, statistics) = world.get("/api/v1/statistics").await;
     let runs = statistics["knowledge"].as_array().into_iter().flatten().map(|s| &s["runs"]);
     assert!(runs.clone().all(|n| n == 0), "{statistics}");
@@ -361,7 +364,7 @@ async fn s09_while_a_person_s_pause_holds_nothing_is_ended() {
     world.until("told that it is overdue", async || world.is_open("outcome_unknown").await).await;
     let told = world.items("needs?open=true").await;
     let about = told.iter().find(|e| e["reason"] == "outcome_unknown").expect("just seen");
-    assert!(about["detail"].to_string().contains("should have been over"), "{about}");
+    assert!(about["detail"].to_string().contains("should have ended"), "{about}");
     assert_eq!(world.changes(), ["throttle_requests"]);
     put_pause(&world, Value::Null).await;
     state_is(&world, "undone").await;

@@ -55,7 +55,11 @@ async fn r05_an_incident_tells_its_story_from_the_proposal_to_the_result() {
     assert!(tells(acting, &[Approved, Applied, Answered]), "{:#?}", acting.timeline);
     assert!(line(acting, Approved).contains("approved by sre, applying"));
     assert_eq!(line(acting, Applied).split(": ").next(), Some("scale_up to 5 replicas"));
-    assert!(acting.course.noted_at.is_some(), "whoever was told of it hears of it at once");
+    assert!(acting.heard_at() > waiting.heard_at(), "people are notified of it at once");
+    let approval = line(acting, Answered);
+    assert!(approval.starts_with("approval_needed ("), "{approval}");
+    let asked = acting.timeline.iter().filter(|line| line.what == Needed).count();
+    assert_eq!(asked, 1, "one line for one need: {:#?}", acting.timeline);
 
     world.latency(0.2);
     let resolved = async || {

@@ -149,3 +149,32 @@ async fn blinded_after_the_action(world: &mut World) -> Time {
         world.knowledge().all::<PendingVerification>(None).await.expect("the store");
     verifications[0].settled_at
 }
+
+/// R05: what was tried counts for as long as its incident is open, however long the cause itself has been away.
+#[tokio::test]
+async fn r05_attempts_count_until_the_incident_is_resolved() {
+    let mut world = World::new().await;
+    let gap = Duration::from_millis(500);
+    world.config.plan.incident_gap = gap;
+    world.config.plan.guardrails.actions_per_incident = 1;
+    // It keeps the incident of Charter open, and nothing treats it.
+    world.rule_without_cause("odd");
+    world.set("odd", &json!({"component": "charter"}), 1.0);
+    world.start().await;
+    world.latency(1.5);
+    world.until("scaled", async || world.changes() == ["scale 5"]).await;
+    world.latency(0.2);
+    world.until("verified", async || !world.items("outcomes").await.is_empty()).await;
+    let is_slow = async || world.violations().await.iter().any(|v| v["rule"] != "odd");
+    world.until("fast again", async || !is_slow().await).await;
+    let since = std::time::Instant::now();
+    world.until("the gap is over", async || since.elapsed() > gap * 2).await;
+    world.cycles(1).await;
+    assert_eq!(world.items("incidents?open=true").await.len(), 1, "it is still open");
+
+    world.latency(1.5);
+    world.until("a person has it", async || world.is_open("remedies_exhausted").await).await;
+    let needs = world.items("needs?open=true").await;
+    assert_eq!(world.changes(), ["scale 5"], "{needs:#?}");
+    world.stop().await;
+}

@@ -152,6 +152,7 @@ async fn no_remedy_is_configured() {
     basis.violations = vec![failing("ledger", 0.4)];
     basis.causes = vec![concluded(Cause::UNKNOWN, "ledger", 5)];
     let escalation = Need {
+        approval: None,
         target: None,
         incident: None,
         id: Uuid::from_u128(9),

@@ -199,7 +199,7 @@ pub fn policy(approval: Approval) -> Policy {
         component: CHARTER.to_owned(),
         cause_confidence: 0.75,
         actions: vec![Action::ScaleUp { replicas: 6 }],
-        expected_impact: "scale_up to 6 replicas should end validation_latency at charter (1 violations behind it)"
+        expected_impact: "scale_up to 6 replicas should end validation_latency at charter (1 violation behind it)"
             .to_owned(),
         risk: Risk::Low,
         cost: 0.15,

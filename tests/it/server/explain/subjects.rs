@@ -96,6 +96,7 @@ fn incident() -> Treatment {
 
 fn told() -> Need {
     Need {
+        approval: None,
         target: None,
         incident: None,
         id: Uuid::from_u128(9),
@@ -274,7 +275,7 @@ async fn a_policy_that_was_carried_out() {
 
     Why it was proposed
       Proposed 2026-11-18T11:06:40Z (3 min ago), revision 1.
-      scale_up to 6 replicas should end validation_latency at charter (1 violations behind it).
+      scale_up to 6 replicas should end validation_latency at charter (1 violation behind it).
       Benefit 0.75 (confidence 0.75 × effectiveness 1.00) − cost 0.15 = score 0.60. Risk low, priority
       high; 1 violation behind it.
 
