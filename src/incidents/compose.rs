@@ -72,14 +72,15 @@ pub fn messages(
     messages
 }
 
-/// What an Alertmanager is told in each cycle: every incident that people were told of, and the end of those that ended
-/// lately, so that one missed telling is made up for.
+/// What an Alertmanager is told in each cycle: every incident that people were told of, unless Alertmanager itself holds
+/// back all of its evidence, and the end of those that ended lately, so that one missed telling is made up for.
 #[must_use]
 pub fn standing(board: &IncidentTracker, catalogue: &Catalogue, now: Time) -> Vec<Entry> {
     let about = About { cycle_id: "", catalogue, is_partial: false, now };
     let composer = Composer { board, about: &about };
     let lasts = |one: &&Incident| {
-        one.notified_at.is_some() && one.ended_at.is_none_or(|at| since(now, at) < ENDS_TOLD_FOR)
+        one.notified_at.is_some()
+            && one.ended_at.map_or(!one.course.is_muted, |at| since(now, at) < ENDS_TOLD_FOR)
     };
     board.incidents().iter().filter(lasts).map(|one| composer.entry(one)).collect()
 }
@@ -210,6 +211,7 @@ impl Composer<'_> {
             namespace: incident.namespace.clone(),
             since: incident.since,
             ended_at: incident.ended_at,
+            news: news(incident),
             findings: self.lines(incident),
             recommendations,
             runbook_url: runbook.or_else(page),
@@ -221,11 +223,7 @@ impl Composer<'_> {
     }
 
     fn lines(&self, incident: &Incident) -> Vec<String> {
-        let heard_at = incident.heard_at();
-        let news =
-            incident.timeline.iter().filter(|one| one.what.is_news() && Some(one.at) > heard_at);
-        let mut lines: Vec<String> = news.map(|one| one.text.clone()).collect();
-        lines.extend(incident.lines.iter().take(MAX_LINES).cloned());
+        let mut lines: Vec<String> = incident.lines.iter().take(MAX_LINES).cloned().collect();
         if incident.lines.len() > MAX_LINES {
             lines.push(format!("… and {} more", incident.lines.len() - MAX_LINES));
         }
@@ -243,6 +241,12 @@ impl Composer<'_> {
         }
         lines
     }
+}
+
+fn news(incident: &Incident) -> Vec<String> {
+    let heard_at = incident.heard_at();
+    let news = incident.timeline.iter().filter(|one| one.what.is_news() && Some(one.at) > heard_at);
+    news.map(|one| one.text.clone()).collect()
 }
 
 /// An end after so long without a look is a guess, and said to be.

@@ -183,8 +183,8 @@ impl Alertmanager {
         if let Some(namespace) = &entry.namespace {
             labels.insert("namespace", cut(namespace, 200));
         }
-        let first = entry.findings.first().map_or(entry.class.as_str(), String::as_str);
-        let mut lines = entry.findings.clone();
+        let first = entry.lines().next().map_or(entry.class.as_str(), String::as_str);
+        let mut lines: Vec<String> = entry.lines().cloned().collect();
         lines.extend(entry.recommendations.iter().map(|text| format!("Do: {text}")));
         lines.extend(entry.deployment.iter().map(|text| format!("Deployment: {text}")));
         let mut annotations = BTreeMap::from([
@@ -216,7 +216,8 @@ impl Alertmanager {
         let mut lines = vec![message.root_cause.clone(), message.impact.clone()];
         lines.extend(message.actions.iter().map(|text| format!("Do: {text}")));
         lines.extend(message.entries.iter().map(|entry| {
-            format!("{} {} ({})", entry.incident, entry.service, entry.findings.join("; "))
+            let said: Vec<&str> = entry.lines().map(String::as_str).collect();
+            format!("{} {} ({})", entry.incident, entry.service, said.join("; "))
         }));
         let annotations = BTreeMap::from([
             ("summary", cut(&message.title, 300)),

@@ -4,7 +4,8 @@
 //! cycle ─ put, saved ─▶ entries ─ next ─▶ a worker of (notifier, urgency, lane) ─ done ─▶ entries ─ answered ─▶ cycle
 //! ```
 //! In order for one notifier and one incident: a message waits for earlier ones about an incident that they share. An alert
-//! of SEV-1 or SEV-2 says all by itself and waits for none of SEV-3 or SEV-4; the two have workers of their own.
+//! that is more severe than an earlier message goes first. So does one that is about all of its incidents: it takes the
+//! news of that message along. SEV-1 and SEV-2 have workers of their own.
 //! Decides order and time; the store, and the sending, are the caller's.
 
 mod sending;
@@ -31,8 +32,9 @@ const TOO_LONG: Duration = Duration::from_secs(60);
 /// What the cycle knows that the order goes by.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// The incidents that last; `None`: no cycle of this process has looked yet.
-    pub open: Option<BTreeSet<String>>,
+    /// In which incident each one goes on: in itself while it is open, in what it was merged into, or in none when it is
+    /// resolved. Of one that is not here nobody knows that it is resolved.
+    pub incidents: BTreeMap<String, Option<String>>,
     /// Where each incident is followed.
     pub threads: BTreeMap<String, Thread>,
     /// What an Alertmanager is told again and again.
@@ -40,17 +42,29 @@ pub struct Known {
 }
 
 impl Known {
-    pub(super) fn is_open(&self, incident: &str) -> bool {
-        self.open.as_ref().is_none_or(|open| open.contains(incident))
+    pub(super) fn is_resolved(&self, incident: &str) -> bool {
+        matches!(self.incidents.get(incident), Some(None))
     }
 }
 
-/// Who sends: messages of one worker go one after the other, the workers beside each other.
+/// Who sends: messages of one worker go one after the other, the workers beside each other. None begins while another
+/// sends on its lane what is more urgent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Worker {
     pub notifier: NotifierName,
-    pub is_urgent: bool,
+    /// `None`: it sends what may wait.
+    pub urgency: Option<Sev>,
     pub lane: String,
+}
+
+impl Worker {
+    pub(super) fn is_free(&self, busy: &BTreeSet<Self>) -> bool {
+        !busy.iter().any(|other| {
+            other.notifier == self.notifier
+                && other.lane == self.lane
+                && other.urgency >= self.urgency
+        })
+    }
 }
 
 /// One message to be sent now, and the entries that it settles: one, or those of a summary.
@@ -59,6 +73,8 @@ pub struct Job {
     pub worker: Worker,
     pub message: Message,
     pub ids: Vec<String>,
+    /// Earlier entries whose news it takes along: they are delivered when it is.
+    pub covers: Vec<String>,
     /// It may be sent although the store cannot be written.
     pub is_direct: bool,
 }
@@ -100,6 +116,8 @@ struct Held {
     /// Not before its first write was tried.
     is_ready: bool,
     in_hand: bool,
+    /// That another message gets through on its lane says nothing of this one.
+    is_own_fault: bool,
     /// Never stored: the daemon's own alarm, which must not depend on the store.
     is_unstored: bool,
     /// Rises with every change; what the store has of it.
@@ -117,6 +135,7 @@ impl Held {
             entry,
             is_ready: false,
             in_hand: false,
+            is_own_fault: false,
             is_unstored: false,
             revision: 1,
             saved: None,
@@ -305,6 +324,12 @@ impl Outbox {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.inner().entries.iter().filter(|held| held.entry.waits()).count()
+    }
+
+    /// What was given up because too many messages waited may be put in anew.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.waiting() < MAX_WAITING / 2
     }
 
     /// What stands in the way of notifying people; `None`: nothing does.

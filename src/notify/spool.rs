@@ -212,7 +212,8 @@ impl Spool {
         let Message { title, root_cause, impact, actions, entries, .. } = &mut message;
         let own = [title, root_cause, impact].into_iter().chain(actions);
         let of_entries = entries.iter_mut().flat_map(|entry| {
-            let lists = entry.findings.iter_mut().chain(&mut entry.recommendations);
+            let lists = entry.news.iter_mut().chain(&mut entry.findings);
+            let lists = lists.chain(&mut entry.recommendations);
             lists.chain(&mut entry.runbook_url).chain(&mut entry.deployment)
         });
         for text in own.chain(of_entries) {

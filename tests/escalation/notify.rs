@@ -8,6 +8,7 @@ mod hostile;
 mod lanes;
 mod layout;
 pub mod messages;
+mod order;
 mod outbox;
 pub mod post;
 mod rehearsal;

@@ -33,7 +33,7 @@ impl Outbox {
         let job = inner
             .summary(&turns, notifiers, busy, leads, now)
             .or_else(|| inner.single(&turns, notifiers, busy, leads, now))?;
-        for id in &job.ids {
+        for id in job.ids.iter().chain(&job.covers) {
             if let Some(held) = inner.of(id) {
                 held.in_hand = true;
             }
@@ -118,6 +118,7 @@ impl Outbox {
                 }
                 Err(error) => {
                     let wait = wait(error, held.entry.attempts);
+                    held.is_own_fault |= is_own_fault(error);
                     held.change(|entry| {
                         entry.failed(error.to_string(), wait, now);
                         entry.backup = entry.backup.take().or(backups.get(id).cloned());
@@ -126,7 +127,14 @@ impl Outbox {
             }
         }
         match result {
-            Ok(_) => inner.cover(job, now),
+            Ok(_) => {
+                for id in &job.covers {
+                    let Some(held) = inner.of(id) else { continue };
+                    held.change(|entry| entry.delivered(None, now));
+                    held.is_news = true;
+                }
+                inner.resume(job, notifiers);
+            }
             Err(NotifyError::Refused { about: Refusal::Message | Refusal::Thread, .. }) => {}
             Err(_) => inner.postpone(job, notifiers),
         }
@@ -142,7 +150,7 @@ impl Outbox {
     /// The entries of a job are in nobody's hand any more.
     pub fn release(&self, job: &Job) {
         let mut inner = self.inner();
-        for id in &job.ids {
+        for id in job.ids.iter().chain(&job.covers) {
             if let Some(held) = inner.of(id) {
                 held.in_hand = false;
             }
@@ -195,6 +203,17 @@ impl Outbox {
 
     pub fn refreshed(&self, problem: Option<String>) {
         self.inner().refresh_problem = problem;
+    }
+}
+
+/// That others get through says nothing of such a message.
+fn is_own_fault(error: &NotifyError) -> bool {
+    match error {
+        NotifyError::RateLimited { .. } | NotifyError::Panicked(_) => true,
+        NotifyError::Refused { about, .. } => {
+            matches!(about, Refusal::Message | Refusal::Thread)
+        }
+        NotifyError::Timeout(_) | NotifyError::Unreachable(_) => false,
     }
 }
 
