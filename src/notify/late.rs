@@ -9,7 +9,7 @@ use crate::domain::message::{Entry, Form, Message, NotifierName};
 use crate::domain::outbox::Outgoing;
 use crate::domain::time::{self, Time, since};
 
-/// What is older is told in a summary, open or not; a SEV-1 alert is not.
+/// What is older is sent in a summary, open or not; a SEV-1 alert is not.
 const TOO_OLD: Duration = Duration::from_secs(60 * 60);
 
 const RESOLVED: &str = "Resolved by now.";
@@ -33,8 +33,8 @@ pub(super) fn is_late(entry: &Outgoing, is_behind: bool, known: &Known, now: Tim
     };
     was_held_up
         && match &message.form {
-            // The end of what was told is still told where that stands; the end of what never was goes with it. An
-            // Alertmanager has no threads and may be told an end at any time.
+            // The end of what was announced is still sent to its thread; the end of what never was is late with it. An
+            // Alertmanager has no threads and takes an end at any time.
             Form::Ended(_) => is_behind && entry.notifier == NotifierName::Slack,
             Form::Summary => false,
             Form::Alert | Form::Update(_) | Form::Edit(_) => is_over(),
@@ -79,12 +79,16 @@ pub(super) fn take_along(entries: &mut [Entry], earlier: &Message) {
             let ended = time::text(before.ended_at.unwrap_or(earlier.at));
             news.push(format!("It was resolved at {ended} and came back."));
         }
-        news.retain(|line| !entry.news.contains(line));
-        entry.news.splice(0..0, news);
+        prepend(entry, news);
     }
 }
 
-/// What could not be told in time, in one message.
+fn prepend(entry: &mut Entry, mut earlier: Vec<String>) {
+    earlier.retain(|line| !entry.news.contains(line));
+    entry.news.splice(0..0, earlier);
+}
+
+/// What could not be sent in time, in one message.
 pub(super) fn summary(late: &[&Message], known: &Known, now: Time) -> Option<Message> {
     let newest = late.iter().max_by_key(|message| message.at)?;
     let severity = late.iter().map(|message| message.severity).max()?;
@@ -96,9 +100,7 @@ pub(super) fn summary(late: &[&Message], known: &Known, now: Time) -> Option<Mes
         for entry in &message.entries {
             let mut entry = entry.clone();
             if let Some(before) = latest.remove(&entry.incident) {
-                let news = before.news.into_iter().filter(|line| !entry.news.contains(line));
-                let news: Vec<String> = news.collect();
-                entry.news.splice(0..0, news);
+                prepend(&mut entry, before.news);
             }
             latest.insert(entry.incident.clone(), entry);
         }

@@ -6,7 +6,7 @@
 //! In order for one notifier and one incident: a message waits for earlier ones about an incident that they share. An alert
 //! that is more severe than an earlier message goes first. So does one that is about all of its incidents: it takes the
 //! news of that message along. SEV-1 and SEV-2 have workers of their own.
-//! Decides order and time; the store, and the sending, are the caller's.
+//! Decides order and time; the caller writes to the store and sends.
 
 mod sending;
 mod turns;
@@ -29,7 +29,7 @@ const MAX_WAITING: usize = 500;
 /// A message that waits for so long is a problem although no attempt has failed.
 const TOO_LONG: Duration = Duration::from_secs(60);
 
-/// What the cycle knows that the order goes by.
+/// What the cycle knows and the outbox needs: for the order, and for what late messages say.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     /// In which incident each one goes on: in itself while it is open, in what it was merged into, or in none when it is
@@ -37,7 +37,7 @@ pub struct Known {
     pub incidents: BTreeMap<String, Option<String>>,
     /// Where each incident is followed.
     pub threads: BTreeMap<String, Thread>,
-    /// What an Alertmanager is told again and again.
+    /// What is posted to an Alertmanager again and again.
     pub standing: Vec<Entry>,
 }
 
@@ -101,7 +101,7 @@ struct Shared {
 struct Inner {
     entries: Vec<Held>,
     known: Known,
-    /// The cycle has handed over what stands since it was last told.
+    /// The cycle has handed over what stands since it was last posted.
     is_standing_new: bool,
     refresh_problem: Option<String>,
 }
@@ -123,7 +123,7 @@ struct Held {
     /// Rises with every change; what the store has of it.
     revision: u64,
     saved: Option<u64>,
-    /// Its incidents do not know yet what became of it.
+    /// Its incidents have not taken in yet what became of it.
     is_news: bool,
     /// Given up, and its file is not written yet.
     wants_backup: bool,
@@ -173,7 +173,7 @@ impl Outbox {
         self.0.changed.notified().await;
     }
 
-    /// Something became of messages, of which their incidents do not know yet.
+    /// Messages were sent or failed, and their incidents have not taken that in yet.
     pub async fn has_answers(&self) {
         self.0.answered.notified().await;
     }
@@ -239,7 +239,7 @@ impl Outbox {
         self.0.changed.notify_one();
     }
 
-    /// Of which entries the incidents must hear.
+    /// The entries that the incidents must take in.
     #[must_use]
     pub fn answered(&self) -> Vec<(u64, Outgoing)> {
         let inner = self.inner();
@@ -247,7 +247,7 @@ impl Outbox {
         news.map(|held| (held.revision, held.entry.clone())).collect()
     }
 
-    /// The incidents have heard of it.
+    /// The incidents have taken these in.
     pub fn taken_in(&self, entries: &[(u64, Outgoing)]) {
         let mut inner = self.inner();
         for (revision, entry) in entries {
@@ -311,11 +311,11 @@ impl Outbox {
         self.0.changed.notify_one();
     }
 
-    /// The incidents that people will hear of when what waits is sent.
+    /// The incidents of which people will be notified when what waits is sent.
     #[must_use]
     pub fn waiting_incidents(&self) -> BTreeSet<String> {
         let inner = self.inner();
-        // What was answered and not heard of yet is not lost either.
+        // What was answered and not taken in yet is not lost either.
         let waiting = inner.entries.iter().filter(|held| held.entry.waits() || held.is_news);
         waiting.flat_map(|held| held.entry.incidents().map(str::to_owned)).collect()
     }
@@ -332,7 +332,7 @@ impl Outbox {
         self.waiting() < MAX_WAITING / 2
     }
 
-    /// What stands in the way of notifying people; `None`: nothing does.
+    /// Why people are not notified; `None`: nothing is in the way.
     #[must_use]
     pub fn problem(&self, now: Time) -> Option<String> {
         let inner = self.inner();
@@ -346,7 +346,8 @@ impl Outbox {
         let error = stuck.iter().find(|entry| entry.attempts > 0).and_then(|e| e.error.as_ref());
         let error = error.map(|error| format!(": {error}")).unwrap_or_default();
         let waiting = (!stuck.is_empty()).then(|| {
-            format!("{} messages wait in the outbox to be sent again{error}", stuck.len())
+            let (count, plural) = (stuck.len(), if stuck.len() == 1 { "" } else { "s" });
+            format!("no notifier has confirmed {count} message{plural} of the outbox yet{error}")
         });
         let problems: Vec<String> =
             waiting.into_iter().chain(inner.refresh_problem.clone()).collect();

@@ -5,6 +5,7 @@ mod backups;
 pub mod fake_slack;
 mod github;
 mod hostile;
+mod kills;
 mod lanes;
 mod layout;
 pub mod messages;

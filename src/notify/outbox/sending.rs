@@ -1,4 +1,4 @@
-//! The outbox as whoever sends sees it: the next message, its claim, and what became of it.
+//! The outbox as the sender uses it: the next message, its claim, and what became of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -193,7 +193,7 @@ impl Outbox {
         wanting.filter(|e| e.waits() && !e.is_edit() && e.backup.is_none()).cloned().collect()
     }
 
-    /// What an Alertmanager must be told that stands; `None`: it was told since the cycle last said so.
+    /// What must be posted to an Alertmanager; `None`: it was posted since the cycle last handed it over.
     #[must_use]
     pub fn take_standing(&self, is_due: bool) -> Option<Vec<Entry>> {
         let mut inner = self.inner();
@@ -206,7 +206,7 @@ impl Outbox {
     }
 }
 
-/// That others get through says nothing of such a message.
+/// The error is about this message: that others get through does not mean that it would.
 fn is_own_fault(error: &NotifyError) -> bool {
     match error {
         NotifyError::RateLimited { .. } | NotifyError::Panicked(_) => true,

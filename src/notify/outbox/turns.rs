@@ -9,13 +9,14 @@ use crate::domain::time::Time;
 use crate::notify::set::Notifiers;
 
 /// Said of a message that was not tried because an earlier one about the same incident failed.
-const BEHIND: &str = "an earlier message about the same incident was not delivered yet";
+const BEHIND: &str =
+    "it waits for an earlier message about the same incident that was not delivered yet";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Readiness {
     /// In hand, settled, or behind another.
     Waits,
-    /// To be told in a summary with all others that are late.
+    /// To be sent in a summary with all others that are late.
     Late,
     Free,
 }
@@ -94,7 +95,7 @@ impl Inner {
         turns
     }
 
-    /// What cannot be told in time any more, in one message of one notifier.
+    /// What can no longer be sent in time, in one message of one notifier.
     pub fn summary(
         &self,
         turns: &[Readiness],
@@ -168,7 +169,7 @@ impl Inner {
         })
     }
 
-    /// Answers where its alert stands by now, says how its incidents stand, and takes along the news of what it covers.
+    /// Goes to the thread that its alert has by now, says how its incidents stand, and takes along the news of what it covers.
     fn as_of_now(&self, entry: &Outgoing, covered: &[&Outgoing], now: Time) -> Message {
         let mut message = late::as_of_now(&entry.message, &self.known, now);
         for earlier in covered.iter().rev() {
