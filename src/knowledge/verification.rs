@@ -64,14 +64,14 @@ const COUNTER_POLLS: u32 = 3;
 #[must_use]
 pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
     let mut verification = verification.clone();
-    let unknown = |verification: PendingVerification, reason: String| {
+    let unknown = |verification: PendingVerification, reason: &str| {
         let after = verification.first_look.as_ref().map_or(0, BTreeSet::len);
         Look::Verified(
             verification,
             VerificationResult {
                 outcome: OutcomeType::Unknown,
                 violations_after: after,
-                reason,
+                reason: reason.to_owned(),
                 verification: None,
             },
         )
@@ -80,7 +80,7 @@ pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
         let reason = format!(
             "violation {lost} can no longer be observed: its series was missing for too long, or Alertmanager silences its alert"
         );
-        return unknown(verification, reason);
+        return unknown(verification, &reason);
     }
     let counted: Vec<&Violation> =
         sight.active.iter().filter(|v| v.counts() && v.lies_on(&verification.target)).collect();
@@ -89,7 +89,7 @@ pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
     } else if blind_spot(&verification, &counted, sight, verification.applied_at).is_none()
         && out_of_sight(&verification, sight).is_none()
     {
-        // The effect may show long before the verdict is due.
+        // The effect may show long before the result is due.
         verification.clear_at.get_or_insert(sight.now);
     }
     let blind = blind_spot(&verification, &counted, sight, verification.settled_at)
@@ -102,10 +102,10 @@ pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
     if too_late || !sight.scheduled || blind.is_some() {
         return match blind {
             _ if !too_late => Look::Waiting(verification),
-            Some(spot) => unknown(verification, format!("not verified in time: {spot}")),
+            Some(spot) => unknown(verification, &format!("not verified in time: {spot}")),
             None => unknown(
                 verification,
-                "not verified in time: fewer than two cycles could read everything since verification was due".to_owned(),
+                "not verified in time: fewer than two cycles since it was due could read all that it needs",
             ),
         };
     }
@@ -114,7 +114,7 @@ pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
         (Some(expected), Some(present)) if expected != present => {
             let reason =
                 format!("{present} replicas instead of {expected}: somebody else changed the size");
-            return unknown(verification, reason);
+            return unknown(verification, &reason);
         }
         _ => {}
     }
@@ -124,7 +124,7 @@ pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
             "another change was made at {} before the result was known",
             other.target.component()
         );
-        return unknown(verification, reason);
+        return unknown(verification, &reason);
     }
     drop(others);
     let seen: BTreeSet<String> = counted.iter().map(|v| v.fingerprint.clone()).collect();
@@ -140,7 +140,7 @@ pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
     if counted_as == OutcomeType::Unknown {
         return unknown(
             verification,
-            "no violation was active before the action, so its effect is unknown".to_owned(),
+            "no violation was active before the action, so its effect is unknown",
         );
     }
     // What was done elsewhere just before may still have been settling.
