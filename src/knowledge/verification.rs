@@ -61,6 +61,9 @@ pub enum Look {
 /// A counter's own window is never shorter than this many polls, so its result waits for so many.
 const COUNTER_POLLS: u32 = 3;
 
+const TOO_FEW_CYCLES: &str =
+    "not verified in time: fewer than two cycles since it was due could read all that it needs";
+
 #[must_use]
 pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
     let mut verification = verification.clone();
@@ -103,10 +106,7 @@ pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
         return match blind {
             _ if !too_late => Look::Waiting(verification),
             Some(spot) => unknown(verification, &format!("not verified in time: {spot}")),
-            None => unknown(
-                verification,
-                "not verified in time: fewer than two cycles since it was due could read all that it needs",
-            ),
+            None => unknown(verification, TOO_FEW_CYCLES),
         };
     }
     match (verification.expected_replicas, sight.replicas) {

@@ -255,9 +255,9 @@ async fn i16_a_storm_of_500_incidents_loses_nothing_and_goes_out_by_severity() {
         }
     }
     let taken: Arc<Mutex<Vec<(Instant, Asked)>>> = Arc::default();
-    let takes = taken.clone();
+    let at_slack = taken.clone();
     world.slack.answers(move |asked| {
-        let mut taken = takes.lock().expect("no panic");
+        let mut taken = at_slack.lock().expect("no panic");
         let now = Instant::now();
         let is_full = taken.iter().any(|(at, other)| {
             other.channel() == asked.channel() && now - *at < Duration::from_secs(1)
