@@ -49,8 +49,8 @@ pub enum Error {
 
 /// Runs cycles until `stop`, while there is a term. The first begins at once.
 pub async fn run(
-    mut cycle: Cycle,
-    publisher: Publisher,
+    cycle: &mut Cycle,
+    publisher: &Publisher,
     mut terms: Terms,
     mut loop_interval: Duration,
     mut wake_gap: Duration,
@@ -83,10 +83,10 @@ pub async fn run(
             () = changed(&mut terms) => None,
             _ = ticker.tick() => Some(Trigger::Scheduled),
             () = cycle.has_answers(), if leads => {
-                take_in(&mut cycle, &publisher).await;
+                take_in(cycle, publisher).await;
                 continue;
             }
-            () = woken(&publisher, last_start, wake_gap), if leads => Some(Trigger::Woken),
+            () = woken(publisher, last_start, wake_gap), if leads => Some(Trigger::Woken),
         };
         let term = terms.borrow().clone().filter(Term::holds);
         let Some(term) = term else {
@@ -127,7 +127,7 @@ pub async fn run(
         };
         led = Some(epoch);
         last_start = Some(Instant::now());
-        match once(&mut cycle, &publisher, trigger, &stop).await {
+        match once(cycle, publisher, trigger, &stop).await {
             Ok(_) => panics = 0,
             Err(text) => {
                 panics += 1;

@@ -272,22 +272,23 @@ fn warn_of_the_webhook(address: SocketAddr, config: &Config) {
 
 type Tasks = JoinSet<(&'static str, Result<(), Error>)>;
 
-/// The election goes on until the cycle in hand has ended: until then it needs its lease.
+/// The election goes on until the cycle in hand has ended and what it says was sent and recorded: until then they need
+/// their lease.
 fn spawn_loop(
     tasks: &mut Tasks,
     config: &Config,
     (mut elector, terms): (Elector, Terms),
-    (cycle, publisher, background): (Cycle, Publisher, Arc<Background>),
+    (mut cycle, publisher, background): (Cycle, Publisher, Arc<Background>),
     stop: CancellationToken,
 ) {
-    // Not before the cycle in hand has ended and what it says was sent: until then they need their lease.
-    let (done, ended) = (CancellationToken::new(), CancellationToken::new());
-    let (ended_loop, stopping, sent) = (ended.clone(), stop.clone(), done.clone());
+    let (done, ended, sent) =
+        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let (ends_the_election, ends_the_background) =
+        (done.clone().drop_guard(), ended.clone().drop_guard());
+    let (stopping, is_sent) = (stop.clone(), sent.clone().drop_guard());
     tasks.spawn(async move {
-        let _ends_the_election = sent.drop_guard();
-        background.run(stopping, ended.clone()).await;
-        // The lease covers the cycle in hand, however long its last call takes.
-        ended.cancelled().await;
+        let _is_sent = is_sent;
+        background.run(stopping, ended).await;
         ("background", Ok(()))
     });
     tasks.spawn(async move {
@@ -297,9 +298,14 @@ fn spawn_loop(
     let (interval, gap) = (config.orchestrator.loop_interval, config.alertmanager.wake_gap);
     let span = rehearsing(config.rehearsal);
     tasks.spawn(async move {
-        let _ends_the_background = ended_loop.drop_guard();
-        let run = control_loop::run(cycle, publisher, terms, interval, gap, stop);
-        ("loop", Box::pin(run).instrument(span).await.map_err(Error::from))
+        let _ends_the_election = ends_the_election;
+        let run = control_loop::run(&mut cycle, &publisher, terms, interval, gap, stop);
+        let result = Box::pin(run).instrument(span).await;
+        drop(ends_the_background);
+        sent.cancelled().await;
+        // What was confirmed since the last cycle is in its incidents when the next process takes them up.
+        control_loop::take_in(&mut cycle, &publisher).await;
+        ("loop", result.map_err(Error::from))
     });
 }
 

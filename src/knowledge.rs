@@ -7,9 +7,8 @@
 //! ```
 //!
 //! [`Knowledge`] speaks domain values, a [`store::Store`] speaks keyed records; between them stands [`Document`].
-//! Pure functions beside them: [`verdict`] says whether an action helped,
-//! [`recovery`] what its score says to that, [`learning`] what follows from the verdicts,
-//! [`insights`] puts that in words.
+//! Pure functions beside them: [`verification`] says whether an action helped, [`recovery`] whether its score agrees,
+//! [`learning`] computes what follows from the results, and [`insights`] puts that in words.
 
 pub mod documents;
 pub mod insights;
@@ -23,7 +22,6 @@ pub mod report_files;
 pub mod settings;
 pub mod sqlite;
 pub mod store;
-pub mod verdict;
 pub mod verification;
 
 mod approval;
@@ -80,7 +78,7 @@ pub struct Knowledge {
     name: Arc<str>,
     /// Alerts that may be taken in before the inbox is counted again.
     alerts_left: Arc<AtomicUsize>,
-    /// Under which its writes take effect; `None`: whoever leads.
+    /// The term under which its writes take effect; `None`: they take effect whichever process leads.
     term: Option<Term>,
 }
 
@@ -153,7 +151,7 @@ impl Knowledge {
         self.store.lead(holder, ttl).await
     }
 
-    /// Leads for good: the store is this process's alone, so whoever had its lease is gone.
+    /// Leads for good: only this process has the store, so that the holder of an older lease has ended.
     pub async fn lead_alone(&self, holder: &str) -> Result<Term, StoreError> {
         let mut lease = self.store.lead(holder, lease::FOR_GOOD).await?;
         if !lease.is_ours {
@@ -168,7 +166,7 @@ impl Knowledge {
         self.store.resign(holder).await
     }
 
-    /// Asks whoever leads for a cycle.
+    /// Asks the leading process for a cycle.
     pub async fn wake(&self) -> Result<(), StoreError> {
         self.store.wake().await
     }

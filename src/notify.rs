@@ -6,7 +6,7 @@
 //!               └──────────────── due again: by severity, then oldest ◀─────────────┘
 //! ```
 //!
-//! It decides nothing of whom to tell what: `escalation` makes the messages, `cycle` puts them into the outbox, claims
+//! It does not decide who is notified of what: `incidents` makes the messages, and `cycle` puts them into the outbox, claims
 //! them in the store and has them sent.
 
 pub mod alertmanager;
@@ -54,7 +54,7 @@ pub trait Notifier: Send + Sync + std::fmt::Debug {
 pub enum NotifyError {
     #[error("{0}")]
     Unreachable(String),
-    /// It may have arrived all the same: sent again it may be told twice, which is better than not at all.
+    /// It may have arrived all the same: people may get it twice, which is better than not at all.
     #[error("{0}")]
     Timeout(String),
     #[error("{text}")]
@@ -68,13 +68,13 @@ pub enum NotifyError {
 /// What a refusal is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// How the message is laid out, or the message itself: others can be told there.
+    /// How the message is laid out, or the message itself: other messages can be sent there.
     Message,
-    /// The message that it answers or edits, which is gone: it can be told in a new one.
+    /// The message that it answers or edits, which is gone: it can be sent as a new one.
     Thread,
-    /// Where it was to go: it can be told elsewhere.
+    /// Where it was to go: it can be sent elsewhere.
     Place,
-    /// Who sends it: nothing can be told by this notifier until somebody corrects that.
+    /// Who sends it: this notifier can send nothing until somebody corrects that.
     Sender,
     /// Something that passes by itself, or an answer that is not the server's own.
     Other,
@@ -93,7 +93,7 @@ impl NotifyError {
     }
 }
 
-/// A configuration with which nobody can be told anything.
+/// A configuration with which nobody can be notified.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     #[error("a notifier cannot be reached: {0}")]
@@ -104,9 +104,11 @@ pub enum SetupError {
     )]
     NoWay,
     #[error(
-        "slack.token holds characters that no token has; check that the file holds the token alone"
+        "slack.token holds characters that no token has; check that the file contains only the token"
     )]
     Token,
-    #[error("slack.webhook_url is no http(s) URL; copy it from the app's page Incoming Webhooks")]
+    #[error(
+        "slack.webhook_url is not an http(s) URL; copy it from the app's page Incoming Webhooks"
+    )]
     WebhookUrl,
 }

@@ -95,6 +95,8 @@ pub struct AlertPipeline {
     /// Reports that say by now what became of their messages, to be stored.
     reports: Vec<CycleReport>,
     saved: Option<Remembered>,
+    /// The epoch under which it took up what is stored.
+    taken_up: Option<u64>,
     shown: view::NotificationView,
     catalogue: Arc<Catalogue>,
     /// When people were last notified of a defect in this half.
@@ -166,6 +168,7 @@ impl AlertPipeline {
         self.hand_over(&self.catalogue, now);
         self.saved = Some(remembered);
         self.unsaved.clear();
+        self.taken_up = knowledge.term().map(Term::epoch);
         Ok(onsets)
     }
 

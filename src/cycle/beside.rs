@@ -136,7 +136,7 @@ impl Background {
         &self.desk.outbox
     }
 
-    /// Until the loop has ended and what is due was sent, no longer than 7.5 s after `stop` or that end.
+    /// Until the loop has ended. What is due is sent for no longer than 7.5 s after `stop` or that end.
     pub async fn run(&self, stop: CancellationToken, ended: CancellationToken) {
         let over = CancellationToken::new();
         let delivered = async {
@@ -159,9 +159,11 @@ impl Background {
                 "stopping: some messages could not be sent in time; the next start sends them"
             ),
         }
-        let last = tokio::time::timeout(LAST_FILES_WITHIN, self.keep_what_the_store_loses());
-        if last.await.is_err() {
-            tracing::warn!("stopping: a waiting message could not be written to a backup file");
+        self.keep_what_the_store_loses().await;
+        if !ended.is_cancelled() {
+            // The cycle in hand puts its messages in before it ends.
+            ended.cancelled().await;
+            self.keep_what_the_store_loses().await;
         }
     }
 

@@ -275,7 +275,7 @@ pub struct IncidentHistory {
     /// The evidence that went away last was not seen clear: nothing can show it any more.
     #[serde(default)]
     pub has_vanished: bool,
-    /// It was due while no notifier was configured: nobody has heard of it.
+    /// It was due while no notifier was configured or while too many messages waited: nobody has heard of it.
     #[serde(default, alias = "told_nobody", skip_serializing_if = "std::ops::Not::not")]
     pub notified_nobody: bool,
     /// Lines of its timeline that people are notified of at once and have not been yet: the newest of their kind. A count,

@@ -54,6 +54,9 @@ pub struct Entry {
     pub namespace: Option<String>,
     pub since: Time,
     pub ended_at: Option<Time>,
+    /// What was decided or done, or came of it, since people last heard; it stands before all else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub news: Vec<String>,
     /// What is wrong, a line for each finding.
     pub findings: Vec<String>,
     /// What to do, most urgent first.
@@ -62,6 +65,12 @@ pub struct Entry {
     pub runbook_url: Option<String>,
     /// The deployment that may be behind it, in words with SHA, author, pull request and files.
     pub deployment: Option<String>,
+}
+
+impl Entry {
+    pub fn lines(&self) -> impl Iterator<Item = &String> {
+        self.news.iter().chain(&self.findings)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -72,14 +72,15 @@ pub fn messages(
     messages
 }
 
-/// What an Alertmanager is sent in each cycle: every incident that people were notified of, and the end of those that ended
-/// lately, so that one lost request is made up for.
+/// What an Alertmanager is sent in each cycle: every incident that people were notified of, unless Alertmanager itself
+/// holds back all of its evidence, and the end of those that ended lately, so that one lost request is made up for.
 #[must_use]
 pub fn standing(board: &IncidentTracker, catalogue: &Catalogue, now: Time) -> Vec<Entry> {
     let about = About { cycle_id: "", catalogue, is_partial: false, now };
     let composer = Composer { board, about: &about };
     let lasts = |one: &&Incident| {
-        one.notified_at.is_some() && one.ended_at.is_none_or(|at| since(now, at) < ENDS_TOLD_FOR)
+        one.notified_at.is_some()
+            && one.ended_at.map_or(!one.course.is_muted, |at| since(now, at) < ENDS_TOLD_FOR)
     };
     board.incidents().iter().filter(lasts).map(|one| composer.entry(one)).collect()
 }
@@ -210,6 +211,7 @@ impl Composer<'_> {
             namespace: incident.namespace.clone(),
             since: incident.since,
             ended_at: incident.ended_at,
+            news: news(incident),
             findings: self.lines(incident),
             recommendations,
             runbook_url: runbook.or_else(page),
@@ -221,11 +223,7 @@ impl Composer<'_> {
     }
 
     fn lines(&self, incident: &Incident) -> Vec<String> {
-        let news = incident.timeline.iter().rev().filter(|one| one.what.is_news());
-        let news = news.take(incident.course.unheard).map(|one| one.text.clone());
-        let mut lines: Vec<String> = news.collect();
-        lines.reverse();
-        lines.extend(incident.lines.iter().take(MAX_LINES).cloned());
+        let mut lines: Vec<String> = incident.lines.iter().take(MAX_LINES).cloned().collect();
         if incident.lines.len() > MAX_LINES {
             lines.push(format!("… and {} more", incident.lines.len() - MAX_LINES));
         }
@@ -237,6 +235,14 @@ impl Composer<'_> {
         }
         lines
     }
+}
+
+fn news(incident: &Incident) -> Vec<String> {
+    let news = incident.timeline.iter().rev().filter(|one| one.what.is_news());
+    let mut news: Vec<String> =
+        news.take(incident.course.unheard).map(|one| one.text.clone()).collect();
+    news.reverse();
+    news
 }
 
 const VANISHED: &str = "Nothing shows it any more: its object was deleted or scaled to zero, its rule was removed, or its source \

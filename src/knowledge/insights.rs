@@ -1,4 +1,4 @@
-//! What was learned, in words for people: one insight for each cause and action that has been judged.
+//! What was learned, in words for people: one insight for each cause and action with a result.
 
 use crate::domain::outcome::{ActionStatistics, Insight};
 use crate::domain::time::Time;
@@ -38,7 +38,7 @@ fn title(known: &ActionStatistics) -> String {
         .map(|seconds| format!("; on average after {seconds:.0} s"))
         .unwrap_or_default();
     format!(
-        "{action} cured {cause} in {successes} of {runs} judged runs ({rate:.0} %){in_part}{speed}"
+        "{action} cured {cause} in {successes} of {runs} verified runs ({rate:.0} %){in_part}{speed}"
     )
 }
 

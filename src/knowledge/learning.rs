@@ -19,7 +19,7 @@ struct Tally {
     effects: Vec<f64>,
 }
 
-/// Ordered by cause and action. `saturation` is the number of judged runs from which experience counts in full.
+/// Ordered by cause and action. `saturation` is the number of verified runs from which experience counts in full.
 #[must_use]
 pub fn statistics(
     outcomes: &[Outcome],

@@ -104,7 +104,7 @@ struct State {
 }
 
 impl Term {
-    /// Over a store that is this process's alone.
+    /// Of a store that only this process has open.
     #[must_use]
     pub fn alone(epoch: u64) -> Self {
         Self::new(epoch, None)
@@ -126,7 +126,7 @@ impl Term {
         self.epoch
     }
 
-    /// What Charter is told with every change; `None` where nobody else can lead.
+    /// The epoch that Charter gets with every change; `None` where nobody else can lead.
     #[must_use]
     pub fn told(&self) -> Option<u64> {
         self.shared.then_some(self.epoch)
@@ -141,30 +141,30 @@ impl Term {
         self.state().until = Some(Instant::now());
     }
 
-    /// Charter has heard of a later leader: nothing more is sent in this term, whatever the store says.
+    /// Charter has been called by a later leader: nothing more is sent in this term, whatever the store says.
     pub fn refuse(&self, said: &str) {
         self.state().refused.get_or_insert_with(|| said.to_owned());
     }
 
-    /// At this very instant.
+    /// Is it valid at this instant?
     #[must_use]
     pub fn holds(&self) -> bool {
         self.state().until.is_none_or(|until| Instant::now() < until)
     }
 
-    /// Why nothing may be sent at this very instant.
+    /// Why nothing may be sent at this instant.
     #[must_use]
     pub fn barred(&self) -> Option<String> {
         let state = self.state();
         if let Some(said) = &state.refused {
             return Some(format!(
-                "Charter has heard of a later leader than this one, with epoch {}: {said}. Where no other mape-k leads, the database is older than what Charter has seen: restart mape-k",
+                "Charter refuses calls of this mape-k (epoch {}), because a later leader has called it: {said}. Nothing is sent to Charter. If no other mape-k leads, the database was restored from before that leader: restart mape-k",
                 self.epoch
             ));
         }
         let over = state.until.and_then(|until| Instant::now().checked_duration_since(until))?;
         Some(format!(
-            "this mape-k, with epoch {}, has not been sure to lead for {:.1} s, and another one may lead by now",
+            "this mape-k (epoch {}) has been without a valid lease for {:.1} s and sends nothing: another mape-k may lead by now",
             self.epoch,
             over.as_secs_f64()
         ))

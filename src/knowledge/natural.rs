@@ -1,5 +1,5 @@
-//! Counts what recovers by itself: follows episodes in which nothing was done to the time a verdict would have come, and
-//! for as long after it as a success is watched: both are measured alike.
+//! Counts what recovers by itself: follows episodes in which nothing was done until the time at which a result would have
+//! been known, and for as long after it as a success is watched, so that both are measured alike.
 //!
 //! Pure. An episode that is cut short by an action while it still lasts counts as not recovered, so that the share is a
 //! lower bound: an action loses credit only for what surely comes without it.
@@ -31,12 +31,12 @@ pub struct Scene<'a> {
     pub watch: Duration,
 }
 
-/// A remedy that was due and was not carried out, with nothing done in its incident.
+/// An action that was due and was not carried out, with nothing done in its incident.
 #[derive(Clone, Debug)]
 pub struct Held {
     pub cause: Cause,
     pub incident: Uuid,
-    /// From now to its verdict, had it been carried out.
+    /// From now until its result would have been known.
     pub span: Duration,
     pub evidence: BTreeSet<String>,
 }

@@ -1,7 +1,7 @@
 //! The outbox in the store: messages on their way to people, oldest first.
 //!
-//! The cycle puts a message in with its incidents, in one transaction; whoever sends it claims it there first. An entry is
-//! deleted when the incidents and the cycle's report know what became of it.
+//! The cycle puts a message in with its incidents, in one transaction, and the notifier's worker claims it there before
+//! it sends it. An entry is deleted when the incidents and the cycle's report say what became of it.
 
 use super::documents::Document;
 use super::store::{Collection, StoreError};

@@ -53,7 +53,7 @@ impl Knowledge {
         self.replace(None, now).await
     }
 
-    /// Puts away a pause whose time is over and returns it, once.
+    /// Removes a pause whose end has passed and returns it, once.
     pub async fn end_pause(&self, now: Time) -> Result<Option<Pause>, StoreError> {
         let Some((pause, version)) = self.stored_pause().await? else { return Ok(None) };
         if pause.holds(now) {
@@ -88,7 +88,7 @@ impl Knowledge {
     }
 }
 
-/// `None` is written as null: the record stays, and its version tells of every change.
+/// `None` is written as null: the record stays, and its version shows every change.
 fn fact(pause: Option<&Pause>, at: Time) -> Result<Fact, StoreError> {
     let value = serde_json::to_value(pause).map_err(|error| StoreError::Unwritable {
         collection: "facts",

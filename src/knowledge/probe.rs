@@ -14,7 +14,7 @@ use super::store::StoreError;
 /// How every SQLite file begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// What is there, in words.
+/// What was found, for a person; an error says what to check.
 pub async fn probe(settings: &Settings) -> Result<String, StoreError> {
     match (settings.database, &settings.postgres_url) {
         (Database::Memory, _) => Ok("in memory: a restart forgets everything".to_owned()),
@@ -41,7 +41,7 @@ fn file(path: &Path) -> std::io::Result<String> {
             let mut head = Vec::new();
             file.take(MAGIC.len() as u64).read_to_end(&mut head)?;
             if !head.is_empty() && head != MAGIC {
-                return Err(std::io::Error::other("it is no SQLite file"));
+                return Err(std::io::Error::other("it is not an SQLite file"));
             }
             access(path, Access::READ_OK | Access::WRITE_OK)?;
             // Its log stands beside it.
@@ -53,7 +53,7 @@ fn file(path: &Path) -> std::io::Result<String> {
             let folder = path.ancestors().skip(1).find(|folder| folder.exists());
             let folder = folder.unwrap_or(Path::new("."));
             access(folder, Access::WRITE_OK)?;
-            Ok(format!("SQLite file {shown} is not there yet and can be made"))
+            Ok(format!("SQLite file {shown} does not exist yet and can be created"))
         }
         Err(error) => Err(error),
     }

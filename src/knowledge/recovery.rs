@@ -114,7 +114,7 @@ fn placebo(past: &Past<'_>, rising: bool, normal: Normal) -> Vec<f64> {
 }
 
 /// Compares, and lowers what the count gave if a number says so. `first` and `second` are the values of the two cycles
-/// that judge; `touched` are components at which something else was done meanwhile; `guard` a rule newly broken there.
+/// that verify; `touched` are components at which something else was done meanwhile; `guard` a rule newly violated there.
 #[must_use]
 pub fn verify(
     counted: OutcomeType,
@@ -250,7 +250,7 @@ impl Verification {
                 number(self.sigma)
             ),
             Lowering::Guard(rule) => {
-                format!("rule {rule}, which was not broken there before, is broken now")
+                format!("rule {rule} is violated now and was not before the action")
             }
             Lowering::Recovery => {
                 let needed =
@@ -258,12 +258,12 @@ impl Verification {
                 let control = self
                     .control
                     .filter(|c| *c > 0.0)
-                    .map(|c| format!(", with {c:.2} taken off that recovered elsewhere too"))
+                    .map(|c| format!(", after {c:.2} is subtracted that recovered elsewhere too"))
                     .unwrap_or_default();
                 format!("recovery {} is below {needed:.2}{control}", number(self.recovery))
             }
             Lowering::Placebo => format!(
-                "as large a recovery came in a share of {} of {} times at which nothing was done, over {MAX_PLACEBO:.2}",
+                "without any action a recovery of that size was seen in a share of {} of {} moments, more than {MAX_PLACEBO:.2}",
                 number(self.placebo),
                 self.placebo_times
             ),

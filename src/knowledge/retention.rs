@@ -32,7 +32,7 @@ pub struct Pruned {
 }
 
 impl Knowledge {
-    /// Applies every bound and counts as it goes, so that what was dropped before a failure can be told too.
+    /// Applies every bound and counts as it goes, so that what was dropped before a failure is reported too.
     pub async fn prune(
         &self,
         now: Time,

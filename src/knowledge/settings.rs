@@ -49,10 +49,16 @@ impl PostgresUrl {
         }
         for (key, value) in url.query_pairs() {
             if !Self::PARAMETERS.contains(&&*key) {
-                return Err(format!("accepted behind ? are {}", Self::PARAMETERS.join(", ")));
+                return Err(format!(
+                    "accepted parameters after ? are {}",
+                    Self::PARAMETERS.join(", ")
+                ));
             }
             if key == "sslmode" && !Self::SSL_MODES.contains(&&*value) {
-                return Err(format!("accepted for sslmode are {}", Self::SSL_MODES.join(", ")));
+                return Err(format!(
+                    "accepted values of sslmode are {}",
+                    Self::SSL_MODES.join(", ")
+                ));
             }
         }
         if url.path().len() < 2 {
@@ -83,8 +89,8 @@ impl PostgresUrl {
                 "sslmode={mode}: the password and all records may go in plain text; sslmode=verify-full, or at least \
                  require, is recommended"
             ),
-            None => "without sslmode (prefer): where TLS cannot be had, the password and all records go in plain text; \
-                     sslmode=verify-full, or at least require, is recommended"
+            None => "without sslmode (the default is prefer): if the server offers no TLS, the password and all records go in \
+                     plain text; sslmode=verify-full, or at least require, is recommended"
                 .to_owned(),
         })
     }

@@ -30,7 +30,7 @@ use statements::{ROWS, Row, apply, count, prune, put_rows};
 const READERS: u32 = 2;
 
 /// Another process (a backup, `sqlite3` by hand) may hold the file for a moment. Longer is an error; below the 10 s of
-/// `ACQUIRE_TIMEOUT`, so that one waiting writer is told of the lock and not of the queue behind it.
+/// `ACQUIRE_TIMEOUT`, so that one waiting writer gets the error of the lock and not of the queue behind it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -153,7 +153,7 @@ impl SqliteStore {
         };
         let (at, tag, body, sequence, version) = columns().map_err(|e| corrupt(e.to_string()))?;
         let at = DateTime::from_timestamp_micros(at)
-            .ok_or_else(|| corrupt(format!("{at} is no time")))?;
+            .ok_or_else(|| corrupt(format!("{at} is not a time")))?;
         Ok(Record { key, tag, at, body, sequence, version })
     }
 }

@@ -92,7 +92,7 @@ pub enum Write {
         tag: String,
         at: Time,
     },
-    /// Has no condition: deleting what is not there is done.
+    /// Has no condition: deleting a missing record succeeds.
     Delete {
         collection: Collection,
         key: String,
@@ -143,17 +143,17 @@ pub enum StoreError {
     )]
     InUse { store: String, holder: String },
     #[error(
-        "another mape-k on the knowledge store {store} leads since this one did, with epoch {epoch}: nothing of what this one was about to write took effect, and it does nothing more until it leads again"
+        "another mape-k on the knowledge store {store} took over the lead from this one (epoch {epoch}): what this one was about to write took no effect, and it does nothing more until it leads again"
     )]
     Superseded { store: String, epoch: u64 },
     #[error(
-        "knowledge store {store} holds the records of a {has}, and this is a {wanted}: neither may learn from the other or recover its open actions. Check the configuration that this one was started with"
+        "knowledge store {store} holds the records of a {has}, and this process is a {wanted}: neither may learn from the other or recover its open actions. Check the configuration that this one was started with"
     )]
     OtherUse { store: String, has: &'static str, wanted: &'static str },
-    #[error("knowledge.database is postgres and knowledge.postgres_url names none")]
+    #[error("knowledge.database is postgres, and knowledge.postgres_url is not set: set it")]
     Unnamed,
     #[error(
-        "{collection} record {key} cannot be written down: {cause}. This is a defect of mape-k, please report it"
+        "{collection} record {key} cannot be serialized: {cause}. This is a defect of mape-k, please report it"
     )]
     Unwritable { collection: &'static str, key: String, cause: String },
     #[error(
@@ -174,10 +174,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// backup, must not stay behind what Charter has seen.
     async fn lead(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError>;
 
-    /// Lets go of the lease, so that the next one need not wait for its end; nothing if it is another's.
+    /// Gives the lease back, so that the next holder need not wait for its end; does nothing if another holds it.
     async fn resign(&self, holder: &str) -> Result<(), StoreError>;
 
-    /// Asks whoever leads for a cycle: shows in the next lease.
+    /// Asks the leading process for a cycle: it sees that in its next lease.
     async fn wake(&self) -> Result<(), StoreError>;
 
     /// Applies all writes in one durable transaction, in order; a failed condition skips that write alone. With a
@@ -189,7 +189,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         writes: Vec<Write>,
     ) -> Result<Vec<Written>, StoreError>;
 
-    /// For whoever asks, leader or not: the webhook's intake and what people decide.
+    /// Writes whichever process leads: the webhook's intake and what people decide.
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
         self.write_under(None, writes).await
     }

@@ -1,12 +1,12 @@
-//! Did it help? Looks at an applied execution after its settle time and gives the verdict in the second good cycle.
+//! Did it help? Looks at an applied execution after its settle time and gives the result in the second good cycle.
 //!
-//! Pure. What is not known for sure is `unknown`, decided first; older samples than the end of settling never count.
+//! Pure. Missing data makes the result `unknown`, which is decided first; samples from before the end of settling never
+//! count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::recovery::verify;
-use super::verdict::classify;
 use crate::domain::cluster::ClusterReading;
 use crate::domain::finding::FindingKind;
 use crate::domain::ledger::{End, Entry};
@@ -17,7 +17,7 @@ use crate::domain::time::{Time, after};
 use crate::domain::verification::{Baseline, Verification};
 use crate::domain::violation::Violation;
 
-/// What one cycle saw, as far as judging needs it.
+/// What one cycle saw, as far as verification needs it.
 #[derive(Debug)]
 pub struct CycleView<'a> {
     pub now: Time,
@@ -36,7 +36,7 @@ pub struct CycleView<'a> {
     /// Charter's size, when it answered.
     pub replicas: Option<u32>,
     pub poll_interval: Duration,
-    /// Every series that a judging asks for, if this cycle read it well.
+    /// Every series that verification asks for, if this cycle read it well.
     pub values: &'a BTreeMap<String, f64>,
     /// What we have sent of late.
     pub sent: &'a [Entry],
@@ -58,29 +58,32 @@ pub enum Look {
     Verified(PendingVerification, VerificationResult),
 }
 
-/// A counter's own window is never shorter than this many polls, so its verdict waits for so many.
+/// A counter's own window is never shorter than this many polls, so its result waits for so many.
 const COUNTER_POLLS: u32 = 3;
+
+const TOO_FEW_CYCLES: &str =
+    "not verified in time: fewer than two cycles since it was due could read all that it needs";
 
 #[must_use]
 pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
     let mut verification = verification.clone();
-    let unknown = |verification: PendingVerification, reason: String| {
+    let unknown = |verification: PendingVerification, reason: &str| {
         let after = verification.first_look.as_ref().map_or(0, BTreeSet::len);
         Look::Verified(
             verification,
             VerificationResult {
                 outcome: OutcomeType::Unknown,
                 violations_after: after,
-                reason,
+                reason: reason.to_owned(),
                 verification: None,
             },
         )
     };
     if let Some(lost) = sight.vanished.iter().find(|fp| verification.before.contains(*fp)) {
         let reason = format!(
-            "violation {lost} can be seen no more: its series was unseen for too long, or Alertmanager holds its alert back"
+            "violation {lost} can no longer be observed: its series was missing for too long, or Alertmanager silences its alert"
         );
-        return unknown(verification, reason);
+        return unknown(verification, &reason);
     }
     let counted: Vec<&Violation> =
         sight.active.iter().filter(|v| v.counts() && v.lies_on(&verification.target)).collect();
@@ -89,7 +92,7 @@ pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
     } else if blind_spot(&verification, &counted, sight, verification.applied_at).is_none()
         && out_of_sight(&verification, sight).is_none()
     {
-        // The effect may show long before the verdict is due.
+        // The effect may show long before the result is due.
         verification.clear_at.get_or_insert(sight.now);
     }
     let blind = blind_spot(&verification, &counted, sight, verification.settled_at)
@@ -102,27 +105,26 @@ pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
     if too_late || !sight.scheduled || blind.is_some() {
         return match blind {
             _ if !too_late => Look::Waiting(verification),
-            Some(spot) => unknown(verification, format!("not judged in time: {spot}")),
-            None => unknown(
-                verification,
-                "not judged in time: no two good cycles since it was due".to_owned(),
-            ),
+            Some(spot) => unknown(verification, &format!("not verified in time: {spot}")),
+            None => unknown(verification, TOO_FEW_CYCLES),
         };
     }
     match (verification.expected_replicas, sight.replicas) {
         (Some(_), None) => return Look::Waiting(verification),
         (Some(expected), Some(present)) if expected != present => {
-            let reason = format!(
-                "{present} replicas where {expected} were left: somebody else changed the size"
-            );
-            return unknown(verification, reason);
+            let reason =
+                format!("{present} replicas instead of {expected}: somebody else changed the size");
+            return unknown(verification, &reason);
         }
         _ => {}
     }
     let mut others = others(&verification, sight, verification.intent_at);
     if let Some(other) = others.find(|e| e.target.overlaps(&verification.target)) {
-        let reason = format!("something else was done at {} meanwhile", other.target.component());
-        return unknown(verification, reason);
+        let reason = format!(
+            "another change was made at {} before the result was known",
+            other.target.component()
+        );
+        return unknown(verification, &reason);
     }
     drop(others);
     let seen: BTreeSet<String> = counted.iter().map(|v| v.fingerprint.clone()).collect();
@@ -138,7 +140,7 @@ pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
     if counted_as == OutcomeType::Unknown {
         return unknown(
             verification,
-            "nothing was broken before, so nothing can be said".to_owned(),
+            "no violation was active before the action, so its effect is unknown",
         );
     }
     // What was done elsewhere just before may still have been settling.
@@ -166,7 +168,7 @@ pub fn look(verification: &PendingVerification, sight: &CycleView<'_>) -> Look {
     Look::Verified(verification, result)
 }
 
-/// What this cycle read of the yardstick's series and its control.
+/// What this cycle read of the baseline's series and its control.
 fn scored(verification: &PendingVerification, sight: &CycleView<'_>) -> BTreeMap<String, f64> {
     let Some(Baseline::Scored(score)) = &verification.yardstick else { return BTreeMap::new() };
     let control = score.control.iter().map(|c| &c.series);
@@ -174,8 +176,8 @@ fn scored(verification: &PendingVerification, sight: &CycleView<'_>) -> BTreeMap
     asked.filter_map(|fp| Some((fp.clone(), *sight.values.get(fp)?))).collect()
 }
 
-/// A rule that nothing was broken by on this ground, broken in both cycles that judge. Alerts follow rules of their own
-/// and come late: they count, but are no guard.
+/// A rule that this target did not violate before the action, and violated in both cycles that verify. Alerts follow rules
+/// of their own and come late: they count, but are no guard.
 fn newly_broken<'a>(
     verification: &PendingVerification,
     first: &BTreeSet<String>,
@@ -267,7 +269,7 @@ fn unlisted(
     kind.is_hidden(reading, verification.target.namespace()).then(|| {
         let failed = reading.failures.values().next().map(|failure| failure.text.as_str());
         let why = failed.unwrap_or("an object of the cluster cannot be read");
-        format!("finding {name} cannot be looked for: {why}")
+        format!("finding {name} cannot be checked: {why}")
     })
 }
 
@@ -280,6 +282,30 @@ fn too_early_to_count(
     let own_window = after(verification.settled_at, sight.poll_interval * COUNTER_POLLS);
     let rule =
         rules(verification, counted).into_iter().find(|name| sight.counters.contains(*name))?;
-    (sight.now < own_window)
-        .then(|| format!("rule {rule} counts what came after settling: too early to tell"))
+    (sight.now < own_window).then(|| {
+        format!(
+            "rule {rule} counts over a window that is not full since settling: too early to say"
+        )
+    })
+}
+
+/// Did the action help, by the count of violations: `before` were active at the intent, `after` in either of the two good
+/// cycles that verify.
+///
+/// Missing data and foreign changes never come here: they are [`OutcomeType::Unknown`] whatever was counted.
+#[must_use]
+pub fn classify(before: usize, after: usize) -> OutcomeType {
+    if before == 0 {
+        // Whatever is broken now, the action was not taken against it.
+        OutcomeType::Unknown
+    } else if after == 0 {
+        OutcomeType::Success
+    } else if after > before {
+        OutcomeType::Degradation
+    } else if after <= before / 2 {
+        // Whole halves: of 5, leaving 2 is at least half gone and leaving 3 is not.
+        OutcomeType::Partial
+    } else {
+        OutcomeType::Ineffective
+    }
 }

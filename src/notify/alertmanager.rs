@@ -1,8 +1,8 @@
-//! An Alertmanager as a notifier: what we escalate as alerts of its API v2, for the routes, silences and pagers that
-//! users already have.
+//! An Alertmanager as a notifier: incidents as alerts of its API v2, for the routes, silences and pagers that users already
+//! have.
 //!
-//! It is level-triggered: an alert stands while it is told again, so [`Alertmanager::refresh`] tells in every cycle what
-//! stands and what has ended. `origin="mape-k"` keeps the daemon from hearing itself.
+//! It is level-triggered: an alert fires while it is posted again, so [`Alertmanager::refresh`] posts in every cycle what
+//! fires and what has ended. `origin="mape-k"` keeps the daemon from hearing itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ const CYCLES: u32 = 4;
 /// In one request: at most some 2 MiB.
 const IN_A_POST: usize = 500;
 
-/// In one refresh: far more incidents than people can be told of; the worst come first.
+/// In one refresh: far more incidents than people can read; the worst come first.
 const MAX_ALERTS: usize = 2_000;
 
 /// Of an annotation: a page of a pager.
@@ -111,7 +111,7 @@ impl Alertmanager {
         self.caller.secrets()
     }
 
-    /// Tells what stands now, and the end of what has ended.
+    /// Posts what fires now, and the end of what has ended.
     pub async fn refresh(
         &self,
         standing: &[Entry],
@@ -124,7 +124,7 @@ impl Alertmanager {
             tracing::warn!(
                 standing = standing.len(),
                 told = MAX_ALERTS,
-                "alertmanager is told of the worst incidents only"
+                "more incidents are open than are sent to Alertmanager; it gets the most severe ones"
             );
         }
         let alerts: Vec<Alert> =
@@ -163,7 +163,7 @@ impl Alertmanager {
                     )
                 });
                 let text = format!(
-                    "{}, asked for {asked}: {}: {}. {advice}",
+                    "{} refused {asked} with {}: {}. {advice}",
                     self.caller.server,
                     answer.status,
                     shorten(&answer.body)
@@ -183,8 +183,8 @@ impl Alertmanager {
         if let Some(namespace) = &entry.namespace {
             labels.insert("namespace", cut(namespace, 200));
         }
-        let first = entry.findings.first().map_or(entry.class.as_str(), String::as_str);
-        let mut lines = entry.findings.clone();
+        let first = entry.lines().next().map_or(entry.class.as_str(), String::as_str);
+        let mut lines: Vec<String> = entry.lines().cloned().collect();
         lines.extend(entry.recommendations.iter().map(|text| format!("Do: {text}")));
         lines.extend(entry.deployment.iter().map(|text| format!("Deployment: {text}")));
         let mut annotations = BTreeMap::from([
@@ -206,7 +206,7 @@ impl Alertmanager {
     /// A message as one alert that ends by itself: a summary, or one that names no incident.
     fn whole(&self, message: &Message) -> Alert {
         let mut labels = labels(message.severity);
-        // What is late calls nobody out of bed; what is still open stands by itself.
+        // A late summary pages nobody; what is still open fires by itself.
         if message.form == Form::Summary {
             labels.insert("severity", "warning".to_owned());
         }
@@ -216,7 +216,8 @@ impl Alertmanager {
         let mut lines = vec![message.root_cause.clone(), message.impact.clone()];
         lines.extend(message.actions.iter().map(|text| format!("Do: {text}")));
         lines.extend(message.entries.iter().map(|entry| {
-            format!("{} {} ({})", entry.incident, entry.service, entry.findings.join("; "))
+            let said: Vec<&str> = entry.lines().map(String::as_str).collect();
+            format!("{} {} ({})", entry.incident, entry.service, said.join("; "))
         }));
         let annotations = BTreeMap::from([
             ("summary", cut(&message.title, 300)),

@@ -1,4 +1,4 @@
-//! One bounded HTTP call of a notifier, and the words in which its failure is told, without secrets.
+//! One bounded HTTP call of a notifier, and the text of its failure, without secrets.
 //!
 //! Leaves out what the answer means: a 200 may still be a refusal. Nothing here retries.
 
@@ -51,13 +51,13 @@ impl Caller {
         let left = end.saturating_duration_since(Instant::now());
         let late = || {
             NotifyError::Timeout(format!(
-                "{server}, asked for {asked}: no whole answer in time. It may have been told all the same; check the \
-                 server and the way to it"
+                "{server} did not answer {asked} completely in time. The message may have arrived all the same. Check the \
+                 server and the network to it"
             ))
         };
         if left.is_zero() {
             return Err(NotifyError::Timeout(format!(
-                "{server}, asked for {asked}: not sent, the time for notifications was over"
+                "{server} was not called ({asked}): no time was left for this attempt"
             )));
         }
         let exchange = self.endpoint.exchange(request.timeout(left), MAX_ANSWER);
@@ -66,7 +66,7 @@ impl Caller {
             Ok(Err(http::Failure::NotSent(why) | http::Failure::Broken(why))) => {
                 let key = self.key;
                 Err(NotifyError::Unreachable(self.hide(format!(
-                    "{server}, asked for {asked}: {why}. Check that it can be reached from here and that {key} is right"
+                    "{server} could not be called ({asked}): {why}. Check that it can be reached from here and that {key} is right"
                 ))))
             }
             Ok(Ok(answer)) => Ok(Answer {

@@ -4,8 +4,9 @@
 //! cycle ─ put, saved ─▶ entries ─ next ─▶ a worker of (notifier, urgency, lane) ─ done ─▶ entries ─ answered ─▶ cycle
 //! ```
 //! In order for one notifier and one incident: a message waits for earlier ones about an incident that they share. An alert
-//! of SEV-1 or SEV-2 says all by itself and waits for none of SEV-3 or SEV-4; the two have workers of their own.
-//! Decides order and time; the store, and the sending, are the caller's.
+//! that is more severe than an earlier message goes first. So does one that is about all of its incidents: it takes the
+//! news of that message along. SEV-1 and SEV-2 have workers of their own.
+//! Decides order and time; the caller writes to the store and sends.
 
 mod sending;
 mod turns;
@@ -28,29 +29,42 @@ const MAX_WAITING: usize = 500;
 /// A message that waits for so long is a problem although no attempt has failed.
 const TOO_LONG: Duration = Duration::from_secs(60);
 
-/// What the cycle knows that the order goes by.
+/// What the cycle knows and the outbox needs: for the order, and for what late messages say.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// The incidents that last; `None`: no cycle of this process has looked yet.
-    pub open: Option<BTreeSet<String>>,
+    /// In which incident each one goes on: in itself while it is open, in what it was merged into, or in none when it is
+    /// resolved. Of one that is not here nobody knows that it is resolved.
+    pub incidents: BTreeMap<String, Option<String>>,
     /// Where each incident is followed.
     pub threads: BTreeMap<String, Thread>,
-    /// What an Alertmanager is told again and again.
+    /// What is posted to an Alertmanager again and again.
     pub standing: Vec<Entry>,
 }
 
 impl Known {
-    pub(super) fn is_open(&self, incident: &str) -> bool {
-        self.open.as_ref().is_none_or(|open| open.contains(incident))
+    pub(super) fn is_resolved(&self, incident: &str) -> bool {
+        matches!(self.incidents.get(incident), Some(None))
     }
 }
 
-/// Who sends: messages of one worker go one after the other, the workers beside each other.
+/// Who sends: messages of one worker go one after the other, the workers beside each other. None begins while another
+/// sends on its lane what is more urgent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Worker {
     pub notifier: NotifierName,
-    pub is_urgent: bool,
+    /// `None`: it sends what may wait.
+    pub urgency: Option<Sev>,
     pub lane: String,
+}
+
+impl Worker {
+    pub(super) fn is_free(&self, busy: &BTreeSet<Self>) -> bool {
+        !busy.iter().any(|other| {
+            other.notifier == self.notifier
+                && other.lane == self.lane
+                && other.urgency >= self.urgency
+        })
+    }
 }
 
 /// One message to be sent now, and the entries that it settles: one, or those of a summary.
@@ -59,6 +73,8 @@ pub struct Job {
     pub worker: Worker,
     pub message: Message,
     pub ids: Vec<String>,
+    /// Earlier entries whose news it takes along: they are delivered when it is.
+    pub covers: Vec<String>,
     /// It may be sent although the store cannot be written.
     pub is_direct: bool,
 }
@@ -85,7 +101,7 @@ struct Shared {
 struct Inner {
     entries: Vec<Held>,
     known: Known,
-    /// The cycle has handed over what stands since it was last told.
+    /// The cycle has handed over what stands since it was last posted.
     is_standing_new: bool,
     refresh_problem: Option<String>,
 }
@@ -100,12 +116,14 @@ struct Held {
     /// Not before its first write was tried.
     is_ready: bool,
     in_hand: bool,
+    /// That another message gets through on its lane says nothing of this one.
+    is_own_fault: bool,
     /// Never stored: the daemon's own alarm, which must not depend on the store.
     is_unstored: bool,
     /// Rises with every change; what the store has of it.
     revision: u64,
     saved: Option<u64>,
-    /// Its incidents do not know yet what became of it.
+    /// Its incidents have not taken in yet what became of it.
     is_news: bool,
     /// Given up, and its file is not written yet.
     wants_backup: bool,
@@ -117,6 +135,7 @@ impl Held {
             entry,
             is_ready: false,
             in_hand: false,
+            is_own_fault: false,
             is_unstored: false,
             revision: 1,
             saved: None,
@@ -154,7 +173,7 @@ impl Outbox {
         self.0.changed.notified().await;
     }
 
-    /// Something became of messages, of which their incidents do not know yet.
+    /// Messages were sent or failed, and their incidents have not taken that in yet.
     pub async fn has_answers(&self) {
         self.0.answered.notified().await;
     }
@@ -220,7 +239,7 @@ impl Outbox {
         self.0.changed.notify_one();
     }
 
-    /// Of which entries the incidents must hear.
+    /// The entries that the incidents must take in.
     #[must_use]
     pub fn answered(&self) -> Vec<(u64, Outgoing)> {
         let inner = self.inner();
@@ -228,7 +247,7 @@ impl Outbox {
         news.map(|held| (held.revision, held.entry.clone())).collect()
     }
 
-    /// The incidents have heard of it.
+    /// The incidents have taken these in.
     pub fn taken_in(&self, entries: &[(u64, Outgoing)]) {
         let mut inner = self.inner();
         for (revision, entry) in entries {
@@ -292,11 +311,11 @@ impl Outbox {
         self.0.changed.notify_one();
     }
 
-    /// The incidents that people will hear of when what waits is sent.
+    /// The incidents of which people will be notified when what waits is sent.
     #[must_use]
     pub fn waiting_incidents(&self) -> BTreeSet<String> {
         let inner = self.inner();
-        // What was answered and not heard of yet is not lost either.
+        // What was answered and not taken in yet is not lost either.
         let waiting = inner.entries.iter().filter(|held| held.entry.waits() || held.is_news);
         waiting.flat_map(|held| held.entry.incidents().map(str::to_owned)).collect()
     }
@@ -307,7 +326,13 @@ impl Outbox {
         self.inner().entries.iter().filter(|held| held.entry.waits()).count()
     }
 
-    /// What stands in the way of notifying people; `None`: nothing does.
+    /// What was given up because too many messages waited may be put in anew.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.waiting() < MAX_WAITING / 2
+    }
+
+    /// Why people are not notified; `None`: nothing is in the way.
     #[must_use]
     pub fn problem(&self, now: Time) -> Option<String> {
         let inner = self.inner();
@@ -321,7 +346,8 @@ impl Outbox {
         let error = stuck.iter().find(|entry| entry.attempts > 0).and_then(|e| e.error.as_ref());
         let error = error.map(|error| format!(": {error}")).unwrap_or_default();
         let waiting = (!stuck.is_empty()).then(|| {
-            format!("{} messages wait in the outbox to be sent again{error}", stuck.len())
+            let (count, plural) = (stuck.len(), if stuck.len() == 1 { "" } else { "s" });
+            format!("no notifier has confirmed {count} message{plural} of the outbox yet{error}")
         });
         let problems: Vec<String> =
             waiting.into_iter().chain(inner.refresh_problem.clone()).collect();

@@ -176,8 +176,8 @@ impl Notifiers {
         result
     }
 
-    /// Tells an Alertmanager what stands, and the end of what has ended (`ended_at`). What is not told again ends there by
-    /// itself. `None` without one.
+    /// Posts to an Alertmanager what fires, and the end of what has ended (`ended_at`). An alert that is not posted again ends
+    /// there by itself. `None` without one.
     pub async fn refresh(
         &self,
         standing: &[Entry],
@@ -204,7 +204,7 @@ impl Notifiers {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => Err(NotifyError::Panicked(hide(&self.secrets, text(&*panic)))),
             Err(_) => Err(NotifyError::Timeout(
-                "not confirmed when the time for notifications was over".to_owned(),
+                "not confirmed within the time for one attempt".to_owned(),
             )),
         }
     }
@@ -228,7 +228,7 @@ impl Notifiers {
         let Some(spool) = &self.spool else { return };
         let finish = async { spool.finish(file, done).await.map_err(|error| error.to_string()) };
         if let Err(error) = self.on_disk(finish).await {
-            tracing::warn!(error, "a backup that was handled stays where it is");
+            tracing::warn!(error, "a backup file that is done with could not be renamed");
         }
     }
 
@@ -242,7 +242,7 @@ impl Notifiers {
     async fn on_disk<T>(&self, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
         let late = || {
             format!(
-                "the folder of backups did not answer within {} s (escalation.reports_dir)",
+                "the disk of the backup files did not answer within {} s (escalation.reports_dir)",
                 BACKUP_WITHIN.as_secs()
             )
         };

@@ -63,7 +63,7 @@ impl Default for Slack {
     }
 }
 
-/// An Alertmanager that is told of what we escalate, with its own routes, silences and pagers.
+/// An Alertmanager that gets the incidents as alerts, with its own routes, silences and pagers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Alertmanager {
     pub enabled: bool,

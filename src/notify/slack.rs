@@ -27,8 +27,7 @@ use crate::domain::time::Time;
 use crate::http::HttpTransport;
 use crate::metrics::Metrics;
 
-/// A SEV-1 that is told to wait no longer than this is sent once more at once: two seconds of
-/// a deadline of five.
+/// A SEV-1 that Slack asks to wait no longer than this is sent once more after the wait, within the same attempt.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
 
 /// Messages whose layout Slack has refused, and messages that are gone, that are remembered: as many as wait in files.
@@ -36,7 +35,7 @@ const MAX_REMEMBERED: usize = 500;
 
 /// Said in a message that goes on with one that is gone.
 const CONTINUED: &str =
-    "The message that this goes on with was deleted in Slack, or cannot be changed any more.";
+    "This continues a message that was deleted in Slack or can no longer be edited.";
 
 #[derive(Debug)]
 pub struct Slack {
@@ -50,7 +49,7 @@ pub struct Slack {
 struct State {
     /// The ids of the configured channels by name, as answers tell them; at most three.
     ids: BTreeMap<String, String>,
-    /// Channels that Slack has told us not to call, by method: its limits are of a method in a channel.
+    /// Channels whose rate Slack limits now, by method: its limits are of a method in a channel.
     held: BTreeMap<(Method, String), Hold>,
     /// Messages whose layout was refused, by time and title: sent as text from then on.
     as_text: BTreeSet<(Time, String)>,
@@ -61,7 +60,7 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 struct Hold {
     until: Instant,
-    /// The severity of the message that was told to wait.
+    /// The severity of the message that Slack limited.
     by: Sev,
 }
 
@@ -189,7 +188,7 @@ impl Slack {
         state.as_text.insert((message.at, message.title.clone()));
     }
 
-    /// Until when this message must wait. A SEV-1 does not wait for what a lesser one was told; only for its like.
+    /// How long this message must wait. A SEV-1 waits only for the limit that another SEV-1 met.
     fn held(&self, key: &(Method, String), severity: Sev) -> Option<Duration> {
         let mut state = self.state();
         let hold = *state.held.get(key)?;
@@ -217,13 +216,22 @@ impl Slack {
         Target { method: Method::Post, channel: target.channel.clone(), ts: None }
     }
 
-    /// In the log, for whoever is to set it right.
+    /// In the log, for the person who corrects it.
     fn say(refusals: &[String], meant_for: Option<&str>, notified_in: &str) {
         let Some(error) = refusals.last() else { return };
         if let Some(channel) = meant_for {
-            tracing::error!(channel, notified_in, error, "people are notified in another channel");
+            tracing::error!(
+                channel,
+                notified_in,
+                error,
+                "Slack refused the channel; people are notified in another one"
+            );
         } else {
-            tracing::warn!(notified_in, error, "Slack took a message only in another form");
+            tracing::warn!(
+                notified_in,
+                error,
+                "Slack refused the message at first and accepted it in another form"
+            );
         }
     }
 
@@ -244,7 +252,7 @@ impl Slack {
         let key = self.key(target);
         if let Some(left) = self.held(&key, message.severity) {
             let text = format!(
-                "Slack has told us to wait before calling {} again: not sent, {} s are left",
+                "not sent: Slack limits the rate of {}, and mape-k may call it again in {} s",
                 target.method.path(),
                 left.as_secs_f64().ceil()
             );
@@ -292,7 +300,7 @@ impl Slack {
     }
 
     /// The message that an answer belongs to was deleted, and Slack has put the answer into the channel: there it has to say
-    /// all by itself. People have been told already, so that a failure of this is no failure of the delivery.
+    /// all by itself. People have been notified already, so that a failure of this is no failure of the delivery.
     async fn make_whole(&self, message: &Message, place: &Thread, deadline: Instant) {
         let target = Target {
             method: Method::Update,
@@ -303,7 +311,7 @@ impl Slack {
         if let Err(error) = self.client.send(Method::Update, &body, deadline).await {
             tracing::warn!(
                 %error,
-                "an answer went into the channel, since its message was deleted, and could not be completed there"
+                "a reply was posted to the channel because its message was deleted, and it could not be edited to say all"
             );
         }
     }

@@ -203,7 +203,7 @@ impl Spool {
                 Err(error) => return Err(error),
             }
         }
-        Err(io::Error::other("every name of this second is taken"))
+        Err(io::Error::other("every file name of this second is taken"))
     }
 
     /// A server's answer may stand in any text; names and ids stay what they are.
@@ -212,7 +212,8 @@ impl Spool {
         let Message { title, root_cause, impact, actions, entries, .. } = &mut message;
         let own = [title, root_cause, impact].into_iter().chain(actions);
         let of_entries = entries.iter_mut().flat_map(|entry| {
-            let lists = entry.findings.iter_mut().chain(&mut entry.recommendations);
+            let lists = entry.news.iter_mut().chain(&mut entry.findings);
+            let lists = lists.chain(&mut entry.recommendations);
             lists.chain(&mut entry.runbook_url).chain(&mut entry.deployment)
         });
         for text in own.chain(of_entries) {
@@ -238,16 +239,20 @@ impl Spool {
                     if !self.is_rehearsal
                         && let Err(error) = self.finish(&file, Done::Dropped).await
                     {
-                        tracing::error!(%error, "a backup of a rehearsal stays where it is");
+                        tracing::error!(%error, "the backup file of a rehearsal cannot be set aside");
                     }
                 }
                 Ok(Content { notifier, error, entry, message }) => {
                     waiting.push(Backup { file, notifier, error, entry, message });
                 }
                 Err(why) => {
-                    tracing::error!(file, why, "a backup cannot be read, it is set aside");
+                    tracing::error!(
+                        file,
+                        why,
+                        "a backup file cannot be read as a message; it is set aside and not sent"
+                    );
                     if let Err(error) = self.finish(&file, Done::Broken).await {
-                        tracing::error!(%error, "a broken backup stays where it is");
+                        tracing::error!(%error, "a broken backup file cannot be set aside");
                     }
                 }
             }
@@ -278,7 +283,11 @@ impl Spool {
         let least = names.iter().min_by_key(|name| (name.severity.0, &name.second, name.number));
         if let Some(name) = least {
             let file = format!("{}.json", name.stem());
-            tracing::error!(file, waiting = names.len(), "too many backups wait, one is given up");
+            tracing::error!(
+                file,
+                waiting = names.len(),
+                "too many backup files wait; the least severe and oldest is given up"
+            );
             self.finish(&file, Done::Dropped).await?;
         }
         Ok(())

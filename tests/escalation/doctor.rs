@@ -96,7 +96,7 @@ async fn r10_doctor_names_what_to_fix_and_how() {
                 "name": "gone", "component": "cart", "apply": ["/nowhere/gone"],
             }]);
         }),
-        ("FIX   store: ", &["it is no SQLite file", "knowledge.sqlite_path"], &|_| {
+        ("FIX   store: ", &["it is not an SQLite file", "knowledge.sqlite_path"], &|_| {
             std::fs::write(&file, "something else altogether").expect("written");
         }),
     ];

@@ -21,6 +21,7 @@ mod hanging;
 mod origin;
 mod reloaded;
 mod situations;
+mod stopped;
 mod town;
 mod treated;
 mod words;

@@ -8,7 +8,7 @@ use mape_k::domain::outcome::{Outcome, OutcomeType};
 use mape_k::domain::target::Target;
 use mape_k::knowledge::insights::insights;
 use mape_k::knowledge::learning::statistics;
-use mape_k::knowledge::verdict::classify;
+use mape_k::knowledge::verification::classify;
 use uuid::Uuid;
 
 use crate::store_contract::time;

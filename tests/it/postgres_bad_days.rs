@@ -292,7 +292,7 @@ async fn a_record_that_cannot_be_read_is_named() {
     says(&error, &["policies record odd", "127.0.0.1"]);
     sql(&mut connect(&url).await, &format!("UPDATE mape_k.records SET at = {}", i64::MAX)).await;
     let error = knowledge.get::<Policy>("odd").await.unwrap_err();
-    says(&error, &["policies record odd", "is no time"]);
+    says(&error, &["policies record odd", "is not a time"]);
 }
 
 #[tokio::test]

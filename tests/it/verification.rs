@@ -254,7 +254,7 @@ fn a_look_on_the_last_moment_counts_and_after_it_none_does() {
     late.look_at(SETTLE + LIMIT - 30);
     let ruling = late.look_at(SETTLE + LIMIT + 1).expect("too late");
     assert_eq!(ruling.outcome, Unknown);
-    assert!(ruling.reason.contains("not judged in time"), "{}", ruling.reason);
+    assert!(ruling.reason.contains("not verified in time"), "{}", ruling.reason);
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn somebody_elses_change_of_size_makes_it_unknown() {
     case.replicas = Some(4);
     let ruling = case.look_at(SETTLE + 60).expect("a verdict");
     assert_eq!(ruling.outcome, Unknown);
-    assert!(ruling.reason.contains("4 replicas where 3"), "{}", ruling.reason);
+    assert!(ruling.reason.contains("4 replicas instead of 3"), "{}", ruling.reason);
 }
 
 #[test]

@@ -96,8 +96,11 @@ impl Daemon {
         let frozen = Arc::new(Ice::default());
         let (interval, gap) = (settings.orchestrator.loop_interval, settings.alertmanager.wake_gap);
         let (publisher, terms, mut elector) = (parts.publisher, parts.terms, parts.elector);
-        let run =
-            Box::pin(control_loop::run(parts.cycle, publisher, terms, interval, gap, stop.clone()));
+        let (mut cycle, stopping) = (parts.cycle, stop.clone());
+        let run = async move {
+            let run = control_loop::run(&mut cycle, &publisher, terms, interval, gap, stopping);
+            Box::pin(run).await
+        };
         let outside = site.outside.clone();
         let (done, loop_ended) = (CancellationToken::new(), CancellationToken::new());
         let election = done.clone();

@@ -68,6 +68,7 @@ impl AlertPipeline {
             settled: BTreeSet::new(),
             reports: Vec::new(),
             saved: None,
+            taken_up: None,
             shown: view::NotificationView::default(),
             catalogue: Arc::default(),
             alarmed_at: None,

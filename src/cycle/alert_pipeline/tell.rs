@@ -18,6 +18,7 @@ use crate::domain::time::{Time, since};
 use crate::domain::view;
 use crate::incidents::compose::{self, About};
 use crate::incidents::rules;
+use crate::knowledge::Term;
 use crate::metrics::labels::StoreOperation;
 use crate::notify::Known;
 
@@ -72,14 +73,15 @@ impl AlertPipeline {
         self.shown.last_notification.clone_from(&report.notification_result);
     }
 
-    /// Gives the background the open incidents, their threads, and what is posted to an Alertmanager.
+    /// Gives the background where each incident goes on, their threads, and what is posted to an Alertmanager.
     pub(super) fn hand_over(&self, catalogue: &Catalogue, now: Time) {
         let incidents = self.board.incidents();
-        let open = incidents.iter().filter(|one| one.is_open()).map(|one| one.id.clone());
+        let going_on = |id: &str| self.board.going_on(id).map(|incident| incident.id.clone());
+        let known = incidents.iter().map(|one| (one.id.clone(), going_on(&one.id)));
         let threads =
             incidents.iter().filter_map(|one| Some((one.id.clone(), one.thread.clone()?)));
         self.desk.outbox.know(Known {
-            open: Some(open.collect()),
+            incidents: known.collect(),
             threads: threads.collect(),
             standing: compose::standing(&self.board, catalogue, now),
         });
@@ -93,11 +95,19 @@ impl AlertPipeline {
         onsets: &Onsets,
         running: Option<&str>,
     ) -> bool {
+        let is_present = |term: &Term| term.holds() && Some(term.epoch()) == self.taken_up;
+        if !kit.knowledge.term().is_some_and(is_present) {
+            // The incidents that it would tell are not here, or another one tells them.
+            return false;
+        }
         let now = kit.clock.now();
         let outbox = self.desk.outbox.clone();
         let answered = outbox.answered();
         for (_, entry) in &answered {
             self.board.told(entry);
+        }
+        if outbox.has_room() && !self.desk.notifiers().is_empty() {
+            self.board.somebody_is_there();
         }
         outbox.taken_in(&answered);
         for cycle in outbox.unreported().iter().filter(|cycle| running != Some(cycle)) {

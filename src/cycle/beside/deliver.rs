@@ -14,7 +14,7 @@ use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Background, leads};
+use super::{Background, LAST_FILES_WITHIN, leads};
 use crate::domain::decision::Sev;
 use crate::domain::message::{Entry, Form, Thread};
 use crate::domain::outbox::Outgoing;
@@ -226,16 +226,27 @@ impl Background {
     /// At the very end: messages that wait in a store in memory alone.
     pub(super) async fn keep_what_the_store_loses(&self) {
         let is_lost = self.desk.knowledge().is_some_and(|knowledge| !knowledge.is_durable());
-        if !is_lost {
-            return;
+        if is_lost && timeout(LAST_FILES_WITHIN, self.keep_what_waits()).await.is_err() {
+            tracing::error!(
+                "mape-k stops, and not every message that waits could be written to a file of escalation.reports_dir: \
+                 those are lost"
+            );
         }
+    }
+
+    async fn keep_what_waits(&self) {
         let notifiers = self.desk.notifiers();
         for entry in self.desk.outbox.without_file() {
-            if let Err(error) =
-                notifiers.keep(&entry, "mape-k was stopped before it was sent").await
-            {
-                let title = entry.message.title;
-                tracing::error!(title, error, "a message that was not sent has no backup file");
+            match notifiers.keep(&entry, "mape-k was stopped before it was sent").await {
+                Ok(file) => self.desk.outbox.backed_up(&entry.id, Some(file)),
+                Err(error) => {
+                    let title = entry.message.title;
+                    tracing::error!(
+                        title,
+                        error,
+                        "mape-k stops, and a message that was not sent has no backup file: it is lost"
+                    );
+                }
             }
         }
     }

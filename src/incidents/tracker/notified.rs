@@ -138,8 +138,10 @@ impl IncidentTracker {
             (State::Pending | State::Claimed { .. }, None) => return,
         };
         let is_delivered = matches!(outcome, Notified::Delivered { .. });
-        let is_removed =
-            matches!(entry.state, State::GivenUp { why: GivenUp::NotifierRemoved, .. });
+        let given_up = match entry.state {
+            State::GivenUp { why, .. } => Some(why),
+            State::Pending | State::Claimed { .. } | State::Delivered { .. } => None,
+        };
         let has_moved = self.follow(message, thread);
         let is_followed = matches!(message.form, Form::Alert | Form::Update(_));
         for shown in &message.entries {
@@ -171,8 +173,12 @@ impl IncidentTracker {
                     incident.notified.insert(entry.notifier, outcome.clone());
                 }
             }
-            if is_removed && matters(&message.form) && !is_notified(incident) {
-                is_due_again(incident);
+            if matters(&message.form) && !is_notified(incident) {
+                match given_up {
+                    Some(GivenUp::NotifierRemoved) => is_due_again(incident),
+                    Some(GivenUp::TooMany) => incident.course.notified_nobody = true,
+                    Some(GivenUp::Edit) | None => {}
+                }
             }
             self.changed.insert(incident.id.clone());
         }
@@ -194,9 +200,12 @@ impl IncidentTracker {
         true
     }
 
-    /// What was due while nobody could be notified is due again, now that somebody can be.
+    /// What was due while nobody could be notified, or was given up because too many messages waited, is due again, now
+    /// that somebody can be notified. What ended meanwhile with no notifier configured is not announced.
     pub fn somebody_is_there(&mut self) {
-        let unheard = |one: &&mut Incident| one.is_open() && one.course.notified_nobody;
+        let unheard = |one: &&mut Incident| {
+            one.course.notified_nobody && (one.is_open() || !one.notified.is_empty())
+        };
         for incident in self.incidents.iter_mut().filter(unheard) {
             incident.course.notified_nobody = false;
             is_due_again(incident);

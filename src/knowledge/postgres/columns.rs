@@ -109,7 +109,7 @@ pub(super) fn read_record(
     };
     let (at, tag, body, sequence, version) =
         columns().map_err(|error| corrupt(error.to_string()))?;
-    let at =
-        DateTime::from_timestamp_micros(at).ok_or_else(|| corrupt(format!("{at} is no time")))?;
+    let at = DateTime::from_timestamp_micros(at)
+        .ok_or_else(|| corrupt(format!("{at} is not a time")))?;
     Ok(Record { key, tag, at, body, sequence, version })
 }

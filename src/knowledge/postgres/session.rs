@@ -1,5 +1,5 @@
-//! One session with the server, used by one call at a time and replaced when it is lost; and how the server's failures
-//! are told. Leaves out what is asked.
+//! One session with the server, used by one call at a time and replaced when it is lost, and the texts of the
+//! server's failures. The statements are elsewhere.
 
 use std::mem;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::domain::secret::Secret;
 use crate::knowledge::store::StoreError;
 
 /// Every call has ended by then, connecting and waiting for its turn included: below the 10 s that the webhook and the
-/// API give the store, so that people are told the store's reason and not just that it is late.
+/// API give the store, so that people read the store's reason and not just that it is late.
 pub(super) const CALL: Duration = Duration::from_secs(8);
 
 /// Ours, raised by `hold` in migrations/postgres.
 const SUPERSEDED: &str = "MK001";
 
-/// Of every session. The server ends what hangs before [`CALL`] is over, and finds out within half a minute that a
+/// Of every session. The server ends what hangs before [`CALL`] has passed, and finds out within half a minute that a
 /// machine has vanished.
 const SESSION: [(&str, &str); 12] = [
     ("application_name", "mape-k"),

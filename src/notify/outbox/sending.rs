@@ -1,4 +1,4 @@
-//! The outbox as whoever sends sees it: the next message, its claim, and what became of it.
+//! The outbox as the sender uses it: the next message, its claim, and what became of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Outbox {
         let job = inner
             .summary(&turns, notifiers, busy, leads, now)
             .or_else(|| inner.single(&turns, notifiers, busy, leads, now))?;
-        for id in &job.ids {
+        for id in job.ids.iter().chain(&job.covers) {
             if let Some(held) = inner.of(id) {
                 held.in_hand = true;
             }
@@ -118,6 +118,7 @@ impl Outbox {
                 }
                 Err(error) => {
                     let wait = wait(error, held.entry.attempts);
+                    held.is_own_fault |= is_own_fault(error);
                     held.change(|entry| {
                         entry.failed(error.to_string(), wait, now);
                         entry.backup = entry.backup.take().or(backups.get(id).cloned());
@@ -126,7 +127,14 @@ impl Outbox {
             }
         }
         match result {
-            Ok(_) => inner.cover(job, now),
+            Ok(_) => {
+                for id in &job.covers {
+                    let Some(held) = inner.of(id) else { continue };
+                    held.change(|entry| entry.delivered(None, now));
+                    held.is_news = true;
+                }
+                inner.resume(job, notifiers);
+            }
             Err(NotifyError::Refused { about: Refusal::Message | Refusal::Thread, .. }) => {}
             Err(_) => inner.postpone(job, notifiers),
         }
@@ -142,7 +150,7 @@ impl Outbox {
     /// The entries of a job are in nobody's hand any more.
     pub fn release(&self, job: &Job) {
         let mut inner = self.inner();
-        for id in &job.ids {
+        for id in job.ids.iter().chain(&job.covers) {
             if let Some(held) = inner.of(id) {
                 held.in_hand = false;
             }
@@ -185,7 +193,7 @@ impl Outbox {
         wanting.filter(|e| e.waits() && !e.is_edit() && e.backup.is_none()).cloned().collect()
     }
 
-    /// What an Alertmanager must be told that stands; `None`: it was told since the cycle last said so.
+    /// What must be posted to an Alertmanager; `None`: it was posted since the cycle last handed it over.
     #[must_use]
     pub fn take_standing(&self, is_due: bool) -> Option<Vec<Entry>> {
         let mut inner = self.inner();
@@ -195,6 +203,17 @@ impl Outbox {
 
     pub fn refreshed(&self, problem: Option<String>) {
         self.inner().refresh_problem = problem;
+    }
+}
+
+/// The error is about this message: that others get through does not mean that it would.
+fn is_own_fault(error: &NotifyError) -> bool {
+    match error {
+        NotifyError::RateLimited { .. } | NotifyError::Panicked(_) => true,
+        NotifyError::Refused { about, .. } => {
+            matches!(about, Refusal::Message | Refusal::Thread)
+        }
+        NotifyError::Timeout(_) | NotifyError::Unreachable(_) => false,
     }
 }
 

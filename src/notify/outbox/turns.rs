@@ -9,26 +9,37 @@ use crate::domain::time::Time;
 use crate::notify::set::Notifiers;
 
 /// Said of a message that was not tried because an earlier one about the same incident failed.
-const BEHIND: &str = "an earlier message about the same incident was not delivered yet";
+const BEHIND: &str =
+    "it waits for an earlier message about the same incident that was not delivered yet";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StrategyOrder {
+pub(super) enum Readiness {
     /// In hand, settled, or behind another.
     Waits,
-    /// To be told in a summary with all others that are late.
+    /// To be sent in a summary with all others that are late.
     Late,
     Free,
 }
 
-/// The incidents of earlier messages of one notifier that nobody has confirmed.
-#[derive(Debug, Default)]
-struct Ahead<'a> {
-    all: BTreeSet<&'a str>,
-    urgent: BTreeSet<&'a str>,
-    /// Of those that are told by themselves.
-    live: BTreeSet<&'a str>,
-    late: BTreeSet<&'a str>,
-    failed: BTreeSet<&'a str>,
+/// Whether a message need not wait for an earlier one about an incident that they share: an alert that is more severe, or
+/// that says all that the other says.
+fn passes(later: &Outgoing, earlier: &Held) -> bool {
+    let is_worse = later.message.severity > earlier.entry.message.severity;
+    later.message.form == Form::Alert && (is_worse || covers(later, earlier))
+}
+
+/// An alert that is no milder and about the same incidents takes the news of an earlier message along.
+fn covers(alert: &Outgoing, earlier: &Held) -> bool {
+    let entry = &earlier.entry;
+    let told: BTreeSet<&str> = alert.incidents().collect();
+    alert.message.form == Form::Alert
+        && entry.waits()
+        && !earlier.in_hand
+        && entry.notifier == alert.notifier
+        && entry.message.severity <= alert.message.severity
+        && matches!(entry.message.form, Form::Alert | Form::Update(_) | Form::Ended(_))
+        && !entry.message.entries.is_empty()
+        && entry.incidents().all(|one| told.contains(one))
 }
 
 impl Inner {
@@ -37,45 +48,43 @@ impl Inner {
     }
 
     /// Of each entry. Notes of those behind a failed one that they are.
-    pub fn turns(&mut self, now: Time) -> Vec<StrategyOrder> {
-        let mut ahead: BTreeMap<NotifierName, Ahead<'_>> = BTreeMap::new();
+    pub fn turns(&mut self, now: Time) -> Vec<Readiness> {
+        // The earlier messages of one notifier about one incident that nobody has confirmed.
+        let mut ahead: BTreeMap<(NotifierName, &str), Vec<usize>> = BTreeMap::new();
+        let mut late = BTreeSet::new();
         let mut turns = Vec::with_capacity(self.entries.len());
         let mut behind = Vec::new();
         for (place, held) in self.entries.iter().enumerate() {
             let entry = &held.entry;
-            if !entry.waits() {
-                turns.push(StrategyOrder::Waits);
+            let is_ready = held.is_ready && !held.in_hand && entry.waits();
+            if !entry.waits() || entry.is_edit() {
+                turns.push(if is_ready { Readiness::Free } else { Readiness::Waits });
                 continue;
             }
-            if entry.is_edit() {
-                let is_free = held.is_ready && !held.in_hand;
-                turns.push(if is_free { StrategyOrder::Free } else { StrategyOrder::Waits });
-                continue;
-            }
-            let ahead = ahead.entry(entry.notifier).or_default();
-            let touches = |set: &BTreeSet<&str>| entry.incidents().any(|one| set.contains(one));
-            let is_late = late::is_late(entry, touches(&ahead.late), &self.known, now);
-            let overtakes = entry.message.form == Form::Alert && is_urgent(entry.message.severity);
-            let is_behind = if is_late {
-                touches(&ahead.live)
-            } else {
-                touches(if overtakes { &ahead.urgent } else { &ahead.all })
-            };
-            if is_behind && entry.error.is_none() && touches(&ahead.failed) {
+            let lists = entry.incidents().filter_map(|one| ahead.get(&(entry.notifier, one)));
+            let before: BTreeSet<usize> = lists.flatten().copied().collect();
+            let is_late = late::is_late(entry, !before.is_disjoint(&late), &self.known, now);
+            let is_behind = before.iter().any(|earlier| {
+                if is_late {
+                    !late.contains(earlier)
+                } else {
+                    !passes(entry, &self.entries[*earlier])
+                }
+            });
+            let has_failed = |earlier: &usize| self.entries[*earlier].entry.error.is_some();
+            if is_behind && entry.error.is_none() && before.iter().any(has_failed) {
                 behind.push(place);
             }
-            turns.push(match (held.is_ready && !held.in_hand && !is_behind, is_late) {
-                (false, _) => StrategyOrder::Waits,
-                (true, true) => StrategyOrder::Late,
-                (true, false) => StrategyOrder::Free,
+            turns.push(match (is_ready && !is_behind, is_late) {
+                (false, _) => Readiness::Waits,
+                (true, true) => Readiness::Late,
+                (true, false) => Readiness::Free,
             });
-            ahead.all.extend(entry.incidents());
-            if is_late { &mut ahead.late } else { &mut ahead.live }.extend(entry.incidents());
-            if is_urgent(entry.message.severity) {
-                ahead.urgent.extend(entry.incidents());
+            if is_late {
+                late.insert(place);
             }
-            if entry.error.is_some() {
-                ahead.failed.extend(entry.incidents());
+            for one in entry.incidents() {
+                ahead.entry((entry.notifier, one)).or_default().push(place);
             }
         }
         for place in behind {
@@ -86,10 +95,10 @@ impl Inner {
         turns
     }
 
-    /// What cannot be told in time any more, in one message of one notifier.
+    /// What can no longer be sent in time, in one message of one notifier.
     pub fn summary(
         &self,
-        turns: &[StrategyOrder],
+        turns: &[Readiness],
         notifiers: &Notifiers,
         busy: &BTreeSet<Worker>,
         leads: bool,
@@ -100,9 +109,7 @@ impl Inner {
                 .entries
                 .iter()
                 .zip(turns)
-                .filter(|(held, turn)| {
-                    **turn == StrategyOrder::Late && held.entry.notifier == notifier
-                })
+                .filter(|(held, turn)| **turn == Readiness::Late && held.entry.notifier == notifier)
                 .map(|(held, _)| held)
                 .filter(|held| leads || held.is_unstored)
                 .collect();
@@ -113,10 +120,10 @@ impl Inner {
             let Some(summary) = late::summary(&messages, &self.known, now) else { continue };
             let message = notifiers.marked(summary);
             let lane = notifiers.lane(notifier, &message)?;
-            let worker = Worker { notifier, is_urgent: false, lane };
-            if !busy.contains(&worker) {
+            let worker = Worker { notifier, urgency: None, lane };
+            if worker.is_free(busy) {
                 let ids = overdue.iter().map(|held| held.entry.id.clone()).collect();
-                return Some(Job { worker, message, ids, is_direct: false });
+                return Some(Job { worker, message, ids, covers: Vec::new(), is_direct: false });
             }
         }
         None
@@ -125,7 +132,7 @@ impl Inner {
     /// The worst, then the oldest; edits, which call nobody, last.
     pub fn single(
         &self,
-        turns: &[StrategyOrder],
+        turns: &[Readiness],
         notifiers: &Notifiers,
         busy: &BTreeSet<Worker>,
         leads: bool,
@@ -135,7 +142,7 @@ impl Inner {
             .entries
             .iter()
             .zip(turns)
-            .filter(|(held, turn)| **turn == StrategyOrder::Free && held.entry.is_due(now))
+            .filter(|(held, turn)| **turn == Readiness::Free && held.entry.is_due(now))
             .map(|(held, _)| held)
             .filter(|held| leads || held.is_unstored)
             .collect();
@@ -144,23 +151,30 @@ impl Inner {
         });
         due.into_iter().find_map(|held| {
             let entry = &held.entry;
-            let message = self.as_of_now(entry);
+            let earlier = self.entries.iter().take_while(|other| other.entry.id != entry.id);
+            let covered: Vec<&Outgoing> =
+                earlier.filter(|other| covers(entry, other)).map(|other| &other.entry).collect();
+            let message = self.as_of_now(entry, &covered, now);
             let lane = notifiers.lane(entry.notifier, &message)?;
             let is_urgent = is_urgent(message.severity) && !entry.is_edit();
-            let worker = Worker { notifier: entry.notifier, is_urgent, lane };
-            let is_direct = is_urgent || held.is_unstored;
-            (!busy.contains(&worker)).then(|| Job {
+            let urgency = is_urgent.then_some(message.severity);
+            let worker = Worker { notifier: entry.notifier, urgency, lane };
+            worker.is_free(busy).then(|| Job {
                 worker,
                 message,
                 ids: vec![entry.id.clone()],
-                is_direct,
+                covers: covered.iter().map(|other| other.id.clone()).collect(),
+                is_direct: is_urgent || held.is_unstored,
             })
         })
     }
 
-    /// Answers where its alert stands by now, and says which of its incidents are over.
-    fn as_of_now(&self, entry: &Outgoing) -> Message {
-        let mut message = late::as_of_now(&entry.message, &self.known);
+    /// Goes to the thread that its alert has by now, says how its incidents stand, and takes along the news of what it covers.
+    fn as_of_now(&self, entry: &Outgoing, covered: &[&Outgoing], now: Time) -> Message {
+        let mut message = late::as_of_now(&entry.message, &self.known, now);
+        for earlier in covered.iter().rev() {
+            late::take_along(&mut message.entries, &earlier.message);
+        }
         let thread = || entry.incidents().find_map(|one| self.thread(entry.notifier, one));
         match &mut message.form {
             Form::Update(at) | Form::Ended(at) => *at = thread().or(at.take()),
@@ -185,45 +199,41 @@ impl Inner {
         known.or_else(|| threads.next())
     }
 
-    /// What an alert says settles earlier messages about no other incidents, which it has overtaken.
-    pub fn cover(&mut self, job: &Job, now: Time) {
-        if job.message.form != Form::Alert {
-            return;
-        }
-        let [id] = &job.ids[..] else { return };
-        let told: BTreeSet<&str> =
-            job.message.entries.iter().map(|entry| entry.incident.as_str()).collect();
-        for held in self.entries.iter_mut().take_while(|held| held.entry.id != *id) {
-            let entry = &held.entry;
-            let is_covered = entry.waits()
-                && !held.in_hand
-                && entry.notifier == job.worker.notifier
-                && matches!(entry.message.form, Form::Alert | Form::Update(_))
-                && !entry.message.entries.is_empty()
-                && entry.incidents().all(|one| told.contains(one));
-            if is_covered {
-                held.change(|entry| entry.delivered(None, now));
-                held.is_news = true;
+    /// A lane that has just failed is not tried again by what failed there before, unless that is more severe. New messages
+    /// are tried: they may be the first to get through.
+    pub fn postpone(&mut self, job: &Job, notifiers: &Notifiers) {
+        let Some(until) = job.ids.iter().find_map(|id| self.of(id)?.entry.next_at) else { return };
+        for held in self.failed_on(job, notifiers) {
+            held.is_own_fault &= job.ids.contains(&held.entry.id);
+            if held.entry.message.severity <= job.message.severity {
+                // Of this process alone: another one may find the way open.
+                held.entry.next_at = held.entry.next_at.max(Some(until));
             }
         }
     }
 
-    /// A lane that has just failed is not tried again by what failed there before: new messages are, for they may be the
-    /// first to get through.
-    pub fn postpone(&mut self, job: &Job, notifiers: &Notifiers) {
-        let Some(until) = job.ids.iter().find_map(|id| self.of(id)?.entry.next_at) else { return };
-        for held in &mut self.entries {
-            let entry = &mut held.entry;
-            let is_after = entry.waits()
+    /// A lane on which a message was delivered is open: what failed there is tried again now, once. What fails all the same
+    /// keeps its own time, for a message that timed out may have arrived.
+    pub fn resume(&mut self, job: &Job, notifiers: &Notifiers) {
+        for held in self.failed_on(job, notifiers).filter(|held| !held.is_own_fault) {
+            held.is_own_fault = true;
+            held.entry.next_at = None;
+        }
+    }
+
+    /// What waits on a job's lane and has failed there.
+    fn failed_on<'a>(
+        &'a mut self,
+        job: &'a Job,
+        notifiers: &'a Notifiers,
+    ) -> impl Iterator<Item = &'a mut Held> {
+        self.entries.iter_mut().filter(|held| {
+            let entry = &held.entry;
+            entry.waits()
                 && entry.attempts > 0
                 && entry.notifier == job.worker.notifier
-                && notifiers.lane(entry.notifier, &entry.message).as_ref()
-                    == Some(&job.worker.lane);
-            if is_after {
-                // Of this process alone: another one may find the way open.
-                entry.next_at = entry.next_at.max(Some(until));
-            }
-        }
+                && notifiers.lane(entry.notifier, &entry.message).as_ref() == Some(&job.worker.lane)
+        })
     }
 
     pub fn keep_the_bound(&mut self, now: Time) {

@@ -219,8 +219,8 @@ fn incident(entry: &Entry, is_short: bool, max: usize) -> String {
     }
     let advice = advice.finish();
     let mut findings = Lines::of(left.saturating_sub(length(&advice)));
-    for finding in &entry.findings {
-        findings.push(&format!("• {}", escaped(finding, MAX_LINE)));
+    for line in entry.lines() {
+        findings.push(&format!("• {}", escaped(line, MAX_LINE)));
     }
     for part in [findings.finish(), advice] {
         if !part.is_empty() {

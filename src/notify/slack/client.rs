@@ -237,12 +237,13 @@ impl Client {
         let (server, key) = (&self.caller.server, self.caller.key);
         let said = shorten(&answer.body);
         let advice = if answer.status.is_server_error() {
-            "Slack has trouble of its own (https://slack-status.com); it is sent again".to_owned()
+            "Slack has an outage of its own (https://slack-status.com); the message is sent again"
+                .to_owned()
         } else {
             format!("Check that {key} is Slack and no proxy answers in its place")
         };
         let text = format!(
-            "{server}, asked for {asked}: {}, no confirmation: {said}. {advice}",
+            "{server} answered {asked} with {}, which confirms nothing: {said}. {advice}",
             answer.status
         );
         NotifyError::Refused { text, about: Refusal::Other }
@@ -254,7 +255,7 @@ impl Client {
         });
         let retry_after = seconds.unwrap_or(DEFAULT_WAIT).min(LONGEST_WAIT);
         let text = format!(
-            "{}, asked for {asked}: too many messages (429), it wants {} s of silence",
+            "{} limits the rate of {asked} (429): the next call is allowed in {} s",
             self.caller.server,
             retry_after.as_secs()
         );

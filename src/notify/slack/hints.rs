@@ -1,8 +1,8 @@
-//! What Slack's error codes mean: what a refusal is about, and what whoever set it up can do.
+//! What Slack's error codes mean: what a refusal is about, and what the person who set it up can do.
 
 use crate::notify::Refusal;
 
-/// What a code refuses; `None` for a code that we have never met. What is not named here does not pass by itself.
+/// What a code refuses; `None` for an unknown code, which does not pass by itself.
 pub(super) fn about(code: &str) -> Option<Refusal> {
     Some(match code {
         "invalid_blocks"
@@ -105,7 +105,7 @@ pub(super) fn hint(code: &str) -> &'static str {
         | "ekm_access_denied"
         | "team_access_not_granted" => "A rule of the workspace forbids it: ask its administrator",
         "message_not_found" | "thread_not_found" | "cant_update_message" | "edit_window_closed" => {
-            "The message is gone or cannot be edited any more; what goes on is told in a new one"
+            "The message was deleted or can no longer be edited; a new message continues it"
         }
         "invalid_blocks"
         | "invalid_blocks_format"
@@ -113,10 +113,10 @@ pub(super) fn hint(code: &str) -> &'static str {
         | "msg_blocks_too_long"
         | "invalid_payload"
         | "invalid_attachments" => {
-            "Slack does not take our layout: please report it with the file in logs/incidents"
+            "Slack does not accept the layout of mape-k: please report it with the file in logs/incidents"
         }
         "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" => {
-            "Slack has trouble of its own (https://slack-status.com); it is sent again"
+            "Slack has an outage of its own (https://slack-status.com); the message is sent again"
         }
         _ => "Look it up among the errors of the method at https://api.slack.com/methods",
     }

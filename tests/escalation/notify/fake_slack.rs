@@ -1,6 +1,7 @@
 //! Slack over HTTP: records what it is asked, answers as it is told to.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -57,6 +58,8 @@ impl Asked {
 pub enum Reply {
     /// As Slack does when all is well.
     Fine,
+    /// As when all is well, after so long.
+    Late(Duration),
     /// `ok: false` with this code.
     No(&'static str),
     Status(u16, &'static str),
@@ -129,9 +132,14 @@ async fn answer(
         inner.asked.push(asked.clone());
         ((inner.rule)(&asked), inner.asked.len())
     };
+    if let Reply::Late(wait) = reply {
+        tokio::time::sleep(wait).await;
+    }
     match reply {
-        Reply::Fine if asked.path.starts_with("/services/") => "ok".into_response(),
-        Reply::Fine => {
+        Reply::Fine | Reply::Late(_) if asked.path.starts_with("/services/") => {
+            "ok".into_response()
+        }
+        Reply::Fine | Reply::Late(_) => {
             // Slack answers with the channel's id, whatever it was called.
             let id = match asked.channel() {
                 name if name.starts_with('#') => format!("C0{}", name[1..].to_uppercase()),

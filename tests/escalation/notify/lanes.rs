@@ -83,7 +83,7 @@ async fn a_sev_1_does_not_wait_behind_a_sev_3_that_hangs() {
         "#critical-alerts" => Reply::Fine,
         _ => Reply::Never,
     });
-    let messages = [alert(Sev::Sev3, "batch"), alert(Sev::Sev1, "payments")];
+    let messages = [alert(Sev::Sev3, "batch"), alert_at(Sev::Sev1, "payments", 0, 2)];
     let deadline = Instant::now() + Duration::from_secs(2);
     let told = scene.notifiers.deliver(&messages, deadline).await;
     assert!(told[0][0].result.is_err() && told[0][0].backed_up);

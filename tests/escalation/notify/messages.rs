@@ -20,6 +20,7 @@ pub fn entry(number: u32, service: &str, severity: Sev) -> Entry {
         namespace: Some("production".to_owned()),
         since: at(-240),
         ended_at: None,
+        news: Vec::new(),
         findings: vec![format!(
             "Deployment/{service}: 0 of 2 pods ready: CrashLoopBackOff, exit code 1"
         )],

@@ -1,8 +1,8 @@
 //! R04: order, claims, crashes and a store that fails: no message is lost, and at most one repeated for each crash.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ use mape_k::metrics::Metrics;
 use mape_k::notify::Notifiers;
 use mape_k::notify::settings::Slack;
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -29,11 +30,30 @@ use super::fake_slack::{Asked, FakeSlack, Reply};
 use super::messages::{alert, alert_at, at, with_form};
 use super::{TOKEN, files, setup};
 
-/// A store that can be told to take nothing.
+/// A store that can be told to take nothing, or to stand still at one of its writes.
 #[derive(Debug, Default)]
 struct Disk {
     memory: MemoryStore,
     is_full: AtomicBool,
+    writes: AtomicUsize,
+    cut: Mutex<Option<Cut>>,
+    is_cut: Notify,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cut {
+    Before(usize),
+    After(usize),
+}
+
+impl Disk {
+    /// The process is killed here: the test hears of it, and nothing comes back.
+    async fn at(&self, point: Cut) {
+        if *self.cut.lock().expect("no panic") == Some(point) {
+            self.is_cut.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 #[async_trait]
@@ -63,7 +83,11 @@ impl Store for Disk {
                 advice: "",
             });
         }
-        self.memory.write_under(fence, writes).await
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        self.at(Cut::Before(number)).await;
+        let written = self.memory.write_under(fence, writes).await;
+        self.at(Cut::After(number)).await;
+        written
     }
     async fn get(&self, collection: Collection, key: &str) -> Result<Option<Record>, StoreError> {
         self.memory.get(collection, key).await
@@ -89,36 +113,60 @@ impl Store for Disk {
 }
 
 /// A Slack, a store and a folder that outlive the processes of a test.
-struct World {
-    slack: FakeSlack,
+pub struct World {
+    pub slack: FakeSlack,
     disk: Arc<Disk>,
-    folder: TempDir,
+    pub folder: TempDir,
     metrics: Arc<Metrics>,
+    /// One channel for all, in which nothing can be answered.
+    is_webhook: bool,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with_transport(MemoryStore::default()).await
+    }
+
+    pub async fn webhook() -> Self {
+        Self { is_webhook: true, ..Self::new().await }
+    }
+
+    /// The store takes nothing while its disk is full.
+    pub fn fill_disk(&self, is_full: bool) {
+        self.disk.is_full.store(is_full, Ordering::Relaxed);
     }
 
     async fn with_transport(memory: MemoryStore) -> Self {
         Self {
             slack: FakeSlack::start().await,
-            disk: Arc::new(Disk { memory, is_full: AtomicBool::new(false) }),
+            disk: Arc::new(Disk { memory, ..Disk::default() }),
             folder: tempfile::tempdir().expect("a folder"),
             metrics: Metrics::new(Clock::start().now()),
+            is_webhook: false,
         }
     }
 
-    fn knowledge(&self) -> Knowledge {
+    /// From here on the process is killed at this write, counted from now.
+    pub fn cut(&self, cut: Option<Cut>) {
+        self.disk.writes.store(0, Ordering::Relaxed);
+        *self.disk.cut.lock().expect("no panic") = cut;
+    }
+
+    pub async fn is_cut(&self) {
+        self.disk.is_cut.notified().await;
+    }
+
+    pub fn knowledge(&self) -> Knowledge {
         Knowledge::with_store(self.disk.clone(), &Settings::default(), "the test's")
     }
 
     fn notifiers(&self, is_on: bool) -> Notifiers {
+        let webhook = format!("{}services/T0SECRET/B0/xyz", self.slack.url);
         let settings = Slack {
             enabled: is_on,
             api_url: self.slack.url.join("api").expect("a URL"),
-            token: Some(Secret::new(TOKEN.to_owned())),
+            token: (!self.is_webhook).then(|| Secret::new(TOKEN.to_owned())),
+            webhook_url: self.is_webhook.then(|| Secret::new(webhook)),
             ..Slack::default()
         };
         let setup = setup(&settings, &self.metrics, Some(self.folder.path()));
@@ -126,11 +174,11 @@ impl World {
     }
 
     /// A process that leads, with what the store has.
-    async fn process(&self) -> Background {
+    pub async fn process(&self) -> Background {
         self.under(self.knowledge(), true).await
     }
 
-    async fn under(&self, knowledge: Knowledge, is_on: bool) -> Background {
+    pub async fn under(&self, knowledge: Knowledge, is_on: bool) -> Background {
         let (entries, _) = knowledge.outbox().await.expect("readable");
         let clock = Clock::starting_at(at(0));
         let metrics = self.metrics.clone();
@@ -140,17 +188,17 @@ impl World {
         process
     }
 
-    async fn stored(&self) -> Vec<Outgoing> {
+    pub async fn stored(&self) -> Vec<Outgoing> {
         self.knowledge().outbox().await.expect("readable").0
     }
 
-    fn told(&self) -> Vec<String> {
+    pub fn told(&self) -> Vec<String> {
         self.slack.asked().iter().map(Asked::shown).collect()
     }
 }
 
 /// As the cycle puts messages in: with a write of its own.
-async fn put(process: &Background, knowledge: &Knowledge, messages: &[Message], now: Time) {
+pub async fn put(process: &Background, knowledge: &Knowledge, messages: &[Message], now: Time) {
     let entries = messages.iter().map(|message| {
         let id = format!("{} {}", message.title, uuid::Uuid::new_v4());
         Outgoing::new(id, NotifierName::Slack, message.clone())
@@ -214,7 +262,7 @@ async fn r04_a_crash_while_a_message_is_sent_repeats_it_once_and_loses_nothing()
 async fn r04_what_the_store_cannot_take_goes_out_if_it_is_urgent_and_not_again_when_it_can() {
     let world = World::new().await;
     let (knowledge, process) = (world.knowledge(), world.process().await);
-    world.disk.is_full.store(true, Ordering::Relaxed);
+    world.fill_disk(true);
     let messages = [alert(Sev::Sev1, "payments"), alert_at(Sev::Sev3, "batch", 0, 2)];
     put(&process, &knowledge, &messages, at(0)).await;
     process.work_off(at(0)).await;
@@ -222,7 +270,7 @@ async fn r04_what_the_store_cannot_take_goes_out_if_it_is_urgent_and_not_again_w
     assert!(told.len() == 1 && told[0].contains("payments"), "{told:#?}");
     process.work_off(at(4)).await;
     assert!(world.told().is_empty(), "it is remembered");
-    world.disk.is_full.store(false, Ordering::Relaxed);
+    world.fill_disk(false);
     put(&process, &knowledge, &[], at(10)).await;
     process.work_off(at(10)).await;
     let told = world.told();

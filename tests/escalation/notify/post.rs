@@ -113,8 +113,9 @@ impl Post {
         now: Time,
         deadline: Instant,
     ) -> Vec<(Message, Delivery)> {
-        let open = self.waiting_incidents().into_iter().filter(|incident| is_open(incident));
-        self.outbox().know(Known { open: Some(open.collect()), ..Known::default() });
+        let waiting = self.waiting_incidents().into_iter();
+        let known = waiting.map(|id| (id.clone(), is_open(&id).then_some(id)));
+        self.outbox().know(Known { incidents: known.collect(), ..Known::default() });
         let answered = self.work_off(now, deadline).await;
         answered.into_iter().map(|(entry, delivery)| (entry.message, delivery)).collect()
     }

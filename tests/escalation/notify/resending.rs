@@ -124,7 +124,7 @@ async fn b07_what_is_over_or_older_than_an_hour_is_told_in_one_summary() {
     let summary = summary.unwrap_or_else(|| panic!("a summary: {told:#?}"));
     assert!(summary.contains("3 messages that could not be sent in time"), "{summary}");
     assert_eq!(summary.matches("INC-").count(), 2, "an incident is listed once: {summary}");
-    assert!(summary.contains("Over by now.") && summary.contains("Still open."), "{summary}");
+    assert!(summary.contains("Resolved by now.") && summary.contains("Still open."), "{summary}");
     assert_eq!(scene.files().iter().filter(|file| file.ends_with(".sent.json")).count(), 3);
     scene.notifiers.resend(&is_open, at(3_930), soon()).await;
     assert!(scene.slack.asked().is_empty());
@@ -164,7 +164,7 @@ async fn b07_of_several_incidents_those_that_are_over_are_marked() {
     scene.notifiers.resend(&|id| id.ends_with("001"), at(60), soon()).await;
     let shown = scene.slack.asked_once().shown();
     let (open, over) = shown.split_once("INC-20261122_025012-002").expect("both are there");
-    assert!(!open.contains("Over by now.") && over.contains("Over by now."), "{shown}");
+    assert!(!open.contains("Resolved by now.") && over.contains("Resolved by now."), "{shown}");
 }
 
 #[tokio::test]

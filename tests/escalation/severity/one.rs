@@ -11,6 +11,7 @@ use mape_k::domain::incident::{
 use mape_k::domain::message::{Form, Message};
 use mape_k::domain::need::NeedReason as Reason;
 use mape_k::domain::target::Target;
+use mape_k::incidents::compose::standing;
 use uuid::Uuid;
 
 use super::world::{Slack, Time, World, finding, minutes, night, replicas};
@@ -233,6 +234,8 @@ fn r05_a_muted_alert_leaves_its_incident_open_and_quiet_until_it_is_heard_again_
         assert!(quiet.iter().all(is_quiet), "neither an end nor a repetition: {quiet:#?}");
         let id = open(&world)[0].id.clone();
         assert!(open(&world)[0].course.is_muted);
+        // An Alertmanager that holds the evidence back is not told that it fires.
+        assert_eq!(standing(&world.board, &world.catalogue, world.now).len(), 0);
         world.restart();
         if is_gone {
             world.absence = Box::new(|_| Absence::Clear);
@@ -241,6 +244,7 @@ fn r05_a_muted_alert_leaves_its_incident_open_and_quiet_until_it_is_heard_again_
             let told = world.cycle(&heard);
             assert_eq!(told.alert().entries[0].incident, id, "it goes on, and is told to");
             assert!(!open(&world)[0].course.is_muted);
+            assert_eq!(standing(&world.board, &world.catalogue, world.now).len(), 1, "twin");
         }
     }
 }

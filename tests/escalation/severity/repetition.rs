@@ -3,6 +3,7 @@
 use mape_k::domain::decision::Sev;
 use mape_k::domain::finding::{Finding, FindingKind};
 use mape_k::domain::message::{Form, Message, Notified, NotifierName};
+use mape_k::domain::outbox::GivenUp;
 
 use super::world::{Slack, World, finding, minutes, night, noon, replicas};
 
@@ -179,6 +180,27 @@ fn b27_r08_what_waits_is_not_sent_twice_and_nobody_counts_as_notified_by_it() {
     let delivered = Notified::Delivered { at: world.now };
     assert_eq!(incident.notified.get(&NotifierName::Slack), Some(&delivered));
     assert!(world.cycles(3, &down).is_empty());
+}
+
+/// Issue 16, missing list 11: what the outbox gave up because too much waited is due again once there is room.
+#[test]
+fn i16_what_was_given_up_because_too_many_waited_is_due_again_once_there_is_room() {
+    for why in [GivenUp::TooMany, GivenUp::Edit] {
+        let mut world = World::new(night());
+        let down = [replicas("payments", 0, 2, night())];
+        world.slack = Slack::BackedUp;
+        world.cycle(&down).alert();
+        let mut entry = world.outbox.remove(0);
+        entry.give_up(why, world.now);
+        world.board.told(&entry);
+        world.slack = Slack::Works;
+        assert!(world.cycles(3, &down).is_empty(), "not while too many wait");
+        world.board.somebody_is_there();
+        let told = world.cycles(1, &down);
+        assert_eq!(forms(&told), if why == GivenUp::TooMany { vec!["alert"] } else { vec![] });
+        world.board.somebody_is_there();
+        assert!(world.cycles(3, &down).is_empty(), "once");
+    }
 }
 
 #[test]

@@ -73,7 +73,10 @@ async fn b05_health_says_what_waits_and_stops_saying_it_once_it_was_told() {
     let mut running = town.start().await;
     running.cycle().await;
     let untold = running.view().people.not_notified.clone().expect("health is degraded");
-    assert!(untold.contains("1 messages wait") && untold.contains("invalid_auth"), "{untold}");
+    assert!(
+        untold.contains("confirmed 1 message of the outbox") && untold.contains("invalid_auth"),
+        "{untold}"
+    );
     running.stop().await;
     let mut running = town.start().await;
     running.cycle().await;

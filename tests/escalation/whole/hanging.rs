@@ -1,5 +1,7 @@
 //! R04: what hangs delays neither the cycles nor what people must hear.
 
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::faulty::{Disk, Faulty};
 use super::town::Town;
 use crate::notify::fake_slack::{Asked, Reply};
+use crate::support::eventually::eventually;
 
 /// The network, in which one server never answers.
 #[derive(Debug)]
@@ -142,4 +145,69 @@ async fn r04_cycles_do_not_wait_for_a_slack_or_a_github_that_hangs() {
     let mut running = town.start().await;
     running.later(61).await;
     assert_eq!(town.posted().len(), 1);
+}
+
+/// Files whose readers wait until the test ends: a disk that hangs.
+struct Pipes(Vec<PathBuf>);
+
+impl Pipes {
+    fn make(paths: &[PathBuf]) -> Self {
+        for path in paths {
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            let made = std::process::Command::new("mkfifo").arg(path).status().expect("mkfifo");
+            assert!(made.success());
+        }
+        Self(paths.to_vec())
+    }
+}
+
+impl Drop for Pipes {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // A reader that waits goes on when somebody writes; without one this fails at once.
+            let mut options = std::fs::OpenOptions::new();
+            let _ = options.write(true).custom_flags(O_NONBLOCK).open(path);
+        }
+    }
+}
+
+const O_NONBLOCK: i32 = 0o4000;
+
+#[tokio::test]
+async fn r04_a_disk_of_reports_that_hangs_delays_neither_telling_nor_healing() {
+    let town = Town::new().await;
+    town.loops.latency(1.5);
+    town.deployment("payments", 0, 2, 3);
+    let pipes = Pipes::make(&[
+        town.logs().join("cycle_20260101_000000.json"),
+        town.logs().join("incidents/backup_20260101_000000_SEV-1.json"),
+    ]);
+    let stop = CancellationToken::new();
+    let began = Instant::now();
+    let mut running = town.start().await;
+    let (mut is_told, mut is_healed) = (false, false);
+    while !(is_told && is_healed) {
+        let (cycle, publisher) = (&mut running.parts.cycle, &running.parts.publisher);
+        let report = once(cycle, publisher, Trigger::Scheduled, &stop).await.expect("a cycle");
+        is_healed |= report.execution_id.is_some();
+        is_told |= town.posted().iter().any(|told| told.shown().contains("payments"));
+        assert!(began.elapsed() < Duration::from_secs(300), "told: {is_told}, healed: {is_healed}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("told and healed within {:?}, and the disk hangs", began.elapsed());
+    assert_eq!(town.loops.changes().len(), 1);
+    // Slack refuses what comes next: it waits in the outbox, with no file.
+    town.slack.always(Reply::Status(500, "away"));
+    town.deployment("search", 0, 2, 30);
+    eventually(Duration::from_secs(60), "the disk is said to hang", async || {
+        let (cycle, publisher) = (&mut running.parts.cycle, &running.parts.publisher);
+        let report = once(cycle, publisher, Trigger::Scheduled, &stop).await.expect("a cycle");
+        assert!(report.duration_seconds < 20.0, "ten times what a slow cycle takes");
+        let problem = running.view().people.problem.clone();
+        problem.filter(|text| text.contains("reports_dir")).ok_or("not yet")
+    })
+    .await;
+    assert!(town.files("").is_empty() || town.files("") == ["cycle_20260101_000000.json"]);
+    drop(pipes);
+    running.stop().await;
 }

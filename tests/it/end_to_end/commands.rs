@@ -1,8 +1,12 @@
 //! The commands as a person types them: what they print, what they leave behind, and how they end.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
+use mape_k::knowledge::{Knowledge, Settings as Stored};
 use serde_json::{Value, json};
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::daemon::{Daemon, Settings};
 use super::target::Target;
@@ -88,6 +92,47 @@ async fn a52_run_once_runs_one_cycle_and_leaves() {
     drop(target);
     let failed = run(&["run", "--once", "--config", file]).await;
     assert_eq!(failed.status.code(), Some(1), "a cycle that read nothing is a failure");
+}
+
+/// R04: one cycle waits for a Slack that hangs no longer than its bound, and what is left is in the store.
+#[tokio::test]
+async fn r04_run_once_leaves_although_slack_hangs_and_keeps_what_was_not_confirmed() {
+    let charter = FakeCharter::start().await;
+    let target = Target::start(1.5, 0.0, 2).await;
+    for hangs in [true, false] {
+        let delay = Duration::from_secs(if hangs { 600 } else { 0 });
+        let slack = MockServer::start().await;
+        let answer = json!({"ok": true, "channel": "C1", "ts": "1.2"});
+        let answer = ResponseTemplate::new(200).set_body_json(&answer).set_delay(delay);
+        Mock::given(method("POST")).respond_with(answer).mount(&slack).await;
+        let mut settings = Settings::scraping(&target.url, &charter.base, SPEED);
+        // Critical and without a cause: a person is asked at once.
+        settings.file["monitor"]["metrics"] = json!([{
+            "name": "validation_latency", "metric": "westworld_charter_validation_latency_seconds",
+            "labels": {"quantile": "0.95"}, "aggregate": "max", "comparison": "gt",
+            "threshold": 1.0, "severity": "critical", "component": "charter",
+        }]);
+        settings.file["slack"] = json!({
+            "enabled": true, "api_url": format!("{}/api/", slack.uri()), "token": "xoxb-of-the-test",
+        });
+        let file = settings.write();
+        let file = file.to_str().expect("a plain path");
+        let began = Instant::now();
+        let finished = run(&["run", "--once", "-o", "json", "--config", file]).await;
+        println!("run --once left after {:?}; Slack hangs: {hangs}", began.elapsed());
+        // R04 says 9 s for the drain.
+        assert!(began.elapsed() < Duration::from_secs(90));
+        let report: Value = serde_json::from_str(&finished.stdout).expect("a report");
+        assert_eq!(report["notification_result"]["success"], !hangs, "{report}");
+        assert_eq!(report["notification_result"]["pending"], false, "{report}");
+        assert!(!slack.received_requests().await.expect("recorded").is_empty());
+        let path = settings.folder().join("data/knowledge.db");
+        let store = Stored { sqlite_path: path, ..Stored::default() };
+        let knowledge = Knowledge::open(&store).await.expect("the store of the run");
+        let waiting = knowledge.outbox().await.expect("readable").0;
+        assert_eq!(waiting.iter().filter(|entry| entry.waits()).count(), usize::from(hangs));
+        knowledge.close().await;
+    }
 }
 
 /// S10: what would be done is told, and nothing is done; without the flag it is.

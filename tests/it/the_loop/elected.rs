@@ -48,17 +48,15 @@ impl Replica {
     async fn start(world: &mut World) -> Self {
         world.config.orchestrator.leader_lease = Duration::from_secs(2);
         let (parts, store) = shared(world).await;
-        let Parts { cycle, publisher, mut elector, terms, handle, metrics, .. } = parts;
+        let Parts { mut cycle, publisher, mut elector, terms, handle, metrics, .. } = parts;
         let views = publisher.view.subscribe();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { elector.run(CancellationToken::new()).await });
         let heard = terms.clone();
         tasks.spawn(async move {
             let stop = CancellationToken::new();
-            let ended =
-                Box::pin(control_loop::run(cycle, publisher, heard, NEVER, Duration::ZERO, stop))
-                    .await;
-            ended.expect("no panic");
+            let run = control_loop::run(&mut cycle, &publisher, heard, NEVER, Duration::ZERO, stop);
+            Box::pin(run).await.expect("no panic");
         });
         Self { handle, metrics, terms, views, store, _tasks: tasks }
     }
