@@ -15,7 +15,7 @@ use super::words::{counted, span};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::legible::name;
 use crate::domain::outcome::Outcome;
-use crate::domain::pause::Pause;
+use crate::domain::pause::PauseRecord;
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::time::{Time, since, text};
 
@@ -32,6 +32,8 @@ struct Page<T> {
 #[derive(Clone, Debug, Serialize)]
 struct Entry {
     at: Time,
+    /// When it ended or its result was known; null: it goes on.
+    ended_at: Option<Time>,
     kind: Kind,
     /// What was done or decided.
     what: String,
@@ -50,6 +52,7 @@ enum Kind {
     Action,
     Decision,
     Pause,
+    Resume,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,24 +80,25 @@ pub async fn run(
     })?;
     let since = now.checked_sub_signed(chrono::TimeDelta::from_std(lasting).unwrap_or_default());
     let since = since.unwrap_or(Time::UNIX_EPOCH);
-    let (executions, more_executions) =
-        read::<Execution>(client, "executions", |e| e.ended_at.unwrap_or(e.started_at) >= since)
-            .await?;
-    let (policies, more_policies) =
-        read::<Policy>(client, "policies", |p| p.updated_at >= since).await?;
     let (outcomes, more_outcomes) =
         read::<Outcome>(client, "outcomes", |o| o.judged_at >= since).await?;
-    let state: Value = client.get("api/v1/state").await?;
+    let is_recent = |e: &Execution| ended(e, &outcomes).is_none_or(|end| end >= since);
+    let (executions, more_executions) = read::<Execution>(client, "executions", is_recent).await?;
+    let (policies, more_policies) =
+        read::<Policy>(client, "policies", |p| p.updated_at >= since).await?;
+    let (pauses, more_pauses) =
+        read::<PauseRecord>(client, "pauses", |pause| pause.end() >= since).await?;
     let mut entries: Vec<Entry> = executions
         .iter()
         .map(|execution| action(execution, &outcomes))
         .chain(policies.iter().filter_map(decision))
-        .chain(Pause::deserialize(&state["paused"]).ok().map(|pause| paused(&pause)))
-        .filter(|entry| entry.at >= since)
+        .chain(pauses.iter().map(paused))
+        .chain(pauses.iter().filter_map(|pause| resumed(pause, &pauses)))
+        .filter(|entry| entry.ended_at.is_none_or(|end| end >= since))
         .filter(|entry| target.is_none_or(|target| concerns(entry, target)))
         .collect();
     entries.sort_by_key(|entry| entry.at);
-    let cut = more_executions || more_policies || more_outcomes;
+    let cut = more_executions || more_policies || more_outcomes || more_pauses;
     let history = History { since, cut, entries };
     let mut out = Terminal::new(out);
     match format {
@@ -130,6 +134,7 @@ fn action(execution: &Execution, outcomes: &[Outcome]) -> Entry {
     targets.dedup();
     Entry {
         at: execution.started_at,
+        ended_at: ended(execution, outcomes),
         kind: Kind::Action,
         what: decide::actions(&actions),
         target: Some(targets.join(", ")),
@@ -138,6 +143,15 @@ fn action(execution: &Execution, outcomes: &[Outcome]) -> Entry {
         result: Some(result(execution, outcomes)),
         id: Some(execution.id.to_string()),
     }
+}
+
+/// When its result was known, else when it was carried out; `None`: it is being carried out.
+fn ended(execution: &Execution, outcomes: &[Outcome]) -> Option<Time> {
+    let own = outcomes.iter().filter(|outcome| outcome.execution_id == execution.id);
+    let is_open =
+        matches!(execution.status, ExecutionStatus::Pending | ExecutionStatus::InProgress);
+    let carried_out = execution.ended_at.unwrap_or(execution.started_at);
+    own.map(|outcome| outcome.judged_at).max().or((!is_open).then_some(carried_out))
 }
 
 fn result(execution: &Execution, outcomes: &[Outcome]) -> String {
@@ -169,8 +183,10 @@ fn decision(policy: &Policy) -> Option<Entry> {
     };
     let cause = format!("{} on {}", policy.cause, name(&policy.component));
     let reason = policy.decision_reason.as_deref();
+    let at = policy.decided_at.unwrap_or(policy.updated_at);
     Some(Entry {
-        at: policy.decided_at.unwrap_or(policy.updated_at),
+        at,
+        ended_at: Some(at),
         kind: Kind::Decision,
         what: format!("{what}: {}", decide::actions(&policy.actions)),
         target: policy.actions.first().map(|action| action.target().to_string()),
@@ -181,10 +197,12 @@ fn decision(policy: &Policy) -> Option<Entry> {
     })
 }
 
-fn paused(pause: &Pause) -> Entry {
+fn paused(record: &PauseRecord) -> Entry {
+    let pause = &record.pause;
     let lasts = span(since(pause.until, pause.since));
     Entry {
         at: pause.since,
+        ended_at: Some(record.end()),
         kind: Kind::Pause,
         what: format!("paused for {lasts}, until {}", text(pause.until)),
         target: None,
@@ -195,9 +213,27 @@ fn paused(pause: &Pause) -> Entry {
     }
 }
 
+/// A pause whose place another one took goes on in that.
+fn resumed(record: &PauseRecord, all: &[PauseRecord]) -> Option<Entry> {
+    let at = record.ended_at?;
+    let is_replaced = all.iter().any(|other| other.pause.since == at);
+    let paused_by = name(&record.pause.by);
+    (!is_replaced).then(|| Entry {
+        at,
+        ended_at: record.ended_at,
+        kind: Kind::Resume,
+        what: "resumed".to_owned(),
+        target: None,
+        why: format!("it ended the pause by {paused_by}: {}", record.pause.reason),
+        by: record.ended_by.clone(),
+        result: None,
+        id: None,
+    })
+}
+
 /// A target's text form or a part of it, or the component. A pause concerns every target.
 fn concerns(entry: &Entry, target: &str) -> bool {
-    entry.kind == Kind::Pause
+    matches!(entry.kind, Kind::Pause | Kind::Resume)
         || entry.target.as_ref().is_some_and(|own| own.contains(target))
         || entry.why.contains(&format!(" on {}", name(target)))
 }

@@ -141,7 +141,7 @@ pub(super) async fn resume(
     Body(body): Body<ResumeBody>,
 ) -> Result<Json<Resumed>, ApiError> {
     let by = name(&body.by)?;
-    let resumed = context.knowledge.resume(context.handle.now()).await?;
+    let resumed = context.knowledge.resume(context.handle.now(), &by).await?;
     context.metrics.paused(false);
     let paused_by = resumed.as_ref().map(|pause| pause.by.as_str());
     tracing::info!(by, paused_by, "resumed: the loop acts again");

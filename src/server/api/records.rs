@@ -1,4 +1,4 @@
-//! Stored history: analyses, executions, outcomes, insights and cycles.
+//! Stored history: analyses, executions, outcomes, insights, pauses and cycles.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,6 +10,7 @@ use crate::domain::analysis::Analysis;
 use crate::domain::cycle::CycleReport;
 use crate::domain::execution::Execution;
 use crate::domain::outcome::{Insight, Outcome};
+use crate::domain::pause::PauseRecord;
 use crate::knowledge::Document;
 use crate::server::Context;
 use crate::server::reply::{ApiError, Id, Params, Problem};
@@ -90,6 +91,21 @@ pub(super) async fn insights(
     State(context): State<Context>,
     Params(params): Params<PageParams>,
 ) -> Answer<Insight> {
+    page(&context, &params).await
+}
+
+/// Who paused the loop, why, until when, and who ended that.
+#[utoipa::path(
+    get,
+    path = "/api/v1/pauses",
+    tag = "History",
+    params(PageParams),
+    responses((status = 200, description = "A page, newest first.", body = List<PauseRecord>))
+)]
+pub(super) async fn pauses(
+    State(context): State<Context>,
+    Params(params): Params<PageParams>,
+) -> Answer<PauseRecord> {
     page(&context, &params).await
 }
 
