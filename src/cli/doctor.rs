@@ -1,5 +1,6 @@
 //! `mape-k doctor`: can the configuration work? Asks every server and permission that it needs, without a running daemon,
-//! and says what to fix. It changes nothing; with `--notify` it sends a test message.
+//! and says what to fix. It changes nothing: a test file in `escalation.reports_dir` is removed at once. With `--notify` it
+//! sends a test message through every channel.
 
 mod local;
 mod people;
@@ -110,6 +111,7 @@ pub async fn run(
     checks.push(charter);
     checks.extend(kubernetes);
     checks.push(store);
+    checks.push(local::reports(&config));
     checks.extend(people);
     checks.push(github);
     let to_fix = checks.iter().filter(|check| check.state == State::Fix).count();
