@@ -51,7 +51,14 @@ pub fn incident(facts: &IncidentFacts<'_>) -> Explanation {
         page.say("Nothing.");
     }
     page.section("What happened");
-    for entry in incident.timeline.iter().rev().take(SHOWN).rev() {
+    let left_out = incident.timeline.len().saturating_sub(SHOWN);
+    if left_out > 0 {
+        page.item(&format!(
+            "{left_out} earlier: GET /api/v1/incidents/{} lists them.",
+            incident.id
+        ));
+    }
+    for entry in incident.timeline.iter().skip(left_out) {
         let text = words::without_stop(&entry.text);
         page.item(&format!("{} {}: {text}.", time::text(entry.at), entry.what.as_str()));
     }
