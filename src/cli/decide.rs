@@ -32,7 +32,7 @@ pub fn decider(named: Option<String>) -> Result<String, ClientError> {
 pub enum Consent {
     /// `--yes`: what is proposed now is meant.
     Given,
-    /// A person at a terminal is asked.
+    /// The command asks the person at the terminal.
     Asked,
     /// Nobody can be asked: nothing is decided.
     Impossible,
@@ -96,6 +96,8 @@ pub async fn run(
             let hash = present.short_hash();
             return Err(ClientError::Stale { verb, now: line(&present), hash });
         }
+    } else if format == Output::Text {
+        writeln!(out, "{}", line(&present))?;
     }
     let path = format!("api/v1/policies/{}/{verb}", present.id);
     let mut body =
@@ -119,7 +121,6 @@ fn print(
 ) -> std::io::Result<()> {
     let why = policy.decision_reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
     writeln!(out, "{} by {}{why}", policy.approval.as_str(), name(by))?;
-    writeln!(out, "  {}", line(policy))?;
     match (decision, &policy.grant) {
         (Decision::Approve, Some(grant)) => writeln!(
             out,
@@ -141,7 +142,7 @@ fn show(
     present: &Policy,
     out: &mut Terminal<impl Write>,
 ) -> std::io::Result<()> {
-    writeln!(out, "The proposal has changed since it was read.")?;
+    writeln!(out, "The proposal has changed.")?;
     match changed {
         Changed::From(earlier) => writeln!(
             out,

@@ -10,6 +10,7 @@ use crate::domain::cycle::{
     CandidateReport, CandidateResult, CycleReport, CycleStatus, Hold, Ineligibility, Phase,
 };
 use crate::domain::execution::ExecutionStatus;
+use crate::domain::grant::Grant;
 use crate::domain::legible;
 
 /// The title's verdict, and the sentences under it.
@@ -281,7 +282,9 @@ fn more(report: &CycleReport) -> Option<String> {
             let policy =
                 policy_of(candidate, policies).filter(|_| *reason == Hold::ApprovalPending);
             let commands = policy.map_or_else(String::new, |policy| {
-                format!(" mape-k approve {0} or mape-k reject {0}", policy.id)
+                let hash = policy.plan_hash.get(..Grant::SHOWN);
+                let named = hash.map_or_else(|| policy.id.to_string(), str::to_owned);
+                format!(" mape-k approve {named} or mape-k reject {named}")
             });
             Some(format!(
                 "What waits is {}. {}{}{commands}",
