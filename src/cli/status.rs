@@ -27,13 +27,15 @@ struct Seen {
     statistics: Value,
     violations: Page<Violation>,
     incidents: Page<Listed>,
+    /// Open needs that no open incident has.
+    unlinked: Vec<Need>,
     pending: Page<Policy>,
 }
 
 impl Seen {
     /// The open ones.
     fn needs(&self) -> impl Iterator<Item = &Need> {
-        self.incidents.items.iter().flat_map(|listed| &listed.needs)
+        self.incidents.items.iter().flat_map(|listed| &listed.needs).chain(&self.unlinked)
     }
 }
 
@@ -117,10 +119,12 @@ pub async fn watch(
 
 async fn ask(client: &Client) -> Result<Seen, ClientError> {
     let (_, health) = client.health().await?;
+    let status: Value = client.get("api/v1/status").await?;
     Ok(Seen {
         health,
         state: client.get("api/v1/state").await?,
-        status: client.get("api/v1/status").await?,
+        unlinked: Vec::deserialize(&status["needs_without_incident"]).unwrap_or_default(),
+        status,
         statistics: client.get("api/v1/statistics").await?,
         violations: client.get("api/v1/violations?limit=500").await?,
         incidents: client.get("api/v1/incidents?open=true&limit=500").await?,

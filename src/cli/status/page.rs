@@ -118,7 +118,7 @@ fn print_notifiers(status: &Value, out: &mut Terminal<impl Write>) -> Printed {
     }
     writeln!(
         out,
-        "notified: {}; since start {} cycles with confirmed messages, {} with failed ones",
+        "notifiers: {}; since start {} cycles with confirmed messages, {} with failed ones",
         notifiers.join(", "),
         said(&status["notifications_sent"]),
         said(&status["notifications_failed"])

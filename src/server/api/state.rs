@@ -27,7 +27,7 @@ use crate::server::reply::ApiError;
 const MAX_ALERTS: usize = 500;
 
 /// One for each (reason, cause, component, subject): far fewer.
-const MOST_OPEN: usize = 10_000;
+pub(super) const MOST_OPEN: usize = 10_000;
 
 /// The key under which `by_component` counts violations that belong to no component.
 const NO_COMPONENT: &str = "(none)";

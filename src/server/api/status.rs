@@ -1,17 +1,19 @@
 //! `GET /api/v1/status`: how the cycles go, what people were told, and what is still open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::state::MOST_OPEN;
 use crate::domain::cycle::condition::Condition;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING};
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::incident::Incident;
 use crate::domain::message::NotificationResult;
+use crate::domain::need::Need;
 use crate::domain::time::Time;
 use crate::domain::under_way::UnderWay;
 use crate::domain::view::{LoopView, NotificationView};
@@ -58,8 +60,10 @@ pub(super) struct Status {
     condition: Option<Condition>,
     /// Why nobody is notified of anything now, or what could not be delivered; null: nothing stands in the way.
     not_notified: Option<String>,
-    /// Incidents that last, by severity.
+    /// Open incidents, by severity.
     incidents: BTreeMap<&'static str, usize>,
+    /// Open needs that no open incident has.
+    needs_without_incident: Vec<Need>,
     /// The last decision of which people were, or should have been, told.
     last_decision: Option<Decision>,
     last_notification: Option<NotificationResult>,
@@ -79,9 +83,13 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
     let view = context.handle.view();
     let open = context.knowledge.all::<Incident>(Some(documents::OPEN)).await?;
     let mut incidents: BTreeMap<_, _> = Sev::ALL.map(|sev| (sev.as_str(), 0)).into();
-    for incident in open.iter().filter(|incident| incident.ended_at.is_none()) {
+    let mut own = BTreeSet::new();
+    for incident in open.iter().filter(|incident| incident.is_open()) {
         *incidents.entry(incident.severity.as_str()).or_default() += 1;
+        own.insert(&incident.id);
     }
+    let (mut needs, _) = context.knowledge.survey::<Need>(Some(documents::OPEN), MOST_OPEN).await?;
+    needs.retain(|need| need.incident.as_ref().is_none_or(|of| !own.contains(of)));
     let NotificationView { last_decision, last_notification, sent, failed, .. } =
         view.people.clone();
     let at = context.handle.now();
@@ -102,6 +110,7 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         condition: condition(&context, &view).await?,
         not_notified: view.people.not_notified(),
         incidents,
+        needs_without_incident: needs,
         last_decision,
         last_notification,
         notifications_sent: sent,

@@ -134,7 +134,7 @@ fn incident(number: u32, notified_at: Option<Time>) -> Incident {
 
 #[tokio::test]
 async fn r10_01_healthy() {
-    let says = [&WELL[..], &["cycle 7 healthy", "0 failed in a row", "notified: slack;"]].concat();
+    let says = [&WELL[..], &["cycle 7 healthy", "0 failed in a row", "notifiers: slack;"]].concat();
     let says = [&says[..], &["actions under way: 0", "open needs: 0"]].concat();
     State::HEALTHY.says(&["status"], &says, &["UNKNOWN", "nobody is notified"]).await;
     let surface = State::HEALTHY.start().await;
@@ -237,7 +237,7 @@ async fn r10_05_a_rejection_keeps_its_reason_and_history_and_explain_show_it() {
     let hash = policy(Approval::Pending).short_hash();
     let reject = ["reject", &hash, "--reason", "the migration ends at 15:00"];
     let said = run(&reject, &surface.url("")).await;
-    assert!(said.stdout.starts_with("rejected by ada: the migration ends at 15:00"), "{said:?}");
+    assert!(said.stdout.contains("\nrejected by ada: the migration ends at 15:00"), "{said:?}");
     let decided = kept(&surface.knowledge, POLICY).await;
     assert_eq!(decided.decision_reason.as_deref(), Some("the migration ends at 15:00"));
     let page = run(&["explain", "policy", &POLICY.to_string()], &surface.url("")).await.stdout;
@@ -259,6 +259,47 @@ async fn r10_06_paused() {
     state.says(&["status"], &says, &[]).await;
     state.says(HISTORY, &["paused for 1 h, until ", "by bob", "why: deploying"], &["result"]).await;
     State::HEALTHY.says(&["status"], &[], &["paused by"]).await;
+}
+
+/// What began before the time that is asked for and reaches into it is shown; what ended before it is not.
+#[tokio::test]
+async fn r10_history_shows_pauses_resumes_and_what_reaches_into_the_time() {
+    let hour = TimeDelta::hours(1);
+    let state = State {
+        fill: |batch| {
+            let long_ago = noon() - TimeDelta::hours(9);
+            let execution = Execution { started_at: long_ago, ..execution() };
+            batch.put(&Execution {
+                status: ExecutionStatus::InProgress,
+                ended_at: None,
+                ..execution
+            });
+        },
+        ..State::HEALTHY
+    };
+    let surface = state.start().await;
+    let knowledge = &surface.knowledge;
+    let pauses = [
+        ("ended long ago", noon() - hour * 9, noon() - hour * 8),
+        ("reaches into it", noon() - hour * 7, noon() - hour * 5),
+        ("resumed early", noon() - hour * 3, noon() + hour),
+    ];
+    for (reason, since, until) in pauses {
+        let pause = Pause { by: "bob".to_owned(), reason: reason.to_owned(), since, until };
+        knowledge.pause(pause, false).await.expect("paused");
+    }
+    knowledge.resume(noon() - hour * 2, "ada").await.expect("resumed");
+    let page = run(&["history", "--since", "6h"], &surface.url("")).await.stdout;
+    for said in [
+        "2026-11-18T04:06:40Z  paused for 2 h, until 2026-11-18T06:06:40Z by bob\n  why: reaches into it",
+        "paused for 4 h, until 2026-11-18T12:06:40Z by bob\n  why: resumed early",
+        "2026-11-18T09:06:40Z  resumed by ada\n  why: it ended the pause by bob: resumed early",
+        "result: being executed",
+    ] {
+        assert!(page.contains(said), "{said:?} is not in\n{page}");
+    }
+    assert!(!page.contains("ended long ago"), "{page}");
+    surface.stop().await;
 }
 
 #[tokio::test]
@@ -301,7 +342,7 @@ async fn r10_09_without_a_notifier_nobody_is_said_to_be_notified() {
         "nobody is notified: no notifier is configured (slack.enabled, notify.alertmanager.enabled)",
         "INC-20261118_120000-001 SEV-1 cart-1 has no ready replica (open) since 2026-11-18T",
     ];
-    silent.says(&["status"], &says, &["\nnotified: ", "notified 20"]).await;
+    silent.says(&["status"], &says, &["\nnotifiers: ", "notified 20"]).await;
     let loud = State {
         fill: |batch| batch.put(&incident(1, Some(noon()))),
         setup: |setup| {
@@ -310,7 +351,7 @@ async fn r10_09_without_a_notifier_nobody_is_said_to_be_notified() {
         },
         ..State::HEALTHY
     };
-    let says = ["notified: slack, alertmanager;", "; notified 2026-11-18T"];
+    let says = ["notifiers: slack, alertmanager;", "; notified 2026-11-18T"];
     loud.says(&["status"], &says, &["nobody is notified"]).await;
 }
 
