@@ -35,7 +35,9 @@ pub enum ClientError {
         "{url} answered {status}: it redirects to {to}. Redirects are not followed, since the token would go along; name the daemon's own address by --url"
     )]
     Redirected { url: String, status: StatusCode, to: String },
-    #[error("{url} did not answer as mape-k does: {cause}. Is another program listening there?")]
+    #[error(
+        "the answer of {url} is not that of a mape-k daemon: {cause}. Is another program listening there?"
+    )]
     Nonsense { url: String, cause: String },
     #[error(
         "{} cannot be trusted: {cause}. Name a PEM file with certificates, by --ca or as api.tls.cert", .path.display()
@@ -57,13 +59,13 @@ pub enum ClientError {
     NothingAsked(String),
     #[error("{named} names several proposals; decide on one of them by its hash:\n{proposals}")]
     Ambiguous { named: String, proposals: String },
-    #[error("it no longer waits for a decision, and nothing was changed: {0}")]
+    #[error("the proposal no longer waits for a decision, and nothing was changed: {0}")]
     NotPending(String),
     #[error(
-        "the proposal has changed since it was read, and nothing was decided. Proposed now: {now}. To decide on that: `mape-k {verb} {hash}`, or the same command with --yes"
+        "the proposal has changed, and nothing was decided. Proposed now: {now}. To decide on that: `mape-k {verb} {hash}`, or the same command with --yes"
     )]
     Stale { verb: &'static str, now: String, hash: String },
-    #[error("who decides must be named: pass --by, or set USER")]
+    #[error("nobody is named: give your name with --by, or set USER")]
     Nameless,
     #[error("the answer could not be printed: {0}")]
     Print(#[from] std::io::Error),

@@ -107,7 +107,7 @@ impl Common {
         Ok(Config::load(self.config.as_deref(), &environment)?)
     }
 
-    /// For the daemon, and for whoever asks what its configuration is worth.
+    /// For the daemon, and for the commands that check its configuration.
     pub(super) fn advised(path: Option<&Path>) -> Result<(Config, Vec<Warning>), Errors> {
         let (config, mut warnings) = Config::load(path, &environment)?;
         warnings.extend(config.advice());

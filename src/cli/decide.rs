@@ -1,4 +1,4 @@
-//! `mape-k approve` and `mape-k reject`: a person's word on a proposal of a running daemon.
+//! `mape-k approve` and `mape-k reject`: a person's decision on a proposal of a running daemon.
 
 mod proposal;
 
@@ -124,15 +124,15 @@ fn print(
     match (decision, &policy.grant) {
         (Decision::Approve, Some(grant)) => writeln!(
             out,
-            "The next cycle executes exactly this first, if its guards still let it; the approval expires at {}.",
+            "The next cycle executes exactly this, if its guards still let it. The approval expires at {}.",
             text(grant.expires_at)
         ),
         (Decision::Approve, None) => {
-            writeln!(out, "The next cycle executes it first, if its guards still let it.")
+            writeln!(out, "The next cycle executes it, if its guards still let it.")
         }
         (Decision::Reject, _) => writeln!(
             out,
-            "It is not proposed again while the violations behind it last; after an hour (less in a rehearsal) it may be."
+            "The daemon does not propose it again while its violations last; after an hour (less in a rehearsal) it may."
         ),
     }
 }
@@ -152,7 +152,7 @@ fn show(
             shown(&earlier.plan_hash)
         )?,
         Changed::Unknown(named) => {
-            writeln!(out, "  read: {named}; what it proposed is no longer kept")?;
+            writeln!(out, "  read: {named}; its actions are no longer kept")?;
         }
     }
     writeln!(out, "  now:  {}", line(present))

@@ -173,7 +173,7 @@ fn result(execution: &Execution, outcomes: &[Outcome]) -> String {
     }
 }
 
-/// What a person said, or did not say, of a proposal. What was executed is told by its action.
+/// What a person decided, or did not decide, on a proposal. An executed one is shown as its action.
 fn decision(policy: &Policy) -> Option<Entry> {
     let what = match policy.approval {
         Approval::Approved => "approved",
@@ -246,13 +246,13 @@ fn print(
     if history.cut {
         writeln!(
             out,
-            "That is not all: the oldest of it is left out. Ask for less with --since, or page through GET /api/v1/executions"
+            "More happened: the oldest entries are left out. Ask for a shorter time with --since, or page through GET /api/v1/executions"
         )?;
     }
     if history.entries.is_empty() {
         return writeln!(
             out,
-            "nothing was done or decided in the last {} (since {})",
+            "nothing was done, decided or paused in the last {} (since {})",
             span(lasting),
             text(history.since)
         );

@@ -45,6 +45,11 @@ pub(super) fn said(value: &Value) -> String {
     }
 }
 
+/// `once`, `8 times`.
+pub(super) fn times(times: u64) -> String {
+    if times == 1 { "once".to_owned() } else { format!("{times} times") }
+}
+
 /// What has `count` of `what`, in the singular or the plural.
 pub(super) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }

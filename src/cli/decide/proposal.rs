@@ -182,9 +182,11 @@ fn standing(policy: &Policy) -> String {
         }
         Approval::Executed => format!("{what}: executed"),
         Approval::Expired => {
-            format!("{what}: expired, since nobody decided in time or its violations have cleared")
+            format!("{what}: expired, because nobody decided in time or its violations cleared")
         }
-        Approval::Superseded => format!("{what}: superseded, and nothing waits in its place"),
+        Approval::Superseded => {
+            format!("{what}: superseded, and no other proposal waits in its place")
+        }
     }
 }
 

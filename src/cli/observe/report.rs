@@ -134,11 +134,11 @@ impl<'a> Report<'a> {
             (ComponentResult::Violations, _) => writeln!(out, "{} wrong", counted(found, "thing")),
             (ComponentResult::Unknown, _) if found == 0 => writeln!(
                 out,
-                "UNKNOWN: whether anything is wrong cannot be said while what is named above cannot be read"
+                "UNKNOWN: the sources and rules named above could not be read, so nobody can say whether anything is wrong"
             ),
             (ComponentResult::Unknown, _) => writeln!(
                 out,
-                "{} wrong; whether anything else is, is UNKNOWN while what is named above cannot be read",
+                "{} wrong; whether more is wrong is UNKNOWN, because the sources and rules named above could not be read",
                 counted(found, "thing")
             ),
         }
@@ -183,11 +183,11 @@ impl<'a> Report<'a> {
             Some(problem) => format!(": {problem}"),
             None => String::new(),
         };
-        let verdict = match rule.verdict {
+        let state = match rule.verdict {
             RuleResult::Ok => "ok      ",
             RuleResult::Violated => "violated",
             RuleResult::Unknown => "UNKNOWN ",
         };
-        writeln!(out, "{verdict}  {}: {value}{limit}{problem}", rule.rule)
+        writeln!(out, "{state}  {}: {value}{limit}{problem}", rule.rule)
     }
 }

@@ -34,7 +34,7 @@ async fn page<T: Document>(context: &Context, params: &PageParams) -> Answer<T> 
     Ok(Json(List::read(context, None, params.after, params.limit).await?))
 }
 
-/// Patterns found in the violations of a cycle, and the root causes that follow from them.
+/// Patterns found in the violations of a cycle, and the root causes concluded from them.
 #[utoipa::path(
     get,
     path = "/api/v1/analyses",
@@ -64,7 +64,7 @@ pub(super) async fn executions(
     page(&context, &params).await
 }
 
-/// Whether an action helped: each verdict with the numbers behind it.
+/// Whether an action helped: each result with the numbers behind it.
 #[utoipa::path(
     get,
     path = "/api/v1/outcomes",
@@ -109,7 +109,7 @@ pub(super) async fn pauses(
     page(&context, &params).await
 }
 
-/// The report of each cycle, with every remedy weighed and why it was not chosen.
+/// The report of each cycle, with every action weighed and why it was not chosen.
 #[utoipa::path(
     get,
     path = "/api/v1/cycles",

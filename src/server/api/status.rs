@@ -1,4 +1,4 @@
-//! `GET /api/v1/status`: how the cycles go, what people were told, and what is still open.
+//! `GET /api/v1/status`: how the cycles go, what people were notified of, and what is still open.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ enum Health {
     Degraded,
 }
 
-/// How the cycles go, what people were told, and what is still open.
+/// How the cycles go, what people were notified of, and what is still open.
 #[derive(Debug, Serialize, ToSchema)]
 #[allow(clippy::struct_field_names, reason = "the names are the API's")]
 pub(super) struct Status {
@@ -41,7 +41,7 @@ pub(super) struct Status {
     environment: Option<String>,
     /// Since the start of the process.
     cycle_count: u64,
-    /// In a row; a healthy or completed cycle begins anew.
+    /// In a row; a healthy or completed cycle sets it to 0.
     failed_cycles: u64,
     last_successful_cycle: Option<Time>,
     last_cycle_status: Option<CycleStatus>,
@@ -56,15 +56,15 @@ pub(super) struct Status {
     under_way: Vec<UnderWay>,
     /// Who is notified of incidents; none: nobody is.
     notifiers: Vec<&'static str>,
-    /// What is wrong and what nobody can know, as the last cycle left it; null before the first.
+    /// What is wrong and what is UNKNOWN, as of the last cycle; null before the first.
     condition: Option<Condition>,
-    /// Why nobody is notified of anything now, or what could not be delivered; null: nothing stands in the way.
+    /// Why nobody is notified of anything now, or what could not be delivered; null: neither.
     not_notified: Option<String>,
     /// Open incidents, by severity.
     incidents: BTreeMap<&'static str, usize>,
     /// Open needs that no open incident has.
     needs_without_incident: Vec<Need>,
-    /// The last decision of which people were, or should have been, told.
+    /// The last decision that people were, or should have been, notified of.
     last_decision: Option<Decision>,
     last_notification: Option<NotificationResult>,
     /// Since the start of the process.
@@ -72,12 +72,12 @@ pub(super) struct Status {
     notifications_failed: u64,
 }
 
-/// How the cycles go, what people were told last, and what is still open.
+/// How the cycles go, what people were notified of last, and what is still open.
 #[utoipa::path(
     get,
     path = "/api/v1/status",
     tag = "Present",
-    responses((status = 200, description = "As the last cycle left it.", body = Status))
+    responses((status = 200, description = "As of the last cycle.", body = Status))
 )]
 pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status>, ApiError> {
     let view = context.handle.view();
@@ -108,7 +108,7 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         under_way: context.knowledge.under_way(at).await?,
         notifiers: running.notifiers.iter().map(|name| name.as_str()).collect(),
         condition: condition(&context, &view).await?,
-        not_notified: view.people.not_notified(),
+        not_notified: view.people.not_notified(!running.notifiers.is_empty()),
         incidents,
         needs_without_incident: needs,
         last_decision,

@@ -98,8 +98,7 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
     batch.put(&tried(9, MERGED));
     batch.put(&Need { incident: None, ..need(4, CART, true) });
     surface.knowledge.commit(batch).await.expect("stored");
-    let mut view = healthy_view(surface.handle.now());
-    view.people.has_notifier = Some(false);
+    let view = healthy_view(surface.handle.now());
     surface.publish(view.clone());
 
     let (_, one) = surface.get(&format!("/api/v1/incidents/{CART}")).await;
@@ -211,8 +210,12 @@ async fn explain_says_how_an_incident_ended_and_calls_only_clear_evidence_resolv
     let cases = [
         (None, None, "open since"),
         (Some(noon()), Some(Resolution::Clear), "resolved 2026-11-18T11:06:40Z"),
-        (Some(noon()), Some(Resolution::Vanished), "is there no more"),
-        (Some(noon()), Some(Resolution::MergedInto(BILLING.to_owned())), "goes on in incident INC"),
+        (Some(noon()), Some(Resolution::Vanished), "its evidence is gone"),
+        (
+            Some(noon()),
+            Some(Resolution::MergedInto(BILLING.to_owned())),
+            "was merged into incident INC",
+        ),
     ];
     for (ended_at, resolution, said) in cases {
         let mut one = incident(CART, "component/cart", "slow");

@@ -140,7 +140,7 @@ async fn r10_01_healthy() {
     let surface = State::HEALTHY.start().await;
     let history = run(HISTORY, &surface.url("")).await.stdout;
     assert!(
-        history.starts_with("nothing was done or decided in the last 12 h (since 20"),
+        history.starts_with("nothing was done, decided or paused in the last 12 h (since 20"),
         "{history}"
     );
     let data = run(&["history", "-o", "json"], &surface.url("")).await.stdout;
@@ -201,7 +201,7 @@ async fn r10_03_an_action_under_way_says_what_it_waits_for_and_how_long() {
         },
         ..State::HEALTHY
     };
-    let says = ["being verified; the result is there at the latest at 2026-11-18T", "(in 13 min)"];
+    let says = ["being verified; its result is known at the latest at 2026-11-18T", "(in 13 min)"];
     verifying.says(&["status"], &says, &["settling until"]).await;
     // Its result, when it is there.
     let verified = State {
@@ -215,7 +215,7 @@ async fn r10_03_an_action_under_way_says_what_it_waits_for_and_how_long() {
         ["result: success: violations: 1 before, 0 after", "why: validation_latency on charter"];
     verified.says(HISTORY, &says, &["not known yet"]).await;
     let target = [HISTORY, &["--target", "kubernetes/shop"]].concat();
-    verified.says(&target, &["nothing was done or decided"], &["scale_up"]).await;
+    verified.says(&target, &["nothing was done, decided or paused"], &["scale_up"]).await;
     let target = [HISTORY, &["--target", "charter"]].concat();
     verified.says(&target, &["scale_up to 6 replicas"], &[]).await;
 }
@@ -314,7 +314,7 @@ async fn r10_07_blind_is_never_called_well() {
     };
     let says = [
         "prometheus: degraded (http://prometheus:9090 refused)",
-        "violations active: not known, prometheus could not be read whole; last known 1",
+        "violations active: UNKNOWN, prometheus could not be read completely; last known 1",
         "UNKNOWN in the last cycle",
     ];
     state.says(&["status"], &says, &WELL[..1]).await;
@@ -390,7 +390,7 @@ async fn r10_history_says_when_it_is_cut() {
         assert_eq!(data["cut"], is_cut, "{count}");
         assert_eq!(data["entries"].as_array().map(Vec::len), Some(2_000), "{count}");
         let text = run(HISTORY, &surface.url("")).await.stdout;
-        assert_eq!(text.starts_with("That is not all"), is_cut, "{count}");
+        assert_eq!(text.starts_with("More happened"), is_cut, "{count}");
         surface.stop().await;
     }
 }
