@@ -18,7 +18,7 @@ pub mod run;
 pub mod status;
 pub mod terminal;
 mod trust;
-pub mod words;
+mod words;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::LOCATION;
 use reqwest::{Method, StatusCode, redirect};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::{Host, Url};
@@ -69,6 +70,13 @@ pub enum ClientError {
     Nameless,
     #[error("the answer could not be printed: {0}")]
     Print(#[from] std::io::Error),
+}
+
+/// A page of a list, newest first.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<String>,
 }
 
 /// One running daemon.
@@ -164,6 +172,26 @@ impl Client {
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.call(Method::GET, path, None).await
+    }
+
+    /// Pages of a list, at most `pages`, until one holds nothing that is wanted; and whether there may be more of it.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        list: &str,
+        pages: usize,
+        is_wanted: impl Fn(&T) -> bool,
+    ) -> Result<(Vec<T>, bool), ClientError> {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        for _ in 0..pages {
+            let page: Page<T> = self.get(&format!("api/v1/{list}limit=500{after}")).await?;
+            let before = all.len();
+            all.extend(page.items.into_iter().filter(&is_wanted));
+            match page.next {
+                Some(next) if all.len() > before => after = format!("&after={next}"),
+                _ => return Ok((all, false)),
+            }
+        }
+        Ok((all, true))
     }
 
     pub async fn post<T: DeserializeOwned>(

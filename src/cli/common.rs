@@ -38,7 +38,9 @@ impl Common {
         let (settings, warnings) = match (read, without) {
             (Ok(read), _) => read,
             (Err(errors), Some(without)) => {
-                complain(&format!("warning: going by {without} alone: {errors}"));
+                complain(&format!(
+                    "warning: the configuration is not used, only {without}: {errors}"
+                ));
                 Config::parse_client("", &environment)?
             }
             (Err(errors), None) => return Err(errors.into()),

@@ -10,10 +10,10 @@ use self::proposal::{Changed, Found};
 use super::Output;
 use super::client::{Client, ClientError};
 use super::terminal::Terminal;
-use crate::domain::action::Action;
 use crate::domain::legible::name;
 use crate::domain::policy::Policy;
 use crate::domain::time::text;
+use crate::explain::actions;
 use crate::knowledge::Decision;
 
 pub use self::proposal::Named;
@@ -171,10 +171,6 @@ pub(super) fn line(policy: &Policy) -> String {
         policy.id,
         policy.revision
     )
-}
-
-pub(super) fn actions(actions: &[Action]) -> String {
-    actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ")
 }
 
 /// As much of a hash as is compared by eye.

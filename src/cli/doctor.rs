@@ -14,10 +14,10 @@ use serde::Serialize;
 
 use super::client::ClientError;
 use super::terminal::Terminal;
-use super::words::counted;
 use super::{Output, start_logs};
 use crate::clock::Clock;
 use crate::config::{Config, Warning};
+use crate::explain::count;
 use crate::telemetry::LogFormat;
 
 /// For one server's answer.
@@ -140,6 +140,6 @@ fn print(report: &Report, out: &mut Terminal<impl Write>) -> io::Result<()> {
     }
     match report.to_fix {
         0 => writeln!(out, "nothing to fix"),
-        count => writeln!(out, "{} to fix", counted(count, "thing")),
+        many => writeln!(out, "{} to fix", count(many, "thing")),
     }
 }

@@ -3,30 +3,22 @@
 use std::io::Write;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Output;
 use super::client::{Client, ClientError};
-use super::decide;
 use super::terminal::Terminal;
-use super::words::{counted, span};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::legible::name;
 use crate::domain::outcome::Outcome;
 use crate::domain::pause::PauseRecord;
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::time::{Time, since, text};
+use crate::explain::{actions, count, span};
 
 /// Pages of 500 records of a kind that are read: a loop that acts six times an hour fills them in two weeks.
 const MAX_PAGES: usize = 4;
-
-#[derive(Debug, Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next: Option<String>,
-}
 
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize)]
@@ -81,13 +73,14 @@ pub async fn run(
     let since = now.checked_sub_signed(chrono::TimeDelta::from_std(lasting).unwrap_or_default());
     let since = since.unwrap_or(Time::UNIX_EPOCH);
     let (outcomes, more_outcomes) =
-        read::<Outcome>(client, "outcomes", |o| o.judged_at >= since).await?;
+        client.list::<Outcome>("outcomes?", MAX_PAGES, |o| o.judged_at >= since).await?;
     let is_recent = |e: &Execution| ended(e, &outcomes).is_none_or(|end| end >= since);
-    let (executions, more_executions) = read::<Execution>(client, "executions", is_recent).await?;
+    let (executions, more_executions) =
+        client.list::<Execution>("executions?", MAX_PAGES, is_recent).await?;
     let (policies, more_policies) =
-        read::<Policy>(client, "policies", |p| p.updated_at >= since).await?;
+        client.list::<Policy>("policies?", MAX_PAGES, |p| p.updated_at >= since).await?;
     let (pauses, more_pauses) =
-        read::<PauseRecord>(client, "pauses", |pause| pause.end() >= since).await?;
+        client.list::<PauseRecord>("pauses?", MAX_PAGES, |pause| pause.end() >= since).await?;
     let mut entries: Vec<Entry> = executions
         .iter()
         .map(|execution| action(execution, &outcomes))
@@ -108,35 +101,15 @@ pub async fn run(
     Ok(())
 }
 
-/// Newest first, until a page holds nothing that is wanted; and whether there may be more of it.
-async fn read<T: DeserializeOwned>(
-    client: &Client,
-    list: &str,
-    is_wanted: impl Fn(&T) -> bool,
-) -> Result<(Vec<T>, bool), ClientError> {
-    let (mut all, mut after) = (Vec::new(), String::new());
-    for _ in 0..MAX_PAGES {
-        let page: Page<T> = client.get(&format!("api/v1/{list}?limit=500{after}")).await?;
-        let before = all.len();
-        all.extend(page.items.into_iter().filter(&is_wanted));
-        match page.next {
-            Some(next) if all.len() > before => after = format!("&after={next}"),
-            _ => return Ok((all, false)),
-        }
-    }
-    Ok((all, true))
-}
-
 fn action(execution: &Execution, outcomes: &[Outcome]) -> Entry {
-    let actions: Vec<_> = execution.actions.iter().map(|record| record.action.clone()).collect();
-    let mut targets: Vec<String> =
-        actions.iter().map(|action| action.target().to_string()).collect();
+    let done: Vec<_> = execution.actions.iter().map(|record| record.action.clone()).collect();
+    let mut targets: Vec<String> = done.iter().map(|action| action.target().to_string()).collect();
     targets.dedup();
     Entry {
         at: execution.started_at,
         ended_at: ended(execution, outcomes),
         kind: Kind::Action,
-        what: decide::actions(&actions),
+        what: actions(&done),
         target: Some(targets.join(", ")),
         why: format!("{} on {}", execution.cause, name(&execution.component)),
         by: execution.approved_by.clone(),
@@ -188,7 +161,7 @@ fn decision(policy: &Policy) -> Option<Entry> {
         at,
         ended_at: Some(at),
         kind: Kind::Decision,
-        what: format!("{what}: {}", decide::actions(&policy.actions)),
+        what: format!("{what}: {}", actions(&policy.actions)),
         target: policy.actions.first().map(|action| action.target().to_string()),
         why: reason.map_or(cause.clone(), |reason| format!("{reason} ({cause})")),
         by: policy.decided_by.clone(),
@@ -270,6 +243,5 @@ fn print(
             writeln!(out, "  mape-k explain {about} {id}")?;
         }
     }
-    let (first, count) = (text(history.since), history.entries.len());
-    writeln!(out, "{} since {first}", counted(count, "event"))
+    writeln!(out, "{} since {}", count(history.entries.len(), "event"), text(history.since))
 }

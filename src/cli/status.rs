@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Output;
-use super::client::{Client, ClientError};
+use super::client::{Client, ClientError, Page};
 use super::terminal::Terminal;
 use crate::domain::incident::Incident;
 use crate::domain::need::Need;
@@ -48,12 +48,6 @@ pub(super) struct Listed {
     pub needs: Vec<Need>,
     /// Whether anybody was notified of it, in words.
     pub notification: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next: Option<String>,
 }
 
 impl<T> Page<T> {

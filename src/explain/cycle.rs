@@ -271,7 +271,7 @@ fn conclusion(group: &[&Concluded]) -> String {
         first.confidence,
         words::list(&patterns),
         words::count(group.iter().map(|cause| cause.evidence).sum(), "violation"),
-        words::times(group.iter().map(|cause| cause.occurrences).sum())
+        words::times(group.iter().map(|cause| u64::from(cause.occurrences)).sum())
     )
 }
 

@@ -248,7 +248,7 @@ fn conclusion(page: &mut Page, root: &RootCause, analysis: Option<&Analysis>) {
         root.confidence,
         words::list(&patterns),
         words::count(root.evidence.len(), "violation"),
-        words::times(root.occurrences)
+        words::times(root.occurrences.into())
     ));
     let patterns = analysis.into_iter().flat_map(|a| &a.patterns);
     let own = patterns.filter(|p| p.cause == root.cause && p.component == root.component);

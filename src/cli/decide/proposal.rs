@@ -1,10 +1,9 @@
 //! Which proposal a person means: an incident's id, a policy's id, or how a plan hash begins; and whether it is still what
 //! they read.
 
-use serde::Deserialize;
 use uuid::Uuid;
 
-use super::super::client::{Client, ClientError};
+use super::super::client::{Client, ClientError, Page};
 use super::super::status::Listed;
 use crate::domain::grant::Grant;
 use crate::domain::need::{Need, NeedReason};
@@ -12,12 +11,6 @@ use crate::domain::policy::{Approval, EarlierRevision, Policy};
 
 /// Pages of 500 policies looked through for the one that is decided on; the daemon keeps fewer.
 const MAX_PAGES: usize = 40;
-
-#[derive(Debug, Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next: Option<String>,
-}
 
 /// What a person named, and how they say that it stood when they read it.
 #[derive(Clone, Debug, Default)]
@@ -191,15 +184,6 @@ fn standing(policy: &Policy) -> String {
 }
 
 async fn policies(client: &Client, filter: &str) -> Result<Vec<Policy>, ClientError> {
-    let (mut all, mut after) = (Vec::new(), String::new());
-    for _ in 0..MAX_PAGES {
-        let path = format!("api/v1/policies?{filter}limit=500{after}");
-        let page: Page<Policy> = client.get(&path).await?;
-        all.extend(page.items);
-        match page.next {
-            Some(next) => after = format!("&after={next}"),
-            None => break,
-        }
-    }
-    Ok(all)
+    let list = format!("policies?{filter}");
+    Ok(client.list(&list, MAX_PAGES, |_| true).await?.0)
 }

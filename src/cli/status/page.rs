@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::client::Client;
 use super::super::decide;
 use super::super::terminal::Terminal;
-use super::super::words::{ahead, lasting, said, times};
+use super::super::words::{ahead, lasting, said};
 use super::{Listed, Seen};
 use crate::domain::expiring_action::InForce;
 use crate::domain::incident::Incident;
@@ -23,9 +23,7 @@ use crate::domain::time::Time;
 use crate::domain::time::text;
 use crate::domain::under_way::{Stage, UnderWay};
 use crate::domain::violation::Violation;
-
-/// Characters of a fingerprint that `mape-k explain` needs.
-const FINGERPRINT: usize = 8;
+use crate::explain::{actions, short, times};
 
 type Printed = io::Result<()>;
 
@@ -195,10 +193,6 @@ fn limit(violation: &Violation) -> String {
     }
 }
 
-fn short(fingerprint: &str) -> &str {
-    fingerprint.get(..FINGERPRINT).unwrap_or(fingerprint)
-}
-
 fn print_under_way(
     client: &Client,
     seen: &Seen,
@@ -212,7 +206,7 @@ fn print_under_way(
         writeln!(
             out,
             "  {} for {} on {}{}: {}; `{}`",
-            decide::actions(&one.actions),
+            actions(&one.actions),
             one.cause,
             name(&one.component),
             by.unwrap_or_default(),

@@ -53,7 +53,7 @@ async fn s04_a_pause_outlives_kill_9_ends_by_itself_and_is_in_the_log() {
 
     // A shorter one that is told to takes its place, and ends by itself.
     let said = run(&[&pause[..], &["--for", "1s", "--replace"]].concat()).await.stdout;
-    assert!(said.contains("in the place of: paused by ada"), "{said}");
+    assert!(said.contains("it replaces: paused by ada"), "{said}");
     let line = logged(&mut daemon, "a pause is over").await.to_string();
     assert!(line.contains("INFO") && line.contains("ada"), "{line}");
     eventually(LATER, "it acts", async || {
