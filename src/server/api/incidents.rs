@@ -99,6 +99,7 @@ pub(super) async fn list(
     // One that is resolved stays among the open ones until people were notified of it.
     let items = items.into_iter().filter(|one| params.open != Some(true) || one.is_open());
     let items = items
+        .map(|incident| present(&context, incident))
         .map(|incident| Listed {
             needs: asked.of(&BTreeSet::from([incident.id.clone()])),
             notification: incident.notification(has_notifier(&context)),
@@ -145,6 +146,7 @@ impl Own {
             let text = format!("no incident {id} is kept; GET /api/v1/incidents lists them");
             ApiError::NotFound(text)
         })?;
+        let incident = present(context, incident);
         let names = names(knowledge, id).await?;
         let mut needs = Asked::read(knowledge, documents::OPEN).await?.of(&names);
         needs.extend(Asked::read(knowledge, documents::CLOSED).await?.of(&names));
@@ -153,6 +155,13 @@ impl Own {
         let notification = incident.notification(has_notifier(context));
         Ok(Self { incident, needs, treatments, notification })
     }
+}
+
+/// An open one as the last cycle left it: the store gets its numbers only when it changes.
+fn present(context: &Context, stored: Incident) -> Incident {
+    let view = context.handle.view();
+    let is_it = |one: &&Incident| one.id == stored.id && one.last_seen_at >= stored.last_seen_at;
+    view.people.incidents.iter().find(is_it).filter(|_| stored.is_open()).cloned().unwrap_or(stored)
 }
 
 fn has_notifier(context: &Context) -> bool {

@@ -143,6 +143,16 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
     assert_eq!(alone.len(), 1, "{status:#}");
     assert_eq!(alone[0]["id"], json!(need(4, CART, true).id));
 
+    // R10: its numbers are those of the last cycle, on every page alike.
+    let mut worse = incident(BILLING, "component/billing", "slow");
+    worse.title = "slow at component/billing: 2 > 1".to_owned();
+    let mut newer = view.clone();
+    newer.people.incidents = vec![worse.clone()];
+    surface.publish(newer);
+    let (open, _) = surface.items("/api/v1/incidents?open=true").await;
+    let (_, one) = surface.get(&format!("/api/v1/incidents/{BILLING}")).await;
+    assert_eq!((&open[0]["title"], &one["title"]), (&json!(worse.title), &json!(worse.title)));
+
     // R08: nobody is notified where nobody could be; what a notifier confirmed before stays so.
     let knowledge = surface.knowledge.clone();
     surface.stop().await;

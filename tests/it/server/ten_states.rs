@@ -10,6 +10,7 @@ use mape_k::domain::charter::CharterView;
 use mape_k::domain::cycle::CycleStatus;
 use mape_k::domain::execution::{ActionState, Execution, ExecutionStatus};
 use mape_k::domain::incident::Incident;
+use mape_k::domain::ledger::Ledger;
 use mape_k::domain::message::NotifierName;
 use mape_k::domain::need::{Need, NeedReason};
 use mape_k::domain::outcome::OutcomeType;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 use super::decisions::kept;
 use super::explain::recorded::{POLICY, execution, outcome, policy, verification};
+use super::explain::stands::standing;
 use super::{Setup, Surface, healthy_view, noon, violation};
 use crate::support::process::{Finished, Process};
 
@@ -65,6 +67,7 @@ impl State {
         let clock = Clock::starting_at(later());
         let surface = (self.setup)(Setup { knowledge, clock, ..Setup::default() }).serve().await;
         let mut view = healthy_view(later());
+        view.standing = Some(standing(&Ledger::default()));
         (self.view)(&mut view);
         surface.publish(view);
         surface

@@ -39,7 +39,7 @@ fn followed() -> ExpiringAction {
     ExpiringAction { key: KEY, execution_id: EXECUTION, expires_at: ends() }
 }
 
-fn standing(ledger: &Ledger) -> LoopStatus {
+pub fn standing(ledger: &Ledger) -> LoopStatus {
     let hour = std::time::Duration::from_secs(3600);
     let charter = SystemStanding::of(ledger, System::Charter, (6, hour), noon());
     LoopStatus::new(Mode::Act, true, vec![charter])
