@@ -40,7 +40,7 @@ async fn s04_a_pause_outlives_kill_9_ends_by_itself_and_is_in_the_log() {
     let pause = ["pause", "--reason", "deploying", "--by", "ada", "--url", &url];
     let said = run(&[&pause[..], &["--for", "2h"]].concat()).await.stdout;
     assert!(said.contains("paused by ada until") && said.contains("deploying"), "{said}");
-    let line = logged(&mut daemon, "paused: nothing more is sent").await.to_string();
+    let line = logged(&mut daemon, "a person paused the loop: no action is sent").await.to_string();
     assert!(line.contains("INFO") && line.contains("ada"), "{line}");
 
     daemon.kill();
