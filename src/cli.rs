@@ -18,7 +18,7 @@ pub mod run;
 pub mod status;
 pub mod terminal;
 mod trust;
-pub mod words;
+mod words;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -72,9 +72,9 @@ pub enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon until it is told to stop
+    /// Run the daemon until SIGTERM or SIGINT stops it
     Run {
-        /// Run one cycle, print its report and leave
+        /// Run one cycle, print its report and exit
         #[arg(long)]
         once: bool,
         /// Read, conclude, plan and report, and send nothing that changes any system (guardrails.mode: observe)
@@ -95,7 +95,7 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Read every source once, print every rule with its value, threshold and verdict, and leave; nothing is stored or
+    /// Read every source once, print every rule with its value, threshold and result, and exit; nothing is stored or
     /// changed. Exit code 0: all was read and nothing is wrong; 1: something is wrong; 2: something could not be read
     Observe {
         #[arg(short, long, value_enum, default_value_t)]
@@ -117,7 +117,7 @@ enum Command {
     /// Check every connection and permission that the configuration needs, without a running daemon, and say what to fix.
     /// Exit code 0: all is well; 1: there is something to fix
     Doctor {
-        /// Send a test message through every notifier
+        /// Send a test message into every configured channel
         #[arg(long)]
         notify: bool,
         #[arg(short, long, value_enum, default_value_t)]
@@ -133,7 +133,7 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Show what a running daemon did and what people decided: when, what, why, by whom, and did it help
+    /// Show what a running daemon did, and what people decided, paused and resumed: when, what, why, by whom, and did it help
     History {
         /// How far back: 90s, 30m, 12h, 1h30m, 7d
         #[arg(long, value_name = "TIME", default_value = "24h", value_parser = pause::duration)]
@@ -148,27 +148,27 @@ enum Command {
     },
     /// Ask a running daemon, or Charter, whether it is alive: exit code 0 when it is, for health checks
     Health {
-        /// Whom to ask [default: the daemon's API, http://localhost:<api.port>, https with api.tls]
+        /// The address to ask [default: the daemon's API, http://localhost:<api.port>, https with api.tls]
         #[arg(long, value_name = "URL")]
         url: Option<Url>,
         /// PEM file of certificates to trust for https [default: api.tls.cert of the configuration]
         #[arg(long, value_name = "FILE")]
         ca: Option<PathBuf>,
     },
-    /// Say why a running daemon did or did not act: the latest cycle, or what is named
+    /// Say why a running daemon did or did not act: in the latest cycle, or about one violation, proposal, action or incident
     Explain {
         #[arg(value_enum, default_value_t)]
         about: explain::About,
-        /// Which one; of cycles the latest without it
+        /// Its id; without one the latest cycle
         id: Option<String>,
         #[command(flatten)]
         api: Api,
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Approve what a running daemon proposes: the next cycle executes exactly that, if its guards still let it
+    /// Approve a proposal of a running daemon: the next cycle executes exactly that, if its guards still let it
     Approve(Decide),
-    /// Reject what a running daemon proposes
+    /// Reject a proposal of a running daemon
     Reject {
         #[command(flatten)]
         decide: Decide,
@@ -178,13 +178,13 @@ enum Command {
     },
     /// Pause a running daemon: it sends no action to any system and undoes none; it goes on observing and notifying
     Pause {
-        /// Why; shown to everybody who asks why nothing is done
+        /// Why; status, explain and history show it
         #[arg(long, value_name = "TEXT")]
         reason: String,
         /// The pause ends by itself after this time: 90s, 30m, 1h30m, up to 7d
         #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = pause::lasting)]
         lasts: Duration,
-        /// End a longer pause that is in effect at the time asked for; without it the later end applies
+        /// Shorten a pause that ends later; without this flag the later end applies
         #[arg(long)]
         replace: bool,
         #[command(flatten)]
@@ -207,10 +207,10 @@ enum Shell {
     Fish,
 }
 
-/// Who says it, and to which daemon.
+/// Who pauses or resumes, and which daemon.
 #[derive(Debug, Args)]
 struct Person {
-    /// Who says it [default: $USER]
+    /// Your name; the record keeps it [default: $USER]
     #[arg(long)]
     by: Option<String>,
     #[command(flatten)]
@@ -235,19 +235,19 @@ struct Api {
 
 #[derive(Debug, Args)]
 struct Decide {
-    /// An incident's id, a policy's id, or at least the first 8 characters of a plan hash, as `mape-k status` shows them
+    /// At least the first 8 characters of a plan hash, an incident's id or a policy's id, as `mape-k status` shows them
     #[arg(value_name = "INCIDENT|POLICY|HASH")]
     proposal: String,
-    /// The revision that was read; has it changed since, you are asked
+    /// The revision that you read; when it has changed, the command asks you
     #[arg(long)]
     revision: Option<u32>,
-    /// The plan hash that was read, or at least its first 8 characters; has it changed since, you are asked
+    /// The plan hash that you read, or at least its first 8 characters; when it has changed, the command asks you
     #[arg(long, value_name = "HASH")]
     plan_hash: Option<String>,
-    /// Decide on what is proposed now, even if it has changed since it was read
+    /// Decide on what is proposed now without asking, even if it has changed since you read it
     #[arg(short, long)]
     yes: bool,
-    /// Who decides [default: $USER]
+    /// Your name; the record keeps it [default: $USER]
     #[arg(long)]
     by: Option<String>,
     #[command(flatten)]

@@ -149,7 +149,7 @@ impl Metrics {
         }
     }
 
-    /// What verdicts have taught. Causes that only the configuration names share a series, by the weight of their runs.
+    /// What results have taught. Causes that only the configuration names share a series, by the weight of their runs.
     fn learned(&self, statistics: &[ActionStatistics]) {
         for cause in CauseLabel::all() {
             for action in ActionLabel::all() {

@@ -60,7 +60,7 @@ def at_a_glance():
             "What keeps the loop from acting now: somebody's pause, an open breaker, a storm, the hour's or day's"
             " budget used up while the cause is still there, a remedy that something holds for too long, policies that"
             " wait for a person.\n\nAbove 0: `mape-k status`, then `mape-k explain`: it names each remedy and what"
-            " holds it. Pause: `mape-k resume`. Approval: `mape-k approve <id>` or `reject`. Mode observe or suggest"
+            " holds it. Pause: `mape-k resume`. Approval: `mape-k approve <hash>` or `reject`. Mode observe or suggest"
             " shows in row 'Decisions'.",
             Query(
                 largest("mape_k_paused"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::LOCATION;
 use reqwest::{Method, StatusCode, redirect};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::{Host, Url};
@@ -35,7 +36,9 @@ pub enum ClientError {
         "{url} answered {status}: it redirects to {to}. Redirects are not followed, since the token would go along; name the daemon's own address by --url"
     )]
     Redirected { url: String, status: StatusCode, to: String },
-    #[error("{url} did not answer as mape-k does: {cause}. Is another program listening there?")]
+    #[error(
+        "the answer of {url} is not that of a mape-k daemon: {cause}. Is another program listening there?"
+    )]
     Nonsense { url: String, cause: String },
     #[error(
         "{} cannot be trusted: {cause}. Name a PEM file with certificates, by --ca or as api.tls.cert", .path.display()
@@ -57,16 +60,23 @@ pub enum ClientError {
     NothingAsked(String),
     #[error("{named} names several proposals; decide on one of them by its hash:\n{proposals}")]
     Ambiguous { named: String, proposals: String },
-    #[error("it no longer waits for a decision, and nothing was changed: {0}")]
+    #[error("the proposal no longer waits for a decision, and nothing was changed: {0}")]
     NotPending(String),
     #[error(
-        "the proposal has changed since it was read, and nothing was decided. Proposed now: {now}. To decide on that: `mape-k {verb} {hash}`, or the same command with --yes"
+        "the proposal has changed, and nothing was decided. Proposed now: {now}. To decide on that: `mape-k {verb} {hash}`, or the same command with --yes"
     )]
     Stale { verb: &'static str, now: String, hash: String },
-    #[error("who decides must be named: pass --by, or set USER")]
+    #[error("nobody is named: give your name with --by, or set USER")]
     Nameless,
     #[error("the answer could not be printed: {0}")]
     Print(#[from] std::io::Error),
+}
+
+/// A page of a list, newest first.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<String>,
 }
 
 /// One running daemon.
@@ -162,6 +172,26 @@ impl Client {
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.call(Method::GET, path, None).await
+    }
+
+    /// Pages of a list, at most `pages`, until one holds nothing that is wanted; and whether there may be more of it.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        list: &str,
+        pages: usize,
+        is_wanted: impl Fn(&T) -> bool,
+    ) -> Result<(Vec<T>, bool), ClientError> {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        for _ in 0..pages {
+            let page: Page<T> = self.get(&format!("api/v1/{list}limit=500{after}")).await?;
+            let before = all.len();
+            all.extend(page.items.into_iter().filter(&is_wanted));
+            match page.next {
+                Some(next) if all.len() > before => after = format!("&after={next}"),
+                _ => return Ok((all, false)),
+            }
+        }
+        Ok((all, true))
     }
 
     pub async fn post<T: DeserializeOwned>(

@@ -38,7 +38,9 @@ impl Common {
         let (settings, warnings) = match (read, without) {
             (Ok(read), _) => read,
             (Err(errors), Some(without)) => {
-                complain(&format!("warning: going by {without} alone: {errors}"));
+                complain(&format!(
+                    "warning: the configuration is not used, only {without}: {errors}"
+                ));
                 Config::parse_client("", &environment)?
             }
             (Err(errors), None) => return Err(errors.into()),
@@ -107,7 +109,7 @@ impl Common {
         Ok(Config::load(self.config.as_deref(), &environment)?)
     }
 
-    /// For the daemon, and for whoever asks what its configuration is worth.
+    /// For the daemon, and for the commands that check its configuration.
     pub(super) fn advised(path: Option<&Path>) -> Result<(Config, Vec<Warning>), Errors> {
         let (config, mut warnings) = Config::load(path, &environment)?;
         warnings.extend(config.advice());

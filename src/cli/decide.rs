@@ -1,4 +1,4 @@
-//! `mape-k approve` and `mape-k reject`: a person's word on a proposal of a running daemon.
+//! `mape-k approve` and `mape-k reject`: a person's decision on a proposal of a running daemon.
 
 mod proposal;
 
@@ -10,10 +10,10 @@ use self::proposal::{Changed, Found};
 use super::Output;
 use super::client::{Client, ClientError};
 use super::terminal::Terminal;
-use crate::domain::action::Action;
 use crate::domain::legible::name;
 use crate::domain::policy::Policy;
 use crate::domain::time::text;
+use crate::explain::actions;
 use crate::knowledge::Decision;
 
 pub use self::proposal::Named;
@@ -32,7 +32,7 @@ pub fn decider(named: Option<String>) -> Result<String, ClientError> {
 pub enum Consent {
     /// `--yes`: what is proposed now is meant.
     Given,
-    /// A person at a terminal is asked.
+    /// The command asks the person at the terminal.
     Asked,
     /// Nobody can be asked: nothing is decided.
     Impossible,
@@ -96,6 +96,8 @@ pub async fn run(
             let hash = present.short_hash();
             return Err(ClientError::Stale { verb, now: line(&present), hash });
         }
+    } else if format == Output::Text {
+        writeln!(out, "{}", line(&present))?;
     }
     let path = format!("api/v1/policies/{}/{verb}", present.id);
     let mut body =
@@ -119,19 +121,18 @@ fn print(
 ) -> std::io::Result<()> {
     let why = policy.decision_reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
     writeln!(out, "{} by {}{why}", policy.approval.as_str(), name(by))?;
-    writeln!(out, "  {}", line(policy))?;
     match (decision, &policy.grant) {
         (Decision::Approve, Some(grant)) => writeln!(
             out,
-            "The next cycle executes exactly this first, if its guards still let it; the approval expires at {}.",
+            "The next cycle executes exactly this, if its guards still let it. The approval expires at {}.",
             text(grant.expires_at)
         ),
         (Decision::Approve, None) => {
-            writeln!(out, "The next cycle executes it first, if its guards still let it.")
+            writeln!(out, "The next cycle executes it, if its guards still let it.")
         }
         (Decision::Reject, _) => writeln!(
             out,
-            "It is not proposed again while the violations behind it last; after an hour (less in a rehearsal) it may be."
+            "The daemon does not propose it again while its violations last; after an hour (less in a rehearsal) it may."
         ),
     }
 }
@@ -141,7 +142,7 @@ fn show(
     present: &Policy,
     out: &mut Terminal<impl Write>,
 ) -> std::io::Result<()> {
-    writeln!(out, "The proposal has changed since it was read.")?;
+    writeln!(out, "The proposal has changed.")?;
     match changed {
         Changed::From(earlier) => writeln!(
             out,
@@ -151,7 +152,7 @@ fn show(
             shown(&earlier.plan_hash)
         )?,
         Changed::Unknown(named) => {
-            writeln!(out, "  read: {named}; what it proposed is no longer kept")?;
+            writeln!(out, "  read: {named}; its actions are no longer kept")?;
         }
     }
     writeln!(out, "  now:  {}", line(present))
@@ -170,10 +171,6 @@ pub(super) fn line(policy: &Policy) -> String {
         policy.id,
         policy.revision
     )
-}
-
-pub(super) fn actions(actions: &[Action]) -> String {
-    actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ")
 }
 
 /// As much of a hash as is compared by eye.

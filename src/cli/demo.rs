@@ -113,13 +113,13 @@ struct Stage<'a> {
     charter: Url,
     http: reqwest::Client,
     daemon: &'a Daemon,
-    /// Cycles told so far.
+    /// Cycles printed so far.
     told: u64,
     output: Output,
     started: Instant,
     deadline: Instant,
     incident_gap: Duration,
-    /// What was last told of the candidates, and of what is wrong with the data.
+    /// What was last printed of the candidates, and of what is wrong with the data.
     fates: Vec<(ActionKind, String, (&'static str, String))>,
     problem: Option<String>,
 }
@@ -166,7 +166,7 @@ impl Stage<'_> {
             && !self.daemon.handle.view().violations.iter().any(Violation::counts))
     }
 
-    /// Injects one fault and watches until it is over.
+    /// Injects one fault and watches until it has ended.
     async fn suffer(&mut self, fault: &Fault) -> anyhow::Result<Row> {
         self.say("");
         self.say(&format!("── {} ── {}", fault.name, fault.story));

@@ -1,5 +1,6 @@
 //! `mape-k doctor`: can the configuration work? Asks every server and permission that it needs, without a running daemon,
-//! and says what to fix. It changes nothing; with `--notify` it sends a test message.
+//! and says what to fix. It changes nothing: a test file in `escalation.reports_dir` is removed at once. With `--notify` it
+//! sends a test message through every channel.
 
 mod local;
 mod people;
@@ -13,10 +14,10 @@ use serde::Serialize;
 
 use super::client::ClientError;
 use super::terminal::Terminal;
-use super::words::counted;
 use super::{Output, start_logs};
 use crate::clock::Clock;
 use crate::config::{Config, Warning};
+use crate::explain::count;
 use crate::telemetry::LogFormat;
 
 /// For one server's answer.
@@ -110,6 +111,7 @@ pub async fn run(
     checks.push(charter);
     checks.extend(kubernetes);
     checks.push(store);
+    checks.push(local::reports(&config));
     checks.extend(people);
     checks.push(github);
     let to_fix = checks.iter().filter(|check| check.state == State::Fix).count();
@@ -138,6 +140,6 @@ fn print(report: &Report, out: &mut Terminal<impl Write>) -> io::Result<()> {
     }
     match report.to_fix {
         0 => writeln!(out, "nothing to fix"),
-        count => writeln!(out, "{} to fix", counted(count, "thing")),
+        many => writeln!(out, "{} to fix", count(many, "thing")),
     }
 }

@@ -3,35 +3,29 @@
 use std::io::Write;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Output;
 use super::client::{Client, ClientError};
-use super::decide;
 use super::terminal::Terminal;
-use super::words::{counted, span};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::legible::name;
 use crate::domain::outcome::Outcome;
-use crate::domain::pause::Pause;
+use crate::domain::pause::PauseRecord;
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::time::{Time, since, text};
+use crate::explain::{actions, count, span};
 
 /// Pages of 500 records of a kind that are read: a loop that acts six times an hour fills them in two weeks.
 const MAX_PAGES: usize = 4;
-
-#[derive(Debug, Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next: Option<String>,
-}
 
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize)]
 struct Entry {
     at: Time,
+    /// When it ended or its result was known; null: it goes on.
+    ended_at: Option<Time>,
     kind: Kind,
     /// What was done or decided.
     what: String,
@@ -50,6 +44,7 @@ enum Kind {
     Action,
     Decision,
     Pause,
+    Resume,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,24 +72,26 @@ pub async fn run(
     })?;
     let since = now.checked_sub_signed(chrono::TimeDelta::from_std(lasting).unwrap_or_default());
     let since = since.unwrap_or(Time::UNIX_EPOCH);
-    let (executions, more_executions) =
-        read::<Execution>(client, "executions", |e| e.ended_at.unwrap_or(e.started_at) >= since)
-            .await?;
-    let (policies, more_policies) =
-        read::<Policy>(client, "policies", |p| p.updated_at >= since).await?;
     let (outcomes, more_outcomes) =
-        read::<Outcome>(client, "outcomes", |o| o.judged_at >= since).await?;
-    let state: Value = client.get("api/v1/state").await?;
+        client.list::<Outcome>("outcomes?", MAX_PAGES, |o| o.judged_at >= since).await?;
+    let is_recent = |e: &Execution| ended(e, &outcomes).is_none_or(|end| end >= since);
+    let (executions, more_executions) =
+        client.list::<Execution>("executions?", MAX_PAGES, is_recent).await?;
+    let (policies, more_policies) =
+        client.list::<Policy>("policies?", MAX_PAGES, |p| p.updated_at >= since).await?;
+    let (pauses, more_pauses) =
+        client.list::<PauseRecord>("pauses?", MAX_PAGES, |pause| pause.end() >= since).await?;
     let mut entries: Vec<Entry> = executions
         .iter()
         .map(|execution| action(execution, &outcomes))
         .chain(policies.iter().filter_map(decision))
-        .chain(Pause::deserialize(&state["paused"]).ok().map(|pause| paused(&pause)))
-        .filter(|entry| entry.at >= since)
+        .chain(pauses.iter().map(paused))
+        .chain(pauses.iter().filter_map(|pause| resumed(pause, &pauses)))
+        .filter(|entry| entry.ended_at.is_none_or(|end| end >= since))
         .filter(|entry| target.is_none_or(|target| concerns(entry, target)))
         .collect();
     entries.sort_by_key(|entry| entry.at);
-    let cut = more_executions || more_policies || more_outcomes;
+    let cut = more_executions || more_policies || more_outcomes || more_pauses;
     let history = History { since, cut, entries };
     let mut out = Terminal::new(out);
     match format {
@@ -104,40 +101,30 @@ pub async fn run(
     Ok(())
 }
 
-/// Newest first, until a page holds nothing that is wanted; and whether there may be more of it.
-async fn read<T: DeserializeOwned>(
-    client: &Client,
-    list: &str,
-    is_wanted: impl Fn(&T) -> bool,
-) -> Result<(Vec<T>, bool), ClientError> {
-    let (mut all, mut after) = (Vec::new(), String::new());
-    for _ in 0..MAX_PAGES {
-        let page: Page<T> = client.get(&format!("api/v1/{list}?limit=500{after}")).await?;
-        let before = all.len();
-        all.extend(page.items.into_iter().filter(&is_wanted));
-        match page.next {
-            Some(next) if all.len() > before => after = format!("&after={next}"),
-            _ => return Ok((all, false)),
-        }
-    }
-    Ok((all, true))
-}
-
 fn action(execution: &Execution, outcomes: &[Outcome]) -> Entry {
-    let actions: Vec<_> = execution.actions.iter().map(|record| record.action.clone()).collect();
-    let mut targets: Vec<String> =
-        actions.iter().map(|action| action.target().to_string()).collect();
+    let done: Vec<_> = execution.actions.iter().map(|record| record.action.clone()).collect();
+    let mut targets: Vec<String> = done.iter().map(|action| action.target().to_string()).collect();
     targets.dedup();
     Entry {
         at: execution.started_at,
+        ended_at: ended(execution, outcomes),
         kind: Kind::Action,
-        what: decide::actions(&actions),
+        what: actions(&done),
         target: Some(targets.join(", ")),
         why: format!("{} on {}", execution.cause, name(&execution.component)),
         by: execution.approved_by.clone(),
         result: Some(result(execution, outcomes)),
         id: Some(execution.id.to_string()),
     }
+}
+
+/// When its result was known, else when it was carried out; `None`: it is being carried out.
+fn ended(execution: &Execution, outcomes: &[Outcome]) -> Option<Time> {
+    let own = outcomes.iter().filter(|outcome| outcome.execution_id == execution.id);
+    let is_open =
+        matches!(execution.status, ExecutionStatus::Pending | ExecutionStatus::InProgress);
+    let carried_out = execution.ended_at.unwrap_or(execution.started_at);
+    own.map(|outcome| outcome.judged_at).max().or((!is_open).then_some(carried_out))
 }
 
 fn result(execution: &Execution, outcomes: &[Outcome]) -> String {
@@ -159,7 +146,7 @@ fn result(execution: &Execution, outcomes: &[Outcome]) -> String {
     }
 }
 
-/// What a person said, or did not say, of a proposal. What was executed is told by its action.
+/// What a person decided, or did not decide, on a proposal. An executed one is shown as its action.
 fn decision(policy: &Policy) -> Option<Entry> {
     let what = match policy.approval {
         Approval::Approved => "approved",
@@ -169,10 +156,12 @@ fn decision(policy: &Policy) -> Option<Entry> {
     };
     let cause = format!("{} on {}", policy.cause, name(&policy.component));
     let reason = policy.decision_reason.as_deref();
+    let at = policy.decided_at.unwrap_or(policy.updated_at);
     Some(Entry {
-        at: policy.decided_at.unwrap_or(policy.updated_at),
+        at,
+        ended_at: Some(at),
         kind: Kind::Decision,
-        what: format!("{what}: {}", decide::actions(&policy.actions)),
+        what: format!("{what}: {}", actions(&policy.actions)),
         target: policy.actions.first().map(|action| action.target().to_string()),
         why: reason.map_or(cause.clone(), |reason| format!("{reason} ({cause})")),
         by: policy.decided_by.clone(),
@@ -181,10 +170,12 @@ fn decision(policy: &Policy) -> Option<Entry> {
     })
 }
 
-fn paused(pause: &Pause) -> Entry {
+fn paused(record: &PauseRecord) -> Entry {
+    let pause = &record.pause;
     let lasts = span(since(pause.until, pause.since));
     Entry {
         at: pause.since,
+        ended_at: Some(record.end()),
         kind: Kind::Pause,
         what: format!("paused for {lasts}, until {}", text(pause.until)),
         target: None,
@@ -195,9 +186,27 @@ fn paused(pause: &Pause) -> Entry {
     }
 }
 
+/// A pause whose place another one took goes on in that.
+fn resumed(record: &PauseRecord, all: &[PauseRecord]) -> Option<Entry> {
+    let at = record.ended_at?;
+    let is_replaced = all.iter().any(|other| other.pause.since == at);
+    let paused_by = name(&record.pause.by);
+    (!is_replaced).then(|| Entry {
+        at,
+        ended_at: record.ended_at,
+        kind: Kind::Resume,
+        what: "resumed".to_owned(),
+        target: None,
+        why: format!("it ended the pause by {paused_by}: {}", record.pause.reason),
+        by: record.ended_by.clone(),
+        result: None,
+        id: None,
+    })
+}
+
 /// A target's text form or a part of it, or the component. A pause concerns every target.
 fn concerns(entry: &Entry, target: &str) -> bool {
-    entry.kind == Kind::Pause
+    matches!(entry.kind, Kind::Pause | Kind::Resume)
         || entry.target.as_ref().is_some_and(|own| own.contains(target))
         || entry.why.contains(&format!(" on {}", name(target)))
 }
@@ -210,13 +219,13 @@ fn print(
     if history.cut {
         writeln!(
             out,
-            "That is not all: the oldest of it is left out. Ask for less with --since, or page through GET /api/v1/executions"
+            "More happened: the oldest entries are left out. Ask for a shorter time with --since, or page through GET /api/v1/executions"
         )?;
     }
     if history.entries.is_empty() {
         return writeln!(
             out,
-            "nothing was done or decided in the last {} (since {})",
+            "nothing was done, decided or paused in the last {} (since {})",
             span(lasting),
             text(history.since)
         );
@@ -234,6 +243,5 @@ fn print(
             writeln!(out, "  mape-k explain {about} {id}")?;
         }
     }
-    let (first, count) = (text(history.since), history.entries.len());
-    writeln!(out, "{} since {first}", counted(count, "event"))
+    writeln!(out, "{} since {}", count(history.entries.len(), "event"), text(history.since))
 }

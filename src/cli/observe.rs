@@ -1,6 +1,6 @@
 //! `mape-k observe`: reads every source once and prints every rule and what is wrong; nothing is stored, nothing is changed.
 //!
-//! It ends with 2 when anything could not be read, also beside violations: what is not known is never called well.
+//! It ends with 2 when anything could not be read, also beside violations: UNKNOWN is never called healthy.
 
 mod report;
 
@@ -37,7 +37,8 @@ use crate::telemetry::LogFormat;
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 
 /// Why a condition without `present` that answers nothing is unknown.
-const NO_PRESENT: &str = "it answers nothing, which cannot be told from missing data; give the condition a `present` query";
+const NO_PRESENT: &str =
+    "it returned no series, which may mean missing data; give the condition a `present` query";
 
 /// Reads every source once and prints the report.
 pub async fn run(

@@ -90,21 +90,21 @@ pub async fn pause(
         .map_err(|e| ClientError::Nonsense { url: client.base(), cause: e.to_string() })?;
     writeln!(out, "{paused}")?;
     if let Some(before) = replaced {
-        writeln!(out, "  in the place of: {before}")?;
+        writeln!(out, "  it replaces: {before}")?;
     }
     if later_end_kept {
         writeln!(
             out,
-            "  the later end of the pause before applies; --replace makes it end as asked"
+            "  the later end of the earlier pause applies; --replace makes it end as asked"
         )?;
     }
     if under_way.is_none() {
-        writeln!(out, "  which executions have begun could not be read: see `mape-k status`")?;
+        writeln!(out, "  the executions under way could not be read: see `mape-k status`")?;
     }
     for id in under_way.into_iter().flatten() {
         writeln!(
             out,
-            "  execution {id} has begun: its call under way is finished, nothing follows"
+            "  execution {id} has begun: its call under way is finished, and no further call is sent"
         )?;
     }
     writeln!(
@@ -129,7 +129,7 @@ pub async fn resume(
     }
     match serde_json::from_value::<Option<Pause>>(answer["resumed"].clone()) {
         Ok(Some(pause)) => writeln!(out, "resumed by {}; it was {pause}", name(by))?,
-        Ok(None) => writeln!(out, "it was not paused; nothing was changed")?,
+        Ok(None) => writeln!(out, "the daemon was not paused; nothing was changed")?,
         Err(error) => {
             let (url, cause) = (client.base(), error.to_string());
             return Err(ClientError::Nonsense { url, cause });

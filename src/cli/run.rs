@@ -51,13 +51,15 @@ pub async fn daemon(
         }
         if stop.is_cancelled() {
             tracing::warn!(
-                "second signal: leaving at once, what is under way stays recorded as it stands"
+                "second signal: the daemon exits at once; the journal keeps what is under way, and the next start settles it"
             );
             // The exit runs no destructors, and this very line is still queued.
             drop(logs);
             std::process::exit(INTERRUPTED);
         }
-        tracing::info!("stopping: no new action is begun, the one in hand is finished or recorded");
+        tracing::info!(
+            "stopping: no new action is begun; the one under way is finished or recorded"
+        );
         stop.cancel();
     }
 }
@@ -91,7 +93,7 @@ async fn lead_once(parts: &mut Parts, stop: &CancellationToken) -> anyhow::Resul
         match leader.problem {
             Some(problem) => bail!("no cycle was run: {problem}"),
             None => bail!(
-                "no cycle was run: {} leads on this store, and two that act would act twice. Stop it first, or look with `mape-k observe`",
+                "no cycle was run: {} leads on this store, and two daemons would act twice. Stop that one first, or use `mape-k observe`, which changes nothing",
                 leader.holder
             ),
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Output;
-use super::client::{Client, ClientError};
+use super::client::{Client, ClientError, Page};
 use super::terminal::Terminal;
 use crate::domain::incident::Incident;
 use crate::domain::need::Need;
@@ -27,13 +27,15 @@ struct Seen {
     statistics: Value,
     violations: Page<Violation>,
     incidents: Page<Listed>,
+    /// Open needs that no open incident has.
+    unlinked: Vec<Need>,
     pending: Page<Policy>,
 }
 
 impl Seen {
     /// The open ones.
     fn needs(&self) -> impl Iterator<Item = &Need> {
-        self.incidents.items.iter().flat_map(|listed| &listed.needs)
+        self.incidents.items.iter().flat_map(|listed| &listed.needs).chain(&self.unlinked)
     }
 }
 
@@ -46,12 +48,6 @@ pub(super) struct Listed {
     pub needs: Vec<Need>,
     /// Whether anybody was notified of it, in words.
     pub notification: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next: Option<String>,
 }
 
 impl<T> Page<T> {
@@ -117,10 +113,12 @@ pub async fn watch(
 
 async fn ask(client: &Client) -> Result<Seen, ClientError> {
     let (_, health) = client.health().await?;
+    let status: Value = client.get("api/v1/status").await?;
     Ok(Seen {
         health,
         state: client.get("api/v1/state").await?,
-        status: client.get("api/v1/status").await?,
+        unlinked: Vec::deserialize(&status["needs_without_incident"]).unwrap_or_default(),
+        status,
         statistics: client.get("api/v1/statistics").await?,
         violations: client.get("api/v1/violations?limit=500").await?,
         incidents: client.get("api/v1/incidents?open=true&limit=500").await?,

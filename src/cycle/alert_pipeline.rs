@@ -312,7 +312,6 @@ impl AlertPipeline {
     fn report_open(&mut self, kit: &Kit, run: &mut Run<'_>) {
         let notifiers = kit.config.notifiers().len();
         let has_notifier = notifiers > 0;
-        self.shown.has_notifier = Some(has_notifier);
         kit.metrics.notifiers_configured(notifiers);
         let mut open: Vec<&Incident> = self.shown.incidents.iter().collect();
         open.sort_by_key(|incident| (Reverse(incident.severity), incident.since));

@@ -239,6 +239,7 @@ fn proposed(candidate: &CandidateReport, plan: &Plan, known: &[Policy]) -> Optio
     Some(Proposed {
         id: policy.id,
         revision: policy.revision,
+        plan_hash: policy.plan_hash.clone(),
         cause: policy.cause.clone(),
         component: policy.component.clone(),
         action: candidate.action,

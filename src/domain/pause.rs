@@ -30,6 +30,24 @@ impl Pause {
     }
 }
 
+/// A pause as it is remembered after its end too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PauseRecord {
+    #[serde(flatten)]
+    pub pause: Pause,
+    /// When a resume or another pause ended it; null: it holds until `until`, or ended then by itself.
+    pub ended_at: Option<Time>,
+    /// Who ended it before its time.
+    pub ended_by: Option<String>,
+}
+
+impl PauseRecord {
+    #[must_use]
+    pub fn end(&self) -> Time {
+        self.ended_at.unwrap_or(self.pause.until)
+    }
+}
+
 impl std::fmt::Display for Pause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let until = time::text(self.until);

@@ -68,8 +68,6 @@ pub struct NotificationView {
     /// Cycles since the start in which people were told, and in which that failed.
     pub sent: u64,
     pub failed: u64,
-    /// Is any notifier configured? `None`: no cycle has said so yet.
-    pub has_notifier: Option<bool>,
     /// Why the last attempt to tell people failed; `None` after one that did not.
     pub not_notified: Option<String>,
     /// What of the cluster cannot be read; `None`: all of it can, or nothing of it is wanted.
@@ -81,8 +79,8 @@ pub struct NotificationView {
 impl NotificationView {
     /// Why nobody hears of anything.
     #[must_use]
-    pub fn not_notified(&self) -> Option<String> {
-        if self.has_notifier == Some(false) {
+    pub fn not_notified(&self, has_notifier: bool) -> Option<String> {
+        if !has_notifier {
             return Some(NOBODY_IS_NOTIFIED.to_owned());
         }
         self.not_notified.clone()

@@ -63,7 +63,7 @@ pub fn action(facts: &ActionFacts<'_>) -> Explanation {
         page.say(&verified::verification(verification, facts.now));
     }
     if facts.verdicts.is_empty() && facts.verification.is_none() {
-        page.say("There is no verdict: it took no effect that could be verified, or the verdict is no longer kept.");
+        page.say("It has no result: it took no effect that could be verified, or the result is no longer kept.");
     }
     page.section("Learned so far");
     for statistics in facts.learned {
@@ -86,7 +86,7 @@ fn in_short(facts: &ActionFacts<'_>) -> Vec<String> {
         format!(" What went wrong: {}.", words::without_stop(error))
     });
     let helped = facts.verdicts.first().map_or_else(String::new, |outcome| {
-        format!(" Verdict {}.", verified::verdict(outcome.outcome_type))
+        format!(" Result: {}.", verified::result(outcome.outcome_type))
     });
     vec![format!(
         "{} for {} at {}: {}.{error}{helped}",

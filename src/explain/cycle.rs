@@ -21,27 +21,27 @@ pub struct CycleFacts<'a> {
     pub now: Time,
     pub report: &'a CycleReport,
     pub execution: Option<&'a Execution>,
-    /// While the execution waits for its verdict.
+    /// While the execution waits for its result.
     pub verification: Option<&'a PendingVerification>,
-    /// Verdicts on the execution.
+    /// Results of the execution.
     pub verdicts: &'a [Outcome],
-    /// Verdicts that this cycle gave on earlier ones.
+    /// Results of earlier ones that this cycle verified.
     pub verified: &'a [Outcome],
-    /// What people were told in this cycle.
-    pub told: &'a [Need],
+    /// Needs that began in this cycle.
+    pub needs: &'a [Need],
 }
 
 #[must_use]
 pub fn cycle(facts: &CycleFacts<'_>) -> Explanation {
     let report = facts.report;
-    let (verdict, short) = why::in_short(facts);
+    let (result, short) = why::in_short(facts);
     let mut page = Page::begin(&short);
     page.section("Seen");
     page.say(&header(report, &short, facts.now));
     match &report.basis {
         Some(basis) => seen(&mut page, report, basis, &short),
         None => page.say(&format!(
-            "{} active. What it read is not kept: it broke off too early, or an older version wrote it.",
+            "{} active. What the cycle read is not kept: it broke off too early, or an older version wrote it.",
             words::count(report.violations, "violation")
         )),
     }
@@ -57,10 +57,10 @@ pub fn cycle(facts: &CycleFacts<'_>) -> Explanation {
     weighed::tell(&mut page, &report.candidates, policies, why::explained(report));
     page.section("Done");
     done(&mut page, facts);
-    stands(&mut page, report);
+    in_force(&mut page, report);
     page.section("People");
-    told(&mut page, facts);
-    let title = format!("Cycle {}: {verdict}", report.id);
+    people(&mut page, facts);
+    let title = format!("Cycle {}: {result}", report.id);
     page.end(Kind::Cycle, report.id.clone(), &title, raw(facts))
 }
 
@@ -71,7 +71,7 @@ fn raw(facts: &CycleFacts<'_>) -> serde_json::Value {
         "judging": facts.verification,
         "verdicts": facts.verdicts,
         "judged": facts.verified,
-        "escalations": facts.told,
+        "escalations": facts.needs,
     })
 }
 
@@ -93,16 +93,16 @@ fn header(report: &CycleReport, short: &[String], now: Time) -> String {
     )
 }
 
-/// The error of a cycle is mostly that of one source, which is told with it.
+/// The error of a cycle is mostly that of one source, and the page says it there.
 fn reported_elsewhere(error: &str, short: &[String], basis: Option<&Basis>) -> bool {
     let by_basis = basis.is_some_and(|basis| {
         let sources = basis.sources.iter().filter_map(|s| s.error.as_ref());
         sources
             .chain(&basis.charter_error)
             .chain(&basis.rule_problems)
-            .any(|told| told.contains(error))
+            .any(|said| said.contains(error))
     });
-    by_basis || short.iter().any(|told| told.contains(error))
+    by_basis || short.iter().any(|said| said.contains(error))
 }
 
 fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) {
@@ -126,7 +126,7 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
         "there is no rule to read".to_owned()
     } else {
         format!(
-            "{} of {} read well, {} of {} expected series",
+            "{} of {} read well, {} series read and {} expected",
             basis.rules_good,
             words::count(basis.rules, "rule"),
             basis.series_seen,
@@ -139,19 +139,19 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
             format!(" The cluster was read: {}.", words::count(report.findings.len(), "finding"))
         }
         Some(ClusterRead { problem: Some(problem) }) => {
-            format!(" The cluster was not read whole: {}.", words::without_stop(problem))
+            format!(" The cluster could not be read completely: {}.", words::without_stop(problem))
         }
     };
     page.say(&format!("Read {read}: {rules}.{charter}{cluster}"));
     for source in &basis.sources {
         if let Some(error) = &source.error {
             let error = words::without_stop(error);
-            let known = short.iter().any(|told| told.contains(error));
+            let known = short.iter().any(|said| said.contains(error));
             let error = if known { ", as said above".to_owned() } else { format!(": {error}") };
             page.item(&format!("{} could not be read{error}.", source.source.as_str()));
         }
     }
-    // A source that is away is the problem of each of its rules: told once.
+    // A source that is away is the problem of each of its rules: said once.
     let of_source = |problem: &&String| {
         basis.sources.iter().filter_map(|s| s.error.as_ref()).any(|e| problem.contains(e.as_str()))
     };
@@ -164,13 +164,14 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
     let all = report.violations;
     let blind = sees_nothing(report);
     let active = match all {
-        0 if blind => "Whether any violation is active cannot be known".to_owned(),
+        0 if blind => "Whether any violation is active is UNKNOWN".to_owned(),
         0 if basis.rules_good < basis.rules => {
-            "No violation is active, so far as could be read".to_owned()
+            "No violation is active among the rules that could be read; of the others it is UNKNOWN"
+                .to_owned()
         }
         0 => "No violation is active".to_owned(),
         n if blind => format!(
-            "{} counted as active when last read; what is wrong now cannot be known",
+            "{} counted as active when last read; what is wrong now is UNKNOWN",
             words::count(n, "violation")
         ),
         n => format!(
@@ -189,9 +190,9 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
     for active in &basis.violations {
         page.item(&violation(active, report));
     }
-    let untold = all.saturating_sub(basis.violations.len());
-    if untold > 0 {
-        page.item(&format!("… and {untold} more."));
+    let left_out = all.saturating_sub(basis.violations.len());
+    if left_out > 0 {
+        page.item(&format!("… and {left_out} more."));
     }
     let alerts = basis.alerts_total;
     if alerts > 0 {
@@ -213,14 +214,14 @@ fn violation(active: &ActiveViolation, report: &CycleReport) -> String {
         Some(unread) => format!(", was {value} when last read{}", unread.when()),
         None => format!(", {value}"),
     });
-    let told = active.no_evidence.clone().filter(|_| unread.is_none());
+    let known = active.no_evidence.clone().filter(|_| unread.is_none());
     // The page has said above what could not be read.
     let why = unread.map(|unread| match unread {
         Unread::Source { source, .. } => format!("{} could not be read", source.as_str()),
         Unread::Rule { .. } => "its rule was not read well".to_owned(),
     });
     let ActiveViolation { severity, actionable, flapping, confirmed, .. } = *active;
-    let left_out = told.or_else(|| left_out(severity, actionable, flapping, confirmed, why));
+    let left_out = known.or_else(|| left_out(severity, actionable, flapping, confirmed, why));
     let notes = left_out.map_or_else(String::new, |why| format!("; no evidence: {why}"));
     let length = words::span(since(report.started_at, active.active_since));
     // A warning is the rule; what is more or less than that is said.
@@ -249,9 +250,9 @@ fn conclusions(page: &mut Page, basis: &Basis) {
     for group in &groups {
         page.item(&conclusion(group));
     }
-    let untold = basis.causes_total.saturating_sub(basis.causes.len());
-    if untold > 0 {
-        page.item(&format!("… and {untold} more."));
+    let left_out = basis.causes_total.saturating_sub(basis.causes.len());
+    if left_out > 0 {
+        page.item(&format!("… and {left_out} more."));
     }
     if basis.causes.is_empty() {
         page.say("Nothing.");
@@ -270,12 +271,12 @@ fn conclusion(group: &[&Concluded]) -> String {
         first.confidence,
         words::list(&patterns),
         words::count(group.iter().map(|cause| cause.evidence).sum(), "violation"),
-        words::times(group.iter().map(|cause| cause.occurrences).sum())
+        words::times(group.iter().map(|cause| u64::from(cause.occurrences)).sum())
     )
 }
 
-/// What goes on at Charter when the cycle is over, and how free the loop is.
-fn stands(page: &mut Page, report: &CycleReport) {
+/// What is in force at Charter when the cycle has ended, and what mode and guards allow.
+fn in_force(page: &mut Page, report: &CycleReport) {
     let Some(basis) = &report.basis else { return };
     if !basis.in_force.is_empty() {
         let in_force: Vec<String> = basis.in_force.iter().map(ToString::to_string).collect();
@@ -290,7 +291,7 @@ fn done(page: &mut Page, facts: &CycleFacts<'_>) {
     let report = facts.report;
     let Some(id) = report.execution_id else {
         if why::begun_without_result(report) {
-            page.say("What was sent stands in the journal: /api/v1/executions.");
+            page.say("The journal has what was sent: GET /api/v1/executions.");
         } else {
             page.say("No action was sent.");
         }
@@ -302,7 +303,7 @@ fn done(page: &mut Page, facts: &CycleFacts<'_>) {
                 page.item(&verified::record(record));
             }
         }
-        None => page.say("The journal of it is no longer kept."),
+        None => page.say("Its journal is no longer kept."),
     }
     for outcome in facts.verdicts {
         page.item(&verified::outcome(outcome, facts.now));
@@ -313,7 +314,7 @@ fn done(page: &mut Page, facts: &CycleFacts<'_>) {
     page.say(&format!("More: mape-k explain action {id}"));
 }
 
-fn told(page: &mut Page, facts: &CycleFacts<'_>) {
+fn people(page: &mut Page, facts: &CycleFacts<'_>) {
     for incident in &facts.report.incidents {
         let OpenIncident { id, severity, title, notification } = incident;
         page.item(&format!("{id} {severity} {title}: {notification}."));
@@ -322,21 +323,21 @@ fn told(page: &mut Page, facts: &CycleFacts<'_>) {
     if more > 0 {
         page.item(&format!("… and {} more.", words::count(more, "open incident")));
     }
-    for record in facts.told {
+    for record in facts.needs {
         page.item(&escalation(record));
     }
     let opened = facts.report.escalations_opened.len();
-    let untold = opened.saturating_sub(facts.told.len());
-    if untold > 0 {
+    let left_out = opened.saturating_sub(facts.needs.len());
+    if left_out > 0 {
         page.item(&format!(
-            "… and {untold} more needs that began in this cycle (/api/v1/incidents)."
+            "… and {left_out} more needs that began in this cycle (/api/v1/incidents)."
         ));
     }
     if let Some(basis) = facts.report.basis.as_ref().filter(|basis| basis.open_total > 0) {
         let mut open: Vec<String> = basis.open.iter().map(still_open).collect();
-        let untold = basis.open_total.saturating_sub(open.len());
-        if untold > 0 {
-            open.push(format!("{untold} more"));
+        let left_out = basis.open_total.saturating_sub(open.len());
+        if left_out > 0 {
+            open.push(format!("{left_out} more"));
         }
         page.say(&format!("Needs from before that are still open: {}.", open.join("; ")));
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::cycle::escalation;
 use super::{Explanation, Kind, Page, verified, words};
-use crate::domain::incident::{Incident, Resolution};
+use crate::domain::incident::{Incident, IncidentStatus, Resolution};
 use crate::domain::legible;
 use crate::domain::need::Need;
 use crate::domain::outcome::PendingVerification;
@@ -48,10 +48,17 @@ pub fn incident(facts: &IncidentFacts<'_>) -> Explanation {
         tried.map(|one| verified::attempt(one, facts.verifications, facts.now)).collect();
     items(&mut page, &tried);
     if tried.is_empty() {
-        page.say("Nothing.");
+        page.say("No action was tried.");
     }
     page.section("What happened");
-    for entry in incident.timeline.iter().rev().take(SHOWN).rev() {
+    let left_out = incident.timeline.len().saturating_sub(SHOWN);
+    if left_out > 0 {
+        page.item(&format!(
+            "{left_out} earlier: GET /api/v1/incidents/{} lists them.",
+            incident.id
+        ));
+    }
+    for entry in incident.timeline.iter().skip(left_out) {
         let text = words::without_stop(&entry.text);
         page.item(&format!("{} {}: {text}.", time::text(entry.at), entry.what.as_str()));
     }
@@ -75,11 +82,13 @@ fn trouble(incident: &Incident) -> String {
 /// Only evidence that was read as clear resolves an incident.
 fn stands(incident: &Incident, now: Time) -> String {
     let Some(end) = incident.ended_at else {
-        let status = incident.status.as_str().replace('_', " ");
-        return format!(
-            "It has been open since {}; it is {status}.",
-            words::at(incident.since, now)
-        );
+        let status = match incident.status {
+            IncidentStatus::Open | IncidentStatus::Resolved => "no action on it is under way",
+            IncidentStatus::Acting => "an action on it is under way",
+            IncidentStatus::Verifying => "an action on it waits for its result",
+            IncidentStatus::NeedsAttention => "it needs a person",
+        };
+        return format!("It has been open since {}; {status}.", words::at(incident.since, now));
     };
     let lasted = words::span(since(end, incident.since));
     let at = words::at(end, now);
@@ -88,11 +97,11 @@ fn stands(incident: &Incident, now: Time) -> String {
             format!("It was resolved {at}, after {lasted}: all of its evidence was read as clear.")
         }
         Some(Resolution::Vanished) => format!(
-            "It ended {at}, after {lasted}: its evidence is there no more, since its object was deleted or its rule \
-             removed. Nobody has seen it well."
+            "It ended {at}, after {lasted}: its evidence is gone, because its object was deleted or its rule removed. \
+             Nothing has shown it healthy."
         ),
         Some(Resolution::MergedInto(other)) => {
-            format!("It goes on in incident {other} since {at}: that is not resolved by this.")
+            format!("It was merged into incident {other} {at}; that is where it goes on.")
         }
         None => format!("It ended {at}, after {lasted}; how was not recorded."),
     }

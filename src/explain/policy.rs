@@ -35,7 +35,7 @@ pub fn policy(facts: &PolicyFacts<'_>) -> Explanation {
             }
             page.say(&format!("More: mape-k explain action {}", execution.id));
         }
-        None => page.say("Nothing of it was sent, so far as is kept."),
+        None => page.say("No execution of it is kept."),
     }
     for verdict in facts.verdicts {
         page.item(&verified::outcome(verdict, facts.now));
@@ -70,25 +70,25 @@ fn in_short(facts: &PolicyFacts<'_>) -> Vec<String> {
     let text = match policy.approval {
         Approval::Pending => {
             format!(
-                "{what} waits for a person's word. mape-k approve {0} or mape-k reject {0} --reason TEXT",
+                "{what} waits for an approval. mape-k approve {0} or mape-k reject {0} --reason TEXT",
                 policy.short_hash()
             )
         }
         Approval::Approved => {
-            format!("{what} is approved, and carried out in the next cycle that admits it.")
+            format!("{what} is approved. The next cycle whose guards let it carries it out.")
         }
-        Approval::Rejected => format!("{what} was rejected: nothing of it is done."),
+        Approval::Rejected => format!("{what} was rejected. Nothing of it is done."),
         Approval::Expired => format!(
-            "{what} expired: nobody decided in time, or what it was for had gone. Nothing of it is done."
+            "{what} expired: nobody decided in time, or its violations cleared. Nothing of it is done."
         ),
         Approval::Superseded => {
-            format!("{what} gave way to another remedy for the same cause. Nothing of it is done.")
+            format!(
+                "Another action for the same cause took the place of {what}. Nothing of it is done."
+            )
         }
         Approval::Executed => match facts.execution {
             Some(execution) => format!("{what} was {}.", verified::status(execution.status)),
-            None => format!(
-                "{what} was handed over to be carried out; its journal is not among those read."
-            ),
+            None => format!("{what} was handed to the executor; its journal is no longer kept."),
         },
     };
     vec![text]
@@ -131,7 +131,7 @@ fn decided(policy: &Policy, now: Time) -> String {
             format!("{} rejected it{at}{why}.", legible::name(by))
         }
         (Some(by), _) => format!("{} approved it{at}.", legible::name(by)),
-        (None, Approval::Expired | Approval::Superseded) => format!("Nobody; it was over{at}."),
+        (None, Approval::Expired | Approval::Superseded) => format!("Nobody; it ended{at}."),
         (None, _) => "Nobody yet.".to_owned(),
     }
 }

@@ -21,27 +21,27 @@ pub(super) fn status(status: ExecutionStatus) -> &'static str {
 /// Where an action stands in the journal, and what that means for Charter.
 pub(super) fn state(state: ActionState) -> &'static str {
     match state {
-        ActionState::Intent => "intended: written down, nothing sent",
-        ActionState::Validated => "validated: its system would take it, nothing changed",
+        ActionState::Intent => "intended: recorded, nothing sent",
+        ActionState::Validated => "validated: its system would accept it, nothing changed",
         ActionState::Sent => "sent: its effect is not known yet",
         ActionState::Applied => "applied: it is in effect",
         ActionState::Refused => "refused: it did not take effect",
         ActionState::Unknown => {
             "unknown: it may or may not have taken effect; a person has to look"
         }
-        ActionState::Verifying => "judging: it is in effect and waits for its verdict",
-        ActionState::Verified => "judged",
-        ActionState::Closed => "closed: applied, judged and done with",
+        ActionState::Verifying => "verifying: it is in effect and waits for its result",
+        ActionState::Verified => "verified",
+        ActionState::Closed => "closed: applied and verified",
         ActionState::UndoSent => "being undone: whether that took effect is not known yet",
         ActionState::Undone => "undone: what it changed is as before",
         ActionState::UndoFailed => "undo failed: it may still be in effect; a person has to look",
     }
 }
 
-pub(super) fn verdict(verdict: OutcomeType) -> &'static str {
-    match verdict {
-        OutcomeType::Success => "success: nothing that counts was left",
-        OutcomeType::Partial => "partial: at least half was gone",
+pub(super) fn result(result: OutcomeType) -> &'static str {
+    match result {
+        OutcomeType::Success => "success: every violation that counts cleared",
+        OutcomeType::Partial => "partial: at least half of it cleared",
         OutcomeType::Ineffective => "ineffective: it did not help",
         OutcomeType::Degradation => "degradation: more was wrong than before",
         OutcomeType::Unknown => "unknown: nobody can say whether it helped",
@@ -56,7 +56,7 @@ pub(super) fn record(record: &ActionRecord) -> String {
     };
     // An undo leaves how it ended there: the state says that.
     let error = record.error.as_deref().filter(|_| record.state != ActionState::Undone);
-    let error = error.map(|e| format!(" Its system or the way there said: {e}"));
+    let error = error.map(|e| format!(" Error: {e}"));
     format!(
         "{}: {}{}{tries}.{}",
         record.action,
@@ -105,14 +105,14 @@ pub(super) fn outcome(outcome: &Outcome, now: Time) -> String {
     };
     let effect = outcome
         .time_to_effect_seconds
-        .map(|s| format!(" Everything was clear {s:.0} s after it."))
+        .map(|s| format!(" Every violation had cleared {s:.0} s after it."))
         .unwrap_or_default();
     format!(
-        "{} for {} at {} was judged {} ({}), {}.{values}{effect}{}",
+        "{} for {} at {} had the result {} ({}), {}.{values}{effect}{}",
         outcome.action_type,
         outcome.cause,
         legible::name(&outcome.component),
-        verdict(outcome.outcome_type),
+        result(outcome.outcome_type),
         words::without_stop(&outcome.reason),
         words::at(outcome.judged_at, now),
         measured::of(outcome)
@@ -121,12 +121,12 @@ pub(super) fn outcome(outcome: &Outcome, now: Time) -> String {
 
 pub(super) fn verification(verification: &PendingVerification, now: Time) -> String {
     let settling = if verification.settled_at > now {
-        format!("it settles for another {}", words::span(since(verification.settled_at, now)))
+        format!("its settle time ends in {}", words::span(since(verification.settled_at, now)))
     } else {
-        "it has settled".to_owned()
+        "its settle time has ended".to_owned()
     };
     format!(
-        "It has no verdict yet: {settling}, then the second good cycle judges it; without one by {} the verdict is \
+        "It has no result yet: {settling}; the second good cycle after that verifies it. Without one by {} the result is \
          unknown.",
         time::text(verification.judge_by)
     )
@@ -139,12 +139,12 @@ pub(super) fn attempt(
     now: Time,
 ) -> String {
     let came = match (attempt.verdict, attempt.failed) {
-        (Some(kind), _) => verdict(kind),
+        (Some(kind), _) => result(kind),
         (None, true) => "failed",
         (None, false) if verifications.iter().any(|j| j.policy_id == attempt.policy_id) => {
-            "waits for its verdict"
+            "waits for its result"
         }
-        (None, false) => "without a verdict",
+        (None, false) => "without a result",
     };
     format!(
         "{} {}: {came}. Policy {}.",
@@ -161,7 +161,7 @@ pub(super) fn learned(statistics: &ActionStatistics) -> String {
         String::new()
     };
     format!(
-        "{} for {}: {} of {} judged runs helped, {} in part{natural}; so its effectiveness counts as {:.2}.",
+        "{} for {}: {} of {} verified runs helped, {} in part{natural}; so its effectiveness counts as {:.2}.",
         statistics.action,
         statistics.cause,
         statistics.successes,

@@ -17,7 +17,7 @@ use crate::domain::treatment::Treatment;
 use crate::domain::violation::Violation;
 use crate::domain::{CHARTER, Cause};
 
-/// Tries of an incident told; an incident has a few at most.
+/// Attempts of a treatment that are shown; a treatment has a few at most.
 const ATTEMPTS: usize = 8;
 const ESCALATIONS: usize = 5;
 
@@ -29,7 +29,7 @@ pub struct ViolationFacts<'a> {
     pub report: Option<&'a CycleReport>,
     pub analysis: Option<&'a Analysis>,
     /// The newest first.
-    pub incidents: &'a [Treatment],
+    pub treatments: &'a [Treatment],
     pub verifications: &'a [PendingVerification],
     /// Open ones whose evidence it is.
     pub escalations: &'a [Need],
@@ -44,14 +44,14 @@ pub(super) fn left_out(
     unread: Option<String>,
 ) -> Option<String> {
     let why = if !actionable {
-        "it is only shown, for its cause is not known or it is another system's"
+        "it is only shown: its cause is not known, or it belongs to another system"
     } else if severity < Severity::Warning {
         "it is for information only"
     } else if flapping {
-        "it comes and goes (flapping), and is left alone until it holds still"
+        "it is flapping, and no action is taken until it is steady"
     } else if !confirmed {
         return Some(unread.unwrap_or_else(|| {
-            "it was not read as broken in that cycle (unconfirmed)".to_owned()
+            "it could not be read as violated in that cycle (unconfirmed)".to_owned()
         }));
     } else {
         return None;
@@ -73,26 +73,26 @@ pub fn violation(facts: &ViolationFacts<'_>) -> Explanation {
     }
     page.section("Weighed in the latest cycle");
     let policies = facts.report.and_then(|r| r.basis.as_ref()).map(|b| b.policies.as_slice());
-    let told = by_nearness(&candidates).first().map(|c| &c.verdict);
-    weighed::tell(&mut page, &candidates, policies.unwrap_or_default(), told);
-    page.section("Done before in this incident");
-    let incidents = incidents(facts, &roots);
-    for incident in &incidents {
-        attempts(&mut page, incident, facts);
+    let said = by_nearness(&candidates).first().map(|c| &c.verdict);
+    weighed::tell(&mut page, &candidates, policies.unwrap_or_default(), said);
+    page.section("What was tried");
+    let treatments = treatments(facts, &roots);
+    for treatment in &treatments {
+        attempts(&mut page, treatment, facts);
     }
     page.section("People are asked for");
     for record in facts.escalations.iter().take(ESCALATIONS) {
         page.item(&escalation(record));
     }
-    let untold = facts.escalations.len().saturating_sub(ESCALATIONS);
-    if untold > 0 {
-        page.item(&format!("… and {untold} more (/api/v1/incidents)."));
+    let left_out = facts.escalations.len().saturating_sub(ESCALATIONS);
+    if left_out > 0 {
+        page.item(&format!("… and {left_out} more (GET /api/v1/incidents)."));
     }
     let raw = json!({
         "violation": violation,
         "root_causes": roots,
         "candidates": candidates,
-        "incidents": incidents,
+        "incidents": treatments,
         "escalations": facts.escalations,
         "cycle_id": facts.report.map(|r| &r.id),
     });
@@ -119,7 +119,7 @@ fn roots<'a>(facts: &ViolationFacts<'a>) -> Vec<&'a RootCause> {
     roots.filter(|r| r.evidence.contains(own)).collect()
 }
 
-/// The remedies that were weighed for what it is evidence for, there or for Charter as a whole.
+/// The actions that were weighed for the causes it is evidence for, there or for Charter as a whole.
 fn candidates(facts: &ViolationFacts<'_>, roots: &[&RootCause]) -> Vec<CandidateReport> {
     let candidates = facts.report.into_iter().flat_map(|r| &r.candidates);
     let about = |c: &&CandidateReport| {
@@ -131,15 +131,22 @@ fn candidates(facts: &ViolationFacts<'_>, roots: &[&RootCause]) -> Vec<Candidate
 }
 
 /// The newest of each of its causes.
-fn incidents<'a>(facts: &ViolationFacts<'a>, roots: &[&RootCause]) -> Vec<&'a Treatment> {
+fn treatments<'a>(facts: &ViolationFacts<'a>, roots: &[&RootCause]) -> Vec<&'a Treatment> {
     let mut causes: Vec<&Cause> = roots.iter().map(|r| &r.cause).collect();
     causes.extend(facts.violation.cause.as_ref());
     causes.sort_unstable();
     causes.dedup();
-    // One that ended before it began is another story.
+    // One that ended before it began, or is of another target, is another story.
     let began = facts.violation.detected_at;
-    let newest =
-        |cause| facts.incidents.iter().find(|i| &i.cause == cause && i.last_evidence_at >= began);
+    let target = facts.violation.target.as_ref();
+    let is_there = |one: &Treatment| match (target, &one.target) {
+        (Some(target), Some(_)) => one.is_of(&one.cause, target),
+        _ => true,
+    };
+    let newest = |cause| {
+        let is_own = |one: &&Treatment| &one.cause == cause && one.last_evidence_at >= began;
+        facts.treatments.iter().find(|one| is_own(one) && is_there(one))
+    };
     causes.into_iter().filter_map(newest).collect()
 }
 
@@ -167,12 +174,12 @@ fn in_short(
             let value =
                 value.map_or_else(String::new, |v| format!(" (was {v} when last read{when})"));
             format!(
-                "It has counted as active for {lasted}{value}; whether it still is cannot be known."
+                "It has counted as active for {lasted}{value}; whether it still is active is UNKNOWN."
             )
         }
     }];
-    let told = violation.no_evidence.clone().filter(|_| unread.is_none());
-    let left_out = told.or_else(|| {
+    let known = violation.no_evidence.clone().filter(|_| unread.is_none());
+    let left_out = known.or_else(|| {
         left_out(
             violation.severity,
             violation.actionable,
@@ -183,22 +190,22 @@ fn in_short(
     });
     said.push(match (left_out, roots, by_nearness(candidates).first()) {
         (Some(why), _, _) => format!("Nothing is done about it because {why}."),
-        (None, [], _) => "It counts, but is evidence for no cause yet: one that is not critical has to last \
-                          some scheduled cycles first."
+        (None, [], _) => "It counts, but is evidence for no cause yet: a violation that is not critical has to last \
+                          some scheduled cycles first (analyze.algorithms.sustained)."
             .to_owned(),
         (None, [root, ..], None) => format!(
-            "It is evidence for {}, for which no remedy was weighed in the latest cycle: none is configured \
-             (plan.strategies), or the cycle could not plan.",
+            "It is evidence for {}. The latest cycle weighed no action for that: none is configured (plan.strategies), or the \
+             cycle could not plan.",
             root.cause
         ),
         (None, _, Some(nearest)) => match &nearest.verdict {
-            CandidateResult::Chosen => format!("In the latest cycle {} was chosen.", name(nearest)),
+            CandidateResult::Chosen => format!("The latest cycle chose {}.", name(nearest)),
             CandidateResult::Outranked { .. }
             | CandidateResult::Held { .. }
             | CandidateResult::Impossible { .. }
             | CandidateResult::Ineligible { .. } => {
                 format!(
-                    "The nearest remedy is {}. {}{}",
+                    "The nearest action is {}. {}{}",
                     name(nearest),
                     sentence(nearest),
                     as_well(nearest)
@@ -212,13 +219,13 @@ fn in_short(
 fn seen(page: &mut Page, facts: &ViolationFacts<'_>) {
     let violation = facts.violation;
     let tense = match (violation.cleared_at, not_read(facts)) {
-        (Some(_), _) => "When last read as broken: ".to_owned(),
+        (Some(_), _) => "When last read as violated: ".to_owned(),
         (None, Some(unread)) => format!("When last read{}: ", unread.when()),
         (None, None) => String::new(),
     };
     page.say(&format!("{tense}{}.", words::without_stop(&violation.description)));
     page.say(&format!(
-        "Severity {}, from {}; first read as broken {}, active since {}.",
+        "Severity {}, from {}; first read as violated {}, active since {}.",
         violation.severity.as_str(),
         violation.source.as_str(),
         words::at(violation.detected_at, facts.now),
@@ -241,7 +248,7 @@ fn conclusion(page: &mut Page, root: &RootCause, analysis: Option<&Analysis>) {
         root.confidence,
         words::list(&patterns),
         words::count(root.evidence.len(), "violation"),
-        words::times(root.occurrences)
+        words::times(root.occurrences.into())
     ));
     let patterns = analysis.into_iter().flat_map(|a| &a.patterns);
     let own = patterns.filter(|p| p.cause == root.cause && p.component == root.component);
@@ -250,17 +257,18 @@ fn conclusion(page: &mut Page, root: &RootCause, analysis: Option<&Analysis>) {
     }
 }
 
-fn attempts(page: &mut Page, incident: &Treatment, facts: &ViolationFacts<'_>) {
-    let exhausted = if incident.exhausted { "; no remedy is left, a person has it" } else { "" };
+fn attempts(page: &mut Page, treatment: &Treatment, facts: &ViolationFacts<'_>) {
+    let exhausted =
+        if treatment.exhausted { "; no action is left, and it needs a person" } else { "" };
     page.say(&format!(
         "Treatment {} began {}{exhausted}.",
-        incident.cause,
-        words::at(incident.opened_at, facts.now)
+        treatment.cause,
+        words::at(treatment.opened_at, facts.now)
     ));
-    for attempt in incident.attempts.iter().rev().take(ATTEMPTS) {
+    for attempt in treatment.attempts.iter().rev().take(ATTEMPTS) {
         page.item(&verified::attempt(attempt, facts.verifications, facts.now));
     }
-    if incident.attempts.is_empty() {
+    if treatment.attempts.is_empty() {
         page.item("Nothing was tried yet.");
     }
 }

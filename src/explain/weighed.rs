@@ -1,4 +1,4 @@
-//! One weighed remedy in sentences: what it would be, its numbers, what each guard said, what became of it.
+//! One weighed action in sentences: its parameters, its numbers, what each guard said, what became of it.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use crate::domain::guard::{Guard, GuardReading};
 use crate::domain::legible;
 use crate::domain::target::System;
 
-/// Remedies told in full, those that share their fate as one; a typical cycle weighs one to four.
+/// Actions shown in full, those with the same result as one; a typical cycle weighs one to four.
 const IN_FULL: usize = 4;
-/// Those told in one line each after them; the rest is counted.
+/// Those shown in one line each after them; the rest is counted.
 const IN_A_LINE: usize = 4;
-/// Components named of remedies that share their fate.
+/// Components named of actions with the same result.
 const NAMED: usize = 4;
 
 /// `scale_up to 6 replicas for validation_latency at charter`.
@@ -24,7 +24,7 @@ pub(super) fn name(candidate: &CandidateReport) -> String {
     format!("{action} for {} at {}", candidate.cause, legible::name(&candidate.component))
 }
 
-/// The remedies in the order of how near they were to being done.
+/// The actions, the nearest to being done first.
 pub(super) fn by_nearness(candidates: &[CandidateReport]) -> Vec<&CandidateReport> {
     let rank = |c: &CandidateReport| match c.verdict {
         CandidateResult::Chosen => 0,
@@ -38,7 +38,7 @@ pub(super) fn by_nearness(candidates: &[CandidateReport]) -> Vec<&CandidateRepor
     sorted
 }
 
-/// The same remedy for the same cause on several components, with the same fate. Never empty.
+/// The same action for the same cause on several components, with the same result. Never empty.
 struct Group<'a>(Vec<&'a CandidateReport>);
 
 impl<'a> Group<'a> {
@@ -68,7 +68,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// What became of a remedy, but for the name of its component.
+/// What became of an action, without the name of its component.
 fn fate(candidate: &CandidateReport) -> Vec<String> {
     let CandidateReport { cause, component, action, guards, score, .. } = candidate;
     let nameless = |text: String| text.replace(component.as_str(), "…");
@@ -78,36 +78,36 @@ fn fate(candidate: &CandidateReport) -> Vec<String> {
     fate
 }
 
-/// `told`: the reason that the page has explained already; each is explained once.
+/// `said`: the reason that the page has explained already; each is explained once.
 pub(super) fn tell(
     page: &mut Page,
     candidates: &[CandidateReport],
     policies: &[Proposed],
-    told: Option<&CandidateResult>,
+    said: Option<&CandidateResult>,
 ) {
     let groups = Group::all(candidates);
-    let mut explained: BTreeSet<&str> = told.map(CandidateResult::word).into_iter().collect();
-    let mut passed_notified = false;
+    let mut explained: BTreeSet<&str> = said.map(CandidateResult::word).into_iter().collect();
+    let mut passed_said = false;
     for (position, group) in groups.iter().enumerate() {
         let candidate = group.0[0];
         if position < IN_FULL {
             page.item(&format!("{}: {}.", group.name(), numbers(candidate)));
             let first = explained.insert(candidate.verdict.word());
-            let mut verdict = verdict(candidate, first);
+            let mut result = result(candidate, first);
             let policy = policy_of(candidate, policies);
-            if let Some(policy) = policy.filter(|p| !verdict.contains(&p.id.to_string())) {
-                verdict = format!("{verdict} Policy {} revision {}.", policy.id, policy.revision);
+            if let Some(policy) = policy.filter(|p| !result.contains(&p.id.to_string())) {
+                result = format!("{result} Policy {} revision {}.", policy.id, policy.revision);
             }
-            page.under(&verdict);
+            page.under(&result);
             // The first sentences of the page have said what holds the nearest one as well.
             let holding = holding(candidate).join("; ");
-            let in_short = position == 0 && told == Some(&candidate.verdict);
+            let in_short = position == 0 && said == Some(&candidate.verdict);
             if !holding.is_empty() && !in_short {
-                page.under(&format!("Held back as well by {holding}."));
+                page.under(&format!("Also held by {holding}."));
             }
-            if let Some(passed) = passed(candidate).filter(|_| !passed_notified) {
+            if let Some(passed) = passed(candidate).filter(|_| !passed_said) {
                 page.under(&passed);
-                passed_notified = true;
+                passed_said = true;
             }
         } else if position < IN_FULL + IN_A_LINE {
             page.item(&format!(
@@ -120,9 +120,9 @@ pub(super) fn tell(
             ));
         }
     }
-    let untold: usize = groups.iter().skip(IN_FULL + IN_A_LINE).map(|group| group.0.len()).sum();
-    if untold > 0 {
-        page.item(&format!("… and {untold} more; /api/v1/cycles has all of them."));
+    let left_out: usize = groups.iter().skip(IN_FULL + IN_A_LINE).map(|group| group.0.len()).sum();
+    if left_out > 0 {
+        page.item(&format!("… and {left_out} more; GET /api/v1/cycles lists all of them."));
     }
 }
 
@@ -151,27 +151,27 @@ pub(super) fn policy_of<'a>(
 }
 
 /// What became of it, with its detail; with `first` also what that means and what would change it.
-fn verdict(candidate: &CandidateReport, first: bool) -> String {
+fn result(candidate: &CandidateReport, first: bool) -> String {
     let (lead, detail) = match &candidate.verdict {
         CandidateResult::Chosen | CandidateResult::Outranked { .. } => return sentence(candidate),
         CandidateResult::Held { .. } => ("Held back", detail(candidate)),
         CandidateResult::Impossible { .. } => ("Impossible", detail(candidate)),
-        CandidateResult::Ineligible { .. } => ("Not now", detail(candidate)),
+        CandidateResult::Ineligible { .. } => ("Not eligible", detail(candidate)),
     };
     let plain = format!("{lead} ({}): {detail}.", candidate.verdict.word());
     if first || detail.is_empty() { sentence(candidate) } else { plain }
 }
 
-/// What a verdict means with its detail, and what would change it.
+/// What a result means with its detail, and what would change it.
 pub(super) fn sentence(candidate: &CandidateReport) -> String {
     let detail = detail(candidate);
     let said = |lead: &str, word: &str, meaning: Meaning| {
         format!("{lead} ({word}): {}. {}", because(meaning, &detail), meaning.changes)
     };
     match &candidate.verdict {
-        CandidateResult::Chosen => "Chosen: the one policy of this cycle.".to_owned(),
+        CandidateResult::Chosen => "Chosen: the one action of this cycle.".to_owned(),
         CandidateResult::Outranked { by, score } => format!(
-            "Outranked: {by} scored higher ({score:.2}), and a cycle carries out one policy. It is weighed again \
+            "Outranked: {by} scored higher ({score:.2}), and a cycle carries out one action. It is weighed again \
              in the next cycle."
         ),
         CandidateResult::Held { reason, .. } => said("Held back", reason.as_str(), hold(*reason)),
@@ -179,12 +179,12 @@ pub(super) fn sentence(candidate: &CandidateReport) -> String {
             said("Impossible", reason.as_str(), impossibility(*reason))
         }
         CandidateResult::Ineligible { reason, .. } => {
-            said("Not now", reason.as_str(), ineligibility(*reason))
+            said("Not eligible", reason.as_str(), ineligibility(*reason))
         }
     }
 }
 
-/// The verdict's detail, in the words of the guard or rule that it comes from.
+/// The detail of the result, in the words of the guard or rule that it comes from.
 pub(super) fn detail(candidate: &CandidateReport) -> String {
     match &candidate.verdict {
         CandidateResult::Chosen | CandidateResult::Outranked { .. } => String::new(),
@@ -194,7 +194,7 @@ pub(super) fn detail(candidate: &CandidateReport) -> String {
     }
 }
 
-/// The guard that the verdict comes from: the first that holds for that reason.
+/// The guard that the result comes from: the first that holds for that reason.
 fn decisive(candidate: &CandidateReport) -> Option<&GuardReading> {
     let CandidateResult::Held { reason, .. } = &candidate.verdict else { return None };
     candidate.guards.iter().find(|reading| reading.held == Some(*reason))
@@ -210,29 +210,26 @@ pub(super) fn because(meaning: Meaning, detail: &str) -> String {
     }
 }
 
-/// Those that hold it beside the one that the verdict comes from.
+/// Those that hold it beside the one that the result comes from.
 fn holding(candidate: &CandidateReport) -> Vec<String> {
-    let told = decisive(candidate);
-    let others = candidate.guards.iter().filter(|r| r.held.is_some() && told != Some(*r));
+    let first = decisive(candidate);
+    let others = candidate.guards.iter().filter(|r| r.held.is_some() && first != Some(*r));
     others.map(reading).collect()
 }
 
-/// What holds it beside the verdict's own reason, as a sentence of its own after what would change that: none may be
+/// What holds it beside the result's own reason, as a sentence of its own after what would change that: none may be
 /// taken for the whole answer.
 pub(super) fn as_well(candidate: &CandidateReport) -> String {
     let holding = holding(candidate);
     let held = matches!(candidate.verdict, CandidateResult::Held { .. }) && !holding.is_empty();
     if held {
-        format!(
-            " It is held as well by {}, and not done before each lets it pass.",
-            holding.join("; ")
-        )
+        format!(" It is also held by {}; each has to let it pass.", holding.join("; "))
     } else {
         String::new()
     }
 }
 
-/// The guards that let it pass, by name; of the budget it matters how much is left. Told of the nearest remedy alone:
+/// The guards that let it pass, by name; of the budget it matters how much is left. Said of the nearest action alone:
 /// those of the others are among the facts.
 fn passed(candidate: &CandidateReport) -> Option<String> {
     // What a guard does not ask of this system it did not let pass either.

@@ -10,18 +10,20 @@ use crate::domain::cycle::{
     CandidateReport, CandidateResult, CycleReport, CycleStatus, Hold, Ineligibility, Phase,
 };
 use crate::domain::execution::ExecutionStatus;
+use crate::domain::grant::Grant;
 use crate::domain::legible;
 
-/// The title's verdict, and the sentences under it.
+/// The result in the title, and the sentences under it.
 pub(super) fn in_short(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
     let report = facts.report;
     if report.execution_id.is_some() {
         return done(facts);
     }
     if begun_without_result(report) {
-        let text = "The cycle broke off while it carried out its policy: what was sent stands in the journal \
-                    (/api/v1/executions), and the next cycle settles it before it plans."
-            .to_owned();
+        let text =
+            "The cycle broke off while it carried out its action: the journal has what was sent \
+                    (GET /api/v1/executions), and the next cycle settles it before it plans."
+                .to_owned();
         return ("broke off while acting".to_owned(), vec![text, problem(report)]);
     }
     let reason = reason(report);
@@ -37,7 +39,7 @@ pub(super) fn in_short(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
     // One error, said once: it is the tail of its phrase.
     let is_notified = |why: &String| {
         let error = why.split_once(": ").map_or(why.as_str(), |(_, error)| error);
-        said.iter().any(|told| told.contains(words::without_stop(error)))
+        said.iter().any(|one| one.contains(words::without_stop(error)))
     };
     unknown.retain(|why| !is_notified(why));
     if !unknown.is_empty() {
@@ -55,8 +57,8 @@ fn done(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
     let what = what.unwrap_or_else(|| "an action".to_owned());
     let why = chosen.map_or_else(String::new, |c| {
         let among = match facts.report.candidates.len() {
-            1 => "the only remedy weighed".to_owned(),
-            n => format!("the best in turn of {n} remedies"),
+            1 => "the only action weighed".to_owned(),
+            n => format!("the best in turn of {n} actions"),
         };
         format!(
             " for {} at {}, {among} (score {:.2})",
@@ -127,13 +129,13 @@ fn reason(report: &CycleReport) -> String {
         (CycleStatus::Failed, _) if !report.candidates.is_empty() => undecided(report),
         (CycleStatus::Failed, _) => {
             format!(
-                "what is wrong is UNKNOWN, and blind nothing is planned: the metrics could not be read: {error}"
+                "what is wrong is UNKNOWN, and without metrics nothing is planned: the metrics could not be read: {error}"
             )
         }
         (CycleStatus::Error, Some(Phase::Plan)) => error.to_owned(),
         (CycleStatus::Error, Some(Phase::Monitor)) => format!("the cycle was cut short: {error}"),
         (CycleStatus::Error, Some(Phase::Knowledge)) => format!(
-            "the store could not be read or written, and what cannot be recorded is not done: {error}"
+            "the store could not be read or written, and no action is taken that cannot be recorded: {error}"
         ),
         (CycleStatus::Error, Some(Phase::Analyze | Phase::Execute) | None) => {
             format!("the cycle broke off: {error}")
@@ -143,7 +145,7 @@ fn reason(report: &CycleReport) -> String {
 
 fn undecided(report: &CycleReport) -> String {
     if chosen(report).is_some() {
-        return "its policy was not begun: the daemon was stopping, or a person had decided on it meanwhile"
+        return "its action was not begun: the daemon was stopping, or a person had decided on it meanwhile"
             .to_owned();
     }
     match deciding(&report.candidates) {
@@ -152,7 +154,7 @@ fn undecided(report: &CycleReport) -> String {
     }
 }
 
-/// Whose verdict says best why nothing was done: the nearest to being done; among those that are not eligible, that a
+/// Whose result says best why nothing was done: the nearest to being done; among those that are not eligible, that a
 /// person has it says more than whose turn it is.
 fn deciding(candidates: &[CandidateReport]) -> Option<&CandidateReport> {
     let weight = |candidate: &CandidateReport| match &candidate.verdict {
@@ -183,7 +185,7 @@ fn deciding(candidates: &[CandidateReport]) -> Option<&CandidateReport> {
         .min_by_key(|c| weight(c))
 }
 
-/// The verdict that the first sentences explain.
+/// The result that the first sentences explain.
 pub(super) fn explained(report: &CycleReport) -> Option<&CandidateResult> {
     let ran = matches!(report.status, CycleStatus::Healthy | CycleStatus::Completed);
     let deciding = deciding(&report.candidates).filter(|_| ran && report.execution_id.is_none());
@@ -195,11 +197,11 @@ fn waits(candidate: &CandidateReport) -> String {
     match &candidate.verdict {
         // Never without a chosen one.
         CandidateResult::Chosen | CandidateResult::Outranked { .. } => {
-            "another remedy came first".to_owned()
+            "another action came first".to_owned()
         }
         CandidateResult::Held { reason, .. } => because(hold(*reason), &detail),
         CandidateResult::Impossible { reason, .. } => {
-            format!("no remedy is possible: {}", because(impossibility(*reason), &detail))
+            format!("no action is possible: {}", because(impossibility(*reason), &detail))
         }
         CandidateResult::Ineligible { reason, .. } => because(ineligibility(*reason), &detail),
     }
@@ -213,7 +215,7 @@ fn unweighed(report: &CycleReport) -> String {
             State::Clear => "nothing is wrong: no violation is active".to_owned(),
             State::Unknown => format!("whether anything is wrong is UNKNOWN: {}", all(&unknown)),
             State::Wrong => {
-                format!("no violation is active; what is wrong is left to people: {}", all(&wrong))
+                format!("no violation is active; what is wrong needs people: {}", all(&wrong))
             }
         };
     }
@@ -227,7 +229,7 @@ fn unweighed(report: &CycleReport) -> String {
         };
     }
     let Some(basis) = &report.basis else {
-        return "no remedy was weighed for what is active".to_owned();
+        return "no action was weighed for the active violations".to_owned();
     };
     if basis.causes.is_empty() { inconclusive(report, basis) } else { untreated(basis) }
 }
@@ -237,11 +239,14 @@ fn inconclusive(report: &CycleReport, basis: &Basis) -> String {
     let n = words::count(report.actionable, "violation");
     if !counted.is_empty() && counted.iter().all(|v| v.flapping) {
         return format!(
-            "what is active comes and goes ({n}); it is left alone until it holds still"
+            "{n} {} flapping, and no action is taken until it is steady",
+            words::are(report.actionable)
         );
     }
     if !counted.is_empty() && counted.iter().all(|v| !v.confirmed) {
-        return format!("nothing of what is active ({n}) could be read as broken in this cycle");
+        return format!(
+            "none of the active violations ({n}) could be read as violated in this cycle"
+        );
     }
     format!(
         "it is too early: {n} {} active and ours to treat, but no detector sees a pattern yet. One that is not \
@@ -261,12 +266,12 @@ fn untreated(basis: &Basis) -> String {
         .collect();
     if elsewhere.len() == causes.len() {
         return format!(
-            "the actions that plan.strategies names for {} do not change the target where it is; it is left to people",
+            "the actions that plan.strategies names for {} cannot change its target; it needs people",
             words::list(&causes)
         );
     }
     format!(
-        "no remedy is configured for {} (plan.strategies); it is left to people",
+        "no action is configured for {} (plan.strategies); it needs people",
         words::list(&causes)
     )
 }
@@ -281,7 +286,9 @@ fn more(report: &CycleReport) -> Option<String> {
             let policy =
                 policy_of(candidate, policies).filter(|_| *reason == Hold::ApprovalPending);
             let commands = policy.map_or_else(String::new, |policy| {
-                format!(" mape-k approve {0} or mape-k reject {0}", policy.id)
+                let hash = policy.plan_hash.get(..Grant::SHOWN);
+                let named = hash.map_or_else(|| policy.id.to_string(), str::to_owned);
+                format!(" mape-k approve {named} or mape-k reject {named}")
             });
             Some(format!(
                 "What waits is {}. {}{}{commands}",
@@ -300,5 +307,5 @@ fn more(report: &CycleReport) -> Option<String> {
 }
 
 fn nearest(candidate: &CandidateReport, meaning: Meaning) -> String {
-    format!("The nearest remedy is {}. {}", name(candidate), meaning.changes)
+    format!("The nearest action is {}. {}", name(candidate), meaning.changes)
 }

@@ -40,18 +40,18 @@ pub(super) fn wrapped(text: &str, width: usize, first: &str, rest: &str) -> Vec<
     lines
 }
 
-/// A span of time as people say it, two units at most.
-pub(super) fn span(span: Duration) -> String {
+/// `45 s`, `3 min`, `2 h 5 min`, `3 d 4 h`.
+pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let two = |many: u64, unit: &str, rest: u64, part: &str| {
+        let rest = if rest == 0 { String::new() } else { format!(" {rest} {part}") };
+        format!("{many} {unit}{rest}")
+    };
     match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7_199 => format!("{minutes} min"),
-        7_200..=172_799 => {
-            let rest = minutes % 60;
-            if rest == 0 { format!("{hours} h") } else { format!("{hours} h {rest} min") }
-        }
-        _ => format!("{days} days"),
+        0..120 => format!("{seconds} s"),
+        120..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
     }
 }
 
@@ -66,12 +66,12 @@ pub(super) fn at(at: Time, now: Time) -> String {
 }
 
 /// `1 violation`, `2 violations`.
-pub(super) fn count(n: usize, one: &str) -> String {
+pub(crate) fn count(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 /// `once`, `8 times`.
-pub(super) fn times(n: u32) -> String {
+pub(crate) fn times(n: u64) -> String {
     if n == 1 { "once".to_owned() } else { format!("{n} times") }
 }
 
@@ -111,7 +111,7 @@ pub(super) fn list<S: AsRef<str>>(parts: &[S]) -> String {
 }
 
 /// As much of a fingerprint as names it: eight characters of it, after what an alert's begins with.
-pub(super) fn short(fingerprint: &str) -> &str {
+pub(crate) fn short(fingerprint: &str) -> &str {
     const ENOUGH: usize = 8;
     let start = if fingerprint.starts_with(ALERT) { ALERT.len() } else { 0 };
     fingerprint.get(..start + ENOUGH).unwrap_or(fingerprint)
@@ -127,6 +127,6 @@ pub(super) fn action(planned: Option<&Action>, kind: ActionKind) -> String {
     planned.map_or_else(|| kind.to_string(), ToString::to_string)
 }
 
-pub(super) fn actions(actions: &[Action]) -> String {
+pub(crate) fn actions(actions: &[Action]) -> String {
     actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ")
 }

@@ -14,6 +14,7 @@ use crate::domain::expiring_action::ExpiringAction;
 use crate::domain::incident::Incident;
 use crate::domain::need::Need;
 use crate::domain::outcome::{Insight, Outcome, PendingVerification};
+use crate::domain::pause::PauseRecord;
 use crate::domain::policy::Policy;
 use crate::domain::time::Time;
 use crate::domain::treatment::Treatment;
@@ -277,5 +278,17 @@ impl Document for Fact {
 
     fn at(&self) -> Time {
         self.at
+    }
+}
+
+impl Document for PauseRecord {
+    const COLLECTION: Collection = Collection::Pauses;
+
+    fn key(&self) -> String {
+        self.pause.since.to_rfc3339()
+    }
+
+    fn at(&self) -> Time {
+        self.end()
     }
 }

@@ -1,9 +1,10 @@
 //! A person's pause in the store: the kill switch that outlives the process and ends by itself.
 
 use super::Knowledge;
+use super::batch::Batch;
 use super::documents::Fact;
 use super::store::{StoreError, When, Written};
-use crate::domain::pause::Pause;
+use crate::domain::pause::{Pause, PauseRecord};
 use crate::domain::time::Time;
 
 /// Of people who pause in the same few milliseconds.
@@ -40,17 +41,18 @@ impl Knowledge {
             let now = Pause { until: kept.max(pause.until), ..pause.clone() };
             let mut batch = self.batch();
             batch.put_if(&fact(Some(&now), now.since)?, when);
-            if self.commit(batch).await? == [Written::Done] {
+            self.remember(&mut batch, Some(&now), now.since, &now.by).await?;
+            if self.commit(batch).await?.first() == Some(&Written::Done) {
                 return Ok((now, before));
             }
         }
-        let before = self.replace(Some(&pause), pause.since).await?;
+        let before = self.replace(Some(&pause), pause.since, &pause.by).await?;
         Ok((pause, before))
     }
 
     /// Ends any pause, a damaged one too; returns the one that held until now.
-    pub async fn resume(&self, now: Time) -> Result<Option<Pause>, StoreError> {
-        self.replace(None, now).await
+    pub async fn resume(&self, now: Time, by: &str) -> Result<Option<Pause>, StoreError> {
+        self.replace(None, now, by).await
     }
 
     /// Removes a pause whose end has passed and returns it, once.
@@ -65,15 +67,44 @@ impl Knowledge {
         Ok((self.commit(batch).await? == [Written::Done]).then_some(pause))
     }
 
-    async fn replace(&self, pause: Option<&Pause>, now: Time) -> Result<Option<Pause>, StoreError> {
+    async fn replace(
+        &self,
+        pause: Option<&Pause>,
+        now: Time,
+        by: &str,
+    ) -> Result<Option<Pause>, StoreError> {
         let before = match self.paused(now).await {
             Err(StoreError::Corrupt { .. }) => None,
             other => other?,
         };
         let mut batch = self.batch();
         batch.put(&fact(pause, now)?);
+        self.remember(&mut batch, pause, now, by).await?;
         self.commit(batch).await?;
         Ok(before)
+    }
+
+    /// Records the pause, and of each that held until now when it ended and by whom.
+    async fn remember(
+        &self,
+        batch: &mut Batch,
+        pause: Option<&Pause>,
+        now: Time,
+        by: &str,
+    ) -> Result<(), StoreError> {
+        let (records, _) = self.survey::<PauseRecord>(None, TRIES).await?;
+        let is_other = |own: &Pause| pause.is_none_or(|pause| pause.since != own.since);
+        for record in records {
+            if record.ended_at.is_none() && record.pause.holds(now) && is_other(&record.pause) {
+                let (ended_at, ended_by) = (Some(now), Some(by.to_owned()));
+                batch.put(&PauseRecord { ended_at, ended_by, ..record });
+            }
+        }
+        if let Some(pause) = pause {
+            let pause = pause.clone();
+            batch.put(&PauseRecord { pause, ended_at: None, ended_by: None });
+        }
+        Ok(())
     }
 
     async fn stored_pause(&self) -> Result<Option<(Pause, i64)>, StoreError> {

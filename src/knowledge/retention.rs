@@ -133,7 +133,8 @@ fn bounds(settings: &Settings, now: Time, pattern_history_limit: usize) -> Vec<B
             Collection::Insights
             | Collection::Treatments
             | Collection::Incidents
-            | Collection::Cycles => vec![history(collection, None)],
+            | Collection::Cycles
+            | Collection::Pauses => vec![history(collection, None)],
             Collection::Facts => {
                 vec![Bound { collection, tag: None, newest: HISTORY, not_before: None }]
             }

@@ -39,6 +39,8 @@ pub enum Collection {
     Cycles,
     /// Single facts by name: learnt receivers, last change of size.
     Facts,
+    /// Pauses, those that have ended among them.
+    Pauses,
 }
 
 impl Collection {

@@ -118,7 +118,7 @@ pub enum CallStatus {
     Timeout,
     /// Reset, 5xx or an answer that is none of the contract's.
     Failed,
-    /// Given up from our side: the policy's time was over or the process stops.
+    /// Given up from our side: the policy's time had run out or the process stops.
     Cut,
 }
 
@@ -145,7 +145,7 @@ pub enum NotificationResult {
     GivenUp,
 }
 
-/// What a remedy is for: a shipped cause, or any that the configuration names.
+/// What an action is for: a shipped cause, or any that the configuration names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum CauseLabel {

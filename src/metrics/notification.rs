@@ -1,4 +1,4 @@
-//! The series of what people are told: findings of the cluster, incidents, decisions.
+//! The series of what people are notified of: findings of the cluster, incidents, decisions.
 
 use prometheus::{Gauge, IntCounter};
 
@@ -23,7 +23,7 @@ impl NotificationSeries {
         Self {
             failed_in_a_row: f.gauge(
                 "mape_k_cycles_failed_in_a_row",
-                "Cycles that failed, broke off or could not begin since the last good one.",
+                "Cycles that failed, broke off or could not begin since the last healthy or completed one.",
             ),
             findings: f.gauges(
                 "mape_k_findings_active",
@@ -42,7 +42,7 @@ impl NotificationSeries {
             ),
             decisions: f.counters(
                 "mape_k_escalation_decisions_total",
-                "Decisions over new, worse or due incidents.",
+                "Decisions whether to notify people of new, worse or due incidents.",
                 "severity",
             ),
             notifiers: f.gauge(
@@ -51,7 +51,7 @@ impl NotificationSeries {
             ),
             fallbacks: f.counter(
                 "mape_k_escalation_fallbacks_total",
-                "Assessments that failed or took too long, so that the conservative decision stood.",
+                "Assessments that failed or took too long, so that the conservative decision (SEV-2) applied.",
             ),
         }
     }

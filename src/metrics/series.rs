@@ -1,4 +1,4 @@
-//! The series of [`super::Metrics`], by what they tell about, with names, help and buckets.
+//! The series of [`super::Metrics`], by their subject, with names, help and buckets.
 
 use prometheus::{Gauge, Histogram, IntCounter};
 
@@ -71,29 +71,29 @@ impl LoopSeries {
             ),
             paused: f.gauge(
                 "mape_k_paused",
-                "1 while a person's pause holds: no action is sent; else 0.",
+                "1 while a person's pause is in effect and no action is sent; else 0.",
             ),
             leader: f
-                .gauge("mape_k_leader", "1 while this process leads, and alone may act; else 0."),
+                .gauge("mape_k_leader", "1 while this process is the leader, which alone may act; else 0."),
             wakeups: f.counters(
                 "mape_k_wakeups_total",
-                "Wake-ups asked for, before they were coalesced.",
+                "Requests to run a cycle early, before they were merged.",
                 "reason",
             ),
             violations: f.gauges(
                 "mape_k_violations_active",
-                "Violations active after the last cycle; what was found in the cluster is in mape_k_findings_active.",
+                "Violations active after the last cycle; findings of the cluster are in mape_k_findings_active.",
                 "severity",
             ),
             patterns: f.counters("mape_k_patterns_total", "Patterns found, by detector.", "kind"),
             candidates: f.counters(
                 "mape_k_candidates_total",
-                "Candidates by what became of them and why.",
+                "Candidates by their result and its reason.",
                 "verdict",
             ),
             blocked: f.counters(
                 "mape_k_blocked_total",
-                "Remedies that a guard held, by what held them, in every cycle in which it did.",
+                "Candidates that a guard held, by guard, counted in every cycle in which it did.",
                 "reason",
             ),
             store_errors: f.counters(
@@ -117,7 +117,7 @@ impl LoopSeries {
     }
 }
 
-/// What was done about it: policies, actions, verdicts, calls to Charter, escalations.
+/// What was done about it: policies, actions, results, calls to Charter, needs.
 #[derive(Debug)]
 pub(super) struct ActionSeries {
     pub policy_executions: Counters<ExecutionResult>,
@@ -145,16 +145,16 @@ impl ActionSeries {
                 "Actions by the state in which their execution left them.",
                 ["action", "state"],
             ),
-            outcomes: f.counters("mape_k_outcomes_total", "Judged actions by verdict.", "type"),
+            outcomes: f.counters("mape_k_outcomes_total", "Verified actions by their result.", "type"),
             remedy_runs: f.gauge_table(
                 "mape_k_remedy_runs",
-                "Judged runs of an action for a cause that are still remembered.",
+                "Verified runs of an action for a cause that are still remembered.",
                 ["cause", "action"],
                 0.0,
             ),
             remedy_effectiveness: f.gauge_table(
                 "mape_k_remedy_effectiveness",
-                "How much of an action's promise for a cause is believed, 0 to 1; 1 while it was never judged.",
+                "Learned effectiveness of an action for a cause, 0 to 1; 1 before its first verified run.",
                 ["cause", "action"],
                 1.0,
             ),
@@ -197,7 +197,7 @@ impl SourceSeries {
         Self {
             source_last_success: f.gauges(
                 "mape_k_source_last_success_timestamp_seconds",
-                "When a source was last read whole; 0 before the first time.",
+                "When a source was last read completely; 0 before the first time.",
                 "source",
             ),
             source_errors: f.table(
@@ -217,7 +217,7 @@ impl SourceSeries {
             ),
             source_skew: f.gauges(
                 "mape_k_source_clock_skew_seconds",
-                "The source's clock less ours.",
+                "The source's clock minus ours.",
                 "source",
             ),
             rules_missing: f.gauge(
@@ -261,7 +261,7 @@ impl IntakeSeries {
             ),
             alerts_lost: f.counter(
                 "mape_k_alerts_lost_total",
-                "Accepted alerts dropped while firing or before a cycle had seen them, the store's bound being full.",
+                "Accepted alerts dropped while firing or before a cycle had seen them, because the store holds as many as it may.",
             ),
             alerts_too_large: f.counter(
                 "mape_k_alerts_too_large_total",
@@ -273,7 +273,7 @@ impl IntakeSeries {
             ),
             alerts: f.counters(
                 "mape_k_alerts_total",
-                "Received alerts by what became of them.",
+                "Received alerts by their outcome.",
                 "outcome",
             ),
             intake_rejections: f.counters(
@@ -297,7 +297,7 @@ impl IntakeSeries {
     }
 }
 
-/// Telling people.
+/// Notifying people.
 #[derive(Debug)]
 pub(super) struct NotifySeries {
     pub notifications: CounterTable<NotifierName, NotificationResult>,

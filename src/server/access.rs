@@ -17,7 +17,7 @@ use super::reply::ApiError;
 use super::{Settings, host};
 use crate::domain::secret::Secret;
 
-/// Of a name that is told to whoever sent it: longer than any in DNS.
+/// Characters of a name that an answer repeats: longer than any in DNS.
 const LONGEST_NAME: usize = 260;
 
 /// Does the request carry this token? Takes the same time wherever the two differ.
@@ -47,7 +47,7 @@ impl Door {
         Self { settings, limits }
     }
 
-    /// Tokens first, rates after: whoever may operate is counted apart from what others send from the same address.
+    /// Tokens first, rates after: who holds the operate token is counted apart from others at the same address.
     fn admit(&self, request: &Request) -> Result<(), ApiError> {
         let Settings { token, read_token, rate_limit, .. } = &*self.settings;
         let too_often = |wait| {
@@ -121,7 +121,7 @@ pub(super) fn keeps_its_connection(request: &Request) {
     }
 }
 
-/// Whoever reads without a token from this machine has to call the daemon by one of its names.
+/// A request without a token from this machine has to call the daemon by one of its names.
 fn by_its_name(settings: &Settings, request: &Request) -> Result<(), ApiError> {
     let Some(name) = host::strange_name(request, settings) else { return Ok(()) };
     let name: String = name.chars().take(LONGEST_NAME).collect();

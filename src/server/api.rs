@@ -54,6 +54,7 @@ pub(super) fn described() -> OpenApiRouter<Context> {
         .routes(routes!(records::executions))
         .routes(routes!(records::outcomes))
         .routes(routes!(records::insights))
+        .routes(routes!(records::pauses))
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::one))
         .routes(routes!(records::cycles))

@@ -29,7 +29,7 @@ pub struct Running {
     pub hash: String,
     /// In the shape of the file, secrets as `***`.
     pub config: Value,
-    /// Charter is driven (`execute.charter_url`). Without it nobody is told of it.
+    /// Charter is driven (`execute.charter_url`). Without it no answer speaks of it.
     pub charter: bool,
     /// The cluster is watched (`kubernetes.enabled`).
     pub kubernetes: bool,
@@ -61,10 +61,10 @@ pub type RunningNow = watch::Receiver<Arc<Running>>;
 #[derive(Clone, Debug)]
 pub struct Reloads(mpsc::Sender<Asked>);
 
-/// What becomes of one reload is told to all who asked meanwhile.
+/// All who asked meanwhile get the result of one reload.
 pub type Asked = Option<oneshot::Sender<Arc<Result<Reloaded, Refused>>>>;
 
-/// Whoever asks, and the one who answers.
+/// The side that asks, and the side that answers.
 #[must_use]
 pub fn reloads() -> (Reloads, mpsc::Receiver<Asked>) {
     let (sender, asked) = mpsc::channel(WAITING);

@@ -23,7 +23,7 @@ use super::limits::network;
 /// files asks for it (`capacity`).
 pub(super) const MOST: usize = 512;
 
-/// Every answer is complete after 20 s (10 s for a webhook's body, 10 s for the store). Whoever is not done with its
+/// Every answer is complete after 20 s (10 s for a webhook's body, 10 s for the store). A peer that is not done with its
 /// request by now reads ever so slowly.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
@@ -57,7 +57,7 @@ struct Connection {
 enum State {
     Idle,
     Answering,
-    /// Told to close. It counts until its socket is closed, so that the limit of open files holds at every instant.
+    /// Being closed. It counts until its socket is closed, so that the limit of open files holds at every instant.
     Closing,
 }
 
@@ -65,7 +65,7 @@ enum State {
 #[derive(Debug)]
 pub(super) enum Admission {
     Granted(Place),
-    /// Another connection has been told to close: ask again as soon as one has ended.
+    /// Another connection is closing: ask again as soon as one has ended.
     Closing,
     Full,
 }
@@ -97,7 +97,7 @@ impl ConnectionLimiter {
         (self.most / 4).max(1)
     }
 
-    /// Left for this very machine, whoever else is there: its probes, and the commands of whoever wants to stop the daemon.
+    /// Kept free for this machine: its probes, and the commands that stop the daemon.
     fn reserved(&self) -> usize {
         (self.most / 4).min(32)
     }
@@ -194,7 +194,7 @@ impl Drop for Place {
 }
 
 impl Activity {
-    /// A request head has been read. `None`: the connection has been told to close, and nothing may be begun on it.
+    /// A request head has been read. `None`: the connection is closing, and nothing may be begun on it.
     pub fn begin(&self) -> Option<Answering> {
         self.enter(State::Answering).then(|| Answering(self.clone()))
     }
@@ -283,7 +283,7 @@ mod tests {
         (0..others).map(one).collect()
     }
 
-    /// S14: idle connections keep nobody out: the oldest one is told to close, and its place is free when it has.
+    /// S14: idle connections keep nobody out: the oldest one is closed, and its place is free when it has.
     #[tokio::test(start_paused = true)]
     async fn s14_the_oldest_idle_connection_makes_room_for_a_new_one() {
         let places = ConnectionLimiter::new(MOST);

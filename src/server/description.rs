@@ -24,7 +24,7 @@ const GUARDED: &str = "/api/v1/";
 /// As Prometheus and Alertmanager call it.
 const RELOAD: &str = "/-/reload";
 
-const ONLY_READS: &str = "This token may only read; or there is no `api.token`, and it does not come from the daemon's machine itself.";
+const ONLY_READS: &str = "This token may only read; or there is no `api.token`, and the request does not come from the daemon's own machine.";
 
 const ABOUT: &str = "A daemon that keeps a distributed system healthy by itself, and says why.
 
@@ -48,10 +48,10 @@ machines any name will do.";
     modifiers(&Tokens),
     tags(
         (name = "Probes", description = "For orchestrators and Prometheus; no token."),
-        (name = "Present", description = "What the loop sees and how it stands."),
-        (name = "Policies", description = "What it wants to do, and a person's word on it."),
-        (name = "Kill switch", description = "Stops it acting, at once and for a while."),
-        (name = "Configuration", description = "What applies, and reading it again."),
+        (name = "Present", description = "What the loop sees, and its present state."),
+        (name = "Policies", description = "What it proposes, and a person's decision on that."),
+        (name = "Kill switch", description = "Stops every action at once, for a while."),
+        (name = "Configuration", description = "The configuration in effect, and reloading it."),
         (name = "History", description = "What was seen, done and learned; kept as long as `knowledge` says."),
         (name = "Explanations", description = "Why it did that, or nothing, in sentences."),
         (name = "Alerts", description = "Alertmanager's webhook, on a port of its own."),
@@ -173,17 +173,17 @@ fn whole() -> utoipa::openapi::OpenApi {
                 "Without a token, from the daemon's own machine, by a name that is none of its names (`api.allowed_hosts`).",
             );
             if operation.parameters.is_some() {
-                refuse(operation, "400", "A parameter is unknown, or not what it may be.");
+                refuse(operation, "400", "A parameter is unknown, or its value is not accepted.");
             }
         }
         if let Some(operation) = &mut item.post {
             guard(operation, &["token"]);
-            refuse(operation, "400", "The path or the body is not what it may be.");
+            refuse(operation, "400", "The path or the body is not accepted.");
             refuse(operation, "403", ONLY_READS);
             refuse(
                 operation,
                 "503",
-                "The store failed, or did not answer within 10 s; or the clock of this replica is off.",
+                "The store failed, or did not answer within 10 s; or the clock of this replica is wrong.",
             );
             refuse(operation, "408", "The body did not arrive within 5 s.");
             refuse(operation, "413", "The body is larger than 16 KiB.");
@@ -198,7 +198,7 @@ fn guard(operation: &mut Operation, tokens: &[&str]) {
     let none = SecurityRequirement::default();
     let each = tokens.iter().map(|name| SecurityRequirement::new::<_, _, &str>(*name, []));
     operation.security = Some(std::iter::once(none).chain(each).collect());
-    refuse(operation, "401", "A token is asked for, and this is none that may.");
+    refuse(operation, "401", "The token is missing, or is none that is accepted here.");
     refuse(
         operation,
         "429",

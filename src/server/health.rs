@@ -73,7 +73,7 @@ impl Component {
     }
 }
 
-/// Is it alive, and what is not well?
+/// Is it alive, and which parts are degraded?
 #[derive(Debug, Serialize, ToSchema)]
 struct Health {
     status: Status,
@@ -89,7 +89,7 @@ struct Health {
     components: BTreeMap<&'static str, Component>,
 }
 
-/// Is it of use, and if not, what is missing?
+/// Is it ready, and if not, what is missing?
 #[derive(Debug, Serialize, ToSchema)]
 struct Ready {
     ready: bool,
@@ -119,7 +119,7 @@ pub fn routes(context: &Context) -> Router<Context> {
     path = "/health",
     tag = "Probes",
     responses(
-        (status = 200, description = "The loop moves; `degraded` names what is not well.", body = Health),
+        (status = 200, description = "The loop moves; `degraded` says that a component is not healthy.", body = Health),
         (status = 503, description = "The loop has not moved for `api.stall_after`: restart it.", body = Health),
     )
 )]
@@ -164,14 +164,14 @@ pub async fn health(State(context): State<Context>) -> Response {
             let unknown = format!("whether anything is wrong is UNKNOWN: {NOTHING_TO_LOOK_AT}");
             components.insert("rules", Component::unless(Some(unknown)));
         }
-        // Whoever does not have Charter is told nothing of it.
+        // Without Charter no answer speaks of it.
         if running.charter {
             components.insert("charter", Component::unless(charter_problem(&view)));
         }
         let people = &view.people;
-        let untold = people.not_notified.clone().or_else(|| people.problem.clone());
-        components.insert("escalation", Component::unless(untold));
-        if people.has_notifier == Some(false) {
+        let problem = people.not_notified.clone().or_else(|| people.problem.clone());
+        components.insert("escalation", Component::unless(problem));
+        if running.notifiers.is_empty() {
             let detail = Some(NOBODY_IS_NOTIFIED.to_owned());
             components.insert("notification", Component { status: Status::Warning, detail });
         }
@@ -216,11 +216,11 @@ fn leader_health(leader: &Leader) -> Component {
 fn leader_problem(leader: &Leader) -> Option<String> {
     match &leader.problem {
         Some(problem) if leader.is_known() => {
-            Some(format!("{} led when it was last heard of; {problem}", leader.holder))
+            Some(format!("{} led when the store was last read; {problem}", leader.holder))
         }
-        Some(problem) => Some(format!("nobody is known to lead: {problem}")),
+        Some(problem) => Some(format!("no leader is known: {problem}")),
         None if leader.is_known() => leader.barred.clone().or_else(|| leader.clock_problem()),
-        None => Some("nobody is known to lead".to_owned()),
+        None => Some("no leader is known".to_owned()),
     }
 }
 
@@ -287,13 +287,13 @@ async fn store_problem(context: &Context, view: &LoopView) -> Option<String> {
     Some(problem)
 }
 
-/// Is the loop of use? On a replica that follows: does it take alerts in, and does somebody lead?
+/// Is the loop ready? On a follower: does it take alerts in, and is a leader known?
 #[utoipa::path(
     get,
     path = "/ready",
     tag = "Probes",
     responses(
-        (status = 200, description = "Of use.", body = Ready),
+        (status = 200, description = "Ready.", body = Ready),
         (status = 503, description = "Not yet, or not now; `missing` says why.", body = Ready),
     )
 )]
@@ -316,7 +316,7 @@ fn missing(context: &Context, view: &LoopView) -> Vec<String> {
     match view.last_good_cycle {
         None => missing.push("cycle: none was healthy or completed yet".to_owned()),
         Some(at) if since(now, at) > limit => missing.push(format!(
-            "cycle: the last healthy or completed one was {} s ago, over {} s",
+            "cycle: the last healthy or completed one was {} s ago, the limit is {} s",
             since(now, at).as_secs(),
             limit.as_secs()
         )),

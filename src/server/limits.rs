@@ -27,7 +27,7 @@ pub(super) struct Wait(pub Duration);
 #[derive(Debug)]
 pub(super) struct Limits {
     requests: Peers,
-    /// Apart, so that nothing that others send from the same address holds up whoever may stop the daemon.
+    /// Apart, so that nothing that others send from the same address holds up the person who stops the daemon.
     operators: Peers,
     failures: Peers,
 }
@@ -125,7 +125,7 @@ mod tests {
         assert!(limits.request(&request).is_ok() && limits.operator(&request).is_ok());
     }
 
-    /// S14: whoever comes from ever new addresses fills no memory and is held all the same.
+    /// S14: requests from ever new addresses fill no memory and are limited all the same.
     #[test]
     fn s14_the_memory_for_peers_is_bounded() {
         let peers = Peers::new(Quota::per_hour(NonZeroU32::MIN));

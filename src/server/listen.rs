@@ -30,7 +30,7 @@ use super::tls::Tls;
 /// For a whole request head; also how long a kept-alive connection may idle. Longer than Prometheus' usual 15 s.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For the first head of a connection, which whoever connects has at hand; a handshake comes before it.
+/// For the first head of a connection, which a client has at hand; a handshake comes before it.
 const FIRST_HEAD: Duration = Duration::from_secs(5);
 
 /// Nothing could be written for so long: the peer does not read.
@@ -60,7 +60,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     serve_within(MOST, listener, router, None, shutdown).await;
 }
 
-/// [`serve`] for peers that speak TLS; whoever does not is hung up on.
+/// [`serve`] for peers that speak TLS; the connection of any other is closed.
 pub async fn serve_tls(
     listener: TcpListener,
     router: Router,
@@ -96,7 +96,7 @@ pub async fn serve_within(
                 let Some(place) = admit(&places, &arrived, &mut connections).await else {
                     if let Some(closed) = refused.count(Instant::now()) {
                         let peer = arrived.peer;
-                        tracing::warn!(%peer, closed, most, "connections were closed at once: their address has as many as any, or all its connections are being answered or carried a token; `closed` is how many since the last such line, one a minute at most");
+                        tracing::warn!(%peer, closed, most, "connections were closed at once: their address has as many as one may have, or all of its connections are being answered or carried a token; `closed` counts them since the last such line, at most one a minute");
                     }
                     continue;
                 };
@@ -107,7 +107,7 @@ pub async fn serve_within(
             Err(error) if is_peers(&error) => tracing::debug!(%error, "a peer did not wait"),
             Err(error) => {
                 if let Some(failed) = failed.count(Instant::now()) {
-                    tracing::warn!(%error, failed, "connections could not be accepted; `failed` is how often since the last such line, one a minute");
+                    tracing::warn!(%error, failed, "connections could not be accepted; `failed` counts them since the last such line, at most one a minute");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Between two lines: whoever causes them must not fill the log.
+/// Between two lines: a stranger who causes them must not fill the log.
 const EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]

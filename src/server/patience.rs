@@ -86,7 +86,7 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
-    /// S14: whoever asks and never reads the answer does not keep its place.
+    /// S14: a client that asks and never reads the answer does not keep its place.
     #[tokio::test]
     async fn s14_a_peer_that_never_reads_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

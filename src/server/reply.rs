@@ -33,7 +33,7 @@ pub struct Problem {
 pub struct Conflict {
     /// In one or two sentences.
     error: String,
-    /// As it stands.
+    /// As it is now.
     present: Box<Policy>,
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cluster::api_server::Mood;
+use crate::notify::fake_slack::{FakeSlack, Reply};
 use crate::sources::Everything;
 use crate::support::process::{Finished, Process};
 
@@ -44,14 +45,19 @@ async fn r10_doctor_finds_nothing_to_fix_where_all_is_well_and_changes_nothing()
     config["hooks"] = json!([{
         "name": "restart-cart", "component": "cart", "apply": ["/bin/true"],
     }]);
+    let reports = everything.folder.path().join("reports");
+    std::fs::create_dir(&reports).expect("a folder");
+    config["escalation"]["reports_dir"] = json!(reports);
     let well = doctor(&everything, &config, &[]).await;
     assert_eq!(well.status.code(), Some(0));
+    assert_eq!(std::fs::read_dir(&reports).expect("it").count(), 0, "the test file is removed");
     for begin in [
         "ok    prometheus at http://",
         "ok    alertmanager at http://",
         "ok    charter at http://",
         "ok    kubernetes at http",
         "ok    store: SQLite file",
+        "ok    reports: ",
         "ok    notifier alertmanager at http://",
         "off   github: turned off (github.enabled)",
         "nothing to fix",
@@ -72,7 +78,7 @@ async fn r10_doctor_names_what_to_fix_and_how() {
     let everything = Everything::start().await;
     let config = config(&everything);
     let file = everything.folder.path().join("knowledge.db");
-    let cases: [(&str, &[&str], Break<'_>); 8] = [
+    let cases: [(&str, &[&str], Break<'_>); 9] = [
         ("FIX   prometheus at", &["monitor.prometheus_url"], &|config| {
             config["monitor"]["prometheus_url"] = json!(NOBODY);
         }),
@@ -87,6 +93,9 @@ async fn r10_doctor_names_what_to_fix_and_how() {
         }),
         ("FIX   notifier alertmanager at", &["notify.alertmanager.url"], &|config| {
             config["notify"]["alertmanager"]["url"] = json!(NOBODY);
+        }),
+        ("FIX   reports: cannot write to /proc", &["escalation.reports_dir"], &|config| {
+            config["escalation"]["reports_dir"] = json!("/proc/nowhere");
         }),
         ("FIX   guardrails.", &["the guard is disarmed"], &|config| {
             config["guardrails"] = json!({"cooldown": {"opposite": 0}});
@@ -145,9 +154,50 @@ async fn r10_doctor_sends_a_test_message_and_says_who_confirmed_it() {
     let finished = doctor(&everything, &config, &["--notify"]).await;
     assert_eq!(finished.status.code(), Some(1));
     line(&finished, "ok    notifier alertmanager: it has confirmed a test message");
-    line(&finished, "FIX   notifier slack: a test message was not confirmed");
+    line(
+        &finished,
+        "FIX   notifier slack channel #critical-alerts: a test message was not confirmed",
+    );
+    line(&finished, "FIX   notifier slack channel #infrastructure-alerts: a test message");
     assert!(!finished.stdout.contains("xoxb-1"), "no token is shown");
     let alerts = everything.alertmanager.alerts().await.expect("its alerts");
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     assert!(alerts[0].to_string().contains("mape-k doctor: a test message"), "{alerts:?}");
+}
+
+/// Only what Slack says of a webhook or token that works counts; any other answer is named with its status.
+#[tokio::test]
+async fn r10_doctor_calls_slack_well_only_when_slack_says_so() {
+    let everything = Everything::start().await;
+    let slack = FakeSlack::start().await;
+    let by_webhook = json!({"enabled": true, "webhook_url": slack.url});
+    let by_token = json!({"enabled": true, "api_url": slack.url, "token": "xoxb-1-test"});
+    let ways = [(by_webhook, "notifier slack by its webhook"), (by_token, "notifier slack at")];
+    let answers = [
+        ([Reply::Status(400, "no_text"), Reply::Fine], "ok    ", ": it answers;", 0),
+        (
+            [Reply::Status(404, "no_service"), Reply::Status(404, "no_service")],
+            "FIX   ",
+            ": it answers 404 Not Found",
+            1,
+        ),
+        ([Reply::Status(403, "invalid_token"), Reply::No("invalid_auth")], "FIX   ", "invalid_", 1),
+        (
+            [Reply::Status(302, "elsewhere"), Reply::Status(302, "elsewhere")],
+            "FIX   ",
+            ": it answers 302 Found",
+            1,
+        ),
+    ];
+    for (replies, state, said, code) in answers {
+        for ((settings, subject), reply) in ways.iter().zip(replies) {
+            slack.always(reply);
+            let mut config = config(&everything);
+            config["slack"] = settings.clone();
+            let finished = doctor(&everything, &config, &[]).await;
+            let line = line(&finished, &format!("{state}{subject}"));
+            assert!(line.contains(said), "{line}");
+            assert_eq!(finished.status.code(), Some(code), "{line}");
+        }
+    }
 }

@@ -132,6 +132,7 @@ fn collections_keep_their_names() {
         "outbox",
         "cycles",
         "facts",
+        "pauses",
     ];
     assert_eq!(Collection::ALL.map(Collection::as_str), names);
 }

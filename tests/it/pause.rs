@@ -37,8 +37,8 @@ async fn s04_a_pause_holds_until_its_end_and_is_put_away_once() {
         assert_eq!(store.end_pause(time(20)).await.expect("written"), Some(second.clone()));
         assert_eq!(store.end_pause(time(21)).await.expect("read"), None, "once");
         store.pause(second.clone(), false).await.expect("stored");
-        assert_eq!(store.resume(time(6)).await.expect("written"), Some(second));
-        assert_eq!(store.resume(time(7)).await.expect("written"), None);
+        assert_eq!(store.resume(time(6), "ada").await.expect("written"), Some(second));
+        assert_eq!(store.resume(time(7), "ada").await.expect("written"), None);
         assert_eq!(store.paused(time(8)).await.expect("read"), None);
     })
     .await;
@@ -61,7 +61,7 @@ async fn s04_a_damaged_pause_is_an_error_until_it_is_said_anew() {
                     assert_eq!(store.pause(pause.clone(), false).await.expect("stored").1, None);
                     assert_eq!(store.paused(time(1)).await.expect("read"), Some(pause));
                 } else {
-                    assert_eq!(store.resume(time(1)).await.expect("stored"), None);
+                    assert_eq!(store.resume(time(1), "ada").await.expect("stored"), None);
                     assert_eq!(store.paused(time(1)).await.expect("read"), None);
                 }
             }

@@ -47,7 +47,8 @@ impl Outside {
                 | Collection::Incidents
                 | Collection::Outbox
                 | Collection::Cycles
-                | Collection::Facts => false,
+                | Collection::Facts
+                | Collection::Pauses => false,
             }
         });
         if of_note {

@@ -198,7 +198,8 @@ impl Outside {
             | Collection::Treatments
             | Collection::Incidents
             | Collection::Outbox
-            | Collection::Cycles => {}
+            | Collection::Cycles
+            | Collection::Pauses => {}
         }
     }
 
@@ -226,7 +227,8 @@ impl Outside {
             | Collection::Treatments
             | Collection::Incidents
             | Collection::Outbox
-            | Collection::Cycles => {}
+            | Collection::Cycles
+            | Collection::Pauses => {}
         }
     }
 

@@ -1,10 +1,9 @@
 //! Which proposal a person means: an incident's id, a policy's id, or how a plan hash begins; and whether it is still what
 //! they read.
 
-use serde::Deserialize;
 use uuid::Uuid;
 
-use super::super::client::{Client, ClientError};
+use super::super::client::{Client, ClientError, Page};
 use super::super::status::Listed;
 use crate::domain::grant::Grant;
 use crate::domain::need::{Need, NeedReason};
@@ -12,12 +11,6 @@ use crate::domain::policy::{Approval, EarlierRevision, Policy};
 
 /// Pages of 500 policies looked through for the one that is decided on; the daemon keeps fewer.
 const MAX_PAGES: usize = 40;
-
-#[derive(Debug, Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next: Option<String>,
-}
 
 /// What a person named, and how they say that it stood when they read it.
 #[derive(Clone, Debug, Default)]
@@ -55,15 +48,13 @@ pub(super) async fn find(client: &Client, named: &Named) -> Result<Found, Client
     } else {
         return Err(ClientError::NoSubject(subject.to_owned()));
     };
-    Ok(as_read(found, named))
+    let names_one = is_hash(subject);
+    Ok(if found.changed.is_some() { found } else { as_read(found.present, named, names_one) })
 }
 
-/// What the flags say of the proposal that was read counts like the hash that names it.
-fn as_read(found: Found, named: &Named) -> Found {
-    if found.changed.is_some() {
-        return found;
-    }
-    let present = &found.present;
+/// The flags say which revision was read, as the hash does that names it (`names_one`). Who names neither may have read any
+/// earlier revision.
+fn as_read(present: Policy, named: &Named, names_one: bool) -> Found {
     let read = |is_it: &dyn Fn(&EarlierRevision) -> bool, said: String| {
         let earlier = present.earlier.iter().rfind(|earlier| is_it(earlier));
         Some(earlier.cloned().map_or(Changed::Unknown(said), Changed::From))
@@ -75,9 +66,10 @@ fn as_read(found: Found, named: &Named) -> Found {
         (_, Some(revision)) if present.revision != revision => {
             read(&|earlier| earlier.revision == revision, format!("revision {revision}"))
         }
+        (None, None) if !names_one => present.earlier.last().cloned().map(Changed::From),
         _ => None,
     };
-    Found { changed, ..found }
+    Found { present, changed }
 }
 
 async fn by_id(client: &Client, id: &str, pending: Vec<Policy>) -> Result<Found, ClientError> {
@@ -105,7 +97,7 @@ async fn by_hash(client: &Client, hash: &str, pending: Vec<Policy>) -> Result<Fo
     if let Some((present, read)) = pending.iter().find_map(|p| Some((p, read(p)?))) {
         return Ok(Found { present: present.clone(), changed: Some(Changed::From(read)) });
     }
-    // Another remedy may have taken the place of the one that was read.
+    // Another action may have taken the place of the one that was read.
     let all = policies(client, "").await?;
     let Some(before) = all.iter().find(|p| fits(p) || read(p).is_some()) else {
         return Err(ClientError::NoSuchPolicy(hash.to_owned()));
@@ -113,12 +105,16 @@ async fn by_hash(client: &Client, hash: &str, pending: Vec<Policy>) -> Result<Fo
     let present =
         pending.into_iter().find(|p| p.cause == before.cause && p.component == before.component);
     let Some(present) = present else { return Err(ClientError::NotPending(standing(before))) };
-    let was = read(before).unwrap_or_else(|| EarlierRevision {
-        revision: before.revision,
-        plan_hash: before.hash(),
-        actions: before.actions.clone(),
-    });
+    let was = read(before).unwrap_or_else(|| as_it_was(before));
     Ok(Found { present, changed: Some(Changed::From(was)) })
+}
+
+fn as_it_was(policy: &Policy) -> EarlierRevision {
+    EarlierRevision {
+        revision: policy.revision,
+        plan_hash: policy.hash(),
+        actions: policy.actions.clone(),
+    }
 }
 
 async fn by_incident(
@@ -132,7 +128,17 @@ async fn by_incident(
     let asked = |policy: &&Policy| incident.needs.iter().any(|need| is_of(need, policy));
     let of_it: Vec<&Policy> = pending.iter().filter(asked).collect();
     match of_it[..] {
-        [present] => Ok(Found { present: present.clone(), changed: None }),
+        [present] => {
+            // Another action may have been proposed in this incident before.
+            let replaced =
+                policies(client, "approval=superseded&").await?.into_iter().find(|one| {
+                    let is_same = one.cause == present.cause && one.component == present.component;
+                    is_same && one.updated_at >= incident.incident.opened_at
+                });
+            let changed = replaced.map(|one| Changed::From(as_it_was(&one)));
+            let changed = changed.filter(|_| present.earlier.is_empty());
+            Ok(Found { present: present.clone(), changed })
+        }
         [] => Err(ClientError::NothingAsked(id.to_owned())),
         ref several => Err(ambiguous(id, several)),
     }
@@ -169,22 +175,15 @@ fn standing(policy: &Policy) -> String {
         }
         Approval::Executed => format!("{what}: executed"),
         Approval::Expired => {
-            format!("{what}: expired, since nobody decided in time or its violations have cleared")
+            format!("{what}: expired, because nobody decided in time or its violations cleared")
         }
-        Approval::Superseded => format!("{what}: superseded, and nothing waits in its place"),
+        Approval::Superseded => {
+            format!("{what}: superseded, and no other proposal waits in its place")
+        }
     }
 }
 
 async fn policies(client: &Client, filter: &str) -> Result<Vec<Policy>, ClientError> {
-    let (mut all, mut after) = (Vec::new(), String::new());
-    for _ in 0..MAX_PAGES {
-        let path = format!("api/v1/policies?{filter}limit=500{after}");
-        let page: Page<Policy> = client.get(&path).await?;
-        all.extend(page.items);
-        match page.next {
-            Some(next) => after = format!("&after={next}"),
-            None => break,
-        }
-    }
-    Ok(all)
+    let list = format!("policies?{filter}");
+    Ok(client.list(&list, MAX_PAGES, |_| true).await?.0)
 }

@@ -17,7 +17,7 @@ use crate::knowledge::Knowledge;
 /// How a fault must end: the last column of the reference Charter's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// These actions in this order, each with its verdict, and nothing else; then healed.
+    /// These actions in this order, each with its result, and nothing else; then healed.
     Healed(&'static [(ActionKind, FaultEnd)]),
     /// One action without success, then `remedies_exhausted`.
     Exhausted(ActionKind),
@@ -37,7 +37,7 @@ pub(super) enum FaultEnd {
 pub(super) struct Fault {
     pub name: &'static str,
     pub story: &'static str,
-    /// The cause that its remedies are tried for: they are fresh only in a fresh incident of it.
+    /// The cause that its actions are tried for: they are fresh only in a fresh incident of it.
     pub cause: &'static str,
     pub end: End,
     /// Plant seconds to watch at least before calling it over.
@@ -189,7 +189,7 @@ impl<'a> Episode<'a> {
         let steps: Vec<String> = done
             .iter()
             .map(|(action, verdict)| {
-                format!("{action} {}", verdict.map_or("not judged", OutcomeType::as_str))
+                format!("{action} {}", verdict.map_or("without a result", OutcomeType::as_str))
             })
             .collect();
         Row {
@@ -208,7 +208,7 @@ impl<'a> Episode<'a> {
         }
     }
 
-    /// Every action that was sent, with its verdict.
+    /// Every action that was sent, with its result.
     fn done(&self) -> Vec<(ActionKind, Option<OutcomeType>)> {
         self.executions
             .iter()
@@ -278,13 +278,13 @@ pub(super) async fn done(
             let result = record
                 .error
                 .as_deref()
-                .unwrap_or("took effect; its outcome is judged after it settles");
+                .unwrap_or("took effect; its result is verified after the settle time");
             lines.push(format!("did      {}: {result}", record.action));
         }
     }
     for id in &report.escalations_opened {
         if let Some((record, _)) = knowledge.get::<Need>(&id.to_string()).await? {
-            lines.push(format!("told     a person: {}: {}", record.reason.as_str(), record.detail));
+            lines.push(format!("asks     a person: {}: {}", record.reason.as_str(), record.detail));
         }
     }
     Ok(lines)

@@ -17,9 +17,9 @@ pub(super) fn seen(report: &CycleReport) -> Vec<String> {
     for (text, more) in grouped(&report.opened_examples) {
         lines.push(format!("saw      {text}{}", like_it(more)));
     }
-    let untold = report.opened.saturating_sub(report.opened_examples.len());
-    if untold > 0 {
-        lines.push(format!("saw      … and {untold} more"));
+    let left_out = report.opened.saturating_sub(report.opened_examples.len());
+    if left_out > 0 {
+        lines.push(format!("saw      … and {left_out} more"));
     }
     for (text, more) in grouped(&report.cleared_examples) {
         lines.push(format!("cleared  {}{}", name_of(text), like_it(more)));

@@ -1,5 +1,7 @@
 //! What is checked on this machine: the store, disarmed guards and the programs of hooks.
 
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use super::{ANSWER, Check, State};
@@ -18,6 +20,25 @@ pub(super) async fn store(config: &Config) -> Check {
         ),
     };
     check.took(began.elapsed())
+}
+
+/// Can reports and backups be written? Writes a file and removes it; the daemon makes the folders that are missing.
+pub(super) fn reports(config: &Config) -> Check {
+    let Some(reports) = &config.escalation.reports_dir else {
+        return Check::off("reports", "escalation.reports_dir");
+    };
+    for folder in [reports.clone(), reports.join("incidents")] {
+        let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+        let file = there.join(format!(".mape-k-doctor-{}", std::process::id()));
+        if let Err(error) = fs::write(&file, "test").and_then(|()| fs::remove_file(&file)) {
+            return Check::fix(
+                "reports",
+                format!("cannot write to {}: {error}", there.display()),
+                "Make the folder writable for this user, or set escalation.reports_dir",
+            );
+        }
+    }
+    Check::ok("reports", format!("{} can be written", reports.display()))
 }
 
 /// What a valid configuration leaves open: guards that hold nothing back, programs that are not there.

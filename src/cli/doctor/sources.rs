@@ -8,13 +8,13 @@ use uuid::Uuid;
 use super::{ANSWER, Check, State};
 use crate::analyzer::{Found, Tracker};
 use crate::cli::observe;
-use crate::cli::words::counted;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::CHARTER;
 use crate::domain::address;
 use crate::domain::cycle::Trigger;
 use crate::domain::reading::Source;
+use crate::explain::count;
 use crate::monitor::Monitor;
 use crate::monitor::cluster::review::{self, Permission};
 use crate::monitor::github::Github;
@@ -44,7 +44,7 @@ pub(super) async fn metrics(config: &Config, clock: Clock) -> Vec<Check> {
                 Check::ok(subject, "its alerts can be read")
             }
             Ok(()) => {
-                let rules = counted(seen.readings.len(), "rule");
+                let rules = count(seen.readings.len(), "rule");
                 let skew = source.skew.map(|skew| {
                     let way = if skew < 0.0 { "behind" } else { "ahead of" };
                     format!("; its clock is {:.1} s {way} ours", skew.abs())
@@ -70,7 +70,7 @@ pub(super) async fn metrics(config: &Config, clock: Clock) -> Vec<Check> {
             Check::fix(
                 format!("rule {rule}"),
                 problem,
-                "Correct its metric or labels, have it scraped, or take the rule out",
+                "Correct its metric or labels, have it scraped, or remove the rule",
             )
         }));
     }
@@ -122,7 +122,7 @@ pub(super) async fn kubernetes(config: &Config) -> Vec<Check> {
         match unasked.first() {
             Some(error) => Check::fix(
                 subject,
-                format!("its permissions could not be asked: {error}"),
+                format!("the permissions could not be checked: {error}"),
                 "Check that it runs and is reached from here, and kubernetes.kubeconfig",
             ),
             None => Check::ok(subject, format!("{allowed} of {} permissions", permissions.len())),
@@ -141,7 +141,7 @@ pub(super) async fn kubernetes(config: &Config) -> Vec<Check> {
         let place = namespace.map_or_else(String::new, |name| format!(" in namespace {name}"));
         let subject = format!("permission {verbs} {resource}{place}");
         if is_optional {
-            let found = "refused: this kind is left out, which fails nothing";
+            let found = "refused: objects of this kind are not watched; all else works";
             checks.push(Check::new(State::Note, subject, found));
             continue;
         }

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::super::terminal::Terminal;
-use super::super::words::counted;
 use crate::domain::charter::CommitteeState;
 use crate::domain::finding::Finding;
 use crate::domain::rule::Comparison;
 use crate::domain::violation::Violation;
+use crate::explain::count;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -131,15 +131,15 @@ impl<'a> Report<'a> {
         match (self.verdict, &self.findings) {
             (ComponentResult::Clear, Some(_)) => writeln!(out, "no violations, no findings"),
             (ComponentResult::Clear, None) => writeln!(out, "no violations"),
-            (ComponentResult::Violations, _) => writeln!(out, "{} wrong", counted(found, "thing")),
+            (ComponentResult::Violations, _) => writeln!(out, "{} wrong", count(found, "thing")),
             (ComponentResult::Unknown, _) if found == 0 => writeln!(
                 out,
-                "UNKNOWN: whether anything is wrong cannot be said while what is named above cannot be read"
+                "UNKNOWN: the sources and rules named above could not be read, so nobody can say whether anything is wrong"
             ),
             (ComponentResult::Unknown, _) => writeln!(
                 out,
-                "{} wrong; whether anything else is, is UNKNOWN while what is named above cannot be read",
-                counted(found, "thing")
+                "{} wrong; whether more is wrong is UNKNOWN, because the sources and rules named above could not be read",
+                count(found, "thing")
             ),
         }
     }
@@ -183,11 +183,11 @@ impl<'a> Report<'a> {
             Some(problem) => format!(": {problem}"),
             None => String::new(),
         };
-        let verdict = match rule.verdict {
+        let state = match rule.verdict {
             RuleResult::Ok => "ok      ",
             RuleResult::Violated => "violated",
             RuleResult::Unknown => "UNKNOWN ",
         };
-        writeln!(out, "{verdict}  {}: {value}{limit}{problem}", rule.rule)
+        writeln!(out, "{state}  {}: {value}{limit}{problem}", rule.rule)
     }
 }

@@ -23,9 +23,7 @@ use crate::domain::time::Time;
 use crate::domain::time::text;
 use crate::domain::under_way::{Stage, UnderWay};
 use crate::domain::violation::Violation;
-
-/// Characters of a fingerprint that `mape-k explain` needs.
-const FINGERPRINT: usize = 8;
+use crate::explain::{actions, short, times};
 
 type Printed = io::Result<()>;
 
@@ -88,7 +86,7 @@ fn print_state(client: &Client, seen: &Seen, out: &mut Terminal<impl Write>) -> 
     match (part::<LoopStatus>(&state["standing"]), last) {
         (Some(standing), Some(last)) => writeln!(out, "{}", standing.said(last))?,
         (_, None) => {}
-        (None, Some(_)) => writeln!(out, "mode and guards: not known, the last cycle broke off")?,
+        (None, Some(_)) => writeln!(out, "mode and guards: UNKNOWN, the last cycle broke off")?,
     }
     for temporary in part::<Vec<InForce>>(&state["in_force"]).unwrap_or_default() {
         let explain = client.command(&format!("explain action {}", temporary.execution_id));
@@ -118,7 +116,7 @@ fn print_notifiers(status: &Value, out: &mut Terminal<impl Write>) -> Printed {
     }
     writeln!(
         out,
-        "notified: {}; since start {} cycles with confirmed messages, {} with failed ones",
+        "notifiers: {}; since start {} cycles with confirmed messages, {} with failed ones",
         notifiers.join(", "),
         said(&status["notifications_sent"]),
         said(&status["notifications_failed"])
@@ -141,7 +139,7 @@ fn unread(health: &Value, state: &Value) -> Option<String> {
         // The source answers, and lacks what a rule asks for.
         unread.extend(Some("rules").filter(is_bad));
     }
-    (!unread.is_empty()).then(|| format!("{} could not be read whole", unread.join(", ")))
+    (!unread.is_empty()).then(|| format!("{} could not be read completely", unread.join(", ")))
 }
 
 fn print_violations(
@@ -153,7 +151,7 @@ fn print_violations(
     let by = &seen.statistics["violations"]["by_severity"];
     // What nobody could read is not among the numbers.
     let unread = unread(&seen.health, &seen.state);
-    let active = unread.map_or_else(String::new, |why| format!("not known, {why}; last known "));
+    let active = unread.map_or_else(String::new, |why| format!("UNKNOWN, {why}; last known "));
     writeln!(
         out,
         "violations active: {active}{} ({} critical, {} warning, {} info)",
@@ -195,10 +193,6 @@ fn limit(violation: &Violation) -> String {
     }
 }
 
-fn short(fingerprint: &str) -> &str {
-    fingerprint.get(..FINGERPRINT).unwrap_or(fingerprint)
-}
-
 fn print_under_way(
     client: &Client,
     seen: &Seen,
@@ -212,7 +206,7 @@ fn print_under_way(
         writeln!(
             out,
             "  {} for {} on {}{}: {}; `{}`",
-            decide::actions(&one.actions),
+            actions(&one.actions),
             one.cause,
             name(&one.component),
             by.unwrap_or_default(),
@@ -234,7 +228,7 @@ fn waits_for(one: &UnderWay, now: Time) -> String {
             at(one.verified_by)
         ),
         Stage::Verifying => format!(
-            "applied at {}, being verified; the result is there at the latest at {}",
+            "applied at {}, being verified; its result is known at the latest at {}",
             text(one.since),
             at(one.verified_by)
         ),
@@ -247,13 +241,13 @@ fn print_needs(client: &Client, seen: &Seen, now: Time, out: &mut Terminal<impl 
         let component = need.component.as_ref().map(|on| format!(" on {}", name(on)));
         writeln!(
             out,
-            "  {} {}{}: {} (since {}, seen {} times)",
+            "  {} {}{}: {} (since {}, seen {})",
             need.reason.as_str(),
             name(&need.subject),
             component.unwrap_or_default(),
             need.detail,
             lasting(need.opened_at, now),
-            need.times_seen
+            times(need.times_seen)
         )?;
         writeln!(out, "    {}", answer(client, need, seen))?;
     }
@@ -321,9 +315,9 @@ fn print_learned(seen: &Seen, out: &mut Terminal<impl Write>) -> Printed {
     let good = part::<Time>(&seen.status["last_successful_cycle"]);
     writeln!(
         out,
-        "since start: {} cycles, the last healthy or completed one {}; {} policies generated, {} executed",
+        "since start: {} cycles, last healthy or completed one: {}; {} proposals, {} executed",
         said(&seen.status["cycle_count"]),
-        good.map_or_else(|| "not yet".to_owned(), |at| format!("at {}", text(at))),
+        good.map_or_else(|| "none yet".to_owned(), text),
         said(&seen.state["policies_generated"]),
         said(&seen.state["policies_executed"])
     )?;

@@ -124,6 +124,9 @@ pub struct Concluded {
 pub struct Proposed {
     pub id: Uuid,
     pub revision: u32,
+    /// SHA-256 in hex of this revision; empty in a record of an earlier version.
+    #[serde(default)]
+    pub plan_hash: String,
     pub cause: Cause,
     pub component: String,
     pub action: ActionKind,

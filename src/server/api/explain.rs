@@ -30,8 +30,8 @@ const LATEST: &str = "latest";
 /// At six actions an hour these are two weeks of executions.
 const LOOKED_THROUGH: usize = 2_000;
 
-/// As the cycle itself reads them: open incidents are always among these.
-const INCIDENTS: usize = 200;
+/// As the cycle itself reads them: open treatments are always among these.
+const TREATMENTS: usize = 200;
 
 /// Records that a page shows of one kind at most; the page says how many more there are.
 const SHOWN: usize = 5;
@@ -88,7 +88,7 @@ async fn explain_cycle(context: &Context, id: &str) -> Answer {
         verdicts = verdicts_on(knowledge, id).await?;
     }
     let judged: Vec<Outcome> = get_all(knowledge, &report.outcomes).await?;
-    let told: Vec<Need> = get_all(knowledge, &report.escalations_opened).await?;
+    let needs: Vec<Need> = get_all(knowledge, &report.escalations_opened).await?;
     Ok(Json(explain::cycle(&CycleFacts {
         now: context.handle.now(),
         report: &report,
@@ -96,7 +96,7 @@ async fn explain_cycle(context: &Context, id: &str) -> Answer {
         verification: verification.as_ref(),
         verdicts: &verdicts,
         verified: &judged,
-        told: &told,
+        needs: &needs,
     })))
 }
 
@@ -119,7 +119,7 @@ pub(super) async fn violation(State(context): State<Context>, Id(id): Id) -> Ans
         Some(id) => get::<Analysis>(knowledge, &id.to_string()).await?,
         None => None,
     };
-    let incidents = knowledge.survey::<Treatment>(None, INCIDENTS).await?.0;
+    let treatments = knowledge.survey::<Treatment>(None, TREATMENTS).await?.0;
     let verifications = knowledge.survey::<PendingVerification>(None, LOOKED_THROUGH).await?.0;
     let mut escalations = knowledge.survey::<Need>(Some(documents::OPEN), LOOKED_THROUGH).await?.0;
     escalations.retain(|e| e.evidence.contains(&violation.fingerprint));
@@ -128,7 +128,7 @@ pub(super) async fn violation(State(context): State<Context>, Id(id): Id) -> Ans
         violation: &violation,
         report: report.as_ref(),
         analysis: analysis.as_ref(),
-        incidents: &incidents,
+        treatments: &treatments,
         verifications: &verifications,
         escalations: &escalations,
     })))

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Limit, List};
 use crate::domain::Cause;
 use crate::domain::decision::Sev;
-use crate::domain::incident::{Anchor, Incident};
+use crate::domain::incident::{Anchor, Incident, Resolution};
 use crate::domain::need::{Need, NeedReason};
 use crate::domain::policy::{Approval, Policy};
 use crate::domain::treatment::Treatment;
@@ -74,7 +74,7 @@ pub(super) struct Detail {
     incident: Incident,
     /// Open and ended ones, the newest first.
     needs: Vec<AskedFor>,
-    /// What was tried for its causes, the newest first.
+    /// What was tried in it, the newest first.
     treatments: Vec<Treatment>,
     notification: String,
     linked: Vec<Linked>,
@@ -99,8 +99,9 @@ pub(super) async fn list(
     // One that is resolved stays among the open ones until people were notified of it.
     let items = items.into_iter().filter(|one| params.open != Some(true) || one.is_open());
     let items = items
+        .map(|incident| present(&context, incident))
         .map(|incident| Listed {
-            needs: asked.of(&incident),
+            needs: asked.of(&BTreeSet::from([incident.id.clone()])),
             notification: incident.notification(has_notifier(&context)),
             incident,
         })
@@ -145,18 +146,45 @@ impl Own {
             let text = format!("no incident {id} is kept; GET /api/v1/incidents lists them");
             ApiError::NotFound(text)
         })?;
-        let mut needs = Asked::read(knowledge, documents::OPEN).await?.of(&incident);
-        needs.extend(Asked::read(knowledge, documents::CLOSED).await?.of(&incident));
+        let incident = present(context, incident);
+        let names = names(knowledge, id).await?;
+        let mut needs = Asked::read(knowledge, documents::OPEN).await?.of(&names);
+        needs.extend(Asked::read(knowledge, documents::CLOSED).await?.of(&names));
         let (mut treatments, _) = knowledge.survey::<Treatment>(None, LOOKED_THROUGH).await?;
-        treatments.retain(|treatment| belongs(treatment, &incident));
+        treatments.retain(|one| one.incident.as_ref().is_some_and(|of| names.contains(of)));
         let notification = incident.notification(has_notifier(context));
         Ok(Self { incident, needs, treatments, notification })
     }
 }
 
-/// A replica that follows has not heard, and says what the record says.
+/// An open one as the last cycle left it: the store gets its numbers only when it changes.
+fn present(context: &Context, stored: Incident) -> Incident {
+    let view = context.handle.view();
+    let is_it = |one: &&Incident| one.id == stored.id && one.last_seen_at >= stored.last_seen_at;
+    view.people.incidents.iter().find(is_it).filter(|_| stored.is_open()).cloned().unwrap_or(stored)
+}
+
 fn has_notifier(context: &Context) -> bool {
-    context.handle.view().people.has_notifier.unwrap_or(true)
+    !context.running.borrow().notifiers.is_empty()
+}
+
+/// The incident's id and those of the incidents that were merged into it: their records keep the id that they had.
+async fn names(knowledge: &Knowledge, id: &str) -> Result<BTreeSet<String>, StoreError> {
+    let (ended, _) = knowledge.survey::<Incident>(Some(documents::CLOSED), LOOKED_THROUGH).await?;
+    let mut names = BTreeSet::from([id.to_owned()]);
+    loop {
+        let before = names.len();
+        for one in &ended {
+            if let Some(Resolution::MergedInto(into)) = &one.resolution
+                && names.contains(into)
+            {
+                names.insert(one.id.clone());
+            }
+        }
+        if names.len() == before {
+            return Ok(names);
+        }
+    }
 }
 
 /// Needs, and the policies that wait for an answer to them.
@@ -173,8 +201,9 @@ impl Asked {
         Ok(Self { needs, pending })
     }
 
-    fn of(&self, incident: &Incident) -> Vec<AskedFor> {
-        let own = self.needs.iter().filter(|need| need.incident.as_ref() == Some(&incident.id));
+    fn of(&self, incidents: &BTreeSet<String>) -> Vec<AskedFor> {
+        let is_own = |need: &&Need| need.incident.as_ref().is_some_and(|of| incidents.contains(of));
+        let own = self.needs.iter().filter(is_own);
         own.map(|need| AskedFor { need: need.clone(), command: self.command(need) }).collect()
     }
 
@@ -188,7 +217,7 @@ impl Asked {
         });
         Some(match (need.reason, policy) {
             (NeedReason::ApprovalNeeded, Some(policy)) => {
-                format!("mape-k approve {0}, or mape-k reject {0}", policy.id)
+                format!("mape-k approve {0}, or mape-k reject {0}", policy.short_hash())
             }
             (NeedReason::ApprovalNeeded, None) => "mape-k status".to_owned(),
             (NeedReason::OutcomeUnknown | NeedReason::ActionFailed, _)
@@ -202,13 +231,6 @@ impl Asked {
             ),
         })
     }
-}
-
-/// Tried for one of its causes while it lasted.
-fn belongs(treatment: &Treatment, incident: &Incident) -> bool {
-    incident.causes.iter().any(|ranked| ranked.cause == treatment.cause)
-        && treatment.last_evidence_at >= incident.since
-        && incident.ended_at.is_none_or(|end| treatment.opened_at <= end)
 }
 
 fn linked(incident: &Incident, other: Incident) -> Option<Linked> {

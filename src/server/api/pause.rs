@@ -16,7 +16,7 @@ use crate::metrics::labels::WakeReason;
 use crate::server::Context;
 use crate::server::reply::{ApiError, Body};
 
-/// Both stand in the log and in every report of what was not done.
+/// Both are in the log and in every report of what was not done.
 const MAX_NAME: usize = 200;
 const MAX_REASON: usize = 500;
 
@@ -31,7 +31,7 @@ pub(super) struct PauseBody {
         pattern = r"^(?!\s*[Aa][Uu][Tt][Oo]\s*$)[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
     )]
     by: String,
-    /// Stands in every report of what was not done.
+    /// Why; status, explain and history show it.
     #[schema(
         min_length = 1,
         max_length = 500,
@@ -47,18 +47,18 @@ pub(super) struct PauseBody {
     replace: bool,
 }
 
-/// The pause that holds now, and what it found.
+/// The pause that is in effect now, and what it replaced.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PauseAnswer)]
 pub(super) struct Answer {
-    /// The one that holds.
+    /// The one in effect.
     paused: Pause,
-    /// The pause whose place it took.
+    /// The pause that it replaced.
     replaced: Option<Pause>,
-    /// The end of the pause before stands, because it is later than what was asked.
+    /// The end of the earlier pause still applies, because it is later than the one asked for.
     later_end_kept: bool,
     /// Executions that have begun: a call that was under way is finished, what comes after it is not sent. Null when
-    /// they could not be read; the pause holds all the same.
+    /// they could not be read; the pause is in effect all the same.
     under_way: Option<Vec<Uuid>>,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct ResumeBody {
 /// What was ended.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Resumed {
-    /// The pause that was ended; null if none held.
+    /// The pause that was ended; null if none was in effect.
     resumed: Option<Pause>,
 }
 
@@ -90,7 +90,7 @@ pub(super) struct Resumed {
     path = "/api/v1/pause",
     tag = "Kill switch",
     request_body = PauseBody,
-    responses((status = 200, description = "It holds.", body = Answer))
+    responses((status = 200, description = "It is in effect.", body = Answer))
 )]
 pub(super) async fn pause(
     State(context): State<Context>,
@@ -101,7 +101,7 @@ pub(super) async fn pause(
     let lasts = Duration::from_secs(body.duration_seconds);
     if !(Pause::SHORTEST..=Pause::LONGEST).contains(&lasts) {
         return Err(ApiError::Parameter(format!(
-            "duration_seconds: {} to {} (7 days); guardrails.mode is what stops it for longer",
+            "duration_seconds: {} to {} (7 days); to stop it for longer set guardrails.mode: observe",
             Pause::SHORTEST.as_secs(),
             Pause::LONGEST.as_secs()
         )));
@@ -115,12 +115,12 @@ pub(super) async fn pause(
         by = pause.by,
         reason = pause.reason,
         until = time::text(pause.until),
-        "paused: nothing more is sent"
+        "a person paused the loop: no action is sent"
     );
     let under_way = match context.knowledge.all::<Execution>(Some("in_progress")).await {
         Ok(running) => Some(running.iter().map(|execution| execution.id).collect()),
         Err(error) => {
-            tracing::warn!(%error, "paused; which executions have begun could not be read");
+            tracing::warn!(%error, "the loop is paused; which executions have begun could not be read");
             None
         }
     };
@@ -128,23 +128,23 @@ pub(super) async fn pause(
     Ok(Json(Answer { paused: pause, replaced, later_end_kept, under_way }))
 }
 
-/// Ends the pause, if one holds: the loop wakes and acts again.
+/// Ends the pause, if one is in effect: the loop wakes and acts again.
 #[utoipa::path(
     post,
     path = "/api/v1/resume",
     tag = "Kill switch",
     request_body = ResumeBody,
-    responses((status = 200, description = "No pause holds any more.", body = Resumed))
+    responses((status = 200, description = "No pause is in effect any more.", body = Resumed))
 )]
 pub(super) async fn resume(
     State(context): State<Context>,
     Body(body): Body<ResumeBody>,
 ) -> Result<Json<Resumed>, ApiError> {
     let by = name(&body.by)?;
-    let resumed = context.knowledge.resume(context.handle.now()).await?;
+    let resumed = context.knowledge.resume(context.handle.now(), &by).await?;
     context.metrics.paused(false);
     let paused_by = resumed.as_ref().map(|pause| pause.by.as_str());
-    tracing::info!(by, paused_by, "resumed: the loop acts again");
+    tracing::info!(by, paused_by, "a person resumed the loop: it acts again");
     context.metrics.woken(WakeReason::Resume);
     context.handle.wake();
     Ok(Json(Resumed { resumed }))
@@ -153,7 +153,7 @@ pub(super) async fn resume(
 fn name(by: &str) -> Result<String, ApiError> {
     let by = said("by", by, MAX_NAME)?;
     if by.eq_ignore_ascii_case(Grant::AUTO) {
-        return Err(ApiError::Parameter(format!("by: {by} is the loop itself; name the person")));
+        return Err(ApiError::Parameter(format!("by: {by} is the daemon's own name; give yours")));
     }
     Ok(by)
 }

@@ -22,7 +22,7 @@ const MAX_REASON: usize = 500;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PolicyParams {
-    /// Only those that stand so; `pending` are those that wait for a person.
+    /// Only those in this state; `pending` are those that wait for a person.
     #[param(inline)]
     approval: Option<Approval>,
     /// How many items at most.
@@ -34,7 +34,7 @@ pub(super) struct PolicyParams {
     after: Option<i64>,
 }
 
-/// A person's word on a policy.
+/// A person's decision on a policy.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DecisionBody {
@@ -85,7 +85,7 @@ pub(super) async fn list(
     params(("id" = Uuid, Path, description = "`id` of the policy.")),
     request_body = DecisionBody,
     responses(
-        (status = 200, description = "The policy as it stands now.", body = Policy),
+        (status = 200, description = "The policy as it is now.", body = Policy),
         (status = 404, description = "No such policy is kept.", body = Problem),
         (status = 409, description = "Not pending, or another revision or hash than the one that was read; nothing was changed.", body = Conflict),
     )
@@ -101,7 +101,7 @@ pub(super) async fn approve(
     Ok(Json(policy))
 }
 
-/// Rejects a pending policy: its remedy is not proposed again for as long as the violations behind it last.
+/// Rejects a pending policy: its action is not proposed again while the violations behind it last.
 #[utoipa::path(
     post,
     path = "/api/v1/policies/{id}/reject",
@@ -109,7 +109,7 @@ pub(super) async fn approve(
     params(("id" = Uuid, Path, description = "`id` of the policy.")),
     request_body = DecisionBody,
     responses(
-        (status = 200, description = "The policy as it stands now.", body = Policy),
+        (status = 200, description = "The policy as it is now.", body = Policy),
         (status = 404, description = "No such policy is kept.", body = Problem),
         (status = 409, description = "Not pending, or another revision or hash than the one that was read; nothing was changed.", body = Conflict),
     )

@@ -1,4 +1,4 @@
-//! Stored history: analyses, executions, outcomes, insights and cycles.
+//! Stored history: analyses, executions, outcomes, insights, pauses and cycles.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,6 +10,7 @@ use crate::domain::analysis::Analysis;
 use crate::domain::cycle::CycleReport;
 use crate::domain::execution::Execution;
 use crate::domain::outcome::{Insight, Outcome};
+use crate::domain::pause::PauseRecord;
 use crate::knowledge::Document;
 use crate::server::Context;
 use crate::server::reply::{ApiError, Id, Params, Problem};
@@ -33,7 +34,7 @@ async fn page<T: Document>(context: &Context, params: &PageParams) -> Answer<T> 
     Ok(Json(List::read(context, None, params.after, params.limit).await?))
 }
 
-/// Patterns found in the violations of a cycle, and the root causes that follow from them.
+/// Patterns found in the violations of a cycle, and the root causes concluded from them.
 #[utoipa::path(
     get,
     path = "/api/v1/analyses",
@@ -63,7 +64,7 @@ pub(super) async fn executions(
     page(&context, &params).await
 }
 
-/// Whether an action helped: each verdict with the numbers behind it.
+/// Whether an action helped: each result with the numbers behind it.
 #[utoipa::path(
     get,
     path = "/api/v1/outcomes",
@@ -93,7 +94,22 @@ pub(super) async fn insights(
     page(&context, &params).await
 }
 
-/// The report of each cycle, with every remedy weighed and why it was not chosen.
+/// Who paused the loop, why, until when, and who ended that.
+#[utoipa::path(
+    get,
+    path = "/api/v1/pauses",
+    tag = "History",
+    params(PageParams),
+    responses((status = 200, description = "A page, newest first.", body = List<PauseRecord>))
+)]
+pub(super) async fn pauses(
+    State(context): State<Context>,
+    Params(params): Params<PageParams>,
+) -> Answer<PauseRecord> {
+    page(&context, &params).await
+}
+
+/// The report of each cycle, with every action weighed and why it was not chosen.
 #[utoipa::path(
     get,
     path = "/api/v1/cycles",

@@ -27,12 +27,12 @@ use crate::server::reply::ApiError;
 const MAX_ALERTS: usize = 500;
 
 /// One for each (reason, cause, component, subject): far fewer.
-const MOST_OPEN: usize = 10_000;
+pub(super) const MOST_OPEN: usize = 10_000;
 
 /// The key under which `by_component` counts violations that belong to no component.
 const NO_COMPONENT: &str = "(none)";
 
-/// The loop as it stands.
+/// The loop's present state.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LoopState {
     running: bool,
@@ -52,26 +52,26 @@ pub(super) struct LoopState {
     paused: Option<Pause>,
     /// Mode, breaker, storm and budget after the last cycle; null before the first and when it broke off.
     standing: Option<LoopStatus>,
-    /// Throttles, bypasses and overrides at work at Charter now, so far as the journal knows.
+    /// Throttles, bypasses and overrides in force at Charter now, as the journal knows them.
     in_force: Vec<InForce>,
     /// From one scheduled cycle to the next.
     interval_seconds: f64,
     sources: Vec<SourceStatus>,
-    /// Rules that were not read well.
+    /// Rules whose data was missing or incomplete in the last cycle.
     rules_without_good_data: Vec<RuleHealth>,
     charter: Option<Charter>,
-    /// Alerts that are shown only, or wait for people.
+    /// Alerts that are shown only, or need people.
     alerts: Vec<ShownAlert>,
     /// How many there are; `alerts` shows 500 at most.
     alerts_total: usize,
 }
 
-/// Who leads, as last heard; null where nobody was heard of yet.
+/// The leader as last read from the store; null before the first time.
 #[derive(Debug, Serialize, ToSchema)]
 struct LeaderState {
     holder: String,
     epoch: u64,
-    /// Heard of so lately that its lease has not run out.
+    /// Its lease has not run out.
     known: bool,
 }
 
@@ -83,12 +83,12 @@ struct Charter {
     error: Option<String>,
 }
 
-/// The loop as it stands: who leads, who paused it, how far it may go, what it can see.
+/// The loop's present state: who leads, who paused it, its mode and guards, what it can read.
 #[utoipa::path(
     get,
     path = "/api/v1/state",
     tag = "Present",
-    responses((status = 200, description = "As the last cycle left it; a pause shows at once.", body = LoopState))
+    responses((status = 200, description = "As of the last cycle; a pause shows at once.", body = LoopState))
 )]
 pub(super) async fn state(State(context): State<Context>) -> Result<Json<LoopState>, ApiError> {
     // From the store and not from the view: a pause shows as soon as it is set.
@@ -138,11 +138,11 @@ pub(super) struct Statistics {
     violations: Sums,
     /// What is known of each action for each cause.
     knowledge: Vec<ActionStatistics>,
-    /// Episodes in which a remedy was due and nothing was done, by cause.
+    /// Episodes in which an action was due and none was taken, by cause.
     natural_recovery: Vec<NaturalRecovery>,
 }
 
-/// How often a cause's violations clear by themselves.
+/// How often the violations of a cause clear by themselves.
 #[derive(Debug, Serialize, ToSchema)]
 struct NaturalRecovery {
     cause: Cause,

@@ -1,17 +1,19 @@
-//! `GET /api/v1/status`: how the cycles go, what people were told, and what is still open.
+//! `GET /api/v1/status`: how the cycles go, what people were notified of, and what is still open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::state::MOST_OPEN;
 use crate::domain::cycle::condition::Condition;
 use crate::domain::cycle::{CycleReport, CycleStatus, FAILING};
 use crate::domain::decision::{Decision, Sev};
 use crate::domain::incident::Incident;
 use crate::domain::message::NotificationResult;
+use crate::domain::need::Need;
 use crate::domain::time::Time;
 use crate::domain::under_way::UnderWay;
 use crate::domain::view::{LoopView, NotificationView};
@@ -28,7 +30,7 @@ enum Health {
     Degraded,
 }
 
-/// How the cycles go, what people were told, and what is still open.
+/// How the cycles go, what people were notified of, and what is still open.
 #[derive(Debug, Serialize, ToSchema)]
 #[allow(clippy::struct_field_names, reason = "the names are the API's")]
 pub(super) struct Status {
@@ -39,7 +41,7 @@ pub(super) struct Status {
     environment: Option<String>,
     /// Since the start of the process.
     cycle_count: u64,
-    /// In a row; a healthy or completed cycle begins anew.
+    /// In a row; a healthy or completed cycle sets it to 0.
     failed_cycles: u64,
     last_successful_cycle: Option<Time>,
     last_cycle_status: Option<CycleStatus>,
@@ -54,13 +56,15 @@ pub(super) struct Status {
     under_way: Vec<UnderWay>,
     /// Who is notified of incidents; none: nobody is.
     notifiers: Vec<&'static str>,
-    /// What is wrong and what nobody can know, as the last cycle left it; null before the first.
+    /// What is wrong and what is UNKNOWN, as of the last cycle; null before the first.
     condition: Option<Condition>,
-    /// Why nobody is notified of anything now, or what could not be delivered; null: nothing stands in the way.
+    /// Why nobody is notified of anything now, or what could not be delivered; null: neither.
     not_notified: Option<String>,
-    /// Incidents that last, by severity.
+    /// Open incidents, by severity.
     incidents: BTreeMap<&'static str, usize>,
-    /// The last decision of which people were, or should have been, told.
+    /// Open needs that no open incident has.
+    needs_without_incident: Vec<Need>,
+    /// The last decision that people were, or should have been, notified of.
     last_decision: Option<Decision>,
     last_notification: Option<NotificationResult>,
     /// Since the start of the process.
@@ -68,20 +72,24 @@ pub(super) struct Status {
     notifications_failed: u64,
 }
 
-/// How the cycles go, what people were told last, and what is still open.
+/// How the cycles go, what people were notified of last, and what is still open.
 #[utoipa::path(
     get,
     path = "/api/v1/status",
     tag = "Present",
-    responses((status = 200, description = "As the last cycle left it.", body = Status))
+    responses((status = 200, description = "As of the last cycle.", body = Status))
 )]
 pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status>, ApiError> {
     let view = context.handle.view();
     let open = context.knowledge.all::<Incident>(Some(documents::OPEN)).await?;
     let mut incidents: BTreeMap<_, _> = Sev::ALL.map(|sev| (sev.as_str(), 0)).into();
-    for incident in open.iter().filter(|incident| incident.ended_at.is_none()) {
+    let mut own = BTreeSet::new();
+    for incident in open.iter().filter(|incident| incident.is_open()) {
         *incidents.entry(incident.severity.as_str()).or_default() += 1;
+        own.insert(&incident.id);
     }
+    let (mut needs, _) = context.knowledge.survey::<Need>(Some(documents::OPEN), MOST_OPEN).await?;
+    needs.retain(|need| need.incident.as_ref().is_none_or(|of| !own.contains(of)));
     let NotificationView { last_decision, last_notification, sent, failed, .. } =
         view.people.clone();
     let at = context.handle.now();
@@ -100,8 +108,9 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         under_way: context.knowledge.under_way(at).await?,
         notifiers: running.notifiers.iter().map(|name| name.as_str()).collect(),
         condition: condition(&context, &view).await?,
-        not_notified: view.people.not_notified(),
+        not_notified: view.people.not_notified(!running.notifiers.is_empty()),
         incidents,
+        needs_without_incident: needs,
         last_decision,
         last_notification,
         notifications_sent: sent,

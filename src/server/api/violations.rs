@@ -84,7 +84,7 @@ pub(super) async fn present(context: &Context) -> Result<Vec<Violation>, ApiErro
     Ok(stored.into_iter().map(|tracked| tracked.violation).collect())
 }
 
-/// What is wrong now, those from Kubernetes among it, which the loop never acts on.
+/// The active violations, findings of the cluster among them.
 #[utoipa::path(
     get,
     path = "/api/v1/violations",

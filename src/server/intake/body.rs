@@ -11,7 +11,7 @@ use futures::StreamExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How much more than the limit is read and thrown away, so that a sender that is slightly over hears its 413 instead
+/// How much more than the limit is read and thrown away, so that a sender that is slightly over gets its 413 instead
 /// of a reset connection, which it would only try again.
 const DRAINED: usize = 4;
 
@@ -27,7 +27,7 @@ pub(super) enum BodyError {
 }
 
 /// The memory for the bodies of all peers, shared fairly between them. One peer may use all of it while nobody else needs
-/// it. Whoever finds none left takes it from bodies that are still being read, of the peer that holds most, for as long as
+/// it. A request that finds none left takes it from bodies that are still being read, of the peer that holds most, for as long as
 /// that one holds more than the one who asks. A body that has been arriving for
 /// longer than [`SLOW`] gives way even where nobody holds more, the oldest of the peer that holds most first: so slow bodies,
 /// one each of however many peers, turn a newcomer away for at most that long.

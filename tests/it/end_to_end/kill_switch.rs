@@ -40,7 +40,7 @@ async fn s04_a_pause_outlives_kill_9_ends_by_itself_and_is_in_the_log() {
     let pause = ["pause", "--reason", "deploying", "--by", "ada", "--url", &url];
     let said = run(&[&pause[..], &["--for", "2h"]].concat()).await.stdout;
     assert!(said.contains("paused by ada until") && said.contains("deploying"), "{said}");
-    let line = logged(&mut daemon, "paused: nothing more is sent").await.to_string();
+    let line = logged(&mut daemon, "a person paused the loop: no action is sent").await.to_string();
     assert!(line.contains("INFO") && line.contains("ada"), "{line}");
 
     daemon.kill();
@@ -53,7 +53,7 @@ async fn s04_a_pause_outlives_kill_9_ends_by_itself_and_is_in_the_log() {
 
     // A shorter one that is told to takes its place, and ends by itself.
     let said = run(&[&pause[..], &["--for", "1s", "--replace"]].concat()).await.stdout;
-    assert!(said.contains("in the place of: paused by ada"), "{said}");
+    assert!(said.contains("it replaces: paused by ada"), "{said}");
     let line = logged(&mut daemon, "a pause ended").await.to_string();
     assert!(line.contains("INFO") && line.contains("ada"), "{line}");
     eventually(LATER, "it acts", async || {

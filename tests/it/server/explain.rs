@@ -6,7 +6,7 @@ mod broken;
 mod held;
 mod nothing;
 pub(super) mod recorded;
-mod stands;
+pub mod stands;
 mod subjects;
 
 use chrono::TimeDelta;

@@ -130,14 +130,14 @@ async fn a_source_in_error_missing_series_and_bad_rules_each_degrade_health() {
 async fn r08_health_says_what_is_off_unknown_and_that_nobody_is_notified() {
     let surface = Surface::start().await;
     let mut view = healthy_view(surface.handle.now());
-    view.people.has_notifier = Some(true);
     surface.publish(view.clone());
     let (_, health) = surface.get("/health").await;
     assert_eq!(health["components"]["notification"], serde_json::Value::Null, "{health}");
     assert_eq!((&health["status"], &health["environment"]), (&"ok".into(), &"prod-eu".into()));
     let (_, status) = surface.get("/api/v1/status").await;
     assert_eq!((&status["environment"], &status["not_notified"]), (&"prod-eu".into(), &().into()));
-    view.people.has_notifier = Some(false);
+    surface.stop().await;
+    let surface = Setup { notifiers: Vec::new(), ..Setup::default() }.serve().await;
     surface.publish(view.clone());
     let (_, health) = surface.get("/health").await;
     let notification = &health["components"]["notification"];

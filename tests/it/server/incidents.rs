@@ -19,6 +19,7 @@ use super::{Setup, Surface, assert_fields, healthy_view, noon};
 
 const CART: &str = "INC-20261118_110640-001";
 const BILLING: &str = "INC-20261118_110640-002";
+const MERGED: &str = "INC-20261118_110000-001";
 const OVER: &str = "INC-20261118_100000-001";
 
 pub(super) fn incident(id: &str, anchor: &str, cause: &str) -> Incident {
@@ -80,9 +81,24 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
         "attempts": [attempt], "impossible": [], "exhausted": false, "incident": CART,
     });
     batch.put(&serde_json::from_value::<Treatment>(treatment).expect("a treatment"));
+    // What was tried for the same cause elsewhere is not this incident's; what was tried in one that it took in is.
+    let tried = |number: u128, of: &str| {
+        let attempts: [Attempt; 0] = [];
+        let treatment = json!({
+            "id": Uuid::from_u128(number), "cause": "slow", "opened_at": noon(), "last_evidence_at": noon(),
+            "attempts": attempts, "impossible": [], "exhausted": false, "incident": of,
+        });
+        serde_json::from_value::<Treatment>(treatment).expect("a treatment")
+    };
+    let mut merged = incident(MERGED, "component/cart-1", "slow");
+    (merged.ended_at, merged.resolution) =
+        (Some(noon()), Some(Resolution::MergedInto(CART.to_owned())));
+    batch.put(&merged);
+    batch.put(&tried(8, BILLING));
+    batch.put(&tried(9, MERGED));
+    batch.put(&Need { incident: None, ..need(4, CART, true) });
     surface.knowledge.commit(batch).await.expect("stored");
-    let mut view = healthy_view(surface.handle.now());
-    view.people.has_notifier = Some(true);
+    let view = healthy_view(surface.handle.now());
     surface.publish(view.clone());
 
     let (_, one) = surface.get(&format!("/api/v1/incidents/{CART}")).await;
@@ -99,10 +115,14 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
         let of = |need: &&Value| need["reason"] == reason && need["closed_at"].is_null();
         needs.iter().find(of).map(|need| need["command"].clone()).expect("the need")
     };
-    let id = proposal().id;
-    assert_eq!(command("approval_needed"), format!("mape-k approve {id}, or mape-k reject {id}"));
+    let hash = proposal().short_hash();
+    let answer = format!("mape-k approve {hash}, or mape-k reject {hash}");
+    assert_eq!(command("approval_needed"), answer);
     assert_eq!(command("unknown_cause"), "mape-k explain violation f1");
-    assert_eq!(one["treatments"][0]["attempts"][0]["action"], "scale_up");
+    let treatments = one["treatments"].as_array().expect("treatments");
+    let ids: Vec<&Value> = treatments.iter().map(|one| &one["id"]).collect();
+    assert_eq!(ids, [&json!(Uuid::from_u128(9)), &json!(Uuid::from_u128(7))], "{one:#}");
+    assert_eq!(treatments[1]["attempts"][0]["action"], "scale_up");
     assert_eq!(one["linked"][0]["id"], BILLING, "{one:#}");
     assert_eq!(one["linked"].as_array().map(Vec::len), Some(1), "none that is resolved: {one:#}");
     assert_eq!(one["notification"], "notified 2026-11-18T11:06:40Z by slack");
@@ -112,13 +132,31 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
     let ids = |items: &[Value]| items.iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
     assert_eq!(
         (ids(&open), ids(&resolved)),
-        (vec![BILLING.into(), CART.into()], vec![OVER.into()])
+        (vec![BILLING.into(), CART.into()], vec![MERGED.into(), OVER.into()])
     );
     assert_eq!(open[1]["needs"].as_array().map(Vec::len), Some(2), "the open ones");
     assert_eq!(open[0]["notification"], "not notified yet");
 
+    // R10: a need that no incident has is not lost.
+    let (_, status) = surface.get("/api/v1/status").await;
+    let alone = status["needs_without_incident"].as_array().expect("needs");
+    assert_eq!(alone.len(), 1, "{status:#}");
+    assert_eq!(alone[0]["id"], json!(need(4, CART, true).id));
+
+    // R10: its numbers are those of the last cycle, on every page alike.
+    let mut worse = incident(BILLING, "component/billing", "slow");
+    worse.title = "slow at component/billing: 2 > 1".to_owned();
+    let mut newer = view.clone();
+    newer.people.incidents = vec![worse.clone()];
+    surface.publish(newer);
+    let (open, _) = surface.items("/api/v1/incidents?open=true").await;
+    let (_, one) = surface.get(&format!("/api/v1/incidents/{BILLING}")).await;
+    assert_eq!((&open[0]["title"], &one["title"]), (&json!(worse.title), &json!(worse.title)));
+
     // R08: nobody is notified where nobody could be; what a notifier confirmed before stays so.
-    view.people.has_notifier = Some(false);
+    let knowledge = surface.knowledge.clone();
+    surface.stop().await;
+    let surface = Setup { knowledge, notifiers: Vec::new(), ..Setup::default() }.serve().await;
     surface.publish(view);
     let (_, one) = surface.get(&format!("/api/v1/incidents/{CART}")).await;
     assert_eq!(one["notification"], "notified 2026-11-18T11:06:40Z by slack");
@@ -182,8 +220,12 @@ async fn explain_says_how_an_incident_ended_and_calls_only_clear_evidence_resolv
     let cases = [
         (None, None, "open since"),
         (Some(noon()), Some(Resolution::Clear), "resolved 2026-11-18T11:06:40Z"),
-        (Some(noon()), Some(Resolution::Vanished), "is there no more"),
-        (Some(noon()), Some(Resolution::MergedInto(BILLING.to_owned())), "goes on in incident INC"),
+        (Some(noon()), Some(Resolution::Vanished), "its evidence is gone"),
+        (
+            Some(noon()),
+            Some(Resolution::MergedInto(BILLING.to_owned())),
+            "was merged into incident INC",
+        ),
     ];
     for (ended_at, resolution, said) in cases {
         let mut one = incident(CART, "component/cart", "slow");

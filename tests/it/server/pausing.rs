@@ -62,7 +62,7 @@ async fn s04_a_second_and_shorter_pause_does_not_shorten_the_first() {
     pause::pause(&client, "x", minute, false, "eve", Output::Text, &mut out).await.expect("paused");
     let said = String::from_utf8(out).expect("a text");
     assert!(
-        said.contains("the later end of the pause before applies") && said.contains("--replace"),
+        said.contains("the later end of the earlier pause applies") && said.contains("--replace"),
         "{said}"
     );
     let mut out = Vec::new();
@@ -145,7 +145,7 @@ async fn the_pause_and_resume_commands_say_what_holds() {
     let said = paused("deploying", Output::Text).await;
     assert!(said.starts_with("paused by ada until ") && said.contains("deploying"), "{said}");
     let said = paused("longer", Output::Text).await;
-    assert!(said.contains("in the place of: paused by ada"), "{said}");
+    assert!(said.contains("it replaces: paused by ada"), "{said}");
     let data: Value = serde_json::from_str(&paused("again", Output::Json).await).expect("JSON");
     assert_eq!(data["replaced"]["reason"], "longer");
 

@@ -10,6 +10,7 @@ use mape_k::domain::charter::CharterView;
 use mape_k::domain::cycle::CycleStatus;
 use mape_k::domain::execution::{ActionState, Execution, ExecutionStatus};
 use mape_k::domain::incident::Incident;
+use mape_k::domain::ledger::Ledger;
 use mape_k::domain::message::NotifierName;
 use mape_k::domain::need::{Need, NeedReason};
 use mape_k::domain::outcome::OutcomeType;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 use super::decisions::kept;
 use super::explain::recorded::{POLICY, execution, outcome, policy, verification};
+use super::explain::stands::standing;
 use super::{Setup, Surface, healthy_view, noon, violation};
 use crate::support::process::{Finished, Process};
 
@@ -65,6 +67,7 @@ impl State {
         let clock = Clock::starting_at(later());
         let surface = (self.setup)(Setup { knowledge, clock, ..Setup::default() }).serve().await;
         let mut view = healthy_view(later());
+        view.standing = Some(standing(&Ledger::default()));
         (self.view)(&mut view);
         surface.publish(view);
         surface
@@ -135,13 +138,13 @@ fn incident(number: u32, notified_at: Option<Time>) -> Incident {
 
 #[tokio::test]
 async fn r10_01_healthy() {
-    let says = [&WELL[..], &["cycle 7 healthy", "0 failed in a row", "notified: slack;"]].concat();
+    let says = [&WELL[..], &["cycle 7 healthy", "0 failed in a row", "notifiers: slack;"]].concat();
     let says = [&says[..], &["actions under way: 0", "open needs: 0"]].concat();
     State::HEALTHY.says(&["status"], &says, &["UNKNOWN", "nobody is notified"]).await;
     let surface = State::HEALTHY.start().await;
     let history = run(HISTORY, &surface.url("")).await.stdout;
     assert!(
-        history.starts_with("nothing was done or decided in the last 12 h (since 20"),
+        history.starts_with("nothing was done, decided or paused in the last 12 h (since 20"),
         "{history}"
     );
     let data = run(&["history", "-o", "json"], &surface.url("")).await.stdout;
@@ -202,7 +205,7 @@ async fn r10_03_an_action_under_way_says_what_it_waits_for_and_how_long() {
         },
         ..State::HEALTHY
     };
-    let says = ["being verified; the result is there at the latest at 2026-11-18T", "(in 13 min)"];
+    let says = ["being verified; its result is known at the latest at 2026-11-18T", "(in 13 min)"];
     verifying.says(&["status"], &says, &["settling until"]).await;
     // Its result, when it is there.
     let verified = State {
@@ -216,7 +219,7 @@ async fn r10_03_an_action_under_way_says_what_it_waits_for_and_how_long() {
         ["result: success: violations: 1 before, 0 after", "why: validation_latency on charter"];
     verified.says(HISTORY, &says, &["not known yet"]).await;
     let target = [HISTORY, &["--target", "kubernetes/shop"]].concat();
-    verified.says(&target, &["nothing was done or decided"], &["scale_up"]).await;
+    verified.says(&target, &["nothing was done, decided or paused"], &["scale_up"]).await;
     let target = [HISTORY, &["--target", "charter"]].concat();
     verified.says(&target, &["scale_up to 6 replicas"], &[]).await;
 }
@@ -238,7 +241,7 @@ async fn r10_05_a_rejection_keeps_its_reason_and_history_and_explain_show_it() {
     let hash = policy(Approval::Pending).short_hash();
     let reject = ["reject", &hash, "--reason", "the migration ends at 15:00"];
     let said = run(&reject, &surface.url("")).await;
-    assert!(said.stdout.starts_with("rejected by ada: the migration ends at 15:00"), "{said:?}");
+    assert!(said.stdout.contains("\nrejected by ada: the migration ends at 15:00"), "{said:?}");
     let decided = kept(&surface.knowledge, POLICY).await;
     assert_eq!(decided.decision_reason.as_deref(), Some("the migration ends at 15:00"));
     let page = run(&["explain", "policy", &POLICY.to_string()], &surface.url("")).await.stdout;
@@ -262,6 +265,47 @@ async fn r10_06_paused() {
     State::HEALTHY.says(&["status"], &[], &["paused by"]).await;
 }
 
+/// What began before the time that is asked for and reaches into it is shown; what ended before it is not.
+#[tokio::test]
+async fn r10_history_shows_pauses_resumes_and_what_reaches_into_the_time() {
+    let hour = TimeDelta::hours(1);
+    let state = State {
+        fill: |batch| {
+            let long_ago = noon() - TimeDelta::hours(9);
+            let execution = Execution { started_at: long_ago, ..execution() };
+            batch.put(&Execution {
+                status: ExecutionStatus::InProgress,
+                ended_at: None,
+                ..execution
+            });
+        },
+        ..State::HEALTHY
+    };
+    let surface = state.start().await;
+    let knowledge = &surface.knowledge;
+    let pauses = [
+        ("ended long ago", noon() - hour * 9, noon() - hour * 8),
+        ("reaches into it", noon() - hour * 7, noon() - hour * 5),
+        ("resumed early", noon() - hour * 3, noon() + hour),
+    ];
+    for (reason, since, until) in pauses {
+        let pause = Pause { by: "bob".to_owned(), reason: reason.to_owned(), since, until };
+        knowledge.pause(pause, false).await.expect("paused");
+    }
+    knowledge.resume(noon() - hour * 2, "ada").await.expect("resumed");
+    let page = run(&["history", "--since", "6h"], &surface.url("")).await.stdout;
+    for said in [
+        "2026-11-18T04:06:40Z  paused for 2 h, until 2026-11-18T06:06:40Z by bob\n  why: reaches into it",
+        "paused for 4 h, until 2026-11-18T12:06:40Z by bob\n  why: resumed early",
+        "2026-11-18T09:06:40Z  resumed by ada\n  why: it ended the pause by bob: resumed early",
+        "result: being executed",
+    ] {
+        assert!(page.contains(said), "{said:?} is not in\n{page}");
+    }
+    assert!(!page.contains("ended long ago"), "{page}");
+    surface.stop().await;
+}
+
 #[tokio::test]
 async fn r10_07_blind_is_never_called_well() {
     let state = State {
@@ -274,7 +318,7 @@ async fn r10_07_blind_is_never_called_well() {
     };
     let says = [
         "prometheus: degraded (http://prometheus:9090 refused)",
-        "violations active: not known, prometheus could not be read whole; last known 1",
+        "violations active: UNKNOWN, prometheus could not be read completely; last known 1",
         "UNKNOWN in the last cycle",
     ];
     state.says(&["status"], &says, &WELL[..1]).await;
@@ -302,7 +346,7 @@ async fn r10_09_without_a_notifier_nobody_is_said_to_be_notified() {
         "nobody is notified: no notifier is configured (slack.enabled, notify.alertmanager.enabled)",
         "INC-20261118_120000-001 SEV-1 cart-1 has no ready replica (open) since 2026-11-18T",
     ];
-    silent.says(&["status"], &says, &["\nnotified: ", "notified 20"]).await;
+    silent.says(&["status"], &says, &["\nnotifiers: ", "notified 20"]).await;
     let loud = State {
         fill: |batch| batch.put(&incident(1, Some(noon()))),
         setup: |setup| {
@@ -311,7 +355,7 @@ async fn r10_09_without_a_notifier_nobody_is_said_to_be_notified() {
         },
         ..State::HEALTHY
     };
-    let says = ["notified: slack, alertmanager;", "; notified 2026-11-18T"];
+    let says = ["notifiers: slack, alertmanager;", "; notified 2026-11-18T"];
     loud.says(&["status"], &says, &["nobody is notified"]).await;
 }
 
@@ -350,7 +394,7 @@ async fn r10_history_says_when_it_is_cut() {
         assert_eq!(data["cut"], is_cut, "{count}");
         assert_eq!(data["entries"].as_array().map(Vec::len), Some(2_000), "{count}");
         let text = run(HISTORY, &surface.url("")).await.stdout;
-        assert_eq!(text.starts_with("That is not all"), is_cut, "{count}");
+        assert_eq!(text.starts_with("More happened"), is_cut, "{count}");
         surface.stop().await;
     }
 }

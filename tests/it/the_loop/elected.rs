@@ -183,7 +183,7 @@ async fn s03_a_follower_that_knows_of_no_leader_is_not_ready_however_well_the_st
         let missing = body["missing"].as_array().expect("a list");
         missing.len() == 1 && missing[0].as_str().is_some_and(|m| m.starts_with(word))
     };
-    let missing = async || says(&follower.get("/ready").await.1, "leader: nobody is known to lead");
+    let missing = async || says(&follower.get("/ready").await.1, "leader: no leader is known");
     follower.until("nobody leads", missing).await;
     assert_eq!(follower.get("/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
     assert_ne!(leader.get("/ready").await.0, StatusCode::OK);

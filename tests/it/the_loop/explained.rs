@@ -57,7 +57,7 @@ async fn a_cycle_that_acts_and_the_next_that_is_held_say_why() {
             "1.8 > 1, for",
             "validation_latency at charter, confidence 0.75 (sustained): 1 violation behind it",
             "benefit 0.75 (confidence 0.75 × effectiveness 1.00) − cost 0.15 = score 0.60",
-            "Chosen: the one policy of this cycle.",
+            "Chosen: the one action of this cycle.",
             &policy.to_string(),
             &execution.to_string(),
         ],
@@ -67,9 +67,9 @@ async fn a_cycle_that_acts_and_the_next_that_is_held_say_why() {
     says(
         &page(&world, &format!("/cycles/{}", held.id)).await,
         &[
-            "Nothing was done because an earlier action on the same ground has not had its verdict yet",
+            "Nothing was done because an earlier action on the same target has no result yet",
             "scale_up is being verified",
-            "It is weighed again after that verdict",
+            "It is weighed again after that result",
             "No action was sent.",
         ],
     );
@@ -97,10 +97,10 @@ async fn a_cycle_that_acts_and_the_next_that_is_held_say_why() {
     let judged = async || world.reports().await.into_iter().find(|r| !r.outcomes.is_empty());
     world.until("judged", async || judged().await.is_some()).await;
     let judged = judged().await.expect("just seen").id;
-    says(&page(&world, &format!("/cycles/{judged}")).await, &["was judged success"]);
+    says(&page(&world, &format!("/cycles/{judged}")).await, &["had the result success"]);
     says(
         &page(&world, &format!("/actions/{execution}")).await,
-        &["Verdict success", "1 of 1 judged runs helped"],
+        &["Result: success", "1 of 1 verified runs helped"],
     );
 
     // The page of a cycle is made from its report as it is stored, and goes on with what came of it.
@@ -108,6 +108,6 @@ async fn a_cycle_that_acts_and_the_next_that_is_held_say_why() {
     let (_, body) = world.get(&format!("/api/v1/explain/cycles/{}", acted.id)).await;
     let stored: Value = world.get(&format!("/api/v1/cycles/{}", acted.id)).await.1;
     assert_eq!(body["facts"]["report"], stored, "the numbers are those that are stored");
-    says(&later, &["Concluded", "was judged success"]);
+    says(&later, &["Concluded", "had the result success"]);
     world.stop().await;
 }

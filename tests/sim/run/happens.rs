@@ -148,7 +148,7 @@ impl Run<'_> {
                 };
                 format!("{:?}", knowledge.pause(pause, false).await.map(drop))
             }
-            Act::Resume => format!("{:?}", knowledge.resume(now).await.map(drop)),
+            Act::Resume => format!("{:?}", knowledge.resume(now, "ada").await.map(drop)),
             Act::Approve | Act::Reject => {
                 let decision =
                     if act == Act::Approve { Decision::Approve } else { Decision::Reject };

@@ -32,14 +32,14 @@ async fn it_scaled_up_and_waits_for_the_verdict() {
     Cycle 20261118_112640: scale_up to 6 replicas was done
 
     In short
-      scale_up to 6 replicas was done for validation_latency at charter, the only remedy weighed
+      scale_up to 6 replicas was done for validation_latency at charter, the only action weighed
       (score 0.60).
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -50,14 +50,14 @@ async fn it_scaled_up_and_waits_for_the_verdict() {
     Weighed
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
-        Chosen: the one policy of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
+        Chosen: the one action of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
         All guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, budget (2
         actions in the last hour), conflict, approval.
 
     Done
-      - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
-      It has no verdict yet: it settles for another 3 min, then the second good cycle judges it;
-      without one by 2026-11-18T11:23:20Z the verdict is unknown.
+      - scale_up to 6 replicas: verifying: it is in effect and waits for its result, 2 tries.
+      It has no result yet: its settle time ends in 3 min; the second good cycle after that verifies
+      it. Without one by 2026-11-18T11:23:20Z the result is unknown.
       More: mape-k explain action 00000000-0000-0000-0000-00000000000e
     ");
 }
@@ -84,14 +84,14 @@ async fn two_remedies_were_admitted_and_one_was_outranked() {
     Cycle 20261118_112640: scale_up to 6 replicas was done
 
     In short
-      scale_up to 6 replicas was done for validation_latency at charter, the best in turn of 2
-      remedies (score 0.60).
+      scale_up to 6 replicas was done for validation_latency at charter, the best in turn of 2 actions
+      (score 0.60).
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       2 violations are active, 2 to be acted on; 1 began and 0 cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
       - failure_rate at validator, 0.25 > 0.1, for 60 s [00000000]
@@ -105,19 +105,19 @@ async fn two_remedies_were_admitted_and_one_was_outranked() {
     Weighed
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
-        Chosen: the one policy of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
+        Chosen: the one action of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
         All guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, budget (2
         actions in the last hour), conflict, approval.
       - rebalance_load least_loaded for system_overload at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.25 = score 0.50.
-        Outranked: scale_up scored higher (0.60), and a cycle carries out one policy. It is weighed
+        Outranked: scale_up scored higher (0.60), and a cycle carries out one action. It is weighed
         again in the next cycle.
 
     Done
-      - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
-      - scale_up for validation_latency at charter was judged success: nothing that counts was left
-        (violations: 1 before, 0 after), 2026-11-18T11:07:50Z (2 min ago). The worst value was 1.8
-        before and 0.4 after. Everything was clear 45 s after it.
+      - scale_up to 6 replicas: verifying: it is in effect and waits for its result, 2 tries.
+      - scale_up for validation_latency at charter had the result success: every violation that counts
+        cleared (violations: 1 before, 0 after), 2026-11-18T11:07:50Z (2 min ago). The worst value was
+        1.8 before and 0.4 after. Every violation had cleared 45 s after it.
       More: mape-k explain action 00000000-0000-0000-0000-00000000000e
     ");
 }
@@ -139,14 +139,14 @@ async fn charter_refused_it() {
     Cycle 20261118_112640: scale_up to 6 replicas failed
 
     In short
-      scale_up to 6 replicas was tried for validation_latency at charter, the only remedy weighed
+      scale_up to 6 replicas was tried for validation_latency at charter, the only action weighed
       (score 0.60), and failed: scale_up to 6 replicas: Charter answered 400 out_of_range: at most 5.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -157,13 +157,13 @@ async fn charter_refused_it() {
     Weighed
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
-        Chosen: the one policy of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
+        Chosen: the one action of this cycle. Policy 00000000-0000-0000-0000-00000000000b revision 1.
         All guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, budget (2
         actions in the last hour), conflict, approval.
 
     Done
-      - scale_up to 6 replicas: refused: it did not take effect, 2 tries. Its system or the way there
-        said: 400 out_of_range: at most 5
+      - scale_up to 6 replicas: refused: it did not take effect, 2 tries. Error: 400 out_of_range: at
+        most 5
       More: mape-k explain action 00000000-0000-0000-0000-00000000000e
     ");
 }

@@ -34,17 +34,17 @@ async fn the_metrics_could_not_be_read() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because what is wrong is UNKNOWN, and blind nothing is planned: the metrics
-      could not be read: http://prometheus:9090 did not answer: connection refused; check
+      Nothing was done because what is wrong is UNKNOWN, and without metrics nothing is planned: the
+      metrics could not be read: http://prometheus:9090 did not answer: connection refused; check
       monitor.prometheus_url.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended failed in phase
       monitor after 0.12 s.
-      Read alertmanager: 0 of 4 rules read well, 0 of 12 expected series. Charter answered: 4 of 4
-      replicas healthy.
+      Read alertmanager: 0 of 4 rules read well, 0 series read and 12 expected. Charter answered: 4 of
+      4 replicas healthy.
       - prometheus could not be read, as said above.
-      1 violation counted as active when last read; what is wrong now cannot be known.
+      1 violation counted as active when last read; what is wrong now is UNKNOWN.
       - validation_latency at charter (validation_type policy), was 1.8 > 1 when last read, for 4 min;
         no evidence: prometheus could not be read [3fa2b1c0]
 
@@ -75,7 +75,7 @@ async fn blind_nobody_can_know_what_is_wrong_and_the_reason_is_said_once() {
     let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(flowed.matches("connection refused").count(), 1, "{page}");
     assert!(flowed.contains("UNKNOWN"), "{page}");
-    assert!(flowed.contains("Whether any violation is active cannot be known."), "{page}");
+    assert!(flowed.contains("Whether any violation is active is UNKNOWN."), "{page}");
     assert!(!flowed.contains("No violation is active"), "{page}");
 
     // The source answers, and has nothing to say.
@@ -114,8 +114,8 @@ async fn the_plan_was_refused_by_its_own_check() {
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended error in phase
       plan after 0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -126,7 +126,7 @@ async fn the_plan_was_refused_by_its_own_check() {
     Weighed
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
-        Chosen: the one policy of this cycle.
+        Chosen: the one action of this cycle.
         All guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, budget (2
         actions in the last hour), conflict, approval.
 
@@ -149,14 +149,14 @@ async fn the_store_could_not_be_read() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because the store could not be read or written, and what cannot be recorded is
-      not done: /data/knowledge.db cannot be read: disk I/O error.
+      Nothing was done because the store could not be read or written, and no action is taken that
+      cannot be recorded: /data/knowledge.db cannot be read: disk I/O error.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended error in phase
       knowledge after 0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -187,15 +187,15 @@ async fn the_store_failed_while_acting() {
     Cycle 20261118_112640: broke off while acting
 
     In short
-      The cycle broke off while it carried out its policy: what was sent stands in the journal
-      (/api/v1/executions), and the next cycle settles it before it plans.
+      The cycle broke off while it carried out its action: the journal has what was sent (GET
+      /api/v1/executions), and the next cycle settles it before it plans.
       The error was: /data/knowledge.db cannot be written: database or disk is full.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended error in phase
       knowledge after 0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -206,12 +206,12 @@ async fn the_store_failed_while_acting() {
     Weighed
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
-        Chosen: the one policy of this cycle.
+        Chosen: the one action of this cycle.
         All guards passed: pause, mode, charter, freshness, storm, breaker, cooldown, budget (2
         actions in the last hour), conflict, approval.
 
     Done
-      What was sent stands in the journal: /api/v1/executions.
+      The journal has what was sent: GET /api/v1/executions.
     ");
 }
 

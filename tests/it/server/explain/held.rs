@@ -28,14 +28,14 @@ async fn a_person_has_paused_it() {
     In short
       Nothing was done because a person has paused the loop: it reads, concludes and plans, and
       changes nothing (paused by anna until 2026-11-18T11:46:40Z: migration of the ledger).
-      What waits is scale_up to 6 replicas for validation_latency at charter. It goes on when somebody
-      resumes it, or when the pause ends by itself.
+      What waits is scale_up to 6 replicas for validation_latency at charter. The loop acts again when
+      somebody resumes it, or when the pause ends by itself.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       The loop was paused by anna until 2026-11-18T11:46:40Z: migration of the ledger.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
@@ -70,16 +70,16 @@ async fn a_cooldown_holds_it_with_its_numbers() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because the same was done on this ground not long ago (scale_up was done on
-      charter 120 s ago, 300 s must pass).
+      Nothing was done because the same action was done on this target not long ago (scale_up was done
+      on charter 120 s ago, 300 s must pass).
       What waits is scale_up to 6 replicas for validation_latency at charter. It may be done again
-      when the cooldown is over (guardrails.cooldown).
+      when the cooldown has ended (guardrails.cooldown).
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -112,16 +112,16 @@ async fn the_budget_is_used_up() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because as much has been done lately as guardrails.budget allows (6 actions in
-      the last hour, at most 6; the next is free in 11 min).
+      Nothing was done because the loop has used all the actions that guardrails.budget allows (6
+      actions in the last hour, at most 6; the next is free in 11 min).
       What waits is scale_up to 6 replicas for validation_latency at charter. It may be done when
-      earlier actions are old enough not to count any more, or with a larger budget.
+      earlier actions no longer count, or with a larger budget.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -160,8 +160,8 @@ async fn of_two_guards_that_hold_the_second_is_no_surprise() {
     let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         flowed.contains(
-            "It may be done again when the cooldown is over (guardrails.cooldown). It is held as well by \
-             budget (3 of 3 actions on charter in the last hour), and not done before each lets it pass."
+            "It may be done again when the cooldown has ended (guardrails.cooldown). It is also held by budget (3 of 3 \
+             actions on charter in the last hour); each has to let it pass."
         ),
         "{page}"
     );
@@ -185,16 +185,17 @@ async fn a_storm_holds_it() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because most of the system is sick at once, and acting on single parts would
-      make it worse (4 of 6 components are sick, more than 55 % of them).
-      What waits is scale_up to 6 replicas for validation_latency at charter. It goes on when few
-      enough have been sick for a while (guardrails.storm); until then a person has it.
+      Nothing was done because much of the system is unhealthy at once, and acting on single parts
+      would make it worse (4 of 6 components are sick, more than 55 % of them).
+      What waits is scale_up to 6 replicas for validation_latency at charter. The loop acts again when
+      few enough components have been unhealthy for a while (guardrails.storm); until then it needs a
+      person.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -225,16 +226,16 @@ async fn an_earlier_action_is_still_being_judged_and_its_rival_waits_too() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because an earlier action on the same ground has not had its verdict yet
-      (scale_up is being judged, 75 s of its settle time left).
+      Nothing was done because an earlier action on the same target has no result yet (scale_up is
+      being judged, 75 s of its settle time left).
       What waits is scale_up to 6 replicas for validation_latency at charter. It is weighed again
-      after that verdict, which comes in the second good cycle after settling.
+      after that result, which comes in the second good cycle after the settle time.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -270,17 +271,17 @@ async fn it_waits_for_a_person() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because the remedy waits for a person's word (policy
+      Nothing was done because the action waits for an approval (policy
       00000000-0000-0000-0000-00000000000b revision 1 waits for a person).
       What waits is scale_up to 6 replicas for validation_latency at charter. Approve or reject it;
-      without a word it expires (plan.approval_ttl) and is proposed again. mape-k approve
-      00000000-0000-0000-0000-00000000000b or mape-k reject 00000000-0000-0000-0000-00000000000b
+      without a decision it expires (plan.approval_ttl) and is proposed again. mape-k approve 1808b2e3
+      or mape-k reject 1808b2e3
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 

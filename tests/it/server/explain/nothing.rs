@@ -22,8 +22,8 @@ async fn nothing_is_wrong() {
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended healthy after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       No violation is active; none began or cleared in this cycle.
 
     Concluded
@@ -51,8 +51,8 @@ async fn what_is_active_is_for_information_only() {
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended healthy after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 0 to be acted on; none began or cleared in this cycle.
       - failure_rate at validator, info, 80 > 0.1, for 60 s; no evidence: it is for information only
         [00000000]
@@ -84,8 +84,8 @@ async fn it_is_too_early_for_any_detector() {
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; 1 began and 0 cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 0 s [3fa2b1c0]
 
@@ -115,14 +115,14 @@ async fn it_was_seen_too_seldom_to_act_on() {
 
     In short
       Nothing was done because the cause has not been seen often enough yet to act on it (2 < 3).
-      The nearest remedy is scale_up to 6 replicas for validation_latency at charter. Each scheduled
+      The nearest action is scale_up to 6 replicas for validation_latency at charter. Each scheduled
       cycle that still sees it adds one (orchestrator.plan_threshold); critical needs one only.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -133,12 +133,12 @@ async fn it_was_seen_too_seldom_to_act_on() {
     Weighed
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
-        Not now (too_few_occurrences): 2 < 3.
+        Not eligible (too_few_occurrences): 2 < 3.
       - throttle_requests to 400 ops/s for 900 s for validation_latency at charter: benefit 0.75
         (confidence 0.75 × effectiveness 1.00) − cost 0.40 = score 0.35.
-        Not now (not_its_turn): another remedy comes before this one, and has not failed in this
-        incident (after scale_up). Its turn comes when that one has been judged ineffective or
-        harmful, or is impossible.
+        Not eligible (not_its_turn): another action comes before this one and has not failed in this
+        incident (after scale_up). Its turn comes when that one did not help, did harm, or is
+        impossible.
 
     Done
       No action was sent.
@@ -179,14 +179,13 @@ async fn no_remedy_is_configured() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because no remedy is configured for unknown (plan.strategies); it is left to
-      people.
+      Nothing was done because no action is configured for unknown (plan.strategies); it needs people.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - failure_rate at ledger, 0.4 > 0.1, for 60 s [00000000]
 
@@ -218,7 +217,7 @@ async fn charter_does_not_answer() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because Charter does not answer, so it cannot be known what an action would do
+      Nothing was done because Charter does not answer, so nobody can know what an action would do
       (http://charter:8000/api/v1/committee/state: connection refused).
       What waits is scale_up for validation_latency at charter. It is weighed again as soon as Charter
       answers; /health says what is wrong with it.
@@ -226,8 +225,8 @@ async fn charter_does_not_answer() {
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter did
-      not answer: http://charter:8000/api/v1/committee/state: connection refused.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter did not answer: http://charter:8000/api/v1/committee/state: connection refused.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -258,16 +257,16 @@ async fn every_remedy_is_exhausted() {
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because a person has it: when the incident was given up, every remedy had been
-      tried or was impossible (no candidate is left in this incident; a person has been told).
-      The nearest remedy is scale_up to 6 replicas for validation_latency at charter. A new incident
-      starts afresh: its evidence has to be clear for plan.incident_gap first.
+      Nothing was done because it needs a person: every action was tried or impossible, and the loop
+      gave the incident up (no candidate is left in this incident; a person has been told).
+      The nearest action is scale_up to 6 replicas for validation_latency at charter. The actions are
+      fresh again after its evidence was clear for plan.incident_gap.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       1 violation is active, 1 to be acted on; none began or cleared in this cycle.
       - validation_latency at charter (validation_type policy), 1.8 > 1, for 4 min [3fa2b1c0]
 
@@ -278,10 +277,12 @@ async fn every_remedy_is_exhausted() {
     Weighed
       - scale_up to 6 replicas for validation_latency at charter: benefit 0.75 (confidence 0.75 ×
         effectiveness 1.00) − cost 0.15 = score 0.60.
-        Not now (remedies_exhausted): no candidate is left in this incident; a person has been told.
+        Not eligible (remedies_exhausted): no candidate is left in this incident; a person has been
+        told.
       - throttle_requests to 400 ops/s for 900 s for validation_latency at charter: benefit 0.75
         (confidence 0.75 × effectiveness 1.00) − cost 0.40 = score 0.35.
-        Not now (remedies_exhausted): no candidate is left in this incident; a person has been told.
+        Not eligible (remedies_exhausted): no candidate is left in this incident; a person has been
+        told.
 
     Done
       No action was sent.

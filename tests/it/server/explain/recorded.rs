@@ -182,6 +182,7 @@ pub fn throttle(verdict: CandidateResult) -> CandidateReport {
 
 pub fn proposed(approval: Approval) -> Proposed {
     Proposed {
+        plan_hash: policy(approval).hash(),
         id: POLICY,
         revision: 1,
         cause: Cause::new(Cause::VALIDATION_LATENCY),

@@ -39,7 +39,7 @@ fn followed() -> ExpiringAction {
     ExpiringAction { key: KEY, execution_id: EXECUTION, expires_at: ends() }
 }
 
-fn standing(ledger: &Ledger) -> LoopStatus {
+pub fn standing(ledger: &Ledger) -> LoopStatus {
     let hour = std::time::Duration::from_secs(3600);
     let charter = SystemStanding::of(ledger, System::Charter, (6, hour), noon());
     LoopStatus::new(Mode::Act, true, vec![charter])
@@ -71,8 +71,8 @@ async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended healthy after
       0.12 s.
-      Read prometheus and alertmanager: 4 of 4 rules read well, 12 of 12 expected series. Charter
-      answered: 4 of 4 replicas healthy.
+      Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
+      Charter answered: 4 of 4 replicas healthy.
       No violation is active; none began or cleared in this cycle.
 
     Concluded
@@ -94,7 +94,7 @@ async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is
 #[tokio::test]
 async fn s09_the_page_of_an_action_says_until_when_it_is_in_force() {
     let said = [
-        (ActionState::Verified, "judged, in force until 2026-11-18T11:21:40Z"),
+        (ActionState::Verified, "verified, in force until 2026-11-18T11:21:40Z"),
         (ActionState::Closed, "was in force until 2026-11-18T11:21:40Z"),
         (ActionState::UndoFailed, "in force until 2026-11-18T11:21:40Z if it was not undone"),
     ];

@@ -148,15 +148,16 @@ async fn a_violation_with_what_was_weighed_tried_and_told() {
 
     In short
       It has been active for 7 min (1.8 > 1).
-      The nearest remedy is scale_up to 6 replicas for validation_latency at charter. Held back
-      (cooldown): the same was done on this ground not long ago (scale_up was done on charter 120 s
-      ago, 300 s must pass). It may be done again when the cooldown is over (guardrails.cooldown).
+      The nearest action is scale_up to 6 replicas for validation_latency at charter. Held back
+      (cooldown): the same action was done on this target not long ago (scale_up was done on charter
+      120 s ago, 300 s must pass). It may be done again when the cooldown has ended
+      (guardrails.cooldown).
 
     Seen
       validation_latency at charter (validation_type policy):
       westworld_charter_validation_latency_seconds is 1.8, breaks at > 1.
-      Severity warning, from prometheus; first read as broken 2026-11-18T11:02:40Z (7 min ago), active
-      since 2026-11-18T11:02:40Z.
+      Severity warning, from prometheus; first read as violated 2026-11-18T11:02:40Z (7 min ago),
+      active since 2026-11-18T11:02:40Z.
       It names its own cause: validation_latency.
       Fingerprint 3fa2b1c04d5e6f70, id 00000000-0000-0000-0000-000000000008.
 
@@ -172,9 +173,9 @@ async fn a_violation_with_what_was_weighed_tried_and_told() {
         Guards passed: pause, mode, charter, freshness, storm, breaker, budget (2 actions in the last
         hour), conflict, approval.
 
-    Done before in this incident
+    What was tried
       Treatment validation_latency began 2026-11-18T10:57:40Z (12 min ago).
-      - scale_up 2026-11-18T10:58:40Z (11 min ago): partial: at least half was gone. Policy
+      - scale_up 2026-11-18T10:58:40Z (11 min ago): partial: at least half of it cleared. Policy
         00000000-0000-0000-0000-00000000000b.
 
     People are asked for
@@ -189,8 +190,8 @@ async fn a_violation_that_counts_for_nothing_says_why() {
     let said = [
         (Violation { severity: Severity::Info, ..slow() }, "it is for information only"),
         (Violation { actionable: false, ..slow() }, "it is only shown"),
-        (Violation { flapping: true, ..slow() }, "it comes and goes (flapping)"),
-        (Violation { confirmed: false, ..slow() }, "it was not read as broken"),
+        (Violation { flapping: true, ..slow() }, "it is flapping"),
+        (Violation { confirmed: false, ..slow() }, "it could not be read as violated"),
     ];
     for (violation, why) in said {
         let kept = with_violation(vec![violation]).await;
@@ -216,7 +217,7 @@ async fn a_violation_that_cannot_be_read_any_more_says_when_it_was_and_why_not()
     let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
     for said in [
         "It has counted as active for 7 min (was 1.8 > 1 when last read at 2026-11-18T11:05:40Z); whether it still \
-         is cannot be known.",
+         is active is UNKNOWN.",
         "Nothing is done about it because prometheus could not be read in that cycle: http://prometheus:9090 did not \
          answer: connection refused.",
         "When last read at 2026-11-18T11:05:40Z: validation_latency at charter",
@@ -237,7 +238,10 @@ async fn a_violation_that_cleared_is_still_known() {
             page.contains("It cleared 2026-11-18T11:06:40Z (3 min ago), after 4 min."),
             "{page}"
         );
-        assert!(page.contains("When last read as broken: validation_latency at charter"), "{page}");
+        assert!(
+            page.contains("When last read as violated: validation_latency at charter"),
+            "{page}"
+        );
     }
     kept.surface.stop().await;
 }
@@ -283,11 +287,11 @@ async fn a_policy_that_was_carried_out() {
       anna approved it 2026-11-18T11:06:40Z (3 min ago).
 
     What became of it
-      - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
+      - scale_up to 6 replicas: verifying: it is in effect and waits for its result, 2 tries.
       More: mape-k explain action 00000000-0000-0000-0000-00000000000e
-      - scale_up for validation_latency at charter was judged success: nothing that counts was left
-        (violations: 1 before, 0 after), 2026-11-18T11:07:50Z (2 min ago). The worst value was 1.8
-        before and 0.4 after. Everything was clear 45 s after it.
+      - scale_up for validation_latency at charter had the result success: every violation that counts
+        cleared (violations: 1 before, 0 after), 2026-11-18T11:07:50Z (2 min ago). The worst value was
+        1.8 before and 0.4 after. Every violation had cleared 45 s after it.
     ");
     kept.surface.stop().await;
 }
@@ -295,12 +299,12 @@ async fn a_policy_that_was_carried_out() {
 #[tokio::test]
 async fn a_policy_in_every_state_of_its_life_says_what_that_means() {
     for (approval, means) in Approval::ALL.into_iter().zip([
-        "waits for a person's word. mape-k approve",
-        "is approved, and carried out in the next cycle",
-        "was rejected: nothing of it is done",
-        "was handed over to be carried out",
+        "waits for an approval. mape-k approve",
+        "is approved. The next cycle whose guards let it",
+        "was rejected. Nothing of it is done",
+        "was handed to the executor",
         "expired: nobody decided in time",
-        "gave way to another remedy",
+        "Another action for the same cause took the place of",
     ]) {
         let kept = Kept::new(|batch| batch.put(&policy(approval))).await;
         let page = kept.page(About::Policy, Some(&POLICY.to_string())).await;
@@ -325,14 +329,14 @@ async fn an_action_with_its_journal_key_and_verdict() {
     Action 00000000-0000-0000-0000-00000000000e: carried out
 
     In short
-      scale_up to 6 replicas for validation_latency at charter: carried out. Verdict partial: at least
-      half was gone.
+      scale_up to 6 replicas for validation_latency at charter: carried out. Result: partial: at least
+      half of it cleared.
 
     Journal
       Execution 00000000-0000-0000-0000-00000000000e of policy 00000000-0000-0000-0000-00000000000b,
       undone as a whole if one action fails: begun 2026-11-18T11:06:40Z (3 min ago), ended after 0.40
       s.
-      - scale_up to 6 replicas: judging: it is in effect and waits for its verdict, 2 tries.
+      - scale_up to 6 replicas: verifying: it is in effect and waits for its result, 2 tries.
         Idempotency key 00000000-0000-0000-0000-000000000004, the same for every try.
         The call was begun 2026-11-18T11:06:40Z (3 min ago), ended after 0.35 s.
         Kept with it, for an undo: replicas 4.
@@ -342,14 +346,14 @@ async fn an_action_with_its_journal_key_and_verdict() {
       00000000-0000-0000-0000-00000000000b
 
     Did it help?
-      - scale_up for validation_latency at charter was judged partial: at least half was gone
+      - scale_up for validation_latency at charter had the result partial: at least half of it cleared
         (violations: 1 before, 0 after), 2026-11-18T11:07:50Z (2 min ago). The worst value was 1.8
-        before and 0.4 after. Everything was clear 45 s after it.
-      It has no verdict yet: it settles for another 3 min, then the second good cycle judges it;
-      without one by 2026-11-18T11:23:20Z the verdict is unknown.
+        before and 0.4 after. Every violation had cleared 45 s after it.
+      It has no result yet: its settle time ends in 3 min; the second good cycle after that verifies
+      it. Without one by 2026-11-18T11:23:20Z the result is unknown.
 
     Learned so far
-      - scale_up for validation_latency: 0 of 1 judged runs helped, 1 in part; so its effectiveness
+      - scale_up for validation_latency: 0 of 1 verified runs helped, 1 in part; so its effectiveness
         counts as 0.98.
     ");
     kept.surface.stop().await;

@@ -24,7 +24,9 @@ async fn r10_04_a_need_is_printed_with_the_command_that_answers_it() {
         let surface = waiting().start().await;
         let approved = run(&["approve", &named], &surface.url("")).await;
         assert!(approved.status.success(), "{named}: {approved:?}");
-        assert!(approved.stdout.starts_with("approved by ada"), "{named}: {approved:?}");
+        let shown = approved.stdout.find("scale_up to 6 replicas for validation_latency");
+        let decided = approved.stdout.find("\napproved by ada").expect("it is decided");
+        assert!(shown.is_some_and(|shown| shown < decided), "{named}: {approved:?}");
         assert_eq!(kept(&surface.knowledge, POLICY).await.approval, Approval::Approved);
         // It waits no more: said, and nothing is changed.
         let again = run(&["approve", &POLICY.to_string()], &surface.url("")).await;
@@ -82,6 +84,8 @@ fn changed() -> State {
                 actions: vec![Action::ScaleUp { replicas: 4 }],
             };
             batch.put(&Policy { revision: 2, earlier: vec![earlier], ..policy(Approval::Pending) });
+            batch.put(&approval_needed());
+            batch.put(&incident(1, None));
         },
         ..State::HEALTHY
     }
@@ -102,6 +106,14 @@ async fn r10_04_a_stale_approval_shows_both_and_asks_again() {
     let by_flag = run(&["approve", &POLICY.to_string(), "--revision", "1"], &surface.url("")).await;
     assert!(by_flag.stdout.contains("read: scale_up to 4 replicas"), "{by_flag:?}");
     assert_eq!(kept(&surface.knowledge, POLICY).await.approval, Approval::Pending);
+    // Who names the policy or its incident may have read the earlier revision.
+    for named in [POLICY.to_string(), incident(1, None).id] {
+        let stale = run(&["approve", &named], &surface.url("")).await;
+        assert_eq!(stale.status.code(), Some(1), "{named}: {stale:?}");
+        assert!(stale.stdout.contains("read: scale_up to 4 replicas revision 1"), "{stale:?}");
+        assert!(stale.stderr.contains(&format!("mape-k approve {}", present.short_hash())));
+        assert_eq!(kept(&surface.knowledge, POLICY).await.approval, Approval::Pending);
+    }
     // The twin: with a word on it.
     let meant = run(&["approve", &EARLIER[..8], "--yes"], &surface.url("")).await;
     assert!(meant.status.success(), "{meant:?}");
@@ -116,14 +128,18 @@ async fn r10_04_a_stale_approval_shows_both_and_asks_again() {
             batch.put(&policy(Approval::Superseded));
             let actions = vec![Action::ApplyPolicy { policy_set: "strict".to_owned() }];
             batch.put(&Policy { id: Uuid::from_u128(99), actions, ..policy(Approval::Pending) });
+            batch.put(&approval_needed());
+            batch.put(&incident(1, None));
         },
         ..State::HEALTHY
     };
     let surface = superseded.start().await;
-    let stale = run(&["approve", &policy(Approval::Pending).short_hash()], &surface.url("")).await;
-    assert!(stale.stdout.contains("read: scale_up to 6 replicas"), "{stale:?}");
-    assert!(stale.stdout.contains("now:  apply_policy strict"), "{stale:?}");
-    assert_eq!(kept(&surface.knowledge, Uuid::from_u128(99)).await.approval, Approval::Pending);
+    for named in [policy(Approval::Pending).short_hash(), incident(1, None).id] {
+        let stale = run(&["approve", &named], &surface.url("")).await;
+        assert!(stale.stdout.contains("read: scale_up to 6 replicas"), "{stale:?}");
+        assert!(stale.stdout.contains("now:  apply_policy strict"), "{stale:?}");
+        assert_eq!(kept(&surface.knowledge, Uuid::from_u128(99)).await.approval, Approval::Pending);
+    }
     surface.stop().await;
 }
 
