@@ -22,6 +22,7 @@ const SETTLE: Duration = Duration::from_millis(300);
 
 /// What is really so. What cannot be read counts as it was read last: nobody can know more, and the test says so too.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is broken by itself")]
 struct Truth {
     is_slow: bool,
     down: BTreeSet<&'static str>,
