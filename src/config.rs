@@ -129,7 +129,7 @@ impl Config {
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => {
                 let (config, mut warnings) = Self::parse("", env)?;
-                let text = format!("there is no {DEFAULT_PATH}; the built-in defaults stand");
+                let text = format!("there is no {DEFAULT_PATH}; the built-in defaults are used");
                 warnings.insert(0, Warning { path: String::new(), origin, text });
                 Ok((config, warnings))
             }

@@ -31,7 +31,7 @@ pub use settings::{BasicAuth, HttpSettings};
 pub enum Failure {
     /// No connection, or no request that could be sent: nothing has reached the server.
     NotSent(String),
-    /// The request's own time-out was over; the server may be working on it.
+    /// The request's own time-out passed; the server may be working on it.
     TimedOut,
     /// The connection broke after it had begun; the server may have had it whole.
     Broken(String),

@@ -5,19 +5,19 @@
 //! Prometheus ◀─queries── monitor ─┴─▶ analyzer ─▶ planner ─▶ executor ──┴─▶ actuators/hook
 //! Kubernetes ◀─watch─────┘               ▲           ▲          │
 //!                                        └─ knowledge (memory, SQLite, PostgreSQL): journal, outcomes
-//!                           what is left ─▶ escalation ─▶ notify: Slack, Alertmanager, files
+//!                           what is left ─▶ incidents ─▶ notify: Slack, Alertmanager, files
 //! ```
 //!
-//! What always holds, held by tests (`docs/ARCHITECTURE.md` says more):
+//! Tests hold these invariants (`docs/ARCHITECTURE.md` says more):
 //!
-//! - Deciding is a function: [`analyzer`], [`planner`] and [`escalation`] work on [`domain`] values alone; time, history
+//! - Deciding is a function: [`analyzer`], [`planner`] and [`incidents`] work on [`domain`] values alone; time, history
 //!   and new ids are passed in.
 //! - Nothing is sent to any system before its intent and its key are durable; what cannot be recorded is not done.
 //! - A trigger carries no data: every [`cycle`] reads everything afresh, and carries out one policy at most.
 //! - Missing data is never healthy, and never a reason to act.
-//! - What was not done is reported with its reason; what cannot be fixed is told to a person.
+//! - It reports what it did not do, with the reason, and notifies a person of what it cannot fix.
 //!
-//! The modules, in the order data flows, and after [`cli`] what all of them stand on:
+//! The modules, in the order data flows, and after [`cli`] those that all of them use:
 
 pub mod domain;
 

@@ -168,7 +168,7 @@ def charter():
         series(
             "Audit notifications per minute",
             "Violations of which the audit committee was notified, by severity.\n\nCritical ones: "
-            "somebody else has been told too.",
+            "somebody else has been notified too.",
             rate_by("severity", "audit_committee_notifications_total", "{{severity}}"),
             unit="none",
             width=6,

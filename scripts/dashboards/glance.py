@@ -1,4 +1,4 @@
-"""The first row of mape-k-loop: alive, seeing, free to act, what is wrong, what was done, were people told."""
+"""The first row of mape-k-loop: alive, seeing, free to act, what is wrong, what was done, were people notified."""
 
 from parts import GREEN, ORANGE, RED, Query, green_from, row, stat, steps_up
 from queries import FIRING, OF, YES_NO, both, in_range, largest, of
@@ -11,7 +11,7 @@ ALL_GREEN = [(None, GREEN)]
 
 def at_a_glance():
     return [
-        row("At a glance: alive, seeing, free to act, what is wrong, what was done, were people told"),
+        row("At a glance: alive, seeing, free to act, what is wrong, what was done, were people notified"),
         stat(
             "Is the loop alive?",
             "Every daemon answers Prometheus (else alert `MapeKDown`), exactly one leads (none: `MapeKNoLeader`), and"
@@ -42,7 +42,7 @@ def at_a_glance():
             "Does it see?",
             "Age of the newest metrics, rules whose data was not good, series that rules expect and did not get, objects"
             " of the cluster that could not be read (the log names each), and whether Charter answered in the last cycle.\n\nRed: missing data is never taken for healthy, so nothing"
-            " is done about what is not seen. Row 'Sources' says which and why; with Charter away (`CharterAPIDown`)"
+            " is done about a source that cannot be read. Row 'Sources' says which and why; with Charter away (`CharterAPIDown`)"
             " nothing can be done either.",
             Query(
                 "time() - " + largest("mape_k_source_last_success_timestamp_seconds", 'source=~"prometheus|scrape"'),
@@ -58,8 +58,8 @@ def at_a_glance():
         stat(
             "Is it free to act?",
             "What keeps the loop from acting now: somebody's pause, an open breaker, a storm, the hour's or day's"
-            " budget used up while the cause is still there, a remedy that something holds for too long, policies that"
-            " wait for a person.\n\nAbove 0: `mape-k status`, then `mape-k explain`: it names each remedy and what"
+            " budget used up while the cause is still there, an action that something holds for too long, policies that"
+            " wait for a person.\n\nAbove 0: `mape-k status`, then `mape-k explain`: it names each candidate and what"
             " holds it. Pause: `mape-k resume`. Approval: `mape-k approve <hash>` or `reject`. Mode observe or suggest"
             " shows in row 'Decisions'.",
             Query(
@@ -99,7 +99,7 @@ def at_a_glance():
         ),
         stat(
             "What has it done?",
-            "Actions in the time shown and the verdicts on actions that have had their time; policies that failed or"
+            "Actions in the time shown and the results of actions that have had their time; policies that failed or"
             " were rolled back (`MapeKPolicyExecutionFailed`).\n\nOrange: `mape-k status` lists them, `mape-k explain"
             " action <id>` tells the story of one.",
             Query(in_range("mape_k_actions_total"), "actions"),
@@ -116,7 +116,7 @@ def at_a_glance():
             ),
         ),
         stat(
-            "Were people told?",
+            "Were people notified?",
             "What needs a person now (`MapeKEscalated`), incidents of the two worst severities; in the time shown"
             " decisions to tell people, messages delivered (Alertmanager's are sent again in every cycle while"
             " something stands) and tries that failed; messages that wait in the outbox.\n\nRed, or decisions and nothing"

@@ -1,4 +1,4 @@
-"""Dashboard mape-k-people: what the loop cannot fix itself, whom it told, and what it could not tell."""
+"""Dashboard mape-k-people: what the loop cannot fix itself, whom it notified, and which messages failed."""
 
 from parts import Query, bars, dashboard, green_from, heatmap, row, series, stat, steps_up, variables
 from queries import ANNOTATIONS, YES_NO, both, buckets, in_range, largest, of, per_hour
@@ -37,7 +37,7 @@ def people():
             width=6,
         ),
         stat(
-            "Were people told?",
+            "Were people notified?",
             "Messages delivered (Alertmanager's are sent again in every cycle while something stands) and tries that"
             " failed in the time shown, and what waits in the outbox to be sent.\n\nRed: people may not know; tell"
             " them yourself. `logs/incidents` holds what waits; docs/SLACK.md says what Slack's errors mean. Delivered"
@@ -92,7 +92,7 @@ def people():
         row("Incidents and decisions"),
         series(
             "Incidents open",
-            "Incidents that last, by severity.\n\nGrows while nothing is told: see row 'Notification'.",
+            "Incidents that last, by severity.\n\nGrows while nobody is notified: see row 'Notification'.",
             Query(largest("mape_k_incidents_open", by="severity"), "{{severity}}"),
             unit="none",
             width=6,
@@ -162,7 +162,7 @@ def people():
     return dashboard(
         "mape-k-people",
         "Escalation and notification",
-        "Whom the daemon told of what, and what it could not tell.",
+        "Whom the daemon notified of what, and which messages failed.",
         variables("mape_k_build_info", "mape-k"),
         ANNOTATIONS,
         panels,

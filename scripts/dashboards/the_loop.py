@@ -33,7 +33,7 @@ def cycles():
         series(
             "Failed in a row",
             "Cycles that failed, broke off or could not begin since the last good one. Two in a row for 5 minutes are"
-            " `MAFEKLoopFailure`; after three people are told that the loop is blind.\n\nAbove the line: `/health` and"
+            " `MAFEKLoopFailure`; after three people are notified that the loop is blind.\n\nAbove the line: `/health` and"
             " the need `blind` name phase and cause.",
             Query(largest("mape_k_cycles_failed_in_a_row"), "failed in a row"),
             unit="none",
@@ -88,7 +88,7 @@ def violations():
         series(
             "Patterns per minute",
             "What the five detectors found in the violations, counted in every cycle that found it. They make "
-            "the cause, and with it the remedy.\n\nMany of one kind and nothing done: row 'Decisions'.",
+            "the cause, and with it the action.\n\nMany of one kind and nothing done: row 'Decisions'.",
             Query(per_minute("kind", "mape_k_patterns_total"), "{{kind}}"),
             unit="none",
         ),
@@ -107,10 +107,10 @@ def decisions():
     return [
         row("Decisions by reason"),
         bars(
-            "What became of remedies",
-            "Remedies weighed in the time shown, the ten most frequent verdicts; one that waits counts in every"
+            "Results of candidates",
+            "Candidates weighed in the time shown, the ten most frequent results; one that waits counts in every"
             " cycle.\n\nNothing chosen while something is wrong: OPERATIONS.md, 'Why did nothing happen?', has a row"
-            " for each verdict.",
+            " for each result.",
             Query(
                 f"topk(10, round(sum by (verdict) (increase({of('mape_k_candidates_total')}[$__range]))))",
                 "{{verdict}}",
@@ -118,7 +118,7 @@ def decisions():
             height=10,
         ),
         series(
-            "Remedies weighed per minute",
+            "Candidates weighed per minute",
             "The same over time. Choices stand out against what is held, outranked or not eligible.\n\nMany and none"
             " chosen for minutes: `mape-k explain` names what holds the best one.",
             Query(per_minute("verdict", "mape_k_candidates_total"), "{{verdict}}"),
@@ -127,9 +127,9 @@ def decisions():
         ),
         series(
             "Held by a guard, per minute",
-            "Remedies that were right and were held, by what held them: paused, mode_observe, breaker_open, storm, "
+            "Candidates with a sufficient score that were held, by their guard: paused, mode_observe, breaker_open, storm, "
             "budget_exhausted, cooldown and so on.\n\n"
-            "A cooldown or judging that passes is as it should be. What stays is told as `hands_tied`.",
+            "A cooldown or verification that passes is as it should be. For one that lasts a person is asked: `hands_tied`.",
             Query(per_minute("reason", "mape_k_blocked_total"), "{{reason}}"),
             unit="none",
             height=10,
@@ -143,7 +143,7 @@ def actions():
         row("Actions and outcomes"),
         table(
             "Actions in the time shown",
-            "Each action by the state in which its execution left it: applied took effect and is judged later, refused"
+            "Each action by the state in which its execution left it: applied took effect and is verified later, refused"
             " and undone did not stay, unknown may or may not have taken effect.\n\nunknown or undo_failed: look at"
             " Charter, OPERATIONS.md, `outcome_unknown`.",
             {"action": "action", "state": "left as", "Value": "actions"},
@@ -156,18 +156,18 @@ def actions():
         ),
         table(
             "Effectiveness by cause and action",
-            "What was learned, over restarts too: judged runs that are remembered, and how much of the action's promise"
-            " is believed, with what clears by itself taken off. Causes of your own are `other`.\n\nLow: the remedy"
-            " does not heal this cause, and others come first. Every remedy low: a strategy of yours"
+            "What was learned, over restarts too: runs with a result that are remembered, and how much of the action's promise"
+            " is believed, with what clears by itself taken off. Causes of your own are `other`.\n\nLow: the action"
+            " does not heal this cause, and others come first. Every action low: a strategy of yours"
             " (`plan.strategies`) is missing. `mape-k explain` shows the numbers.",
-            {"cause": "cause", "action": "action", "Value #A": "judged", "Value #B": "believed"},
+            {"cause": "cause", "action": "action", "Value #A": "results", "Value #B": "believed"},
             Query(f"{largest('mape_k_remedy_runs', by='cause, action')} > 0", ""),
             Query(believed, "", unit="percentunit", steps=[(None, RED), (0.3, ORANGE), (0.7, GREEN)]),
-            nothing="nothing was judged yet",
+            nothing="no action has a result yet",
         ),
         bars(
-            "Verdicts in the time shown",
-            "Did it help? Given when an action has had its time (execute.settle); a success taken back later stays"
+            "Results in the time shown",
+            "Did it help? Given when an action has had its time (execute.settle); a success withdrawn later stays"
             " counted here, and not under effectiveness.\n\ndegradation: more was wrong than before; the breaker opens"
             " after two of ten.",
             Query(f"round(sum by (type) (increase({of('mape_k_outcomes_total')}[$__range])))", "{{type}}"),

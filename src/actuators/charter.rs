@@ -55,7 +55,7 @@ pub struct Prior {
 }
 
 impl Prior {
-    /// What is not there, or is of a later version, is not known.
+    /// `None`: Charter does not say, or says it in a form of a later version.
     #[must_use]
     pub fn of(record: &ActionRecord) -> Self {
         record.prior.as_ref().map(Self::read).unwrap_or_default()
@@ -331,7 +331,7 @@ impl Actuator for Charter {
             (None, _, Some(policy_id)) => {
                 match self.read(seed(request), || self.client.policies()).await.map(InForce) {
                     Ok(listed) if listed.holds(&policy_id, request.action) => Comparison::Ours,
-                    Ok(_) => Comparison::Over("undone: it was not in force any more".into()),
+                    Ok(_) => Comparison::Over("undone: it was no longer in effect".into()),
                     Err(error) => Comparison::CannotTell(format!(
                         "Charter's list of policies could not be read: {error}"
                     )),

@@ -302,7 +302,7 @@ impl Actuator for Hooks {
             Err(_) => Undoable::No("the configuration has no such hook any more"),
             Ok(Callable { undo: None, .. }) => Undoable::No("the hook has no undo"),
             Ok(Callable { probe: None, .. }) => {
-                Undoable::No("the hook has no probe, which tells whether its effect is still there")
+                Undoable::No("the hook has no probe, which would show whether its effect remains")
             }
             Ok(_) => Undoable::Yes,
         }

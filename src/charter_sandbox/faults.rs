@@ -2,7 +2,7 @@
 //!
 //! A fault is either a condition that lasts while it is there (more load, a leak, a slow store) or a change made once (a
 //! skewed shard, a wrong setting, a drifted rule set, a stall) that stays until something changes it back. Withdrawing a
-//! fault ends its condition and takes back its change if that still stands.
+//! fault ends its condition and undoes its change if that is still in effect.
 
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};

@@ -51,7 +51,7 @@ async fn call(State(charter): State<Arc<Charter>>, request: HttpRequest) -> Http
     response
 }
 
-/// A header as text; bytes that are none are replaced and then refused by whoever reads the value.
+/// A header as text; bytes that are not text are replaced, and the reader of the value refuses them.
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }

@@ -228,7 +228,7 @@ pub struct Plant {
     pub(super) services: [ServiceState; 3],
     pub(super) decisions: DecisionWindow,
     pub(super) settings: Settings,
-    /// The settings before the last change, whoever made it.
+    /// The settings before the last change, by anybody.
     pub(super) prior_settings: Settings,
     pub(super) policy_sets: [PolicySet; 3],
     pub(super) policies: Policies,

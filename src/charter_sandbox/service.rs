@@ -276,7 +276,7 @@ fn fence(state: &mut State, request: &Request) -> Result<(), Answer> {
     };
     if epoch < state.highest_epoch {
         let text =
-            format!("epoch {epoch} is over, {} has been seen; stop writing", state.highest_epoch);
+            format!("epoch {epoch} has ended, {} has been seen; stop writing", state.highest_epoch);
         return Err(Answer::error(StatusCode::CONFLICT, "stale_epoch", &text));
     }
     state.highest_epoch = epoch;

@@ -55,7 +55,7 @@ impl Config {
             (
                 "cooldown.shortest",
                 zero(rails.cooldown.shortest),
-                "0: the settle time alone stands between two actions of one kind",
+                "0: only the settle time separates two actions of one kind",
             ),
             (
                 "cooldown.opposite",

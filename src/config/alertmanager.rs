@@ -59,8 +59,8 @@ pub(super) fn read(
     settings
 }
 
-/// Whoever reaches the webhook can make the loop look at once, and learn receivers: where nobody approves what it does then,
-/// only this machine, or who has the token, may.
+/// Anybody who reaches the webhook can start a cycle at once, and learn receivers: where actions need no approval,
+/// only this machine, or a caller with the token, may.
 fn check_exposed(section: &Section<'_>, settings: &AlertmanagerSettings, auto_approve: bool) {
     let host = &settings.webhook_host;
     let is_open =

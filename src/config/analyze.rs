@@ -62,7 +62,7 @@ fn causal(mut section: Section<'_>, causal: &mut Causal, rules: &[Arc<Rule>], ch
         section.error(
             "min_points",
             format!(
-                "{} points are never there: window keeps {}; accepted: min_points up to window",
+                "{} points are never collected: window keeps {}; accepted: min_points up to window",
                 causal.min_points, causal.window
             ),
         );

@@ -69,7 +69,10 @@ fn per_second(value: &Value) -> Result<NonZeroU32, Accepted> {
 
 fn check_tokens(section: &Section<'_>, settings: &Settings) {
     if settings.token.is_some() && settings.token == settings.read_token {
-        section.error("read_token", "the same as token, so that whoever reads could operate");
+        section.error(
+            "read_token",
+            "the same as token, so that everybody with read access could also operate",
+        );
     }
     for (key, token) in [("token", &settings.token), ("read_token", &settings.read_token)] {
         if token.as_ref().is_some_and(|token| token.expose().len() < SHORTEST_TOKEN) {

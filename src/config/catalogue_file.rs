@@ -108,7 +108,7 @@ impl CatalogueFile {
         };
         let first = problems.first().map(ToString::to_string).unwrap_or_default();
         Some(format!(
-            "{file} was refused when it last changed, and the catalogue read before stands: {first}{more}"
+            "the last change of {file} was refused, and the catalogue read before it stays in effect: {first}{more}"
         ))
     }
 }
@@ -122,8 +122,8 @@ fn no_file(path: &Path, default_tier: Option<Tier>) -> Warning {
                 format!("there is no {}; every service counts as {}", path.display(), tier.as_str())
             }
             None => format!(
-                "there is no {}: of what is down for 10 minutes people are notified as SEV-3, of all else of the cluster not \
-                 at all (escalation.default_tier)",
+                "there is no {}: a workload that is down for 10 minutes is SEV-3, and people are notified of nothing else of \
+                 the cluster (escalation.default_tier)",
                 path.display()
             ),
         },

@@ -73,7 +73,7 @@ pub(super) fn lay_over(tree: &mut Node, env: &Environment<'_>, problems: &Proble
     if let (Some(one), Some(other)) = (get(env, "CHARTER_URL"), get(env, "CHARTER_API_URL"))
         && one.trim_end_matches('/') != other.trim_end_matches('/')
     {
-        let text = "CHARTER_API_URL is set to another address; CHARTER_URL stands";
+        let text = "CHARTER_API_URL is set to another address; CHARTER_URL is used";
         problems.warn("execute.charter_url", Origin::Env("CHARTER_URL"), text);
     }
 }

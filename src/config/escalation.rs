@@ -16,7 +16,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(300);
 /// The trend looks at 24 hours: two assessments must fit.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(12 * 3600);
 
-/// What goes on is told once a day at least, else it is forgotten.
+/// People are notified once a day at least of an incident that lasts, else it is forgotten.
 const LONGEST_REPEAT: Duration = Duration::from_secs(24 * 3600);
 
 const DAYS: &str = "mon, tue, wed, thu, fri, sat, sun";
@@ -44,7 +44,7 @@ fn business_hours(mut section: Section<'_>) -> BusinessHours {
     section.read("time_zone", &mut hours.time_zone, time_zone);
     if let Some(mut days) = section.distinct("days", 7, weekday) {
         if days.is_empty() {
-            let text = "empty: what waits for them would wait for ever";
+            let text = "empty: a SEV-3 would wait for ever";
             section.error("days", format!("{text}; accepted: some of {DAYS}"));
         }
         days.sort_by_key(Weekday::num_days_from_monday);

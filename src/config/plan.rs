@@ -38,7 +38,7 @@ pub(super) fn read(
     if settings.approval_ttl < interval * 3 {
         section.error(
             "approval_ttl",
-            "shorter than three of orchestrator.loop_interval: an approval would be over before a cycle could use it",
+            "shorter than three of orchestrator.loop_interval: an approval would expire before a cycle could use it",
         );
     }
     scaling(section.section("scaling"), &mut settings.scaling);

@@ -61,7 +61,7 @@ pub struct Errors {
 
 impl Errors {
     fn report(&self) -> String {
-        let (subject, remedy) = match self.subject {
+        let (subject, next_step) = match self.subject {
             Subject::Configuration => ("the configuration", "correct them and start again"),
             // It may have been refused at the start or under way.
             Subject::Catalogue => ("the service catalogue", "correct them"),
@@ -72,7 +72,7 @@ impl Errors {
         };
         let count = self.problems.len();
         let plural = if count == 1 { "" } else { "s" };
-        let mut report = format!("{source} is refused, {count} error{plural}; {remedy}:");
+        let mut report = format!("{source} is refused, {count} error{plural}; {next_step}:");
         for problem in &self.problems {
             report.push_str("\n  ");
             report.push_str(&problem.to_string());

@@ -66,7 +66,8 @@ pub(super) fn read(
             "null, so that nothing reads the rules of metrics and queries; accepted: a URL, or no rules",
         );
     } else if settings.server().is_some() && rules.is_empty() {
-        section.warn_here("no rules in metrics and queries: of its series nothing is concluded");
+        section
+            .warn_here("no rules in metrics and queries: mape-k concludes nothing from its series");
     }
     rules
 }
@@ -195,7 +196,7 @@ fn query(section: &mut Section<'_>) -> Option<Measure> {
             "beside a threshold, where an empty answer is missing data by itself; accepted: one of the two",
         ),
         (false, false) if present.is_none() => section.warn_here(
-            "a bare condition without present: its empty answer never clears a violation or judges an outcome",
+            "a bare condition without present: its empty answer never clears a violation or verifies an action",
         ),
         (true, true) | (false, false) => {}
     }

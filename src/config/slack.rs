@@ -33,7 +33,7 @@ pub(super) fn read(mut section: Section<'_>) -> Slack {
     settings
 }
 
-/// Whoever has the address may post: it is never repeated.
+/// Anybody who has the address may post: no text repeats it.
 fn check_webhook(section: &Section<'_>, url: Option<&Secret>) -> bool {
     let is_address = |url: &Secret| {
         let url = Url::parse(url.expose()).ok();

@@ -186,7 +186,7 @@ pub(super) fn url(value: &Value) -> Result<Url, Accepted> {
     Ok(url)
 }
 
-/// What is accepted, and which sign in the password broke the URL, where that can be told.
+/// What is accepted, and which character in the password broke the URL, where that is known.
 fn with_hint(accepted: &str, value: &Value) -> Accepted {
     let hint = match value {
         Value::Text(text) | Value::Word(text) => address::raw_sign_hint(text),

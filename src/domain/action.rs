@@ -60,7 +60,8 @@ impl Serialize for HookName {
 impl<'de> Deserialize<'de> for HookName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::new(&text).ok_or_else(|| D::Error::custom(format!("{text} is no name of a hook")))
+        Self::new(&text)
+            .ok_or_else(|| D::Error::custom(format!("{text} is not the name of a hook")))
     }
 }
 

@@ -31,11 +31,11 @@ pub struct InboxAlert {
     pub received_at: Time,
     /// A cycle has taken it in.
     pub processed: bool,
-    /// Alertmanager's list has had it once: from then on its absence there means that it is over. Rows of versions that
-    /// did not note it count as listed: they are as likely to be over, and nobody is to be paged for them.
+    /// Alertmanager's list has had it once: from then on its absence there means that it is resolved. Rows of versions that
+    /// did not note it count as listed: they are as likely resolved, and nobody is to be paged for them.
     #[serde(default = "noted_as_listed")]
     pub listed: bool,
-    /// Its labels were too large to keep, and these are what names it.
+    /// Its labels were too large to keep; these are its name.
     #[serde(default)]
     pub too_large: bool,
 }
@@ -116,11 +116,11 @@ pub enum AlertClass {
     /// Grafana's report that a rule has no data or could not be evaluated, whatever labels of the rule it carries:
     /// escalated as missing data.
     MissingData,
-    /// Labels over the bounds of what is kept: shown, and escalated when critical.
+    /// Labels beyond the bounds: it is shown, and a person is asked when it is critical.
     TooLarge,
 }
 
-/// Whether an alert fires, by Alertmanager's own word.
+/// Whether an alert fires, according to Alertmanager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
@@ -198,7 +198,7 @@ pub struct AlertView {
     pub alerts: Vec<Alert>,
     /// Why the list could not be read, if it could not. With Alertmanager off this is `None` and there are no alerts.
     pub failure: Option<ReadFailure>,
-    /// The list was read from an Alertmanager that has been up long enough: what is not in it is clear.
+    /// The list was read from an Alertmanager that has been up long enough: an alert that it lacks is clear.
     pub absence_proves_clear: bool,
     /// The list was read, and does not tell which routes a time interval mutes.
     pub muting_unnotified: bool,

@@ -54,7 +54,7 @@ pub struct Pattern {
 pub struct RootCause {
     pub cause: Cause,
     pub component: String,
-    /// What an action against it would have to change; `None`: nothing that we can change.
+    /// The target of an action against it; `None`: nothing that we can change.
     #[serde(default)]
     pub target: Option<Target>,
     /// 0 to 1.

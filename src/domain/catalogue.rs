@@ -68,10 +68,10 @@ pub struct Service {
     pub gitops_paths: Vec<String>,
 }
 
-/// Something that is expected to happen to a service and that nobody need be woken for.
+/// Expected trouble of a service, of which nobody has to be notified.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct KnownIssue {
-    /// Stands in the finding's kind or reason, whatever the case of its letters.
+    /// A part of the finding's kind or reason, in upper or lower case.
     #[serde(rename = "match")]
     pub matches: String,
     /// From its beginning; afterwards it is as any other.

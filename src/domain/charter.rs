@@ -30,7 +30,7 @@ pub struct CommitteeState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CharterView {
     pub at: Time,
-    /// False while `execute.charter_url` is null: Charter is not asked, and nobody misses its answer.
+    /// False while `execute.charter_url` is null: Charter is not asked.
     pub is_on: bool,
     pub state: Result<CommitteeState, String>,
 }

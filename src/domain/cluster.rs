@@ -56,7 +56,7 @@ impl Kind {
     }
 }
 
-/// The label by which whoever owns an object says how freely this daemon may act on it: `off`, `suggest` or `auto`.
+/// The label by which the owner of an object says how freely this daemon may act on it: `off`, `suggest` or `auto`.
 pub const ACT_LABEL: &str = "mape-k.io/act";
 
 /// What one cycle read of the cluster: the watch caches as they stand, and which of them cannot be relied on.
@@ -322,7 +322,7 @@ pub struct Node {
     pub act: Option<String>,
     pub created_at: Option<Time>,
     pub unschedulable: bool,
-    /// Whoever made it is taking it away: it is being deleted, or an autoscaler or its cloud has marked it.
+    /// It is on its way out: it is being deleted, or an autoscaler or its cloud has marked it.
     pub is_being_removed: bool,
     pub conditions: Vec<Condition>,
 }

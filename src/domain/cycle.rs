@@ -31,7 +31,7 @@ pub enum CycleStatus {
     Error,
 }
 
-/// So many cycles that failed in a row are no accident: people are told, and the health is degraded.
+/// After so many failed cycles in a row people are notified, and the health is degraded.
 pub const FAILING: u64 = 3;
 
 impl CycleStatus {
@@ -80,7 +80,7 @@ pub enum Trigger {
     Woken,
 }
 
-/// What became of one candidate.
+/// The result of one candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum CandidateResult {
@@ -110,7 +110,7 @@ impl CandidateResult {
     }
 }
 
-/// What held a remedy back.
+/// What held a candidate back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[derive(IntoStaticStr, VariantArray)]
@@ -161,7 +161,7 @@ impl Hold {
     }
 }
 
-/// Why a remedy cannot be carried out.
+/// Why a candidate cannot be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[derive(IntoStaticStr, VariantArray)]
@@ -185,7 +185,7 @@ impl Impossibility {
     }
 }
 
-/// Why a remedy is not eligible now.
+/// Why a candidate is not eligible now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[derive(IntoStaticStr, VariantArray)]
@@ -194,9 +194,9 @@ pub enum Ineligibility {
     LowConfidence,
     LowScore,
     TooFewOccurrences,
-    /// The candidate it comes `after` has not been judged or impossible yet.
+    /// The candidate it comes `after` has no result yet, and is not impossible.
     NotItsTurn,
-    /// Judged ineffective or degradation, or tried too often, in this incident.
+    /// Its result was ineffective or degradation in this incident, or it was tried too often in it.
     TriedOut,
     AmbiguousScope,
     /// None of its evidence was read as broken in this very cycle.
@@ -216,7 +216,7 @@ impl Ineligibility {
     }
 }
 
-/// One remedy that was weighed, with its numbers and what became of it.
+/// One candidate: an action for one cause on one target, with its numbers and its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CandidateReport {
     pub cause: Cause,
@@ -236,7 +236,7 @@ pub struct CandidateReport {
     pub score: f64,
     /// Occurrences behind it within the planning window.
     pub occurrences: u32,
-    /// What each guard said, in their order; empty for one that was not ripe for them.
+    /// What each guard said, in their order; empty when it was not yet the candidate's turn.
     #[serde(default)]
     pub guards: Vec<GuardReading>,
     pub verdict: CandidateResult,
@@ -266,7 +266,7 @@ pub struct CycleReport {
     /// The first of each, in words.
     pub opened_examples: Vec<String>,
     pub cleared_examples: Vec<String>,
-    /// What it went by; `None` when it broke off before it had read anything, or an older version wrote it.
+    /// The data that it decided by; `None` when it broke off before it had read anything, or an older version wrote it.
     #[serde(default)]
     pub basis: Option<Basis>,
     pub analysis_id: Option<Uuid>,
@@ -296,10 +296,10 @@ pub struct CycleReport {
     /// `None`: there was nothing to decide.
     #[serde(default)]
     pub escalation_decision: Option<Decision>,
-    /// `None`: nobody had to be told of anything.
+    /// `None`: nobody had to be notified.
     #[serde(default)]
     pub notification_result: Option<NotificationResult>,
-    /// 1 when people were told.
+    /// 1 when people were notified.
     #[serde(default)]
     pub notifications_sent: u8,
     #[serde(default)]

@@ -1,4 +1,5 @@
-//! What the escalation phase decides of a cycle's findings: how bad, who is affected, and whether people are told.
+//! What the escalation phase decides about a cycle's findings: their severity, who is affected, and whether people are
+//! notified.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr, VariantArray};
@@ -63,7 +64,7 @@ impl Sev {
     }
 }
 
-/// Where it is told; `slack.channels` gives the names.
+/// The channel of the message; `slack.channels` gives the names.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -73,7 +74,7 @@ pub enum Channel {
     Infrastructure,
 }
 
-/// Whether people are told, how urgently, and of what.
+/// Whether people are notified, how urgently, and of which incidents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
     pub severity: Sev,

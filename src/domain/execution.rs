@@ -5,7 +5,7 @@
 //!   │           │              ├▶ refused        (undo) applied|judging ─▶ undo_sent ─┬▶ undone
 //!   └───────────┴▶ refused     └▶ unknown ─▶ applied | refused | closed               └▶ undo_failed
 //! ```
-//! A temporary action waits at `judged` until it is over: `closed` when it ended by itself, `undone` when we ended it.
+//! An action that expires waits after its result until it ends: `closed` when it ended by itself, `undone` when we ended it.
 
 mod stored;
 
@@ -80,7 +80,7 @@ pub struct ActionRecord {
     pub key: Uuid,
     pub state: ActionState,
     pub error: Option<String>,
-    /// Charter refused it as it stands (invalid, out of range, unknown): it would be refused again.
+    /// Charter refused it in this form (invalid, out of range, unknown): it would be refused again.
     pub invalid: bool,
     /// Somebody changed its target between the look before it and the call: it is no attempt.
     pub conflict: bool,
@@ -91,7 +91,7 @@ pub struct ActionRecord {
     /// When it was last sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Time>,
-    /// Since when it is known not to be there: what is not there either well after that never arrived.
+    /// Since when the system is known not to have it: if it still lacks it well after that, the call never arrived.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Time>,
     /// What proves its effect and undoes it. Its actuator writes and reads it, nobody else.
@@ -100,7 +100,7 @@ pub struct ActionRecord {
     /// A try of its undo may still arrive or be worked on: written before the try, taken away when it surely came to nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub undo_under_way: bool,
-    /// When a temporary action that took effect has to be over.
+    /// When a temporary action that took effect has to end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 }
@@ -193,7 +193,7 @@ pub struct Execution {
     /// Who allowed it; `auto` where the configuration did.
     #[serde(default)]
     pub approved_by: Option<String>,
-    /// Its process died in the middle: what it left in effect may still have to be taken back, and what follows from its
+    /// Its process died in the middle: what it left in effect may still have to be undone, and what follows from its
     /// end is not all recorded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
@@ -227,7 +227,7 @@ impl Execution {
         }
     }
 
-    /// Actions that ended without a known result: what is in effect of them only Charter can tell.
+    /// Actions that ended without a known result: only Charter knows whether they are in effect.
     pub fn unknown_actions(&self) -> impl Iterator<Item = &ActionRecord> {
         self.actions.iter().filter(|a| match a.state {
             ActionState::Unknown | ActionState::UndoFailed => true,

@@ -8,7 +8,7 @@ use super::action::Action;
 use super::execution::{ActionRecord, ActionState, Execution};
 use super::time::{self, Time};
 
-/// Points into the journal, which says what became of the action; in the store from the intent to the end of its effect.
+/// Names its record in the journal, which has the action's result; in the store from the intent to the end of its effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpiringAction {
     /// The action's idempotency key.
@@ -29,7 +29,7 @@ pub struct InForce {
 }
 
 impl InForce {
-    /// More are no normal state: one ground has one action at a time.
+    /// One target has one action at a time: more than this is not normal.
     pub const SHOWN: usize = 10;
 
     /// `None` when the journal says that it had no effect, or has none any more.

@@ -246,7 +246,7 @@ pub struct Finding {
     /// What a title says of it, where neither kind nor replicas do: a value and its limit, an alert's name, a need's subject.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub headline: String,
-    /// What it is about, where the owner does not say so.
+    /// Its subject, where the owner does not say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<Anchor>,
 }
@@ -295,7 +295,7 @@ impl Finding {
         self.anchor.clone().unwrap_or_else(|| Anchor::of(&self.target()))
     }
 
-    /// The owner: what an action would have to change.
+    /// The owner: the object that an action would have to change.
     #[must_use]
     pub fn target(&self) -> Target {
         let (kind, name) = self.owner.split_once('/').unwrap_or(("", &self.owner));

@@ -1,4 +1,4 @@
-//! How much of a system is sick at once: what its storm is told by.
+//! How much of a system is sick at once: from this the loop sees that it has a storm.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What a verdict leaves to be done: a success that may still be taken back, a degradation that is to be undone.
+//! What a result leaves to be done: a success that may still be withdrawn, a degradation that has to be undone.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use super::action::ActionKind;
 use super::target::Target;
 use super::{Cause, time::Time};
 
-/// One record in the store, written with the verdict itself.
+/// One record in the store, written with the result itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FollowUps {
     pub successes: Vec<WatchedSuccess>,
     pub undoings: Vec<PendingRollback>,
-    /// Harm that was undone and has not settled; what is over goes with the next write.
+    /// Harm that was undone and has not settled; an entry that has settled goes with the next write.
     #[serde(default)]
     pub undone: Vec<Undone>,
 }
@@ -28,7 +28,7 @@ pub struct WatchedSuccess {
     pub component: String,
     pub actions: Vec<ActionKind>,
     pub outcomes: Vec<Uuid>,
-    /// The violations that were judged gone, by fingerprint.
+    /// The violations that the verification found clear, by fingerprint.
     pub evidence: BTreeSet<String>,
     /// It was the one tried while the breaker was half-open, and closed it.
     #[serde(default)]
@@ -43,7 +43,7 @@ pub struct WatchedSuccess {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PendingRollback {
     pub execution_id: Uuid,
-    /// Not begun by then, it is a person's: the system has gone on meanwhile.
+    /// If it is not begun by then, a person is asked: the system has changed meanwhile.
     pub until: Time,
 }
 
@@ -59,7 +59,7 @@ pub struct Undone {
 impl FollowUps {
     /// Its name among the facts of the store.
     pub const FACT: &str = "aftermath";
-    /// Violations remembered of one verdict: those of a storm are not all needed to see that it is not over.
+    /// Violations remembered with one result: a part of a storm's is enough to see that it lasts.
     pub const EVIDENCE: usize = 200;
     /// Successes watched at once; at six actions an hour there is one or two.
     pub const WATCHED: usize = 50;

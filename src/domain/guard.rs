@@ -1,6 +1,6 @@
-//! Guards: what stands between a remedy that is worth doing and doing it, in the order in which they are asked.
+//! Guards: the checks that a candidate with a sufficient score has to pass before it is carried out, in their order.
 //!
-//! Each is read for every remedy that is ripe, with the number it looked at and the limit it held it to, so that
+//! Each is read for every candidate whose turn it is, with the number that it looked at and its limit, so that
 //! `explain`, the API, the log and the metrics show one and the same reading.
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::cycle::Hold;
 
-/// Who may hold a remedy back.
+/// Who may hold a candidate back.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -21,7 +21,7 @@ pub enum Guard {
     Pause,
     /// `guardrails.mode`.
     Mode,
-    /// This process leads, and Charter has heard of no later leader.
+    /// This process leads, and Charter has seen no later leader.
     Leader,
     /// Charter answers.
     Charter,
@@ -37,12 +37,12 @@ pub enum Guard {
     Storm,
     /// Our own actions have done harm, or no good.
     Breaker,
-    /// Something is still taking effect on this ground. Before the cooldown, which is never shorter: what is being
-    /// judged is held as such.
+    /// An action is still taking effect on this target. Asked before the cooldown, which is never shorter: the reason
+    /// to name is the action that is being verified.
     Conflict,
-    /// The same action on the same ground, or its opposite, not long ago.
+    /// The same action on the same target, or its opposite, not long ago.
     Cooldown,
-    /// Actions in the last hour and day, in all and on this ground.
+    /// Actions in the last hour and day, in all and on this target.
     Budget,
     /// Risk, and a person's word.
     Approval,
@@ -58,7 +58,7 @@ impl Guard {
     }
 }
 
-/// What one guard said of one remedy.
+/// What one guard said about one candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct GuardReading {
     pub guard: Guard,

@@ -1,4 +1,4 @@
-//! An incident: what is wrong with one target, from its first evidence until that is clear, whoever or whatever treats it.
+//! An incident: what is wrong with one target, from its first evidence until that is clear, no matter who treats it.
 //!
 //! Evidence (findings of the cluster, violations) opens and resolves it. What a person is asked for is a [`Need`] of it,
 //! with a begin and an end of its own: an answered need resolves nothing.
@@ -118,7 +118,7 @@ impl fmt::Display for Anchor {
     }
 }
 
-/// How an incident stands.
+/// The status of an incident.
 #[derive(
     Clone,
     Copy,
@@ -155,13 +155,13 @@ impl IncidentStatus {
     }
 }
 
-/// How it came to its end.
+/// How it was resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// All of its evidence was read as clear.
     Clear,
-    /// Its evidence is there no more: the object was deleted, or the rule removed. No success.
+    /// Nothing can show its evidence any more: the object was deleted, or the rule removed. That is no success.
     Vanished,
     /// Another incident goes on with it, by id.
     MergedInto(String),
@@ -236,26 +236,27 @@ pub struct Numbers {
     pub restart_rate: Option<f64>,
 }
 
-/// How it has gone so far: what deciding the next message needs of the past.
+/// Its past, as far as the decision about the next message needs it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that is stored")]
 pub struct IncidentHistory {
-    /// By the table of severities alone, before what raises it.
+    /// By the table of severities alone, before anything raises it.
     pub base: Option<Sev>,
-    /// Everything found is known and expected, or what a rollout does.
+    /// All of its evidence is a known issue, or belongs to a rollout.
     pub is_excused: bool,
     /// Without a ready replica since then; with fewer than it should have since then.
     pub down_since: Option<Time>,
     pub short_since: Option<Time>,
     /// When it came back after an end, within the last hour.
     pub returns: Vec<Time>,
-    /// Numbers and table's severity when it was first told, until then those at its beginning: what worse is held against.
+    /// Numbers and table's severity of its first notification, until then those at its beginning: an incident is worse
+    /// when it is worse than these.
     pub baseline: Option<(Numbers, Sev)>,
     /// It is worse than its baseline, and its severity raised for it.
     pub is_raised: bool,
     /// The severity of the last decision that it was part of.
     pub decided: Option<Sev>,
-    /// What people heard last, in an alert or an update: its numbers, and a hash of all that is no time.
+    /// Of the last alert or update: its numbers, and a hash of its text without the times.
     #[serde(alias = "told_numbers")]
     pub notified_numbers: Option<Numbers>,
     #[serde(alias = "told_gist")]
@@ -263,10 +264,10 @@ pub struct IncidentHistory {
     /// The same hash of what its first message shows.
     #[serde(alias = "shown_gist")]
     pub shown_hash: String,
-    /// When people were told that it was over.
+    /// When people were notified that it is resolved.
     #[serde(alias = "end_told_at")]
     pub end_notified_at: Option<Time>,
-    /// Written by the version before: what was told of it last is in a backup only, a file of one machine.
+    /// Written by the version before: its last message is in a backup only, a file of one machine.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_backup: bool,
     /// All that is left of its evidence are alerts that Alertmanager holds back: nobody is notified of it meanwhile.
@@ -275,7 +276,7 @@ pub struct IncidentHistory {
     /// The evidence that went away last was not seen clear: nothing can show it any more.
     #[serde(default)]
     pub has_vanished: bool,
-    /// It was due while no notifier was configured or while too many messages waited: nobody has heard of it.
+    /// It was due while no notifier was configured or while too many messages waited: nobody was notified of it.
     #[serde(default, alias = "told_nobody", skip_serializing_if = "std::ops::Not::not")]
     pub notified_nobody: bool,
     /// Lines of its timeline that people are notified of at once and have not been yet: the newest of their kind. A count,
@@ -284,7 +285,7 @@ pub struct IncidentHistory {
     pub unheard: usize,
 }
 
-/// Whoever reads a report must not believe that somebody else knows.
+/// The reader of a report must not believe that somebody else knows.
 pub const NOBODY_IS_NOTIFIED: &str = "nobody is notified: no notifier is configured";
 
 /// What is wrong with one anchor, from its first evidence until all of that is clear and nothing is asked of a person.
@@ -340,7 +341,7 @@ pub struct Incident {
     pub notified_at: Option<Time>,
     #[serde(alias = "told_severity")]
     pub notified_severity: Option<Sev>,
-    /// What became of that at each notifier; empty: none is configured. Only `delivered` says that people were notified.
+    /// The result at each notifier; empty: none is configured. Only `delivered` says that people were notified.
     #[serde(default)]
     pub notified: BTreeMap<NotifierName, Notified>,
     /// The last brief update, and the last edit of its message.
@@ -349,7 +350,7 @@ pub struct Incident {
     /// It waits for business hours.
     #[serde(default)]
     pub is_queued: bool,
-    /// Its end still has to be told.
+    /// People still have to be notified that it is resolved.
     #[serde(default)]
     pub end_is_due: bool,
     /// The deployment that may be behind it.
@@ -369,7 +370,7 @@ impl Incident {
         self.ended_at.is_none()
     }
 
-    /// When people last heard of it.
+    /// When people were last notified of it.
     #[must_use]
     pub fn heard_at(&self) -> Option<Time> {
         self.notified_at.max(self.updated_at).max(self.course.end_notified_at)
@@ -398,6 +399,13 @@ impl Incident {
     /// Whether anybody was notified of it, as it follows its title: only what a notifier confirmed counts.
     #[must_use]
     pub fn notification(&self, has_notifier: bool) -> String {
+        if let Some(at) = self.course.end_notified_at.filter(|_| self.is_open()) {
+            let waits = if self.is_queued { " (it waits for business hours)" } else { "" };
+            return format!(
+                "not notified yet that it is back{waits}: the message of {} says that it is resolved",
+                time::text(at)
+            );
+        }
         let mut delivered: Vec<(NotifierName, Time)> = Vec::new();
         let mut failed = Vec::new();
         for (name, notified) in &self.notified {

@@ -72,7 +72,7 @@ pub enum End {
 }
 
 impl Entry {
-    /// Did it end without a good word? An end that nobody will ever judge is one; an inconclusive verdict too.
+    /// Did it end without success? An end that is never verified counts, and so does an inconclusive result.
     #[must_use]
     pub fn has_failed(&self, verifications: &[PendingVerification]) -> bool {
         match self.end {
@@ -105,7 +105,7 @@ pub struct Breaker {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tripped {
     pub at: Time,
-    /// Half-open from then on: one action that can be taken back may go out, and its verdict decides.
+    /// Half-open from then on: one action that can be undone may go out, and its result decides.
     pub until: Time,
     pub why: String,
 }
@@ -114,7 +114,7 @@ pub struct Tripped {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Storm {
     pub since: Time,
-    /// The most components that were known in it: with far fewer nobody can say that it is over. Of Kubernetes the
+    /// The most components that were known in it: with far fewer nobody can say that it has ended. Of Kubernetes the
     /// workloads that there are.
     pub components: usize,
     pub sick: usize,

@@ -1,4 +1,4 @@
-//! What people are told: one message, whoever carries it, and what became of it.
+//! One message to people, its notifiers, and what became of it.
 
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
@@ -8,7 +8,7 @@ use super::decision::{Channel, Sev};
 use super::finding::IncidentClass;
 use super::time::Time;
 
-/// Where a message stands, so that it can be answered and edited: Slack's channel id and `ts`.
+/// Where a message is, so that mape-k can reply to it and edit it: Slack's channel id and `ts`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Thread {
     pub channel: String,
@@ -19,15 +19,15 @@ pub struct Thread {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "form", content = "thread")]
 pub enum Form {
-    /// A message of its own: new, worse, or not told for long.
+    /// A message of its own: the incident is new or worse, or its last message is old.
     Alert,
     /// The text of an earlier message, brought up to date; nobody is called by it.
     Edit(Thread),
     /// A short answer in the thread: something changed. Without a thread it is a message of its own.
     Update(Option<Thread>),
-    /// The end, told in the thread.
+    /// It is resolved, as a reply in the thread.
     Ended(Option<Thread>),
-    /// What could not be told in time, in one message.
+    /// Messages that could not be delivered in time, in one.
     Summary,
 }
 
@@ -59,7 +59,7 @@ pub struct Entry {
     pub news: Vec<String>,
     /// What is wrong, a line for each finding.
     pub findings: Vec<String>,
-    /// What to do, most urgent first.
+    /// What to do, the most urgent first.
     pub recommendations: Vec<String>,
     /// Where to read what it means: the service's runbook, else the findings' page.
     pub runbook_url: Option<String>,
@@ -113,7 +113,7 @@ impl NotifierName {
     }
 }
 
-/// What became of the last alert, end or summary about an incident at one notifier.
+/// The result of the last alert, resolution or summary about an incident at one notifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum Notified {
@@ -121,11 +121,11 @@ pub enum Notified {
     Delivered { at: Time },
     /// It is in the outbox and was not sent yet.
     Pending { since: Time },
-    /// Nobody confirmed it. It is sent again, unless the error says otherwise.
+    /// No server confirmed it. It is sent again, unless the error says otherwise.
     Failed { error: String, attempts: u32 },
 }
 
-/// What became of a cycle's messages, as its report tells it.
+/// The result of a cycle's messages, as its report says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NotificationResult {
     /// Not every message has been tried yet; the other fields count once this is false.

@@ -1,4 +1,4 @@
-//! What clears by itself: episodes in which a remedy was due and nothing was done, counted for each cause.
+//! Natural recovery: episodes in which an action was due and nothing was done, counted for each cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,16 +23,16 @@ pub struct NaturalCount {
     pub incident: Option<Uuid>,
 }
 
-/// A remedy was due, and a guard, the mode or an approval that nobody gave held it back.
+/// An action was due, and a guard, the mode or a missing approval held it back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Episode {
     pub cause: Cause,
     pub incident: Uuid,
     pub since: Time,
-    /// When the remedy, carried out then, would have been judged; once it has cleared, how long its success would have been
-    /// watched.
+    /// When the action, carried out then, would have been verified; once it has cleared, until when its success would
+    /// have been watched.
     pub due: Time,
-    /// Clear when its verdict would have come. Back before `due`, it did not recover.
+    /// It was clear when the result would have come. If it is back before `due`, it did not recover.
     #[serde(default)]
     pub cleared: bool,
     pub evidence: BTreeSet<String>,

@@ -32,7 +32,7 @@ pub enum NeedReason {
     DataMissing,
     /// The metrics cannot be read at all.
     Blind,
-    /// There is a remedy, and something keeps the loop from it for too long.
+    /// There is an action that could help, and something keeps the loop from it for too long.
     HandsTied,
     Breaker,
     Storm,
@@ -91,7 +91,7 @@ pub struct Need {
     pub times_seen: u64,
     /// When its evidence was last active: some records close only after a while of clear.
     pub last_active_at: Time,
-    /// What it is about, where its evidence does not say so.
+    /// Its subject, where its evidence does not say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
     /// Of a need for an approval.

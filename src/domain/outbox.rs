@@ -94,7 +94,7 @@ impl Outgoing {
         }
     }
 
-    /// Nobody has confirmed it, and it is still to be sent.
+    /// No server has confirmed it, and it is still to be sent.
     #[must_use]
     pub fn waits(&self) -> bool {
         matches!(self.state, State::Pending | State::Claimed { .. })

@@ -1,4 +1,4 @@
-//! Did it help? What is being judged, the verdict, and what is learned from verdicts.
+//! Did it help? Pending verifications, results, and what is learned from results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::target::Target;
 use super::verification::{Baseline, Verification};
 use super::{Cause, time::Time};
 
-/// What came of an action.
+/// The result of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[derive(IntoStaticStr, VariantArray)]
@@ -34,7 +34,7 @@ impl OutcomeType {
     }
 }
 
-/// One judged action.
+/// One action with its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Outcome {
     pub id: Uuid,
@@ -50,14 +50,14 @@ pub struct Outcome {
     pub violations_before: usize,
     pub violations_after: usize,
     pub judged_at: Time,
-    /// The ground it was judged on, and from when on samples counted.
+    /// The target it was verified on, and from when on samples counted.
     #[serde(alias = "scope")]
     pub target: Target,
     pub settled_at: Time,
     pub reason: String,
     /// From the action to the first good cycle in which everything was clear, when it was a success.
     pub time_to_effect_seconds: Option<f64>,
-    /// The numbers behind the verdict; `None` when it was given without them.
+    /// The numbers behind the result; `None` when it was decided without them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
     /// A success that did not last.
@@ -69,13 +69,13 @@ pub struct Outcome {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Recurred {
     pub at: Time,
-    /// The verdict that this took back.
+    /// The earlier result that this one replaces.
     pub was: OutcomeType,
     /// The violation's fingerprint.
     pub violation: String,
 }
 
-/// An applied execution that waits for its verdict; in the store, so that a restart neither forgets nor repeats it.
+/// An applied execution that waits for its result; in the store, so that a restart neither forgets nor repeats it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PendingVerification {
     pub execution_id: Uuid,
@@ -87,7 +87,7 @@ pub struct PendingVerification {
     pub target: Target,
     /// Counted violations of the scope that were active at the intent.
     pub before: BTreeSet<String>,
-    /// Rules that those violations belong to: their readings must be good for a verdict.
+    /// Rules that those violations belong to: there is no result until their readings are good.
     pub rules: BTreeSet<String>,
     /// The worst violation of the evidence: whose value is shown before and after.
     pub witness: Option<String>,
@@ -96,9 +96,9 @@ pub struct PendingVerification {
     pub applied_at: Time,
     /// End of the settle time: older samples are never used.
     pub settled_at: Time,
-    /// Verdict unknown if not judged by then.
+    /// The result is unknown if there is none by then.
     pub judge_by: Time,
-    /// The size we set, for a change of size; any other size at judging is a foreign change.
+    /// The size we set, for a change of size; any other size at the verification is a foreign change.
     pub expected_replicas: Option<u32>,
     /// Counted violations of the scope in the first good cycle since it was due.
     pub first_look: Option<BTreeSet<String>>,
@@ -110,17 +110,17 @@ pub struct PendingVerification {
     /// `None` in a record of an older version.
     #[serde(default)]
     pub yardstick: Option<Baseline>,
-    /// What the series of the yardstick read in the first good cycle since it was due.
+    /// The values of the baseline's series in the first good cycle since it was due.
     #[serde(default)]
     pub first_values: BTreeMap<String, f64>,
 }
 
-/// What is known of one action for one cause: computed from the kept outcomes, never counted twice.
+/// Statistics of one action for one cause: computed from the kept outcomes, never counted twice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ActionStatistics {
     pub cause: Cause,
     pub action: ActionKind,
-    /// Judged runs; unknown verdicts are not among them.
+    /// Runs with a result; those whose result is unknown are not among them.
     pub runs: u32,
     pub successes: u32,
     pub partials: u32,
@@ -129,7 +129,7 @@ pub struct ActionStatistics {
     pub mean_time_to_effect_seconds: Option<f64>,
     /// 0 to 1; grows with the runs behind it.
     pub confidence: f64,
-    /// 0 to 1: what a remedy is expected to do, less what would have come by itself.
+    /// 0 to 1: the expected effect of an action, less what would have come by itself.
     pub effectiveness: f64,
     /// How likely the cause's violations clear by themselves; taken off in `effectiveness`.
     pub natural_recovery: f64,

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::legible;
 use super::time::{self, Time};
 
-/// While it holds the loop observes, judges and plans, and changes no system.
+/// While it is in effect the loop observes, verifies and plans, and changes no system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Pause {
     pub by: String,

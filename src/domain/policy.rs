@@ -1,4 +1,4 @@
-//! A policy: a remedy for one cause on one component, with its price, its numbers and who allowed it.
+//! A policy: actions for one cause on one component, with their cost, their numbers and who approved them.
 
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
@@ -9,7 +9,7 @@ use super::action::{Action, Risk};
 use super::grant::Grant;
 use super::{Cause, Labels, time::Time};
 
-/// Where a policy stands.
+/// The status of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[derive(IntoStaticStr, VariantArray)]
@@ -68,7 +68,7 @@ impl EarlierRevision {
     pub const KEPT: usize = 5;
 }
 
-/// A remedy that the loop wants to carry out, or has.
+/// Actions that the loop wants to carry out, or has carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Policy {
     pub id: Uuid,
@@ -96,7 +96,7 @@ pub struct Policy {
     pub labels: Labels,
     pub created_at: Time,
     pub updated_at: Time,
-    /// When a person or the end of its life decided.
+    /// When a person decided, or it expired.
     pub decided_at: Option<Time>,
     /// Who approved or rejected it; `auto` for `orchestrator.auto_approve`.
     pub decided_by: Option<String>,

@@ -21,7 +21,7 @@ pub struct Point {
     pub sampled_at: Time,
 }
 
-/// Why a rule or a source could not be read whole; the text names the source, what was asked and what to do.
+/// Why a rule or a source could not be read completely; the text names the source, the query and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{text}")]
 pub struct ReadFailure {
@@ -150,21 +150,21 @@ impl Snapshot {
     }
 }
 
-/// What a rule's reading was worth in one cycle.
+/// How good a rule's reading was in one cycle.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleStatus {
     pub rule: String,
-    /// Answered whole, covered and fresh: only then does it open, clear, confirm or judge anything.
+    /// Answered whole, covered and fresh: only then does it open, clear, confirm or verify anything.
     pub good: bool,
     /// Series seen in any of the last ten good cycles.
     pub expected: usize,
-    /// Of those and of new ones, how many were there and fresh.
+    /// How many of those and of new ones were present and fresh.
     pub seen: usize,
     /// The oldest sample behind a good reading; `None` when it has none.
     pub oldest_sample: Option<Time>,
     /// Since when nothing at all of it was there.
     pub missing_since: Option<Time>,
-    /// Missing for so long that people must be told (`data_missing`).
+    /// Missing for so long that people must be notified (`data_missing`).
     pub missing_too_long: bool,
     /// Answered, never anything yet, and not for long: a counter has no increase before its second sample.
     pub is_awaited: bool,

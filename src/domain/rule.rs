@@ -148,7 +148,7 @@ pub enum Measure {
         threshold: f64,
     },
     /// A bare condition: any answered series breaks. Its empty answer is clear only while `present` answers something;
-    /// without `present` an empty answer clears nothing and judges nothing.
+    /// without `present` an empty answer clears nothing and verifies nothing.
     Condition {
         promql: String,
         #[serde(skip_serializing_if = "Option::is_none")]

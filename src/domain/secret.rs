@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 #[derive(Clone)]
 pub struct Secret {
     value: String,
-    /// The file that it was read from: whoever sends it reads it anew, since tokens of service accounts expire.
+    /// The file that it was read from: every request reads it anew, since tokens of service accounts expire.
     file: Option<PathBuf>,
 }
 
@@ -51,7 +51,7 @@ impl Secret {
     }
 }
 
-/// Two secrets are equal when they have one value: where each was read makes no difference to whoever is sent one.
+/// Two secrets are equal when they have one value, wherever each was read.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.value == other.value

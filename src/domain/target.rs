@@ -278,7 +278,7 @@ impl Default for Systems {
 }
 
 impl Systems {
-    /// `None`: no system of ours can change it. It is shown, and nobody acts on it.
+    /// `None`: no system of ours can change it. It is shown, and no action is taken on it.
     #[must_use]
     pub fn target(
         &self,

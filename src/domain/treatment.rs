@@ -18,13 +18,13 @@ pub struct Attempt {
     pub action: ActionKind,
     pub policy_id: Uuid,
     pub at: Time,
-    /// `None` while it is being judged, or when its execution failed.
+    /// `None` while it is being verified, or when its execution failed.
     pub verdict: Option<OutcomeType>,
     /// Its execution failed or was rolled back.
     pub failed: bool,
 }
 
-/// What was tried for one cause.
+/// The attempts for one cause.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Treatment {
     pub id: Uuid,

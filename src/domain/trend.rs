@@ -16,7 +16,7 @@ pub enum Heading {
     Recurring,
     /// A number is worse than at the assessment before.
     Worsening,
-    /// In one of the last assessments, and over.
+    /// Present in one of the last assessments, and gone again.
     Resolved,
 }
 

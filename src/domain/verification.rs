@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use super::outcome::OutcomeType;
 
-/// The score of the worst violation of the evidence at the intent; with the judging, so that a restart judges alike.
+/// The score of the worst violation of the evidence at the intent; stored, so that a verification after a restart
+/// compares with the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Baseline {
@@ -44,7 +45,7 @@ pub struct Score {
     pub placebo: Vec<f64>,
 }
 
-/// What the series was like before the violation began.
+/// The values of the series before the violation began.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Normal {
     pub base: f64,
@@ -58,7 +59,7 @@ pub struct Control {
     pub before: f64,
 }
 
-/// What was found; stored with the outcome. The class of the count can only have been lowered by it.
+/// What was measured; stored with the outcome. It can only lower the result that the count gives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Verification {
     /// The class that the count of violations gave.
@@ -71,9 +72,9 @@ pub struct Verification {
     pub base: Option<f64>,
     pub sigma: Option<f64>,
     pub after: Option<f64>,
-    /// The share of the excess that is gone, less what is gone elsewhere too; 1 is all of it.
+    /// The share of the excess that is gone, minus the share that is gone elsewhere too; 1 is all of it.
     pub recovery: Option<f64>,
-    /// What was taken off for that: the median over so many components outside the action's scope.
+    /// The share that is gone elsewhere: the median over so many components outside the action's scope.
     pub control: Option<f64>,
     pub controls: usize,
     /// The share of times without any action at which the score recovered by as much; known from 50 of them on.

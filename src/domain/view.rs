@@ -29,7 +29,7 @@ pub struct SourceStatus {
     pub expected: usize,
     pub seen: usize,
     pub missing: usize,
-    /// How far its clock is from ours, where it tells.
+    /// How far its clock is from ours, if it says so.
     pub clock_skew_seconds: Option<f64>,
     pub error: Option<String>,
 }
@@ -56,7 +56,7 @@ pub struct ShownAlert {
     pub no_evidence: Option<String>,
 }
 
-/// What people are told, and what stands in the way of it.
+/// What people are notified of, and what prevents it.
 #[derive(Clone, Debug, Default)]
 pub struct NotificationView {
     /// Of the last cycle, the loop's own among them.
@@ -65,19 +65,19 @@ pub struct NotificationView {
     pub incidents: Vec<Incident>,
     pub last_decision: Option<Decision>,
     pub last_notification: Option<NotificationResult>,
-    /// Cycles since the start in which people were told, and in which that failed.
+    /// Cycles since the start in which people were notified, and in which that failed.
     pub sent: u64,
     pub failed: u64,
-    /// Why the last attempt to tell people failed; `None` after one that did not.
+    /// Why the last notification failed; `None` after one that did not.
     pub not_notified: Option<String>,
-    /// What of the cluster cannot be read; `None`: all of it can, or nothing of it is wanted.
+    /// The part of the cluster that cannot be read; `None`: all of it can, or the cluster is not watched.
     pub cluster_problem: Option<String>,
     /// Why the catalogue or the files of reports are not as they should be.
     pub problem: Option<String>,
 }
 
 impl NotificationView {
-    /// Why nobody hears of anything.
+    /// Why nobody is notified of anything.
     #[must_use]
     pub fn not_notified(&self, has_notifier: bool) -> Option<String> {
         if !has_notifier {
@@ -113,7 +113,7 @@ pub struct LoopView {
     /// Cycles that failed or broke off since the last healthy or completed one.
     pub failed_cycles: u64,
     pub people: NotificationView,
-    /// What may be said of the whole; `None` before the first cycle.
+    /// The condition of the whole; `None` before the first cycle.
     pub condition: Option<Condition>,
     pub interval: Duration,
 }

@@ -28,7 +28,7 @@ pub struct Violation {
     pub threshold: Option<f64>,
     pub comparison: Option<Comparison>,
     pub component: Option<String>,
-    /// What an action would have to change to end it. `None`: nothing that we can change.
+    /// The target of an action against it. `None`: nothing that we can change.
     #[serde(default)]
     pub target: Option<Target>,
     pub labels: Labels,
@@ -50,7 +50,7 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// Counted when outcomes are judged and when a cycle is called healthy: actionable, warning or worse.
+    /// Counted when actions are verified and when a cycle is called healthy: actionable, warning or worse.
     #[must_use]
     pub fn counts(&self) -> bool {
         self.actionable && self.severity >= Severity::Warning

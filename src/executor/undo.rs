@@ -86,7 +86,7 @@ impl Transaction<'_> {
         match delivery {
             Delivery::Done { .. } => self.undone(index, "undone").await,
             Delivery::Refused { refusal: Some(Refusal::Gone), .. } => {
-                self.undone(index, "undone: it was not in force any more").await
+                self.undone(index, "undone: it was no longer in effect").await
             }
             Delivery::Refused {
                 why,

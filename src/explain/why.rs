@@ -17,7 +17,9 @@ use crate::domain::legible;
 pub(super) fn in_short(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
     let report = facts.report;
     if report.execution_id.is_some() {
-        return done(facts);
+        let (title, mut said) = done(facts);
+        said.extend(not_known(report.condition().unknown, &said));
+        return (title, said);
     }
     if begun_without_result(report) {
         let text =
@@ -27,7 +29,7 @@ pub(super) fn in_short(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
         return ("broke off while acting".to_owned(), vec![text, problem(report)]);
     }
     let reason = reason(report);
-    let Condition { wrong, mut unknown, .. } = report.condition();
+    let Condition { wrong, unknown, .. } = report.condition();
     let mut said = vec![format!("Nothing was done because {reason}.")];
     said.extend(more(report));
     // What the reason does not say: it may stand for one trouble of several.
@@ -36,16 +38,19 @@ pub(super) fn in_short(facts: &CycleFacts<'_>) -> (String, Vec<String>) {
     {
         said.push(format!("{incidents}."));
     }
-    // One error, said once: it is the tail of its phrase.
-    let is_notified = |why: &String| {
-        let error = why.split_once(": ").map_or(why.as_str(), |(_, error)| error);
-        said.iter().any(|one| one.contains(words::without_stop(error)))
-    };
-    unknown.retain(|why| !is_notified(why));
-    if !unknown.is_empty() {
-        said.push(format!("Whether more is wrong is UNKNOWN: {}.", all(&unknown)));
-    }
+    said.extend(not_known(unknown, &said));
     ("nothing was done".to_owned(), said)
+}
+
+/// Of what could not be read, all that is not said yet.
+fn not_known(mut unknown: Vec<String>, said: &[String]) -> Option<String> {
+    // One error, said once: it is the tail of its phrase.
+    let is_said = |why: &String| {
+        let error = why.split_once(": ").map_or(why.as_str(), |(_, error)| error);
+        said.iter().any(|sentence| sentence.contains(words::without_stop(error)))
+    };
+    unknown.retain(|why| !is_said(why));
+    (!unknown.is_empty()).then(|| format!("Whether more is wrong is UNKNOWN: {}.", all(&unknown)))
 }
 
 fn done(facts: &CycleFacts<'_>) -> (String, Vec<String>) {

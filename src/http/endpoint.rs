@@ -306,7 +306,7 @@ impl Credential {
                 if !self.is_unread.swap(true, Ordering::Relaxed) {
                     let why =
                         result.map_or_else(|error| error.to_string(), |_| "it is empty".to_owned());
-                    tracing::warn!(path = %path.display(), why, "a secret cannot be read anew; its last value stays in use");
+                    tracing::warn!(path = %path.display(), why, "a secret cannot be read again; mape-k goes on with its last value");
                 }
                 last
             }

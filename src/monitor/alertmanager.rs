@@ -37,7 +37,7 @@ pub struct Alertmanager {
     /// Our receiver's name as the regular expression that matches it alone.
     receiver: Option<String>,
     clock: Clock,
-    /// It has told in this process what is muted: its plain list, which does not, is never read again.
+    /// It has said in this process which alerts are muted: its plain list, which does not say so, is never read again.
     has_notified_muting: AtomicBool,
 }
 
@@ -273,7 +273,7 @@ impl From<Gettable> for ListedAlert {
     }
 }
 
-/// Alertmanager's `receiver` parameter is a regular expression (RE2); a name stands for itself in it.
+/// Alertmanager's `receiver` parameter is a regular expression (RE2); this escapes a name, so that it matches itself alone.
 fn escaped(name: &str) -> String {
     name.chars()
         .flat_map(|c| {

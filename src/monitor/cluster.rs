@@ -38,7 +38,7 @@ use crate::domain::time::Time;
 pub use self::connect::Error;
 
 /// The events that explain a finding; the server leaves the others out, which are most of them. No selector can say "or".
-/// That a pod had to make room for another one is no warning to the scheduler, and is told by nothing else once the pod
+/// To the scheduler it is no warning that a pod had to make room for another one, and nothing else says so once the pod
 /// is gone; nor is it one to an autoscaler that it makes a node for a pod, or does not.
 const EVENTS: [&str; 5] = [
     "type!=Normal",
@@ -58,7 +58,7 @@ pub struct WatchTimeouts {
     pub watch: Duration,
     /// Without a byte of a watch for this long, its connection is dead: longer than `watch`.
     pub quiet: Duration,
-    /// How long a kind may fail before it counts as failed: a leader's change or a rolled API server is over by then,
+    /// How long a kind may fail before it counts as failed: a leader's change or a rolled API server has ended by then,
     /// after some six tries.
     pub grace: Duration,
     /// Between two tries, without the jitter that may double it; half a minute at most, as other clients have it.
@@ -98,7 +98,7 @@ pub enum Watch {
 impl Watch {
     #[must_use]
     pub fn broken(settings: &Settings, error: &Error) -> Self {
-        let text = format!("{error}. Mend it, then restart this mape-k");
+        let text = format!("{error}. Correct it, then restart mape-k");
         let failure = ReadFailure { kind: FailureKind::Unreachable, text };
         let failures = settings.kinds.iter().map(|kind| (*kind, failure.clone())).collect();
         let expected = settings.kinds.clone();
@@ -242,7 +242,7 @@ impl ClusterWatch {
 }
 
 impl Driver {
-    /// Lists and watches until it is told to stop; what fails is tried again for ever, with pauses.
+    /// Lists and watches until it is stopped; it retries failures for ever, with pauses.
     pub async fn run(self, stop: CancellationToken) {
         let watchers = self
             .watchers

@@ -1,4 +1,4 @@
-//! One bounded HTTP call to one source under the cycle's deadline, and the words in which its failure is told.
+//! One bounded HTTP call to one source under the cycle's deadline, and the text of its failure.
 //!
 //! It knows nothing of what is asked; prometheus, scrape and alertmanager decode the bytes. It never retries: the next
 //! cycle does.

@@ -1,6 +1,6 @@
 //! PromQL generated from rules: one query for values, one for the samples' timestamps. Pure.
 //!
-//! No threshold gets into a query: a series that is clear must be seen too, or it could not be told from one that is
+//! No threshold gets into a query: a series that is clear must be seen too, or it would look like one that is
 //! missing.
 
 use std::fmt::Write as _;

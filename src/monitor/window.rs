@@ -1,6 +1,6 @@
 //! The window over which a counter rule looks back: its own, or what has passed since an action settled.
 //!
-//! An increase from before the end of settle would spoil a verdict or start a second action. Pure; the generated
+//! An increase from before the end of settle would spoil a result or start a second action. Pure; the generated
 //! PromQL and the scrape's ring both use it.
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ pub fn window(increase_over: Duration, settled_at: Time, now: Time, poll: Durati
     since(now, settled_at).max(poll * LEAST_POLLS).min(increase_over)
 }
 
-/// The windows of one counter rule. Where several baselines lie on a series' ground the latest counts; one that lies
+/// The windows of one counter rule. Where several baselines belong to a series' target the latest counts; one that lies
 /// ahead is not settled yet and counts for nothing.
 #[must_use]
 pub fn windows(

@@ -21,7 +21,7 @@ impl Call {
     }
 }
 
-/// Told of every call to Charter when it ends: feeds the response-time histogram and the loop's heartbeat.
+/// Called when a call to Charter ends: feeds the response-time histogram and the loop's heartbeat.
 pub trait CallObserver: Send + Sync {
     fn on_call(&self, call: Call, status: CallStatus, took: Duration);
 }

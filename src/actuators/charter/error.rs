@@ -42,7 +42,7 @@ pub enum Error {
         detail: String,
         /// Timed out rather than answered: a metric label, nothing else.
         timed_out: bool,
-        /// The request may still be on its way or being worked on: what is not there yet may come.
+        /// The request may still be on its way or being worked on: its effect may yet come.
         may_still_land: bool,
     },
 }

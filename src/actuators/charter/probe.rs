@@ -97,7 +97,8 @@ fn appeared(
             }
         },
         (Some(_), Some(_)) => Probe::Foreign(
-            "Charter lists more than one new policy like it: which is ours cannot be told".into(),
+            "Charter lists more than one new policy like it, and nothing shows which one is ours"
+                .into(),
         ),
     }
 }

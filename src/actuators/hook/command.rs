@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 /// Kept of what a command prints, both outputs together; the rest is read and thrown away, so that it never blocks.
 pub(super) const KEPT: usize = 64 << 10;
 
-/// How often it is looked whether a group that was told to end is gone.
+/// How often to check whether a process group that got the signal to end has ended.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// When the process stops, it has 9 s in all, most of which the loop may have used.
@@ -265,7 +265,7 @@ impl Group {
                 (_, Some(killed_at)) if killed_at.elapsed() >= GIVE_UP_AFTER => {
                     tracing::warn!(
                         group = self.id.map(Pid::as_raw_nonzero),
-                        "a process of a hook cannot be ended; it is waited for no longer"
+                        "a process of a hook cannot be ended; mape-k no longer waits for it"
                     );
                     break;
                 }

@@ -47,7 +47,7 @@ impl Name {
     }
 }
 
-/// What a hook is told: in the environment of a command, in the body of an HTTP call.
+/// What a hook is given: in the environment of a command, in the body of an HTTP call.
 #[derive(Debug, Serialize)]
 pub(super) struct Facts<'a> {
     pub key: Uuid,

@@ -5,7 +5,7 @@
 use super::Component;
 
 /// Memory an instance leaks while its service has the leak: from empty to full in an hour, so that a restart buys far more
-/// time than any judgement takes.
+/// time than any verification takes.
 pub(in crate::charter_sandbox) const LEAK_PER_SECOND: f64 = 1.0 / 3_600.0;
 
 /// Instances go full one after the other, this far apart, as replicas started one after the other do.

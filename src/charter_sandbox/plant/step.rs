@@ -100,7 +100,7 @@ impl Plant {
         })
     }
 
-    /// A throttle sheds what is over its rate, told to come back later: no failure, and no client sends it again at once.
+    /// A throttle answers "later" to what exceeds its rate: no failure, and no client sends it again at once.
     fn admit(&mut self, offered: [Arrivals; 3]) -> [Arrivals; 3] {
         let total: f64 = offered.iter().map(|arrivals| arrivals.fresh + arrivals.retries).sum();
         let share = match self.policies.rate_limit() {

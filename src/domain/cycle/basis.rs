@@ -18,7 +18,7 @@ use crate::domain::reading::Source;
 use crate::domain::rule::{Comparison, Severity};
 use crate::domain::time::Time;
 
-/// What a cycle went by.
+/// The data that a cycle decided by.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Basis {
     pub sources: Vec<SourceRead>,
@@ -43,7 +43,7 @@ pub struct Basis {
     /// The likeliest root causes, at most 5 of `causes_total`.
     pub causes: Vec<Concluded>,
     pub causes_total: usize,
-    /// The policies that the weighed remedies belong to, at most 10.
+    /// The policies that the candidates belong to, at most 10.
     pub policies: Vec<Proposed>,
     /// How the loop stood when it had done its work.
     #[serde(default)]
@@ -51,7 +51,7 @@ pub struct Basis {
     /// Temporary actions at work then, at most 10.
     #[serde(default)]
     pub in_force: Vec<InForce>,
-    /// What people were told in earlier cycles and was still open, oldest first, at most 5 of `open_total`.
+    /// Needs from earlier cycles that were still open, oldest first, at most 5 of `open_total`.
     #[serde(default)]
     pub open: Vec<StillOpen>,
     #[serde(default)]
@@ -119,7 +119,7 @@ pub struct Concluded {
     pub evidence: usize,
 }
 
-/// A policy that a remedy of this cycle belongs to.
+/// A policy that a candidate of this cycle belongs to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Proposed {
     pub id: Uuid,

@@ -9,7 +9,7 @@ use crate::domain::decision::Sev;
 use crate::domain::incident::Incident;
 use crate::domain::legible;
 
-/// What may be said in one word.
+/// The condition in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ConditionState)]
@@ -61,7 +61,7 @@ impl OpenIncident {
 /// How the cluster was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClusterRead {
-    /// What of it could not be read.
+    /// The part of it that could not be read.
     pub problem: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl CycleReport {
         let alerts = self.basis.as_ref().map_or(0, |basis| basis.alerts_total);
         if alerts > 0 {
             wrong.push(format!(
-                "{} that may be firing and no action is based on",
+                "{} that may be firing, on which no action is based",
                 counted(alerts, "alert")
             ));
         }

@@ -28,7 +28,7 @@ pub enum Happening {
     Applied,
     Failed,
     Undone,
-    /// What an action came to.
+    /// The result of an action.
     Result,
     Recurred,
     Notified,
@@ -37,7 +37,7 @@ pub enum Happening {
 }
 
 impl Happening {
-    /// Whoever was told of the incident hears of it at once.
+    /// Everybody who was notified of the incident is notified of this at once.
     #[must_use]
     pub fn is_news(self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! Which alerts this process has heard of before, so that a beginning is told from something already there.
+//! Which alerts this process has seen before, so that a new alert is distinguished from one that was firing already.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

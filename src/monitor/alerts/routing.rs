@@ -12,7 +12,7 @@ use crate::monitor::{AlertmanagerSettings, Handler};
 /// Where the default handler looks for the component.
 const COMPONENT_LABEL: &str = "component";
 
-/// What alerts are judged by; the same for every alert of a cycle.
+/// What alerts are classified by; the same for every alert of a cycle.
 #[derive(Clone, Copy, Debug)]
 pub struct Routing<'a> {
     pub settings: &'a AlertmanagerSettings,

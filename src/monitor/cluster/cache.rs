@@ -75,7 +75,7 @@ impl Listed {
         match self.unread.values().next() {
             Some(first) if self.unread.len() > MAX_UNREAD => {
                 let what =
-                    format!("over {MAX_UNREAD} of them cannot be read, the first is {first}");
+                    format!("more than {MAX_UNREAD} of them cannot be read, the first is {first}");
                 Err(Fault::new(FailureKind::Nonsense, what))
             }
             _ => Ok(()),
@@ -263,6 +263,6 @@ impl Cache {
 fn say(unread: &UnreadObject) {
     tracing::warn!(
         object = %unread,
-        "an object of the cluster cannot be read and is left out: what is wrong with it is not found"
+        "an object of the cluster cannot be read: mape-k finds no trouble of it"
     );
 }

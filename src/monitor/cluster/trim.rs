@@ -167,7 +167,7 @@ impl Meta {
         self.marked().or(owners.first()).map(OwnerReference::owner)
     }
 
-    /// Who controls a replica set. Whoever is merely named (to be deleted with it) does not answer for its pods.
+    /// Who controls a replica set. An owner that is merely named (to be deleted with it) is not responsible for its pods.
     fn owner_of_set(&self) -> Option<Owner> {
         let mut owners = self.owner_references.as_deref().unwrap_or_default().iter();
         let of_a_deployment = || owners.find(|owner| owner.is_a_deployment());

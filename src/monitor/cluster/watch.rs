@@ -303,12 +303,14 @@ fn version_after(before: String, unread: &Unread) -> String {
 }
 
 fn too_many() -> Fault {
-    let what =
-        format!("there are over {MAX_OBJECTS}, or a page of them is over {} MiB", PAGE_BYTES >> 20);
+    let what = format!(
+        "there are more than {MAX_OBJECTS}, or a page has more than {} MiB",
+        PAGE_BYTES >> 20
+    );
     Fault::new(FailureKind::TooLarge, what)
 }
 
-/// Without the client's own log lines: it writes an error for each try, and sometimes the answer with it. Ours are told
+/// Without the client's own log lines: it writes an error for each try, and sometimes the answer with it. We log ours
 /// once, by the cache.
 pub(super) fn quietly<F: Future>(future: F) -> impl Future<Output = F::Output> {
     future.with_subscriber(NoSubscriber::new())

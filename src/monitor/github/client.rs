@@ -1,4 +1,4 @@
-//! GitHub's REST API: three calls, their bounds, and the words in which a failure is told.
+//! GitHub's REST API: three calls, their bounds, and the texts of their failures.
 
 use std::sync::Arc;
 use std::time::Duration;

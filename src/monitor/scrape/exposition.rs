@@ -2,7 +2,7 @@
 //!
 //! Ours because the crate at hand (prometheus-parse 0.2) splits labels at every comma and brace, inside values too,
 //! undoes no escapes, knows no colon in names and passes over lines it cannot read: a rule would read less than there
-//! is and nobody would be told. Like Prometheus this one takes an exposition whole or not at all.
+//! is, and nobody would notice. Like Prometheus this one takes an exposition whole or not at all.
 
 use crate::domain::Labels;
 

@@ -53,7 +53,10 @@ fn b22_a_change_that_is_refused_is_told_once_and_leaves_the_one_before() {
     assert_eq!(file.refusal(), Some(&errors));
     let complaint = file.complaint().expect("a line for health");
     assert!(complaint.contains("services[0].tier, line 2: \"P7\" given"), "{complaint}");
-    assert!(!complaint.contains('\n') && complaint.contains("read before stands"), "{complaint}");
+    assert!(
+        !complaint.contains('\n') && complaint.contains("read before it stays in effect"),
+        "{complaint}"
+    );
     std::fs::write(&path, "services: [").expect("written");
     assert!(matches!(file.refresh(), Refreshed::Refused(_)));
     std::fs::write(&path, web("P0")).expect("written");
@@ -128,8 +131,8 @@ fn without_the_default_file_there_are_no_services_and_one_warning_says_so() {
     let told: Vec<_> =
         warnings.iter().filter(|w| w["path"] == "escalation.services_file").collect();
     assert_eq!(told.len(), 1, "{report}");
-    let text = "there is no config/services.yaml: of what is down for 10 minutes people are notified as SEV-3, of all else of \
-                the cluster not at all (escalation.default_tier)";
+    let text = "there is no config/services.yaml: a workload that is down for 10 minutes is SEV-3, and people are notified of nothing \
+                else of the cluster (escalation.default_tier)";
     assert_eq!(told[0]["text"], text);
 }
 
