@@ -48,6 +48,15 @@ fn proposal() -> Policy {
     policy
 }
 
+fn tried(number: u128, of: &str) -> Treatment {
+    let attempts: [Attempt; 0] = [];
+    let treatment = json!({
+        "id": Uuid::from_u128(number), "cause": "slow", "opened_at": noon(), "last_evidence_at": noon(),
+        "attempts": attempts, "impossible": [], "exhausted": false, "incident": of,
+    });
+    serde_json::from_value(treatment).expect("a treatment")
+}
+
 /// R05 and the first point: an incident carries its needs with the command that answers each, what was tried, who
 /// was notified, and the incidents that share its cause; an answered need is among them and resolves nothing.
 #[tokio::test]
@@ -82,14 +91,6 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
     });
     batch.put(&serde_json::from_value::<Treatment>(treatment).expect("a treatment"));
     // What was tried for the same cause elsewhere is not this incident's; what was tried in one that it took in is.
-    let tried = |number: u128, of: &str| {
-        let attempts: [Attempt; 0] = [];
-        let treatment = json!({
-            "id": Uuid::from_u128(number), "cause": "slow", "opened_at": noon(), "last_evidence_at": noon(),
-            "attempts": attempts, "impossible": [], "exhausted": false, "incident": of,
-        });
-        serde_json::from_value::<Treatment>(treatment).expect("a treatment")
-    };
     let mut merged = incident(MERGED, "component/cart-1", "slow");
     (merged.ended_at, merged.resolution) =
         (Some(noon()), Some(Resolution::MergedInto(CART.to_owned())));
@@ -143,16 +144,6 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
     assert_eq!(alone.len(), 1, "{status:#}");
     assert_eq!(alone[0]["id"], json!(need(4, CART, true).id));
 
-    // R10: its numbers are those of the last cycle, on every page alike.
-    let mut worse = incident(BILLING, "component/billing", "slow");
-    worse.title = "slow at component/billing: 2 > 1".to_owned();
-    let mut newer = view.clone();
-    newer.people.incidents = vec![worse.clone()];
-    surface.publish(newer);
-    let (open, _) = surface.items("/api/v1/incidents?open=true").await;
-    let (_, one) = surface.get(&format!("/api/v1/incidents/{BILLING}")).await;
-    assert_eq!((&open[0]["title"], &one["title"]), (&json!(worse.title), &json!(worse.title)));
-
     // R08: nobody is notified where nobody could be; what a notifier confirmed before stays so.
     let knowledge = surface.knowledge.clone();
     surface.stop().await;
@@ -170,6 +161,24 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
     for gone in ["/api/v1/escalations", "/api/v1/escalations?open=true"] {
         assert_eq!(surface.get(gone).await.0, StatusCode::NOT_FOUND, "{gone}");
     }
+    surface.stop().await;
+}
+
+/// R10: the numbers of an open incident are those of the last cycle, on every page alike.
+#[tokio::test]
+async fn r10_an_open_incident_is_served_with_the_numbers_of_the_last_cycle() {
+    let surface = Surface::start().await;
+    let mut batch = surface.knowledge.batch();
+    batch.put(&incident(BILLING, "component/billing", "slow"));
+    surface.knowledge.commit(batch).await.expect("stored");
+    let mut worse = incident(BILLING, "component/billing", "slow");
+    worse.title = "slow at component/billing: 2 > 1".to_owned();
+    let mut newer = healthy_view(surface.handle.now());
+    newer.people.incidents = vec![worse.clone()];
+    surface.publish(newer);
+    let (open, _) = surface.items("/api/v1/incidents?open=true").await;
+    let (_, one) = surface.get(&format!("/api/v1/incidents/{BILLING}")).await;
+    assert_eq!((&open[0]["title"], &one["title"]), (&json!(worse.title), &json!(worse.title)));
     surface.stop().await;
 }
 
