@@ -226,7 +226,8 @@ impl Background {
     /// At the very end: messages that wait in a store in memory alone.
     pub(super) async fn keep_what_the_store_loses(&self) {
         let is_lost = self.desk.knowledge().is_some_and(|knowledge| !knowledge.is_durable());
-        if is_lost && tokio::time::timeout(LAST_FILES_WITHIN, self.keep_what_waits()).await.is_err() {
+        if is_lost && tokio::time::timeout(LAST_FILES_WITHIN, self.keep_what_waits()).await.is_err()
+        {
             tracing::error!(
                 "mape-k stops, and not every message that waits could be written to a file of escalation.reports_dir: \
                  those are lost"
