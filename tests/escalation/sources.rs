@@ -293,7 +293,7 @@ async fn r07_health_status_and_explain_name_the_missing_source_and_call_nothing_
         // Charter says nothing of what is wrong: only what can be done about it is not known.
         if source != "charter" {
             let not_known =
-                format!("violations active: not known, {source} could not be read whole");
+                format!("violations active: UNKNOWN, {source} could not be read completely");
             assert!(status.contains(&not_known), "{status}");
         }
         let explain = daemon.says("explain").await;

@@ -171,7 +171,7 @@ fn s07_a_recovery_that_comes_as_often_without_an_action_is_no_success() {
     assert!(known.recovery.is_some_and(|r| r >= 0.5), "{known:?}");
     assert!(known.placebo.is_some_and(|p| p > 0.1), "{known:?}");
     assert_eq!((class, known.lowered_by.clone()), (Partial, Some(Lowering::Placebo)));
-    assert!(known.lowered_because().expect("lowered").contains("nothing was done"));
+    assert!(known.lowered_because().expect("lowered").contains("without any action"));
     // What came elsewhere too is off the recovery, and not off those times: the whole is compared.
     let mut beside = score.clone();
     beside.control =

@@ -173,7 +173,7 @@ async fn w05_a_kind_of_which_too_much_cannot_be_read_is_unreadable() {
     server.put(broken(100));
     let reading = watching.until("it is too much", ClusterReading::is_unreadable).await;
     let said = &reading.failures[&Kind::Pods].text;
-    assert!(said.contains("over 100") && said.contains("shop/b000"), "{said}");
+    assert!(said.contains("more than 100") && said.contains("shop/b000"), "{said}");
     server.delete("pods", "shop", "b100");
     server.delete("pods", "shop", "b099");
     watching.until("it is read again", |r| r.unread.len() == 99).await;

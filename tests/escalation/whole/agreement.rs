@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mape_k::domain::cycle::FAILING;
+use mape_k::domain::message::NotifierName;
 use serde_json::{Value, json};
 
 use super::fakes;
@@ -140,7 +141,12 @@ struct Reports {
 async fn get(running: &Running, path: &str) -> Value {
     use axum::body::Body;
     use tower::ServiceExt;
-    let shown = mape_k::server::Running { charter: true, kubernetes: true, ..Default::default() };
+    let shown = mape_k::server::Running {
+        charter: true,
+        kubernetes: true,
+        notifiers: vec![NotifierName::Slack],
+        ..Default::default()
+    };
     let context = mape_k::server::Context {
         handle: running.parts.handle.clone(),
         knowledge: running.parts.knowledge.clone(),

@@ -293,7 +293,7 @@ async fn rules_with_durations_in_their_own_promql_are_named_in_one_warning() {
 async fn a_store_serves_either_normal_runs_or_rehearsals() {
     let (_charter, mut settings) = scraped(&["--sandbox"]).await;
     settings.file["knowledge"]["database"] = json!("sqlite");
-    let ways_out = ["of a normal run", "this is a rehearsal", "Check the configuration"];
+    let ways_out = ["of a normal run", "this process is a rehearsal", "Check the configuration"];
     is_run(&run(&settings, &[]).await);
     is_refused(&run(&settings, &["--speed", "30"]).await, &ways_out);
     is_refused(&run(&settings, &["--speed", "30", "--rehearsal"]).await, &ways_out);
@@ -307,7 +307,7 @@ async fn a_store_serves_either_normal_runs_or_rehearsals() {
     for flags in [&[][..], &["--speed", "1"]] {
         is_refused(
             &run(&settings, flags).await,
-            &["of a rehearsal", "this is a normal run", "Check the configuration"],
+            &["of a rehearsal", "this process is a normal run", "Check the configuration"],
         );
     }
     settings.file["knowledge"]["database"] = json!("memory");

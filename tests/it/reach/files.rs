@@ -327,7 +327,7 @@ fn s14_equal_tokens_from_two_files_are_refused() {
         format!("api: {{token: {same}, read_token_file: {read}}}"),
     ] {
         let text = refused(&yaml);
-        assert!(text.contains("api.read_token") && text.contains("could operate"), "{text}");
+        assert!(text.contains("api.read_token") && text.contains("could also operate"), "{text}");
     }
     parsed(&format!("api: {{token_file: {operate}, read_token_file: {other}}}"));
 }

@@ -95,7 +95,7 @@ async fn s03_a_leader_whose_time_ends_while_charter_validates_does_not_send() {
     let found = parts.knowledge.get::<mape_k::domain::execution::Execution>(&id).await;
     let (execution, _) = found.expect("readable").expect("kept");
     let error = execution.error.expect("it says why");
-    assert!(error.contains("not sent") && error.contains("has not been sure to lead"), "{error}");
+    assert!(error.contains("not sent") && error.contains("without a valid lease"), "{error}");
 }
 
 /// The lease may be another's while this process still believes in its own: then the store says so.
@@ -115,7 +115,7 @@ async fn s03_a_leader_that_another_has_followed_writes_nothing_and_sends_nothing
     for _ in 0..3 {
         let report = cycle(&mut parts).await;
         let error = report.error.expect("it says why");
-        assert!(error.contains("leads since this one did"), "{error}");
+        assert!(error.contains("took over the lead from this one"), "{error}");
     }
     assert_eq!(world.changes(), Vec::<String>::new());
     let after = parts.knowledge.all::<CycleReport>(None).await.expect("reports").len();

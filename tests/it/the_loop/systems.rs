@@ -131,7 +131,7 @@ async fn r03_r11_charters_breaker_of_the_version_before_holds_charter_and_no_hoo
     // The report of the cycle that called it comes after the call.
     world.cycles(1).await;
     let (subject, detail) = page(&world).await;
-    assert!(subject == "breaker" && detail.contains("nothing was done to Charter"), "{detail}");
+    assert!(subject == "breaker" && detail.contains("nothing is done to Charter"), "{detail}");
     held(&world, "scale_up").await;
     assert_eq!(world.changes(), Vec::<String>::new(), "nothing was sent to Charter");
     let (_, state) = world.get("/api/v1/state").await;

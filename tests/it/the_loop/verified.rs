@@ -82,7 +82,7 @@ async fn back_again(restarted: bool) {
     assert!(world.is_open("ineffective").await, "a person is told");
     let id = outcome["execution_id"].as_str().expect("an id");
     let (_, page) = world.get(&format!("/api/v1/explain/actions/{id}")).await;
-    assert!(page.to_string().contains("taken back"), "{page}");
+    assert!(page.to_string().contains("it was corrected at"), "{page}");
     // Neither seen again nor learned again.
     world.stop().await;
     world.start().await;

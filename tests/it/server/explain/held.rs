@@ -274,8 +274,8 @@ async fn it_waits_for_a_person() {
       Nothing was done because the action waits for an approval (policy
       00000000-0000-0000-0000-00000000000b revision 1 waits for a person).
       What waits is scale_up to 6 replicas for validation_latency at charter. Approve or reject it;
-      without a decision it expires (plan.approval_ttl) and is proposed again. mape-k approve 1808b2e3
-      or mape-k reject 1808b2e3
+      without a decision it expires (plan.approval_ttl) and is proposed again. mape-k approve 0712f1b7
+      or mape-k reject 0712f1b7
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
