@@ -324,7 +324,7 @@ fn say(report: &CycleReport) {
             number = report.number,
             phase = report.phase.map(Phase::as_str),
             error = report.error,
-            "cycle broke off"
+            "the cycle broke off; what it had not stored is decided again in the next cycle"
         ),
     }
 }
