@@ -192,7 +192,7 @@ impl Publish {
     }
 }
 
-/// Applies the store's bounds and tells of alerts that were given up for them, also when it then failed.
+/// Applies the store's bounds and reports alerts that were given up for them, also when it then failed.
 async fn prune(kit: &Kit, now: Time) -> Result<(), StoreError> {
     let limit = kit.config.analyze.pattern_history_limit;
     let mut pruned = Pruned::default();
