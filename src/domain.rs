@@ -69,7 +69,7 @@ impl Cause {
     pub const CASCADE_FAILURE: &str = "cascade_failure";
     pub const SYSTEM_OVERLOAD: &str = "system_overload";
     pub const UNKNOWN: &str = "unknown";
-    /// Not a fault: the cause under which surplus replicas are given back (`plan.give_back`).
+    /// Not a fault: the cause under which surplus replicas are scaled back (`plan.give_back`).
     pub const SCALE_BACK: &str = "give_back";
 
     #[must_use]

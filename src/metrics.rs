@@ -1,4 +1,4 @@
-//! What the daemon tells Prometheus about itself: typed counters, gauges and histograms over a registry of its own.
+//! What the daemon exports to Prometheus about itself: typed counters, gauges and histograms over a registry of its own.
 //!
 //! Stages report domain values (`metrics.cycle(&report)`); which series they move is decided here. No globals: one
 //! [`Metrics`] is made by the composition root and shared. Leaves out serving them (`server::health`).

@@ -55,14 +55,14 @@ pub struct Resize {
     pub at: Time,
 }
 
-/// What our own scaling up has added and could be given back.
+/// What our own scaling up has added and could be scaled back.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ReclaimableReplicas {
     /// The size before our first scale up.
     pub original: u32,
     /// The size we set last.
     pub ours: u32,
-    /// When it was last given back.
+    /// When it was last scaled back.
     #[serde(default)]
     pub given_back: Option<Time>,
 }

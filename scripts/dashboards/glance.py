@@ -101,7 +101,7 @@ def at_a_glance():
             "What has it done?",
             "Actions in the time shown and the results of actions that have had their time; policies that failed or"
             " were rolled back (`MapeKPolicyExecutionFailed`).\n\nOrange: `mape-k status` lists them, `mape-k explain"
-            " action <id>` tells the story of one.",
+            " action <id>` explains one.",
             Query(in_range("mape_k_actions_total"), "actions"),
             Query(in_range("mape_k_outcomes_total", 'type=~"success|partial"'), "helped", steps=ALL_GREEN),
             Query(

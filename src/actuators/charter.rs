@@ -278,7 +278,7 @@ impl Actuator for Charter {
                 let listed = self.read(seed(request), || self.client.policies()).await;
                 if let Err(error) = &listed {
                     // Only a lost answer would need the list, and then ends as unknown without it.
-                    tracing::warn!(%action, key = %request.key, %error, "policies not listed before applying");
+                    tracing::warn!(%action, key = %request.key, %error, "Charter did not list its policies before the action: a lost answer would end as unknown");
                 }
                 let listed = listed.ok().map(|all| all.into_iter().map(|p| p.policy_id).collect());
                 Prior { listed, ..Prior::default() }

@@ -65,7 +65,7 @@ pub(super) fn description(
     )
 }
 
-/// What tells series of one rule and component apart, where there is any such label; where it was scraped does not.
+/// What distinguishes series of one rule and component, where there is any such label; where it was scraped does not.
 fn told_apart(labels: &Labels, component: Option<&str>) -> String {
     let names: Vec<String> = labels
         .iter()

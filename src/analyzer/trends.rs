@@ -1,6 +1,6 @@
 //! The last readings of every series that has a threshold, broken or not: what verification measures recoveries on.
 //!
-//! One reading a scheduled good cycle, and at a start what a source tells of the time before. Leaves out bare conditions, whose value says nothing.
+//! One reading a scheduled good cycle, and at a start what a source knows of the time before. Leaves out bare conditions, whose value says nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

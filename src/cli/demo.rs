@@ -219,7 +219,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Waits for the next cycle and tells what happened in it.
+    /// Waits for the next cycle and prints what happened in it.
     async fn tick(&mut self) -> anyhow::Result<()> {
         if Instant::now() >= self.deadline {
             bail!("the demo did not end in time (--duration)");

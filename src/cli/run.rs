@@ -86,7 +86,7 @@ pub async fn once(
     })
 }
 
-/// On a shared store only while nobody else leads; the lease is given back at the end.
+/// On a shared store only while nobody else leads; the lease is released at the end.
 async fn lead_once(parts: &mut Parts, stop: &CancellationToken) -> anyhow::Result<CycleReport> {
     let Some(term) = parts.terms.borrow().clone() else {
         let leader = parts.handle.leader();

@@ -51,7 +51,7 @@ pub(super) struct Listed {
 }
 
 impl<T> Page<T> {
-    /// How many there are, as far as one page tells.
+    /// How many there are, as far as one page shows.
     fn count(&self) -> String {
         format!("{}{}", self.items.len(), if self.next.is_some() { "+" } else { "" })
     }

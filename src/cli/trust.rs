@@ -1,4 +1,4 @@
-//! Tells a failure of TLS from one of the connection, for the advice that a command gives.
+//! Distinguishes a failure of TLS from one of the connection, for the advice that a command gives.
 
 use std::error::Error;
 

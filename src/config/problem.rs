@@ -27,7 +27,7 @@ pub struct Problem {
     pub text: String,
 }
 
-/// Worth telling, no reason to refuse the start.
+/// Worth a warning, no reason to refuse the start.
 pub type Warning = Problem;
 
 impl fmt::Display for Problem {

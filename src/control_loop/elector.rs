@@ -1,4 +1,4 @@
-//! Who leads: takes the lease of a shared store, renews it, and tells the loop when its leadership begins and ends.
+//! Who leads: takes the lease of a shared store, renews it, and informs the loop when its leadership begins and ends.
 //!
 //! ```text
 //! every third of the lease ─▶ lead(holder, lease) ─┬ ours ─────▶ term begun or renewed ─▶ the loop runs cycles
@@ -111,7 +111,7 @@ impl Elector {
             if !matches!(resigned, Ok(Ok(()))) {
                 tracing::warn!(
                     lease_seconds = self.lease.as_secs_f64(),
-                    "the lease could not be given back: another mape-k can lead only when it runs out"
+                    "the lease could not be released: another mape-k can lead only when it runs out"
                 );
             }
         }
@@ -206,7 +206,7 @@ impl Elector {
         self.leader.send_modify(|leader| leader.problem = Some(problem));
     }
 
-    /// Tells the leader of a wake-up that came here; what fails is tried again with the next question.
+    /// Notifies the leader of a wake-up that came here; what fails is tried again with the next question.
     async fn pass_on(&mut self) {
         if !self.unheard {
             return;

@@ -373,11 +373,11 @@ async fn abandon(
     kit.knowledge.commit(batch).await.map(|_| ())
 }
 
-/// Replicas that were needed again so soon after they were given back are no surplus: else they would go and come for
+/// Replicas that were needed again so soon after they were scaled back are no surplus: else they would go and come for
 /// ever.
 const NEEDED_AGAIN: Duration = Duration::from_hours(24);
 
-/// What our own scaling has added so far: given back later, if `plan.give_back` says so.
+/// What our own scaling has added so far: scaled back later, if `plan.give_back` says so.
 pub(super) fn surplus(
     execution: &Execution,
     known: Option<&ReclaimableReplicas>,

@@ -370,6 +370,6 @@ fn say(decision: &Decision) {
         services = decision.affected_services.join(", "),
         incidents = decision.incidents.join(", "),
         root_cause = decision.root_cause,
-        "escalation decided"
+        "decided whether people are notified of these incidents"
     );
 }

@@ -122,7 +122,7 @@ impl Decide {
         self.quiet_since = self.quiet_since.or(Some(now)).filter(|_| calm);
     }
 
-    /// What could not be given back is not tried again at once, for nothing is wrong: another quiet time first. `None`:
+    /// What could not be scaled back is not tried again at once, for nothing is wrong: another quiet time first. `None`:
     /// nobody knows what became of what was done.
     pub fn after(&mut self, carried: Option<&ExecutionResult>) {
         let is_well = |e: &Execution| {

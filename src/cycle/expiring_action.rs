@@ -209,7 +209,7 @@ impl Settle {
                 match hands.executor.end(execution, key, &journal, stop, &now).await {
                     Ok(ended) => execution = ended,
                     Err(error) => {
-                        tracing::warn!(%key, %error, "temporary action not ended yet: the store was not written");
+                        tracing::warn!(%key, %error, "a throttle, bypass or override could not be ended yet, because the store was not written: it is tried again in the next cycle");
                         return Ok(Some(error.to_string()));
                     }
                 }
@@ -217,7 +217,7 @@ impl Settle {
                 let over = [ActionState::Undone, ActionState::UndoFailed];
                 if let Some(record) = record.filter(|a| !over.contains(&a.state)) {
                     let why = record.error.clone().unwrap_or_default();
-                    tracing::warn!(execution = %id, action = %record.action, %key, why, "temporary action not ended yet");
+                    tracing::warn!(execution = %id, action = %record.action, %key, why, "a throttle, bypass or override could not be ended yet: it is tried again in the next cycle");
                     return Ok(Some(why));
                 }
             }
@@ -225,7 +225,7 @@ impl Settle {
                 if record.state == ActionState::Verified {
                     record.advance(ActionState::Closed).expect("verified may be closed");
                 }
-                tracing::info!(execution = %id, action = %record.action, %key, state = ?record.state, "temporary action ended");
+                tracing::info!(execution = %id, action = %record.action, %key, state = ?record.state, "a throttle, bypass or override is no longer in force");
             }
             let now = kit.clock.now();
             let failed = execution

@@ -1,4 +1,4 @@
-//! Tells the count of natural recoveries what this cycle held back; written only when that changes something.
+//! Adds to the count of natural recoveries what this cycle held back; written only when that changes something.
 
 use std::collections::{BTreeMap, BTreeSet};
 

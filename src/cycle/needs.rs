@@ -142,8 +142,8 @@ impl Escalate {
         }
         for record in &changes.closed {
             tracing::info!(
-                escalation = %record.id, reason = record.reason.as_str(), subject = record.subject,
-                "escalation closed"
+                need = %record.id, reason = record.reason.as_str(), subject = record.subject,
+                "a need ended"
             );
         }
         let open: Vec<Reason> = [&changes.opened, &changes.refreshed, &changes.unchanged]
@@ -226,7 +226,7 @@ pub(super) fn tell(
 pub(super) fn announce(metrics: &Metrics, record: &Need) {
     metrics.escalation_opened(record.reason);
     tracing::error!(
-        escalation = %record.id, reason = record.reason.as_str(), cause = record.cause.as_ref().map(|c| c.0.as_str()),
+        need = %record.id, reason = record.reason.as_str(), cause = record.cause.as_ref().map(|c| c.0.as_str()),
         component = record.component, subject = record.subject, detail = record.detail,
         "a person is needed"
     );

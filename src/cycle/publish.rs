@@ -192,7 +192,7 @@ impl Publish {
     }
 }
 
-/// Applies the store's bounds and tells of alerts that were given up for them, also when it then failed.
+/// Applies the store's bounds and reports alerts that were given up for them, also when it then failed.
 async fn prune(kit: &Kit, now: Time) -> Result<(), StoreError> {
     let limit = kit.config.analyze.pattern_history_limit;
     let mut pruned = Pruned::default();
@@ -324,7 +324,7 @@ fn say(report: &CycleReport) {
             number = report.number,
             phase = report.phase.map(Phase::as_str),
             error = report.error,
-            "cycle broke off"
+            "the cycle broke off; what it had not stored is decided again in the next cycle"
         ),
     }
 }

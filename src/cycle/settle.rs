@@ -223,7 +223,7 @@ async fn resolved(
     }
     for record in &closed {
         tracing::info!(
-            escalation = %record.id, reason = record.reason.as_str(), subject = record.subject,
+            need = %record.id, reason = record.reason.as_str(), subject = record.subject,
             "a need ended: the result of its execution is known"
         );
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::verify::Verified;
 use crate::domain::action::{Action, ActionKind};
-use crate::domain::cycle::{CandidateReport, CandidateResult, Ineligibility};
+use crate::domain::cycle::{CandidateReport, CandidateResult, Hold, Ineligibility};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::grant::Grant;
 use crate::domain::incident::{AtWork, Happening, Incident, WorkStage};
@@ -164,7 +164,7 @@ fn of_policy(plan: &Plan, policy: &Policy, what: Happening, text: String, at: Ti
 fn held(plan: &Plan, candidate: &CandidateReport, at: Time) -> Option<Happened> {
     let CandidateResult::Held { reason, detail } = &candidate.verdict else { return None };
     let treatment = plan.treatment_for(candidate)?;
-    let text = format!("{}: {detail}", held_by(candidate.action, reason.as_str()));
+    let text = format!("{}: {}: {detail}", candidate.action, in_words(*reason));
     Some(Happened {
         incident: treatment.incident.clone(),
         target: treatment.target.clone(),
@@ -180,7 +180,7 @@ pub(super) fn waiting(plan: &Plan) -> Vec<AtWork> {
         Some(AtWork { target, action, stage: WorkStage::Waiting(why) })
     };
     let held = plan.candidates.iter().filter_map(|one| match &one.verdict {
-        CandidateResult::Held { reason, .. } => waits(one, format!("held by {}", reason.as_str())),
+        CandidateResult::Held { reason, .. } => waits(one, in_words(*reason)),
         _ => None,
     });
     let other = plan.candidates.iter().filter_map(|one| match &one.verdict {
@@ -193,9 +193,33 @@ pub(super) fn waiting(plan: &Plan) -> Vec<AtWork> {
     held.chain(other).collect()
 }
 
-/// How a line begins that says which guard holds an action: numbers that change make no new line.
-fn held_by(action: ActionKind, reason: &str) -> String {
-    format!("{action}: held by {reason}")
+/// Why an action is held, for titles and timelines. Without ": ", because a line's second part says which reason it is, and
+/// numbers that change in its detail make no new line.
+fn in_words(reason: Hold) -> String {
+    let why = match reason {
+        Hold::Paused => "the loop is paused",
+        Hold::ModeObserve => "guardrails.mode is observe",
+        Hold::NotLeading => "this replica is not sure that it leads",
+        Hold::CharterUnreachable => "Charter does not answer",
+        Hold::ClusterUnreadable => "its target cannot be read in Kubernetes",
+        Hold::TargetMissing => "Kubernetes has no such target, or nobody watches it",
+        Hold::OptedOut => "its target's label mape-k.io/act is off",
+        Hold::Protected => "its target is protected",
+        Hold::StaleData => "its evidence could not be read whole and fresh",
+        Hold::Verifying => "an earlier action there has no result yet",
+        Hold::InFlight => "an earlier action there has not ended yet",
+        Hold::OutcomeUnknown => "nobody knows yet what an earlier action there did",
+        Hold::Rejected => "a person rejected it",
+        Hold::NotBegun => "a stop or a person came before it began",
+        Hold::ApprovalPending => return "waits for approval".to_owned(),
+        Hold::Storm
+        | Hold::BreakerOpen
+        | Hold::Cooldown
+        | Hold::OppositeDirection
+        | Hold::BudgetExhausted
+        | Hold::FleetLimit => return format!("held by the guard {}", reason.as_str()),
+    };
+    format!("held because {why}")
 }
 
 /// Does the timeline say this already: the same action, held by the same guard, with nothing applied since?
@@ -210,4 +234,24 @@ pub(super) fn is_held_already(incident: &Incident, text: &str) -> bool {
         _ => false,
     });
     last.is_some_and(|one| one.what == Happening::Held && start(&one.text, 2) == start(text, 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_one_part_of_a_line_of_its_own_and_none_shows_a_raw_name_but_a_guards() {
+        let all: Vec<String> = Hold::ALL.into_iter().map(in_words).collect();
+        for (reason, text) in Hold::ALL.into_iter().zip(&all) {
+            assert!(!text.contains(": "), "{text}");
+            assert!(all.iter().filter(|other| *other == text).count() == 1, "{text}");
+            let name = reason.as_str();
+            assert!(
+                text.contains("by the guard") || !text.contains(&format!("by {name}")),
+                "{text}"
+            );
+            assert!(text.contains("by the guard") || !text.contains('_'), "{text}");
+        }
+    }
 }

@@ -95,7 +95,7 @@ pub struct AlertListing {
     /// How long this Alertmanager has been up; absence proves nothing before it has been up long enough.
     pub up_for: std::time::Duration,
     pub alerts: Vec<ListedAlert>,
-    /// It tells which routes a time interval mutes (Alertmanager 0.28 and later).
+    /// It says which routes a time interval mutes (Alertmanager 0.28 and later).
     pub tells_muting: bool,
 }
 

@@ -341,7 +341,7 @@ pub struct Incident {
     pub notified_at: Option<Time>,
     #[serde(alias = "told_severity")]
     pub notified_severity: Option<Sev>,
-    /// The result at each notifier; empty: none is configured. Only `delivered` says that people were notified.
+    /// The result at each notifier; empty: no message about it was due yet, or none is configured. Only `delivered` says that people were notified.
     #[serde(default)]
     pub notified: BTreeMap<NotifierName, Notified>,
     /// The last brief update, and the last edit of its message.

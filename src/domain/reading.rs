@@ -120,7 +120,7 @@ impl Source {
 pub struct SourceReading {
     pub source: Source,
     pub took: Duration,
-    /// Its clock less ours in seconds, where it tells it; known too when it is the skew that failed the reading.
+    /// Its clock less ours in seconds, where it reports it; known too when it is the skew that failed the reading.
     pub skew: Option<f64>,
     pub result: Result<(), ReadFailure>,
 }

@@ -1,4 +1,4 @@
-//! Where incidents are heading, as a cycle's report tells it.
+//! Where incidents are heading, as a cycle's report shows it.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -277,7 +277,7 @@ impl Transaction<'_> {
         }
         tracing::info!(
             execution = %self.execution.id, policy = %self.execution.policy_id, status = ?self.execution.status,
-            success_rate = self.execution.success_rate, error = self.execution.error, "execution ended"
+            success_rate = self.execution.success_rate, error = self.execution.error, "all actions of the execution were tried"
         );
         self.execution
     }

@@ -17,7 +17,7 @@ pub fn hold(reason: Hold) -> Meaning {
         ),
         Hold::ModeObserve => meaning(
             "guardrails.mode is observe: no action is ever sent",
-            "Set guardrails.mode to suggest or act and restart.",
+            "Set guardrails.mode to suggest or act and reload the configuration.",
         ),
         Hold::NotLeading => meaning(
             "this replica could not be sure that it leads, and two replicas that act at once would undo each other's work",
@@ -124,7 +124,7 @@ pub fn impossibility(reason: Impossibility) -> Meaning {
         ),
         Impossibility::Forbidden => meaning(
             "guardrails.forbidden_actions forbids the action",
-            "Take it off that list and restart.",
+            "Take it off that list and reload the configuration.",
         ),
     }
 }
@@ -155,7 +155,7 @@ pub fn ineligibility(reason: Ineligibility) -> Meaning {
         ),
         Ineligibility::AmbiguousScope => meaning(
             "the violations belong to two systems, and nothing says which of them is ours",
-            "Set monitor.scope to name ours and restart.",
+            "Set monitor.scope to name ours and reload the configuration.",
         ),
         Ineligibility::Unconfirmed => meaning(
             "no evidence for it could be read as violated in this cycle",

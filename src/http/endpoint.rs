@@ -153,7 +153,7 @@ impl Endpoint {
         exchange(&*self.0.wire, request, limit).await.map_err(|failure| self.explained(failure))
     }
 
-    /// The failure with the setting that would avoid it, where its text tells.
+    /// The failure with the setting that would avoid it, where its text shows which.
     fn explained(&self, failure: Failure) -> Failure {
         let explain = |why: String| match self.advice_on_failure(&why) {
             Some(advice) => format!("{why}. {advice}"),

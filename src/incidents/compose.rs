@@ -26,7 +26,7 @@ const ENDS_TOLD_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Read where no service's runbook is given.
 const FINDINGS_PAGE: &str = "docs/FINDINGS.md";
-const ESCALATIONS_PAGE: &str = "docs/OPERATIONS.md#escalations-what-they-mean-what-to-do";
+const NEEDS_PAGE: &str = "docs/OPERATIONS.md#needs-what-they-mean-what-to-do";
 
 #[derive(Clone, Copy, Debug)]
 pub struct About<'a> {
@@ -191,7 +191,7 @@ impl Composer<'_> {
         let page = || {
             let kind = incident.findings.first()?.kind;
             Some(match kind {
-                FindingKind::Loop(_) => ESCALATIONS_PAGE.to_owned(),
+                FindingKind::Loop(_) => NEEDS_PAGE.to_owned(),
                 kind => format!("{FINDINGS_PAGE}#{}", kind.as_str()),
             })
         };

@@ -276,8 +276,11 @@ fn bare(kind: FindingKind) -> Finding {
 /// What a person does first; docs/OPERATIONS.md has the rest.
 fn recommendation(reason: Reason) -> &'static str {
     match reason {
-        Reason::UnknownCause | Reason::UnknownAlert => {
-            "look into it: no action is configured for it (`mape-k explain` shows what was seen)"
+        Reason::UnknownCause => {
+            "look into it: no configured action treats it (`mape-k explain` shows what was seen)"
+        }
+        Reason::UnknownAlert => {
+            "look into it: its cause is not known, so nothing is planned (`mape-k explain` shows what was seen)"
         }
         Reason::UnconfirmedAlert => {
             "look into it: Alertmanager does not confirm it, so nothing is done about it (its text says why)"

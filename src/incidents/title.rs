@@ -114,7 +114,7 @@ fn waits(
     match (waiting, treated.next()) {
         (Some(waiting), Some(_)) => waiting,
         (None, Some(why)) => why.clone(),
-        (_, None) => "no action is configured".to_owned(),
+        (_, None) => "no configured action treats it".to_owned(),
     }
 }
 
@@ -134,7 +134,8 @@ fn asked(need: &Finding) -> String {
                 None => "waits for approval".to_owned(),
             }
         }
-        Reason::UnknownCause | Reason::UnknownAlert => "no action is configured".to_owned(),
+        Reason::UnknownCause => "no configured action treats it".to_owned(),
+        Reason::UnknownAlert => "its cause is not known, so nothing is planned".to_owned(),
         Reason::UnconfirmedAlert => "no action: Alertmanager does not confirm it".to_owned(),
         other => format!("a person is needed: {}", other.as_str().replace('_', " ")),
     };

@@ -69,7 +69,7 @@ struct Suppression {
     silenced_by: Option<Vec<String>>,
     #[serde(default, rename = "inhibitedBy")]
     inhibited_by: Option<Vec<String>>,
-    /// The time intervals that mute the route; only in groups, and only of a server that tells them.
+    /// The time intervals that mute the route; only in groups, and only of a server that reports them.
     #[serde(default, rename = "mutedBy")]
     muted_by: Option<Vec<String>>,
 }
@@ -127,7 +127,7 @@ impl Alertmanager {
     /// The alerts of the groups, `None` where there are no groups or where they do not tell what is muted: an older server,
     /// another one that speaks only a part of this API, or one that allows only the list, which is then asked for.
     ///
-    /// Any other answer fails the reading: the plain list of a server that tells it would show muted alerts as active.
+    /// Any other answer fails the reading: the plain list of a server that reports it would show muted alerts as active.
     async fn groups(
         &self,
         budget: &Budget,

@@ -44,7 +44,7 @@ pub struct Seen {
     pub outweighed: BTreeSet<String>,
 }
 
-/// The alerts of one cycle: every one of the inbox, of the list, and those still open of which neither tells any more.
+/// The alerts of one cycle: every one of the inbox, of the list, and those still open of which neither says anything any more.
 #[must_use]
 pub fn view(input: ViewInput<'_>) -> Seen {
     let Some(listing) = input.listing else { return Seen::default() };

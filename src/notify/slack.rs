@@ -389,7 +389,7 @@ impl Notifier for Slack {
     }
 }
 
-/// The error with what was refused before it, so that a report tells all that was tried.
+/// The error with what was refused before it, so that a report shows all that was tried.
 fn after(refusals: &[String], error: NotifyError) -> NotifyError {
     let told = |text: String| {
         let mut all = refusals.to_vec();

@@ -139,7 +139,7 @@ impl Open {
         self.connections.values().filter(|one| which(one)).count()
     }
 
-    /// Tells one of these to close for a connection of `newcomer`, none that carried a token: the one that has been idle
+    /// Asks one of these to close for a connection of `newcomer`, none that carried a token: the one that has been idle
     /// longest; else the one that has been stuck longest; else the oldest of the peer that holds most, for as long as it
     /// holds more than the newcomer would. `false`: there is none.
     fn close_one(

@@ -37,6 +37,8 @@ pub enum StrategyOrder {
     HangThenDo(Duration),
     /// Answers normally, so much later.
     Late(Duration),
+    /// Answers normally, once the test says so.
+    Until(Arc<Notify>),
 }
 
 #[derive(Clone, Debug)]
@@ -262,6 +264,10 @@ async fn serve(State((world, hanging)): State<Shared>, request: Request<Body>) -
         }
         StrategyOrder::Late(later) => {
             tokio::time::sleep(later).await;
+            act()
+        }
+        StrategyOrder::Until(released) => {
+            released.notified().await;
             act()
         }
     }

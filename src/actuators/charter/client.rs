@@ -68,7 +68,7 @@ pub enum PolicyStatus {
 pub struct ListedPolicy {
     pub policy_id: String,
     pub status: PolicyStatus,
-    /// The action and its parameters, flat, among whatever else Charter tells.
+    /// The action and its parameters, flat, among whatever else Charter says.
     #[serde(flatten)]
     pub body: Map<String, Value>,
 }

@@ -138,7 +138,7 @@ pub(super) fn disruption(pod: &Pod) -> Option<String> {
     Some(joined(&["DisruptionTarget", &target.reason, &target.message], ": "))
 }
 
-/// The newest warning about the pod that tells something, by those who run it if they have written any.
+/// The newest warning about the pod that explains something, by those who run it if they have written any.
 pub(super) fn warning<'a>(index: &Index<'a>, pod: &'a Pod) -> Option<String> {
     let warnings = index.pod_warnings(pod);
     // The first of the least: the newest is kept.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::symptom::Who;
 use crate::domain::cluster::{ClusterReading, Kind, Pod, Workload, WorkloadKind};
 
-/// The label by which a replica set of a deployment tells its pods from those of its siblings.
+/// The label by which a replica set of a deployment distinguishes its pods from those of its siblings.
 const TEMPLATE_HASH: &str = "pod-template-hash";
 
 pub(super) fn who_of(workload: &Workload) -> Who<'_> {

@@ -24,7 +24,7 @@ pub(in crate::charter_sandbox) const DECISION_SECONDS: f64 = 0.02;
 
 /// Waiting that random arrivals cause below full load: 20 ms × ρ / (1 − ρ). At 60 % busy 30 ms, at 90 % 180 ms.
 const JITTER_SECONDS: f64 = 0.02;
-/// Above that load the queue itself tells the wait; the formula would go to infinity.
+/// Above that load the queue itself determines the wait; the formula would go to infinity.
 const JITTER_MAX_LOAD: f64 = 0.95;
 
 /// Refusals are reported in bulk: a drifted rule that refuses 30 % of 315/s reports about seven violations a minute.

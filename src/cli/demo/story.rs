@@ -1,4 +1,4 @@
-//! Tells one cycle as a person would want to read it: what was seen, decided, done and learned, and why.
+//! Prints one cycle as a person would want to read it: what was seen, decided, done and learned, and why.
 
 use crate::domain::cycle::{CandidateReport, CandidateResult, CycleReport};
 
@@ -89,7 +89,7 @@ fn grouped(texts: &[String]) -> Vec<(&str, usize)> {
     groups
 }
 
-/// Rule and place, without what tells its series apart.
+/// Rule and place, without what distinguishes its series.
 fn name_of(text: &str) -> &str {
     let name = text.split_once(':').map_or(text, |(name, _)| name);
     name.split_once(" (").map_or(name, |(name, _)| name)

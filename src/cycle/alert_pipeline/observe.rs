@@ -11,7 +11,7 @@ use crate::analyzer::cluster::confined;
 use crate::analyzer::{There, Tracker};
 use crate::config::Config;
 use crate::domain::finding::{Finding, FindingKind};
-use crate::domain::incident::{Absence, Anchor, AtWork, WorkStage};
+use crate::domain::incident::{Absence, Anchor, AtWork, Resolution, WorkStage};
 use crate::domain::need::Need;
 use crate::domain::outcome::PendingVerification;
 use crate::domain::time::Time;
@@ -90,18 +90,28 @@ impl AlertPipeline {
             Pass::Late { .. } => self.board.observe(&seen, &absence),
         };
         for (what, incidents) in [
-            ("opened", &observed.opened),
-            ("came back", &observed.returned),
-            ("ended", &observed.ended),
+            ("incident opened", &observed.opened),
+            ("incident came back", &observed.returned),
+            ("", &observed.ended),
         ] {
             for one in incidents.iter().filter_map(|id| self.board.incident(id)) {
+                let what = match &one.resolution {
+                    Some(Resolution::Clear) => "incident resolved: all of its evidence is clear",
+                    Some(Resolution::Vanished) => {
+                        "incident no longer there: nothing shows its evidence any more"
+                    }
+                    Some(Resolution::MergedInto(_)) => {
+                        "incident ended: another one goes on with it"
+                    }
+                    None => what,
+                };
                 tracing::info!(
                     incident = one.id,
                     anchor = one.anchor.as_str(),
                     title = one.title,
                     severity = one.severity.as_str(),
                     findings = one.lines.join("; "),
-                    "incident {what}"
+                    "{what}"
                 );
             }
         }

@@ -27,7 +27,7 @@ use crate::notify::{Notifiers, NotifyError};
 /// For a claim and for a result: a store that hangs holds no urgent message up for longer.
 const WRITE_WITHIN: Duration = Duration::from_secs(2);
 
-/// For telling an Alertmanager what stands.
+/// For notifying an Alertmanager of what is open.
 const REFRESH_WITHIN: Duration = Duration::from_secs(5);
 
 /// While messages wait and this process does not lead, it looks so often whether it does.

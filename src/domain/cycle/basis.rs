@@ -85,7 +85,7 @@ pub struct SourceRead {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ActiveViolation {
     pub fingerprint: String,
-    /// Rule and place, and what tells it apart from its sisters.
+    /// Rule and place, and what distinguishes it from its sisters.
     pub name: String,
     pub severity: Severity,
     pub source: Source,

@@ -16,7 +16,7 @@ const KEPT: usize = 100_000;
 #[derive(Debug)]
 pub struct KnownAlerts {
     seen: BTreeMap<String, Heard>,
-    /// Not clear in the last view: when neither the list nor the inbox tells of one any more, this still does.
+    /// Not clear in the last view: when neither the list nor the inbox has one any more, this still does.
     pub(super) open: BTreeMap<String, Alert>,
     /// Keys of the last list's entries that a delivery has outweighed once: it does not do so again.
     pub(super) outweighed: BTreeSet<String>,

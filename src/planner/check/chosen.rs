@@ -17,7 +17,7 @@ pub(super) fn check(input: &PlanInput<'_>, plan: &Plan, policy: &Policy, broken:
     if policy.cause.0 == Cause::SCALE_BACK {
         let quiet = input.quiet_since.map(|at| (input.now - at).to_std().unwrap_or_default());
         let due = input.settings.give_back.after.zip(quiet).is_some_and(|(after, q)| q >= after);
-        broken.unless(due, "nothing is to be given back now");
+        broken.unless(due, "nothing is to be scaled back now");
     } else {
         evidence(input, policy, broken);
         match plan.treatment_of(policy) {

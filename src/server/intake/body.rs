@@ -54,7 +54,7 @@ struct HeldBody {
     reading: Option<CancellationToken>,
 }
 
-/// The part that one body takes of the memory for all: what has arrived of it, and at least a little. Given back when it
+/// The part that one body takes of the memory for all: what has arrived of it, and at least a little. Released when it
 /// is dropped.
 #[derive(Debug)]
 pub(super) struct Room {

@@ -37,7 +37,7 @@ pub(super) struct Delivery {
     pub truncated: bool,
     /// Alerts of the payload that are not stored, by why.
     pub left_out: [(AlertOutcome, u64); 3],
-    /// Given back when this is dropped: what waits counts for its room.
+    /// Released when this is dropped: what waits counts for its room.
     pub room: Room,
     pub answer: oneshot::Sender<Result<(), String>>,
 }

@@ -60,7 +60,7 @@ fn b27_what_comes_back_within_minutes_is_the_same_incident_in_the_same_thread() 
     let told = world.cycle(&down);
     assert_eq!(
         told.alert().title,
-        "SEV-1 again: payments: 0 of 2 pods ready; no action is configured"
+        "SEV-1 again: payments: 0 of 2 pods ready; no configured action treats it"
     );
     assert_eq!(world.board.incidents().len(), 1);
     assert_eq!(world.board.incidents()[0].id, id);

@@ -31,7 +31,7 @@ fn r05_without_a_catalogue_what_is_down_for_ten_minutes_is_sev_3_and_all_else_is
     assert!(world.cycles(19, &findings).is_empty(), "not yet");
     let told = world.cycles(2, &findings);
     let [message] = &told[..] else { panic!("{told:#?}") };
-    assert_eq!(message.title, "SEV-3: cart: 0 of 3 pods ready; no action is configured");
+    assert_eq!(message.title, "SEV-3: cart: 0 of 3 pods ready; no configured action treats it");
     assert!(world.cycles(40, &findings[1..]).iter().all(|m| m.entries[0].service == "cart"));
     assert_eq!((world.severity_of("shop"), world.severity_of("api")), (Sev::Sev4, Sev::Sev4));
     // A need of one of them is at least SEV-2.
@@ -137,7 +137,7 @@ fn i16_a_title_names_what_the_evidence_is_about() {
         findings.extend(evidence::findings(&needs, None, &anchors));
         let mut world = World::new(night());
         let told = world.cycle(&findings);
-        let expected = format!("SEV-2: {title}; no action is configured");
+        let expected = format!("SEV-2: {title}; its cause is not known, so nothing is planned");
         assert_eq!(told.alert().title, expected);
         assert_eq!(open(&world).len(), 1, "the alert and what is asked are one: {title}");
     }

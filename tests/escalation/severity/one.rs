@@ -159,12 +159,12 @@ fn at_work(stage: WorkStage) -> AtWork {
 #[test]
 fn r04_an_open_incident_says_why_nothing_is_done() {
     let waits = |why: &str| vec![at_work(WorkStage::Waiting(why.to_owned()))];
-    let held = "scale_up: held by cooldown";
+    let held = "scale_up: held by the guard cooldown";
     let lasts = "no action yet: it has not lasted long enough to name its cause";
     for (treated, at_work, said) in [
-        (None, Vec::new(), "no action is configured"),
-        (None, waits("held by cooldown"), "no action is configured"),
-        (Some(""), waits("held by cooldown"), held),
+        (None, Vec::new(), "no configured action treats it"),
+        (None, waits("held by the guard cooldown"), "no configured action treats it"),
+        (Some(""), waits("held by the guard cooldown"), held),
         (Some(lasts), Vec::new(), lasts),
         (Some(""), Vec::new(), ""),
     ] {

@@ -28,7 +28,7 @@ fn b27_what_does_not_change_is_told_in_full_after_three_hours_and_not_before() {
     assert_eq!(forms(&repeated), ["alert"]);
     assert_eq!(
         repeated[0].title,
-        "SEV-1 still: payments: 0 of 2 pods ready; no action is configured"
+        "SEV-1 still: payments: 0 of 2 pods ready; no configured action treats it"
     );
     assert!(world.cycles(359, &down).is_empty());
 }

@@ -31,7 +31,7 @@ fn b14_a_p0_without_a_replica_is_sev_1_at_once_in_the_critical_channel_at_any_ho
     let told = world.cycle(&[replicas("payments", 0, 2, night())]);
     let alert = told.alert();
     assert_eq!((alert.severity, alert.channel), (Sev::Sev1, Channel::Critical));
-    assert_eq!(alert.title, "SEV-1: payments: 0 of 2 pods ready; no action is configured");
+    assert_eq!(alert.title, "SEV-1: payments: 0 of 2 pods ready; no configured action treats it");
 
     world.pass(minutes(3));
     let told = world.cycle(&[replicas("payments", 0, 2, night())]);

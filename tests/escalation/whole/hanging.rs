@@ -50,43 +50,6 @@ async fn town(hangs: &'static str) -> Town {
 /// R04 says 5 s.
 const LEAVES_WITHIN: Duration = Duration::from_secs(50);
 
-#[tokio::test]
-async fn r04_a_sev_1_leaves_although_charter_answers_nothing() {
-    for (hangs, charter) in [("charter.invalid", true), ("nobody.invalid", false)] {
-        let mut town = town(hangs).await;
-        if charter {
-            town.loops.config.execute.charter_url =
-                Some("http://charter.invalid".parse().expect("a URL"));
-            town.loops.config.execute.timeout_seconds = Duration::from_secs(60);
-        }
-        let mut running = town.start().await;
-        let began = Instant::now();
-        let stop = CancellationToken::new();
-        let left = async {
-            while town.slack.count() == 0 {
-                assert!(began.elapsed() < LEAVES_WITHIN, "it left");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            began.elapsed()
-        };
-        let (cycle, publisher) = (&mut running.parts.cycle, &running.parts.publisher);
-        let mut cycle = Box::pin(once(cycle, publisher, Trigger::Scheduled, &stop));
-        let took = tokio::select! {
-            took = left => took,
-            _ = &mut cycle => {
-                assert!(!charter, "the cycle waits for Charter");
-                began.elapsed()
-            }
-        };
-        drop(cycle);
-        if !charter {
-            running.settle().await;
-        }
-        assert!(!town.posted().is_empty());
-        println!("a SEV-1 left {took:?} after its cycle began; Charter hangs: {charter}");
-    }
-}
-
 /// The store hangs when the cycle begins: nothing is decided or done, and the SEV-1 leaves all the same.
 #[tokio::test]
 async fn r04_a_sev_1_leaves_although_the_store_hangs() {

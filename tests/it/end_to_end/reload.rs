@@ -1,10 +1,12 @@
 //! R09: the configuration is reloaded by SIGHUP and by `POST /-/reload`: valid, invalid, unchangeable, in the middle of an
 //! action, many at once, while the daemon stops.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mape_k::actuators::charter::Call;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -203,7 +205,8 @@ async fn r09_what_cannot_change_while_running_is_named_and_refuses_the_whole() {
 #[tokio::test]
 async fn r09_a_reload_in_the_middle_of_an_action_waits_and_the_action_ends_once() {
     let charter = FakeCharter::start().await;
-    charter.script(Call::Scale, [StrategyOrder::Late(Duration::from_secs(4))]);
+    let answers = Arc::new(Notify::new());
+    charter.script(Call::Scale, [StrategyOrder::Until(answers.clone())]);
     let target = Target::start(2.0, 0.0, 3).await;
     let settings = Settings::scraping(&target.url, &charter.base, SPEED);
     let mut daemon = Daemon::start(settings, &STAGING).await;
@@ -220,9 +223,9 @@ async fn r09_a_reload_in_the_middle_of_an_action_waits_and_the_action_ends_once(
         if log.contains("the configuration is reloaded") { Ok(()) } else { Err(log) }
     })
     .await;
-    if charter.replicas() != 5 {
-        assert_eq!(hash(&daemon).await, first, "the action ends under the one it began with");
-    }
+    assert_eq!(charter.replicas(), 3, "Charter has not answered yet");
+    assert_eq!(hash(&daemon).await, first, "the action ends under the one it began with");
+    answers.notify_one();
     target.set(0.01, 0.0, 3);
     other_hash(&daemon, &first).await;
     assert_eq!(charter.replicas(), 5, "the new one applies once the action has ended");

@@ -298,5 +298,5 @@ fn giving_back_is_refused_unless_it_is_due() {
     world.wait(60);
     let plan = world.plan();
     world.settings.give_back.after = None;
-    refuses(&world, &plan, "nothing is to be given back now");
+    refuses(&world, &plan, "nothing is to be scaled back now");
 }

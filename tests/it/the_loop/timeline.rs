@@ -36,6 +36,8 @@ async fn r05_an_incident_tells_its_story_from_the_proposal_to_the_result() {
     assert!(tells(waiting, &[Proposed, Held, Needed]), "{:#?}", waiting.timeline);
     let held = waiting.timeline.iter().filter(|line| line.what == Held).count();
     assert_eq!(held, 1, "once for each guard: {:#?}", waiting.timeline);
+    let why = line(waiting, Held);
+    assert!(why.starts_with("scale_up: waits for approval: "), "{why}");
     assert!(!tells(waiting, &[Approved]) && !tells(waiting, &[Applied]));
     assert_eq!(waiting.causes[0].cause.0, "validation_latency");
     let earliest = waiting.findings.iter().map(|f| f.since).min().expect("evidence");

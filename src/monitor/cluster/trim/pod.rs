@@ -29,7 +29,7 @@ const SIDECARS: [&str; 14] = [
     "otc-container",
 ];
 
-/// The label by which a replica set tells its pods from those of its siblings.
+/// The label by which a replica set distinguishes its pods from those of its siblings.
 const TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// By which Helm knows what it runs beside a release. It is an annotation; some charts write a label.
