@@ -28,7 +28,7 @@ pub use handle::{Heartbeat, Leader, LoopHandle, Publisher, channel};
 pub use renewals::Renewals;
 pub use settings::{Mode, Settings};
 
-use crate::cycle::{Cycle, panic_text};
+use crate::cycle::{Cycle, Renewal, panic_text};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use crate::domain::view::LoopView;
 use crate::knowledge::Term;
@@ -70,14 +70,9 @@ pub async fn run(
             biased;
             () = stop.cancelled() => break,
             renewal = publisher.renewals.next(), if may_be_renewed => {
-                loop_interval = renewal.config.orchestrator.loop_interval;
-                wake_gap = renewal.config.alertmanager.wake_gap;
-                cycle.renew(renewal);
-                // Until it has taken up the store it takes in no answers: it does not know their incidents.
+                (loop_interval, wake_gap) = paces(&renewal);
+                ticker = renew(cycle, renewal, last_start);
                 leads = false;
-                // Its first cycle comes at once, but reloads in a row are no cycles in a row.
-                let soonest = last_start.map_or_else(Instant::now, |at: Instant| at + wake_gap);
-                ticker = paced(soonest.max(Instant::now()), loop_interval);
                 continue;
             }
             () = changed(&mut terms) => None,
@@ -88,8 +83,13 @@ pub async fn run(
             }
             () = woken(publisher, last_start, wake_gap), if leads => Some(Trigger::Woken),
         };
-        let term = terms.borrow().clone().filter(Term::holds);
-        let Some(term) = term else {
+        let present = terms.borrow().clone();
+        let is_over = present.is_none();
+        let Some(term) = present.filter(Term::holds) else {
+            if is_over {
+                // A lease that only ran out may go on, and then what could not be stored yet still counts.
+                cycle.follow();
+            }
             publisher.heartbeat.beat();
             publisher.view.send_replace(Arc::new(following(loop_interval)));
             not_taken_up = 0;
@@ -114,8 +114,17 @@ pub async fn run(
             ticker.reset_after(TAKEN_UP_AGAIN);
             continue;
         }
-        leads = true;
         not_taken_up = 0;
+        if cycle.may_be_renewed()
+            && let Some(renewal) = publisher.renewals.take()
+        {
+            // It could not be taken before, and no cycle acts under the configuration that it replaces.
+            (loop_interval, wake_gap) = paces(&renewal);
+            ticker = renew(cycle, renewal, last_start);
+            leads = false;
+            continue;
+        }
+        leads = true;
         let trigger = match trigger {
             Some(trigger) => trigger,
             // Its lease was renewed too late, and nobody else has led: the cycles keep their rhythm.
@@ -154,6 +163,21 @@ pub async fn run(
         *view = Arc::new(stopped);
     });
     Ok(())
+}
+
+/// The loop interval and the wake gap of another configuration.
+fn paces(renewal: &Renewal) -> (Duration, Duration) {
+    (renewal.config.orchestrator.loop_interval, renewal.config.alertmanager.wake_gap)
+}
+
+/// Puts another configuration into effect. Until it has taken up the store the loop takes in no answers: it does not know
+/// their incidents.
+fn renew(cycle: &mut Cycle, renewal: Renewal, last_start: Option<Instant>) -> Interval {
+    let (loop_interval, wake_gap) = paces(&renewal);
+    cycle.renew(renewal);
+    // Its first cycle comes at once, but reloads in a row are no cycles in a row.
+    let soonest = last_start.map_or_else(Instant::now, |at| at + wake_gap);
+    paced(soonest.max(Instant::now()), loop_interval)
 }
 
 /// The first tick comes at `first`; a late one is followed by no burst.

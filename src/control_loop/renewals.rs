@@ -40,11 +40,15 @@ impl Renewals {
     /// The newest one, once there is one.
     pub(super) async fn next(&self) -> Renewal {
         loop {
-            let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).take();
-            match newest {
-                Some(renewal) => return *renewal,
+            match self.take() {
+                Some(renewal) => return renewal,
                 None => self.offered.notified().await,
             }
         }
+    }
+
+    pub(super) fn take(&self) -> Option<Renewal> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        newest.map(|renewal| *renewal)
     }
 }

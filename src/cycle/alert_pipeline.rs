@@ -167,7 +167,7 @@ impl AlertPipeline {
         }
         self.hand_over(&self.catalogue, now);
         self.saved = Some(remembered);
-        self.unsaved.clear();
+        self.drop_unsaved();
         self.taken_up = knowledge.term().map(Term::epoch);
         Ok(onsets)
     }
