@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use elector::{Elector, Terms};
@@ -38,6 +38,9 @@ const MAX_PANICS: u32 = 3;
 
 /// A store that a new leader could not take up is asked again so soon: nobody else acts meanwhile.
 const TAKEN_UP_AGAIN: Duration = Duration::from_secs(1);
+
+/// Within what the drain of the messages and their files leave of the ten seconds in which the daemon stops.
+const LAST_TAKEN_IN_WITHIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -212,6 +215,15 @@ pub async fn take_in(cycle: &mut Cycle, publisher: &Publisher) {
         publisher
             .view
             .send_modify(|view| *view = Arc::new(LoopView { people, ..(**view).clone() }));
+    }
+}
+
+/// The same once at the very end, which a store that hangs must not delay.
+pub async fn take_in_last(cycle: &mut Cycle, publisher: &Publisher) {
+    if timeout(LAST_TAKEN_IN_WITHIN, take_in(cycle, publisher)).await.is_err() {
+        tracing::warn!(
+            "the store did not take the last delivery results in time: the next start takes them from the outbox"
+        );
     }
 }
 
