@@ -22,6 +22,9 @@ use crate::knowledge::StoreError;
 /// People are not notified later because the store is slow: alerts that only it has are taken in by the next cycle then.
 const RECALLED_WITHIN: Duration = Duration::from_secs(5);
 
+/// What broke off is put in order for so long after that, and what was learned is read: the next cycle has it then.
+const SETTLED_WITHIN: Duration = Duration::from_secs(25);
+
 impl Cycle {
     /// What the sources show, taken in; and people notified of what is worst. Charter is not waited for, and the store not
     /// for long.
@@ -62,7 +65,13 @@ impl Cycle {
         let rest = async {
             match recalled {
                 Some(recalled) => Some(recalled),
-                None => stop.run_until_cancelled(&mut recalling).await,
+                // The alerts of the inbox are not in what was seen, so nothing is decided on it, whatever comes now.
+                None => {
+                    let late = timeout(SETTLED_WITHIN, &mut recalling);
+                    let late = stop.run_until_cancelled(late).await?;
+                    let failed = late.ok().and_then(Result::err);
+                    Some(Err(failed.unwrap_or_else(|| kit.knowledge.too_late(RECALLED_WITHIN))))
+                }
             }
         };
         let (early, recalled) = tokio::join!(AssertUnwindSafe(early).catch_unwind(), rest);
