@@ -53,7 +53,7 @@ use crate::monitor::cluster::Watch;
 pub use build::Outside;
 use early::Pass;
 use observe::Around;
-use stored::stored;
+use stored::{TAKEN_WITHIN, stored};
 
 /// Incidents that ended lately and may come back; more than end in a day of storms.
 const ENDED: usize = 1_000;
@@ -322,7 +322,7 @@ impl AlertPipeline {
     }
 
     async fn store(&mut self, kit: &Kit, onsets: &Onsets, run: &mut Run<'_>, now: Time) {
-        if let Err(error) = self.keep(&kit.knowledge, onsets, now).await {
+        if let Err(error) = self.keep(&kit.knowledge, onsets, now, TAKEN_WITHIN).await {
             kit.store_failed(StoreOperation::Write, &error);
             tracing::warn!(%error, "the store did not take the incidents: they are kept in memory and written again with the next change");
             run.view.store_error.get_or_insert(error.to_string());
