@@ -51,6 +51,10 @@ impl Cycle {
         let recalled = timeout(RECALLED_WITHIN, &mut recalling);
         let recalled = stop.run_until_cancelled(recalled).await.ok_or(Failure::Stopped)?;
         let mut recalled = recalled.ok();
+        let too_late = kit.knowledge.too_late(RECALLED_WITHIN);
+        let failed = recalled.as_ref().map_or(Some(&too_late), |recalled| recalled.as_ref().err());
+        // What follows in this cycle waits for the store no more than it must.
+        run.view.store_error = failed.map(ToString::to_string);
         let inbox = recalled.as_mut().and_then(|recalled| recalled.as_mut().ok());
         let mut seen = observe.join(kit, read, inbox, trigger);
         let looked = seen_of_cluster.insert(look(kit, cluster, run, seen.cluster.take()));
@@ -70,7 +74,7 @@ impl Cycle {
                     let late = timeout(SETTLED_WITHIN, &mut recalling);
                     let late = stop.run_until_cancelled(late).await?;
                     let failed = late.ok().and_then(Result::err);
-                    Some(Err(failed.unwrap_or_else(|| kit.knowledge.too_late(RECALLED_WITHIN))))
+                    Some(Err(failed.unwrap_or(too_late)))
                 }
             }
         };

@@ -144,7 +144,8 @@ impl AlertPipeline {
         self.shown.failed += u64::from(!result.success);
         self.shown.last_notification = Some(result.clone());
         // A report that the store cannot give stays `pending` there; the incidents and the log say what became of it.
-        match kit.knowledge.get::<CycleReport>(cycle).await {
+        let stored = kit.knowledge.get::<CycleReport>(cycle);
+        match kit.knowledge.answers(TAKEN_WITHIN, stored).await {
             Ok(Some((mut report, _))) => {
                 report.notification_result = Some(result);
                 report.notifications_sent = sent;
