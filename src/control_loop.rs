@@ -73,8 +73,7 @@ pub async fn run(
             biased;
             () = stop.cancelled() => break,
             renewal = publisher.renewals.next(), if may_be_renewed => {
-                (loop_interval, wake_gap) = paces(&renewal);
-                ticker = renew(cycle, renewal, last_start);
+                (loop_interval, wake_gap, ticker) = renew(cycle, renewal, last_start);
                 leads = false;
                 continue;
             }
@@ -86,10 +85,9 @@ pub async fn run(
             }
             () = woken(publisher, last_start, wake_gap), if leads => Some(Trigger::Woken),
         };
-        let present = terms.borrow().clone();
-        let is_over = present.is_none();
-        let Some(term) = present.filter(Term::holds) else {
-            if is_over {
+        let term = terms.borrow().clone().filter(Term::holds);
+        let Some(term) = term else {
+            if terms.borrow().is_none() {
                 // A lease that only ran out may go on, and then what could not be stored yet still counts.
                 cycle.follow();
             }
@@ -118,12 +116,9 @@ pub async fn run(
             continue;
         }
         not_taken_up = 0;
-        if cycle.may_be_renewed()
-            && let Some(renewal) = publisher.renewals.take()
-        {
+        if let Some(renewal) = publisher.renewals.take_if(cycle.may_be_renewed()) {
             // It could not be taken before, and no cycle acts under the configuration that it replaces.
-            (loop_interval, wake_gap) = paces(&renewal);
-            ticker = renew(cycle, renewal, last_start);
+            (loop_interval, wake_gap, ticker) = renew(cycle, renewal, last_start);
             leads = false;
             continue;
         }
@@ -168,19 +163,19 @@ pub async fn run(
     Ok(())
 }
 
-/// The loop interval and the wake gap of another configuration.
-fn paces(renewal: &Renewal) -> (Duration, Duration) {
-    (renewal.config.orchestrator.loop_interval, renewal.config.alertmanager.wake_gap)
-}
-
-/// Puts another configuration into effect. Until it has taken up the store the loop takes in no answers: it does not know
-/// their incidents.
-fn renew(cycle: &mut Cycle, renewal: Renewal, last_start: Option<Instant>) -> Interval {
-    let (loop_interval, wake_gap) = paces(&renewal);
+/// Puts another configuration into effect, and returns its loop interval, its wake gap and their ticker. Until it has taken
+/// up the store the loop takes in no answers: it does not know their incidents.
+fn renew(
+    cycle: &mut Cycle,
+    renewal: Renewal,
+    last_start: Option<Instant>,
+) -> (Duration, Duration, Interval) {
+    let loop_interval = renewal.config.orchestrator.loop_interval;
+    let wake_gap = renewal.config.alertmanager.wake_gap;
     cycle.renew(renewal);
     // Its first cycle comes at once, but reloads in a row are no cycles in a row.
     let soonest = last_start.map_or_else(Instant::now, |at| at + wake_gap);
-    paced(soonest.max(Instant::now()), loop_interval)
+    (loop_interval, wake_gap, paced(soonest.max(Instant::now()), loop_interval))
 }
 
 /// The first tick comes at `first`; a late one is followed by no burst.

@@ -42,14 +42,18 @@ impl Renewals {
     /// The newest one, once there is one.
     pub(super) async fn next(&self) -> Renewal {
         loop {
-            match self.take() {
+            match self.take_if(true) {
                 Some(renewal) => return renewal,
                 None => self.offered.notified().await,
             }
         }
     }
 
-    pub(super) fn take(&self) -> Option<Renewal> {
+    /// The newest one, if there is one and the loop `may` take it now.
+    pub(super) fn take_if(&self, may: bool) -> Option<Renewal> {
+        if !may {
+            return None;
+        }
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).take();
         newest.map(|renewal| *renewal)
     }

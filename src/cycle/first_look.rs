@@ -67,16 +67,14 @@ impl Cycle {
         let around = (observe.monitor.cluster(), cluster.onsets());
         let early = people.notify_early(kit, run, looked, tracker, around, stop);
         let rest = async {
-            match recalled {
-                Some(recalled) => Some(recalled),
-                // The alerts of the inbox are not in what was seen, so nothing is decided on it, whatever comes now.
-                None => {
-                    let late = timeout(SETTLED_WITHIN, &mut recalling);
-                    let late = stop.run_until_cancelled(late).await?;
-                    let failed = late.ok().and_then(Result::err);
-                    Some(Err(failed.unwrap_or(too_late)))
-                }
+            if let Some(recalled) = recalled {
+                return Some(recalled);
             }
+            // The alerts of the inbox are not in what was seen, so nothing is decided on it, whatever comes now.
+            let late = timeout(SETTLED_WITHIN, &mut recalling);
+            let late = stop.run_until_cancelled(late).await?;
+            let failed = late.ok().and_then(Result::err);
+            Some(Err(failed.unwrap_or(too_late)))
         };
         let (early, recalled) = tokio::join!(AssertUnwindSafe(early).catch_unwind(), rest);
         if let Err(panic) = early {

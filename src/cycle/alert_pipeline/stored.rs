@@ -97,8 +97,12 @@ impl AlertPipeline {
             let piece: Vec<String> = self.unsaved.keys().take(KEPT_AT_ONCE).cloned().collect();
             let needs = self.unlinked.len().min(KEPT_AT_ONCE - piece.len());
             let mut batch = knowledge.batch();
-            piece.iter().for_each(|id| batch.put(&self.unsaved[id]));
-            self.unlinked[..needs].iter().for_each(|need| batch.put(need));
+            for id in &piece {
+                batch.put(&self.unsaved[id]);
+            }
+            for need in &self.unlinked[..needs] {
+                batch.put(need);
+            }
             knowledge.answers(TAKEN_WITHIN, knowledge.commit(batch)).await?;
             self.unsaved.retain(|id, _| !piece.contains(id));
             self.unlinked.drain(..needs);
