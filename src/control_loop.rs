@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use elector::{Elector, Terms};
@@ -28,7 +28,7 @@ pub use handle::{Heartbeat, Leader, LoopHandle, Publisher, channel};
 pub use renewals::Renewals;
 pub use settings::{Mode, Settings};
 
-use crate::cycle::{Cycle, panic_text};
+use crate::cycle::{Cycle, Renewal, panic_text};
 use crate::domain::cycle::{CycleReport, CycleStatus, Trigger};
 use crate::domain::view::LoopView;
 use crate::knowledge::Term;
@@ -38,6 +38,9 @@ const MAX_PANICS: u32 = 3;
 
 /// A store that a new leader could not take up is asked again so soon: nobody else acts meanwhile.
 const TAKEN_UP_AGAIN: Duration = Duration::from_secs(1);
+
+/// Within what the drain of the messages and their files leave of the ten seconds in which the daemon stops.
+const LAST_TAKEN_IN_WITHIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -70,14 +73,8 @@ pub async fn run(
             biased;
             () = stop.cancelled() => break,
             renewal = publisher.renewals.next(), if may_be_renewed => {
-                loop_interval = renewal.config.orchestrator.loop_interval;
-                wake_gap = renewal.config.alertmanager.wake_gap;
-                cycle.renew(renewal);
-                // Until it has taken up the store it takes in no answers: it does not know their incidents.
+                (loop_interval, wake_gap, ticker) = renew(cycle, renewal, last_start);
                 leads = false;
-                // Its first cycle comes at once, but reloads in a row are no cycles in a row.
-                let soonest = last_start.map_or_else(Instant::now, |at: Instant| at + wake_gap);
-                ticker = paced(soonest.max(Instant::now()), loop_interval);
                 continue;
             }
             () = changed(&mut terms) => None,
@@ -90,6 +87,10 @@ pub async fn run(
         };
         let term = terms.borrow().clone().filter(Term::holds);
         let Some(term) = term else {
+            if terms.borrow().is_none() {
+                // A lease that only ran out may go on, and then what could not be stored yet still counts.
+                cycle.follow();
+            }
             publisher.heartbeat.beat();
             publisher.view.send_replace(Arc::new(following(loop_interval)));
             not_taken_up = 0;
@@ -114,8 +115,14 @@ pub async fn run(
             ticker.reset_after(TAKEN_UP_AGAIN);
             continue;
         }
-        leads = true;
         not_taken_up = 0;
+        if let Some(renewal) = publisher.renewals.take_if(cycle.may_be_renewed()) {
+            // It could not be taken before, and no cycle acts under the configuration that it replaces.
+            (loop_interval, wake_gap, ticker) = renew(cycle, renewal, last_start);
+            leads = false;
+            continue;
+        }
+        leads = true;
         let trigger = match trigger {
             Some(trigger) => trigger,
             // Its lease was renewed too late, and nobody else has led: the cycles keep their rhythm.
@@ -156,6 +163,21 @@ pub async fn run(
     Ok(())
 }
 
+/// Puts another configuration into effect, and returns its loop interval, its wake gap and their ticker. Until it has taken
+/// up the store the loop takes in no answers: it does not know their incidents.
+fn renew(
+    cycle: &mut Cycle,
+    renewal: Renewal,
+    last_start: Option<Instant>,
+) -> (Duration, Duration, Interval) {
+    let loop_interval = renewal.config.orchestrator.loop_interval;
+    let wake_gap = renewal.config.alertmanager.wake_gap;
+    cycle.renew(renewal);
+    // Its first cycle comes at once, but reloads in a row are no cycles in a row.
+    let soonest = last_start.map_or_else(Instant::now, |at| at + wake_gap);
+    (loop_interval, wake_gap, paced(soonest.max(Instant::now()), loop_interval))
+}
+
 /// The first tick comes at `first`; a late one is followed by no burst.
 fn paced(first: Instant, period: Duration) -> Interval {
     let mut ticker = interval_at(first, period);
@@ -188,6 +210,15 @@ pub async fn take_in(cycle: &mut Cycle, publisher: &Publisher) {
         publisher
             .view
             .send_modify(|view| *view = Arc::new(LoopView { people, ..(**view).clone() }));
+    }
+}
+
+/// The same once at the very end, which a store that hangs must not delay.
+pub async fn take_in_last(cycle: &mut Cycle, publisher: &Publisher) {
+    if timeout(LAST_TAKEN_IN_WITHIN, take_in(cycle, publisher)).await.is_err() {
+        tracing::warn!(
+            "the store did not take the last delivery results in time: the next start takes them from the outbox"
+        );
     }
 }
 

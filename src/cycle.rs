@@ -244,10 +244,14 @@ impl Cycle {
         }
         self.publish.close(&self.kit, &mut run).await;
         self.people.file(run.report.clone());
+        let learned = match run.view.store_error {
+            None => self.verify.learned(&self.kit).await.ok(),
+            Some(_) => None,
+        };
         let shown = Shown {
             people: self.people.shown(),
             violations: self.tracker.active().cloned().collect(),
-            learned: self.verify.learned(&self.kit).await.ok(),
+            learned,
             policies_generated: self.act.policies_generated,
             policies_executed: self.act.policies_executed,
         };

@@ -304,7 +304,7 @@ fn spawn_loop(
         drop(ends_the_background);
         sent.cancelled().await;
         // What was confirmed since the last cycle is in its incidents when the next process takes them up.
-        control_loop::take_in(&mut cycle, &publisher).await;
+        control_loop::take_in_last(&mut cycle, &publisher).await;
         ("loop", result.map_err(Error::from))
     });
 }

@@ -177,14 +177,18 @@ impl Knowledge {
         within: Duration,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        timeout(within, work).await.unwrap_or_else(|_| {
-            Err(StoreError::Unavailable {
-                store: self.name.to_string(),
-                what: "used",
-                cause: format!("no answer within {} s", within.as_secs()),
-                advice: "Check that its disk or its server answers",
-            })
-        })
+        timeout(within, work).await.unwrap_or_else(|_| Err(self.too_late(within)))
+    }
+
+    /// What it is when an answer did not come by then, also where it comes after all.
+    #[must_use]
+    pub fn too_late(&self, within: Duration) -> StoreError {
+        StoreError::Unavailable {
+            store: self.name.to_string(),
+            what: "used",
+            cause: format!("no answer within {} s", within.as_secs()),
+            advice: "Check that its disk or its server answers",
+        }
     }
 
     fn fence(&self) -> Option<u64> {

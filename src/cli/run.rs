@@ -110,7 +110,7 @@ async fn lead_once(parts: &mut Parts, stop: &CancellationToken) -> anyhow::Resul
                 .map_err(|text| anyhow::anyhow!("the cycle panicked: {text}"))
         };
         let (report, ()) = tokio::join!(cycle, background.run(stop.clone(), ended.clone()));
-        control_loop::take_in(&mut parts.cycle, &parts.publisher).await;
+        control_loop::take_in_last(&mut parts.cycle, &parts.publisher).await;
         drop(guard);
         report
     };

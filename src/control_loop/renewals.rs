@@ -16,10 +16,12 @@ pub struct Renewals {
 }
 
 impl Renewals {
-    /// The loop takes it before its next cycle.
-    pub fn offer(&self, renewal: Renewal) {
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(renewal));
+    /// The loop takes it before its next cycle. Answers whether it replaced one, which is never taken then.
+    pub fn offer(&self, renewal: Renewal) -> bool {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let replaced = newest.replace(Box::new(renewal));
         self.offered.notify_one();
+        replaced.is_some()
     }
 
     /// What a renewal that is not in effect yet waits for.
@@ -40,11 +42,19 @@ impl Renewals {
     /// The newest one, once there is one.
     pub(super) async fn next(&self) -> Renewal {
         loop {
-            let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).take();
-            match newest {
-                Some(renewal) => return *renewal,
+            match self.take_if(true) {
+                Some(renewal) => return renewal,
                 None => self.offered.notified().await,
             }
         }
+    }
+
+    /// The newest one, if there is one and the loop `may` take it now.
+    pub(super) fn take_if(&self, may: bool) -> Option<Renewal> {
+        if !may {
+            return None;
+        }
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        newest.map(|renewal| *renewal)
     }
 }

@@ -148,7 +148,7 @@ impl Act {
             (&plan.chosen, kit.knowledge.paused(kit.clock.now()).await?)
         {
             // Paused since it was planned: not begun, so that its treatment does not count it as a failed attempt.
-            tracing::info!(policy = %policy.id, %pause, "the proposal is not executed: somebody decided on it meanwhile");
+            tracing::info!(policy = %policy.id, %pause, "the loop was paused since it was planned: the proposal is not executed and stays as it is");
             return Ok(ExecutionResult::Left(Hold::Paused, pause.to_string()));
         }
         if let Some(why) = kit.lead_now().barred.filter(|_| plan.chosen.is_some()) {

@@ -53,7 +53,7 @@ use crate::monitor::cluster::Watch;
 pub use build::Outside;
 use early::Pass;
 use observe::Around;
-use stored::stored;
+use stored::{TAKEN_WITHIN, stored};
 
 /// Incidents that ended lately and may come back; more than end in a day of storms.
 const ENDED: usize = 1_000;
@@ -167,7 +167,7 @@ impl AlertPipeline {
         }
         self.hand_over(&self.catalogue, now);
         self.saved = Some(remembered);
-        self.unsaved.clear();
+        self.drop_unsaved();
         self.taken_up = knowledge.term().map(Term::epoch);
         Ok(onsets)
     }
@@ -279,7 +279,9 @@ impl AlertPipeline {
         let failing = self.failing(&run.report);
         // An incident may end with what came of it.
         self.note(&std::mem::take(&mut run.happened));
-        self.verifying(&kit.knowledge).await;
+        if run.view.store_error.is_none() {
+            self.verifying(&kit.knowledge).await;
+        }
         let around = Around { watch, tracker, config: &kit.config, pass: Pass::Late { heard } };
         let findings = self.observe(&looked, failing.as_ref(), &around, now);
         self.brief.clear();
@@ -297,7 +299,7 @@ impl AlertPipeline {
         self.catalogue = looked.catalogue.clone();
         self.hand_over(&looked.catalogue, now);
         // An incident has its name, and its message is kept, before anybody hears it.
-        self.store(kit, onsets, run, now).await;
+        self.store(kit, onsets, run, (now, TAKEN_WITHIN)).await;
         let decision = early::joined(self.early.take(), decision);
         if let Some(decision) = &decision {
             kit.metrics.decided(decision);
@@ -321,8 +323,16 @@ impl AlertPipeline {
         report.incidents = worst.map(|one| OpenIncident::of(one, has_notifier)).collect();
     }
 
-    async fn store(&mut self, kit: &Kit, onsets: &Onsets, run: &mut Run<'_>, now: Time) {
-        if let Err(error) = self.keep(&kit.knowledge, onsets, now).await {
+    async fn store(
+        &mut self,
+        kit: &Kit,
+        onsets: &Onsets,
+        run: &mut Run<'_>,
+        (now, messages_wait): (Time, Duration),
+    ) {
+        let has_failed = run.view.store_error.is_some();
+        let messages_wait = if has_failed { Duration::ZERO } else { messages_wait };
+        if let Err(error) = self.keep(&kit.knowledge, onsets, now, messages_wait).await {
             kit.store_failed(StoreOperation::Write, &error);
             tracing::warn!(%error, "the store did not take the incidents: they are kept in memory and written again with the next change");
             run.view.store_error.get_or_insert(error.to_string());

@@ -22,6 +22,9 @@ use crate::knowledge::StoreError;
 /// People are not notified later because the store is slow: alerts that only it has are taken in by the next cycle then.
 const RECALLED_WITHIN: Duration = Duration::from_secs(5);
 
+/// What broke off is put in order for so long after that, and what was learned is read: the next cycle has it then.
+const SETTLED_WITHIN: Duration = Duration::from_secs(25);
+
 impl Cycle {
     /// What the sources show, taken in; and people notified of what is worst. Charter is not waited for, and the store not
     /// for long.
@@ -48,6 +51,10 @@ impl Cycle {
         let recalled = timeout(RECALLED_WITHIN, &mut recalling);
         let recalled = stop.run_until_cancelled(recalled).await.ok_or(Failure::Stopped)?;
         let mut recalled = recalled.ok();
+        let too_late = kit.knowledge.too_late(RECALLED_WITHIN);
+        let failed = recalled.as_ref().map_or(Some(&too_late), |recalled| recalled.as_ref().err());
+        // What follows in this cycle waits for the store no more than it must.
+        run.view.store_error = failed.map(ToString::to_string);
         let inbox = recalled.as_mut().and_then(|recalled| recalled.as_mut().ok());
         let mut seen = observe.join(kit, read, inbox, trigger);
         let looked = seen_of_cluster.insert(look(kit, cluster, run, seen.cluster.take()));
@@ -60,10 +67,14 @@ impl Cycle {
         let around = (observe.monitor.cluster(), cluster.onsets());
         let early = people.notify_early(kit, run, looked, tracker, around, stop);
         let rest = async {
-            match recalled {
-                Some(recalled) => Some(recalled),
-                None => stop.run_until_cancelled(&mut recalling).await,
+            if let Some(recalled) = recalled {
+                return Some(recalled);
             }
+            // The alerts of the inbox are not in what was seen, so nothing is decided on it, whatever comes now.
+            let late = timeout(SETTLED_WITHIN, &mut recalling);
+            let late = stop.run_until_cancelled(late).await?;
+            let failed = late.ok().and_then(Result::err);
+            Some(Err(failed.unwrap_or(too_late)))
         };
         let (early, recalled) = tokio::join!(AssertUnwindSafe(early).catch_unwind(), rest);
         if let Err(panic) = early {

@@ -26,6 +26,8 @@ const PRUNE_EVERY: u64 = 20;
 const STORED_EVIDENCE: usize = 200;
 /// Violations stored in one transaction: some ten milliseconds of the one writer, and then deliveries get in between.
 const SAVED_AT_ONCE: usize = 500;
+/// The cycles go on although the store does not take their reports.
+const REPORTED_WITHIN: Duration = Duration::from_secs(5);
 /// Alerts shown at most.
 const SHOWN_ALERTS: usize = 1_000;
 
@@ -142,7 +144,8 @@ impl Publish {
         run.report.duration_seconds = run.started.elapsed().as_secs_f64();
         let mut batch = kit.knowledge.batch();
         batch.put(&run.report);
-        if let Err(error) = kit.knowledge.commit(batch).await {
+        let stored = kit.knowledge.answers(REPORTED_WITHIN, kit.knowledge.commit(batch)).await;
+        if let Err(error) = stored {
             kit.store_failed(StoreOperation::Write, &error);
             run.view.store_error.get_or_insert(error.to_string());
             if run.report.status != CycleStatus::Failed {

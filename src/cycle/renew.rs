@@ -34,6 +34,11 @@ impl Cycle {
         self.people.is_saved()
     }
 
+    /// Another process leads: what it stores counts, and what this one could not store does not any more.
+    pub fn follow(&mut self) {
+        self.people.drop_unsaved();
+    }
+
     /// Between two cycles. What this process has counted since its start goes on.
     pub fn renew(&mut self, renewal: Renewal) {
         let Renewal { config, stages, knowledge, on_taken } = renewal;

@@ -78,6 +78,8 @@ pub(super) struct Cluster {
     watch: Watch,
     /// Each ends one watching; the last is that of `watch`, and the loop may still use one of before.
     watched: Vec<CancellationToken>,
+    /// Ends the watching that a renewal began which the loop may not have taken yet.
+    untaken: Option<CancellationToken>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -86,7 +88,8 @@ impl Cluster {
     /// `stop`: of the process.
     pub fn new(watch: Watch, driver: Option<Driver>, stop: &CancellationToken) -> Self {
         let (stop, tasks) = (stop.clone(), JoinSet::new());
-        let mut cluster = Self { watch: Watch::Off, watched: Vec::new(), stop, tasks };
+        let mut cluster =
+            Self { watch: Watch::Off, watched: Vec::new(), untaken: None, stop, tasks };
         cluster.change(watch, driver);
         cluster
     }
@@ -108,6 +111,16 @@ impl Cluster {
         }
         self.watched.retain(|before| !before.is_cancelled());
         self.watched.push(watched);
+    }
+
+    /// A renewal was offered, maybe in place of one that is never taken: nobody uses what that one began to watch.
+    fn offered(&mut self, is_changed: bool, has_replaced: bool) {
+        let mut untaken = self.untaken.take().filter(|_| has_replaced);
+        if is_changed {
+            untaken.iter().for_each(CancellationToken::cancel);
+            untaken = self.watched.last().cloned();
+        }
+        self.untaken = untaken;
     }
 
     /// What ends the watching that the loop needs no more once it uses the present one.
@@ -204,8 +217,10 @@ impl Reloader {
                 Error::Catalogue(errors) => invalid(of(&errors)),
                 error => invalid(vec![error.to_string()]),
             })?;
+            let is_changed = config.kubernetes != self.newest.kubernetes;
             self.newest = config;
-            self.renewals.offer(renewal);
+            let has_replaced = self.renewals.offer(renewal);
+            self.cluster.offered(is_changed, has_replaced);
         }
         let applied_at = self.applied().await;
         let waits_for = applied_at.is_none().then(|| self.renewals.wait_for());

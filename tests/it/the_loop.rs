@@ -22,6 +22,7 @@ mod paused;
 mod postgres;
 mod reloading;
 mod resolved;
+mod slow;
 mod systems;
 mod temporary;
 mod timeline;

@@ -96,4 +96,10 @@ impl AlertPipeline {
     pub(in crate::cycle) fn is_saved(&self) -> bool {
         self.unsaved.is_empty() && self.unlinked.is_empty()
     }
+
+    /// Of a leadership that is over.
+    pub(in crate::cycle) fn drop_unsaved(&mut self) {
+        self.unsaved.clear();
+        self.unlinked.clear();
+    }
 }

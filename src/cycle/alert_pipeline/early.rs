@@ -2,6 +2,8 @@
 //! so that neither a Charter nor a store that hangs delays it for long. Without one, what is due waits for what the cycle brings: one message then says
 //! what is wrong and what is done about it.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use super::super::cluster::ClusterAssessment;
@@ -18,6 +20,9 @@ use crate::incidents::evidence::Failing;
 use crate::incidents::rules::Case;
 use crate::knowledge::Term;
 use crate::monitor::cluster::Watch;
+
+/// For the store: people are to be notified of a SEV-1 within five seconds, and the claim of its message takes two of them.
+const SEV_1_WAITS: Duration = Duration::from_secs(1);
 
 /// Which of the two passes of a cycle over the incidents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +91,7 @@ impl AlertPipeline {
                 self.hand_over(&looked.catalogue, now);
             }
         }
-        self.store(kit, onsets, run, now).await;
+        self.store(kit, onsets, run, (now, SEV_1_WAITS)).await;
         self.early = decision;
     }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::super::cluster::ClusterAssessment;
 use super::AlertPipeline;
 use super::early::Pass;
+use super::stored::TAKEN_WITHIN;
 use crate::analyzer::cluster::confined;
 use crate::analyzer::{There, Tracker};
 use crate::config::Config;
@@ -140,7 +141,8 @@ impl AlertPipeline {
 
     /// Actions whose result is still to be verified; what cannot be read is as it was.
     pub(super) async fn verifying(&mut self, knowledge: &Knowledge) {
-        if let Ok(pending) = knowledge.all::<PendingVerification>(None).await {
+        let pending = knowledge.all::<PendingVerification>(None);
+        if let Ok(pending) = knowledge.answers(TAKEN_WITHIN, pending).await {
             self.verifying = pending
                 .into_iter()
                 .map(|verification| AtWork {

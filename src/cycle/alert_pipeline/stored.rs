@@ -1,6 +1,9 @@
 //! What the store holds of incidents and messages: taken up at the beginning of a leadership, kept in every cycle.
 
+use std::pin::pin;
 use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::{AlertPipeline, ENDED, ENDED_WITHIN, Remembered};
 use crate::analyzer::cluster::Onsets;
@@ -12,7 +15,13 @@ use crate::knowledge::{Knowledge, StoreError, When};
 use crate::notify::spool::{Backup, Done};
 
 /// Messages wait for the store no longer: what it does not take by then is sent all the same.
-const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Incidents and needs stored in one transaction, so that a slow store takes some of a storm in each.
+const KEPT_AT_ONCE: usize = 100;
+
+/// The transactions of one cycle together: the next goes on with what is left.
+const KEPT_WITHIN: Duration = Duration::from_secs(30);
 
 impl AlertPipeline {
     /// The outbox as the store has it, and what waits in files: of the version before, or of a process whose store was in
@@ -54,8 +63,28 @@ impl AlertPipeline {
         Ok(entries)
     }
 
-    /// Stores what changed, messages with their incidents; what could not be stored is tried again with the next.
+    /// Stores what changed, messages with their incidents; what could not be stored is tried again with the next. Messages
+    /// wait for it for so long.
     pub(super) async fn keep(
+        &mut self,
+        knowledge: &Knowledge,
+        onsets: &Onsets,
+        now: Time,
+        messages_wait: Duration,
+    ) -> Result<(), StoreError> {
+        let desk = self.desk.clone();
+        let write = knowledge.answers(KEPT_WITHIN, self.write(knowledge, onsets, now));
+        let mut write = pin!(write);
+        let written = timeout(messages_wait, &mut write).await;
+        // What the store does not take is sent all the same.
+        desk.outbox.ready();
+        match written {
+            Ok(written) => written,
+            Err(_) => write.await,
+        }
+    }
+
+    async fn write(
         &mut self,
         knowledge: &Knowledge,
         onsets: &Onsets,
@@ -63,6 +92,20 @@ impl AlertPipeline {
     ) -> Result<(), StoreError> {
         for incident in self.board.take_changed() {
             self.unsaved.insert(incident.id.clone(), incident);
+        }
+        while self.unsaved.len() + self.unlinked.len() > KEPT_AT_ONCE {
+            let piece: Vec<String> = self.unsaved.keys().take(KEPT_AT_ONCE).cloned().collect();
+            let needs = self.unlinked.len().min(KEPT_AT_ONCE - piece.len());
+            let mut batch = knowledge.batch();
+            for id in &piece {
+                batch.put(&self.unsaved[id]);
+            }
+            for need in &self.unlinked[..needs] {
+                batch.put(need);
+            }
+            knowledge.answers(TAKEN_WITHIN, knowledge.commit(batch)).await?;
+            self.unsaved.retain(|id, _| !piece.contains(id));
+            self.unlinked.drain(..needs);
         }
         let remembered = Remembered { board: self.board.state().clone(), onsets: onsets.clone() };
         let mut batch = knowledge.batch();
@@ -87,15 +130,9 @@ impl AlertPipeline {
             let value = serde_json::to_value(&remembered).unwrap_or_default();
             batch.put(&Fact { name: Fact::PEOPLE.to_owned(), value, at: now });
         }
-        let committed = knowledge.answers(TAKEN_WITHIN, knowledge.commit(batch)).await;
-        if committed.is_ok() {
-            outbox.saved(&messages);
-        }
-        // What the store does not take is sent all the same.
-        outbox.ready();
-        committed?;
-        self.unsaved.clear();
-        self.unlinked.clear();
+        knowledge.answers(TAKEN_WITHIN, knowledge.commit(batch)).await?;
+        outbox.saved(&messages);
+        self.drop_unsaved();
         self.settled.clear();
         self.reports.clear();
         self.saved = Some(remembered);

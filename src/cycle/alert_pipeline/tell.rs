@@ -7,6 +7,7 @@ use super::super::kit::Kit;
 use super::super::run::Run;
 use super::AlertPipeline;
 use super::early::Pass;
+use super::stored::TAKEN_WITHIN;
 use crate::analyzer::cluster::Onsets;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::cycle::CycleReport;
@@ -126,7 +127,7 @@ impl AlertPipeline {
         let is_news = !answered.is_empty() || !self.reports.is_empty();
         if is_news {
             self.hand_over(&self.catalogue, now);
-            if let Err(error) = self.keep(&kit.knowledge, onsets, now).await {
+            if let Err(error) = self.keep(&kit.knowledge, onsets, now, TAKEN_WITHIN).await {
                 kit.store_failed(StoreOperation::Write, &error);
                 tracing::warn!(%error, "the store did not take the delivery results: they are kept in memory and written again with the next change");
             }
@@ -143,7 +144,8 @@ impl AlertPipeline {
         self.shown.failed += u64::from(!result.success);
         self.shown.last_notification = Some(result.clone());
         // A report that the store cannot give stays `pending` there; the incidents and the log say what became of it.
-        match kit.knowledge.get::<CycleReport>(cycle).await {
+        let stored = kit.knowledge.get::<CycleReport>(cycle);
+        match kit.knowledge.answers(TAKEN_WITHIN, stored).await {
             Ok(Some((mut report, _))) => {
                 report.notification_result = Some(result);
                 report.notifications_sent = sent;

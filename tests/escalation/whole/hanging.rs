@@ -81,6 +81,33 @@ async fn r04_a_sev_1_leaves_although_the_store_hangs() {
     println!("a SEV-1 left {:?} after its cycle began; the store hangs", began.elapsed());
 }
 
+/// And so does one that begins while it hangs: the cycles go on.
+#[tokio::test]
+async fn r04_a_second_sev_1_leaves_although_the_store_still_hangs() {
+    let town = town("nobody.invalid").await;
+    town.catalogue(&json!([{"name": "payments", "namespace": "shop", "tier": "P0"},
+                           {"name": "search", "namespace": "shop", "tier": "P0"}]));
+    let store = Arc::new(Faulty::default());
+    let knowledge = Knowledge::with_store(store.clone(), &Settings::default(), "the test's");
+    let mut running = town.start_on(knowledge).await;
+    store.be(Disk::Hangs);
+    let stop = CancellationToken::new();
+    let began = Instant::now();
+    for service in ["payments", "search"] {
+        town.deployment(service, 0, 2, 3);
+        let is_named = |asked: &Asked| asked.shown().contains(service);
+        while !town.posted().iter().any(is_named) {
+            assert!(began.elapsed() < LEAVES_WITHIN * 6, "{service} left");
+            let (cycle, publisher) = (&mut running.parts.cycle, &running.parts.publisher);
+            let cycle = once(cycle, publisher, Trigger::Scheduled, &stop);
+            let report = tokio::time::timeout(LEAVES_WITHIN * 3, cycle).await;
+            let report = report.expect("the cycle ends").expect("no panic");
+            println!("a cycle took {:.1} s", report.duration_seconds);
+        }
+        println!("{service} left {:?} after the store began to hang", began.elapsed());
+    }
+}
+
 #[tokio::test]
 async fn r04_cycles_do_not_wait_for_a_slack_or_a_github_that_hangs() {
     let mut town = town("github.invalid").await;

@@ -1,7 +1,7 @@
-//! A store in memory whose disk a test can let fail or hang.
+//! A store in memory whose disk a test can let fail, hang or be slow.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +14,9 @@ use mape_k::knowledge::{StoreError, Written};
 pub struct Faulty {
     memory: MemoryStore,
     state: AtomicU8,
+    /// Milliseconds for each call, and for each record of a write.
+    call: AtomicU64,
+    record: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +30,17 @@ pub enum Disk {
 impl Faulty {
     pub fn be(&self, disk: Disk) {
         self.state.store(disk as u8, Ordering::SeqCst);
+    }
+
+    /// So many milliseconds for each call, and for each record of a write.
+    pub fn takes(&self, call: u64, record: u64) {
+        self.call.store(call, Ordering::SeqCst);
+        self.record.store(record, Ordering::SeqCst);
+    }
+
+    async fn works(&self, records: u64) {
+        let took = self.call.load(Ordering::SeqCst) + records * self.record.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(took)).await;
     }
 
     async fn answers(&self) -> Result<(), StoreError> {
@@ -63,6 +77,7 @@ impl Store for Faulty {
         writes: Vec<Write>,
     ) -> Result<Vec<Written>, StoreError> {
         self.answers().await?;
+        self.works(writes.len() as u64).await;
         self.memory.write_under(fence, writes).await
     }
     async fn get(&self, collection: Collection, key: &str) -> Result<Option<Record>, StoreError> {
@@ -71,6 +86,7 @@ impl Store for Faulty {
     }
     async fn list(&self, collection: Collection, query: Query) -> Result<Vec<Record>, StoreError> {
         self.answers().await?;
+        self.works(0).await;
         self.memory.list(collection, query).await
     }
     async fn count(&self, collection: Collection, tag: &str) -> Result<usize, StoreError> {

@@ -1,12 +1,13 @@
 //! R09 in the loop: what was open, remembered or in hand before a reload counts after it; and a reload that waits says so.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mape_k::actuators::charter::Call;
 use mape_k::clock::Clock;
 use mape_k::config::Config;
-use mape_k::control_loop::once;
+use mape_k::control_loop::{self, once};
 use mape_k::cycle::Renewal;
 use mape_k::daemon::{self, Parts, assemble_in};
 use mape_k::domain::Cause;
@@ -16,9 +17,11 @@ use mape_k::domain::ledger::Ledger;
 use mape_k::domain::need::{Need, NeedReason};
 use mape_k::domain::target::{System, Target};
 use mape_k::domain::treatment::Treatment;
-use mape_k::knowledge::{Knowledge, Settings};
+use mape_k::knowledge::{Knowledge, Settings, Term};
 use mape_k::planner::Strategy;
 use serde_json::{Value, json};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::elected::pair;
@@ -29,24 +32,28 @@ use crate::fake_charter::StrategyOrder;
 use crate::support::eventually::eventually;
 
 /// A loop whose cycles and reloads a test makes by hand.
-async fn by_hand(world: &World, store: Arc<Faulty>) -> Parts {
+pub(super) async fn by_hand(world: &World, store: Arc<Faulty>) -> Parts {
     let knowledge = Knowledge::with_store(store, &Settings::default(), "the test's");
     let config = Arc::new(world.config.clone());
     let outside = daemon::World::default();
     assemble_in(outside, knowledge, &config, Clock::start()).await.expect("the parts")
 }
 
-async fn cycle(parts: &mut Parts) -> CycleReport {
+pub(super) async fn cycle(parts: &mut Parts) -> CycleReport {
     let stop = CancellationToken::new();
     once(&mut parts.cycle, &parts.publisher, Trigger::Scheduled, &stop).await.expect("a cycle")
 }
 
-/// Reloads between two cycles, as the loop does it.
-async fn reload(parts: &mut Parts, config: &Config) {
+fn renewal(parts: &Parts, config: &Config, on_taken: Box<dyn FnOnce() + Send>) -> Renewal {
     let config = Arc::new(config.clone());
     let (stages, ..) = parts.builder.stages(&config, parts.watch.clone()).expect("stages");
-    let knowledge = parts.knowledge.clone();
-    parts.cycle.renew(Renewal { config, stages, knowledge, on_taken: Box::new(|| {}) });
+    Renewal { config, stages, knowledge: parts.knowledge.clone(), on_taken }
+}
+
+/// Reloads between two cycles, as the loop does it.
+async fn reload(parts: &mut Parts, config: &Config) {
+    let renewal = renewal(parts, config, Box::new(|| {}));
+    parts.cycle.renew(renewal);
     let term = parts.terms.borrow().clone().expect("it leads");
     parts.cycle.lead(term).await.expect("taken up");
 }
@@ -83,6 +90,52 @@ async fn r09_a_journal_that_failed_before_a_reload_opens_the_breaker_after_it() 
     let tripped = ledger.tripped(System::Charter).expect("the breaker is open");
     assert!(format!("{tripped:?}").contains("journal"), "{tripped:?}");
     assert_eq!(world.changes(), ["scale 5"], "asked once");
+}
+
+/// The leader could not store its incidents and then lost its lease: what it left would have to be stored by nobody any more.
+#[tokio::test]
+async fn r09_a_former_leader_takes_a_reload_although_it_could_not_store_its_incidents() {
+    let world = World::new().await;
+    let store = Arc::new(Faulty::default());
+    let mut parts = by_hand(&world, store.clone()).await;
+    let term = parts.terms.borrow().clone().expect("it leads");
+    parts.cycle.lead(term).await.expect("taken up");
+    cycle(&mut parts).await;
+    world.latency(1.5);
+    store.be(Disk::Fails);
+    while parts.cycle.may_be_renewed() {
+        cycle(&mut parts).await;
+    }
+    store.be(Disk::Well);
+    let (is_taken, taken) = oneshot::channel();
+    let on_taken = Box::new(move || is_taken.send(()).expect("the test waits for it"));
+    let mut config = world.config.clone();
+    config.plan.guardrails.forbidden_actions.insert(ActionKind::ScaleUp);
+    parts.publisher.renewals.offer(renewal(&parts, &config, on_taken));
+
+    let ran_out = Term::until(1, Instant::now());
+    let (terms, led) = watch::channel(Some(ran_out));
+    let (view, stop) = (parts.handle.clone(), CancellationToken::new());
+    let (interval, gap) = (Duration::from_millis(50), Duration::from_millis(50));
+    let (one, publisher) = (&mut parts.cycle, &parts.publisher);
+    let run = control_loop::run(one, publisher, led, interval, gap, stop.clone());
+    let mut taken = pin!(taken);
+    let test = async {
+        eventually(super::world::PATIENCE, "it follows", async || {
+            if view.view().iteration == 0 { Ok(()) } else { Err("it led") }
+        })
+        .await;
+        let waits = tokio::time::timeout(Duration::from_millis(300), &mut taken).await;
+        assert!(waits.is_err(), "nobody else may have led: the store is to have it first");
+        assert!(publisher.renewals.wait_for().contains("store"));
+        // Now another one leads.
+        terms.send_replace(None);
+        let taken = tokio::time::timeout(super::world::PATIENCE, &mut taken).await;
+        taken.expect("a follower reloads").expect("taken");
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(run, test);
+    ended.expect("it stops in order");
 }
 
 /// Nothing has been read for a while, people are asked for help, and a reload comes: that need is not answered by it.
