@@ -126,6 +126,7 @@ impl IncidentTracker {
                     GivenUp::Edit => "the message was not edited",
                     GivenUp::TooMany => "given up: too many messages waited",
                     GivenUp::NotifierRemoved => "given up: the notifier is not configured any more",
+                    GivenUp::OpenAgain => "not sent: the incident is open again",
                 };
                 let error = error.iter().map(String::as_str).chain([why]);
                 let error = error.collect::<Vec<_>>().join("; ");
@@ -182,7 +183,7 @@ impl IncidentTracker {
                 match given_up {
                     Some(GivenUp::NotifierRemoved) => is_due_again(incident),
                     Some(GivenUp::TooMany) => incident.course.notified_nobody = true,
-                    Some(GivenUp::Edit) | None => {}
+                    Some(GivenUp::Edit | GivenUp::OpenAgain) | None => {}
                 }
             }
             self.changed.insert(incident.id.clone());
