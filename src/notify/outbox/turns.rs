@@ -52,7 +52,7 @@ fn holds(earlier: &Held) -> Option<(Sev, bool)> {
     }
 }
 
-/// An alert takes along what an earlier message, which is no more severe or an end, has to say of its incidents (`told`).
+/// An alert takes along what an earlier message that is no more severe, or an end, has to say of its incidents.
 fn overtakes(alert: &Message, told: &BTreeSet<&str>, earlier: &Outgoing) -> bool {
     let is_milder = earlier.message.severity <= alert.severity;
     let is_overtaken = match earlier.message.form {
