@@ -49,6 +49,8 @@ pub enum GivenUp {
     TooMany,
     /// Its notifier is not configured any more.
     NotifierRemoved,
+    /// It is an end, and its incidents are open again.
+    OpenAgain,
 }
 
 /// One message for one notifier. The order of the outbox is the order in which the store first saw the entries.

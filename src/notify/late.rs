@@ -1,6 +1,6 @@
 //! What could not be sent in time: when that is, what such a message says of itself, and the summary of several.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::outbox::Known;
@@ -47,6 +47,12 @@ pub(super) fn as_of_now(message: &Message, known: &Known, now: Time) -> Message 
     let is_about_open = matches!(message.form, Form::Alert | Form::Update(_));
     let is_edit = matches!(message.form, Form::Edit(_));
     let at = message.at;
+    if matches!(message.form, Form::Ended(_)) {
+        let back: BTreeSet<String> = back(&message, known).map(str::to_owned).collect();
+        if !back.is_empty() {
+            message = without(&message, &back.iter().map(String::as_str).collect());
+        }
+    }
     for entry in message.entries.iter_mut().filter(|_| !is_edit) {
         if is_about_open && since(now, at) > TOO_OLD {
             entry.news.insert(0, format!("Sent late: this is how it was at {}.", time::text(at)));
@@ -68,6 +74,19 @@ pub(super) fn as_of_now(message: &Message, known: &Known, now: Time) -> Message 
     message
 }
 
+/// The incidents of a message that are open.
+fn back<'a>(message: &'a Message, known: &'a Known) -> impl Iterator<Item = &'a str> {
+    let incidents = message.entries.iter().map(|entry| entry.incident.as_str());
+    incidents.filter(|one| known.incidents.get(*one).is_some_and(|on| on.as_deref() == Some(*one)))
+}
+
+/// The end of what is open again, all of it, is not sent.
+pub(super) fn is_void(message: &Message, known: &Known) -> bool {
+    matches!(message.form, Form::Ended(_))
+        && !message.entries.is_empty()
+        && back(message, known).count() == message.entries.len()
+}
+
 /// Adds to entries the news that an earlier message had of the same incidents.
 pub(super) fn take_along(entries: &mut [Entry], earlier: &Message) {
     for entry in entries {
@@ -81,6 +100,29 @@ pub(super) fn take_along(entries: &mut [Entry], earlier: &Message) {
         }
         prepend(entry, news);
     }
+}
+
+/// What is left of a message when a later one was delivered that is about these incidents. Its texts are about all of them:
+/// those of the entries stay.
+pub(super) fn without(message: &Message, told: &BTreeSet<&str>) -> Message {
+    let mut rest = message.clone();
+    rest.entries.retain(|entry| !told.contains(&*entry.incident));
+    let worst = rest.entries.iter().map(|entry| entry.severity).max();
+    rest.severity = worst.map_or(message.severity, |worst| worst.min(message.severity));
+    rest.channel = rest.severity.channel();
+    let what = message.title.split_once(": ").map_or("", |(what, _)| what);
+    let what = what.replace(message.severity.as_str(), rest.severity.as_str());
+    let mut services: Vec<&str> = rest.entries.iter().map(|entry| &*entry.service).collect();
+    services.dedup();
+    let more = services.len().saturating_sub(TITLES);
+    services.truncate(TITLES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    rest.title = format!("{what}: {}{more}", services.join(", "));
+    let impact = match rest.form {
+        Form::Alert | Form::Update(_) => "The other incidents of this message are in a later one",
+        Form::Ended(_) | Form::Edit(_) | Form::Summary => "",
+    };
+    Message { root_cause: String::new(), impact: impact.to_owned(), actions: Vec::new(), ..rest }
 }
 
 fn prepend(entry: &mut Entry, mut earlier: Vec<String>) {

@@ -146,8 +146,7 @@ impl Held {
 
     fn stored(entry: Outgoing) -> Self {
         let is_news = !entry.waits() || entry.attempts > entry.taken_in;
-        let wants_backup = matches!(&entry.state, State::GivenUp { why, .. } if *why != GivenUp::Edit)
-            && entry.backup.is_none();
+        let wants_backup = needs_file(&entry) && entry.backup.is_none();
         Self { is_ready: true, saved: Some(1), is_news, wants_backup, ..Self::new(entry) }
     }
 
@@ -159,7 +158,7 @@ impl Held {
     fn give_up(&mut self, why: GivenUp, now: Time) {
         self.change(|entry| entry.give_up(why, now));
         self.is_news = true;
-        self.wants_backup = why != GivenUp::Edit;
+        self.wants_backup = needs_file(&self.entry);
     }
 }
 
@@ -352,6 +351,15 @@ impl Outbox {
         let problems: Vec<String> =
             waiting.into_iter().chain(inner.refresh_problem.clone()).collect();
         (!problems.is_empty()).then(|| problems.join("; "))
+    }
+}
+
+/// People find in a file what was given up; nobody misses an edit, or the end of what is open again.
+fn needs_file(entry: &Outgoing) -> bool {
+    match &entry.state {
+        State::GivenUp { why: GivenUp::OpenAgain, .. } => entry.backup.is_some(),
+        State::GivenUp { why, .. } => *why != GivenUp::Edit,
+        State::Pending | State::Claimed { .. } | State::Delivered { .. } => false,
     }
 }
 

@@ -143,7 +143,7 @@ impl Background {
             Err(error) => self.back_up(notifiers, job, &claimed.all, error).await,
         };
         say(job, &result, &backups);
-        let changed = outbox.done(job, &result, &backups, notifiers, clock());
+        let (changed, files) = outbox.done(job, &result, &backups, notifiers, clock());
         match write(knowledge.as_ref(), &changed).await {
             Ok(()) => outbox.saved(&changed),
             // The next cycle writes it; not, if another one leads by now.
@@ -154,10 +154,8 @@ impl Background {
                 );
             }
         }
-        if result.is_ok() {
-            for file in claimed.all.iter().filter_map(|entry| entry.backup.as_ref()) {
-                notifiers.finish(file, Done::Sent).await;
-            }
+        for file in files {
+            notifiers.finish(&file, Done::Sent).await;
         }
     }
 

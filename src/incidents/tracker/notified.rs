@@ -126,6 +126,7 @@ impl IncidentTracker {
                     GivenUp::Edit => "the message was not edited",
                     GivenUp::TooMany => "given up: too many messages waited",
                     GivenUp::NotifierRemoved => "given up: the notifier is not configured any more",
+                    GivenUp::OpenAgain => "not sent: the incident is open again",
                 };
                 let error = error.iter().map(String::as_str).chain([why]);
                 let error = error.collect::<Vec<_>>().join("; ");
@@ -155,8 +156,12 @@ impl IncidentTracker {
             if is_followed && incident.thread.is_none() {
                 incident.thread = thread.cloned();
             }
-            let was_delivered =
-                matches!(incident.notified.get(&entry.notifier), Some(Notified::Delivered { .. }));
+            let before = incident.notified.get(&entry.notifier);
+            let was_delivered = matches!(before, Some(Notified::Delivered { .. }));
+            // The failure of an earlier message says nothing of what a later one came to.
+            let is_outdated = !is_delivered
+                && (was_delivered || matches!(before, Some(Notified::Pending { .. })))
+                && incident.notified_at.is_some_and(|at| message.at < at);
             match &message.form {
                 // What now reads milder is told as worse when it is bad again.
                 Form::Edit(_) if is_delivered => {
@@ -169,6 +174,7 @@ impl IncidentTracker {
                     incident.notified.insert(entry.notifier, outcome.clone());
                 }
                 Form::Update(_) => {}
+                Form::Alert | Form::Ended(_) | Form::Summary if is_outdated => {}
                 Form::Alert | Form::Ended(_) | Form::Summary => {
                     incident.notified.insert(entry.notifier, outcome.clone());
                 }
@@ -177,7 +183,7 @@ impl IncidentTracker {
                 match given_up {
                     Some(GivenUp::NotifierRemoved) => is_due_again(incident),
                     Some(GivenUp::TooMany) => incident.course.notified_nobody = true,
-                    Some(GivenUp::Edit) | None => {}
+                    Some(GivenUp::Edit | GivenUp::OpenAgain) | None => {}
                 }
             }
             self.changed.insert(incident.id.clone());

@@ -29,6 +29,7 @@ impl Outbox {
         now: Time,
     ) -> Option<Job> {
         let mut inner = self.inner();
+        inner.withdraw(now);
         let turns = inner.turns(now);
         let job = inner
             .summary(&turns, notifiers, busy, leads, now)
@@ -85,6 +86,10 @@ impl Outbox {
         let mut inner = self.inner();
         for id in &job.ids {
             let Some(held) = inner.of(id) else { continue };
+            if !held.entry.waits() {
+                held.is_news = true;
+                continue;
+            }
             held.change(|entry| {
                 let answered_at = entry.answered_at;
                 entry.failed(error.to_owned(), AFTER_STORE, now);
@@ -94,7 +99,8 @@ impl Outbox {
         }
     }
 
-    /// What became of a job; the entries as the store must have them. They stay in hand until [`Outbox::release`].
+    /// What became of a job: the entries as the store must have them, and the backup files of those that need not be sent any
+    /// more. They stay in hand until [`Outbox::release`].
     pub fn done(
         &self,
         job: &Job,
@@ -102,7 +108,7 @@ impl Outbox {
         backups: &BTreeMap<String, String>,
         notifiers: &Notifiers,
         now: Time,
-    ) -> Vec<(u64, Outgoing)> {
+    ) -> (Vec<(u64, Outgoing)>, Vec<String>) {
         let mut inner = self.inner();
         for id in &job.ids {
             let Some(held) = inner.of(id) else { continue };
@@ -111,6 +117,11 @@ impl Outbox {
                 Ok(thread) => {
                     let thread = thread.clone().filter(|_| job.message.form != Form::Summary);
                     held.change(|entry| entry.delivered(thread, now));
+                }
+                // A later alert told it all meanwhile.
+                Err(_) if !held.entry.waits() => {
+                    let file = backups.get(id).cloned();
+                    held.change(|entry| entry.backup = entry.backup.take().or(file));
                 }
                 Err(error) if held.entry.is_edit() => {
                     held.change(|entry| entry.failed(error.to_string(), Duration::ZERO, now));
@@ -128,11 +139,7 @@ impl Outbox {
         }
         match result {
             Ok(_) => {
-                for id in &job.covers {
-                    let Some(held) = inner.of(id) else { continue };
-                    held.change(|entry| entry.delivered(None, now));
-                    held.is_news = true;
-                }
+                inner.settle_overtaken(job, notifiers, now);
                 inner.resume(job, notifiers);
             }
             Err(NotifyError::Refused { about: Refusal::Message | Refusal::Thread, .. }) => {}
@@ -144,7 +151,11 @@ impl Outbox {
             .entries
             .iter()
             .filter(|held| !held.is_unstored && held.saved != Some(held.revision) && held.is_news);
-        changed.map(|held| (held.revision, held.entry.clone())).collect()
+        let changed = changed.map(|held| (held.revision, held.entry.clone())).collect();
+        let own = job.ids.iter().chain(&job.covers);
+        let own = own.filter_map(|id| inner.of(id).map(|held| held.entry.clone()));
+        let settled = own.filter(Outgoing::is_delivered).filter_map(|entry| entry.backup);
+        (changed, settled.collect())
     }
 
     /// The entries of a job are in nobody's hand any more.

@@ -1,8 +1,9 @@
 //! Whose turn it is: what waits for what, what is too late to be sent by itself, and what a delivery settles beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use super::{Held, Inner, Job, MAX_WAITING, Worker, is_urgent, late};
+use crate::domain::decision::Sev;
 use crate::domain::message::{Form, Message, NotifierName, Thread};
 use crate::domain::outbox::{GivenUp, Outgoing, State};
 use crate::domain::time::Time;
@@ -21,25 +22,48 @@ pub(super) enum Readiness {
     Free,
 }
 
-/// Whether a message need not wait for an earlier one about an incident that they share: an alert that is more severe, or
-/// that says all that the other says.
-fn passes(later: &Outgoing, earlier: &Held) -> bool {
-    let is_worse = later.message.severity > earlier.entry.message.severity;
-    later.message.form == Form::Alert && (is_worse || covers(later, earlier))
+/// What waits for an earlier message about one incident at one notifier needs to know of all of them.
+#[derive(Clone, Copy, Default)]
+struct Ahead {
+    has_late: bool,
+    has_timely: bool,
+    has_failed: bool,
+    /// An alert passes them all if it is as severe as this, or more severe where one of that severity is in hand.
+    holds: Option<(Sev, bool)>,
 }
 
-/// An alert that is no milder and about the same incidents takes the news of an earlier message along.
-fn covers(alert: &Outgoing, earlier: &Held) -> bool {
-    let entry = &earlier.entry;
-    let told: BTreeSet<&str> = alert.incidents().collect();
-    alert.message.form == Form::Alert
-        && entry.waits()
-        && !earlier.in_hand
-        && entry.notifier == alert.notifier
-        && entry.message.severity <= alert.message.severity
-        && matches!(entry.message.form, Form::Alert | Form::Update(_) | Form::Ended(_))
-        && !entry.message.entries.is_empty()
-        && entry.incidents().all(|one| told.contains(one))
+impl Ahead {
+    fn and(self, other: Self) -> Self {
+        Self {
+            has_late: self.has_late || other.has_late,
+            has_timely: self.has_timely || other.has_timely,
+            has_failed: self.has_failed || other.has_failed,
+            holds: self.holds.max(other.holds),
+        }
+    }
+}
+
+/// An alert says how its incidents stand now, so it waits for no earlier message that is no more severe, unless an equally
+/// severe one is being sent. Every alert passes an end, and waits for one that is being sent: it would land after the alert.
+fn holds(earlier: &Held) -> Option<(Sev, bool)> {
+    match earlier.entry.message.form {
+        Form::Ended(_) => earlier.in_hand.then_some((Sev::Sev1, true)),
+        _ => Some((earlier.entry.message.severity, earlier.in_hand)),
+    }
+}
+
+/// An alert takes along what an earlier message that is no more severe, or an end, has to say of its incidents.
+fn overtakes(alert: &Message, told: &BTreeSet<&str>, earlier: &Outgoing) -> bool {
+    let is_milder = earlier.message.severity <= alert.severity;
+    let is_overtaken = match earlier.message.form {
+        Form::Alert | Form::Update(_) => is_milder,
+        Form::Ended(_) => true,
+        Form::Edit(_) | Form::Summary => false,
+    };
+    alert.form == Form::Alert
+        && is_overtaken
+        && earlier.waits()
+        && earlier.incidents().any(|one| told.contains(one))
 }
 
 impl Inner {
@@ -50,29 +74,28 @@ impl Inner {
     /// Of each entry. Notes of those behind a failed one that they are.
     pub fn turns(&mut self, now: Time) -> Vec<Readiness> {
         // The earlier messages of one notifier about one incident that nobody has confirmed.
-        let mut ahead: BTreeMap<(NotifierName, &str), Vec<usize>> = BTreeMap::new();
-        let mut late = BTreeSet::new();
+        let mut ahead: HashMap<(NotifierName, &str), Ahead> = HashMap::new();
         let mut turns = Vec::with_capacity(self.entries.len());
         let mut behind = Vec::new();
         for (place, held) in self.entries.iter().enumerate() {
             let entry = &held.entry;
             let is_ready = held.is_ready && !held.in_hand && entry.waits();
+            let is_ready = is_ready && !late::is_void(&entry.message, &self.known);
             if !entry.waits() || entry.is_edit() {
                 turns.push(if is_ready { Readiness::Free } else { Readiness::Waits });
                 continue;
             }
             let lists = entry.incidents().filter_map(|one| ahead.get(&(entry.notifier, one)));
-            let before: BTreeSet<usize> = lists.flatten().copied().collect();
-            let is_late = late::is_late(entry, !before.is_disjoint(&late), &self.known, now);
-            let is_behind = before.iter().any(|earlier| {
-                if is_late {
-                    !late.contains(earlier)
-                } else {
-                    !passes(entry, &self.entries[*earlier])
-                }
-            });
-            let has_failed = |earlier: &usize| self.entries[*earlier].entry.error.is_some();
-            if is_behind && entry.error.is_none() && before.iter().any(has_failed) {
+            let before = lists.copied().fold(Ahead::default(), Ahead::and);
+            let is_late = late::is_late(entry, before.has_late, &self.known, now);
+            let is_behind = if is_late {
+                before.has_timely
+            } else {
+                let passes = entry.message.form == Form::Alert
+                    && Some((entry.message.severity, false)) >= before.holds;
+                (before.has_late || before.has_timely) && !passes
+            };
+            if is_behind && entry.error.is_none() && before.has_failed {
                 behind.push(place);
             }
             turns.push(match (is_ready && !is_behind, is_late) {
@@ -80,11 +103,15 @@ impl Inner {
                 (true, true) => Readiness::Late,
                 (true, false) => Readiness::Free,
             });
-            if is_late {
-                late.insert(place);
-            }
+            let own = Ahead {
+                has_late: is_late,
+                has_timely: !is_late,
+                has_failed: entry.error.is_some(),
+                holds: holds(held),
+            };
             for one in entry.incidents() {
-                ahead.entry((entry.notifier, one)).or_default().push(place);
+                let all = ahead.entry((entry.notifier, one)).or_default();
+                *all = all.and(own);
             }
         }
         for place in behind {
@@ -93,6 +120,30 @@ impl Inner {
             held.is_news = true;
         }
         turns
+    }
+
+    /// Gives up the end of what is open again, unless an alert that waits takes its news along.
+    pub fn withdraw(&mut self, now: Time) {
+        for place in 0..self.entries.len() {
+            let (before, later) = self.entries.split_at_mut(place + 1);
+            let held = &mut before[place];
+            let entry = &held.entry;
+            let is_due = held.is_ready && !held.in_hand && entry.waits();
+            if !is_due || !late::is_void(&entry.message, &self.known) {
+                continue;
+            }
+            let told: BTreeSet<&str> = entry.incidents().collect();
+            let is_taken_along = later.iter().any(|other| {
+                let other = &other.entry;
+                other.waits()
+                    && other.notifier == entry.notifier
+                    && other.message.form == Form::Alert
+                    && other.incidents().any(|one| told.contains(one))
+            });
+            if !is_taken_along {
+                held.give_up(GivenUp::OpenAgain, now);
+            }
+        }
     }
 
     /// What can no longer be sent in time, in one message of one notifier.
@@ -151,36 +202,63 @@ impl Inner {
         });
         due.into_iter().find_map(|held| {
             let entry = &held.entry;
-            let earlier = self.entries.iter().take_while(|other| other.entry.id != entry.id);
-            let covered: Vec<&Outgoing> =
-                earlier.filter(|other| covers(entry, other)).map(|other| &other.entry).collect();
-            let message = self.as_of_now(entry, &covered, now);
+            let mut message = self.as_of_now(entry, now);
             let lane = notifiers.lane(entry.notifier, &message)?;
             let is_urgent = is_urgent(message.severity) && !entry.is_edit();
             let urgency = is_urgent.then_some(message.severity);
             let worker = Worker { notifier: entry.notifier, urgency, lane };
-            worker.is_free(busy).then(|| Job {
+            if !worker.is_free(busy) {
+                return None;
+            }
+            let told: BTreeSet<&str> = entry.incidents().collect();
+            let earlier = self.entries.iter().take_while(|other| other.entry.id != entry.id);
+            let own = earlier.filter(|other| other.entry.notifier == entry.notifier);
+            let overtaken: Vec<&Held> =
+                own.filter(|other| overtakes(&entry.message, &told, &other.entry)).collect();
+            for earlier in overtaken.iter().rev() {
+                late::take_along(&mut message.entries, &earlier.entry.message);
+            }
+            let covers = overtaken.iter().filter(|other| !other.in_hand);
+            Some(Job {
                 worker,
                 message,
                 ids: vec![entry.id.clone()],
-                covers: covered.iter().map(|other| other.id.clone()).collect(),
+                covers: covers.map(|other| other.entry.id.clone()).collect(),
                 is_direct: is_urgent || held.is_unstored,
             })
         })
     }
 
-    /// Goes to the thread that its alert has by now, says how its incidents stand, and takes along the news of what it covers.
-    fn as_of_now(&self, entry: &Outgoing, covered: &[&Outgoing], now: Time) -> Message {
+    /// Goes to the thread that its alert has by now, and says how its incidents stand.
+    fn as_of_now(&self, entry: &Outgoing, now: Time) -> Message {
         let mut message = late::as_of_now(&entry.message, &self.known, now);
-        for earlier in covered.iter().rev() {
-            late::take_along(&mut message.entries, &earlier.message);
-        }
         let thread = || entry.incidents().find_map(|one| self.thread(entry.notifier, one));
         match &mut message.form {
             Form::Update(at) | Form::Ended(at) => *at = thread().or(at.take()),
             Form::Alert | Form::Edit(_) | Form::Summary => {}
         }
         message
+    }
+
+    /// A delivered alert settles what earlier messages say of its incidents: the rest of such a message is sent later, and
+    /// nothing of it when nothing is left.
+    pub fn settle_overtaken(&mut self, job: &Job, notifiers: &Notifiers, now: Time) {
+        let told: BTreeSet<&str> =
+            job.message.entries.iter().map(|entry| &*entry.incident).collect();
+        let earlier = self.entries.iter_mut().take_while(|held| !job.ids.contains(&held.entry.id));
+        let own = earlier.filter(|held| held.entry.notifier == job.worker.notifier);
+        for held in own.filter(|held| overtakes(&job.message, &told, &held.entry)) {
+            // What somebody else sends now is written by whoever does.
+            held.is_news |= !held.in_hand || job.covers.contains(&held.entry.id);
+            held.change(|entry| {
+                if entry.incidents().all(|one| told.contains(one)) {
+                    entry.delivered(None, now);
+                } else {
+                    let rest = late::without(&entry.message, &told);
+                    entry.message = notifiers.marked(rest);
+                }
+            });
+        }
     }
 
     /// By what was delivered since the last cycle, else by what the incidents know.

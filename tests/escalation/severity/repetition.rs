@@ -182,6 +182,29 @@ fn b27_r08_what_waits_is_not_sent_twice_and_nobody_counts_as_notified_by_it() {
     assert!(world.cycles(3, &down).is_empty());
 }
 
+/// The failure of an earlier alert says nothing of what became of a later one.
+#[test]
+fn r08_the_failure_of_an_earlier_alert_does_not_replace_the_result_of_a_later_one() {
+    let mut world = World::new(night());
+    world.slack = Slack::BackedUp;
+    world.cycle(&[replicas("payments", 1, 2, night())]).alert();
+    let mut earlier = world.outbox.remove(0);
+    world.slack = Slack::Works;
+    world.pass(minutes(6));
+    world.cycle(&[replicas("payments", 0, 2, night())]).alert();
+    let at_slack =
+        |world: &World| world.board.incidents()[0].notified[&NotifierName::Slack].clone();
+    let delivered = Notified::Delivered { at: world.now };
+    assert_eq!(at_slack(&world), delivered);
+    earlier.failed("500".to_owned(), minutes(1), world.now);
+    world.board.told(&earlier);
+    assert_eq!(at_slack(&world), delivered);
+    earlier.give_up(GivenUp::NotifierRemoved, world.now);
+    world.board.told(&earlier);
+    assert_eq!(at_slack(&world), delivered);
+    assert!(world.cycles(3, &[replicas("payments", 0, 2, night())]).is_empty(), "nor is it again");
+}
+
 /// Issue 16, missing list 11: what the outbox gave up because too much waited is due again once there is room.
 #[test]
 fn i16_what_was_given_up_because_too_many_waited_is_due_again_once_there_is_room() {
