@@ -373,7 +373,8 @@ impl Cycle {
             // Nothing of it is done or stored; what people must be told still reaches them.
             plan = Plan { concerns: plan.concerns, ..Plan::default() };
         }
-        run.happened.extend(timeline::planned(&plan, &recalled.policies, now));
+        let decisions = &mut self.decide.decisions;
+        run.happened.extend(timeline::planned(&plan, &recalled.policies, decisions, now));
 
         run.enter(Phase::Execute);
         let carried = self.act.carry_out(&how, &plan, &mut recalled, &seen, &self.tracker).await;

@@ -279,10 +279,6 @@ pub struct IncidentHistory {
     /// It was due while no notifier was configured or while too many messages waited: nobody was notified of it.
     #[serde(default, alias = "told_nobody", skip_serializing_if = "std::ops::Not::not")]
     pub notified_nobody: bool,
-    /// Lines of its timeline that people are notified of at once and have not been yet: the newest of their kind. A count,
-    /// because times of two processes whose clocks differ cannot be compared.
-    #[serde(default)]
-    pub unheard: usize,
 }
 
 /// The reader of a report must not believe that somebody else knows.
@@ -361,10 +357,6 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// Lines kept of a timeline: the first ones say how it began, the newest how it goes.
-    const TIMELINE: usize = 100;
-    const TIMELINE_BEGIN: usize = 20;
-
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.ended_at.is_none()
@@ -431,18 +423,6 @@ impl Incident {
                 "not notified yet: it waits for business hours".to_owned()
             }
             (None, None) => "not notified yet".to_owned(),
-        }
-    }
-
-    /// Adds a line to the timeline; one that only says again what the last of its kind said is left out.
-    pub fn note(&mut self, what: Happening, text: String, at: Time) {
-        let last = self.timeline.iter().rev().find(|entry| entry.what == what);
-        if last.is_some_and(|last| last.text == text) {
-            return;
-        }
-        self.timeline.push(TimelineEntry { at, what, text });
-        if self.timeline.len() > Self::TIMELINE {
-            self.timeline.remove(Self::TIMELINE_BEGIN);
         }
     }
 }
