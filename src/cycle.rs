@@ -345,12 +345,13 @@ impl Cycle {
         run.show(&seen, &changes, &self.observe.last_read);
         // Without the store nothing is decided: what cannot be recalled could be done twice.
         let (mut recalled, mut rulings) = verified?;
-        self.people.follow(&kit.knowledge, &mut recalled.treatments, now).await?;
         // The breaker knows of it.
         (self.act.journal_failed, self.settle.journal_failed) = (None, None);
         run.report.outcomes = rulings.iter().flat_map(|r| r.outcome_ids.clone()).collect();
         run.happened.extend(timeline::results(&rulings, &recalled.treatments, now));
         run.happened.append(&mut recalled.happened);
+        // After what came of the actions is handed on: it is verified once, and would not be told if this fails.
+        self.people.follow(&kit.knowledge, &mut recalled.treatments, now).await?;
 
         run.enter(Phase::Execute);
         let how = Means { kit, hands: &self.hands, stop, number: run.report.number };
@@ -377,7 +378,8 @@ impl Cycle {
             // Nothing of it is done or stored; what people must be told still reaches them.
             plan = Plan { concerns: plan.concerns, ..Plan::default() };
         }
-        run.happened.extend(timeline::planned(&plan, &recalled.policies, now));
+        let decisions = &mut self.decide.decisions;
+        run.happened.extend(timeline::planned(&plan, &recalled.policies, decisions, now));
 
         run.enter(Phase::Execute);
         let carried = self.act.carry_out(&how, &plan, &mut recalled, &seen, &self.tracker).await;

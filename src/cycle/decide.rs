@@ -11,6 +11,7 @@ use super::cluster::ClusterAssessment;
 use super::kit::Kit;
 use super::observe::Seen;
 use super::recall::Recalled;
+use super::timeline::Decisions;
 use crate::analyzer::{Changes, Tracker};
 use crate::domain::Cause;
 use crate::domain::analysis::RootCause;
@@ -41,6 +42,8 @@ pub(super) struct Decide {
     recovering_since: Option<Time>,
     served: VecDeque<(Time, f64)>,
     quiet_since: Option<Time>,
+    /// For the timelines of incidents.
+    pub decisions: Decisions,
 }
 
 /// What the plan is made of, beside the seen and the recalled.

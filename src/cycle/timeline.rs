@@ -3,7 +3,7 @@
 //!
 //! The stages say it as it happens, so that it is noted whatever becomes of the rest of the cycle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::verify::Verified;
 use crate::domain::action::{Action, ActionKind};
@@ -112,9 +112,21 @@ pub(super) fn executed(execution: &Execution, policy: &Policy, plan: &Plan) -> H
     }
 }
 
+/// The decisions that the last cycle knew of: a policy, and when a person decided about it.
+pub(super) type Decisions = BTreeSet<(uuid::Uuid, Option<Time>)>;
+
 /// What people decided, what is proposed anew, and what is held by which guard. `known`: policies as they were before.
-pub(super) fn planned(plan: &Plan, known: &[Policy], at: Time) -> Vec<Happened> {
-    let mut happened: Vec<Happened> = known.iter().filter_map(|p| decided(plan, p)).collect();
+/// `noted` becomes what this cycle knows: each decision is handed on once, because a timeline forgets its oldest lines.
+pub(super) fn planned(
+    plan: &Plan,
+    known: &[Policy],
+    noted: &mut Decisions,
+    at: Time,
+) -> Vec<Happened> {
+    let before = std::mem::replace(noted, known.iter().map(|p| (p.id, p.decided_at)).collect());
+    let is_noted = |p: &&Policy| before.contains(&(p.id, p.decided_at));
+    let new = known.iter().filter(|p| !is_noted(p));
+    let mut happened: Vec<Happened> = new.filter_map(|p| decided(plan, p)).collect();
     let before: BTreeMap<_, u32> = known.iter().map(|p| (p.id, p.revision)).collect();
     let is_new = |p: &&Policy| before.get(&p.id).is_none_or(|revision| *revision < p.revision);
     happened.extend(plan.policies.iter().filter(is_new).map(|policy| {

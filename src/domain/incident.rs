@@ -5,6 +5,7 @@
 //!
 //! [`Need`]: super::need::Need
 
+mod notification;
 mod timeline;
 
 use std::fmt;
@@ -23,9 +24,10 @@ use super::finding::{Finding, IncidentClass};
 use super::message::{Notified, NotifierName, Thread};
 use super::reading::Source;
 use super::target::Target;
-use super::time::{self, Time};
+use super::time::Time;
 use super::violation::Violation;
 
+pub use notification::NOBODY_IS_NOTIFIED;
 pub use timeline::{Happening, TimelineEntry};
 
 /// What an incident is about, in text: a target (`kubernetes/shop/deployment/cart`, `charter/enforcer`), a component that
@@ -279,14 +281,7 @@ pub struct IncidentHistory {
     /// It was due while no notifier was configured or while too many messages waited: nobody was notified of it.
     #[serde(default, alias = "told_nobody", skip_serializing_if = "std::ops::Not::not")]
     pub notified_nobody: bool,
-    /// Lines of its timeline that people are notified of at once and have not been yet: the newest of their kind. A count,
-    /// because times of two processes whose clocks differ cannot be compared.
-    #[serde(default)]
-    pub unheard: usize,
 }
-
-/// The reader of a report must not believe that somebody else knows.
-pub const NOBODY_IS_NOTIFIED: &str = "nobody is notified: no notifier is configured";
 
 /// What is wrong with one anchor, from its first evidence until all of that is clear and nothing is asked of a person.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -361,10 +356,6 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// Lines kept of a timeline: the first ones say how it began, the newest how it goes.
-    const TIMELINE: usize = 100;
-    const TIMELINE_BEGIN: usize = 20;
-
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.ended_at.is_none()
@@ -393,56 +384,6 @@ impl Incident {
         for at in known.into_iter().chain(optional.into_iter().flatten()).chain(&mut course.returns)
         {
             *at = now.min(*at);
-        }
-    }
-
-    /// Whether anybody was notified of it, as it follows its title: only what a notifier confirmed counts.
-    #[must_use]
-    pub fn notification(&self, has_notifier: bool) -> String {
-        if let Some(at) = self.course.end_notified_at.filter(|_| self.is_open()) {
-            let waits = if self.is_queued { " (it waits for business hours)" } else { "" };
-            return format!(
-                "not notified yet that it is back{waits}: the message of {} says that it is resolved",
-                time::text(at)
-            );
-        }
-        let mut delivered: Vec<(NotifierName, Time)> = Vec::new();
-        let mut failed = Vec::new();
-        for (name, notified) in &self.notified {
-            match notified {
-                Notified::Delivered { at } => delivered.push((*name, *at)),
-                Notified::Failed { error, .. } => {
-                    failed.push(format!("{}: {error}", name.as_str()));
-                }
-                Notified::Pending { .. } => {}
-            }
-        }
-        let by: Vec<&str> = delivered.iter().map(|(name, _)| name.as_str()).collect();
-        match (delivered.iter().map(|(_, at)| *at).max(), self.notified_at) {
-            (Some(at), _) => format!("notified {} by {}", time::text(at), by.join(" and ")),
-            _ if !has_notifier => NOBODY_IS_NOTIFIED.to_owned(),
-            _ if !failed.is_empty() => {
-                format!("not notified yet: nobody confirmed the message ({})", failed.join("; "))
-            }
-            (None, Some(at)) => {
-                format!("not notified yet: nobody confirmed the message of {}", time::text(at))
-            }
-            (None, None) if self.is_queued => {
-                "not notified yet: it waits for business hours".to_owned()
-            }
-            (None, None) => "not notified yet".to_owned(),
-        }
-    }
-
-    /// Adds a line to the timeline; one that only says again what the last of its kind said is left out.
-    pub fn note(&mut self, what: Happening, text: String, at: Time) {
-        let last = self.timeline.iter().rev().find(|entry| entry.what == what);
-        if last.is_some_and(|last| last.text == text) {
-            return;
-        }
-        self.timeline.push(TimelineEntry { at, what, text });
-        if self.timeline.len() > Self::TIMELINE {
-            self.timeline.remove(Self::TIMELINE_BEGIN);
         }
     }
 }

@@ -151,7 +151,7 @@ pub fn ineligibility(reason: Ineligibility) -> Meaning {
         ),
         Ineligibility::TriedOut => meaning(
             "the action was tried and did not help",
-            "The next action for the cause counts; this one may be tried again in a new incident (plan.incident_gap), or when its failures are older than a day, less in a rehearsal (guardrails.failures_per_remedy, guardrails.actions_per_cause_per_day).",
+            "The next action for the cause counts; this one may be tried again once the incident is resolved and its evidence was clear for plan.incident_gap, or when its failures are older than a day, less in a rehearsal (guardrails.failures_per_remedy, guardrails.actions_per_cause_per_day).",
         ),
         Ineligibility::AmbiguousScope => meaning(
             "the violations belong to two systems, and nothing says which of them is ours",
@@ -167,7 +167,7 @@ pub fn ineligibility(reason: Ineligibility) -> Meaning {
         ),
         Ineligibility::RemediesExhausted => meaning(
             "it needs a person: every action was tried or impossible, and the loop gave the incident up",
-            "The actions are fresh again after its evidence was clear for plan.incident_gap.",
+            "The actions are fresh again once the incident is resolved and its evidence was clear for plan.incident_gap.",
         ),
     }
 }

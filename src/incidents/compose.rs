@@ -211,7 +211,12 @@ impl Composer<'_> {
             namespace: incident.namespace.clone(),
             since: incident.since,
             ended_at: incident.ended_at,
-            news: news(incident),
+            news: incident
+                .timeline
+                .iter()
+                .filter(|line| line.is_due)
+                .map(|line| line.text.clone())
+                .collect(),
             findings: self.lines(incident),
             recommendations,
             runbook_url: runbook.or_else(page),
@@ -235,14 +240,6 @@ impl Composer<'_> {
         }
         lines
     }
-}
-
-fn news(incident: &Incident) -> Vec<String> {
-    let news = incident.timeline.iter().rev().filter(|one| one.what.is_news());
-    let mut news: Vec<String> =
-        news.take(incident.course.unheard).map(|one| one.text.clone()).collect();
-    news.reverse();
-    news
 }
 
 const VANISHED: &str = "Nothing shows it any more: its object was deleted or scaled to zero, its rule was removed, or its source \

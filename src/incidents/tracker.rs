@@ -162,16 +162,8 @@ impl IncidentTracker {
     pub fn note(&mut self, incident: &str, what: Happening, text: &str, at: Time) {
         let Some(held) = self.incidents.iter_mut().find(|held| held.id == incident) else { return };
         let text: String = text.chars().take(TIMELINE_TEXT).collect();
-        let is_known = |one: &TimelineEntry| (one.what, one.at, &one.text) == (what, at, &text);
-        if at < held.opened_at || held.timeline.iter().any(is_known) {
-            return;
-        }
-        let lines = held.timeline.len();
-        held.note(what, text, at);
-        if what.is_news() {
-            held.course.unheard += 1;
-        }
-        if held.timeline.len() != lines || what.is_news() {
+        let line = TimelineEntry { at, what, text, is_due: what.is_news() };
+        if at >= held.opened_at && held.add(line) {
             self.changed.insert(held.id.clone());
         }
     }

@@ -6,6 +6,7 @@ mod deployments;
 mod ends;
 mod hours;
 mod named;
+mod news;
 mod one;
 mod repetition;
 mod restart;

@@ -1,16 +1,21 @@
 //! What a cycle did, put into the timelines of the incidents that it belongs to; and the causes of their evidence.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::super::timeline::{Happened, is_held_already};
 use super::AlertPipeline;
 use crate::domain::analysis::RootCause;
 use crate::domain::incident::{Anchor, AtWork, Happening};
-use crate::domain::time::Time;
+use crate::domain::time::{Time, since};
 use crate::domain::treatment::Treatment;
 use crate::domain::violation::Violation;
 use crate::incidents::Changes;
 use crate::knowledge::{Knowledge, StoreError};
+
+/// A treatment without evidence of its own is stored so often while its incident is open: what was stored a day ago is not
+/// recalled.
+const STORED_EVERY: Duration = Duration::from_secs(3600);
 
 impl AlertPipeline {
     /// What the loop itself left for people in this cycle.
@@ -40,7 +45,7 @@ impl AlertPipeline {
     }
 
     /// Follows merged incidents: their treatments belong to the one that goes on. And a treatment lasts for as long as its
-    /// incident: what was tried in it counts until it is resolved.
+    /// incident: what was tried in it counts until it is resolved, and the store hears of that once an hour.
     pub(in crate::cycle) async fn follow(
         &self,
         knowledge: &Knowledge,
@@ -51,11 +56,13 @@ impl AlertPipeline {
         for treatment in treatments {
             let Some(id) = &mut treatment.incident else { continue };
             let Some(open) = self.board.going_on(id) else { continue };
-            if open.id != *id {
-                id.clone_from(&open.id);
+            let is_stale = since(now, treatment.last_evidence_at) >= STORED_EVERY;
+            let has_moved = open.id != *id;
+            id.clone_from(&open.id);
+            treatment.last_evidence_at = now;
+            if has_moved || is_stale {
                 moved.put(treatment);
             }
-            treatment.last_evidence_at = now;
         }
         knowledge.commit(moved).await?;
         Ok(())

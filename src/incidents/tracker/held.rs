@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::IncidentTracker;
+use super::notified::has_said_its_news;
 use super::observe::{Observation, Observed};
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::incident::{
@@ -166,8 +167,19 @@ impl IncidentTracker {
             };
             let mut merged = incident.clone();
             let into = &mut self.incidents[first];
-            take_in(into, &merged, now);
+            let is_announced =
+                merged.notified_at.is_some() && merged.course.end_notified_at.is_none();
+            // News is said once: in the thread where the incident goes on, or by the closing message of one that people
+            // know while they know nothing of the other.
+            let mut moved = merged.clone();
+            has_said_its_news(if is_announced && into.notified_at.is_none() {
+                &mut moved
+            } else {
+                &mut merged
+            });
+            take_in(into, &moved, now);
             close_into(&mut merged, &into.id, now);
+            merged.end_is_due = is_announced;
             observed.merged.push((merged.id.clone(), into.id.clone()));
             self.changed.extend([merged.id.clone(), into.id.clone()]);
             self.incidents[index] = merged;
@@ -231,15 +243,14 @@ fn take_in(into: &mut Incident, merged: &Incident, now: Time) {
     into.causes.extend(merged.causes.iter().cloned());
     into.course.returns.extend(&merged.course.returns);
     into.course.returns.sort_unstable();
-    into.course.unheard += merged.course.unheard;
     if into.suspect.is_none() {
         into.suspect.clone_from(&merged.suspect);
     }
     let mut timeline = std::mem::take(&mut into.timeline);
     timeline.extend(merged.timeline.iter().cloned());
     timeline.sort_by_key(|entry| entry.at);
-    for entry in timeline {
-        into.note(entry.what, entry.text, entry.at);
+    for line in timeline {
+        into.add(line);
     }
     into.note(Happening::Merged, format!("{} goes on here: {}", merged.id, merged.title), now);
 }
@@ -249,7 +260,6 @@ fn close_into(merged: &mut Incident, into: &str, now: Time) {
     merged.ended_at = Some(now);
     merged.resolution = Some(Resolution::MergedInto(into.to_owned()));
     merged.status = IncidentStatus::Resolved;
-    merged.end_is_due = merged.notified_at.is_some() && merged.course.end_notified_at.is_none();
     // What nobody has heard of it is told of the other.
     merged.is_queued = false;
     merged.course.is_muted = false;

@@ -43,7 +43,7 @@ impl IncidentTracker {
     pub(in crate::incidents) fn updates(&self, alerted: &[String], now: Time) -> ByThread<'_> {
         let is_due = |incident: &&Incident| {
             let last_heard = incident.heard_at();
-            let is_news = incident.course.unheard > 0;
+            let is_news = incident.timeline.iter().any(|line| line.is_due);
             let is_changed = || {
                 incident.is_open()
                     && self.may_tell(incident.severity, now)
@@ -102,7 +102,7 @@ impl IncidentTracker {
                 Form::Ended(_) => {
                     incident.end_is_due = false;
                     incident.course.end_notified_at = Some(now);
-                    incident.course.unheard = 0;
+                    has_said_its_news(incident);
                 }
                 Form::Summary => incident.is_queued = false,
             }
@@ -284,7 +284,13 @@ fn heard(incident: &mut Incident, severity: Sev) {
     incident.notified_severity = Some(severity);
     incident.course.notified_numbers = Some(incident.numbers);
     incident.course.notified_hash = content_hash(incident);
-    incident.course.unheard = 0;
+    has_said_its_news(incident);
+}
+
+pub(super) fn has_said_its_news(incident: &mut Incident) {
+    for line in &mut incident.timeline {
+        line.is_due = false;
+    }
 }
 
 /// Those whose alert is still under way have no thread yet, and those of one alert will have the same.

@@ -109,7 +109,7 @@ fn r04_a_clock_set_back_an_hour_loses_no_news_and_stretches_no_wait() {
     let is_update =
         |message: &&mape_k::domain::message::Message| matches!(message.form, Form::Update(_));
     let update = told.iter().find(is_update).expect("what was done is told at once");
-    assert_eq!(update.entries[0].findings[0], "scale_up: applied");
+    assert_eq!(update.entries[0].news, ["scale_up: applied"]);
     assert!(!world.cycles(1, &found(3)).iter().any(|m| is_update(&m)), "once");
 
     world.pass(minutes(5));

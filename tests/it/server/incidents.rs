@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use mape_k::domain::Cause;
 use mape_k::domain::action::ActionKind;
+use mape_k::domain::decision::Sev;
 use mape_k::domain::incident::{Incident, RankedCause, Resolution};
 use mape_k::domain::message::{Notified, NotifierName};
 use mape_k::domain::need::Need;
@@ -249,7 +250,45 @@ async fn explain_says_how_an_incident_ended_and_calls_only_clear_evidence_resolv
         assert!(flowed.contains(said), "{said}: {text}");
         let is_clear = resolution == Some(Resolution::Clear);
         assert_eq!(flowed.contains("was resolved"), is_clear, "{text}");
-        assert!(flowed.contains("Not notified yet."), "{text}");
+        let notification = match (ended_at, &resolution) {
+            (None, _) => "Not notified yet.",
+            (_, Some(Resolution::MergedInto(_))) => "Nobody was notified: it was merged into",
+            _ => "Nobody was notified: no notifier was configured when it was due.",
+        };
+        assert!(flowed.contains(notification), "{text}");
     }
     surface.stop().await;
+}
+
+/// R08: what nobody is notified of, or was, is said with the reason.
+#[test]
+fn r08_why_nobody_is_notified_is_said() {
+    let one = |severity, ended: bool| {
+        let mut one = incident(CART, "component/cart", "slow");
+        (one.severity, one.ended_at) = (severity, ended.then(noon));
+        (one.resolution, one.notified_at) = (ended.then_some(Resolution::Clear), None);
+        one.notified.clear();
+        one
+    };
+    let was_mild = "nobody was notified: it was a SEV-4, and people are notified from SEV-3 on";
+    for (severity, ended, said) in [
+        (Sev::Sev4, false, "nobody is notified of a SEV-4"),
+        (Sev::Sev4, true, was_mild),
+        (Sev::Sev3, false, "not notified yet"),
+    ] {
+        assert_eq!(one(severity, ended).notification(true), said);
+    }
+    let mut waits = one(Sev::Sev3, false);
+    waits.is_queued = true;
+    assert_eq!(waits.notification(true), "not notified yet: it waits for business hours");
+    waits.ended_at = Some(noon());
+    waits.severity = Sev::Sev4;
+    assert_eq!(waits.notification(true), "not notified yet: it waits for business hours");
+    waits.ended_at = None;
+    let becomes = "not notified yet: it is a SEV-4 now, and people are notified of it when it is resolved or becomes worse";
+    assert_eq!(waits.notification(true), becomes);
+    let mut muted = one(Sev::Sev2, false);
+    muted.course.is_muted = true;
+    let held = "nobody is notified while Alertmanager holds back its alerts";
+    assert_eq!(muted.notification(true), held);
 }

@@ -99,5 +99,22 @@ async fn r05_a_rejection_is_in_the_timeline_and_nothing_is_applied() {
     let [treatment] = treatments.items.as_slice() else { panic!("{treatments:#?}") };
     assert_eq!(treatment.incident.as_ref(), Some(&incident.id));
     assert_eq!(treatment.target.as_ref().map(ToString::to_string).as_deref(), Some("charter"));
+
+    // What was tried in an incident counts for as long as it lasts: a treatment without evidence of its own never grows old.
+    let old = Treatment {
+        id: uuid::Uuid::from_u128(5),
+        cause: mape_k::domain::Cause::new("memory_leak"),
+        last_evidence_at: world.now() - std::time::Duration::from_secs(2 * 3600),
+        ..treatment.clone()
+    };
+    let mut batch = world.knowledge().batch();
+    batch.put(&old);
+    world.knowledge().commit(batch).await.expect("a commit");
+    let is_refreshed = async || {
+        let read = world.knowledge().get::<Treatment>(&old.id.to_string()).await;
+        let (stored, _) = read.expect("the store answers").expect("it is kept");
+        stored.last_evidence_at > old.last_evidence_at
+    };
+    world.until("it is stored as of now", is_refreshed).await;
     world.stop().await;
 }

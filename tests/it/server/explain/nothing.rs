@@ -260,7 +260,7 @@ async fn every_remedy_is_exhausted() {
       Nothing was done because it needs a person: every action was tried or impossible, and the loop
       gave the incident up (no candidate is left in this incident; a person has been told).
       The nearest action is scale_up to 6 replicas for validation_latency at charter. The actions are
-      fresh again after its evidence was clear for plan.incident_gap.
+      fresh again once the incident is resolved and its evidence was clear for plan.incident_gap.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended completed after
