@@ -83,6 +83,7 @@ fn trouble(incident: &Incident) -> String {
 fn stands(incident: &Incident, now: Time) -> String {
     let Some(end) = incident.ended_at else {
         let status = match incident.status {
+            _ if !incident.doing.is_empty() => words::without_stop(&incident.doing),
             IncidentStatus::Open | IncidentStatus::Resolved => "no action on it is under way",
             IncidentStatus::Acting => "an action on it is under way",
             IncidentStatus::Verifying => "an action on it waits for its result",

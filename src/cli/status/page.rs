@@ -286,13 +286,15 @@ fn print_pending(client: &Client, seen: &Seen, out: &mut Terminal<impl Write>) -
 fn print_incidents(seen: &Seen, now: Time, out: &mut Terminal<impl Write>) -> Printed {
     writeln!(out, "open incidents: {}", seen.incidents.count())?;
     for Listed { incident, notification, .. } in &seen.incidents.items {
+        let doing = Some(&incident.doing).filter(|doing| !doing.is_empty());
         writeln!(
             out,
-            "  {} {} {} ({}) since {}; {notification}",
+            "  {} {} {} ({}{}) since {}; {notification}",
             incident.id,
             incident.severity,
             title(incident),
             incident.status.as_str(),
+            doing.map_or_else(String::new, |doing| format!("; {doing}")),
             lasting(incident.since, now)
         )?;
         for finding in &incident.findings {

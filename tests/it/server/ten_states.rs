@@ -1,6 +1,7 @@
 //! R10: ten recorded states, and what the commands say of each: real processes of the binary against the real API.
 
 mod approving;
+mod doing;
 
 use std::time::Duration;
 
