@@ -102,6 +102,12 @@ impl CycleReport {
                 worst.id,
                 worst.title
             ));
+        } else if let Some(open) = self.basis.as_ref().map(|basis| basis.open_total)
+            && open > 0
+        {
+            let (needs, verb) =
+                (counted(open, "open need"), if open == 1 { "asks" } else { "ask" });
+            wrong.push(format!("{needs} that {verb} for a person"));
         }
         wrong
     }

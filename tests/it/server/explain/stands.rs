@@ -66,14 +66,15 @@ async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because nothing is wrong: no violation is active.
+      Nothing was done because no rule is violated and no alert counts; what is wrong: 7 open needs that
+      ask for a person.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended healthy after
       0.12 s.
       Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
       Charter answered: 4 of 4 replicas healthy.
-      No violation is active; none began or cleared in this cycle.
+      No violation of a rule or alert is active; none began or cleared in this cycle.
 
     Concluded
       Nothing.
