@@ -152,9 +152,13 @@ fn print_violations(
     // What nobody could read is not among the numbers.
     let unread = unread(&seen.health, &seen.state);
     let active = unread.map_or_else(String::new, |why| format!("UNKNOWN, {why}; last known "));
+    let findings = seen.statistics["violations"]["by_source"][Source::Kubernetes.as_str()].as_u64();
+    let findings = findings.filter(|n| *n > 0);
+    let findings =
+        findings.map_or_else(String::new, |n| format!("; {n} of them findings of the cluster"));
     writeln!(
         out,
-        "violations active: {active}{} ({} critical, {} warning, {} info)",
+        "violations active: {active}{} ({} critical, {} warning, {} info{findings})",
         said(&seen.state["violations"]),
         said(&by["critical"]),
         said(&by["warning"]),
@@ -172,7 +176,7 @@ fn print_violations(
             violation.severity.as_str(),
             violation.description,
             limit(violation),
-            lasting(violation.detected_at, now),
+            lasting(violation.active_since, now),
             if violation.confirmed { "" } else { ", UNKNOWN in the last cycle" }
         )?;
     }
