@@ -136,7 +136,7 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
     let cluster = match &report.cluster {
         None => String::new(),
         Some(ClusterRead { problem: None }) => {
-            format!(" The cluster was read: {}.", words::count(report.findings.len(), "finding"))
+            format!(" The cluster was read: {}.", words::count(report.finding_count(), "finding"))
         }
         Some(ClusterRead { problem: Some(problem) }) => {
             format!(" The cluster could not be read completely: {}.", words::without_stop(problem))

@@ -79,6 +79,12 @@ impl CycleReport {
         Condition { state, wrong, unknown }
     }
 
+    /// Those that the report leaves out among them.
+    #[must_use]
+    pub fn finding_count(&self) -> usize {
+        self.findings_total.max(self.findings.len())
+    }
+
     fn wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         if self.violations > 0 {
@@ -91,8 +97,9 @@ impl CycleReport {
                 counted(alerts, "alert")
             ));
         }
-        if !self.findings.is_empty() {
-            wrong.push(format!("{} of the cluster", counted(self.findings.len(), "finding")));
+        let findings = self.finding_count();
+        if findings > 0 {
+            wrong.push(format!("{} of the cluster", counted(findings, "finding")));
         }
         if let Some(worst) = self.incidents.iter().max_by_key(|incident| incident.severity) {
             wrong.push(format!(
