@@ -174,9 +174,7 @@ fn standing(policy: &Policy) -> String {
             format!("{what}: {}{by}", policy.approval.as_str())
         }
         Approval::Executed => format!("{what}: executed"),
-        Approval::Expired => {
-            format!("{what}: expired, because nobody decided in time or its violations cleared")
-        }
+        Approval::Expired => format!("{what}: expired: {}", policy.expiry()),
         Approval::Superseded => {
             format!("{what}: superseded, and no other proposal waits in its place")
         }
