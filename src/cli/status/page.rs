@@ -14,7 +14,7 @@ use crate::domain::expiring_action::InForce;
 use crate::domain::incident::Incident;
 use crate::domain::legible::name;
 use crate::domain::loop_status::LoopStatus;
-use crate::domain::need::{Need, NeedReason};
+use crate::domain::need::Need;
 use crate::domain::outcome::ActionStatistics;
 use crate::domain::pause::Pause;
 use crate::domain::reading::Source;
@@ -23,7 +23,7 @@ use crate::domain::time::Time;
 use crate::domain::time::text;
 use crate::domain::under_way::{Stage, UnderWay};
 use crate::domain::violation::Violation;
-use crate::explain::{actions, short, times};
+use crate::explain::{actions, answers, short, times};
 
 type Printed = io::Result<()>;
 
@@ -253,35 +253,22 @@ fn print_needs(client: &Client, seen: &Seen, now: Time, out: &mut Terminal<impl 
             lasting(need.opened_at, now),
             times(need.times_seen)
         )?;
-        writeln!(out, "    {}", answer(client, need, seen))?;
+        let commands = answers(need).iter().map(|one| client.command(one)).collect::<Vec<_>>();
+        writeln!(out, "    {}", commands.join("    "))?;
     }
     Ok(())
-}
-
-/// The command that answers a need, or shows what answers it.
-fn answer(client: &Client, need: &Need, seen: &Seen) -> String {
-    let proposal = seen.pending.items.iter().find(|policy| decide::is_of(need, policy));
-    match (need.reason, proposal, need.evidence.first()) {
-        (NeedReason::ApprovalNeeded, Some(policy), _) => decisions(client, &policy.short_hash()),
-        (_, _, Some(fingerprint)) => {
-            client.command(&format!("explain violation {}", short(fingerprint)))
-        }
-        (_, _, None) => client.command("explain"),
-    }
-}
-
-fn decisions(client: &Client, hash: &str) -> String {
-    let approve = client.command(&format!("approve {hash}"));
-    let reject = client.command(&format!("reject {hash} --reason TEXT"));
-    format!("{approve}    {reject}")
 }
 
 fn print_pending(client: &Client, seen: &Seen, out: &mut Terminal<impl Write>) -> Printed {
     writeln!(out, "policies waiting for approval: {}", seen.pending.count())?;
     for policy in &seen.pending.items {
         writeln!(out, "  {}", decide::line(policy))?;
-        if !seen.needs().any(|need| decide::is_of(need, policy)) {
-            writeln!(out, "    {}", decisions(client, &policy.short_hash()))?;
+        let asks = |need: &Need| need.approval.as_ref().is_some_and(|own| own.policy == policy.id);
+        if !seen.needs().any(asks) {
+            let hash = policy.short_hash();
+            let approve = client.command(&format!("approve {hash}"));
+            let reject = client.command(&format!("reject {hash} --reason TEXT"));
+            writeln!(out, "    {approve}    {reject}")?;
         }
     }
     Ok(())

@@ -77,9 +77,8 @@ async fn approving_heals(stack: &Stack) {
         let incidents = open["items"].as_array().into_iter().flatten();
         let mut needs =
             incidents.flat_map(|incident| incident["needs"].as_array().into_iter().flatten());
-        let is_asked = needs.any(|need| {
-            need["reason"] == "approval_needed" && need["command"].to_string().contains(&id)
-        });
+        let is_asked = needs
+            .any(|need| need["reason"] == "approval_needed" && need["approval"]["policy"] == *id);
         if is_asked { Ok(()) } else { Err(open.to_string()) }
     })
     .await;

@@ -1,11 +1,14 @@
 //! R10: what is done about an open incident, or why nothing is: `status` and `explain incident` say it alike.
 
 use mape_k::domain::incident::IncidentStatus;
+use mape_k::domain::need::{Need, NeedReason};
+use mape_k::domain::policy::Approval;
 use mape_k::domain::reading::Source;
 use mape_k::domain::rule::Severity;
 
+use super::super::explain::recorded::{EXECUTION, policy};
 use super::super::violation;
-use super::{State, WELL, incident, later, run};
+use super::{State, WELL, approval_needed, incident, later, run, waiting};
 
 /// docs/SEVERITIES.md: an incident whose evidence cannot be read says UNKNOWN and since when.
 #[tokio::test]
@@ -67,4 +70,32 @@ async fn r10_status_says_how_many_of_the_violations_are_findings() {
     ];
     state.says(&["status"], &says, &[]).await;
     State::HEALTHY.says(&["status"], &WELL[..1], &["of them findings"]).await;
+}
+
+/// The API and `status` name the same command for a need.
+#[tokio::test]
+async fn r10_the_api_and_status_name_the_same_command_for_a_need() {
+    let unknown = State {
+        fill: |batch| {
+            batch.put(&Need {
+                reason: NeedReason::OutcomeUnknown,
+                subject: EXECUTION.to_string(),
+                approval: None,
+                ..approval_needed()
+            });
+            batch.put(&incident(1, None));
+        },
+        ..State::HEALTHY
+    };
+    let explain = format!("mape-k explain action {EXECUTION}");
+    let approve = format!("mape-k approve {}", policy(Approval::Pending).short_hash());
+    for (state, command) in [(unknown, explain), (waiting(), approve)] {
+        let surface = state.start().await;
+        let (open, _) = surface.items("/api/v1/incidents?open=true").await;
+        let served = open[0]["needs"][0]["command"].as_str().expect("a command");
+        assert!(served.starts_with(&command), "{served}");
+        let page = run(&["status"], &surface.url("")).await.stdout;
+        assert!(page.contains(&format!("    {command} --url ")), "{page}");
+        surface.stop().await;
+    }
 }
