@@ -5,7 +5,6 @@ use serde_json::json;
 use super::cycle::escalation;
 use super::{Explanation, Kind, Page, verified, words};
 use crate::domain::incident::{Incident, IncidentStatus, Resolution};
-use crate::domain::legible;
 use crate::domain::need::Need;
 use crate::domain::outcome::PendingVerification;
 use crate::domain::time::{self, Time, since};
@@ -62,21 +61,13 @@ pub fn incident(facts: &IncidentFacts<'_>) -> Explanation {
         let text = words::without_stop(&entry.text);
         page.item(&format!("{} {}: {text}.", time::text(entry.at), entry.what.as_str()));
     }
-    let title = format!("Incident {} ({}): {}", incident.id, incident.severity, trouble(incident));
+    let title = format!("Incident {} ({}): {}", incident.id, incident.severity, incident.title());
     let raw = json!({
         "incident": incident,
         "needs": facts.needs,
         "treatments": facts.treatments,
     });
     page.end(Kind::Incident, incident.id.clone(), &title, raw)
-}
-
-fn trouble(incident: &Incident) -> String {
-    if incident.title.is_empty() {
-        legible::name(&incident.service).into_owned()
-    } else {
-        incident.title.clone()
-    }
 }
 
 /// Only evidence that was read as clear resolves an incident.

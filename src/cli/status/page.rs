@@ -11,7 +11,6 @@ use super::super::terminal::Terminal;
 use super::super::words::{ahead, lasting, said};
 use super::{Listed, Seen};
 use crate::domain::expiring_action::InForce;
-use crate::domain::incident::Incident;
 use crate::domain::legible::name;
 use crate::domain::loop_status::LoopStatus;
 use crate::domain::need::Need;
@@ -283,7 +282,7 @@ fn print_incidents(seen: &Seen, now: Time, out: &mut Terminal<impl Write>) -> Pr
             "  {} {} {} ({}{}) since {}; {notification}",
             incident.id,
             incident.severity,
-            title(incident),
+            incident.title(),
             incident.status.as_str(),
             doing.map_or_else(String::new, |doing| format!("; {doing}")),
             lasting(incident.since, now)
@@ -293,15 +292,6 @@ fn print_incidents(seen: &Seen, now: Time, out: &mut Terminal<impl Write>) -> Pr
         }
     }
     Ok(())
-}
-
-/// A record of an earlier version has none.
-fn title(incident: &Incident) -> String {
-    if incident.title.is_empty() {
-        format!("{} of {}", incident.class.as_str(), name(&incident.service))
-    } else {
-        incident.title.clone()
-    }
 }
 
 fn print_learned(seen: &Seen, out: &mut Terminal<impl Write>) -> Printed {

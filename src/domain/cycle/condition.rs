@@ -7,7 +7,6 @@ use utoipa::ToSchema;
 use super::{CycleReport, CycleStatus};
 use crate::domain::decision::Sev;
 use crate::domain::incident::Incident;
-use crate::domain::legible;
 
 /// The condition in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -48,11 +47,7 @@ impl OpenIncident {
         Self {
             id: incident.id.clone(),
             severity: incident.severity,
-            title: if incident.title.is_empty() {
-                legible::name(&incident.service).into_owned()
-            } else {
-                incident.title.clone()
-            },
+            title: incident.title(),
             notification: incident.notification(has_notifier),
         }
     }
