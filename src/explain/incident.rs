@@ -33,7 +33,7 @@ pub fn incident(facts: &IncidentFacts<'_>) -> Explanation {
         .findings
         .iter()
         .map(|finding| {
-            format!("{}: {}", finding.kind.as_str(), words::without_stop(&finding.reason))
+            format!("{}: {}.", finding.kind.as_str(), words::without_stop(&finding.reason))
         })
         .collect();
     items(&mut page, &evidence);

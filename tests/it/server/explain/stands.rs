@@ -68,8 +68,8 @@ async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because no rule is violated and no alert counts; what is wrong: 7 open needs that
-      ask for a person.
+      Nothing was done because no rule is violated and no alert counts; what is wrong: 7 open needs
+      that ask for a person.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended healthy after
