@@ -20,7 +20,6 @@ use super::catalogue::Tier;
 use super::decision::Sev;
 use super::deployment::Suspect;
 use super::finding::{Finding, IncidentClass};
-use super::legible;
 use super::message::{Notified, NotifierName, Thread};
 use super::reading::Source;
 use super::target::Target;
@@ -369,16 +368,6 @@ impl Incident {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.ended_at.is_none()
-    }
-
-    /// The trouble and its target, also of a record of an earlier version, which has no title.
-    #[must_use]
-    pub fn title(&self) -> String {
-        if self.title.is_empty() {
-            format!("{} of {}", self.class.as_str(), legible::name(&self.service))
-        } else {
-            self.title.clone()
-        }
     }
 
     /// When people were last notified of it.

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::{CycleReport, CycleStatus};
 use crate::domain::decision::Sev;
 use crate::domain::incident::Incident;
+use crate::domain::legible;
 
 /// The condition in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -39,6 +40,18 @@ pub struct OpenIncident {
     pub title: String,
     /// Whether anybody was notified of it, in words.
     pub notification: String,
+}
+
+impl Incident {
+    /// The trouble and its target, also of a record of an earlier version, which has no title.
+    #[must_use]
+    pub fn title(&self) -> String {
+        if self.title.is_empty() {
+            format!("{} of {}", self.class.as_str(), legible::name(&self.service))
+        } else {
+            self.title.clone()
+        }
+    }
 }
 
 impl OpenIncident {
