@@ -29,7 +29,7 @@ pub use cycle::{CycleFacts, cycle};
 pub use incident::{IncidentFacts, incident};
 pub use policy::{PolicyFacts, policy};
 pub use violation::{ViolationFacts, violation};
-pub(crate) use words::{actions, count, short, span, times};
+pub(crate) use words::{actions, answers, count, short, span, times};
 
 /// A terminal has at least this and two columns of indentation.
 const WIDTH: usize = 96;

@@ -17,7 +17,6 @@ use crate::explain::actions;
 use crate::knowledge::Decision;
 
 pub use self::proposal::Named;
-pub(super) use self::proposal::is_of;
 
 /// Who decides: the one named, else the user who runs the command.
 pub fn decider(named: Option<String>) -> Result<String, ClientError> {

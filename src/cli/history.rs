@@ -151,12 +151,16 @@ fn decision(policy: &Policy) -> Option<Entry> {
     let what = match policy.approval {
         Approval::Approved => "approved",
         Approval::Rejected => "rejected",
-        Approval::Expired => "expired without a decision",
+        Approval::Expired => "expired",
         Approval::Pending | Approval::Executed | Approval::Superseded => return None,
     };
     let cause = format!("{} on {}", policy.cause, name(&policy.component));
-    let reason = policy.decision_reason.as_deref();
-    let at = policy.decided_at.unwrap_or(policy.updated_at);
+    let expiry = (policy.approval == Approval::Expired).then(|| policy.expiry());
+    // One that was approved expired later, and not by whoever approved it.
+    let decided_at = policy.decided_at.filter(|_| expiry.is_none());
+    let by = policy.decided_by.clone().filter(|_| expiry.is_none());
+    let at = decided_at.unwrap_or(policy.updated_at);
+    let reason = expiry.or_else(|| policy.decision_reason.clone());
     Some(Entry {
         at,
         ended_at: Some(at),
@@ -164,7 +168,7 @@ fn decision(policy: &Policy) -> Option<Entry> {
         what: format!("{what}: {}", actions(&policy.actions)),
         target: policy.actions.first().map(|action| action.target().to_string()),
         why: reason.map_or(cause.clone(), |reason| format!("{reason} ({cause})")),
-        by: policy.decided_by.clone(),
+        by,
         result: None,
         id: Some(policy.id.to_string()),
     })

@@ -344,6 +344,7 @@ impl Run<'_> {
     /// The status is the worst of all sources.
     fn looked_at(&mut self, looked: &ClusterAssessment) {
         let report = &mut self.report;
+        report.findings_total = looked.findings.len();
         report.findings = looked.findings.iter().take(REPORTED).cloned().collect();
         report.unread_objects.clone_from(&looked.unread_objects);
         let is_watched = looked.reading.is_some() || looked.error.is_some();

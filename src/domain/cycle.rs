@@ -279,9 +279,12 @@ pub struct CycleReport {
     /// Cycles that failed or broke off in a row, this one among them.
     #[serde(default)]
     pub failed_cycles: u64,
-    /// What was found in the cluster; bounded.
+    /// What was found in the cluster, at most 200 of `findings_total`.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// 0 in a record of an earlier version.
+    #[serde(default)]
+    pub findings_total: usize,
     /// How the cluster was read; `None`: it is not watched.
     #[serde(default)]
     pub cluster: Option<ClusterRead>,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::action::{Action, Risk};
 use super::grant::Grant;
-use super::{Cause, Labels, time::Time};
+use super::{Cause, Labels, legible, time::Time};
 
 /// The status of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -112,4 +112,18 @@ pub struct Policy {
     /// What the executor asks for before it sends anything.
     #[serde(default)]
     pub grant: Option<Grant>,
+}
+
+impl Policy {
+    /// Why it expired, for people.
+    #[must_use]
+    pub fn expiry(&self) -> String {
+        match self.decided_by.as_deref() {
+            Some(by) => format!(
+                "its approval by {} expired before the guards let it begin, or its violations cleared",
+                legible::name(by)
+            ),
+            None => "nobody decided in time, or its violations cleared".to_owned(),
+        }
+    }
 }

@@ -136,7 +136,7 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
     let cluster = match &report.cluster {
         None => String::new(),
         Some(ClusterRead { problem: None }) => {
-            format!(" The cluster was read: {}.", words::count(report.findings.len(), "finding"))
+            format!(" The cluster was read: {}.", words::count(report.finding_count(), "finding"))
         }
         Some(ClusterRead { problem: Some(problem) }) => {
             format!(" The cluster could not be read completely: {}.", words::without_stop(problem))
@@ -169,7 +169,7 @@ fn seen(page: &mut Page, report: &CycleReport, basis: &Basis, short: &[String]) 
             "No violation is active among the rules that could be read; of the others it is UNKNOWN"
                 .to_owned()
         }
-        0 => "No violation is active".to_owned(),
+        0 => "No violation of a rule or alert is active".to_owned(),
         n if blind => format!(
             "{} counted as active when last read; what is wrong now is UNKNOWN",
             words::count(n, "violation")

@@ -5,7 +5,6 @@ use serde_json::json;
 use super::cycle::escalation;
 use super::{Explanation, Kind, Page, verified, words};
 use crate::domain::incident::{Incident, IncidentStatus, Resolution};
-use crate::domain::legible;
 use crate::domain::need::Need;
 use crate::domain::outcome::PendingVerification;
 use crate::domain::time::{self, Time, since};
@@ -34,7 +33,7 @@ pub fn incident(facts: &IncidentFacts<'_>) -> Explanation {
         .findings
         .iter()
         .map(|finding| {
-            format!("{}: {}", finding.kind.as_str(), words::without_stop(&finding.reason))
+            format!("{}: {}.", finding.kind.as_str(), words::without_stop(&finding.reason))
         })
         .collect();
     items(&mut page, &evidence);
@@ -62,7 +61,7 @@ pub fn incident(facts: &IncidentFacts<'_>) -> Explanation {
         let text = words::without_stop(&entry.text);
         page.item(&format!("{} {}: {text}.", time::text(entry.at), entry.what.as_str()));
     }
-    let title = format!("Incident {} ({}): {}", incident.id, incident.severity, trouble(incident));
+    let title = format!("Incident {} ({}): {}", incident.id, incident.severity, incident.title());
     let raw = json!({
         "incident": incident,
         "needs": facts.needs,
@@ -71,18 +70,11 @@ pub fn incident(facts: &IncidentFacts<'_>) -> Explanation {
     page.end(Kind::Incident, incident.id.clone(), &title, raw)
 }
 
-fn trouble(incident: &Incident) -> String {
-    if incident.title.is_empty() {
-        legible::name(&incident.service).into_owned()
-    } else {
-        incident.title.clone()
-    }
-}
-
 /// Only evidence that was read as clear resolves an incident.
 fn stands(incident: &Incident, now: Time) -> String {
     let Some(end) = incident.ended_at else {
         let status = match incident.status {
+            _ if !incident.doing.is_empty() => words::without_stop(&incident.doing),
             IncidentStatus::Open | IncidentStatus::Resolved => "no action on it is under way",
             IncidentStatus::Acting => "an action on it is under way",
             IncidentStatus::Verifying => "an action on it waits for its result",

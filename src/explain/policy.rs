@@ -78,9 +78,9 @@ fn in_short(facts: &PolicyFacts<'_>) -> Vec<String> {
             format!("{what} is approved. The next cycle whose guards let it carries it out.")
         }
         Approval::Rejected => format!("{what} was rejected. Nothing of it is done."),
-        Approval::Expired => format!(
-            "{what} expired: nobody decided in time, or its violations cleared. Nothing of it is done."
-        ),
+        Approval::Expired => {
+            format!("{what} expired: {}. Nothing of it is done.", policy.expiry())
+        }
         Approval::Superseded => {
             format!(
                 "Another action for the same cause took the place of {what}. Nothing of it is done."

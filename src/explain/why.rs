@@ -220,7 +220,7 @@ fn unweighed(report: &CycleReport) -> String {
             State::Clear => "nothing is wrong: no violation is active".to_owned(),
             State::Unknown => format!("whether anything is wrong is UNKNOWN: {}", all(&unknown)),
             State::Wrong => {
-                format!("no violation is active; what is wrong needs people: {}", all(&wrong))
+                format!("no rule is violated and no alert counts; what is wrong: {}", all(&wrong))
             }
         };
     }

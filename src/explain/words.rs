@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::domain::action::{Action, ActionKind};
+use crate::domain::need::{Need, NeedReason};
 use crate::domain::rule::Comparison;
 use crate::domain::time::{self, Time, since};
 
@@ -115,6 +118,28 @@ pub(crate) fn short(fingerprint: &str) -> &str {
     const ENOUGH: usize = 8;
     let start = if fingerprint.starts_with(ALERT) { ALERT.len() } else { 0 };
     fingerprint.get(..start + ENOUGH).unwrap_or(fingerprint)
+}
+
+/// The commands, without our name, that answer a need or show what it is about.
+pub(crate) fn answers(need: &Need) -> Vec<String> {
+    let one = match (need.reason, &need.approval) {
+        (NeedReason::ApprovalNeeded, Some(asked)) => {
+            let hash = &asked.hash;
+            return vec![format!("approve {hash}"), format!("reject {hash} --reason TEXT")];
+        }
+        // A record of an earlier version: the proposals are on that page.
+        (NeedReason::ApprovalNeeded, None) => "status".to_owned(),
+        (NeedReason::OutcomeUnknown | NeedReason::ActionFailed, _)
+            if need.subject.parse::<Uuid>().is_ok() =>
+        {
+            format!("explain action {}", need.subject)
+        }
+        _ => need.evidence.first().map_or_else(
+            || "explain".to_owned(),
+            |fingerprint| format!("explain violation {}", short(fingerprint)),
+        ),
+    };
+    vec![one]
 }
 
 /// A text of somebody else's that becomes the end of a sentence.

@@ -144,8 +144,9 @@ async fn by_incident(
     }
 }
 
-/// Is this the proposal that the need asks about?
-pub(in crate::cli) fn is_of(need: &Need, policy: &Policy) -> bool {
+/// May this be the proposal that the need asks about? Of two for one cause and component a need names one, and who names the
+/// incident may mean either.
+fn is_of(need: &Need, policy: &Policy) -> bool {
     need.reason == NeedReason::ApprovalNeeded
         && need.cause.as_ref() == Some(&policy.cause)
         && need.component.as_ref() == Some(&policy.component)
@@ -174,9 +175,7 @@ fn standing(policy: &Policy) -> String {
             format!("{what}: {}{by}", policy.approval.as_str())
         }
         Approval::Executed => format!("{what}: executed"),
-        Approval::Expired => {
-            format!("{what}: expired, because nobody decided in time or its violations cleared")
-        }
+        Approval::Expired => format!("{what}: expired: {}", policy.expiry()),
         Approval::Superseded => {
             format!("{what}: superseded, and no other proposal waits in its place")
         }

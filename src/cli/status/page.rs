@@ -11,10 +11,9 @@ use super::super::terminal::Terminal;
 use super::super::words::{ahead, lasting, said};
 use super::{Listed, Seen};
 use crate::domain::expiring_action::InForce;
-use crate::domain::incident::Incident;
 use crate::domain::legible::name;
 use crate::domain::loop_status::LoopStatus;
-use crate::domain::need::{Need, NeedReason};
+use crate::domain::need::Need;
 use crate::domain::outcome::ActionStatistics;
 use crate::domain::pause::Pause;
 use crate::domain::reading::Source;
@@ -23,7 +22,7 @@ use crate::domain::time::Time;
 use crate::domain::time::text;
 use crate::domain::under_way::{Stage, UnderWay};
 use crate::domain::violation::Violation;
-use crate::explain::{actions, short, times};
+use crate::explain::{actions, answers, short, times};
 
 type Printed = io::Result<()>;
 
@@ -152,9 +151,13 @@ fn print_violations(
     // What nobody could read is not among the numbers.
     let unread = unread(&seen.health, &seen.state);
     let active = unread.map_or_else(String::new, |why| format!("UNKNOWN, {why}; last known "));
+    let findings = seen.statistics["violations"]["by_source"][Source::Kubernetes.as_str()].as_u64();
+    let findings = findings.filter(|n| *n > 0);
+    let findings =
+        findings.map_or_else(String::new, |n| format!("; {n} of them findings of the cluster"));
     writeln!(
         out,
-        "violations active: {active}{} ({} critical, {} warning, {} info)",
+        "violations active: {active}{} ({} critical, {} warning, {} info{findings})",
         said(&seen.state["violations"]),
         said(&by["critical"]),
         said(&by["warning"]),
@@ -172,7 +175,7 @@ fn print_violations(
             violation.severity.as_str(),
             violation.description,
             limit(violation),
-            lasting(violation.detected_at, now),
+            lasting(violation.active_since, now),
             if violation.confirmed { "" } else { ", UNKNOWN in the last cycle" }
         )?;
     }
@@ -249,35 +252,22 @@ fn print_needs(client: &Client, seen: &Seen, now: Time, out: &mut Terminal<impl 
             lasting(need.opened_at, now),
             times(need.times_seen)
         )?;
-        writeln!(out, "    {}", answer(client, need, seen))?;
+        let commands = answers(need).iter().map(|one| client.command(one)).collect::<Vec<_>>();
+        writeln!(out, "    {}", commands.join("    "))?;
     }
     Ok(())
-}
-
-/// The command that answers a need, or shows what answers it.
-fn answer(client: &Client, need: &Need, seen: &Seen) -> String {
-    let proposal = seen.pending.items.iter().find(|policy| decide::is_of(need, policy));
-    match (need.reason, proposal, need.evidence.first()) {
-        (NeedReason::ApprovalNeeded, Some(policy), _) => decisions(client, &policy.short_hash()),
-        (_, _, Some(fingerprint)) => {
-            client.command(&format!("explain violation {}", short(fingerprint)))
-        }
-        (_, _, None) => client.command("explain"),
-    }
-}
-
-fn decisions(client: &Client, hash: &str) -> String {
-    let approve = client.command(&format!("approve {hash}"));
-    let reject = client.command(&format!("reject {hash} --reason TEXT"));
-    format!("{approve}    {reject}")
 }
 
 fn print_pending(client: &Client, seen: &Seen, out: &mut Terminal<impl Write>) -> Printed {
     writeln!(out, "policies waiting for approval: {}", seen.pending.count())?;
     for policy in &seen.pending.items {
         writeln!(out, "  {}", decide::line(policy))?;
-        if !seen.needs().any(|need| decide::is_of(need, policy)) {
-            writeln!(out, "    {}", decisions(client, &policy.short_hash()))?;
+        let asks = |need: &Need| need.approval.as_ref().is_some_and(|own| own.policy == policy.id);
+        if !seen.needs().any(asks) {
+            let hash = policy.short_hash();
+            let approve = client.command(&format!("approve {hash}"));
+            let reject = client.command(&format!("reject {hash} --reason TEXT"));
+            writeln!(out, "    {approve}    {reject}")?;
         }
     }
     Ok(())
@@ -286,13 +276,15 @@ fn print_pending(client: &Client, seen: &Seen, out: &mut Terminal<impl Write>) -
 fn print_incidents(seen: &Seen, now: Time, out: &mut Terminal<impl Write>) -> Printed {
     writeln!(out, "open incidents: {}", seen.incidents.count())?;
     for Listed { incident, notification, .. } in &seen.incidents.items {
+        let doing = Some(&incident.doing).filter(|doing| !doing.is_empty());
         writeln!(
             out,
-            "  {} {} {} ({}) since {}; {notification}",
+            "  {} {} {} ({}{}) since {}; {notification}",
             incident.id,
             incident.severity,
-            title(incident),
+            incident.title(),
             incident.status.as_str(),
+            doing.map_or_else(String::new, |doing| format!("; {doing}")),
             lasting(incident.since, now)
         )?;
         for finding in &incident.findings {
@@ -300,15 +292,6 @@ fn print_incidents(seen: &Seen, now: Time, out: &mut Terminal<impl Write>) -> Pr
         }
     }
     Ok(())
-}
-
-/// A record of an earlier version has none.
-fn title(incident: &Incident) -> String {
-    if incident.title.is_empty() {
-        format!("{} of {}", incident.class.as_str(), name(&incident.service))
-    } else {
-        incident.title.clone()
-    }
 }
 
 fn print_learned(seen: &Seen, out: &mut Terminal<impl Write>) -> Printed {

@@ -42,17 +42,25 @@ pub struct OpenIncident {
     pub notification: String,
 }
 
+impl Incident {
+    /// The trouble and its target, also of a record of an earlier version, which has no title.
+    #[must_use]
+    pub fn title(&self) -> String {
+        if self.title.is_empty() {
+            format!("{} of {}", self.class.as_str(), legible::name(&self.service))
+        } else {
+            self.title.clone()
+        }
+    }
+}
+
 impl OpenIncident {
     #[must_use]
     pub fn of(incident: &Incident, has_notifier: bool) -> Self {
         Self {
             id: incident.id.clone(),
             severity: incident.severity,
-            title: if incident.title.is_empty() {
-                legible::name(&incident.service).into_owned()
-            } else {
-                incident.title.clone()
-            },
+            title: incident.title(),
             notification: incident.notification(has_notifier),
         }
     }
@@ -79,6 +87,12 @@ impl CycleReport {
         Condition { state, wrong, unknown }
     }
 
+    /// Those that the report leaves out among them.
+    #[must_use]
+    pub fn finding_count(&self) -> usize {
+        self.findings_total.max(self.findings.len())
+    }
+
     fn wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         if self.violations > 0 {
@@ -91,8 +105,9 @@ impl CycleReport {
                 counted(alerts, "alert")
             ));
         }
-        if !self.findings.is_empty() {
-            wrong.push(format!("{} of the cluster", counted(self.findings.len(), "finding")));
+        let findings = self.finding_count();
+        if findings > 0 {
+            wrong.push(format!("{} of the cluster", counted(findings, "finding")));
         }
         if let Some(worst) = self.incidents.iter().max_by_key(|incident| incident.severity) {
             wrong.push(format!(
@@ -102,6 +117,12 @@ impl CycleReport {
                 worst.id,
                 worst.title
             ));
+        } else if let Some(open) = self.basis.as_ref().map(|basis| basis.open_total)
+            && open > 0
+        {
+            let (needs, verb) =
+                (counted(open, "open need"), if open == 1 { "asks" } else { "ask" });
+            wrong.push(format!("{needs} that {verb} for a person"));
         }
         wrong
     }

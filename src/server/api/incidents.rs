@@ -11,9 +11,9 @@ use super::{Limit, List};
 use crate::domain::Cause;
 use crate::domain::decision::Sev;
 use crate::domain::incident::{Anchor, Incident, Resolution};
-use crate::domain::need::{Need, NeedReason};
-use crate::domain::policy::{Approval, Policy};
+use crate::domain::need::Need;
 use crate::domain::treatment::Treatment;
+use crate::explain;
 use crate::knowledge::{Knowledge, StoreError, documents};
 use crate::server::Context;
 use crate::server::reply::{ApiError, Id, Params, Problem};
@@ -95,13 +95,18 @@ pub(super) async fn list(
     let tag = params.open.map(|open| if open { documents::OPEN } else { documents::CLOSED });
     let List { items, next, unread } =
         List::<Incident>::read(&context, tag, params.after, params.limit).await?;
-    let asked = Asked::read(&context.knowledge, documents::OPEN).await?;
+    let open = Some(documents::OPEN);
+    let (needs, _) = context.knowledge.survey::<Need>(open, LOOKED_THROUGH).await?;
     // One that is resolved stays among the open ones until people were notified of it.
     let items = items.into_iter().filter(|one| params.open != Some(true) || one.is_open());
     let items = items
         .map(|incident| present(&context, incident))
         .map(|incident| Listed {
-            needs: asked.of(&BTreeSet::from([incident.id.clone()])),
+            needs: needs
+                .iter()
+                .filter(|need| need.incident.as_ref() == Some(&incident.id))
+                .map(|need| asked(need.clone()))
+                .collect(),
             notification: incident.notification(has_notifier(&context)),
             incident,
         })
@@ -148,8 +153,11 @@ impl Own {
         })?;
         let incident = present(context, incident);
         let names = names(knowledge, id).await?;
-        let mut needs = Asked::read(knowledge, documents::OPEN).await?.of(&names);
-        needs.extend(Asked::read(knowledge, documents::CLOSED).await?.of(&names));
+        let mut needs = Vec::new();
+        for tag in [documents::OPEN, documents::CLOSED] {
+            let (all, _) = knowledge.survey::<Need>(Some(tag), LOOKED_THROUGH).await?;
+            needs.extend(all.into_iter().filter(|need| is_of(need, &names)).map(asked));
+        }
         let (mut treatments, _) = knowledge.survey::<Treatment>(None, LOOKED_THROUGH).await?;
         treatments.retain(|one| one.incident.as_ref().is_some_and(|of| names.contains(of)));
         let notification = incident.notification(has_notifier(context));
@@ -187,50 +195,14 @@ async fn names(knowledge: &Knowledge, id: &str) -> Result<BTreeSet<String>, Stor
     }
 }
 
-/// Needs, and the policies that wait for an answer to them.
-struct Asked {
-    needs: Vec<Need>,
-    pending: Vec<Policy>,
+fn is_of(need: &Need, incidents: &BTreeSet<String>) -> bool {
+    need.incident.as_ref().is_some_and(|of| incidents.contains(of))
 }
 
-impl Asked {
-    async fn read(knowledge: &Knowledge, tag: &'static str) -> Result<Self, StoreError> {
-        let (needs, _) = knowledge.survey::<Need>(Some(tag), LOOKED_THROUGH).await?;
-        let pending = Some(Approval::Pending.as_str());
-        let (pending, _) = knowledge.survey::<Policy>(pending, LOOKED_THROUGH).await?;
-        Ok(Self { needs, pending })
-    }
-
-    fn of(&self, incidents: &BTreeSet<String>) -> Vec<AskedFor> {
-        let is_own = |need: &&Need| need.incident.as_ref().is_some_and(|of| incidents.contains(of));
-        let own = self.needs.iter().filter(is_own);
-        own.map(|need| AskedFor { need: need.clone(), command: self.command(need) }).collect()
-    }
-
-    fn command(&self, need: &Need) -> Option<String> {
-        if need.closed_at.is_some() {
-            return None;
-        }
-        let policy = self.pending.iter().find(|policy| {
-            need.cause.as_ref() == Some(&policy.cause)
-                && need.component.as_ref() == Some(&policy.component)
-        });
-        Some(match (need.reason, policy) {
-            (NeedReason::ApprovalNeeded, Some(policy)) => {
-                format!("mape-k approve {0}, or mape-k reject {0}", policy.short_hash())
-            }
-            (NeedReason::ApprovalNeeded, None) => "mape-k status".to_owned(),
-            (NeedReason::OutcomeUnknown | NeedReason::ActionFailed, _)
-                if need.subject.parse::<uuid::Uuid>().is_ok() =>
-            {
-                format!("mape-k explain action {}", need.subject)
-            }
-            _ => need.evidence.first().map_or_else(
-                || "mape-k explain".to_owned(),
-                |fingerprint| format!("mape-k explain violation {fingerprint}"),
-            ),
-        })
-    }
+fn asked(need: Need) -> AskedFor {
+    let commands = explain::answers(&need).into_iter().map(|command| format!("mape-k {command}"));
+    let command = need.closed_at.is_none().then(|| commands.collect::<Vec<_>>().join(", or "));
+    AskedFor { need, command }
 }
 
 fn linked(incident: &Incident, other: Incident) -> Option<Linked> {

@@ -314,6 +314,7 @@ pub(super) fn cycle(number: u64) -> CycleReport {
         escalations_closed: Vec::new(),
         failed_cycles: 0,
         findings: Vec::new(),
+        findings_total: 0,
         cluster: None,
         incidents: Vec::new(),
         incidents_open: 0,

@@ -4,6 +4,7 @@
 mod acted;
 mod broken;
 mod held;
+mod incident;
 mod nothing;
 pub(super) mod recorded;
 pub mod stands;

@@ -6,7 +6,7 @@ use mape_k::domain::action::ActionKind;
 use mape_k::domain::decision::Sev;
 use mape_k::domain::incident::{Incident, RankedCause, Resolution};
 use mape_k::domain::message::{Notified, NotifierName};
-use mape_k::domain::need::Need;
+use mape_k::domain::need::{ApprovalRequest, Need, NeedReason};
 use mape_k::domain::policy::{Approval, Policy};
 use mape_k::domain::treatment::{Attempt, Treatment};
 use mape_k::knowledge::store::{Collection, Store, When, Write};
@@ -73,12 +73,18 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
     over.ended_at = Some(noon());
     batch.put(&over);
     let mut approval = need(0, CART, true);
-    approval.reason = mape_k::domain::need::NeedReason::ApprovalNeeded;
+    approval.reason = NeedReason::ApprovalNeeded;
+    let proposal = proposal();
+    approval.approval = Some(ApprovalRequest {
+        policy: proposal.id,
+        revision: proposal.revision,
+        hash: proposal.short_hash(),
+        expires_at: noon(),
+    });
     batch.put(&approval);
     batch.put(&need(1, CART, true));
     batch.put(&need(2, CART, false));
     batch.put(&need(3, BILLING, true));
-    batch.put(&proposal());
     let attempt = Attempt {
         action: ActionKind::ScaleUp,
         policy_id: Uuid::nil(),
@@ -117,8 +123,8 @@ async fn r05_an_incident_is_served_with_all_that_belongs_to_it() {
         let of = |need: &&Value| need["reason"] == reason && need["closed_at"].is_null();
         needs.iter().find(of).map(|need| need["command"].clone()).expect("the need")
     };
-    let hash = proposal().short_hash();
-    let answer = format!("mape-k approve {hash}, or mape-k reject {hash}");
+    let hash = proposal.short_hash();
+    let answer = format!("mape-k approve {hash}, or mape-k reject {hash} --reason TEXT");
     assert_eq!(command("approval_needed"), answer);
     assert_eq!(command("unknown_cause"), "mape-k explain violation f1");
     let treatments = one["treatments"].as_array().expect("treatments");

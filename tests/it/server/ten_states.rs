@@ -1,6 +1,7 @@
 //! R10: ten recorded states, and what the commands say of each: real processes of the binary against the real API.
 
 mod approving;
+mod doing;
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use mape_k::domain::execution::{ActionState, Execution, ExecutionStatus};
 use mape_k::domain::incident::Incident;
 use mape_k::domain::ledger::Ledger;
 use mape_k::domain::message::NotifierName;
-use mape_k::domain::need::{Need, NeedReason};
+use mape_k::domain::need::{ApprovalRequest, Need, NeedReason};
 use mape_k::domain::outcome::OutcomeType;
 use mape_k::domain::pause::Pause;
 use mape_k::domain::policy::{Approval, Policy};
@@ -98,7 +99,12 @@ const HISTORY: &[&str] = &["history", "--since", "12h"];
 fn approval_needed() -> Need {
     let policy = policy(Approval::Pending);
     Need {
-        approval: None,
+        approval: Some(ApprovalRequest {
+            policy: policy.id,
+            revision: policy.revision,
+            hash: policy.short_hash(),
+            expires_at: noon() + TimeDelta::hours(1),
+        }),
         id: Uuid::from_u128(77),
         reason: NeedReason::ApprovalNeeded,
         cause: Some(policy.cause.clone()),

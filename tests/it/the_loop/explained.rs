@@ -37,7 +37,7 @@ async fn a_cycle_that_acts_and_the_next_that_is_held_say_why() {
     world.cycles(1).await;
     says(
         &page(&world, "").await,
-        &["Nothing was done because nothing is wrong", "No violation is active"],
+        &["Nothing was done because nothing is wrong", "No violation of a rule or alert is active"],
     );
 
     world.latency(1.8);

@@ -76,7 +76,7 @@ async fn blind_nobody_can_know_what_is_wrong_and_the_reason_is_said_once() {
     assert_eq!(flowed.matches("connection refused").count(), 1, "{page}");
     assert!(flowed.contains("UNKNOWN"), "{page}");
     assert!(flowed.contains("Whether any violation is active is UNKNOWN."), "{page}");
-    assert!(!flowed.contains("No violation is active"), "{page}");
+    assert!(!flowed.contains("No violation"), "{page}");
 
     // The source answers, and has nothing to say.
     let empty = "no series of westworld_charter_failure_rate";

@@ -24,7 +24,7 @@ async fn nothing_is_wrong() {
       0.12 s.
       Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
       Charter answered: 4 of 4 replicas healthy.
-      No violation is active; none began or cleared in this cycle.
+      No violation of a rule or alert is active; none began or cleared in this cycle.
 
     Concluded
       Nothing.

@@ -4,7 +4,9 @@ use chrono::TimeDelta;
 use mape_k::cli::client::Client;
 use mape_k::cli::{Output, explain::About, status};
 use mape_k::domain::action::Action;
+use mape_k::domain::cycle::CycleStatus;
 use mape_k::domain::cycle::basis::{Basis, StillOpen};
+use mape_k::domain::cycle::condition::ClusterRead;
 use mape_k::domain::execution::{ActionState, Execution};
 use mape_k::domain::expiring_action::{ExpiringAction, InForce};
 use mape_k::domain::ledger::{Breaker, Ledger, Tripped};
@@ -66,14 +68,15 @@ async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is
     Cycle 20261118_112640: nothing was done
 
     In short
-      Nothing was done because nothing is wrong: no violation is active.
+      Nothing was done because no rule is violated and no alert counts; what is wrong: 7 open needs
+      that ask for a person.
 
     Seen
       Cycle number 42, on schedule, began 2026-11-18T11:06:40Z (3 min ago) and ended healthy after
       0.12 s.
       Read prometheus and alertmanager: 4 of 4 rules read well, 12 series read and 12 expected.
       Charter answered: 4 of 4 replicas healthy.
-      No violation is active; none began or cleared in this cycle.
+      No violation of a rule or alert is active; none began or cleared in this cycle.
 
     Concluded
       Nothing.
@@ -89,6 +92,19 @@ async fn s09_the_page_of_a_cycle_says_what_is_in_force_how_it_stands_and_what_is
       (cooldown 2 at charter) since 2026-11-18T11:04:40Z; hands_tied (cooldown 3 at charter) since
       2026-11-18T11:03:40Z; hands_tied (cooldown 4 at charter) since 2026-11-18T11:02:40Z; 2 more.
     ");
+}
+
+/// A report keeps 200 findings; its texts count all of them.
+#[tokio::test]
+async fn in_a_storm_explain_counts_the_findings_that_the_report_leaves_out() {
+    let mut report = quiet();
+    report.status = CycleStatus::Completed;
+    report.findings_total = 500;
+    report.cluster = Some(ClusterRead { problem: None });
+    let page = latest(|batch| batch.put(&report)).await;
+    let flowed = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flowed.contains("what is wrong: 500 findings of the cluster."), "{page}");
+    assert!(flowed.contains("The cluster was read: 500 findings."), "{page}");
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@ use mape_k::domain::action::Action;
 use mape_k::domain::policy::{Approval, EarlierRevision, Policy};
 use uuid::Uuid;
 
-use super::{SOON, State, approval_needed, incident, run, waiting};
+use super::{HISTORY, SOON, State, approval_needed, incident, later, run, waiting};
 use crate::server::decisions::kept;
 use crate::server::explain::recorded::{POLICY, policy};
+use crate::server::noon;
 use crate::support::process::Process;
 
 #[tokio::test]
@@ -70,6 +71,36 @@ async fn r10_04_what_names_two_proposals_is_refused_and_lists_both() {
         assert_eq!(kept(&surface.knowledge, id).await.approval, Approval::Pending);
     }
     surface.stop().await;
+}
+
+/// What was approved and could not begin is not called undecided; what nobody decided on is.
+#[tokio::test]
+async fn r10_an_approval_that_expired_names_who_gave_it() {
+    let approved = "its approval by ada expired before the guards let it begin";
+    let cases = [
+        (Some("ada"), approved, "nobody decided"),
+        (None, "nobody decided in time", "approval by"),
+    ];
+    for (by, said, never) in cases {
+        let surface = State::HEALTHY.start().await;
+        let decided_at = by.map(|_| noon());
+        let decided_by = by.map(str::to_owned);
+        let expired = Policy { decided_at, decided_by, ..policy(Approval::Expired) };
+        let expired = Policy { updated_at: later(), ..expired };
+        let mut batch = surface.knowledge.batch();
+        batch.put(&expired);
+        surface.knowledge.commit(batch).await.expect("stored");
+        let url = surface.url("");
+        let history = run(HISTORY, &url).await.stdout;
+        let page = run(&["explain", "policy", &POLICY.to_string()], &url).await.stdout;
+        let refused = run(&["approve", &POLICY.to_string()], &url).await.stderr;
+        for text in [&history, &page, &refused] {
+            let flowed = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(flowed.contains(said) && !flowed.contains(never), "{said}: {text}");
+        }
+        assert!(history.contains("2026-11-18T11:10:00Z  expired: scale_up"), "{history}");
+        surface.stop().await;
+    }
 }
 
 const EARLIER: &str = "01d01d01d0000000000000000000000000000000000000000000000000000000";
