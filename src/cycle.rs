@@ -351,7 +351,9 @@ impl Cycle {
         run.happened.extend(timeline::results(&rulings, &recalled.treatments, now));
         run.happened.append(&mut recalled.happened);
         // After what came of the actions is handed on: it is verified once, and would not be told if this fails.
-        self.people.follow(&kit.knowledge, &mut recalled.treatments, now).await?;
+        self.people
+            .follow(&kit.knowledge, &mut recalled.treatments, kit.config.plan.incident_gap, now)
+            .await?;
 
         run.enter(Phase::Execute);
         let how = Means { kit, hands: &self.hands, stop, number: run.report.number };

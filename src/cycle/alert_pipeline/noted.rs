@@ -13,10 +13,6 @@ use crate::domain::violation::Violation;
 use crate::incidents::Changes;
 use crate::knowledge::{Knowledge, StoreError};
 
-/// A treatment without evidence of its own is stored so often while its incident is open: what was stored a day ago is not
-/// recalled.
-const STORED_EVERY: Duration = Duration::from_secs(3600);
-
 impl AlertPipeline {
     /// What the loop itself left for people in this cycle.
     pub(in crate::cycle) fn heard(
@@ -45,18 +41,25 @@ impl AlertPipeline {
     }
 
     /// Follows merged incidents: their treatments belong to the one that goes on. And a treatment lasts for as long as its
-    /// incident: what was tried in it counts until it is resolved, and the store hears of that once an hour.
+    /// incident: what was tried in it counts until it is resolved, and the store hears of that before it would be taken for ended.
     pub(in crate::cycle) async fn follow(
         &self,
         knowledge: &Knowledge,
         treatments: &mut [Treatment],
+        ended_after: Duration,
         now: Time,
     ) -> Result<(), StoreError> {
         let mut moved = knowledge.batch();
         for treatment in treatments {
             let Some(id) = &mut treatment.incident else { continue };
             let Some(open) = self.board.going_on(id) else { continue };
-            let is_stale = since(now, treatment.last_evidence_at) >= STORED_EVERY;
+            // One that has ended stays so: a fault that is back long after in the same incident is treated afresh.
+            let age = since(now, treatment.last_evidence_at);
+            if age >= ended_after {
+                continue;
+            }
+            // In time for the next cycles to find it still open.
+            let is_stale = age >= ended_after / 2;
             let has_moved = open.id != *id;
             id.clone_from(&open.id);
             treatment.last_evidence_at = now;
