@@ -45,7 +45,7 @@ impl AlertPipeline {
     }
 
     /// Follows merged incidents: their treatments belong to the one that goes on. And a treatment lasts for as long as its
-    /// incident: what was tried in it counts until it is resolved, and the store hears of that once an hour.
+    /// incident: what was tried in it counts until it is resolved, and it is stored once an hour.
     pub(in crate::cycle) async fn follow(
         &self,
         knowledge: &Knowledge,
