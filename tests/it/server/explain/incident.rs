@@ -64,6 +64,7 @@ async fn the_page_of_an_incident_has_its_evidence_needs_attempts_and_timeline() 
         cart.findings = (0..9).map(evidence).collect();
         cart.timeline = (0..10)
             .map(|minute| TimelineEntry {
+                is_due: false,
                 at: noon() + TimeDelta::seconds(minute),
                 what: if minute == 9 { Happening::Result } else { Happening::Worsened },
                 text: format!("{minute} restarts."),
