@@ -97,7 +97,7 @@ impl AlertPipeline {
         self.unsaved.is_empty() && self.unlinked.is_empty()
     }
 
-    /// Of a leadership that is over.
+    /// Of an earlier leadership.
     pub(in crate::cycle) fn drop_unsaved(&mut self) {
         self.unsaved.clear();
         self.unlinked.clear();

@@ -41,7 +41,7 @@ impl AlertPipeline {
     }
 
     /// Follows merged incidents: their treatments belong to the one that goes on. And a treatment lasts for as long as its
-    /// incident: what was tried in it counts until it is resolved, and the store hears of that before it would be taken for ended.
+    /// incident: what was tried in it counts until it is resolved, and it is stored before it would be taken for ended.
     pub(in crate::cycle) async fn follow(
         &self,
         knowledge: &Knowledge,
