@@ -100,21 +100,27 @@ async fn r05_a_rejection_is_in_the_timeline_and_nothing_is_applied() {
     assert_eq!(treatment.incident.as_ref(), Some(&incident.id));
     assert_eq!(treatment.target.as_ref().map(ToString::to_string).as_deref(), Some("charter"));
 
-    // What was tried in an incident counts for as long as it lasts: a treatment without evidence of its own never grows old.
-    let old = Treatment {
-        id: uuid::Uuid::from_u128(5),
+    // What was tried in an incident counts for as long as it lasts: a treatment without evidence of its own is stored again
+    // before it would be taken for ended. One that has ended stays so.
+    let gap = world.config.plan.incident_gap;
+    let aged = |id: u128, age: std::time::Duration| Treatment {
+        id: uuid::Uuid::from_u128(id),
         cause: mape_k::domain::Cause::new("memory_leak"),
-        last_evidence_at: world.now() - std::time::Duration::from_secs(2 * 3600),
+        last_evidence_at: world.now() - age,
         ..treatment.clone()
     };
+    let (lasts, ended) = (aged(5, gap.mul_f64(0.6)), aged(6, gap * 2));
     let mut batch = world.knowledge().batch();
-    batch.put(&old);
+    batch.put(&lasts);
+    batch.put(&ended);
     world.knowledge().commit(batch).await.expect("a commit");
-    let is_refreshed = async || {
-        let read = world.knowledge().get::<Treatment>(&old.id.to_string()).await;
-        let (stored, _) = read.expect("the store answers").expect("it is kept");
-        stored.last_evidence_at > old.last_evidence_at
+    let stored_at = async |one: &Treatment| {
+        let read = world.knowledge().get::<Treatment>(&one.id.to_string()).await;
+        read.expect("the store answers").expect("it is kept").0.last_evidence_at
     };
+    let is_refreshed = async || stored_at(&lasts).await > lasts.last_evidence_at;
     world.until("it is stored as of now", is_refreshed).await;
+    world.cycles(2).await;
+    assert_eq!(stored_at(&ended).await, ended.last_evidence_at);
     world.stop().await;
 }
