@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::cycle::escalation;
 use super::{Explanation, Kind, Page, verified, words};
-use crate::domain::incident::{Incident, IncidentStatus, Resolution};
+use crate::domain::incident::{Happening, Incident, IncidentStatus, Resolution, TimelineEntry};
 use crate::domain::need::Need;
 use crate::domain::outcome::PendingVerification;
 use crate::domain::time::{self, Time, since};
@@ -47,7 +47,16 @@ pub fn incident(facts: &IncidentFacts<'_>) -> Explanation {
         tried.map(|one| verified::attempt(one, facts.verifications, facts.now)).collect();
     items(&mut page, &tried);
     if tried.is_empty() {
-        page.say("No action was tried.");
+        let acted = |one: &TimelineEntry| {
+            matches!(one.what, Happening::Applied | Happening::Failed | Happening::Result)
+        };
+        // An action on more than this target is counted in one of the incidents that it treats.
+        let elsewhere = incident.timeline.iter().any(acted);
+        page.say(if elsewhere {
+            "The actions under \"What happened\" treated more than this target and are counted in another incident."
+        } else {
+            "No action was tried."
+        });
     }
     page.section("What happened");
     let left_out = incident.timeline.len().saturating_sub(SHOWN);

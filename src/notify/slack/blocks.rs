@@ -3,6 +3,8 @@
 //!
 //! Everything that comes from outside is escaped and cut; together it stays below what Slack takes.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::text::{Lines, escaped, length, link, plain, pointer};
@@ -95,7 +97,10 @@ pub(super) fn layout(message: &Message, look: Look<'_>) -> Value {
     let Parts { title, sections, context } = parts(message, look);
     let mut body: Vec<Value> = sections.iter().map(|text| section(text)).collect();
     body.push(json!({ "type": "context", "elements": [markup(&context)] }));
-    let fallback = format!("{}: {}", escaped(&title, 300), escaped(&message.root_cause, 700));
+    let mut fallback = escaped(&title, 300);
+    if !message.root_cause.is_empty() {
+        let _ = write!(fallback, ": {}", escaped(&message.root_cause, 700));
+    }
     let mut layout = json!({
         "text": if in_thread { escaped(&title, 300) } else { fallback.clone() },
         "attachments": [{ "color": colour(message), "fallback": fallback, "blocks": body }],

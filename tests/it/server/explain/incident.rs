@@ -132,3 +132,24 @@ async fn the_page_of_an_incident_has_its_evidence_needs_attempts_and_timeline() 
     ");
     kept.surface.stop().await;
 }
+
+/// An action on all of Charter treats several targets, and its attempt is counted in one incident of them.
+#[tokio::test]
+async fn what_was_tried_under_another_incident_is_not_denied() {
+    let page = async |what: Happening| {
+        let kept = Kept::new(|batch| {
+            let mut validator = incident(ID, "charter/validator", "slow");
+            validator.timeline = vec![TimelineEntry {
+                is_due: false,
+                at: noon(),
+                what,
+                text: "rebalance_load: applied".to_owned(),
+            }];
+            batch.put(&validator);
+        });
+        let page = kept.await.page(About::Incident, Some(ID)).await;
+        page.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(page(Happening::Applied).await.contains("are counted in another incident"));
+    assert!(page(Happening::Worsened).await.contains("No action was tried."));
+}
