@@ -19,8 +19,9 @@ use crate::domain::cluster::ClusterReading;
 use crate::domain::cycle::Phase;
 use crate::knowledge::StoreError;
 
-/// People are not notified later because the store is slow: alerts that only it has are taken in by the next cycle then.
-const RECALLED_WITHIN: Duration = Duration::from_secs(5);
+/// A store that hangs holds no SEV-1 up for longer; one that takes a second for each call answers in time, so that a slow
+/// store goes on healing. It is half of the usual interval: what answers later is no base to decide on.
+const RECALLED_WITHIN: Duration = Duration::from_secs(15);
 
 /// What broke off is put in order for so long after that, and what was learned is read: the next cycle has it then.
 const SETTLED_WITHIN: Duration = Duration::from_secs(25);
